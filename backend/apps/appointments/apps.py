@@ -1,0 +1,8 @@
+"""Registers the app `appointments`."""
+
+from django.apps import AppConfig
+
+
+class AppointmentsConfig(AppConfig):
+    name = "backend.apps.appointments"
+    label = "appointments"

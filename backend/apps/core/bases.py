@@ -1,0 +1,107 @@
+"""The abstract models and managers every table is built from: UUIDv7 keys, time stamps, soft delete."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import uuid_utils.compat
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from backend.apps.core import scope
+
+
+def uuid7() -> Any:
+    """Return a new UUIDv7: keys that sort by time of creation (RFC 9562, section 5.7)."""
+    return uuid_utils.compat.uuid7()
+
+
+class UUIDModel(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class TimeStampedModel(models.Model):
+    created_at = models.DateTimeField(auto_now_add=True, editable=False)
+    updated_at = models.DateTimeField(auto_now=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class ScopedQuerySet(models.QuerySet):
+    """A queryset that can be cut down to what one user may see."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Return the rows `user` may see; the one place object rules are applied (see `core.scope`)."""
+        return scope.visible(self, user)
+
+
+class SoftDeleteQuerySet(ScopedQuerySet):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Mark every row as deleted; nothing leaves the database."""
+        now = timezone.now()
+        rows = self.filter(is_deleted=False).update(is_deleted=True, deleted_at=now, updated_at=now)
+        return rows, {self.model._meta.label: rows}
+
+    def restore(self) -> int:
+        return self.update(is_deleted=False, deleted_at=None, updated_at=timezone.now())
+
+
+class SoftDeleteManager(models.Manager.from_queryset(SoftDeleteQuerySet)):  # type: ignore[misc]  # made at run time
+    """The default manager: rows that are not deleted."""
+
+    def get_queryset(self) -> SoftDeleteQuerySet:
+        return super().get_queryset().filter(is_deleted=False)
+
+
+class AllObjectsManager(models.Manager.from_queryset(SoftDeleteQuerySet)):  # type: ignore[misc]  # made at run time
+    """Every row, deleted or not."""
+
+
+class SoftDeleteModel(models.Model):
+    is_deleted = models.BooleanField(default=False, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = SoftDeleteManager()
+    all_objects = AllObjectsManager()
+
+    class Meta:
+        abstract = True
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Mark this row as deleted."""
+        now = timezone.now()
+        rows = (
+            type(self)
+            ._base_manager.filter(pk=self.pk, is_deleted=False)
+            .update(is_deleted=True, deleted_at=now, updated_at=now)
+        )
+        self.is_deleted, self.deleted_at = True, now
+        return rows, {self._meta.label: rows}
+
+
+SOFT_DELETE_CHECK = models.CheckConstraint(
+    condition=Q(is_deleted=False, deleted_at__isnull=True) | Q(is_deleted=True, deleted_at__isnull=False),
+    name="%(app_label)s_%(class)s_deleted_has_time",
+)
+
+
+class ClinicModel(UUIDModel, TimeStampedModel, SoftDeleteModel):
+    """What every clinic row is: UUIDv7 key, time stamps, soft delete, and an object rule.
+
+    Subclasses that set their own `Meta.constraints` begin the list with `SOFT_DELETE_CHECK`.
+    """
+
+    access: ClassVar[scope.Access] = scope.STAFF_ONLY
+
+    class Meta:
+        abstract = True
+        constraints: ClassVar[list[models.BaseConstraint]] = [SOFT_DELETE_CHECK]
+
+    def __str__(self) -> str:
+        """Return a name without a patient's data: this text reaches logs and admin history."""
+        return f"{self._meta.verbose_name} {self.pk}"

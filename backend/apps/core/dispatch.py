@@ -1,0 +1,31 @@
+"""The one door between the web process and the workers: a task *name*, never an argument.
+
+`backend` writes a row, then rings a bell with the name of the task that knows such rows. A lost ring is
+harmless: `workers.sweep` rings again for every queue that has overdue rows.
+"""
+
+from celery import Celery
+from django.conf import settings
+from django.db import transaction
+
+_producer = Celery("backend", set_as_current=False)
+_producer.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+def queue_for(task_name: str) -> str:
+    """Return the queue of a task: the part before the first dot ("claims.submit" -> "claims")."""
+    return task_name.partition(".")[0]
+
+
+def ring(task_name: str) -> None:
+    """Ask a worker to look at the rows of `task_name` once the current transaction has committed.
+
+    A broker outage is logged by Django (`robust=True`) and never fails a request that is already committed. The
+    callback is a lambda: with a partial, Django 5.2 fails while it reports the failure.
+    """
+    transaction.on_commit(lambda: send(task_name), robust=True)
+
+
+def send(task_name: str) -> None:
+    """Publish the task now. Only `ring`, the runner and the sweep call this."""
+    _producer.send_task(task_name, queue=queue_for(task_name), ignore_result=True)

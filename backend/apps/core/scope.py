@@ -1,0 +1,100 @@
+"""Object rules: which rows of a model a user may see. API, admin, search and exports all ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.db.models import Q, QuerySet
+
+from backend.apps.core.roles import Role
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+# A doctor's own patients are those one of these rows links to the doctor.
+CARE_LINKS = (
+    "appointments.Appointment",
+    "clinical_notes.ClinicalNote",
+    "laboratory.LabOrder",
+    "prescriptions.Prescription",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How rows of one model belong to people, as ORM paths.
+
+    patient: path from the row to its Patient's primary key ("patient_id", "pk" for Patient itself), None if the
+        rows are about no patient.
+    patient_user: path to the patient's login, so that patients see their own rows; "" hides the model from patients.
+    patient_filter: what else must hold before the patient may see the row (only released results, say).
+    doctor_user: path to the login of the doctor the row belongs to, seen by that doctor whoever the patient is.
+    shared: reference data (medications, specialisations): everybody who passes the role table sees all rows.
+    owners: paths to logins that see the row although their role does not see all rows (an employee's own file).
+    sees_all: roles that see every row; the admin always does. None means: every staff role but doctors.
+    """
+
+    patient: str | None = None
+    patient_user: str = ""
+    patient_filter: Q = field(default_factory=Q)
+    doctor_user: str = ""
+    shared: bool = False
+    owners: tuple[str, ...] = ()
+    sees_all: frozenset[str] | None = None
+
+
+STAFF_ONLY = Access()
+SHARED = Access(shared=True)
+
+
+def of_patient(path: str = "patient", **more: Any) -> Access:
+    """Return the rule of a row that belongs to the patient at `path` ("patient", "lab_order__patient")."""
+    return Access(patient=f"{path}_id", patient_user=f"{path}__user", **more)
+
+
+def visible(rows: Rows, user: Any) -> Rows:
+    """Return those of `rows` that `user` may see; an anonymous, inactive or roleless user sees none."""
+    if not getattr(user, "is_authenticated", False) or not user.is_active:
+        return rows.none()
+    access: Access = getattr(rows.model, "access", STAFF_ONLY)
+    if user.role == Role.ADMIN or access.shared:
+        return rows
+    if user.role == Role.PATIENT:
+        return _own(rows, user, access)
+    if access.sees_all is not None:
+        return rows if user.role in access.sees_all else _any(rows, user, access.owners)
+    if user.role == Role.DOCTOR and access.patient:
+        return rows.filter(_of_own_patients(user, access))
+    return rows
+
+
+def own_patient_ids(user: Any) -> list[QuerySet[Any]]:
+    """Return one subquery per kind of row that makes a patient this doctor's own."""
+    return [
+        apps.get_model(label)._base_manager.filter(doctor__user=user, is_deleted=False).values("patient_id")
+        for label in CARE_LINKS
+    ]
+
+
+def _own(rows: Rows, user: Any, access: Access) -> Rows:
+    if not access.patient_user:
+        return _any(rows, user, access.owners)
+    return rows.filter(access.patient_filter, **{access.patient_user: user})
+
+
+def _of_own_patients(user: Any, access: Access) -> Q:
+    allowed = Q()
+    for ids in own_patient_ids(user):
+        allowed |= Q(**{f"{access.patient}__in": ids})
+    if access.doctor_user:
+        allowed |= Q(**{access.doctor_user: user})
+    return allowed
+
+
+def _any(rows: Rows, user: Any, paths: Iterable[str]) -> Rows:
+    wanted = Q()
+    for path in paths:
+        wanted |= Q(**{path: user})
+    return rows.filter(wanted) if wanted else rows.none()

@@ -1,0 +1,176 @@
+"""The row that is its own queue entry: lease, fence, outcome. Without it work would live in a broker and get lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.db import connections, models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from backend.apps.core import dispatch
+
+LEASE = timedelta(seconds=360)  # longer than CELERY_TASK_TIME_LIMIT, shorter than the broker's visibility timeout
+BACKOFF_FIRST_S, BACKOFF_MOST_S = 30, 6 * 3600
+
+
+class WorkState(models.TextChoices):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    HELD = "held", "held for a person"
+
+
+WAITING_AND_DUE = Q(work_state=WorkState.WAITING, due_at__lte=Now())
+LEASE_EXPIRED = Q(work_state=WorkState.RUNNING, leased_until__lt=Now())
+
+
+class WorkQuerySet(models.QuerySet):
+    def enqueue(self, *, dedupe_key: str, due_at: datetime | None = None, **fields: Any) -> Any:
+        """Create the row once per `dedupe_key` and ring its worker after commit; same key twice: the same row."""
+        defaults = fields if due_at is None else {"due_at": due_at, **fields}
+        item, created = self.get_or_create(dedupe_key=dedupe_key, defaults=defaults)
+        if created and (due_at is None or due_at <= timezone.now()):
+            dispatch.ring(self.model.task_name)
+        return item
+
+    def overdue(self) -> Self:
+        """Rows a worker should look at: waiting and due, or leased by a worker that died."""
+        return self.filter(WAITING_AND_DUE | LEASE_EXPIRED)
+
+    def lease(self, limit: int) -> list[Any]:
+        """Take up to `limit` rows that are due, oldest first; return them. All clocks are the database's.
+
+        An expired lease is taken again where that is safe: the model is `replay_safe`, or its last holder had not
+        begun to speak to a partner, and attempts are left.
+        """
+        rows = self._take("work_state = 'waiting' AND due_at <= now()", limit)
+        if len(rows) < limit:
+            begun = "" if self.model.replay_safe else " AND begun_at IS NULL"
+            expired = f"work_state = 'running' AND leased_until < now() AND attempts < {self.model.max_attempts}{begun}"
+            rows += self._take(expired, limit - len(rows))
+        return sorted(rows, key=lambda row: row.due_at)
+
+    def hold_lost(self) -> int:
+        """Hold for a person the rows whose worker died and that may not be tried again; return how many.
+
+        Either the worker had begun to speak to a partner that cannot dedupe (the outcome is unknown, sending again
+        could do it twice), or the row has outlived every worker that touched it.
+        """
+        lost = Q(attempts__gte=self.model.max_attempts)
+        if not self.model.replay_safe:
+            lost |= Q(begun_at__isnull=False)
+        return self.filter(LEASE_EXPIRED & lost).update(
+            **self.model.fields_when(WorkState.HELD),
+            work_state=WorkState.HELD,
+            leased_until=None,
+            last_error="the worker died while it worked on this; the outcome is unknown",
+            updated_at=Now(),
+        )
+
+    def _take(self, where: str, limit: int) -> list[Any]:
+        table = connections[self.db].ops.quote_name(self.model._meta.db_table)
+        sql = f"""
+            WITH picked AS MATERIALIZED (
+                SELECT id FROM {table} WHERE {where} ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+            )
+            UPDATE {table} SET work_state = 'running', leased_until = now() + make_interval(secs => %s),
+                   lease_no = lease_no + 1, attempts = attempts + 1, begun_at = NULL, updated_at = now()
+            FROM picked WHERE {table}.id = picked.id RETURNING {table}.*"""  # only our own constants are in the text
+        return list(self.raw(sql, [limit, LEASE.total_seconds()]))
+
+
+class WorkItem(models.Model):
+    """A row that is its own queue entry.
+
+    `work_state` says how far a machine has come; what is true in the clinic is the model's own `status`. `lease_no`
+    only grows: it is the fence that keeps a slow worker from overwriting its successor. A person may reset `attempts`.
+    """
+
+    task_name: ClassVar[str]
+    max_attempts: ClassVar[int] = 8
+    replay_safe: ClassVar[bool] = False  # True: handling twice has the effect of handling once
+
+    work_state = models.CharField(
+        max_length=8, choices=WorkState, default=WorkState.WAITING, db_default=WorkState.WAITING, editable=False
+    )
+    due_at = models.DateTimeField(db_default=Now(), default=timezone.now, editable=False)
+    leased_until = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_no = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    begun_at = models.DateTimeField(null=True, blank=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
+    dedupe_key = models.CharField(max_length=160, unique=True, editable=False)
+
+    work = WorkQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def fields_when(cls, state: str) -> dict[str, Any]:
+        """Return the domain fields to save when a machine is done with the row: {"status": "failed"}, say."""
+        return {}
+
+    def begin(self) -> bool:
+        """Note, before we speak to a partner, that we are about to; False if the lease is no longer ours."""
+        return bool(self._mine().filter(leased_until__gt=Now()).update(begun_at=Now(), updated_at=Now()))
+
+    def finish(self, **changes: Any) -> bool:
+        return self._settle(WorkState.DONE, "", **changes)
+
+    def give_up(self, error: str) -> bool:
+        return self._settle(WorkState.FAILED, error)
+
+    def hold(self, error: str) -> bool:
+        return self._settle(WorkState.HELD, error)
+
+    def retry_later(self, error: str, after: timedelta) -> bool:
+        """Put the row back in line `after` from now, or give up when its attempts are used up."""
+        if self.attempts >= self.max_attempts:
+            return self.give_up(error)
+        return self._settle(WorkState.WAITING, error, due_at=Now() + after, begun_at=None)
+
+    def release(self) -> bool:
+        """Give an untouched row back; the attempt does not count."""
+        return self._settle(WorkState.WAITING, self.last_error, attempts=F("attempts") - 1, begun_at=None)
+
+    def _mine(self) -> models.QuerySet[Any]:
+        """The row, only while our own lease still holds."""
+        return type(self).work.filter(pk=self.pk, work_state=WorkState.RUNNING, lease_no=self.lease_no)
+
+    def _settle(self, state: WorkState, error: str, **changes: Any) -> bool:
+        values = {**self.fields_when(state), **changes, "work_state": state, "last_error": error[:300]}
+        return bool(self._mine().update(**values, leased_until=None, updated_at=Now()))
+
+
+def finish_all(items: Iterable[WorkItem]) -> int:
+    """Mark every leased row of one model as done in one fenced statement; return how many were still ours."""
+    rows = list(items)
+    if not rows:
+        return 0
+    model = type(rows[0])
+    fence = Q()
+    for lease_no in {row.lease_no for row in rows}:
+        fence |= Q(lease_no=lease_no, pk__in=[row.pk for row in rows if row.lease_no == lease_no])
+    values = {**model.fields_when(WorkState.DONE), "work_state": WorkState.DONE, "last_error": ""}
+    return (
+        model.work.filter(fence, work_state=WorkState.RUNNING).update(**values, leased_until=None, updated_at=Now())
+    )
+
+
+def work_indexes(name: str) -> list[models.Index]:
+    """Return the two partial indexes every work table needs; `name` is a short prefix (20 characters at most)."""
+    return [
+        models.Index(fields=["due_at"], name=f"{name}_waiting", condition=Q(work_state=WorkState.WAITING)),
+        models.Index(fields=["leased_until"], name=f"{name}_running", condition=Q(work_state=WorkState.RUNNING)),
+    ]
+
+
+def backoff(attempts: int) -> timedelta:
+    """Return the wait after attempt number `attempts`: 30 s, 1, 2, 4 ... minutes, at most 6 hours."""
+    return timedelta(seconds=min(BACKOFF_FIRST_S * 2 ** max(attempts - 1, 0), BACKOFF_MOST_S))

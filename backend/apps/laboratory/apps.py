@@ -1,0 +1,8 @@
+"""Registers the app `laboratory`."""
+
+from django.apps import AppConfig
+
+
+class LaboratoryConfig(AppConfig):
+    name = "backend.apps.laboratory"
+    label = "laboratory"

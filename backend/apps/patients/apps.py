@@ -1,0 +1,8 @@
+"""Registers the app `patients`."""
+
+from django.apps import AppConfig
+
+
+class PatientsConfig(AppConfig):
+    name = "backend.apps.patients"
+    label = "patients"

@@ -1,0 +1,223 @@
+"""The one settings module: everything that differs between machines is read from the environment."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """Return variable `name`, or the content of the file that `<name>_FILE` points to, or the default."""
+    if path := os.environ.get(f"{name}_FILE"):
+        return Path(path).read_text().strip()
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE.")
+    return value
+
+
+ENV = os.environ.get("CARERELAY_ENV", "development")
+if ENV not in {"development", "test", "production"}:
+    raise ImproperlyConfigured("CARERELAY_ENV is one of development, test, production.")
+IN_PRODUCTION = ENV == "production"
+DEBUG = False
+DATA_DIR = Path(os.environ.get("CARERELAY_DATA_DIR", BASE_DIR / ".carerelay"))
+
+_insecure = None if IN_PRODUCTION else "development-only-" + "0" * 40
+SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
+JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
+if SECRET_KEY == JWT_SIGNING_KEY:
+    raise ImproperlyConfigured("CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY.")
+PUBLIC_BASE_URL = os.environ.get("CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = os.environ.get("CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(",")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
+
+CLINIC_APPS = [
+    "core", "users", "patients", "doctors", "appointments", "clinical_notes", "laboratory", "employees",
+    "prescriptions", "insurance",
+]  # fmt: skip
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    *(f"backend.apps.{name}" for name in CLINIC_APPS),
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "backend.apps.core.middleware.RequestId",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "backend.config.urls"
+ASGI_APPLICATION = "backend.config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# A web process keeps a pool, because under ASGI each request has its own thread. Workers keep one connection (below).
+DATABASES = {"default": dj_database_url.parse(secret("DATABASE_URL", "postgresql://127.0.0.1:5432/carerelay"))}
+DATABASES["default"]["OPTIONS"] = {
+    **DATABASES["default"].get("OPTIONS", {}),
+    "application_name": os.environ.get("CARERELAY_PROCESS", "carerelay"),
+    "connect_timeout": 5,
+}
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if os.environ.get("CARERELAY_PROCESS") == "web":
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "users.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"  # rows hold moments; the clinic's own zone is in core.Clinic
+USE_I18N, USE_TZ = True, True
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(os.environ.get("CARERELAY_STATIC_ROOT", DATA_DIR / "static"))
+WHITENOISE_USE_FINDERS = not IN_PRODUCTION
+MEDIA_URL = "/media/"
+MEDIA_ROOT = DATA_DIR / "media"
+
+SESSION_COOKIE_HTTPONLY, SESSION_COOKIE_SAMESITE, CSRF_COOKIE_SAMESITE = True, "Lax", "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
+SESSION_COOKIE_AGE = 8 * 3600
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024  # bytes; the largest JSON body we read
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "backend.apps.users.authentication.SessionBoundJwt",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["backend.apps.core.permissions.RolePermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["backend.apps.core.parsers.StrictJSONParser", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_PAGINATION_CLASS": "backend.apps.core.pagination.KeysetPagination",
+    "DEFAULT_FILTER_BACKENDS": [
+        "backend.apps.core.filters.StrictFilterBackend",
+        "backend.apps.core.filters.BoundedSearch",
+        "backend.apps.core.filters.StrictOrdering",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "backend.apps.core.problems.handle",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SIMPLE_JWT = {
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "ALGORITHM": "HS256",
+    "ISSUER": "carerelay",
+    "AUDIENCE": "carerelay-api",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
+    "REFRESH_TOKEN_LIFETIME": timedelta(hours=12),
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "CareRelay",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay"}
+
+# --- Celery. Each line has its reason; the figures are in docs/operations.md. ---
+REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL", REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True  # outcomes live in PostgreSQL; Redis keeps nothing
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_SERIALIZER, CELERY_ACCEPT_CONTENT = "json", ["json"]  # never pickle
+CELERY_TASK_ACKS_LATE = True  # a killed worker's bell rings again at once, not after the lease
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # without it a killed child's message is acknowledged
+CELERY_TASK_ACKS_ON_FAILURE_OR_TIMEOUT = True  # a failed batch is the sweep's, not the broker's
+CELERY_TASK_SOFT_TIME_LIMIT, CELERY_TASK_TIME_LIMIT = 240, 300  # seconds; limit < lease 360 < visibility 900
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 900,  # seconds; longer than any lease, or a running batch is delivered twice
+    "unacked_restore_interval": 10,  # look for lost deliveries every 10 s instead of every 100 s
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,  # a request that rings while Redis hangs waits 2 s at most
+    "socket_keepalive": True,
+    "health_check_interval": 10,  # a half-open link is found in about 20 s
+    "retry_on_timeout": False,
+}
+CELERY_VISIBILITY_TIMEOUT = 900  # Celery takes the smallest of the places it may be set
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # survive any outage
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # fair between queues; costs nothing measurable
+CELERY_WORKER_CONCURRENCY = int(os.environ.get("CARERELAY_WORKER_CONCURRENCY", "2"))
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # leases make a finished task harmless
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 20 s
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500  # backstop against leaks
+CELERY_WORKER_SEND_TASK_EVENTS, CELERY_TASK_SEND_SENT_EVENT = True, False  # Flower sees batches, not bells
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # no surprise queues
+CELERY_DB_REUSE_MAX = 1000  # Celery closes Django's connection around every task otherwise: 6.7 ms instead of 2.0 ms
+CELERY_TIMEZONE = "UTC"
+
+# --- Partners. Without credentials a local sandbox takes the message. ---
+TWILIO_ACCOUNT_SID = os.environ.get("TWILIO_ACCOUNT_SID", "")
+TWILIO_AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "")
+TWILIO_FROM = os.environ.get("TWILIO_FROM", "")
+TWILIO_BASE_URL = os.environ.get("TWILIO_BASE_URL", "")  # a local double in tests; empty in production
+SENDGRID_API_KEY = secret("SENDGRID_API_KEY", "")
+SENDGRID_FROM = os.environ.get("SENDGRID_FROM", "")
+SENDGRID_BASE_URL = os.environ.get("SENDGRID_BASE_URL", "")
+SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
+EMAIL_TRANSPORT = os.environ.get("CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "sandbox")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("CARERELAY_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "twilio.http_client": {"level": "WARNING"},  # at INFO it logs phone numbers in URLs
+        "python_http_client": {"level": "WARNING"},  # at DEBUG it logs bodies and keys
+        "django.request": {"level": "ERROR"},
+    },
+}

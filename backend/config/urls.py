@@ -1,0 +1,21 @@
+"""Every address the web process answers."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from backend.apps.core import health
+
+CLINIC_APPS = (
+    "core", "users", "patients", "doctors", "appointments", "clinical_notes", "laboratory", "employees",
+    "prescriptions", "insurance",
+)  # fmt: skip
+
+urlpatterns = [
+    *(path("api/v1/", include(f"backend.apps.{name}.urls")) for name in CLINIC_APPS),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/", admin.site.urls),
+    path("healthz", health.alive),
+    path("readyz", health.ready),
+]
