@@ -189,8 +189,8 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # fair between queues; costs nothing measurable
 CELERY_WORKER_CONCURRENCY = int(os.environ.get("CARERELAY_WORKER_CONCURRENCY", "2"))
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # leases make a finished task harmless
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 20 s
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 10 s
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False  # saves ETA tasks, which we never use; an idle stop would wait 10 s
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500  # backstop against leaks
 CELERY_WORKER_SEND_TASK_EVENTS, CELERY_TASK_SEND_SENT_EVENT = True, False  # Flower sees batches, not bells
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
