@@ -31,9 +31,15 @@ _insecure = None if IN_PRODUCTION else "development-only-" + "0" * 40
 SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
 if SECRET_KEY == JWT_SIGNING_KEY:
-    raise ImproperlyConfigured("CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY.")
-PUBLIC_BASE_URL = os.environ.get("CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
-ALLOWED_HOSTS = os.environ.get("CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(",")
+    raise ImproperlyConfigured(
+        "CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY."
+    )
+PUBLIC_BASE_URL = os.environ.get(
+    "CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000"
+).rstrip("/")
+ALLOWED_HOSTS = os.environ.get(
+    "CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver"
+).split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 
 CLINIC_APPS = [
@@ -41,9 +47,9 @@ CLINIC_APPS = [
     "prescriptions", "insurance",
 ]  # fmt: skip
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "backend.apps.core.apps.ClinicAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -83,7 +89,11 @@ TEMPLATES = [
 ]
 
 # A web process keeps a pool, because under ASGI each request has its own thread. Workers keep one connection (below).
-DATABASES = {"default": dj_database_url.parse(secret("DATABASE_URL", "postgresql://127.0.0.1:5432/carerelay"))}
+DATABASES = {
+    "default": dj_database_url.parse(
+        secret("DATABASE_URL", "postgresql://127.0.0.1:5432/carerelay")
+    )
+}
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     "application_name": os.environ.get("CARERELAY_PROCESS", "carerelay"),
@@ -91,7 +101,11 @@ DATABASES["default"]["OPTIONS"] = {
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if os.environ.get("CARERELAY_PROCESS") == "web":
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": 16,
+        "timeout": 10,
+    }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -102,8 +116,13 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
@@ -117,7 +136,11 @@ WHITENOISE_USE_FINDERS = not IN_PRODUCTION
 MEDIA_URL = "/media/"
 MEDIA_ROOT = DATA_DIR / "media"
 
-SESSION_COOKIE_HTTPONLY, SESSION_COOKIE_SAMESITE, CSRF_COOKIE_SAMESITE = True, "Lax", "Lax"
+SESSION_COOKIE_HTTPONLY, SESSION_COOKIE_SAMESITE, CSRF_COOKIE_SAMESITE = (
+    True,
+    "Lax",
+    "Lax",
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
 SESSION_COOKIE_AGE = 8 * 3600
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -132,7 +155,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["backend.apps.core.permissions.RolePermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["backend.apps.core.parsers.StrictJSONParser", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_PARSER_CLASSES": [
+        "backend.apps.core.parsers.StrictJSONParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
     "DEFAULT_PAGINATION_CLASS": "backend.apps.core.pagination.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": [
         "backend.apps.core.filters.StrictFilterBackend",
@@ -167,10 +193,19 @@ CELERY_BROKER_URL = secret("CELERY_BROKER_URL", REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True  # outcomes live in PostgreSQL; Redis keeps nothing
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_SERIALIZER, CELERY_ACCEPT_CONTENT = "json", ["json"]  # never pickle
-CELERY_TASK_ACKS_LATE = True  # a killed worker's bell rings again at once, not after the lease
-CELERY_TASK_REJECT_ON_WORKER_LOST = True  # without it a killed child's message is acknowledged
-CELERY_TASK_ACKS_ON_FAILURE_OR_TIMEOUT = True  # a failed batch is the sweep's, not the broker's
-CELERY_TASK_SOFT_TIME_LIMIT, CELERY_TASK_TIME_LIMIT = 240, 300  # seconds; limit < lease 360 < visibility 900
+CELERY_TASK_ACKS_LATE = (
+    True  # a killed worker's bell rings again at once, not after the lease
+)
+CELERY_TASK_REJECT_ON_WORKER_LOST = (
+    True  # without it a killed child's message is acknowledged
+)
+CELERY_TASK_ACKS_ON_FAILURE_OR_TIMEOUT = (
+    True  # a failed batch is the sweep's, not the broker's
+)
+CELERY_TASK_SOFT_TIME_LIMIT, CELERY_TASK_TIME_LIMIT = (
+    240,
+    300,
+)  # seconds; limit < lease 360 < visibility 900
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 900,  # seconds; longer than any lease, or a running batch is delivered twice
     "unacked_restore_interval": 10,  # look for lost deliveries every 10 s instead of every 100 s
@@ -185,14 +220,28 @@ CELERY_VISIBILITY_TIMEOUT = 900  # Celery takes the smallest of the places it ma
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # survive any outage
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0.1,
+    "interval_step": 0.1,
+    "interval_max": 0.2,
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # fair between queues; costs nothing measurable
 CELERY_WORKER_CONCURRENCY = int(os.environ.get("CARERELAY_WORKER_CONCURRENCY", "2"))
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # leases make a finished task harmless
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 10 s
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False  # saves ETA tasks, which we never use; an idle stop would wait 10 s
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = (
+    False  # leases make a finished task harmless
+)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = (
+    10.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 10 s
+)
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = (
+    False  # saves ETA tasks, which we never use; an idle stop would wait 10 s
+)
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500  # backstop against leaks
-CELERY_WORKER_SEND_TASK_EVENTS, CELERY_TASK_SEND_SENT_EVENT = True, False  # Flower sees batches, not bells
+CELERY_WORKER_SEND_TASK_EVENTS, CELERY_TASK_SEND_SENT_EVENT = (
+    True,
+    False,
+)  # Flower sees batches, not bells
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # no surprise queues
 CELERY_DB_REUSE_MAX = 1000  # Celery closes Django's connection around every task otherwise: 6.7 ms instead of 2.0 ms
@@ -202,21 +251,34 @@ CELERY_TIMEZONE = "UTC"
 TWILIO_ACCOUNT_SID = os.environ.get("TWILIO_ACCOUNT_SID", "")
 TWILIO_AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "")
 TWILIO_FROM = os.environ.get("TWILIO_FROM", "")
-TWILIO_BASE_URL = os.environ.get("TWILIO_BASE_URL", "")  # a local double in tests; empty in production
+TWILIO_BASE_URL = os.environ.get(
+    "TWILIO_BASE_URL", ""
+)  # a local double in tests; empty in production
 SENDGRID_API_KEY = secret("SENDGRID_API_KEY", "")
 SENDGRID_FROM = os.environ.get("SENDGRID_FROM", "")
 SENDGRID_BASE_URL = os.environ.get("SENDGRID_BASE_URL", "")
-SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
-EMAIL_TRANSPORT = os.environ.get("CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "sandbox")
+SMS_TRANSPORT = os.environ.get(
+    "CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox"
+)
+EMAIL_TRANSPORT = os.environ.get(
+    "CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "sandbox"
+)
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("CARERELAY_LOG_LEVEL", "INFO")},
+    "root": {
+        "handlers": ["console"],
+        "level": os.environ.get("CARERELAY_LOG_LEVEL", "INFO"),
+    },
     "loggers": {
-        "twilio.http_client": {"level": "WARNING"},  # at INFO it logs phone numbers in URLs
+        "twilio.http_client": {
+            "level": "WARNING"
+        },  # at INFO it logs phone numbers in URLs
         "python_http_client": {"level": "WARNING"},  # at DEBUG it logs bodies and keys
         "django.request": {"level": "ERROR"},
     },

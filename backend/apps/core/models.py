@@ -17,7 +17,9 @@ from backend.apps.core.validators import validate_npi, validate_phone
 
 def validate_time_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
-        raise ValidationError("This is not the name of a time zone, such as America/New_York.")
+        raise ValidationError(
+            "This is not the name of a time zone, such as America/New_York."
+        )
 
 
 class Clinic(ClinicModel):
@@ -26,12 +28,18 @@ class Clinic(ClinicModel):
     access: ClassVar[scope.Access] = scope.SHARED
 
     name = models.CharField(max_length=200)
-    npi_number = models.CharField("NPI", max_length=10, blank=True, validators=[validate_npi])
+    npi_number = models.CharField(
+        "NPI", max_length=10, blank=True, validators=[validate_npi]
+    )
     tax_id = models.CharField(
-        max_length=10, blank=True, validators=[RegexValidator(r"^\d{2}-?\d{7}$", "Nine digits, as 12-3456789.")]
+        max_length=10,
+        blank=True,
+        validators=[RegexValidator(r"^\d{2}-?\d{7}$", "Nine digits, as 12-3456789.")],
     )
     taxonomy_code = models.CharField(
-        max_length=10, blank=True, validators=[RegexValidator(r"^[0-9A-Z]{9}X$", "Ten characters that end in X.")]
+        max_length=10,
+        blank=True,
+        validators=[RegexValidator(r"^[0-9A-Z]{9}X$", "Ten characters that end in X.")],
     )
     address_line1 = models.CharField(max_length=120, blank=True)
     address_line2 = models.CharField(max_length=120, blank=True)
@@ -40,7 +48,9 @@ class Clinic(ClinicModel):
     postal_code = models.CharField(max_length=10, blank=True)
     phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
     email = models.EmailField(blank=True)
-    time_zone = models.CharField(max_length=64, default="America/New_York", validators=[validate_time_zone])
+    time_zone = models.CharField(
+        max_length=64, default="America/New_York", validators=[validate_time_zone]
+    )
     locale = models.CharField(max_length=12, default="en-US")
 
     class Meta(ClinicModel.Meta):
@@ -72,7 +82,12 @@ class AuditLog(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     timestamp = models.DateTimeField(db_default=Now(), editable=False)
     user = models.ForeignKey(
-        "users.User", null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        "users.User",
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
     )
     action = models.CharField(max_length=60)
     resource_type = models.CharField(max_length=60)
@@ -88,7 +103,10 @@ class AuditLog(models.Model):
         ordering = ["-timestamp"]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["-timestamp"], name="audit_time"),
-            models.Index(fields=["resource_type", "resource_id", "-timestamp"], name="audit_resource"),
+            models.Index(
+                fields=["resource_type", "resource_id", "-timestamp"],
+                name="audit_resource",
+            ),
             models.Index(fields=["user", "-timestamp"], name="audit_user"),
             models.Index(fields=["patient_id", "-timestamp"], name="audit_patient"),
         ]
@@ -109,9 +127,13 @@ class IdempotentRequest(UUIDModel):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["user", "key"], name="core_idempotentrequest_once")
+            models.UniqueConstraint(
+                fields=["user", "key"], name="core_idempotentrequest_once"
+            )
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["created_at"], name="idempotent_age")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["created_at"], name="idempotent_age")
+        ]
 
     def __str__(self) -> str:
         return f"idempotent request {self.pk}"

@@ -1,0 +1,160 @@
+"""The admin every model registers with: the API's role tables and object rules, every look and change audited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db import models, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+from backend.apps.core import audit, scope
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.core.permissions import Table, allow, may, ALL_ROLES, READ, WRITE
+
+
+class ClinicAdmin(ModelAdmin):
+    """Subclasses set `permissions` to their resource's table, and `creates` / `updates` where services hold rules."""
+
+    permissions: ClassVar[Table] = {}
+    creates: ClassVar[Callable[..., Any] | None] = None
+    updates: ClassVar[Callable[..., Any] | None] = None
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 200
+    actions: ClassVar[list[Any]] = []
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return scope.visible(super().get_queryset(request), request.user)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request.user, "list", self.permissions)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may(request.user, "create", self.permissions)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request.user, "partial_update", self.permissions)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request.user, "destroy", self.permissions)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        rows = getattr(response, "context_data", {}).get("cl")
+        ids = [str(row.pk) for row in rows.result_list] if rows is not None else []
+        self._note(
+            request,
+            "admin.list",
+            detail={"count": len(ids), "ids": ids, "filters": sorted(request.GET)},
+        )
+        return response
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if request.method == "GET" and object_id:
+            self._note(request, "admin.retrieve", object_id)
+        try:
+            with transaction.atomic():
+                return super().changeform_view(
+                    request, object_id, form_url, extra_context
+                )
+        except DomainError as refusal:
+            messages.error(request, str(refusal))
+            self._note(
+                request, "admin.save", object_id or "", outcome=AuditLog.Outcome.REFUSED
+            )
+            return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: Any, change: bool
+    ) -> None:
+        service = type(self).updates if change else type(self).creates
+        if service is None:
+            super().save_model(request, obj, form, change)
+            return
+        if change:
+            stored = type(obj)._base_manager.get(pk=obj.pk)
+            row = service(
+                stored,
+                by=request.user,
+                **{name: form.cleaned_data[name] for name in form.changed_data},
+            )
+        else:
+            row = service(by=request.user, **form.cleaned_data)
+        obj.pk = row.pk
+        obj.refresh_from_db()
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        self._note(request, "admin.create", str(obj.pk), row=obj)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        self._note(request, "admin.update", str(obj.pk), row=obj)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+        for row in queryset:
+            self._note(request, "admin.destroy", str(row.pk), row=row)
+
+    def _note(
+        self,
+        request: HttpRequest,
+        action: str,
+        pk: str = "",
+        row: models.Model | None = None,
+        **more: Any,
+    ) -> None:
+        patient = audit.patient_of(row) if row is not None else None
+        audit.record(
+            request, action, self.opts.model_name, pk, patient_id=patient, **more
+        )
+
+
+class ReadOnlyAdmin(ClinicAdmin):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Clinic)
+class ClinicProfileAdmin(ClinicAdmin):
+    permissions: ClassVar[Table] = {**allow(READ, *ALL_ROLES), **allow(WRITE)}
+    list_display = ("name", "npi_number", "time_zone", "phone")
+    search_fields = ("name",)
+
+
+@admin.register(AuditLog)
+class AuditLogAdmin(ReadOnlyAdmin):
+    permissions: ClassVar[Table] = allow(READ)
+    list_display = (
+        "timestamp",
+        "user",
+        "action",
+        "resource_type",
+        "resource_id",
+        "outcome",
+        "ip_address",
+    )
+    list_filter = ("outcome", "resource_type")
+    search_fields = ("resource_id", "request_id")
+    list_select_related = ("user",)

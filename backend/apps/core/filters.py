@@ -1,0 +1,71 @@
+"""Filters, search and ordering that refuse what they do not know instead of ignoring it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.exceptions import ValidationError
+from rest_framework.filters import OrderingFilter, SearchFilter
+from rest_framework.request import Request
+
+LONGEST = 200
+PAGE_PARAMS = frozenset({"limit", "cursor", "ordering", "search", "format"})
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    """A misspelt filter would answer with every row: unknown parameters are 400."""
+
+    def filter_queryset(
+        self, request: Request, queryset: QuerySet[Any], view: Any
+    ) -> QuerySet[Any]:
+        filterset = self.get_filterset(request, queryset, view)
+        known = PAGE_PARAMS | (set(filterset.filters) if filterset else set())
+        ranges = {
+            f"{name}_{end}"
+            for name in known
+            for end in ("after", "before", "min", "max")
+        }
+        unknown = sorted(set(request.query_params) - known - ranges)
+        if unknown:
+            raise ValidationError(
+                {
+                    "query": [
+                        f"This list has no filter {name[:40]!r}."
+                        for name in unknown[:5]
+                    ]
+                }
+            )
+        return super().filter_queryset(request, queryset, view)
+
+
+class BoundedSearch(SearchFilter):
+    """DRF's search over `search_fields`, for words of sensible length only."""
+
+    def get_search_terms(self, request: Request) -> list[str]:
+        if len(request.query_params.get(self.search_param, "")) > LONGEST:
+            raise ValidationError({"search": [f"At most {LONGEST} characters."]})
+        return super().get_search_terms(request)
+
+
+class StrictOrdering(OrderingFilter):
+    """Ordering by the view's `ordering_fields` only; anything else is 400, so that no column can be probed."""
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
+        allowed = tuple(getattr(view, "ordering_fields", None) or ())
+        asked = [
+            term.strip()
+            for term in request.query_params.get(self.ordering_param, "").split(",")
+            if term.strip()
+        ]
+        unknown = [term for term in asked if term.lstrip("-") not in allowed]
+        if unknown:
+            raise ValidationError(
+                {
+                    "ordering": [
+                        f"Order by one of: {', '.join(allowed) or 'nothing here'}."
+                    ]
+                }
+            )
+        return super().get_ordering(request, queryset, view)

@@ -1,0 +1,80 @@
+"""Makes a POST that is sent twice act once, by the key its sender gives it (IETF draft idempotency-key-header)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import IdempotentRequest
+
+KEY = re.compile(r"[\x21-\x7e]{8,128}")
+
+
+class KeyReused(DomainError):
+    """The key stands for another request."""
+
+    code = "idempotency_key_reused"
+
+
+def once(
+    request: Request, act: Callable[[], Response], replay: Callable[[str], Response]
+) -> Response:
+    """Run `act` once per (user, Idempotency-Key); a repetition gets `replay(resource id)` with the first status.
+
+    Key, act and outcome share one transaction: a simultaneous second request waits for the first, a refused first
+    leaves no key behind. Without the header `act` just runs, in a transaction too.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        with transaction.atomic():
+            return act()
+    if not KEY.fullmatch(key):
+        raise ValidationError(
+            {"Idempotency-Key": ["8 to 128 visible ASCII characters."]}
+        )
+    with transaction.atomic():
+        slot, created = IdempotentRequest.objects.get_or_create(
+            user=request.user, key=key, defaults={"fingerprint": fingerprint(request)}
+        )
+        if not created:
+            return _again(request, slot, replay)
+        response = act()
+        slot.status_code, slot.resource_id = (
+            response.status_code,
+            str(_id_of(response.data)),
+        )
+        slot.save(update_fields=["status_code", "resource_id"])
+        return response
+
+
+def fingerprint(request: Request) -> str:
+    """Return the sha-256 of method, path and body. A form's body is gone once read, so its fields are taken."""
+    body = repr(
+        sorted((name, str(value)) for name, value in request.data.items())
+    ).encode()
+    return hashlib.sha256(
+        b"\0".join([request.method.encode(), request.path.encode(), body])
+    ).hexdigest()
+
+
+def _again(
+    request: Request, slot: IdempotentRequest, replay: Callable[[str], Response]
+) -> Response:
+    if slot.fingerprint != fingerprint(request):
+        raise KeyReused("This Idempotency-Key was already used for another request.")
+    response = replay(slot.resource_id)
+    response.status_code = slot.status_code
+    response["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _id_of(data: Any) -> Any:
+    return data.get("id", "") if isinstance(data, dict) else ""

@@ -1,0 +1,110 @@
+"""Every refusal as RFC 9457 problem details, without stack, SQL or a patient's data."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import DataError, IntegrityError
+from django.db.models import ProtectedError
+from django.http import Http404
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from backend.apps.core.exceptions import DomainError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn an exception into a problem; None (a bug) leaves it to Django's plain 500."""
+    if isinstance(error, DomainError):
+        return problem(error.status, str(error), code=error.code)
+    if isinstance(error, ModelValidationError):
+        return problem(
+            400,
+            "Some fields are not right.",
+            code="invalid",
+            errors=model_errors(error),
+        )
+    if isinstance(error, IntegrityError):
+        return problem(409, "This contradicts what is already stored.", code="conflict")
+    if isinstance(error, ProtectedError):
+        return problem(409, "Other rows still need this one.", code="conflict")
+    if isinstance(error, DataError):
+        return problem(400, "A value cannot be stored.", code="invalid")
+    if isinstance(error, ValidationError):
+        return problem(
+            400,
+            "Some fields are not right.",
+            code="invalid",
+            errors=flatten(error.detail),
+        )
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    return _plain(error, response)
+
+
+def problem(
+    status: int, detail: str, *, code: str, errors: list[dict[str, str]] | None = None
+) -> Response:
+    body: dict[str, Any] = {
+        "type": f"urn:carerelay:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = errors
+    return Response(body, status=status, content_type=MEDIA_TYPE)
+
+
+def model_errors(error: ModelValidationError) -> list[dict[str, str]]:
+    if hasattr(error, "error_dict"):
+        return flatten(error.message_dict)
+    return flatten({"non_field_errors": error.messages})
+
+
+def flatten(detail: Any, path: str = "") -> list[dict[str, str]]:
+    """Return nested DRF or model errors as a flat list of {field, message}."""
+    if isinstance(detail, dict):
+        found = [
+            flatten(item, f"{path}.{key}".lstrip(".")) for key, item in detail.items()
+        ]
+    elif isinstance(detail, list):
+        found = [flatten(item, path) for item in detail]
+    else:
+        return [
+            {
+                "field": "non_field_errors" if path in {"", "__all__"} else path,
+                "message": str(detail),
+            }
+        ]
+    return [entry for entries in found for entry in entries]
+
+
+def _plain(error: Exception, response: Response) -> Response:
+    if isinstance(error, Http404):
+        detail, code = "There is no such row, or it is not yours to see.", "not_found"
+    elif isinstance(error, PermissionDenied):
+        detail, code = "Your role may not do this.", "permission_denied"
+    else:
+        assert isinstance(error, APIException)
+        detail, code = (
+            str(error.detail),
+            str(getattr(error.detail, "code", error.default_code)),
+        )
+        if isinstance(error.detail, dict):
+            detail, code = (
+                str(error.detail.get("detail", "")),
+                str(error.detail.get("code", error.default_code)),
+            )
+    answer = problem(response.status_code, detail, code=code)
+    for name in ("WWW-Authenticate", "Retry-After"):
+        if name in response:
+            answer[name] = response[name]
+    return answer

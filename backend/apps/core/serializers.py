@@ -1,0 +1,83 @@
+"""Serializers that refuse unknown fields and point only to rows the caller may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import models
+from rest_framework import serializers
+
+from backend.apps.core.models import AuditLog, Clinic
+
+
+class RefuseUnknown(serializers.Serializer):
+    """A misspelt field would be lost without a word: it is an error instead."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError(
+                    {name[:80]: ["There is no such field."] for name in unknown[:20]}
+                )
+        return super().to_internal_value(data)
+
+
+class Form(RefuseUnknown):
+    """The input of a verb."""
+
+
+class ClinicSerializer(RefuseUnknown, serializers.ModelSerializer):
+    """A model's fields, written out by each subclass; related rows are limited to those the caller may see."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        for name in ("id", "created_at", "updated_at"):
+            if name in fields:
+                fields[name].read_only = True
+        return fields
+
+    def build_relational_field(
+        self, field_name: str, relation_info: Any
+    ) -> tuple[type, dict[str, Any]]:
+        kind, kwargs = super().build_relational_field(field_name, relation_info)
+        if "queryset" in kwargs:
+            kwargs["queryset"] = self._choices(kwargs["queryset"])
+        return kind, kwargs
+
+    def _choices(self, rows: Any) -> Any:
+        request = self.context.get("request")
+        if isinstance(rows, models.Manager):
+            rows = rows.all()
+        if request is None or not hasattr(rows, "visible_to"):
+            return rows
+        return rows.visible_to(request.user)
+
+
+def checked(row: models.Model) -> models.Model:
+    """Return `row` after its own rules passed; raise a DRF error that names the fields otherwise."""
+    try:
+        row.full_clean()
+    except ModelValidationError as error:
+        raise serializers.ValidationError(error.message_dict) from error
+    return row
+
+
+class ClinicProfileSerializer(ClinicSerializer):
+    class Meta:
+        model = Clinic
+        fields = [
+            "id", "name", "npi_number", "tax_id", "taxonomy_code", "address_line1", "address_line2", "city", "state",
+            "postal_code", "phone", "email", "time_zone", "locale", "created_at", "updated_at",
+        ]  # fmt: skip
+
+
+class AuditLogSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = AuditLog
+        fields = [
+            "id", "timestamp", "user", "action", "resource_type", "resource_id", "patient_id", "outcome",
+            "ip_address", "user_agent", "request_id", "detail",
+        ]  # fmt: skip
+        read_only_fields = fields

@@ -1,0 +1,246 @@
+"""The viewset every resource inherits: roles, object rules, audit, optimistic locking and idempotent POST."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.apps.core import audit, idempotency, scope
+from backend.apps.core.exceptions import Stale
+from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.core.permissions import ALL_ROLES, READ, WRITE, Table, allow
+from backend.apps.core.serializers import (
+    AuditLogSerializer,
+    ClinicProfileSerializer,
+    Form,
+    checked,
+)
+
+Service = Callable[..., Any]
+
+
+def etag(row: Any) -> str:
+    """Return the version of a row as an entity tag; it changes whenever `updated_at` does."""
+    moment = getattr(row, "updated_at", None) or getattr(row, "timestamp", None)
+    return f'"{hashlib.sha256(f"{row.pk}{moment and moment.isoformat()}".encode()).hexdigest()[:20]}"'
+
+
+class Audited(viewsets.GenericViewSet):
+    """Writes one audit row for each request, refused ones too; without the row there is no answer."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if "\x00" in "".join([*request.query_params, *request.query_params.values()]):
+            raise ParseError("A NUL character is not allowed.")
+        super().initial(request, *args, **kwargs)
+
+    def note(self, row: Any = None, **detail: Any) -> None:
+        """Audit what this request did; called inside the transaction that did it."""
+        self._noted = True
+        audit.record(
+            self.request,
+            self.action or self.request.method.lower(),
+            self.resource_type(),
+            str(getattr(row, "pk", "")) or str(self.kwargs.get("pk", "")),
+            patient_id=audit.patient_of(row) if row is not None else None,
+            detail=detail,
+        )
+
+    def resource_type(self) -> str:
+        return (
+            self.queryset.model._meta.model_name
+            if self.queryset is not None
+            else type(self).__name__.lower()
+        )
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if not getattr(self, "_noted", False):
+            self._note_answer(request, response)
+        return response
+
+    def _note_answer(self, request: Request, response: Response) -> None:
+        refused = response.status_code in {401, 403, 404, 405, 409, 412, 422, 428, 429}
+        outcome = AuditLog.Outcome.ALLOWED
+        if response.status_code >= 400:
+            outcome = AuditLog.Outcome.REFUSED if refused else AuditLog.Outcome.FAILED
+        audit.record(
+            request,
+            getattr(self, "action", None) or request.method.lower(),
+            self.resource_type(),
+            str(self.kwargs.get("pk", ""))[:64],
+            outcome=outcome,
+            detail={"status": response.status_code},
+        )
+
+
+class ReadOnlyClinicViewSet(Audited):
+    """List and retrieve the rows the caller may see."""
+
+    permissions: ClassVar[Table] = {}
+    ordering_fields: ClassVar[tuple[str, ...]] = ("created_at",)
+    ordering: ClassVar[tuple[str, ...]] = ("-created_at",)
+    lookup_value_regex = "[0-9a-fA-F-]{32,36}"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return scope.visible(super().get_queryset(), self.request.user)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        self.note(
+            count=len(rows),
+            ids=[str(row.pk) for row in rows],
+            filters=sorted(request.query_params),
+        )
+        return self.get_paginated_response(self.get_serializer(rows, many=True).data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        row = self.get_object()
+        self.note(row)
+        return self.answer(row)
+
+    def answer(self, row: Any, code: int = status.HTTP_200_OK) -> Response:
+        return Response(
+            self.get_serializer(row).data, status=code, headers={"ETag": etag(row)}
+        )
+
+
+class ClinicViewSet(ReadOnlyClinicViewSet):
+    """All of CRUD. Subclasses name a queryset, a serializer, a permission table, and services where rules apply."""
+
+    creates: ClassVar[Service | None] = None
+    updates: ClassVar[Service | None] = None
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return idempotency.once(request, self._create, self._replay_created)
+
+    def _create(self) -> Response:
+        form = self.get_serializer(data=self.request.data)
+        form.is_valid(raise_exception=True)
+        row = self._make(form)
+        self.note(row, fields=sorted(form.validated_data))
+        return self.answer(self._again(row), status.HTTP_201_CREATED)
+
+    def _make(self, form: serializers.ModelSerializer) -> Any:
+        service = type(self).creates
+        if service is not None:
+            return service(by=self.request.user, **form.validated_data)
+        return _save(form.Meta.model(), form.validated_data)
+
+    def _replay_created(self, pk: str) -> Response:
+        return self.answer(self.get_queryset().get(pk=pk))
+
+    def update(
+        self, request: Request, *args: Any, partial: bool = False, **kwargs: Any
+    ) -> Response:
+        with transaction.atomic():
+            row = self._locked()
+            form = self.get_serializer(row, data=request.data, partial=partial)
+            form.is_valid(raise_exception=True)
+            service = type(self).updates
+            if service is not None:
+                row = service(row, by=request.user, **form.validated_data)
+            else:
+                row = _save(row, form.validated_data)
+            self.note(row, fields=sorted(form.validated_data))
+            return self.answer(self._again(row))
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.update(request, *args, partial=True, **kwargs)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with transaction.atomic():
+            row = self._locked()
+            row.delete()
+            self.note(row)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _locked(self) -> Any:
+        """Return the row, locked for this transaction, if the caller's If-Match (when sent) names its version."""
+        row = self.get_object()
+        row = type(row)._base_manager.select_for_update(of=("self",)).get(pk=row.pk)
+        wanted = self.request.headers.get("If-Match")
+        if (
+            wanted
+            and wanted != "*"
+            and etag(row) not in [tag.strip() for tag in wanted.split(",")]
+        ):
+            raise Stale("Someone else has changed this in the meantime; load it again.")
+        return row
+
+    def _again(self, row: Any) -> Any:
+        """Return the row as a list would: with the related rows its serializer needs."""
+        return self.queryset.all().get(pk=row.pk)
+
+
+def _save(row: Any, values: dict[str, Any]) -> Any:
+    """Set plain fields, check the model's own rules, save, then set many-to-many fields."""
+    many = {field.name for field in row._meta.many_to_many}
+    for name, value in values.items():
+        if name not in many:
+            setattr(row, name, value)
+    checked(row).save()
+    for name in many & set(values):
+        getattr(row, name).set(values[name])
+    return row
+
+
+def verb(service: Service, takes: type[serializers.Serializer] = Form) -> Any:
+    """Expose a service as `POST /<resource>/<pk>/<service name>/`.
+
+    The attribute carries the service's own name, so that URL, permission table and audit use one word.
+    """
+
+    def endpoint(
+        self: ClinicViewSet, request: Request, pk: str | None = None
+    ) -> Response:
+        def act() -> Response:
+            form = takes(data=request.data, context=self.get_serializer_context())
+            form.is_valid(raise_exception=True)
+            row = service(self._locked(), by=request.user, **form.validated_data)
+            self.note(row, fields=sorted(form.validated_data))
+            return self.answer(self._again(row))
+
+        return idempotency.once(
+            request,
+            act,
+            lambda resource: self.answer(self.get_queryset().get(pk=resource)),
+        )
+
+    endpoint.__name__ = service.__name__
+    endpoint.__doc__ = service.__doc__
+    return action(detail=True, methods=["post"])(extend_schema(request=takes)(endpoint))
+
+
+class ClinicProfileViewSet(ClinicViewSet):
+    queryset = Clinic.objects.all()
+    serializer_class = ClinicProfileSerializer
+    permissions: ClassVar[Table] = {**allow(READ, *ALL_ROLES), **allow(WRITE)}
+
+
+class AuditLogViewSet(ReadOnlyClinicViewSet):
+    queryset = AuditLog.objects.all()
+    serializer_class = AuditLogSerializer
+    permissions: ClassVar[Table] = allow(READ)
+    filterset_fields: ClassVar[dict[str, list[str]]] = {
+        "user": ["exact"],
+        "action": ["exact"],
+        "resource_type": ["exact"],
+        "resource_id": ["exact"],
+        "patient_id": ["exact"],
+        "outcome": ["exact"],
+        "timestamp": ["gte", "lt"],
+    }
+    ordering_fields = ("timestamp",)
+    ordering = ("-timestamp",)

@@ -1,0 +1,26 @@
+"""The Celery application: `celery -A workers.celery_app worker|beat|flower`."""
+
+import os
+
+import django
+from celery import Celery
+from kombu import Queue
+
+import beat_schedule
+from backend.apps.core.dispatch import queue_for
+from workers import broker_guard
+from workers.queues import QUEUES
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
+django.setup()
+broker_guard.install()
+
+app = Celery("workers")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    beat_schedule=beat_schedule.SCHEDULE,
+    imports=["workers.reminders", "workers.lab_results", "workers.sweep"],
+    task_queues=[Queue(name) for name in QUEUES],
+    task_default_queue=QUEUES[-1],
+    task_routes=[lambda name, *args, **kwargs: {"queue": queue_for(name)}],
+)
