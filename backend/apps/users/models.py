@@ -42,7 +42,7 @@ class User(ClinicModel, AbstractBaseUser, PermissionsMixin):
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset(), owners=("pk",))
 
-    email = models.EmailField(max_length=254)
+    email = models.EmailField(max_length=254, unique=True)
     first_name = models.CharField(max_length=80, blank=True)
     last_name = models.CharField(max_length=80, blank=True)
     phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
