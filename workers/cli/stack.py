@@ -1,0 +1,203 @@
+"""Servers, secrets and settings of one running CareRelay; without it each command would gather them its own way."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+import redis
+
+from workers.cli import console, embedded, processes, state
+from workers.cli.errors import Refused
+from workers.cli.parts import DEFAULTS
+from workers.cli.state import ROOT, Ports, Running
+
+CONNECT_S = 5
+OWN_STACK_LIMIT_S = 180
+OWN_STACK_STOP_S = 45
+
+
+class Server(Protocol):
+    """An embedded server: start returns its URL, stop ends it."""
+
+    def start(self) -> str: ...
+    def stop(self) -> None: ...
+
+
+@contextmanager
+def servers(folder: Path, caller: Mapping[str, str], steps: console.Steps) -> Iterator[dict[str, str]]:
+    """Yield DATABASE_URL and REDIS_URL: the caller's, once they answer, or those of embedded servers."""
+    with ExitStack() as cleanup:
+        with steps.step("PostgreSQL") as outcome:
+            database_url = secret(caller, "DATABASE_URL")
+            if database_url:
+                check_database(database_url)
+                outcome.append("DATABASE_URL answers")
+            else:
+                database_url = run(embedded.Postgres(folder, port=embedded.POSTGRES_PORT), cleanup)
+                outcome.append("embedded")
+        with steps.step("Redis") as outcome:
+            redis_url = secret(caller, "REDIS_URL")
+            if redis_url:
+                check_redis(redis_url)
+                outcome.append("REDIS_URL answers")
+            else:
+                redis_url = run(embedded.Valkey(folder, port=embedded.VALKEY_PORT), cleanup)
+                outcome.append("embedded (Valkey)")
+        yield {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+
+
+@contextmanager
+def throwaway(options: tuple[str, ...] = embedded.THROWAWAY) -> Iterator[dict[str, str]]:
+    """Yield the settings of servers that live in a temporary folder and end with the block."""
+    folder = state.prepare(Path(tempfile.mkdtemp(prefix="carerelay-")))
+    with ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        postgres = embedded.Postgres(folder, options=options)
+        cleanup.callback(postgres.remove)
+        urls = {
+            "DATABASE_URL": run(postgres, cleanup),
+            "REDIS_URL": run(embedded.Valkey(folder, databases=64), cleanup),
+        }
+        caller = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+        yield settings(folder, caller, urls, Ports())
+
+
+def run(server: Server, cleanup: ExitStack) -> str:
+    cleanup.callback(server.stop)  # first: a server that fails while starting is stopped too
+    return server.start()
+
+
+def settings(folder: Path, caller: Mapping[str, str], urls: Mapping[str, str], ports: Ports) -> dict[str, str]:
+    """Return the whole environment of a part or a Django command."""
+    own = {
+        "CARERELAY_DATA_DIR": str(folder / "data"),
+        "CARERELAY_BEAT_FILE": str(folder / "data" / "beat-schedule"),
+        "CARERELAY_PUBLIC_BASE_URL": f"http://{state.HOST}:{ports.web}",
+        **state.own_secrets(folder),
+    }
+    return {
+        **DEFAULTS,
+        **own,
+        **caller,
+        **urls,
+        "CARERELAY_WEB_PORT": str(ports.web),
+        "CARERELAY_MLLP_PORT": str(ports.mllp),
+        "CARERELAY_FLOWER_PORT": str(ports.flower),
+        "DJANGO_SETTINGS_MODULE": "backend.config.settings",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def secret(caller: Mapping[str, str], name: str) -> str:
+    """Return a value given as NAME or in the file that NAME_FILE names; empty when neither is set."""
+    if path := caller.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise Refused(f"{name}_FILE names a file that cannot be read: {error.strerror}.") from error
+    return caller.get(name, "")
+
+
+def check_database(url: str) -> None:
+    try:
+        psycopg.connect(url, connect_timeout=CONNECT_S).close()
+    except (psycopg.Error, UnicodeError) as error:
+        raise Refused(unreachable("DATABASE_URL", "PostgreSQL", error)) from error
+
+
+def check_redis(url: str) -> None:
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise Refused(unreachable("REDIS_URL", "Redis", error)) from error
+
+
+def unreachable(variable: str, server: str, error: Exception) -> str:
+    reason = " ".join(str(error).split()).rstrip(".")
+    return f"{variable} is set but {server} does not answer: {reason}. Unset it to use the embedded server."
+
+
+def manage(words: list[str]) -> list[str]:
+    return [sys.executable, str(ROOT / "backend" / "manage.py"), *words]
+
+
+def module(name: str, words: list[str]) -> list[str]:
+    return [sys.executable, "-m", name, *words]
+
+
+def in_terminal(command: list[str], env: Mapping[str, str]) -> int:
+    """Run a command that shares our terminal and return its exit code; Ctrl-C is for it, we wait for its end."""
+    with subprocess.Popen(command, env=dict(env), cwd=ROOT) as child:
+        while True:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+@contextmanager
+def beside() -> Iterator[dict[str, str]]:
+    """Yield the environment of the stack that runs here, or of its servers, started for this block."""
+    folder, caller = state.state_folder(), state.settings_of_caller()
+    if running_here := state.read_running(folder):
+        yield {**caller, **running_here.env}
+        return
+    state.prepare(folder)
+    with state.Lock(folder), console.Steps(2, quiet=True) as steps, servers(folder, caller, steps) as urls:
+        yield settings(folder, caller, urls, state.chosen_ports(caller))
+
+
+@contextmanager
+def running() -> Iterator[Running]:
+    """Yield the stack that runs in this checkout, or one of our own on free ports that ends with the block."""
+    here = state.read_running(state.state_folder())
+    if here and here.ready:
+        yield here
+        return
+    with own_stack() as own:
+        yield own
+
+
+@contextmanager
+def own_stack() -> Iterator[Running]:
+    folder = Path(tempfile.mkdtemp(prefix="carerelay-"))
+    ports = Ports(state.free_port(), state.free_port(), state.free_port())
+    env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    log_path = folder / "up.log"
+    with log_path.open("wb") as log:
+        child = processes.spawn(
+            [sys.executable, "-m", "workers.cli", "up", "--quiet", "--embedded", *port_options(ports)],
+            env={**env, "CARERELAY_STATE": str(folder)},
+            output=log,
+            cwd=ROOT,
+        )
+        try:
+            yield await_ready(folder, child, log_path)
+        finally:
+            processes.finish(child, by=signal.SIGTERM, within_s=OWN_STACK_STOP_S)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def port_options(ports: Ports) -> list[str]:
+    named = {"--web-port": ports.web, "--mllp-port": ports.mllp, "--flower-port": ports.flower}
+    return [word for option, port in named.items() for word in (option, str(port))]
+
+
+def await_ready(folder: Path, child: processes.Child, log: Path) -> Running:
+    deadline = time.monotonic() + OWN_STACK_LIMIT_S
+    while time.monotonic() < deadline and child.poll() is None:
+        found = state.read_running(folder)
+        if found and found.ready:
+            return found
+        time.sleep(0.2)
+    raise Refused(f"A stack of its own did not become ready: {embedded.last_line(log)}")

@@ -1,0 +1,83 @@
+"""`carerelay test`: every check of the project on servers of its own; CI and people run the same."""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workers.cli import console, stack
+from workers.cli.state import ROOT
+
+PURE = ("pytest", "-q", "-p", "no:django", "tests/integrations")
+SUITE = ("pytest", "-n", "2", "backend", "workers", "integrations", "tests")
+LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One step. Its words follow `python`."""
+
+    title: str
+    words: tuple[str, ...]
+
+
+CHECKS = (
+    Check("ruff check", ("-m", "ruff", "check", ".")),
+    Check("ruff format", ("-m", "ruff", "format", "--check", ".")),
+    Check("mypy", ("-m", "mypy")),
+    Check("import rules", ("-c", LINT_IMPORTS)),
+    Check("pytest without Django", ("-m", *PURE)),
+    Check("pytest", ("-m", *SUITE)),
+)
+
+
+def run(words: list[str]) -> int:
+    if {"-h", "--help"} & set(words):
+        parser().print_help()
+        return 0
+    checks = (Check("pytest", ("-m", "pytest", *words)),) if words else CHECKS
+    with stack.throwaway() as env:
+        results = [(check, *perform(check, {**env, "CARERELAY_ENV": "test"})) for check in checks]
+    return summarise(results)
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="carerelay test",
+        description="Without arguments: ruff, mypy, the import rules and the whole suite, on an own PostgreSQL and "
+        "Redis that end with it. With arguments: pytest with these arguments on the same servers.",
+    )
+    parser.add_argument("pytest_words", nargs="*", metavar="PYTEST_ARG", help="for example: backend/apps/core -k lease")
+    return parser
+
+
+def perform(check: Check, env: Mapping[str, str]) -> tuple[int, float, str]:
+    """Run one step with its output passed through; return exit code, seconds and its last line."""
+    console.say(f"== {check.title}")
+    began = time.monotonic()
+    last: deque[str] = deque(maxlen=1)
+    command = [sys.executable, *check.words, *colour(check)]
+    with subprocess.Popen(command, env=dict(env), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        for line in child.stdout or ():
+            sys.stdout.buffer.write(line)
+            sys.stdout.flush()
+            last.extend([line.decode(errors="replace").rstrip()] if line.strip() else [])
+    return child.returncode, time.monotonic() - began, last[0] if last else ""
+
+
+def colour(check: Check) -> tuple[str, ...]:
+    return ("--color=yes",) if "pytest" in check.words and sys.stdout.isatty() else ()
+
+
+def summarise(results: list[tuple[Check, int, float, str]]) -> int:
+    """Print a verdict per step and, last, pytest's own closing lines."""
+    console.say("")
+    for check, code, seconds, _ in results:
+        console.say(f"{'passed' if code == 0 else 'FAILED'}  {check.title} ({seconds:.1f} s)")
+    for check, _, _, closing in results:
+        if "pytest" in check.words:
+            console.say(closing)
+    return 1 if any(code for _, code, _, _ in results) else 0

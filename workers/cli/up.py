@@ -1,0 +1,190 @@
+"""`carerelay up`: servers, tables, a first clinic and every part under one supervisor; without it nothing runs."""
+
+import argparse
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from workers.cli import console, embedded, processes, stack, state
+from workers.cli.errors import Refused
+from workers.cli.parts import PARTS
+from workers.cli.state import Lock, Ports, Running
+from workers.cli.supervisor import Supervisor
+
+READY_LIMIT_S = 90.0
+SEED_PATIENTS = 200
+DEMO_LOGIN = "admin@demo.clinic / demo-clinic-2026"
+
+
+class Stop(BaseException):
+    """Ctrl-C or SIGTERM: unwinds whatever is going on, and every block closes what it opened."""
+
+
+def run(words: list[str]) -> int:
+    options = parser().parse_args(words)
+    caller = state.settings_of_caller()
+    if options.embedded:
+        caller = {name: value for name, value in caller.items() if not name.startswith(("DATABASE_URL", "REDIS_URL"))}
+    ports = state.chosen_ports(
+        caller, {"web": options.web_port, "mllp": options.mllp_port, "flower": options.flower_port}
+    )
+    folder = state.prepare(state.state_folder())
+    with stopping_on_signals():
+        try:
+            with Lock(folder):
+                require_free(ports)
+                up(folder, caller, ports, quiet=options.quiet)
+        except Stop:
+            console.say("Stopped. `./carerelay up` goes on with the same data.")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="carerelay up",
+        description="Start PostgreSQL, Redis, web, worker, beat, MLLP listener and Flower; Ctrl-C stops them all.",
+        epilog="DATABASE_URL and REDIS_URL (environment or .env) replace the embedded servers. "
+        "CARERELAY_STATE names another data folder.",
+    )
+    parser.add_argument("--web-port", type=int, metavar="N", help="default 8000, or CARERELAY_WEB_PORT")
+    parser.add_argument("--mllp-port", type=int, metavar="N", help="default 2575, or CARERELAY_MLLP_PORT")
+    parser.add_argument("--flower-port", type=int, metavar="N", help="default 5555, or CARERELAY_FLOWER_PORT")
+    parser.add_argument("--embedded", action="store_true", help="ignore DATABASE_URL and REDIS_URL")
+    parser.add_argument("--quiet", action="store_true", help="keep the parts' log lines off the terminal")
+    return parser
+
+
+def up(folder: Path, caller: Mapping[str, str], ports: Ports, *, quiet: bool) -> None:
+    """Bring everything up, then supervise until told to stop."""
+    seeds = caller.get("CARERELAY_ENV") != "production"
+    steps = console.Steps(3 + seeds + len(PARTS))
+    with steps, stack.servers(folder, caller, steps) as urls:
+        env = stack.settings(folder, caller, urls, ports)
+        django(["migrate", "--noinput"], "tables", env, folder, steps)
+        if seeds:
+            seed = ["seed", "--patients", str(SEED_PATIENTS), "--if-empty"]
+            django(seed, "demo clinic", env, folder, steps)
+        supervisor = Supervisor(
+            folder / "logs", show=lambda part, line: None if quiet else console.prefixed(part, line)
+        )
+        try:
+            start_parts(supervisor, env, steps)
+            steps.close()
+            report(supervisor, env, ports, folder)
+            supervise(supervisor, env, ports, folder)
+        finally:
+            ignore_signals()
+            (folder / "stack.json").unlink(missing_ok=True)
+            supervisor.stop()
+
+
+def django(words: list[str], title: str, env: Mapping[str, str], folder: Path, steps: console.Steps) -> None:
+    """Run one Django command as a step; its output goes to a log, its last line into the refusal."""
+    log = folder / "logs" / f"{words[0]}.log"
+    with steps.step(title), log.open("wb") as output:
+        child = processes.spawn(stack.manage(words), env=env, output=output)
+        try:
+            while child.poll() is None:
+                steps.tick()
+                wait(child, 0.1)
+        finally:
+            processes.finish(child, within_s=5)
+    if child.returncode:
+        raise Refused(f"`manage {words[0]}` failed: {embedded.last_line(log)} (all of it in {log})")
+
+
+def wait(child: processes.Child, seconds: float) -> None:
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def start_parts(supervisor: Supervisor, env: Mapping[str, str], steps: console.Steps) -> None:
+    """Start all parts at once and report each as it becomes ready; go on without one that takes too long."""
+    for part in PARTS:
+        supervisor.start(part, env)
+    told: set[str] = set()
+    while steps.seconds < READY_LIMIT_S and not supervisor.probe():
+        supervisor.tick(wait_s=0.1)
+        told |= tell_new(supervisor, told, steps)
+    tell_new(supervisor, told, steps)
+
+
+def tell_new(supervisor: Supervisor, told: set[str], steps: console.Steps) -> set[str]:
+    """Report the parts that became ready since the last look."""
+    new = {name for name, one in supervisor.running.items() if one.ready} - told
+    for name in sorted(new):
+        steps.finished(f"{name} ready", supervisor.running[name].age_s)
+    steps.tick()
+    return new
+
+
+def supervise(supervisor: Supervisor, env: Mapping[str, str], ports: Ports, folder: Path) -> None:
+    """Keep the parts alive until a signal raises Stop; `stack.json` tells other commands what runs."""
+    known = None
+    while True:
+        now = Running(ports, shared(env), supervisor.pids(), ready=supervisor.probe())
+        if now != known:
+            state.write_running(folder, now)
+            known = now
+        supervisor.tick(wait_s=0.2)
+
+
+def report(supervisor: Supervisor, env: Mapping[str, str], ports: Ports, folder: Path) -> None:
+    """Tell the person where everything is."""
+    found = Running(ports, {}, {}, ready=True)
+    demo = "" if env.get("CARERELAY_ENV") == "production" else DEMO_LOGIN
+    address = {
+        "web": (f"{found.web_url}/api/docs/", demo),
+        "admin": (f"{found.web_url}/admin/", demo),
+        "mllp": (f"mllp://{state.HOST}:{ports.mllp}", ""),
+        "flower": (found.flower_url, env.get("FLOWER_BASIC_AUTH", "").replace(":", " / ", 1)),
+    }
+    states = {name: one.state for name, one in supervisor.running.items()}
+    states["admin"] = states["web"]
+    order = ("web", "admin", "worker", "beat", "mllp", "flower")
+    rows: list[tuple[str, ...]] = [(name, *address.get(name, ("", "")), states[name]) for name in order]
+    console.table("CareRelay", ("part", "URL", "login", "state"), rows)
+    console.say(f"Logs and data: {folder}   Stop: Ctrl-C")
+
+
+def shared(env: Mapping[str, str]) -> dict[str, str]:
+    """Return what another command needs to work beside this stack."""
+    prefixes = ("CARERELAY_", "DATABASE_URL", "REDIS_URL", "CELERY_", "DJANGO_", "PYTHONPATH", "FLOWER_BASIC_AUTH")
+    return {name: value for name, value in env.items() if name.startswith(prefixes) and name != "CARERELAY_CWD"}
+
+
+def require_free(ports: Ports) -> None:
+    for name, port in (("web", ports.web), ("mllp", ports.mllp), ("flower", ports.flower)):
+        if not state.is_free(port):
+            raise Refused(
+                f"Port {port} is in use on {state.HOST}. End the other program or choose a port with --{name}-port."
+            )
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into Stop inside the block."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        ignore_signals()
+        raise Stop
+
+    before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """A second Ctrl-C must not cut off the clean stop, which is bounded in time anyway."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,3 @@
+"""The names of the queues; without it the command line would have to load Django to start a worker."""
+
+QUEUES = ("reminders", "lab_results", "sweep")
