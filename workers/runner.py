@@ -1,0 +1,111 @@
+"""Lease a batch of rows, handle each outside any transaction, write down what happened. The only broad `except`."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.db import OperationalError
+
+from backend.apps.core import dispatch
+from backend.apps.core.work import WorkItem, backoff, finish_all
+from integrations.errors import Permanent, Transient, Unknown
+
+Item = TypeVar("Item", bound=WorkItem)
+Handler = Callable[[Item], Mapping[str, Any]]
+
+BATCH = 100
+BUDGET_S = 200.0  # below CELERY_TASK_SOFT_TIME_LIMIT: what is not begun by then goes back in line
+
+log = logging.getLogger(__name__)
+
+
+class HandlerBug(Exception):
+    """A handler raised something it must not; names the kind only, for the text of the original may hold patient data."""
+
+
+class NotNeeded(Exception):
+    """The handler decided late that nothing has to be done; `changes` are saved with the row.
+
+    The reason is a sentence without a patient's data.
+    """
+
+    def __init__(self, reason: str, **changes: Any) -> None:
+        super().__init__(reason)
+        self.changes = changes
+
+
+def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk: bool = False) -> str:
+    """Work on up to `batch` due rows of `model`; ring again when there may be more. Return counts by outcome.
+
+    handle: reads again, decides late, speaks to at most one partner, returns the fields to save with success. It may
+        raise Transient, Permanent, Unknown or NotNeeded. Any other exception is a bug: the row is tried again later and
+        the exception goes on to Celery after the batch, so that Flower and the log show it.
+    bulk: the handler returns no fields, speaks to nobody and is `replay_safe`; successes are written in one statement.
+    """
+    items = model.work.lease(batch)  # type: ignore[attr-defined]  # a manager from a queryset
+    until, counts, done = time.monotonic() + BUDGET_S, Counter[str](), list[Item]()
+    bug: Exception | None = None
+    for item in items:
+        if time.monotonic() > until:
+            counts["released"] += item.release()
+            continue
+        try:
+            outcome = _handle(item, handle, done if bulk else None)
+        except OperationalError:
+            raise  # the database is away: the lease expires and the sweep rings again
+        except Exception as error:  # the one broad except; it raises again below
+            outcome, bug = _after_bug(item, error), error
+        counts[outcome] += 1
+    finish_all(done)
+    if len(items) == batch:
+        dispatch.send(model.task_name)
+    if bug is not None:
+        raise HandlerBug(f"{type(bug).__name__} in {model.task_name}")
+    return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing due"
+
+
+def _handle(item: Item, handle: Handler[Item], done: list[Item] | None) -> str:
+    """Run the handler on one leased row and write its outcome under the fence; return the outcome's name."""
+    if not item.replay_safe and not item.begin():
+        return "lease lost"
+    try:
+        changes = handle(item)
+    except NotNeeded as reason:
+        return _named("not needed", item.finish(**reason.changes))
+    except Permanent as error:
+        return _named("failed", item.give_up(str(error)))
+    except Unknown as error:
+        return _named("held", item.hold(str(error)))
+    except Transient as error:
+        return _named("waiting", item.retry_later(str(error), wait(item.attempts, error)))
+    if done is not None:
+        done.append(item)
+        return "done"
+    return _named("done", item.finish(**changes))
+
+
+def _after_bug(item: WorkItem, error: Exception) -> str:
+    """Put the row back in line under the exception's type only: its text may hold a patient's data."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s %s: %s in its handler\n%s", type(item).__name__, item.pk, type(error).__name__, where)
+    if item.replay_safe:
+        return _named("waiting", item.retry_later(type(error).__name__, wait(item.attempts)))
+    return _named("held", item.hold(f"{type(error).__name__} after the send may have begun"))
+
+
+def _named(outcome: str, ours: bool) -> str:
+    return outcome if ours else "lease lost"
+
+
+def wait(attempts: int, error: Transient | None = None) -> timedelta:
+    """Return the time to wait after attempt number `attempts`: the partner's Retry-After, else backoff; plus jitter."""
+    asked = getattr(error, "retry_after_s", None)
+    base = timedelta(seconds=asked) if asked else backoff(attempts)
+    return base * random.uniform(1.0, 1.25)  # noqa: S311  # jitter, not a secret

@@ -1,0 +1,32 @@
+"""Rings again for every queue with overdue rows and holds what a dead worker left unknown. The guarantee behind the bells."""
+
+from __future__ import annotations
+
+from django.apps import apps
+
+from backend.apps.core import dispatch
+from backend.apps.core.work import WorkItem
+from workers.beats import beating
+from workers.celery_app import app
+
+
+def work_models() -> list[type[WorkItem]]:
+    return [model for model in apps.get_models() if issubclass(model, WorkItem)]
+
+
+@app.task(name="sweep.overdue")  # type: ignore[untyped-decorator]  # Celery has no types
+def overdue() -> str:
+    """Ring once for each kind of work that has a row to look at; ringing twice wakes a worker in vain, no more."""
+    with beating("sweep overdue rows"):
+        late = [model for model in work_models() if model.work.overdue().exists()]  # type: ignore[attr-defined]
+        for model in late:
+            dispatch.send(model.task_name)
+    return f"rang for {len(late)}"
+
+
+@app.task(name="sweep.hold_lost")  # type: ignore[untyped-decorator]  # Celery has no types
+def hold_lost() -> str:
+    """Hold rows whose worker died after it began to speak; the second run finds none left."""
+    with beating("hold work whose outcome is unknown"):
+        held = sum(model.work.hold_lost() for model in work_models())  # type: ignore[attr-defined]
+    return f"held {held}"
