@@ -1,0 +1,40 @@
+"""Settings to transports: the only place that picks a provider."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from django.conf import settings
+
+from integrations.email import EmailTransport
+from integrations.email.fake import FakeEmail
+from integrations.email.sandbox import SandboxEmail
+from integrations.email.sendgrid import SendGridEmail
+from integrations.sms import SmsTransport
+from integrations.sms.fake import FakeSms
+from integrations.sms.sandbox import SandboxSms
+from integrations.sms.twilio import TwilioSms
+
+_clients = threading.local()  # one client per thread: the SDKs share state between calls
+
+
+def sms() -> SmsTransport:
+    """Return this thread's transport for text messages."""
+    if not hasattr(_clients, "sms"):
+        _clients.sms = _sms(settings.SMS_TRANSPORT)
+    transport: SmsTransport = _clients.sms
+    return transport
+
+
+def email() -> EmailTransport:
+    """Return this thread's transport for e-mail."""
+    if not hasattr(_clients, "email"):
+        _clients.email = _email(settings.EMAIL_TRANSPORT)
+    transport: EmailTransport = _clients.email
+    return transport
+
+
+def outbox() -> Path:
+    """Return the folder where the sandbox keeps what it would have sent."""
+    return Path(settings.DATA_DIR) / "outbox"
