@@ -19,6 +19,7 @@ LOCK = ROOT / "requirements.lock"
 STATE = ROOT / ".carerelay"
 DONE = VENV / ".installed"  # holds the checksum of the lock file it was installed from
 BEGUN = STATE / "installing"  # left behind by an install that was cut off
+OWN_CACHE = STATE / "uv-cache"  # for a user without a home
 ROOM_FOR_PACKAGES = 700 * 1024 * 1024
 APT = (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "python3-venv"])
 
@@ -61,6 +62,7 @@ def install(wanted: str) -> None:
     if not (install_uv() and sync_with_uv()):
         say("uv could not do it; pip takes about a minute")
         sync_with_pip()
+    shutil.rmtree(OWN_CACHE, ignore_errors=True)
     DONE.write_text(wanted)
     BEGUN.unlink()
 
@@ -89,7 +91,10 @@ def install_uv() -> bool:
     """Put the locked uv into the venv, checked against its own hashes."""
     block = STATE / "uv.txt"
     block.write_text(block_of("uv"))
-    return call([*pip(), "install", "-q", "--require-hashes", "--no-deps", "-r", str(block)])
+    try:
+        return call([*pip(), "install", "-q", "--require-hashes", "--no-deps", "-r", str(block)])
+    finally:
+        block.unlink()
 
 
 def sync_with_uv() -> bool:
@@ -112,7 +117,7 @@ def uv_environment() -> dict[str, str]:
     """
     known = {"UV_SYSTEM_CERTS": "true", "UV_INDEX_STRATEGY": "unsafe-best-match", **pip_settings()}
     if not writable_cache():
-        known["UV_CACHE_DIR"] = str(STATE / "uv-cache")
+        known["UV_CACHE_DIR"] = str(OWN_CACHE)
     return {**known, **os.environ}
 
 
@@ -139,9 +144,10 @@ def writable_cache() -> bool:
 
 def pip() -> list[str]:
     """The venv's own pip, or the system's pip pointed at the venv."""
+    quiet = ["--disable-pip-version-check", *([] if writable_cache() else ["--no-cache-dir"])]
     if runs(PYTHON, "import pip"):
-        return [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
-    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(PYTHON)]
+        return [str(PYTHON), "-m", "pip", *quiet]
+    return [sys.executable, "-m", "pip", *quiet, "--python", str(PYTHON)]
 
 
 def block_of(package: str) -> str:
@@ -182,7 +188,7 @@ def call(command: list[str], *, quiet: bool = False, env: Mapping[str, str] | No
             subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env).returncode
             == 0
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # PermissionError: not for this machine, or mounted noexec
         return False
 
 

@@ -88,7 +88,7 @@ class Steps:
         began = time.monotonic()
         outcome: list[str] = []
         self._bar.update(self._task, description=doing, refresh=True)
-        yield outcome
+        yield outcome  # a step that fails leaves here and is not reported as finished
         self.finished(": ".join([doing, *outcome]), time.monotonic() - began)
 
     def finished(self, what: str, seconds: float) -> None:

@@ -87,9 +87,9 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         return {name: one.child.pid for name, one in self.running.items() if one.child is not None}
 
-    def stop(self) -> None:
+    def stop(self, within_s: float = STOP_LIMIT_S) -> None:
         """Ask all parts at once, read what they say meanwhile, kill who is still there at the end."""
-        deadline = time.monotonic() + STOP_LIMIT_S
+        deadline = time.monotonic() + within_s
         alive = {name: one for name, one in self.running.items() if one.child is not None}
         for one in alive.values():
             processes.ask(one.child) if one.child else None
@@ -99,7 +99,7 @@ class Supervisor:
             alive = {name: one for name, one in alive.items() if one.child and one.child.poll() is None}
         for name, one in self.running.items():
             if name in alive:
-                self._show(name, f"did not stop within {STOP_LIMIT_S:.0f} s and is killed")
+                self._show(name, "did not stop in time and is killed")
             self._close(one)
         self._selector.close()
         self.running.clear()

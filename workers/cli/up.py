@@ -93,8 +93,8 @@ def django(words: list[str], title: str, env: Mapping[str, str], folder: Path, s
                 wait(child, 0.1)
         finally:
             processes.finish(child, within_s=5)
-    if child.returncode:
-        raise Refused(f"`manage {words[0]}` failed: {embedded.last_line(log)} (all of it in {log})")
+        if child.returncode:
+            raise Refused(f"`manage {words[0]}` failed: {embedded.last_line(log)} (all of it in {log})")
 
 
 def wait(child: processes.Child, seconds: float) -> None:

@@ -1,0 +1,1 @@
+"""Tests of what runs the system: real processes, real servers, no Django."""
