@@ -1,0 +1,7 @@
+"""The tables of HR under one name, so that other apps write `employees.models`."""
+
+from backend.apps.employees.models.reviews import EmployeePerformanceReview
+from backend.apps.employees.models.staff import Department, Employee
+from backend.apps.employees.models.time_off import EmployeeTimeOff
+
+__all__ = ["Department", "Employee", "EmployeePerformanceReview", "EmployeeTimeOff"]
