@@ -1,0 +1,90 @@
+"""Real processes around a test: workers, beat and a Redis of its own that can be killed and wiped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+from django.db import connection
+
+from workers.cli import embedded
+from workers.cli.state import ROOT
+from workers.queues import QUEUES
+
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found], within_s: float = 30.0) -> Found:
+    """Return what `look` finds as soon as it finds something."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {within_s} s")
+
+
+class Stage:
+    """The processes of one test; everything it started is gone when it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "logs").mkdir()
+        self.redis = embedded.Valkey(folder)
+        self.redis.start()
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.extra: dict[str, str] = {}
+
+    def environment(self) -> dict[str, str]:
+        at = connection.settings_dict
+        url = f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
+        data = {"DATABASE_URL": url, "REDIS_URL": self.redis.url, "CARERELAY_DATA_DIR": str(self.folder)}
+        return {**os.environ, "PYTHONPATH": str(ROOT), **data, **self.extra}
+
+    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "logs" / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *words], env=self.environment(), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self, name: str = "worker", concurrency: int = 2) -> subprocess.Popen[bytes]:
+        words = ["-Q", ",".join(QUEUES), "-c", str(concurrency), "-n", f"{name}@test", "-l", "INFO"]
+        process = self.start(
+            name, "-m", "celery", "-A", "workers.celery_app", "worker", "--without-mingle", "--without-gossip", *words
+        )
+        until(lambda: b" ready." in self.log(name))
+        return process
+
+    def log(self, name: str) -> bytes:
+        return (self.folder / "logs" / f"{name}.log").read_bytes()
+
+    def kill_redis_and_wipe_it(self) -> None:
+        assert self.redis.child is not None
+        self.redis.child.kill()
+        self.redis.child.wait()
+        port = int(self.redis.url.rpartition(":")[2].partition("/")[0])
+        for path in (self.folder / "valkey").glob("appendonly*"):
+            shutil.rmtree(path)
+        self.redis = embedded.Valkey(self.folder, port=port)
+
+    def kill_tree(self, process: subprocess.Popen[bytes]) -> None:
+        """kill -9 of the process and all its children."""
+        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        for member in family:
+            member.kill()
+        process.wait()
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                self.kill_tree(process)
+        self.redis.stop()
