@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zoneinfo
+from datetime import date
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import ClinicModel, UUIDModel, uuid7
@@ -64,6 +66,11 @@ class Clinic(ClinicModel):
     def current(cls) -> Clinic:
         """Return the practice's profile, or an unsaved one with the defaults before it is filled in."""
         return cls.objects.order_by("created_at").first() or cls(name="Clinic")
+
+    @classmethod
+    def today(cls) -> date:
+        """Return the day it is at the practice."""
+        return timezone.localdate(timezone=cls.current().zone)
 
 
 class AuditLog(models.Model):

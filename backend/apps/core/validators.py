@@ -1,5 +1,6 @@
 """Checks of identifiers that several apps share: phone numbers, NPI, Luhn."""
 
+import re
 from datetime import date, timedelta
 
 import phonenumbers
@@ -51,3 +52,12 @@ def validate_not_future(value: date) -> None:
     """Refuse a day that has not come yet (UTC, with a day's grace for zones ahead of it)."""
     if value > timezone.now().date() + timedelta(days=1):
         raise ValidationError("This day is in the future.", code="future")
+
+
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+
+
+def validate_language(value: str) -> None:
+    """Accept a language tag of BCP 47, as en or pt-BR."""
+    if not (isinstance(value, str) and LANGUAGE.fullmatch(value)):
+        raise ValidationError("Write the language as en or pt-BR.", code="language")

@@ -1,0 +1,173 @@
+"""The people the clinic treats: without this there is nobody to remind, test or bill."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any, ClassVar
+
+from django.contrib.postgres.indexes import OpClass
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Func, Q
+from django.db.models.functions import Cast, Length, Now, TruncDate, Upper
+from django.db.models.lookups import Exact, LessThanOrEqual
+from django.utils import timezone
+
+from backend.apps.core import scope
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+from backend.apps.core.models import Clinic, validate_time_zone
+from backend.apps.core.roles import Role
+from backend.apps.core.validators import validate_language, validate_not_future, validate_phone
+
+EARLIEST_BIRTH = date(1900, 1, 1)
+INSURANCE_INFO_LONGEST = 4096  # characters of JSON
+PHONE = r"^(\+[1-9][0-9]{4,14})?$"
+RECORD_NUMBER = r"^[A-Z0-9][A-Z0-9._/-]*$"
+
+
+def validate_birth_year(value: date) -> None:
+    if value < EARLIEST_BIRTH:
+        raise ValidationError("A date of birth is not before 1900.", code="too_early")
+
+
+def validate_insurance_info(value: Any) -> None:
+    """Accept a small flat object: text, numbers, booleans or null under short names."""
+    if not isinstance(value, dict):
+        raise ValidationError("Write an object of names and values.", code="shape")
+    flat = all(item is None or isinstance(item, str | int | float | bool) for item in value.values())
+    if len(value) > 30 or not flat or any(len(name) > 60 for name in value):
+        raise ValidationError("At most 30 short names, each with one plain value.", code="shape")
+    if len(json.dumps(value)) > INSURANCE_INFO_LONGEST - 200:  # PostgreSQL writes a space or two more than we do
+        raise ValidationError("This is too long to keep here.", code="too_long")
+
+
+def prefix_index(field: str, name: str) -> models.Index:
+    """Return the index that `field__istartswith` and `field__iexact` use, whatever the database's collation."""
+    return models.Index(OpClass(Upper(field), name="text_pattern_ops"), name=name)
+
+
+class JsonKind(Func):
+    function = "jsonb_typeof"
+    output_field = models.TextField()
+
+
+class Gender(models.TextChoices):
+    FEMALE = "female"
+    MALE = "male"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Patient(ClinicModel):
+    access: ClassVar[scope.Access] = scope.Access(patient="pk", patient_user="user")
+
+    user = models.OneToOneField("users.User", null=True, blank=True, on_delete=models.PROTECT, related_name="patient")
+    medical_record_number = models.CharField(
+        "MRN",
+        max_length=32,
+        unique=True,
+        validators=[RegexValidator(RECORD_NUMBER, "Capital letters, digits and . _ / - only.")],
+    )
+    first_name = models.CharField(max_length=80)
+    last_name = models.CharField(max_length=80)
+    date_of_birth = models.DateField(validators=[validate_birth_year, validate_not_future])
+    gender = models.CharField(max_length=7, choices=Gender, default=Gender.UNKNOWN)
+    phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
+    email = models.EmailField(blank=True)
+    address_line1 = models.CharField(max_length=120, blank=True)
+    address_line2 = models.CharField(max_length=120, blank=True)
+    city = models.CharField(max_length=80, blank=True)
+    state = models.CharField(max_length=40, blank=True)
+    postal_code = models.CharField(max_length=12, blank=True)
+    country = models.CharField(
+        max_length=2, default="US", validators=[RegexValidator(r"^[A-Z]{2}$", "Two capital letters, as US.")]
+    )
+    emergency_contact_name = models.CharField(max_length=160, blank=True)
+    emergency_contact_phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
+    emergency_contact_relationship = models.CharField(max_length=60, blank=True)
+    insurance_info = models.JSONField(default=dict, blank=True, validators=[validate_insurance_info])
+    time_zone = models.CharField(max_length=64, blank=True, validators=[validate_time_zone])
+    preferred_language = models.CharField(max_length=35, default="en", validators=[validate_language])
+    sms_consent = models.BooleanField(default=False)
+    sms_consent_at = models.DateTimeField(null=True, blank=True, editable=False)  # given or taken back
+    email_consent = models.BooleanField(default=False)
+    email_consent_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["last_name", "first_name", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.CheckConstraint(condition=Q(gender__in=Gender.values), name="patients_patient_gender_known"),
+            models.CheckConstraint(
+                condition=Q(date_of_birth__gte=EARLIEST_BIRTH)
+                & Q(date_of_birth__lte=TruncDate(Now()) + 1),  # a day's grace for zones ahead of UTC
+                name="patients_patient_birth_possible",
+            ),
+            models.CheckConstraint(condition=~Q(first_name="") & ~Q(last_name=""), name="patients_patient_named"),
+            models.CheckConstraint(
+                condition=Q(medical_record_number__regex=RECORD_NUMBER), name="patients_patient_mrn_form"
+            ),
+            models.CheckConstraint(
+                condition=Q(phone__regex=PHONE) & Q(emergency_contact_phone__regex=PHONE),
+                name="patients_patient_phone_e164",
+            ),
+            models.CheckConstraint(condition=Q(country__regex="^[A-Z]{2}$"), name="patients_patient_country_form"),
+            models.CheckConstraint(
+                condition=Exact(
+                    Func(F("insurance_info"), function="jsonb_typeof", output_field=models.TextField()), "object"
+                )
+                & LessThanOrEqual(Length(Cast(F("insurance_info"), models.TextField())), INSURANCE_INFO_LONGEST),
+                name="patients_patient_insurance_small",
+            ),
+            models.CheckConstraint(
+                condition=(Q(sms_consent=False) | Q(sms_consent_at__isnull=False))
+                & (Q(email_consent=False) | Q(email_consent_at__isnull=False)),
+                name="patients_patient_consent_dated",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            prefix_index("last_name", "patient_last_name"),
+            prefix_index("first_name", "patient_first_name"),
+            prefix_index("email", "patient_email"),
+            models.Index(fields=["phone"], name="patient_phone"),
+            models.Index(fields=["date_of_birth"], name="patient_birth"),
+            models.Index(fields=["last_name", "first_name", "id"], name="patient_by_name"),
+            models.Index(fields=["-created_at", "id"], name="patient_newest"),
+            models.Index(fields=["-updated_at", "id"], name="patient_changed"),
+        ]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+    @property
+    def admin_label(self) -> str:
+        """The text people choose by in the admin; `str(row)` names nobody."""
+        return f"{self.last_name}, {self.first_name} ({self.medical_record_number})"
+
+    @property
+    def age(self) -> int:
+        """Whole years today, by the clinic's calendar."""
+        return self.age_on(Clinic.today())
+
+    def age_on(self, day: date) -> int:
+        """Return the whole years lived on `day`; who was born on 29 February turns on 1 March in common years."""
+        born = self.date_of_birth
+        return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+    def clean(self) -> None:
+        super().clean()
+        if self.user_id and self.user.role != Role.PATIENT:
+            raise ValidationError({"user": "Only a login with the role patient belongs to a patient."})
+        if self.date_of_birth and self.date_of_birth > Clinic.today():
+            raise ValidationError({"date_of_birth": "This day is in the future."})
+        if self.country == "US" and self.state and not (len(self.state) == 2 and self.state.isupper()):
+            raise ValidationError({"state": "Write a state of the US with two capital letters, as NY."})
+
+    def consent(self, channel: str, given: bool) -> None:
+        """Note that the patient gave or took back consent to "sms" or "email", and when; save separately."""
+        if getattr(self, f"{channel}_consent") != given or (given and not getattr(self, f"{channel}_consent_at")):
+            setattr(self, f"{channel}_consent_at", timezone.now())
+        setattr(self, f"{channel}_consent", given)
