@@ -7,8 +7,12 @@ from workers.cli.errors import Refused
 
 
 def existing(name: str) -> Path:
-    """Resolve a name against the folder `./carerelay` was called from."""
-    path = Path(os.environ.get("CARERELAY_CWD", "."), name)
+    path = from_caller(name)
     if not path.exists():
         raise Refused(f"There is no file or folder {name}.")
     return path
+
+
+def from_caller(name: str) -> Path:
+    """Resolve a name against the folder `./carerelay` was called from."""
+    return Path(os.environ.get("CARERELAY_CWD", "."), name)

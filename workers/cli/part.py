@@ -13,7 +13,7 @@ from workers.cli.errors import Refused
 from workers.cli.parts import DEFAULTS, PARTS, named
 
 NEEDED = ("DATABASE_URL", "REDIS_URL")
-FROM_FILES = (*NEEDED, "FLOWER_BASIC_AUTH")  # Flower and the health checks read the environment only
+FROM_FILES = (*NEEDED, "CELERY_BROKER_URL", "FLOWER_BASIC_AUTH")  # Flower and the probes read variables only
 
 
 def main(words: list[str]) -> int:

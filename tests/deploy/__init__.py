@@ -1,0 +1,1 @@
+"""Tests of what an operator deploys, without a container engine."""

@@ -1,0 +1,158 @@
+"""docker-compose.yml and the Dockerfile, read by the tools that will read them in production."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workers.cli.parts import PARTS
+from workers.cli.state import ROOT
+
+TOOLS = Path(sys.executable).parent
+FILLED_IN = {"CARERELAY_PUBLIC_BASE_URL": "https://relay.example.org", "CARERELAY_HOST": "relay.example.org"}
+ONE_SHOT = {"migrate"}
+
+
+def compose(
+    *words: str, file: Path = ROOT / "docker-compose.yml", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    command = [TOOLS / "docker-compose", "--env-file", "/dev/null", "-f", file, "config", *words]
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    done = compose("--format", "json", **FILLED_IN)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def services(project: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return project["services"]
+
+
+def test_compose_itself_accepts_the_file_and_the_published_schema_too() -> None:
+    assert compose("-q", **FILLED_IN).stderr == ""
+    check = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_check_sees_an_undefined_service(tmp_path: Path) -> None:
+    broken = tmp_path / "docker-compose.yml"
+    broken.write_text(
+        (ROOT / "docker-compose.yml").read_text().replace("    migrate: {condition", "    migrat: {condition")
+    )
+    done = compose("-q", file=broken, **FILLED_IN)
+    assert done.returncode != 0
+    assert "migrat" in done.stderr
+
+
+def test_nothing_starts_before_the_operator_named_the_address() -> None:
+    done = compose("-q")
+    assert done.returncode != 0
+    assert "CARERELAY_PUBLIC_BASE_URL" in done.stderr
+    assert "CARERELAY_HOST" in done.stderr
+
+
+def test_every_part_of_the_table_is_a_service_started_by_its_name(services: dict[str, dict[str, Any]]) -> None:
+    ours = {name: service["command"] for name, service in services.items() if "build" in service}
+    expected = {part.name: ["python", "-m", "workers.cli.part", part.name] for part in PARTS}
+    assert ours == {**expected, "migrate": ["python", "backend/manage.py", "migrate", "--noinput"]}
+
+
+def test_every_long_running_service_asks_its_own_part_whether_it_is_healthy(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for name, service in services.items():
+        if name in ONE_SHOT:
+            continue
+        test = service["healthcheck"]["test"]
+        assert test[0] in ("CMD", "CMD-SHELL"), name
+        if "build" in service:
+            assert test == ["CMD", *service["command"], "--check"]
+
+
+def test_every_service_is_fenced_in(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["user"].split(":")[0] not in ("", "0", "root"), name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "privileged" not in service, name
+        assert service["stop_grace_period"] == "45s", name
+        assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped"), name
+
+
+def test_only_loopback_ports_are_published_and_none_of_the_servers(services: dict[str, dict[str, Any]]) -> None:
+    published = {name: service.get("ports", []) for name, service in services.items()}
+    assert {name for name, ports in published.items() if ports} == {"web", "mllp", "flower"}
+    assert {port["host_ip"] for ports in published.values() for port in ports} == {"127.0.0.1"}
+
+
+def test_no_secret_has_a_default_or_stands_in_a_variable(services: dict[str, dict[str, Any]]) -> None:
+    secret = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY|DATABASE_URL|REDIS_URL|BROKER_URL|AUTH")
+    seen = set()
+    for name, service in services.items():
+        for variable, value in (service.get("environment") or {}).items():
+            if secret.search(variable):
+                assert variable.endswith("_FILE"), f"{name}: {variable}"
+                seen.add(value.removeprefix("/run/secrets/"))
+                assert value.removeprefix("/run/secrets/") in {entry["source"] for entry in service["secrets"]}
+    assert {"postgres_password", "database_url", "redis_url", "secret_key", "jwt_key", "flower_login"} <= seen
+
+
+def test_the_secrets_command_makes_every_file_compose_asks_for(project: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    command = [sys.executable, "-m", "workers.cli", "secrets", str(folder)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    first = {path.name: path.read_text() for path in folder.iterdir()}
+    assert set(first) == set(project["secrets"])
+    assert first["postgres_password"] in first["database_url"]
+    assert first["redis_password"] in first["redis_url"]
+    assert len({first["secret_key"], first["jwt_key"], first["postgres_password"], first["redis_password"]}) == 4
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "database_url").unlink()
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == first
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    done = subprocess.run(
+        [TOOLS / "hadolint", ROOT / "backend" / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+def test_the_image_runs_as_an_ordinary_user_with_a_health_check_and_copies_only_what_is_there() -> None:
+    lines = (ROOT / "backend" / "Dockerfile").read_text().splitlines()
+    assert "USER 10001:10001" in lines
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+    copied = [line.split()[1:-1] for line in lines if line.startswith("COPY") and "--from" not in line]
+    allowed = (ROOT / "backend" / "Dockerfile.dockerignore").read_text()
+    for source in (name for names in copied for name in names):
+        assert (ROOT / source).exists()
+        assert f"!{source}\n" in allowed
+
+
+def test_the_images_packages_resolve_from_the_lock_alone() -> None:
+    """The same words as in the Dockerfile, without installing: every run-time package must be pinned with a hash."""
+    uv = [TOOLS / "uv", "pip", "install", "--dry-run", "--offline", "--python", sys.executable]
+    locked = ["--require-hashes", "-r", ROOT / "pyproject.toml", "-c", ROOT / "requirements.lock"]
+    done = subprocess.run([*uv, *locked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
+    commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
+    assert commands[-1] == "exec ./carerelay test"
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert os.access(ROOT / "carerelay", os.X_OK)

@@ -1,0 +1,54 @@
+"""`carerelay secrets`: the files docker-compose.yml asks for; without it nine of them would be written by hand."""
+
+import argparse
+import secrets
+from pathlib import Path
+
+from workers.cli import console, files
+from workers.cli.errors import Refused
+
+READABLE = 0o444  # a container's user must read it; the folder around it (0700) keeps everybody else out
+
+
+def run(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="carerelay secrets",
+        description="Make passwords and keys for docker-compose.yml. Files that exist are kept as they are.",
+    )
+    parser.add_argument("folder", nargs="?", default="secrets", metavar="FOLDER", help="default: secrets")
+    folder = files.from_caller(parser.parse_args(words).folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        made = write_missing(folder)
+    except OSError as error:
+        raise Refused(f"{folder} cannot be written: {error.strerror}.") from error
+    console.say(f"{len(made)} files made in {folder}: {', '.join(made) or 'nothing was missing'}")
+    return 0
+
+
+def write_missing(folder: Path) -> list[str]:
+    postgres = kept_or_new(folder, "postgres_password")
+    redis = kept_or_new(folder, "redis_password")
+    wanted = {
+        "postgres_password": postgres,
+        "redis_password": redis,
+        "database_url": f"postgresql://carerelay:{postgres}@postgres:5432/carerelay",
+        "redis_url": f"redis://:{redis}@redis:6379/0",
+        "secret_key": secrets.token_urlsafe(48),
+        "jwt_key": secrets.token_urlsafe(48),
+        "flower_login": f"carerelay:{secrets.token_urlsafe(18)}",
+        "twilio_auth_token": "",  # fill in to leave the sandbox
+        "sendgrid_api_key": "",
+    }
+    missing = {name: value for name, value in wanted.items() if not (folder / name).exists()}
+    for name, value in missing.items():
+        (folder / name).write_text(value)
+        (folder / name).chmod(READABLE)
+    return sorted(missing)
+
+
+def kept_or_new(folder: Path, name: str) -> str:
+    """A URL must carry the password that is already in use."""
+    path = folder / name
+    return path.read_text().strip() if path.exists() else secrets.token_urlsafe(24)
