@@ -1,0 +1,83 @@
+"""Makes doctors, their credentials and hours for tests; without it each test would invent an NPI."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import date, time, timedelta
+from typing import Any
+
+from backend.apps.core.validators import luhn_ok
+from backend.apps.doctors.models import (
+    Doctor,
+    DoctorAvailability,
+    DoctorCredential,
+    DoctorSpecialization,
+    Specialization,
+)
+from backend.apps.users.tests.factories import make_user
+
+EVERY_DAY = range(7)
+
+
+def make_npi() -> str:
+    """Return a random NPI whose check digit is right."""
+    first_nine = f"1{secrets.randbelow(10**8):08d}"
+    return next(first_nine + digit for digit in "0123456789" if luhn_ok(f"80840{first_nine}{digit}"))
+
+
+def make_dea(letters: str = "BS") -> str:
+    """Return a random DEA number whose check digit is right."""
+    six = f"{secrets.randbelow(10**6):06d}"
+    digits = [int(digit) for digit in six]
+    return f"{letters}{six}{(sum(digits[::2]) + 2 * sum(digits[1::2])) % 10}"
+
+
+def make_specialization(**over: Any) -> Specialization:
+    return Specialization.objects.create(**{"name": f"Internal medicine {secrets.token_hex(4)}", **over})
+
+
+def make_doctor(**over: Any) -> Doctor:
+    """Save a doctor with a login; `specializations` is a list, the primary one first."""
+    specializations = over.pop("specializations", [])
+    over.setdefault("user", None)
+    user = over.pop("user") or make_user(role="doctor", first_name="Grace", last_name="Stone")
+    fields = {
+        "license_number": f"NY-{secrets.token_hex(5)}",
+        "npi_number": make_npi(),
+        "dea_number": make_dea(),
+        "years_of_experience": 12,
+        "languages": ["en"],
+    }
+    doctor = Doctor.objects.create(user=user, **{**fields, **over})
+    for position, specialization in enumerate(specializations):
+        DoctorSpecialization.objects.create(doctor=doctor, specialization=specialization, position=position)
+    return doctor
+
+
+def make_credential(**over: Any) -> DoctorCredential:
+    fields = {
+        "credential_type": "state_license",
+        "issuing_organization": "State board of medicine",
+        "number": secrets.token_hex(5),
+        "state": "NY",
+        "issue_date": date(2020, 1, 1),
+        "expiry_date": date.today() + timedelta(days=400),
+    }
+    over.setdefault("doctor", None)
+    doctor = over.pop("doctor") or make_doctor()
+    return DoctorCredential.objects.create(doctor=doctor, **{**fields, **over})
+
+
+def make_availability(**over: Any) -> DoctorAvailability:
+    """Save one window; Monday 9 to 17 unless told otherwise."""
+    over.setdefault("doctor", None)
+    doctor = over.pop("doctor") or make_doctor()
+    fields = {"day_of_week": 0, "start_time": time(9), "end_time": time(17)}
+    return DoctorAvailability.objects.create(doctor=doctor, **{**fields, **over})
+
+
+def make_always_available(doctor: Doctor) -> Doctor:
+    """Let the doctor see patients at any time of any day."""
+    for day in EVERY_DAY:
+        make_availability(doctor=doctor, day_of_week=day, start_time=time(0), end_time=time(23, 59))
+    return doctor

@@ -1,0 +1,123 @@
+"""Registering, correcting and finding patients; without it the same person would be on file twice."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from backend.apps.core.exceptions import Conflict, DomainError
+from backend.apps.core.roles import Role
+from backend.apps.patients.models import Patient
+
+CHANNELS = ("sms", "email")
+WHO = ("first_name", "last_name", "date_of_birth")
+SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+
+
+class PossibleDuplicate(Conflict):
+    """Somebody of these names and date of birth is on file."""
+
+    code = "possible_duplicate"
+
+
+@transaction.atomic
+def register(*, by: Any, confirm_duplicate: bool = False, **fields: Any) -> Patient:
+    """Put a new patient on file; without a record number the next one is given.
+
+    Raises:
+        PossibleDuplicate: the same names and date of birth are on file, and it was not confirmed that this is someone else.
+    """
+    if not fields.get("medical_record_number"):
+        fields["medical_record_number"] = next_record_number()
+    return _save(Patient(), fields, confirm_duplicate=confirm_duplicate)
+
+
+@transaction.atomic
+def correct(patient: Patient, *, by: Any, confirm_duplicate: bool = False, **fields: Any) -> Patient:
+    """Change what is on file. Only the administrator changes a record number: labs and payers know the patient by it."""
+    number = fields.get("medical_record_number")
+    if number and number.upper() != patient.medical_record_number and getattr(by, "role", None) != Role.ADMIN:
+        raise DomainError("Only an administrator may change a record number.")
+    moved = any(name in fields and fields[name] != getattr(patient, name) for name in WHO)
+    return _save(patient, fields, confirm_duplicate=confirm_duplicate or not moved)
+
+
+def next_record_number() -> str:
+    """Return the next free record number, as MRN0000001, from the database's own sequence: none is given twice."""
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nextval('patients_mrn')")
+            number = f"MRN{cursor.fetchone()[0]:07d}"
+        if not Patient.all_objects.filter(medical_record_number=number).exists():
+            return number
+
+
+def search(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
+    """Return those of `patients` that every word of `text` fits.
+
+    A word is the beginning of a first or last name or of a record number, a date of birth (1980-05-17 or 5/17/1980),
+    a phone number or the beginning of an e-mail address. Each of them is answered by an index.
+    """
+    for word in text.replace(",", " ").split():
+        patients = patients.filter(_fits(word))
+    return patients
+
+
+def duplicates(first_name: str, last_name: str, date_of_birth: date) -> QuerySet[Patient]:
+    """Return the patients on file who may be this person."""
+    return Patient.objects.filter(
+        date_of_birth=date_of_birth, last_name__iexact=last_name.strip(), first_name__iexact=first_name.strip()
+    )
+
+
+def _save(patient: Patient, fields: dict[str, Any], *, confirm_duplicate: bool) -> Patient:
+    consents = {channel: fields.pop(f"{channel}_consent") for channel in CHANNELS if f"{channel}_consent" in fields}
+    for name, value in fields.items():
+        setattr(patient, name, value)
+    for channel, given in consents.items():
+        patient.consent(channel, given)
+    patient.medical_record_number = patient.medical_record_number.upper()
+    patient.full_clean()
+    if not confirm_duplicate:
+        _refuse_duplicate(patient)
+    patient.save()
+    return patient
+
+
+def _refuse_duplicate(patient: Patient) -> None:
+    """Refuse who is on file already; two desks that register one person at once wait for each other."""
+    key = f"patient {patient.first_name} {patient.last_name} {patient.date_of_birth}".casefold()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+    who = duplicates(patient.first_name, patient.last_name, patient.date_of_birth)
+    if who.exclude(pk=patient.pk).exists():
+        raise PossibleDuplicate(
+            "A patient with these names and this date of birth is already on file. "
+            "If this is another person, confirm it with confirm_duplicate."
+        )
+
+
+def _fits(word: str) -> Q:
+    if (born := _day(word)) is not None:
+        return Q(date_of_birth=born)
+    if "@" in word:
+        return Q(email__istartswith=word)
+    if word.startswith("+"):
+        return Q(phone=word)
+    number = Q(medical_record_number__startswith=word.upper())
+    return number | Q(last_name__istartswith=word) | Q(first_name__istartswith=word)
+
+
+def _day(word: str) -> date | None:
+    slashed = SLASHED.fullmatch(word)
+    try:
+        if slashed:
+            month, day, year = map(int, slashed.groups())
+            return date(year, month, day)
+        return date.fromisoformat(word) if len(word) == 10 else None
+    except ValueError:
+        return None
