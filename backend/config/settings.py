@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     *(f"backend.apps.{name}" for name in CLINIC_APPS),
+    "backend.demo",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
