@@ -1,0 +1,177 @@
+"""Which plan pays for a patient on which day: without it two plans could both claim to pay first."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import ClassVar
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.utils import timezone
+
+from backend.apps.core import scope
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+from backend.apps.core.documents import KeptIn, validate_picture
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Clinic
+from backend.apps.core.validators import validate_not_future
+from backend.apps.insurance.models.payers import InsurancePlan
+
+VERIFIED_FOR = timedelta(days=30)
+
+
+class PatientInsurance(ClinicModel):
+    """A patient's membership in a plan. Both dates are days of cover; without a last one it runs on."""
+
+    class Priority(models.IntegerChoices):
+        PRIMARY = 1
+        SECONDARY = 2
+        TERTIARY = 3
+
+    class Relationship(models.TextChoices):
+        SELF = "self"
+        SPOUSE = "spouse"
+        CHILD = "child"
+        PARENT = "parent"
+        OTHER = "other"
+
+    class Verification(models.TextChoices):
+        UNVERIFIED = "unverified"
+        VERIFIED = "verified"
+        FAILED = "failed"
+        EXPIRED = "expired"
+
+    access: ClassVar[scope.Access] = scope.of_patient("patient")
+
+    patient = models.ForeignKey("patients.Patient", on_delete=models.PROTECT, related_name="insurances")
+    insurance_plan = models.ForeignKey(InsurancePlan, on_delete=models.PROTECT, related_name="members")
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.PRIMARY)
+    policy_holder_name = models.CharField(max_length=160, blank=True)
+    policy_holder_relationship = models.CharField(
+        max_length=6, choices=Relationship, default=Relationship.SELF, help_text="What the patient is to the holder."
+    )
+    policy_holder_dob = models.DateField(null=True, blank=True, validators=[validate_not_future])
+    policy_number = models.CharField(max_length=50)
+    group_number = models.CharField(max_length=50, blank=True)
+    member_id = models.CharField(max_length=80)
+    effective_date = models.DateField()
+    termination_date = models.DateField(null=True, blank=True)
+    last_verified_date = models.DateField(null=True, blank=True, editable=False)
+    verification_status = models.CharField(
+        max_length=10, choices=Verification, default=Verification.UNVERIFIED, editable=False
+    )
+    front_card_image = models.ImageField(
+        upload_to=KeptIn("insurance/cards", "front_card_image"),
+        blank=True,
+        max_length=200,
+        validators=[validate_picture],
+    )
+    back_card_image = models.ImageField(
+        upload_to=KeptIn("insurance/cards", "back_card_image"),
+        blank=True,
+        max_length=200,
+        validators=[validate_picture],
+    )
+
+    class Meta(ClinicModel.Meta):
+        verbose_name = "coverage"
+        verbose_name_plural = "coverages"
+        ordering = ["patient", "priority", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            ExclusionConstraint(
+                name="insurance_coverage_one_per_priority",
+                expressions=[
+                    ("patient", RangeOperators.EQUAL),
+                    ("priority", RangeOperators.EQUAL),
+                    (
+                        Func(
+                            F("effective_date"),
+                            F("termination_date"),
+                            Value("[]"),
+                            function="daterange",
+                            output_field=DateRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ],
+                condition=Q(is_deleted=False),
+                violation_error_message="Another coverage has this priority on some of these days.",
+            ),
+            models.CheckConstraint(condition=Q(priority__in=[1, 2, 3]), name="insurance_coverage_priority_known"),
+            models.CheckConstraint(
+                condition=Q(policy_holder_relationship__in=["self", "spouse", "child", "parent", "other"]),
+                name="insurance_coverage_relationship_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(verification_status__in=["unverified", "verified", "failed", "expired"]),
+                name="insurance_coverage_verification_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(policy_holder_relationship="self")
+                | (~Q(policy_holder_name="") & Q(policy_holder_dob__isnull=False)),
+                name="insurance_coverage_holder_known",
+                violation_error_message="Name and date of birth of the policy holder are needed.",
+            ),
+            models.CheckConstraint(
+                condition=Q(termination_date__isnull=True) | Q(termination_date__gte=F("effective_date")),
+                name="insurance_coverage_ends_after_start",
+                violation_error_message="A coverage cannot end before it begins.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(verification_status="verified") | Q(last_verified_date__isnull=False),
+                name="insurance_coverage_verified_has_date",
+            ),
+            models.CheckConstraint(
+                condition=~Q(member_id="") & ~Q(policy_number=""), name="insurance_coverage_has_numbers"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["patient", "effective_date"], name="coverage_patient"),
+            models.Index(fields=["verification_status", "last_verified_date"], name="coverage_verification"),
+            models.Index(fields=["last_verified_date"], name="coverage_verified_on"),
+            models.Index(fields=["member_id"], name="coverage_member"),
+            models.Index(fields=["policy_number"], name="coverage_policy"),
+            models.Index(fields=["termination_date"], name="coverage_ends"),
+        ]
+
+    @property
+    def is_coverage_active(self) -> bool:
+        """Whether the plan pays on this day at the practice."""
+        return self.covers(Clinic.today())
+
+    @property
+    def needs_verification(self) -> bool:
+        return self.needs_verification_on(Clinic.today())
+
+    def covers(self, day: date) -> bool:
+        ended = self.termination_date is not None and self.termination_date < day
+        return not self.is_deleted and self.effective_date <= day and not ended
+
+    def needs_verification_on(self, day: date) -> bool:
+        """Return whether the payer was never asked, answered no, or answered more than 30 days before `day`."""
+        if self.verification_status in {self.Verification.FAILED, self.Verification.EXPIRED}:
+            return True
+        return self.last_verified_date is None or self.last_verified_date < day - VERIFIED_FOR
+
+    def verify(self, *, passed: bool = True) -> None:
+        """Note that the payer was asked today and whether it confirmed the coverage."""
+        today = Clinic.today()
+        if self.termination_date is not None and self.termination_date < today:
+            raise DomainError("This coverage has ended; record the new one instead.")
+        changes = {
+            "verification_status": self.Verification.VERIFIED if passed else self.Verification.FAILED,
+            "updated_at": timezone.now(),
+        }
+        if passed:
+            changes["last_verified_date"] = today
+        type(self)._base_manager.filter(pk=self.pk).update(**changes)
+        self.refresh_from_db(fields=list(changes))
+
+    def clean(self) -> None:
+        super().clean()
+        if self.insurance_plan_id and self._state.adding and self.insurance_plan.is_deleted:
+            raise ValidationError({"insurance_plan": "This plan is no longer in use."})
