@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -34,6 +33,7 @@ class Access:
     shared: reference data (medications, specialisations): everybody who passes the role table sees all rows.
     owners: paths to logins that see the row although their role does not see all rows (an employee's own file).
     sees_all: roles that see every row; the admin always does. None means: every staff role but doctors.
+    common: with `sees_all`, which rows everybody who passes the role table sees (a template that belongs to nobody).
     """
 
     patient: str | None = None
@@ -43,6 +43,7 @@ class Access:
     shared: bool = False
     owners: tuple[str, ...] = ()
     sees_all: frozenset[str] | None = None
+    common: Q = field(default_factory=Q)
 
 
 STAFF_ONLY = Access()
@@ -64,7 +65,7 @@ def visible(rows: Rows, user: Any) -> Rows:
     if user.role == Role.PATIENT:
         return _own(rows, user, access)
     if access.sees_all is not None:
-        return rows if user.role in access.sees_all else _any(rows, user, access.owners)
+        return rows if user.role in access.sees_all else _any(rows, user, access)
     if user.role == Role.DOCTOR and access.patient:
         return rows.filter(_of_own_patients(user, access))
     return rows
@@ -82,7 +83,7 @@ def own_patient_ids(user: Any) -> list[QuerySet[Any]]:
 
 def _own(rows: Rows, user: Any, access: Access) -> Rows:
     if not access.patient_user:
-        return _any(rows, user, access.owners)
+        return _any(rows, user, access)
     return rows.filter(access.patient_filter, **{access.patient_user: user})
 
 
@@ -95,8 +96,8 @@ def _of_own_patients(user: Any, access: Access) -> Q:
     return allowed
 
 
-def _any(rows: Rows, user: Any, paths: Iterable[str]) -> Rows:
-    wanted = Q()
-    for path in paths:
+def _any(rows: Rows, user: Any, access: Access) -> Rows:
+    wanted = access.common
+    for path in access.owners:
         wanted |= Q(**{path: user})
     return rows.filter(wanted) if wanted else rows.none()
