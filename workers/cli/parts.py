@@ -57,7 +57,10 @@ PARTS = (
     ),
     Part(
         "mllp",
-        ("workers.mllp_listener", "--host", "{CARERELAY_BIND}", "--port", "{CARERELAY_MLLP_PORT}"),
+        (
+            "workers.mllp_listener", "--host", "{CARERELAY_BIND}", "--port", "{CARERELAY_MLLP_PORT}",
+            "--tls-port", "{CARERELAY_MLLP_TLS_PORT}",
+        ),
         probes.mllp_listens,
     ),
     Part(
@@ -75,6 +78,7 @@ DEFAULTS = {
     "CARERELAY_WEB_PORT": "8000",
     "CARERELAY_WEB_WORKERS": "2",
     "CARERELAY_MLLP_PORT": "2575",
+    "CARERELAY_MLLP_TLS_PORT": "2576",  # used when CARERELAY_MLLP_CERTIFICATE is set
     "CARERELAY_FLOWER_PORT": "5555",
     "CARERELAY_BEAT_FILE": "beat-schedule",
 }

@@ -46,7 +46,9 @@ def pong(settings: Settings, role: str) -> bool:
     with Celery(broker=broker, set_as_current=False) as app:
         app.conf.broker_transport_options = {"socket_connect_timeout": TIMEOUT_S, "socket_timeout": TIMEOUT_S}
         try:
-            replies = app.control.ping(destination=[node], timeout=PONG_S)
+            with app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0)
+                replies = app.control.ping(destination=[node], timeout=PONG_S, connection=connection)
         except (OSError, KombuError):  # the broker is away
             return False
     return any(node in reply for reply in replies)

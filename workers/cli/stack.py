@@ -177,7 +177,7 @@ def own_stack() -> Iterator[Running]:
     with log_path.open("wb") as log:
         child = processes.spawn(
             [sys.executable, "-m", "workers.cli", "up", "--quiet", "--embedded", *port_options(ports)],
-            env={**env, "CARERELAY_STATE": str(folder)},
+            env={**env, "CARERELAY_STATE": str(folder), "CARERELAY_MLLP_TLS_PORT": str(state.free_port())},
             output=log,
             cwd=ROOT,
         )

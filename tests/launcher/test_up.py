@@ -1,0 +1,102 @@
+"""`carerelay up` as a person uses it: start, look, kill, start again, stop."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.launcher.processes import alive, descendants, text_of, until
+from workers.cli import probes, stack, state
+from workers.cli.parts import PARTS
+from workers.cli.state import ROOT, Ports, Running
+
+READY_S, GONE_S = 90, 25
+
+
+class Up:
+    """One `carerelay up` in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = Ports(state.free_port(), state.free_port(), state.free_port())
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Running:
+        self.process = self.command("up", *stack.port_options(self.ports))
+        assert until(self._ready_or_ended, within_s=READY_S), "not ready in time"
+        running = state.read_running(self.folder)
+        assert running is not None, self.process.communicate()
+        return running
+
+    def command(self, *words: str) -> subprocess.Popen[str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return subprocess.Popen(
+            [sys.executable, "-m", "workers.cli", *words],
+            env={**kept, "CARERELAY_STATE": str(self.folder), "CARERELAY_WEB_WORKERS": "1"},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def _ready_or_ended(self) -> bool:
+        running = state.read_running(self.folder)
+        return bool(running and running.ready) or self.process.poll() is not None
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    up = Up(tmp_path_factory.mktemp("up") / "state")
+    up.start()
+    yield up
+    if up.process.poll() is None:
+        up.process.kill()
+    up.process.communicate()
+
+
+def test_every_part_is_ready_and_answers(up: Up) -> None:
+    running = state.read_running(up.folder)
+    assert set(running.pids) == {part.name for part in PARTS}
+    assert all(map(alive, running.pids.values()))
+    assert probes.status_of(running.ports.web, "/healthz") == 200
+    assert probes.status_of(running.ports.flower, "/") == 401
+    assert probes.status_of(running.ports.flower, "/", running.env["FLOWER_BASIC_AUTH"]) == 200
+
+
+def test_a_second_up_is_refused_and_the_first_one_goes_on(up: Up) -> None:
+    second = up.command("up", "--web-port", str(state.free_port()))
+    said, _ = second.communicate(timeout=30)
+    assert second.returncode == 1
+    assert f"already running in this folder (process {up.process.pid})" in said
+    assert up.process.poll() is None
+
+
+def test_a_django_command_runs_beside_it_on_the_same_database(up: Up) -> None:
+    beside = up.command("manage", "showmigrations", "core")
+    said, _ = beside.communicate(timeout=60)
+    assert beside.returncode == 0, said
+    assert "[X] 0001_initial" in said
+
+
+def test_kill_9_leaves_nothing_and_the_next_start_goes_on_with_the_data_and_stops_cleanly(up: Up) -> None:
+    with psycopg.connect(state.read_running(up.folder).env["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    tree = descendants(up.process.pid)
+    up.process.kill()
+    up.process.communicate()
+    assert until(lambda: not any(map(alive, tree)), within_s=GONE_S), [pid for pid in tree if alive(pid)]
+    with psycopg.connect(up.start().env["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    tree = descendants(up.process.pid)
+    up.process.send_signal(signal.SIGINT)
+    said, _ = up.process.communicate(timeout=GONE_S)
+    assert up.process.returncode == 0, said
+    assert "goes on with the same data" in said
+    assert not any(map(alive, tree))
+    assert state.read_running(up.folder) is None
+    assert "canceling statement" not in text_of(up.folder / "logs" / "postgres.log")
