@@ -61,7 +61,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def test_every_part_is_ready_and_answers(up: Up) -> None:
     running = state.read_running(up.folder)
-    assert set(running.pids) == {part.name for part in PARTS}
+    assert set(running.pids) == {"postgres", "redis", *(part.name for part in PARTS)}
     assert all(map(alive, running.pids.values()))
     assert probes.status_of(running.ports.web, "/healthz") == 200
     assert probes.status_of(running.ports.flower, "/") == 401
@@ -74,6 +74,17 @@ def test_a_second_up_is_refused_and_the_first_one_goes_on(up: Up) -> None:
     assert second.returncode == 1
     assert f"already running in this folder (process {up.process.pid})" in said
     assert up.process.poll() is None
+
+
+def test_killed_servers_come_back_at_the_same_address(up: Up) -> None:
+    before = state.read_running(up.folder)
+    for name in ("postgres", "redis"):
+        os.kill(before.pids[name], signal.SIGKILL)
+    assert until(lambda: all(part.is_ready(before.env) for part in PARTS), within_s=30)
+    after = state.read_running(up.folder)
+    assert after.env == before.env
+    assert after.pids["postgres"] != before.pids["postgres"]
+    assert after.pids["redis"] != before.pids["redis"]
 
 
 def test_a_django_command_runs_beside_it_on_the_same_database(up: Up) -> None:

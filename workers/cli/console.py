@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 PLAIN_WIDTH = 140  # a pipe has no width; URLs must not be cut
-COLOURS = {"web": 36, "worker": 32, "beat": 35, "mllp": 33, "flower": 34}
+COLOURS = {"web": 36, "worker": 32, "beat": 35, "mllp": 33, "flower": 34, "postgres": 31, "redis": 31}
 
 
 def console() -> Console:
@@ -26,13 +26,17 @@ def say(text: str) -> None:
 
 def prefixed(part: str, line: str) -> None:
     """Print one log line of a part behind the part's name, coloured on a terminal."""
-    name = f"{part:>7} |"
+    name = f"{part:>8} |"
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         name = f"\033[{COLOURS.get(part, 37)}m{name}\033[0m"
     print(f"{name} {line}", flush=True)
 
 
-def table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def nothing(_part: str, _line: str) -> None:
+    """Keep a line off the terminal; it is in the part's log."""
+
+
+def table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     view = Table(*columns, title=title, title_justify="left")
     for row in rows:
         view.add_row(*row)

