@@ -25,11 +25,16 @@ class PossibleDuplicate(Conflict):
 
 
 @transaction.atomic
-def register(*, by: Any, confirm_duplicate: bool = False, **fields: Any) -> Patient:
+def register(
+    *,
+    by: Any,  # noqa: ARG001 - every service says who asks
+    confirm_duplicate: bool = False,
+    **fields: Any,
+) -> Patient:
     """Put a new patient on file; without a record number the next one is given.
 
     Raises:
-        PossibleDuplicate: the same names and date of birth are on file, and it was not confirmed that this is someone else.
+        PossibleDuplicate: these names and this birthday are on file, and nobody confirmed that this is someone else.
     """
     if not fields.get("medical_record_number"):
         fields["medical_record_number"] = next_record_number()
@@ -38,7 +43,7 @@ def register(*, by: Any, confirm_duplicate: bool = False, **fields: Any) -> Pati
 
 @transaction.atomic
 def correct(patient: Patient, *, by: Any, confirm_duplicate: bool = False, **fields: Any) -> Patient:
-    """Change what is on file. Only the administrator changes a record number: labs and payers know the patient by it."""
+    """Change what is on file. Only the administrator changes a record number: labs know the patient by it."""
     number = fields.get("medical_record_number")
     if number and number.upper() != patient.medical_record_number and getattr(by, "role", None) != Role.ADMIN:
         raise DomainError("Only an administrator may change a record number.")

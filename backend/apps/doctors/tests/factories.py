@@ -6,6 +6,7 @@ import secrets
 from datetime import date, time, timedelta
 from typing import Any
 
+from backend.apps.core.models import Clinic
 from backend.apps.core.validators import luhn_ok
 from backend.apps.doctors.models import (
     Doctor,
@@ -61,7 +62,7 @@ def make_credential(**over: Any) -> DoctorCredential:
         "number": secrets.token_hex(5),
         "state": "NY",
         "issue_date": date(2020, 1, 1),
-        "expiry_date": date.today() + timedelta(days=400),
+        "expiry_date": Clinic.today() + timedelta(days=400),
     }
     over.setdefault("doctor", None)
     doctor = over.pop("doctor") or make_doctor()

@@ -1,0 +1,16 @@
+"""Who may do what with doctors, their credentials and hours; without it everybody is denied."""
+
+from backend.apps.core.permissions import ALL_ROLES, READ, WRITE, Table, allow
+from backend.apps.core.roles import Role
+
+SPECIALIZATION: Table = {**allow(READ, *ALL_ROLES), **allow((*WRITE, "destroy"))}
+DOCTOR: Table = {**allow(READ, *ALL_ROLES), **allow((*WRITE, "destroy"))}
+CREDENTIAL: Table = {
+    **allow((*READ, "download"), Role.DOCTOR),
+    **allow(WRITE, Role.DOCTOR),
+    **allow(("verify", "destroy")),
+}
+AVAILABILITY: Table = {
+    **allow(READ, *ALL_ROLES),
+    **allow((*WRITE, "destroy"), Role.RECEPTIONIST, Role.DOCTOR),
+}

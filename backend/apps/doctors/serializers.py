@@ -1,0 +1,111 @@
+"""What of doctors, credentials and hours goes over the wire, cut to what the reader's role needs."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from backend.apps.core.models import Clinic
+from backend.apps.core.roles import Role
+from backend.apps.core.serializers import ClinicSerializer
+from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorCredential, Specialization
+
+DIRECTORY = frozenset({
+    "id", "full_name", "specializations", "primary_specialization", "board_certified", "years_of_experience",
+    "consultation_fee", "bio", "education", "languages", "is_accepting_patients",
+})  # fmt: skip
+WITHOUT_DEA = DIRECTORY | {"user", "license_number", "npi_number", "created_at", "updated_at"}
+# Roles that are not listed see every field.
+SEEN_BY: dict[str, frozenset[str]] = {
+    Role.PATIENT: DIRECTORY,
+    Role.RECEPTIONIST: WITHOUT_DEA,
+    Role.NURSE: WITHOUT_DEA,
+    Role.LAB_TECH: WITHOUT_DEA,
+}
+
+
+class SpecializationSerializer(ClinicSerializer):
+    class Meta:
+        model = Specialization
+        fields = ["id", "name", "description", "medical_code", "created_at", "updated_at"]
+
+
+class InOrder(serializers.ManyRelatedField):
+    """A doctor's specializations, the primary one first, from the links a list has prefetched."""
+
+    def get_attribute(self, instance: Doctor) -> list[Specialization]:
+        return instance.ordered_specializations
+
+
+class DoctorSerializer(ClinicSerializer):
+    full_name = serializers.CharField(read_only=True)
+    specializations = InOrder(
+        child_relation=serializers.PrimaryKeyRelatedField(queryset=Specialization.objects.all()), required=False
+    )
+    primary_specialization = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Doctor
+        fields = [
+            "id", "user", "full_name", "license_number", "npi_number", "dea_number", "specializations",
+            "primary_specialization", "board_certified", "years_of_experience", "consultation_fee", "bio", "education",
+            "languages", "is_accepting_patients", "warnings", "created_at", "updated_at",
+        ]  # fmt: skip
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        request = self.context.get("request")
+        seen = SEEN_BY.get(getattr(getattr(request, "user", None), "role", ""))
+        return fields if seen is None else {name: field for name, field in fields.items() if name in seen}
+
+    def get_primary_specialization(self, doctor: Doctor) -> str | None:
+        """The name of the primary specialization."""
+        primary = doctor.primary_specialization
+        return primary.name if primary else None
+
+    def get_warnings(self, doctor: Doctor) -> list[str]:
+        if doctor.dea_fits_name:
+            return []
+        return ["The second letter of the DEA number is not that of the doctor's last name."]
+
+
+class DoctorCredentialSerializer(ClinicSerializer):
+    has_document = serializers.SerializerMethodField()
+    is_expired = serializers.SerializerMethodField()
+    is_expiring_soon = serializers.SerializerMethodField()
+
+    class Meta:
+        model = DoctorCredential
+        fields = [
+            "id", "doctor", "credential_type", "issuing_organization", "number", "state", "issue_date", "expiry_date",
+            "document", "has_document", "is_verified", "verified_by", "verified_at", "is_expired", "is_expiring_soon",
+            "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields: ClassVar[list[str]] = ["is_verified", "verified_by", "verified_at"]
+        extra_kwargs: ClassVar[dict[str, Any]] = {"document": {"write_only": True}}
+
+    def get_has_document(self, credential: DoctorCredential) -> bool:
+        return bool(credential.document)
+
+    def get_is_expired(self, credential: DoctorCredential) -> bool:
+        return credential.is_expired_on(self._today)
+
+    def get_is_expiring_soon(self, credential: DoctorCredential) -> bool:
+        return credential.is_expiring_soon_on(self._today)
+
+    @cached_property
+    def _today(self) -> date:
+        """The clinic's day, asked for once per answer and not once per row."""
+        return Clinic.today()
+
+
+class DoctorAvailabilitySerializer(ClinicSerializer):
+    class Meta:
+        model = DoctorAvailability
+        fields = [
+            "id", "doctor", "day_of_week", "start_time", "end_time", "is_active", "created_at", "updated_at",
+        ]  # fmt: skip

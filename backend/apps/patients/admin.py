@@ -1,0 +1,39 @@
+"""Patients in the admin, for the front desk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from backend.apps.core.admin import ClinicAdmin
+from backend.apps.patients import permissions, services
+from backend.apps.patients.models import Patient
+from backend.apps.patients.serializers import SEEN_BY
+
+
+@admin.register(Patient)
+class PatientAdmin(ClinicAdmin):
+    permissions = permissions.PATIENT
+    creates = services.register
+    updates = services.correct
+    list_display = ("medical_record_number", "last_name", "first_name", "date_of_birth", "gender", "created_at")
+    search_fields = ("medical_record_number", "last_name", "first_name", "date_of_birth", "phone", "email")
+    search_help_text = "Beginnings of names, a record number, a birthday, a phone number or an e-mail address"
+    list_filter = ("gender",)
+    list_select_related = ()
+    ordering = ("last_name", "first_name", "id")
+    autocomplete_fields = ("user",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Return the form's fields, cut to what the role sees through the API."""
+        fields = list(super().get_fields(request, obj))
+        seen = SEEN_BY.get(request.user.role)
+        return fields if seen is None else [name for name in fields if name in seen]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return services.search(queryset, search_term[:200]), False

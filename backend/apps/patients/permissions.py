@@ -1,0 +1,12 @@
+"""Who may do what with patients; without it everybody is denied."""
+
+from backend.apps.core.permissions import ALL_ROLES, READ, Table, allow
+from backend.apps.core.roles import Role
+
+PATIENT: Table = {
+    **allow((*READ,), *ALL_ROLES),
+    **allow(("search",), *(role for role in ALL_ROLES if role != Role.PATIENT)),
+    **allow(("create",), Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST),
+    **allow(("update", "partial_update"), Role.NURSE, Role.RECEPTIONIST),
+    **allow(("destroy",)),
+}

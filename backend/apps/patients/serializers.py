@@ -1,0 +1,63 @@
+"""What of a patient goes over the wire, cut to what the reader's role needs."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from backend.apps.core.models import Clinic
+from backend.apps.core.roles import Role
+from backend.apps.core.serializers import ClinicSerializer, Form
+from backend.apps.patients.models import Patient
+
+IDENTITY = frozenset({
+    "id", "medical_record_number", "first_name", "last_name", "full_name", "date_of_birth", "age", "gender",
+})  # fmt: skip
+# Roles that are not listed see every field.
+SEEN_BY: dict[str, frozenset[str]] = {
+    Role.LAB_TECH: IDENTITY,
+    Role.PHARMACIST: IDENTITY | {"phone"},
+}
+
+
+class PatientSerializer(ClinicSerializer):
+    full_name = serializers.CharField(read_only=True)
+    age = serializers.SerializerMethodField()
+    confirm_duplicate = serializers.BooleanField(
+        write_only=True, required=False, help_text="This is another person than the one of the same names and birthday."
+    )
+
+    class Meta:
+        model = Patient
+        fields = [
+            "id", "user", "medical_record_number", "first_name", "last_name", "full_name", "date_of_birth", "age",
+            "gender", "phone", "email", "address_line1", "address_line2", "city", "state", "postal_code", "country",
+            "emergency_contact_name", "emergency_contact_phone", "emergency_contact_relationship", "insurance_info",
+            "time_zone", "preferred_language", "sms_consent", "sms_consent_at", "email_consent", "email_consent_at",
+            "confirm_duplicate", "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields: ClassVar[list[str]] = ["sms_consent_at", "email_consent_at"]
+        extra_kwargs: ClassVar[dict[str, Any]] = {"medical_record_number": {"required": False}}
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        request = self.context.get("request")
+        seen = SEEN_BY.get(getattr(getattr(request, "user", None), "role", ""))
+        return fields if seen is None else {name: field for name, field in fields.items() if name in seen}
+
+    def get_age(self, patient: Patient) -> int:
+        return patient.age_on(self._today)
+
+    @cached_property
+    def _today(self) -> date:
+        """The clinic's day, asked for once per answer and not once per row."""
+        return Clinic.today()
+
+
+class SearchForm(Form):
+    text = serializers.CharField(
+        max_length=200, help_text="Beginnings of names or of a record number, a birthday, a phone number or an e-mail."
+    )

@@ -1,0 +1,64 @@
+"""The resource `patients`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.apps.core.filters import BoundedSearch, StrictFilterBackend, StrictOrdering
+from backend.apps.core.views import ClinicViewSet
+from backend.apps.patients import permissions, services
+from backend.apps.patients.models import Patient
+from backend.apps.patients.serializers import PatientSerializer, SearchForm
+
+MOST_FOUND = 50
+
+
+class PatientFilter(django_filters.FilterSet):
+    first_name = django_filters.CharFilter(lookup_expr="istartswith")
+    last_name = django_filters.CharFilter(lookup_expr="istartswith")
+    email = django_filters.CharFilter(lookup_expr="iexact")
+
+    class Meta:
+        model = Patient
+        fields: ClassVar[dict[str, list[str]]] = {
+            "medical_record_number": ["exact"],
+            "date_of_birth": ["exact"],
+            "phone": ["exact"],
+        }
+
+
+class PatientSearch(BoundedSearch):
+    """`?search=` by `services.search`: by index, never by reading the whole table."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        return services.search(queryset, " ".join(self.get_search_terms(request)))
+
+
+class PatientViewSet(ClinicViewSet):
+    queryset = Patient.objects.all()
+    serializer_class = PatientSerializer
+    permissions = permissions.PATIENT
+    filter_backends = (StrictFilterBackend, PatientSearch, StrictOrdering)
+    filterset_class = PatientFilter
+    search_fields = ("first_name", "last_name", "medical_record_number", "date_of_birth", "phone", "email")
+    ordering_fields = ("created_at", "updated_at", "last_name")
+    creates = services.register
+    updates = services.correct
+
+    @extend_schema(request=SearchForm, responses=PatientSerializer(many=True))
+    @action(detail=False, methods=["post"], pagination_class=None, filter_backends=[])
+    def search(self, request: Request) -> Response:
+        """Find at most 50 patients without writing a name into a URL, where logs and proxies would keep it."""
+        form = SearchForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        found = services.search(self.get_queryset(), form.validated_data["text"])
+        rows = list(found.order_by("last_name", "first_name", "id")[:MOST_FOUND])
+        self.note(count=len(rows), ids=[str(row.pk) for row in rows])
+        return Response(self.get_serializer(rows, many=True).data)
