@@ -1,0 +1,163 @@
+"""Cuts the byte stream of a laboratory's connection into messages, and sends one over the same protocol.
+
+Source: HL7 Version 2 Transport Specification: MLLP, release 1: <VT> content <FS> <CR>.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+
+from integrations.errors import Transient, Unknown
+
+START = b"\x0b"
+END = b"\x1c\r"
+RESTART = START + b"MSH"
+MAX_BYTES = 20 * 1024 * 1024
+CHUNK = 65_536
+
+
+class FrameTooLong(ValueError):
+    """The peer sent more than allowed in one message; the connection cannot be used any more."""
+
+
+def frame(body: bytes) -> bytes:
+    return START + body + END
+
+
+class Deframer:
+    """Takes bytes as they come, cut anywhere; gives whole messages.
+
+    Bytes between messages are dropped and counted in `skipped`. When a message breaks off and the peer begins again
+    (VT followed by MSH inside a message), the broken part is dropped too: it was never acknowledged.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.skipped = 0
+        self._max_bytes = max_bytes
+        self._buffer = bytearray()
+        self._searched = 0
+        self._too_long = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the messages that `data` completes.
+
+        Raises:
+            FrameTooLong: a message is longer than `max_bytes`; those completed before it were returned first.
+        """
+        self._buffer += data
+        found: list[bytes] = []
+        while not self._too_long and (content := self._next()) is not None:
+            self._too_long = len(content) > self._max_bytes
+            if not self._too_long:
+                found.append(self._after_restart(content))
+        self._too_long = self._too_long or len(self._buffer) > self._max_bytes + len(END)
+        if self._too_long:
+            self._buffer.clear()
+            if not found:
+                raise FrameTooLong(f"more than {self._max_bytes} bytes in one message")
+        return found
+
+    def _next(self) -> bytes | None:
+        """Take the next whole message off the buffer, which then begins with VT or is empty."""
+        start = self._buffer.find(START)
+        junk = len(self._buffer) if start < 0 else start
+        self.skipped += junk
+        del self._buffer[:junk]
+        end = self._buffer.find(END, max(self._searched - 1, 0))
+        if end < 0:
+            self._searched = len(self._buffer)
+            return None
+        content = bytes(self._buffer[1:end])
+        del self._buffer[: end + len(END)]
+        self._searched = 0
+        return content
+
+    def _after_restart(self, content: bytes) -> bytes:
+        again = content.rfind(RESTART)
+        if again < 0:
+            return content
+        self.skipped += again + 1
+        return content[again + 1 :]
+
+
+class MllpClient:
+    """Sends messages one by one over a connection that stays open between them.
+
+    timeout_s: for connecting, and again for each message with its acknowledgement.
+    """
+
+    def __init__(self, host: str, port: int, *, timeout_s: float = 30.0, tls: ssl.SSLContext | None = None) -> None:
+        self._address = (host, port)
+        self._timeout_s = timeout_s
+        self._tls = tls
+        self._connection: socket.socket | None = None
+
+    def send(self, message: bytes) -> bytes:
+        """Send `message` and return the bytes of its acknowledgement.
+
+        Raises:
+            Transient: the peer was not reached; nothing was sent.
+            Unknown: the message may have arrived, but no acknowledgement came.
+        """
+        connection = self._connected()
+        try:
+            return self._exchange(connection, message)
+        except (OSError, FrameTooLong) as error:
+            self.close()
+            kind = "timeout" if isinstance(error, TimeoutError) else "lost"
+            raise Unknown("sent, but no acknowledgement came", code=f"mllp:{kind}") from None
+
+    def _connected(self) -> socket.socket:
+        """Return the open connection, or a new one when the peer has closed it or left bytes nobody asked for."""
+        if self._connection is not None and select.select([self._connection], [], [], 0)[0]:
+            self.close()
+        if self._connection is None:
+            try:
+                self._connection = self._connect()
+            except OSError:
+                raise Transient("not reached", code="mllp:unreached") from None
+        return self._connection
+
+    def _connect(self) -> socket.socket:
+        plain = socket.create_connection(self._address, timeout=self._timeout_s)
+        if self._tls is None:
+            return plain
+        try:
+            return self._tls.wrap_socket(plain, server_hostname=self._address[0])
+        except OSError:
+            plain.close()
+            raise
+
+    def _exchange(self, connection: socket.socket, message: bytes) -> bytes:
+        deadline = time.monotonic() + self._timeout_s
+        deframer = Deframer()
+        connection.settimeout(self._timeout_s)
+        connection.sendall(frame(message))
+        while True:
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+            chunk = connection.recv(CHUNK)
+            if not chunk:
+                raise ConnectionError
+            if answers := deframer.feed(chunk):
+                return answers[0]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

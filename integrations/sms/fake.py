@@ -1,0 +1,28 @@
+"""A provider in memory under the same contract tests as the real ones; without it unit tests would need sockets."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from integrations.errors import IntegrationError, Unknown
+from integrations.sms import Sms
+
+
+class FakeSms:
+    """Takes every message; `sent` holds them in order. An Unknown failure takes the message and loses the answer."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sms] = []
+        self._failures: deque[IntegrationError] = deque()
+
+    def fail_next(self, *errors: IntegrationError) -> None:
+        """Raise `errors` one by one instead of the next answers."""
+        self._failures.extend(errors)
+
+    def send(self, sms: Sms) -> str:
+        error = self._failures.popleft() if self._failures else None
+        if error is None or isinstance(error, Unknown):
+            self.sent.append(sms)
+        if error is not None:
+            raise error
+        return f"fake-{sms.attempt_id}"
