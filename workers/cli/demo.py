@@ -107,9 +107,7 @@ def results_of(desk: Desk, control: str) -> list[Any]:
 def reminder(stack: Running) -> tuple[list[Line], bool]:
     """The front desk books a visit; its two-hour text message falls due in a moment and leaves."""
     desk = Desk.of(stack, "receptionist")
-    patient = next(
-        row for row in desk.get("patients/", limit=200)["results"] if row["sms_consent"] and row["phone"]
-    )
+    patient = next(row for row in desk.get("patients/", limit=200)["results"] if row["sms_consent"] and row["phone"])
     doctor = desk.get("doctors/", limit=1)["results"][0]
     start = datetime.now(UTC) + REMINDER_BEFORE + timedelta(seconds=10)
     visit = book(desk, patient["id"], doctor["id"], start)
@@ -117,7 +115,10 @@ def reminder(stack: Running) -> tuple[list[Line], bool]:
     row = until(lambda: sent_reminder(desk, visit["id"]))[0]
     console.say(f"worker  sent {row['id']} as {row['external_id']}")
     desk.post(f"appointments/{visit['id']}/cancel/", {"reason": "demo"})
-    lines = [("appointment", visit["id"], visit["status"]), (f"reminder {row['reminder_type']}", row["id"], row["status"])]
+    lines = [
+        ("appointment", visit["id"], visit["status"]),
+        (f"reminder {row['reminder_type']}", row["id"], row["status"]),
+    ]
     return [*lines, ("provider's id", row["external_id"], "kept")], row["status"] == "sent" and bool(row["external_id"])
 
 

@@ -6,7 +6,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from integrations.hl7.mllp import Deframer, frame
+from integrations.hl7.mllp import Deframer, FrameTooLong, frame
 
 from workers.cli import console, files, state
 from workers.cli.errors import Refused
@@ -91,6 +91,8 @@ def exchange(connection: socket.socket, deframer: Deframer, message: bytes) -> b
                 raise Refused("The listener closed the connection without an acknowledgement.")
             for answer in deframer.feed(chunk):
                 return answer
+    except FrameTooLong as error:
+        raise Refused(f"The answer is no acknowledgement: {error}.") from error
     except TimeoutError as error:
         raise Refused(
             "No acknowledgement in time. Whether the message was stored is unknown; send it again."
