@@ -6,13 +6,12 @@ import threading
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from integrations.email import EmailTransport
-from integrations.email.fake import FakeEmail
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
 from integrations.sms import SmsTransport
-from integrations.sms.fake import FakeSms
 from integrations.sms.sandbox import SandboxSms
 from integrations.sms.twilio import TwilioSms
 
@@ -38,3 +37,26 @@ def email() -> EmailTransport:
 def outbox() -> Path:
     """Return the folder where the sandbox keeps what it would have sent."""
     return Path(settings.DATA_DIR) / "outbox"
+
+
+def _sms(name: str) -> SmsTransport:
+    if name == "twilio":
+        return TwilioSms(
+            account_sid=settings.TWILIO_ACCOUNT_SID,
+            auth_token=settings.TWILIO_AUTH_TOKEN,
+            sender=settings.TWILIO_FROM,
+            base_url=settings.TWILIO_BASE_URL,
+        )
+    if name == "sandbox":
+        return SandboxSms(outbox())
+    raise ImproperlyConfigured("CARERELAY_SMS is one of twilio, sandbox.")
+
+
+def _email(name: str) -> EmailTransport:
+    if name == "sendgrid":
+        return SendGridEmail(
+            api_key=settings.SENDGRID_API_KEY, sender=settings.SENDGRID_FROM, base_url=settings.SENDGRID_BASE_URL
+        )
+    if name == "sandbox":
+        return SandboxEmail(outbox())
+    raise ImproperlyConfigured("CARERELAY_EMAIL is one of sendgrid, sandbox.")
