@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models import Q
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, AllObjectsManager, ClinicModel, SoftDeleteQuerySet, UUIDModel
+from backend.apps.core.documents import KeptIn, validate_picture
 from backend.apps.core.roles import Role
 from backend.apps.core.validators import validate_not_future, validate_phone
 
 
 class UserManager(BaseUserManager.from_queryset(SoftDeleteQuerySet)):  # type: ignore[misc]  # made at run time
-    use_in_migrations = False
-
     def get_queryset(self) -> SoftDeleteQuerySet:
         return super().get_queryset().filter(is_deleted=False)
 
     def get_by_natural_key(self, username: str) -> User:
-        return self.get(email__iexact=username)
+        return self.get(email=username.lower())
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         """Create a user; without a password nobody can sign in until one is set."""
@@ -37,8 +36,8 @@ class UserManager(BaseUserManager.from_queryset(SoftDeleteQuerySet)):  # type: i
         return self.create_user(email, password, **{"role": Role.ADMIN, "is_verified": True, **fields})
 
 
-class User(ClinicModel, AbstractBaseUser, PermissionsMixin):
-    """A person who signs in with an e-mail address. What they may do follows from `role` alone."""
+class User(ClinicModel, AbstractBaseUser):
+    """A person who signs in with an e-mail address, kept in lower case. What they may do follows from `role` alone."""
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset(), owners=("pk",))
 
@@ -49,9 +48,12 @@ class User(ClinicModel, AbstractBaseUser, PermissionsMixin):
     role = models.CharField(max_length=12, choices=Role, default=Role.PATIENT)
     is_verified = models.BooleanField(default=False)
     date_of_birth = models.DateField(null=True, blank=True, validators=[validate_not_future])
-    profile_picture = models.ImageField(upload_to="profile_pictures/", blank=True)
+    profile_picture = models.ImageField(
+        upload_to=KeptIn("profile_pictures", "profile_picture"), blank=True, validators=[validate_picture]
+    )
     is_active = models.BooleanField(default=True)
     deactivated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    deactivated_because = models.CharField(max_length=200, blank=True, editable=False)
 
     objects = UserManager()
     all_objects = AllObjectsManager()
@@ -63,10 +65,24 @@ class User(ClinicModel, AbstractBaseUser, PermissionsMixin):
         ordering = ["email"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             SOFT_DELETE_CHECK,
-            models.UniqueConstraint(Lower("email"), name="users_user_email_once"),
-            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="users_user_role_known"),
+            models.CheckConstraint(
+                condition=Q(email=Lower("email")),
+                name="users_user_email_lower_case",
+                violation_error_message="Write the e-mail address in lower case.",
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="users_user_role_known"),
+            models.CheckConstraint(
+                condition=Q(phone="") | Q(phone__regex=r"^\+[1-9][0-9]{5,14}$"), name="users_user_phone_e164"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_active=False) | Q(deactivated_at__isnull=True), name="users_user_active_or_deactivated"
+            ),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["role", "is_active"], name="user_role_active")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["role", "is_active"], name="user_role_active"),
+            models.Index(fields=["last_name", "first_name"], name="user_name"),
+            models.Index(fields=["-created_at", "id"], name="user_newest"),
+        ]
 
     @property
     def full_name(self) -> str:
@@ -93,9 +109,42 @@ class User(ClinicModel, AbstractBaseUser, PermissionsMixin):
         """Whether the admin site lets this user in (Django's word); what it shows follows the role tables."""
         return self.is_staff_member and self.is_active
 
+    @property
+    def is_superuser(self) -> bool:
+        """Django's word for the administrator; nothing can be granted beside the role."""
+        return self.is_admin
+
     def clean(self) -> None:
         super().clean()
         self.email = self.email.lower()
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Deny: Django asks this for models without a role table of ours."""
+        return False
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return False
+
+
+class Ended(models.TextChoices):
+    LOGOUT = "logout", "signed out"
+    REUSED = "reused", "a refresh token was used twice"
+    PASSWORD = "password", "the password was changed"
+    DEACTIVATED = "deactivated", "the login was closed"
+    EVERYWHERE = "everywhere", "signed out everywhere"
+
+
+class LoginSessionQuerySet(models.QuerySet):
+    def live(self) -> Self:
+        return self.filter(revoked_at__isnull=True)
+
+    def usable(self) -> Self:
+        """Sessions whose tokens may still act: live, and of a login that is open."""
+        return self.live().filter(user__is_active=True, user__is_deleted=False)
+
+    def revoke(self, because: str) -> int:
+        """Kill the tokens of these sessions at once; return how many still lived. Twice is harmless."""
+        return self.live().update(revoked_at=Now(), revoked_because=because)
 
 
 class LoginSession(UUIDModel):
@@ -106,11 +155,23 @@ class LoginSession(UUIDModel):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    revoked_because = models.CharField(max_length=40, blank=True)
+    revoked_because = models.CharField(max_length=12, choices=Ended, blank=True, editable=False)
+
+    objects = LoginSessionQuerySet.as_manager()
 
     class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(revoked_at__isnull=True, revoked_because="")
+                | Q(
+                    revoked_at__isnull=False,
+                    revoked_because__in=Ended.values,
+                ),
+                name="users_loginsession_revoked_why",
+            )
+        ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["user"], name="loginsession_live", condition=models.Q(revoked_at__isnull=True))
+            models.Index(fields=["user"], name="loginsession_live", condition=Q(revoked_at__isnull=True))
         ]
 
     def __str__(self) -> str:
