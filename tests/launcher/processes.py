@@ -1,10 +1,18 @@
 """Looking at real processes; without it each test would poll in its own way."""
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+UNSHARE = shutil.which("unshare") or "/bin/false"
+
+
+def can_make_namespaces() -> bool:
+    return subprocess.run([UNSHARE, "-Urm", "true"], capture_output=True, check=False).returncode == 0
 
 
 def until(condition: Callable[[], bool], *, within_s: float) -> bool:

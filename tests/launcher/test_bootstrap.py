@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.launcher.processes import UNSHARE, can_make_namespaces
+
 ROOT = Path(__file__).resolve().parents[2]
-UNSHARE = shutil.which("unshare") or "/bin/false"
 CKSUM = shutil.which("cksum") or "/usr/bin/cksum"
-
-
-def can_make_namespaces() -> bool:
-    return subprocess.run([UNSHARE, "-Urm", "true"], capture_output=True, check=False).returncode == 0
 
 
 def wheel(folder: Path, name: str, files: dict[str, str]) -> str:

@@ -4,19 +4,21 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.launcher.processes import UNSHARE, can_make_namespaces
 from workers.cli import state
 from workers.cli.state import ROOT, Lock
 
 
-def carerelay(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+def carerelay(folder: Path, *words: str, before: Sequence[str] = (), **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     ports = {f"CARERELAY_{name}_PORT": str(state.free_port()) for name in ("WEB", "MLLP", "FLOWER")}
     return subprocess.run(
-        [sys.executable, "-m", "workers.cli", *words],
+        [*before, sys.executable, "-m", "workers.cli", *words],
         env={**kept, **ports, "CARERELAY_STATE": str(folder), **more},
         cwd=ROOT,
         capture_output=True,
@@ -98,3 +100,10 @@ def test_an_unknown_command_and_help_speak_of_all_commands(tmp_path: Path) -> No
     for command in ("up", "test", "demo", "bench", "send", "ingest", "manage"):
         assert f"  {command} " in help_.stdout
         assert command in unknown.stderr
+
+
+@pytest.mark.skipif(not can_make_namespaces(), reason="mounting needs user namespaces, which are off here")
+def test_a_full_disk_is_named_as_the_reason(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=20m none "$1" && shift && exec "$@"'
+    done = carerelay(tmp_path, "up", before=(UNSHARE, "-Urm", "sh", "-c", mount, "sh", str(tmp_path)))
+    assert_refused(done, "PostgreSQL could not make its data folder: the disk is full")

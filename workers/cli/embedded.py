@@ -27,6 +27,7 @@ POSTGRES_PORT, VALKEY_PORT = 15432, 16379
 START_LIMIT_S = 120  # recovery after a crash may have much to replay
 STOP_LIMIT_S = 15
 LAST_WORDS = 30  # lines of a log that may tell why a server ended
+DISK_FULL = ("No space left", "Check free disk space")
 REASONS = ("FATAL", "PANIC", "error:")
 UNSHARE = ("unshare", "-U", "--map-user=65534", "--map-group=65534")
 
@@ -304,7 +305,7 @@ def package_folder(name: str) -> Path:
 def why(log: Path) -> str:
     """Return the last line that names a reason; clean-up messages may follow it."""
     lines = log.read_text(errors="replace").splitlines()
-    if any("No space left" in line for line in lines[-LAST_WORDS:]):
+    if any(sign in line for sign in DISK_FULL for line in lines[-LAST_WORDS:]):
         return "the disk is full"
     reasons = [line for line in lines if any(word in line for word in REASONS)]
     return reasons[-1].strip() if reasons else last_line(log)

@@ -7,7 +7,6 @@ import ssl
 from pathlib import Path
 
 from integrations.hl7.mllp import Deframer, FrameTooLong, frame
-
 from workers.cli import console, files, state
 from workers.cli.errors import Refused
 
