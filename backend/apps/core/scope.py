@@ -99,5 +99,5 @@ def _of_own_patients(user: Any, access: Access) -> Q:
 def _any(rows: Rows, user: Any, access: Access) -> Rows:
     wanted = access.common
     for path in access.owners:
-        wanted |= Q(**{path: user})
+        wanted |= Q(**{path: user.pk})
     return rows.filter(wanted) if wanted else rows.none()
