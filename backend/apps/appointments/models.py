@@ -23,6 +23,7 @@ from backend.apps.core.validators import validate_phone
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
 SHORTEST, LONGEST = 5, 480  # minutes
+FIRST_YEAR, LAST_YEAR = 1950, 2150
 RESCHEDULED = "Rescheduled."
 
 
@@ -246,8 +247,11 @@ class Appointment(Stateful, ClinicModel):
 
     def clean(self) -> None:
         super().clean()
-        if self.appointment_datetime and timezone.is_naive(self.appointment_datetime):
+        start = self.appointment_datetime
+        if start and timezone.is_naive(start):
             raise ValidationError({"appointment_datetime": "A time needs its zone."})
+        if start and not FIRST_YEAR <= start.year <= LAST_YEAR:
+            raise ValidationError({"appointment_datetime": "This year cannot be right."})
 
 
 class ReminderType(models.TextChoices):

@@ -6,7 +6,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import F, Func, Q
 from django.db.models.functions import Lower
@@ -18,6 +17,7 @@ from backend.apps.clinical_notes.validators import (
     BMI_SENTENCE,
     LIMITS,
     PRESSURE_SENTENCE,
+    Measured,
     validate_attachments,
 )
 from backend.apps.core import scope
@@ -188,13 +188,8 @@ class NotePart(ClinicModel):
         return type(self)(clinical_note=note, **same)
 
 
-def measured(name: str) -> list[Any]:
-    """Return the validators of the vital sign `name`; the same limits stand in the database."""
-    least, most, sentence = LIMITS[name]
-    return [MinValueValidator(least, sentence), MaxValueValidator(most, sentence)]
-
-
 def limit(name: str) -> models.CheckConstraint:
+    """Return the constraint that holds the vital sign `name` to its limits, whoever writes the row."""
     least, most, sentence = LIMITS[name]
     return models.CheckConstraint(
         condition=Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__gte": least, f"{name}__lte": most}),
@@ -214,28 +209,28 @@ class SOAPNote(NotePart):
     assessment = models.TextField(blank=True, max_length=20_000)
     plan = models.TextField(blank=True, max_length=20_000)
     temperature = models.DecimalField(
-        max_digits=4, decimal_places=1, null=True, blank=True, validators=measured("temperature"), help_text="°C"
+        max_digits=4, decimal_places=1, null=True, blank=True, validators=[Measured("temperature")], help_text="°C"
     )
     blood_pressure_systolic = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=measured("blood_pressure_systolic"), help_text="mmHg"
+        null=True, blank=True, validators=[Measured("blood_pressure_systolic")], help_text="mmHg"
     )
     blood_pressure_diastolic = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=measured("blood_pressure_diastolic"), help_text="mmHg"
+        null=True, blank=True, validators=[Measured("blood_pressure_diastolic")], help_text="mmHg"
     )
     heart_rate = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=measured("heart_rate"), help_text="beats a minute"
+        null=True, blank=True, validators=[Measured("heart_rate")], help_text="beats a minute"
     )
     respiratory_rate = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=measured("respiratory_rate"), help_text="breaths a minute"
+        null=True, blank=True, validators=[Measured("respiratory_rate")], help_text="breaths a minute"
     )
     oxygen_saturation = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=measured("oxygen_saturation"), help_text="percent"
+        null=True, blank=True, validators=[Measured("oxygen_saturation")], help_text="percent"
     )
     weight = models.DecimalField(
-        max_digits=5, decimal_places=2, null=True, blank=True, validators=measured("weight"), help_text="kg"
+        max_digits=5, decimal_places=2, null=True, blank=True, validators=[Measured("weight")], help_text="kg"
     )
     height = models.DecimalField(
-        max_digits=4, decimal_places=1, null=True, blank=True, validators=measured("height"), help_text="cm"
+        max_digits=4, decimal_places=1, null=True, blank=True, validators=[Measured("height")], help_text="cm"
     )
 
     class Meta(ClinicModel.Meta):

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.deconstruct import deconstructible
 
 MOST_ATTACHMENTS = 20
 ATTACHMENT_KEYS = {"name": 200, "reference": 300, "content_type": 100}  # key -> longest value
@@ -24,6 +25,25 @@ LIMITS: dict[str, tuple[Decimal, Decimal, str]] = {
 BMI_LIMITS = (5, 130)
 BMI_SENTENCE = "Weight and height do not fit each other: the weight is in kg and the height in cm."
 PRESSURE_SENTENCE = "Blood pressure is two numbers, the systolic one above the diastolic one."
+
+
+@deconstructible
+class Measured:
+    """Accept a vital sign between its limits; say the unit otherwise."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, value: Any) -> None:
+        least, most, sentence = LIMITS[self.name]
+        if not least <= value <= most:
+            raise ValidationError(sentence, code="measure")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Measured) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 def validate_attachments(value: Any) -> None:

@@ -272,14 +272,7 @@ class Migration(migrations.Migration):
                         help_text="°C",
                         max_digits=4,
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("20"), "The temperature is in °C, 20 to 45; 98.6 °F is 37.0 °C."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("45"), "The temperature is in °C, 20 to 45; 98.6 °F is 37.0 °C."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("temperature")],
                     ),
                 ),
                 (
@@ -288,14 +281,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="mmHg",
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("30"), "Systolic pressure is in mmHg, 30 to 350."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("350"), "Systolic pressure is in mmHg, 30 to 350."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("blood_pressure_systolic")],
                     ),
                 ),
                 (
@@ -304,14 +290,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="mmHg",
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("10"), "Diastolic pressure is in mmHg, 10 to 250."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("250"), "Diastolic pressure is in mmHg, 10 to 250."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("blood_pressure_diastolic")],
                     ),
                 ),
                 (
@@ -320,14 +299,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="beats a minute",
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("10"), "The heart rate is in beats a minute, 10 to 350."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("350"), "The heart rate is in beats a minute, 10 to 350."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("heart_rate")],
                     ),
                 ),
                 (
@@ -336,14 +308,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="breaths a minute",
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("2"), "The respiratory rate is in breaths a minute, 2 to 120."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("120"), "The respiratory rate is in breaths a minute, 2 to 120."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("respiratory_rate")],
                     ),
                 ),
                 (
@@ -352,14 +317,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="percent",
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("20"), "Oxygen saturation is in percent, 20 to 100."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("100"), "Oxygen saturation is in percent, 20 to 100."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("oxygen_saturation")],
                     ),
                 ),
                 (
@@ -370,14 +328,7 @@ class Migration(migrations.Migration):
                         help_text="kg",
                         max_digits=5,
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("0.2"), "The weight is in kg, 0.2 to 650; 150 lb is 68.04 kg."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("650"), "The weight is in kg, 0.2 to 650; 150 lb is 68.04 kg."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("weight")],
                     ),
                 ),
                 (
@@ -388,14 +339,7 @@ class Migration(migrations.Migration):
                         help_text="cm",
                         max_digits=4,
                         null=True,
-                        validators=[
-                            django.core.validators.MinValueValidator(
-                                Decimal("20"), "The height is in cm, 20 to 275; 5 ft 10 in is 177.8 cm."
-                            ),
-                            django.core.validators.MaxValueValidator(
-                                Decimal("275"), "The height is in cm, 20 to 275; 5 ft 10 in is 177.8 cm."
-                            ),
-                        ],
+                        validators=[backend.apps.clinical_notes.validators.Measured("height")],
                     ),
                 ),
                 (
