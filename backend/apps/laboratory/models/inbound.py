@@ -1,0 +1,135 @@
+"""Every message a laboratory sent, as it came; without this nothing proves what was received and what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Length, Now
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from backend.apps.core import dispatch, scope
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+from backend.apps.core.exceptions import Conflict, DomainError
+from backend.apps.core.roles import Role
+from backend.apps.core.work import WorkItem, WorkState, work_indexes
+
+
+class InboundStatus(models.TextChoices):
+    RECEIVED = "received"
+    FILED = "filed"
+    WORKLIST = "worklist", "on the worklist"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+
+
+RETRIED = (InboundStatus.WORKLIST, InboundStatus.REJECTED)
+AT_REST = (WorkState.DONE, WorkState.FAILED, WorkState.HELD)
+
+
+class InboundMessage(ClinicModel, WorkItem):
+    """One message, and its place in line for filing. `status` is its outcome, `work_state` how far the machine is.
+
+    The same message under the same control id is the same row (`repeats` counts); another message that reuses a control
+    id is a row of its own, flagged `conflict`. A trigger keeps `raw` as it was received.
+    """
+
+    Status = InboundStatus
+
+    task_name: ClassVar[str] = "lab_results.file"
+    replay_safe: ClassVar[bool] = True
+    access: ClassVar[scope.Access] = scope.Access(patient="patient_id", sees_all=frozenset({Role.LAB_TECH}))
+
+    raw = models.BinaryField(editable=False)
+    sha256 = models.CharField(max_length=64, editable=False)
+    size_bytes = models.PositiveIntegerField(editable=False)
+    received_at = models.DateTimeField(default=timezone.now, db_default=Now(), editable=False)
+    peer = models.CharField(max_length=60, blank=True, db_default="", editable=False)
+    sending_application = models.CharField(max_length=250, blank=True, db_default="", editable=False)
+    sending_facility = models.CharField(max_length=250, blank=True, db_default="", editable=False)
+    control_id = models.CharField(max_length=250, blank=True, db_default="", editable=False)
+    message_type = models.CharField(max_length=60, blank=True, db_default="", editable=False)
+    version = models.CharField(max_length=60, blank=True, db_default="", editable=False)
+    ack_code = models.CharField(max_length=2, blank=True, db_default="", editable=False)
+    status = models.CharField(
+        max_length=9, choices=Status, default=Status.RECEIVED, db_default=Status.RECEIVED, editable=False
+    )
+    status_reason = models.CharField(max_length=300, blank=True, db_default="", editable=False)
+    conflict = models.BooleanField(default=False, db_default=False, editable=False)
+    repeats = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    patient = models.ForeignKey(
+        "patients.Patient",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="inbound_messages",
+    )
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["-received_at", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.UniqueConstraint(
+                fields=["sending_application", "sending_facility", "control_id", "sha256"],
+                name="laboratory_inboundmessage_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=InboundStatus.values), name="laboratory_inboundmessage_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(work_state__in=WorkState.values), name="laboratory_inboundmessage_work_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(sha256__regex="^[0-9a-f]{64}$"), name="laboratory_inboundmessage_hash_form"
+            ),
+            models.CheckConstraint(
+                condition=Exact(F("size_bytes"), Length("raw")), name="laboratory_inboundmessage_size_true"
+            ),
+            models.CheckConstraint(
+                condition=Q(ack_code__in=["", "AA", "AE", "AR", "CA", "CE", "CR"]),
+                name="laboratory_inboundmessage_ack_known",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            *work_indexes("inbound"),
+            models.Index(fields=["status", "-received_at"], name="inbound_status"),
+            models.Index(
+                fields=["patient", "-received_at"], name="inbound_patient", condition=Q(patient__isnull=False)
+            ),
+            models.Index(fields=["control_id"], name="inbound_control_id"),
+            models.Index(fields=["-received_at", "id"], name="inbound_newest"),
+            models.Index(fields=["-received_at"], name="inbound_conflict", condition=Q(conflict=True)),
+        ]
+
+    @classmethod
+    def key_of(cls, *, sending_application: str, sending_facility: str, control_id: str, sha256: str) -> str:
+        """Return the `dedupe_key` of a message: one per sender, control id and content."""
+        parts = "\x1f".join((sending_application, sending_facility, control_id, sha256))
+        return f"in:{hashlib.sha256(parts.encode()).hexdigest()}"
+
+    @classmethod
+    def fields_when(cls, state: str) -> dict[str, Any]:
+        if state in {WorkState.FAILED, WorkState.HELD}:
+            reason = "The machine could not file this message; a person has to look at it."
+            return {"status": InboundStatus.WORKLIST, "status_reason": reason}
+        return {}
+
+    @property
+    def sender(self) -> str:
+        """The laboratory's own name for itself."""
+        return self.sending_facility or self.sending_application
+
+    def retry(self) -> None:
+        """Put a message that was not filed back in line, with fresh attempts."""
+        rows = type(self).work.filter(pk=self.pk, status__in=RETRIED, work_state__in=AT_REST)
+        if self.status not in RETRIED:
+            raise DomainError(f"This message is {self.status}; there is nothing to retry.")
+        values = {"status": InboundStatus.RECEIVED, "status_reason": "", "attempts": 0, "last_error": ""}
+        if not rows.update(**values, work_state=WorkState.WAITING, due_at=Now(), begun_at=None, updated_at=Now()):
+            raise Conflict("Someone else has just put this message back in line.")
+        dispatch.ring(self.task_name)
+        self.refresh_from_db(fields=["status", "status_reason", "work_state", "attempts", "due_at", "updated_at"])
