@@ -1,1 +1,14 @@
-urlpatterns: list = []
+"""Addresses of the app `employees`."""
+
+from rest_framework.routers import SimpleRouter
+
+from backend.apps.employees import views
+
+router = SimpleRouter()
+router.register("departments", views.DepartmentViewSet, basename="department")
+router.register("employees", views.EmployeeViewSet, basename="employee")
+router.register("employee-time-offs", views.EmployeeTimeOffViewSet, basename="employee-time-off")
+router.register(
+    "employee-performance-reviews", views.EmployeePerformanceReviewViewSet, basename="employee-performance-review"
+)
+urlpatterns = router.urls

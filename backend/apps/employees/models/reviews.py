@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
-from backend.apps.core.exceptions import IllegalTransition
+from backend.apps.core.exceptions import DomainError, IllegalTransition
 from backend.apps.core.scope import Access
 from backend.apps.employees.models.staff import NOBODY, Employee
 
@@ -97,6 +97,11 @@ class EmployeePerformanceReview(ClinicModel):
         super().clean()
         if self.employee_id and self.review_period_end and self.review_period_end < self.employee.hire_date:
             raise ValidationError({"review_period_end": "This day lies before the person's first day of work."})
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        if self.employee_acknowledged:
+            raise DomainError("This review is acknowledged and is kept.")
+        return super().delete(*args, **kwargs)
 
     def acknowledge(self) -> None:
         """Note that the person has read the review; from now on only their own comments may change."""

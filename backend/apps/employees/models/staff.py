@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import connection, models
-from django.db.models import F, Func, Q
+from django.db import connection, models, transaction
+from django.db.models import Count, F, Func, Q
 from django.utils import timezone
 
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
@@ -20,6 +20,7 @@ from backend.apps.core.scope import Access
 from backend.apps.core.transitions import Stateful, Table
 from backend.apps.core.validators import validate_phone
 from backend.apps.employees.schedule import validate_work_schedule
+from backend.apps.users import services as users
 
 REPORTING_LINES_LOCK = 7_301_001  # the same number stands in the trigger of migration 0001
 NOBODY: frozenset[str] = frozenset()
@@ -52,6 +53,11 @@ class Department(ClinicModel):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
+
+    def clean(self) -> None:
+        super().clean()
+        if self.head_id and self.head.has_ended:
+            raise ValidationError({"head": "This person no longer works here."})
 
     @property
     def employee_count(self) -> int:
@@ -237,6 +243,25 @@ class Employee(ClinicModel, Stateful):
             if not cursor.fetchone()[0]:
                 raise Conflict("Someone else is changing who reports to whom; try again in a moment.")
 
+    def terminate(self, on: date | None = None, reason: str = "", *, by: Any = None) -> None:
+        """End the employment on day `on` (today when left out) and close the person's access at once.
+
+        A second call changes nothing but closes an access that was opened again.
+        """
+        self.end(self.Status.TERMINATED, on=on, reason=reason, by=by)
+
+    @transaction.atomic
+    def end(self, how: str, *, on: date | None, reason: str, by: Any) -> None:
+        """Move to the end `how` (terminated, retired) with its day, and close the login and its sessions."""
+        type(self)._base_manager.select_for_update(no_key=True).get(pk=self.pk)
+        self.refresh_from_db(fields=["status", "termination_date", "termination_reason"])
+        if self.status != how:
+            last_day = on or Clinic.today()
+            if not self.hire_date <= last_day <= Clinic.today():
+                raise DomainError("The last day of work lies between the first one and today.")
+            self.move_to(how, termination_date=last_day, termination_reason=reason)
+        users.deactivate(self.user, by=by, reason="employment ended")
+
     def add_pto(self, days: Decimal) -> None:
         """Add `days` (or take them, when negative) in one conditional UPDATE; refuse to go below zero."""
         changed = Employee._base_manager.filter(pk=self.pk, pto_balance__gte=-days).update(
@@ -245,3 +270,7 @@ class Employee(ClinicModel, Stateful):
         if not changed:
             raise DomainError("The balance of paid days is too short for this request.")
         self.refresh_from_db(fields=["pto_balance", "updated_at"])
+
+
+# Annotate departments with this as `employees_now`, and their `employee_count` asks no further.
+EMPLOYEES_NOW = Count("employees", filter=~Q(employees__status__in=Employee.ENDED) & Q(employees__is_deleted=False))

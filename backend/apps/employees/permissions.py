@@ -1,0 +1,38 @@
+"""Who may do what with HR's rows; which rows, the models' `access` says, and whose file decides, the services."""
+
+from backend.apps.core.permissions import READ, Table, allow
+from backend.apps.core.roles import STAFF
+
+DEPARTMENT: Table = {
+    **allow(READ, *STAFF),
+    **allow(("create", "update", "partial_update", "destroy")),
+}
+EMPLOYEE: Table = {
+    **allow(READ, *STAFF),
+    **allow(("create", "update", "partial_update")),
+    **allow(("start_leave", "suspend", "reinstate", "retire", "terminate")),
+}
+# Heads of departments may have any role of the staff.
+TIME_OFF: Table = {
+    **allow(READ, *STAFF),
+    **allow(("create", "update", "partial_update", "cancel"), *STAFF),
+    **allow(("approve", "deny"), *STAFF),
+}
+REVIEW: Table = {
+    **allow(READ, *STAFF),
+    **allow(("create", "update", "partial_update"), *STAFF),
+    **allow(("acknowledge", "comment"), *STAFF),
+    **allow(("destroy",)),
+}
+
+# Fields of a file that not everybody who sees the file may see: HR, the person ("self"), the head of the department.
+FIELD_READERS: dict[str, frozenset[str]] = {
+    "salary": frozenset({"hr", "self"}),
+    "pay_frequency": frozenset({"hr", "self"}),
+    "contract": frozenset({"hr", "self"}),
+    "benefits_enrolled": frozenset({"hr", "self"}),
+    "termination_reason": frozenset({"hr"}),
+    "resume": frozenset({"hr", "self", "head"}),
+    "performance_rating": frozenset({"hr", "self", "head"}),
+    "pto_balance": frozenset({"hr", "self", "head"}),
+}

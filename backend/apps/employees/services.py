@@ -1,0 +1,234 @@
+"""What HR does across rows: hire, let go, grant time off, review; without it each screen would have its own rules."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Clinic
+from backend.apps.core.roles import Role
+from backend.apps.employees.models import Employee, EmployeePerformanceReview, EmployeeTimeOff
+from backend.apps.users import services as users
+from backend.apps.users.models import User
+
+
+def is_hr(by: User | None) -> bool:
+    """Return whether `by` may act on everybody's file: the administrator, or a machine."""
+    return by is None or by.role == Role.ADMIN
+
+
+def heads_department_of(by: User | None, employee: Employee) -> bool:
+    head = employee.department.head if employee.department else None
+    return by is not None and head is not None and head.user_id == by.pk
+
+
+@transaction.atomic
+def hire(
+    *,
+    by: User | None,  # noqa: ARG001 - every service says who asks
+    **fields: Any,
+) -> Employee:
+    if fields.get("manager"):
+        Employee.lock_reporting_lines()
+    employee = Employee(**fields)
+    employee.full_clean()
+    employee.save()
+    return employee
+
+
+@transaction.atomic
+def change(
+    employee: Employee,
+    *,
+    by: User | None,  # noqa: ARG001 - every service says who asks
+    **changes: Any,
+) -> Employee:
+    """Change plain facts of a file; status has verbs of its own."""
+    if changes.get("user", employee.user) != employee.user:
+        raise DomainError("A file stays with its person; hire the other person instead.")
+    if changes.get("manager"):
+        Employee.lock_reporting_lines()
+    return _save(employee, changes)
+
+
+@transaction.atomic
+def start_leave(
+    employee: Employee,
+    *,
+    by: User | None,  # noqa: ARG001 - every service says who asks
+) -> Employee:
+    employee.move_to(Employee.Status.ON_LEAVE)
+    return employee
+
+
+@transaction.atomic
+def suspend(employee: Employee, *, by: User | None) -> Employee:
+    """Suspend, and close the person's access until it is opened again by hand."""
+    employee.move_to(Employee.Status.SUSPENDED)
+    users.deactivate(employee.user, by=by, reason="suspended")
+    return employee
+
+
+@transaction.atomic
+def reinstate(
+    employee: Employee,
+    *,
+    by: User | None,  # noqa: ARG001 - every service says who asks
+) -> Employee:
+    """End a leave or a suspension. A closed login stays closed until the administrator opens it."""
+    employee.move_to(Employee.Status.ACTIVE)
+    return employee
+
+
+@transaction.atomic
+def retire(employee: Employee, *, by: User | None, on: date | None = None) -> Employee:
+    employee.end(Employee.Status.RETIRED, on=on, reason="", by=by)
+    return employee
+
+
+@transaction.atomic
+def terminate(employee: Employee, *, by: User | None, on: date | None = None, reason: str = "") -> Employee:
+    employee.terminate(on, reason, by=by)
+    return employee
+
+
+@transaction.atomic
+def request_time_off(*, by: User | None, employee: Employee | None = None, **fields: Any) -> EmployeeTimeOff:
+    """Ask for time off: for oneself, or for anybody when HR writes it down."""
+    employee = employee or _own_file(by)
+    if not (is_hr(by) or employee.user_id == by.pk):
+        raise PermissionDenied
+    if employee.has_ended:
+        raise DomainError("This person no longer works here.")
+    time_off = EmployeeTimeOff(employee=employee, **fields)
+    time_off.full_clean()
+    time_off.save()
+    return time_off
+
+
+@transaction.atomic
+def change_time_off(time_off: EmployeeTimeOff, *, by: User | None, **changes: Any) -> EmployeeTimeOff:
+    """Change a request that nobody has decided on yet; the days are counted again unless they are given."""
+    if not (is_hr(by) or time_off.employee.user_id == by.pk):
+        raise PermissionDenied
+    if time_off.status != EmployeeTimeOff.Status.PENDING:
+        raise DomainError("This request is decided; cancel it and ask again.")
+    if changes.get("employee", time_off.employee) != time_off.employee:
+        raise DomainError("A request stays with its person.")
+    if {"start_date", "end_date"} & set(changes):
+        changes = {"days_requested": None, **changes}
+    return _save(time_off, changes)
+
+
+@transaction.atomic
+def approve(time_off: EmployeeTimeOff, *, by: User) -> EmployeeTimeOff:
+    _refuse_outsider(time_off, by)
+    time_off.approve(by)
+    return time_off
+
+
+@transaction.atomic
+def deny(time_off: EmployeeTimeOff, *, by: User, reason: str) -> EmployeeTimeOff:
+    _refuse_outsider(time_off, by)
+    time_off.deny(by, reason)
+    return time_off
+
+
+@transaction.atomic
+def cancel(time_off: EmployeeTimeOff, *, by: User | None) -> EmployeeTimeOff:
+    """Cancel a request. Days that are already being taken come back only by the head's or HR's hand."""
+    decides = is_hr(by) or (heads_department_of(by, time_off.employee) and time_off.employee.user_id != by.pk)
+    if not decides and time_off.employee.user_id != by.pk:
+        raise PermissionDenied
+    begun = time_off.status == EmployeeTimeOff.Status.APPROVED and time_off.has_begun(Clinic.today())
+    if begun and not decides:
+        raise DomainError("This time off has begun; ask the head of your department.")
+    time_off.cancel()
+    return time_off
+
+
+@transaction.atomic
+def write_review(
+    *, by: User | None, employee: Employee, reviewer: Employee | None = None, **fields: Any
+) -> EmployeePerformanceReview:
+    """Write a review: the head about their own department and in their own name, HR about anybody."""
+    if not is_hr(by):
+        if not heads_department_of(by, employee):
+            raise PermissionDenied
+        if reviewer is not None and reviewer.user_id != by.pk:
+            raise DomainError("A review is written in the reviewer's own name.")
+    review = EmployeePerformanceReview(employee=employee, reviewer=reviewer or _own_file(by), **fields)
+    review.full_clean()
+    review.save()
+    _note_on_file(review)
+    return review
+
+
+@transaction.atomic
+def change_review(review: EmployeePerformanceReview, *, by: User | None, **changes: Any) -> EmployeePerformanceReview:
+    if not (is_hr(by) or review.reviewer.user_id == by.pk):
+        raise PermissionDenied
+    if review.employee_acknowledged:
+        raise DomainError("This review is acknowledged and stays as it is; write a new one.")
+    if any(changes.get(name, getattr(review, name)) != getattr(review, name) for name in ("employee", "reviewer")):
+        raise DomainError("A review stays with its person and its reviewer.")
+    _save(review, changes)
+    _note_on_file(review)
+    return review
+
+
+@transaction.atomic
+def acknowledge(review: EmployeePerformanceReview, *, by: User, comments: str = "") -> EmployeePerformanceReview:
+    _refuse_others(review, by)
+    review.acknowledge()
+    return comment(review, by=by, comments=comments) if comments else review
+
+
+@transaction.atomic
+def comment(review: EmployeePerformanceReview, *, by: User, comments: str) -> EmployeePerformanceReview:
+    """Keep what the person reviewed says about the review, before or after they acknowledge it."""
+    _refuse_others(review, by)
+    review.employee_comments = comments
+    review.save(update_fields=["employee_comments", "updated_at"])
+    return review
+
+
+def _save(row: Any, changes: dict[str, Any]) -> Any:
+    """Check and save only what changes: another process may have moved the balance or the status meanwhile."""
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.full_clean()
+    row.save(update_fields=[*changes, "updated_at"])
+    return row
+
+
+def _own_file(by: User | None) -> Employee:
+    file = Employee.objects.filter(user=by).first() if by is not None else None
+    if file is None:
+        raise DomainError("Say which employee this is about or by; this login has no file of its own.")
+    return file
+
+
+def _refuse_outsider(time_off: EmployeeTimeOff, by: User | None) -> None:
+    own = by is not None and time_off.employee.user_id == by.pk  # the model refuses with its own words
+    if not (own or is_hr(by) or heads_department_of(by, time_off.employee)):
+        raise PermissionDenied
+
+
+def _refuse_others(review: EmployeePerformanceReview, by: User | None) -> None:
+    if by is None or review.employee.user_id != by.pk:
+        raise DomainError("Only the person reviewed can do this.")
+
+
+def _note_on_file(review: EmployeePerformanceReview) -> None:
+    """Put the newest review's day and overall rating on the person's file."""
+    newest = Q(last_review_date__isnull=True) | Q(last_review_date__lte=review.review_date)
+    Employee._base_manager.filter(newest, pk=review.employee_id).update(
+        last_review_date=review.review_date, performance_rating=review.overall_rating, updated_at=timezone.now()
+    )
