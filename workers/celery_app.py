@@ -1,6 +1,7 @@
 """The Celery application: `celery -A workers.celery_app worker|beat|flower`."""
 
 import os
+from typing import Any
 
 import django
 from celery import Celery
@@ -15,6 +16,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 django.setup()
 broker_guard.install()
 
+
+def route(name: str, *_args: Any, **_kwargs: Any) -> dict[str, str]:
+    """Send each task to the queue its name begins with."""
+    return {"queue": queue_for(name)}
+
+
 app = Celery("workers")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
@@ -22,5 +29,5 @@ app.conf.update(
     imports=["workers.reminders", "workers.lab_results", "workers.sweep"],
     task_queues=[Queue(name) for name in QUEUES],
     task_default_queue=QUEUES[-1],
-    task_routes=[lambda name, *args, **kwargs: {"queue": queue_for(name)}],
+    task_routes=[route],
 )

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class HandlerBug(Exception):
-    """A handler raised something it must not; names the kind only, for the text of the original may hold patient data."""
+    """A handler raised something it must not; names the kind only, for its text may hold a patient's data."""
 
 
 class NotNeeded(Exception):

@@ -1,4 +1,4 @@
-"""Rings again for every queue with overdue rows and holds what a dead worker left unknown. The guarantee behind the bells."""
+"""Rings again for every queue with overdue rows and holds what a dead worker left unknown: the bells' guarantee."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 from integrations.errors import Permanent
@@ -31,7 +30,7 @@ class Email:
     text: str = field(repr=False)
     attempt_id: str
     html: str = field(default="", repr=False)
-    headers: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not ADDRESS.fullmatch(self.to) or CONTROL.search(self.to):

@@ -51,7 +51,12 @@ class Stage:
     def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *words], env=self.environment(), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, *words],
+                env=self.environment(),
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self.processes.append(process)
         return process

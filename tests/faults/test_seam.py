@@ -1,4 +1,4 @@
-"""Proves the seam with real processes: each row leased once, nothing lost when Redis or a worker dies, nothing twice."""
+"""Proves the seam with real processes: rows leased once, nothing lost when Redis or a worker dies, nothing twice."""
 
 from __future__ import annotations
 

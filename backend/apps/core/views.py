@@ -56,15 +56,9 @@ class Audited(viewsets.GenericViewSet):
         )
 
     def resource_type(self) -> str:
-        return (
-            self.queryset.model._meta.model_name
-            if self.queryset is not None
-            else type(self).__name__.lower()
-        )
+        return self.queryset.model._meta.model_name if self.queryset is not None else type(self).__name__.lower()
 
-    def finalize_response(
-        self, request: Request, response: Response, *args: Any, **kwargs: Any
-    ) -> Response:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         if not getattr(self, "_noted", False):
             self._note_answer(request, response)
@@ -111,9 +105,7 @@ class ReadOnlyClinicViewSet(Audited):
         return self.answer(row)
 
     def answer(self, row: Any, code: int = status.HTTP_200_OK) -> Response:
-        return Response(
-            self.get_serializer(row).data, status=code, headers={"ETag": etag(row)}
-        )
+        return Response(self.get_serializer(row).data, status=code, headers={"ETag": etag(row)})
 
 
 class ClinicViewSet(ReadOnlyClinicViewSet):
@@ -141,9 +133,7 @@ class ClinicViewSet(ReadOnlyClinicViewSet):
     def _replay_created(self, pk: str) -> Response:
         return self.answer(self.get_queryset().get(pk=pk))
 
-    def update(
-        self, request: Request, *args: Any, partial: bool = False, **kwargs: Any
-    ) -> Response:
+    def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:
         with transaction.atomic():
             row = self._locked()
             form = self.get_serializer(row, data=request.data, partial=partial)
@@ -171,11 +161,7 @@ class ClinicViewSet(ReadOnlyClinicViewSet):
         row = self.get_object()
         row = type(row)._base_manager.select_for_update(of=("self",)).get(pk=row.pk)
         wanted = self.request.headers.get("If-Match")
-        if (
-            wanted
-            and wanted != "*"
-            and etag(row) not in [tag.strip() for tag in wanted.split(",")]
-        ):
+        if wanted and wanted != "*" and etag(row) not in [tag.strip() for tag in wanted.split(",")]:
             raise Stale("Someone else has changed this in the meantime; load it again.")
         return row
 
@@ -202,9 +188,7 @@ def verb(service: Service, takes: type[serializers.Serializer] = Form) -> Any:
     The attribute carries the service's own name, so that URL, permission table and audit use one word.
     """
 
-    def endpoint(
-        self: ClinicViewSet, request: Request, pk: str | None = None
-    ) -> Response:
+    def endpoint(self: ClinicViewSet, request: Request, **_kwargs: Any) -> Response:
         def act() -> Response:
             form = takes(data=request.data, context=self.get_serializer_context())
             form.is_valid(raise_exception=True)

@@ -84,7 +84,7 @@ class WorkQuerySet(models.QuerySet):
             )
             UPDATE {table} SET work_state = 'running', leased_until = now() + make_interval(secs => %s),
                    lease_no = lease_no + 1, attempts = attempts + 1, begun_at = NULL, updated_at = now()
-            FROM picked WHERE {table}.id = picked.id RETURNING {table}.*"""  # only our own constants are in the text
+            FROM picked WHERE {table}.id = picked.id RETURNING {table}.*"""  # noqa: S608  # only our own constants are in the text
         return list(self.raw(sql, [limit, LEASE.total_seconds()]))
 
 

@@ -1,0 +1,35 @@
+"""`./carerelay bench [NAME]`: runs the benchmarks, each side by side with what it is compared to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
+django.setup()
+
+from django.core.management import call_command  # noqa: E402  # after django.setup()
+
+from tests.benchmarks import lists, seam  # noqa: E402  # after django.setup()
+
+BENCHMARKS = {"lists": lists.run, "seam": seam.run}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="carerelay bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
+    call_command("migrate", verbosity=0)
+    verdicts = {name: BENCHMARKS[name]() for name in names}
+    for name, good in verdicts.items():
+        print(f"{'within its bar' if good else 'MISSED its bar'}  {name}")
+    return 0 if all(verdicts.values()) else 1
+
+
+sys.exit(main())
