@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -31,15 +33,9 @@ _insecure = None if IN_PRODUCTION else "development-only-" + "0" * 40
 SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
 if SECRET_KEY == JWT_SIGNING_KEY:
-    raise ImproperlyConfigured(
-        "CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY."
-    )
-PUBLIC_BASE_URL = os.environ.get(
-    "CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000"
-).rstrip("/")
-ALLOWED_HOSTS = os.environ.get(
-    "CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver"
-).split(",")
+    raise ImproperlyConfigured("CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY.")
+PUBLIC_BASE_URL = os.environ.get("CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = os.environ.get("CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 
 CLINIC_APPS = [
@@ -90,11 +86,7 @@ TEMPLATES = [
 ]
 
 # A web process keeps a pool, because under ASGI each request has its own thread. Workers keep one connection (below).
-DATABASES = {
-    "default": dj_database_url.parse(
-        secret("DATABASE_URL", "postgresql://127.0.0.1:5432/carerelay")
-    )
-}
+DATABASES = {"default": dj_database_url.parse(secret("DATABASE_URL", "postgresql://127.0.0.1:5432/carerelay"))}
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     "application_name": os.environ.get("CARERELAY_PROCESS", "carerelay"),
@@ -112,14 +104,13 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["backend.apps.users.backends.StaffPassword"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"
-    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
@@ -190,19 +181,25 @@ UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay"}
 
 # --- Celery. Each line has its reason; the figures are in docs/operations.md. ---
 REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {  # shared by all processes; holds counters under keyed digests, nothing a restart would miss
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "carerelay-cache",
+        "OPTIONS": {  # a Redis that is away costs a request one second, not the client's own retries
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "retry": Retry(NoBackoff(), 0),
+        },
+    }
+}
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL", REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True  # outcomes live in PostgreSQL; Redis keeps nothing
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_SERIALIZER, CELERY_ACCEPT_CONTENT = "json", ["json"]  # never pickle
-CELERY_TASK_ACKS_LATE = (
-    True  # a killed worker's bell rings again at once, not after the lease
-)
-CELERY_TASK_REJECT_ON_WORKER_LOST = (
-    True  # without it a killed child's message is acknowledged
-)
-CELERY_TASK_ACKS_ON_FAILURE_OR_TIMEOUT = (
-    True  # a failed batch is the sweep's, not the broker's
-)
+CELERY_TASK_ACKS_LATE = True  # a killed worker's bell rings again at once, not after the lease
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # without it a killed child's message is acknowledged
+CELERY_TASK_ACKS_ON_FAILURE_OR_TIMEOUT = True  # a failed batch is the sweep's, not the broker's
 CELERY_TASK_SOFT_TIME_LIMIT, CELERY_TASK_TIME_LIMIT = (
     240,
     300,
@@ -229,15 +226,9 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # fair between queues; costs nothing measurable
 CELERY_WORKER_CONCURRENCY = int(os.environ.get("CARERELAY_WORKER_CONCURRENCY", "2"))
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = (
-    False  # leases make a finished task harmless
-)
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = (
-    10.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 10 s
-)
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = (
-    False  # saves ETA tasks, which we never use; an idle stop would wait 10 s
-)
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # leases make a finished task harmless
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 10 s
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False  # saves ETA tasks, which we never use; an idle stop would wait 10 s
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500  # backstop against leaks
 CELERY_WORKER_SEND_TASK_EVENTS, CELERY_TASK_SEND_SENT_EVENT = (
     True,
@@ -252,34 +243,24 @@ CELERY_TIMEZONE = "UTC"
 TWILIO_ACCOUNT_SID = os.environ.get("TWILIO_ACCOUNT_SID", "")
 TWILIO_AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "")
 TWILIO_FROM = os.environ.get("TWILIO_FROM", "")
-TWILIO_BASE_URL = os.environ.get(
-    "TWILIO_BASE_URL", ""
-)  # a local double in tests; empty in production
+TWILIO_BASE_URL = os.environ.get("TWILIO_BASE_URL", "")  # a local double in tests; empty in production
 SENDGRID_API_KEY = secret("SENDGRID_API_KEY", "")
 SENDGRID_FROM = os.environ.get("SENDGRID_FROM", "")
 SENDGRID_BASE_URL = os.environ.get("SENDGRID_BASE_URL", "")
-SMS_TRANSPORT = os.environ.get(
-    "CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox"
-)
-EMAIL_TRANSPORT = os.environ.get(
-    "CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "sandbox"
-)
+SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
+EMAIL_TRANSPORT = os.environ.get("CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "sandbox")
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
-    },
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {
         "handlers": ["console"],
         "level": os.environ.get("CARERELAY_LOG_LEVEL", "INFO"),
     },
     "loggers": {
-        "twilio.http_client": {
-            "level": "WARNING"
-        },  # at INFO it logs phone numbers in URLs
+        "twilio.http_client": {"level": "WARNING"},  # at INFO it logs phone numbers in URLs
         "python_http_client": {"level": "WARNING"},  # at DEBUG it logs bodies and keys
         "django.request": {"level": "ERROR"},
     },

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 import pytest
 from django.db import connection
-from pytest_django import DjangoDbBlocker
 
 
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
     """Let Django empty the tables after a transaction test: only the audit log's no-truncate trigger is switched off.
 
-    `backend/apps/core/tests/test_audit.py` switches it on again, inside its transaction, and proves the refusal.
+    `backend/apps/core/tests/test_audit.py` switches it on again, inside its transaction, and proves the refusal. A
+    hook, since pytest-django's own fixture wins over one of the same name in a plugin that is named by -p.
     """
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE core_auditlog DISABLE TRIGGER core_auditlog_no_truncate")
+    result = yield
+    if fixturedef.argname == "django_db_setup":
+        with request.getfixturevalue("django_db_blocker").unblock(), connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE core_auditlog DISABLE TRIGGER core_auditlog_no_truncate")
+    return result

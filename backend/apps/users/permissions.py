@@ -1,9 +1,8 @@
-"""Who may do what with logins."""
+"""Who may do what with logins. Everybody but the administrator finds only the own row, and changes little of it."""
 
-from backend.apps.core.permissions import ALL_ROLES, READ, WRITE, Table, allow
+from backend.apps.core.permissions import ALL_ROLES, READ, Table, allow
 
 USERS: Table = {
-    **allow(READ, *ALL_ROLES),  # everybody but the administrator finds only the own row
-    **allow(WRITE),
-    **allow(("deactivate", "reactivate", "sign_out_everywhere")),
+    **allow((*READ, "partial_update"), *ALL_ROLES),  # which fields: services.update
+    **allow(("create", "update", "deactivate", "reactivate", "sign_out_everywhere")),
 }

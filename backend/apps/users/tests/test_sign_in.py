@@ -1,0 +1,267 @@
+"""Holds the way in and out: one refusal for every wrong guess, rotation, reuse, logout and deactivation at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.core.cache import cache
+from django.test import override_settings
+from rest_framework.test import APIClient
+
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import AuditLog
+from backend.apps.users import services, throttle
+from backend.apps.users.models import LoginSession, User
+from backend.apps.users.tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "correct-horse-battery-staple"
+TOKEN, REFRESH, LOGOUT, ME, CHANGE = (
+    f"/api/v1/auth/{name}/" for name in ("token", "token/refresh", "logout", "me", "password")
+)
+
+
+@pytest.fixture
+def web() -> APIClient:
+    """A caller with an address of his own, since failures are counted by address."""
+    return APIClient(REMOTE_ADDR=str(ipaddress.IPv4Address(random.getrandbits(32))))
+
+
+@pytest.fixture
+def user() -> User:
+    return make_user("doctor", password=PASSWORD)
+
+
+def sign_in(web: APIClient, email: str, password: str = PASSWORD) -> Any:
+    return web.post(TOKEN, {"email": email, "password": password})
+
+
+def me(token: str) -> int:
+    return APIClient().get(ME, HTTP_AUTHORIZATION=f"Bearer {token}").status_code
+
+
+def test_the_right_password_gets_tokens_that_work(web: APIClient, user: User) -> None:
+    answer = sign_in(web, user.email.upper())
+    assert answer.status_code == 200
+    assert set(answer.data) == {"access", "refresh", "expires_in"}
+    assert me(answer.data["access"]) == 200
+    user.refresh_from_db()
+    assert user.last_login is not None
+    assert AuditLog.objects.filter(action="login", outcome="allowed", user_id=user.pk).count() == 1
+
+
+def refusals(web: APIClient, user: User) -> dict[str, Any]:
+    closed = make_user(password=PASSWORD, is_active=False)
+    deleted = make_user(password=PASSWORD)
+    deleted.delete()
+    return {
+        "wrong": sign_in(web, user.email, "wrong-password-here"),
+        "unknown": sign_in(web, "nobody@example.org"),
+        "closed": sign_in(web, closed.email),
+        "deleted": sign_in(web, deleted.email),
+        "without a password": sign_in(web, make_user().email, "!"),
+    }
+
+
+def test_every_wrong_guess_gets_the_same_refusal(web: APIClient, user: User) -> None:
+    answers = refusals(web, user)
+    assert {answer.status_code for answer in answers.values()} == {401}
+    assert len({answer.content for answer in answers.values()}) == 1
+    assert all(answer["WWW-Authenticate"].startswith("Bearer") for answer in answers.values())
+    assert LoginSession.objects.count() == 0
+    assert AuditLog.objects.filter(action="login", outcome="refused").count() == len(answers)
+
+
+def test_every_wrong_guess_costs_one_password_hash(web: APIClient, user: User) -> None:
+    work: list[str] = []
+    for name in ("encode", "verify"):
+        real = getattr(Argon2PasswordHasher, name)
+        spy = lambda self, *args, real=real, name=name: (work.append(name), real(self, *args))[1]  # noqa: E731
+        mock.patch.object(Argon2PasswordHasher, name, spy).start()
+    try:
+        for email in (user.email, "nobody@example.org", make_user().email):
+            work.clear()
+            sign_in(web, email, "wrong-password-here")
+            assert len(work) == 1, (email == user.email, work)
+    finally:
+        mock.patch.stopall()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"email": "a@example.org"},
+        {"email": "a@example.org", "password": ["x"]},
+        {"email": {"$ne": ""}, "password": "x"},
+        {"email": "a\x00@example.org", "password": "x"},
+        {"email": "a" * 255, "password": "x"},
+        {"email": "a@example.org", "password": "x" * 257},
+        {"email": "a@example.org", "password": "x", "role": "admin"},
+        [],
+        "text",
+    ],
+)
+def test_a_malformed_sign_in_is_400(web: APIClient, body: Any) -> None:
+    assert web.post(TOKEN, body).status_code == 400
+
+
+def test_a_refresh_token_is_traded_for_new_tokens(web: APIClient, user: User) -> None:
+    first = sign_in(web, user.email).data
+    second = web.post(REFRESH, {"refresh": first["refresh"]})
+    assert second.status_code == 200
+    assert me(second.data["access"]) == 200
+    assert LoginSession.objects.count() == 1
+    assert web.post(REFRESH, {"refresh": second.data["refresh"]}).status_code == 200
+
+
+def test_a_refresh_token_used_twice_ends_the_session_of_thief_and_owner(web: APIClient, user: User) -> None:
+    first = sign_in(web, user.email).data
+    second = web.post(REFRESH, {"refresh": first["refresh"]}).data
+    assert web.post(REFRESH, {"refresh": first["refresh"]}).status_code == 401
+    assert me(second["access"]) == 401
+    assert web.post(REFRESH, {"refresh": second["refresh"]}).status_code == 401
+    assert LoginSession.objects.get().revoked_because == "reused"
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "a.b.c", "a" * 100_000, None, 5, ["x"]])
+def test_a_bad_refresh_token_is_refused(web: APIClient, text: Any) -> None:
+    assert web.post(REFRESH, {"refresh": text}, format="json").status_code in {400, 401}
+
+
+def test_logout_kills_the_access_token_at_once_and_no_other(web: APIClient, user: User) -> None:
+    here, there = sign_in(web, user.email).data, sign_in(web, user.email).data
+    answer = web.post(LOGOUT, HTTP_AUTHORIZATION=f"Bearer {here['access']}")
+    assert answer.status_code == 204
+    assert me(here["access"]) == 401
+    assert web.post(REFRESH, {"refresh": here["refresh"]}).status_code == 401
+    assert me(there["access"]) == 200
+    assert AuditLog.objects.filter(action="logout", outcome="allowed", user_id=user.pk).count() == 1
+
+
+def test_logout_everywhere_kills_every_session(web: APIClient, user: User) -> None:
+    here, there = sign_in(web, user.email).data, sign_in(web, user.email).data
+    web.post(LOGOUT, {"everywhere": True}, HTTP_AUTHORIZATION=f"Bearer {here['access']}")
+    assert me(here["access"]) == me(there["access"]) == 401
+
+
+def test_closing_a_login_kills_its_tokens_at_once_and_twice_is_harmless(web: APIClient, user: User) -> None:
+    admin = make_user("admin")
+    issued = sign_in(web, user.email).data
+    services.deactivate(user, by=admin, reason="left the practice")
+    first = user.deactivated_at
+    services.deactivate(user, by=admin, reason="again")
+    user.refresh_from_db()
+    assert (user.is_active, user.deactivated_at, user.deactivated_because) == (False, first, "left the practice")
+    assert me(issued["access"]) == 401
+    assert web.post(REFRESH, {"refresh": issued["refresh"]}).status_code == 401
+    assert sign_in(web, user.email).status_code == 401
+
+
+def test_opening_a_login_again_does_not_bring_its_old_tokens_back(web: APIClient, user: User) -> None:
+    issued = sign_in(web, user.email).data
+    services.deactivate(user, by=None)
+    services.reactivate(user, by=None)
+    assert me(issued["access"]) == 401
+    assert sign_in(web, user.email).status_code == 200
+
+
+def test_a_login_closed_between_password_and_session_gets_no_session(user: User) -> None:
+    proven = services.prove(user.email, PASSWORD)
+    services.deactivate(user, by=None)
+    with pytest.raises(services.SignInRefused):
+        services.open_session(proven)
+
+
+def test_the_last_administrator_cannot_be_closed_or_demoted() -> None:
+    one, other = make_user("admin"), make_user("admin")
+    services.deactivate(one, by=None)
+    for take_away in (
+        lambda: services.deactivate(other, by=None),
+        lambda: services.update(other, by=None, role="nurse"),
+    ):
+        with pytest.raises(DomainError, match="at least one"):
+            take_away()
+    other.refresh_from_db()
+    assert (other.role, other.is_active) == ("admin", True)
+
+
+def test_nobody_closes_the_own_login() -> None:
+    admin = make_user("admin")
+    make_user("admin")
+    with pytest.raises(DomainError, match="your own"):
+        services.deactivate(admin, by=admin)
+
+
+def test_a_new_password_ends_the_other_sessions(web: APIClient, user: User) -> None:
+    here, there = sign_in(web, user.email).data, sign_in(web, user.email).data
+    body = {"current_password": PASSWORD, "new_password": "another-fine-passphrase"}
+    answer = web.post(CHANGE, body, HTTP_AUTHORIZATION=f"Bearer {here['access']}")
+    assert answer.status_code == 204
+    assert me(here["access"]) == 200
+    assert me(there["access"]) == 401
+    assert sign_in(web, user.email).status_code == 401
+    assert sign_in(web, user.email, "another-fine-passphrase").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("current", "new"), [("wrong-password", "another-fine-passphrase"), (PASSWORD, "a-b-c"), (PASSWORD, "123456789012")]
+)
+def test_a_wrong_or_weak_password_changes_nothing(web: APIClient, user: User, current: str, new: str) -> None:
+    token = sign_in(web, user.email).data["access"]
+    answer = web.post(CHANGE, {"current_password": current, "new_password": new}, HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert answer.status_code == 400
+    assert new not in answer.content.decode()
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
+def test_too_many_failures_for_one_login_are_429_wherever_they_come_from(user: User) -> None:
+    for _ in range(throttle.BY_LOGIN.most):
+        answer = sign_in(APIClient(REMOTE_ADDR=f"2001:db8:{random.getrandbits(16):x}::1"), user.email, "wrong")
+        assert answer.status_code == 401
+    blocked = sign_in(APIClient(REMOTE_ADDR="2001:db8:ffff::2"), user.email)
+    assert blocked.status_code == 429
+    assert blocked["Content-Type"].startswith("application/problem+json")
+    assert 1 <= int(blocked["Retry-After"]) <= throttle.BY_LOGIN.window_s
+    assert AuditLog.objects.filter(action="login", detail__status=429).count() == 1
+
+
+def test_too_many_failures_from_one_address_are_429(web: APIClient) -> None:
+    answers = [web.post(REFRESH, {"refresh": "garbage"}).status_code for _ in range(throttle.BY_ADDRESS.most + 1)]
+    assert answers[0] == 401
+    assert 429 in answers[-2:]
+
+
+def test_signing_in_rightly_is_never_throttled(web: APIClient, user: User) -> None:
+    token = throttle._key(throttle.BY_LOGIN, user.email)
+    for _ in range(3):
+        assert sign_in(web, user.email).status_code == 200
+        assert cache.get(token) is None
+
+
+def test_an_ipv6_customer_is_counted_as_one() -> None:
+    assert throttle._network("2001:db8::1") == throttle._network("2001:db8::ffff:2") != throttle._network("2001:db9::1")
+    assert throttle._network("not an address") == "unknown"
+
+
+def test_redis_holds_no_address_in_clear(web: APIClient, user: User) -> None:
+    sign_in(web, user.email, "wrong")
+    client = cache._cache.get_client()
+    keys = [key.decode() for key in client.keys("*sign-in*")]
+    assert keys
+    assert not any("example" in key or web.defaults["REMOTE_ADDR"] in key for key in keys)
+
+
+def test_sign_in_works_while_redis_is_away(web: APIClient, user: User, caplog: pytest.LogCaptureFixture) -> None:
+    away = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    with override_settings(CACHES=away):
+        assert sign_in(web, user.email).status_code == 200
+    assert "throttle is off" in caplog.text
+    assert user.email not in caplog.text
