@@ -103,8 +103,15 @@ class Segment:
 
     def components(self, field: int) -> list[str]:
         """Return the decoded components of the first repetition."""
-        found = self.repetitions(field)
-        return found[0] if found else []
+        whole = self.raw(field)
+        if not whole:
+            return []
+        signs = self._message.separators
+        first = whole.split(signs.repetition, 1)[0]
+        parts = first.split(signs.component)
+        if signs.escape in first or "\0" in first:
+            return [self._message.unescape(part) for part in parts]
+        return parts
 
     def component(self, field: int, component: int = 1) -> str:
         """Return one decoded component of the first repetition; empty when there is none."""
