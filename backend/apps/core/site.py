@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from unfold.sites import UnfoldAdminSite
+
+from backend.apps.core import audit
 
 
 class Labelled(AutocompleteJsonView):
@@ -20,3 +22,7 @@ class Labelled(AutocompleteJsonView):
 class ClinicAdminSite(UnfoldAdminSite):
     def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
         return Labelled.as_view(admin_site=self)(request)
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        audit.record(request, "admin.logout", "user", str(getattr(request.user, "pk", "") or ""))
+        return super().logout(request, extra_context)

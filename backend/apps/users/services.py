@@ -98,7 +98,7 @@ def sign_out(session: LoginSession) -> None:
 def sign_out_everywhere(
     user: User,
     *,
-    by: User | None = None,  # noqa: ARG001 - every service says who asks
+    by: User | None = None,
 ) -> User:
     """End every session of `user`; cookie sessions of the admin site end with the password or the login only."""
     user.login_sessions.revoke(Ended.EVERYWHERE)
@@ -124,7 +124,7 @@ def deactivate(user: User, *, by: User | None, reason: str = "") -> User:
 def reactivate(
     user: User,
     *,
-    by: User | None,  # noqa: ARG001 - every service says who asks
+    by: User | None,
 ) -> User:
     """Open a login again; its old sessions stay ended."""
     user.is_active, user.deactivated_at, user.deactivated_because = True, None, ""
@@ -135,7 +135,7 @@ def reactivate(
 @transaction.atomic
 def create(
     *,
-    by: User | None,  # noqa: ARG001 - every service says who asks
+    by: User | None,
     email: str,
     password: str | None = None,
     **fields: Any,
