@@ -56,7 +56,7 @@ class DoctorSerializer(ClinicSerializer):
             "languages", "is_accepting_patients", "warnings", "created_at", "updated_at",
         ]  # fmt: skip
 
-    def get_fields(self) -> dict[str, serializers.Field]:
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         fields = super().get_fields()
         request = self.context.get("request")
         seen = SEEN_BY.get(getattr(getattr(request, "user", None), "role", ""))

@@ -31,7 +31,7 @@ CHECKED = frozenset({
 @transaction.atomic
 def enrol(
     *,
-    by: Any,  # noqa: ARG001 - every service says who asks
+    by: Any,
     specializations: Sequence[Specialization] = (),
     **fields: Any,
 ) -> Doctor:

@@ -18,7 +18,7 @@ from backend.apps.core.models import Clinic
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.doctors import permissions, serializers, services
 from backend.apps.doctors.documents import MEDIA_TYPES
-from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorCredential, Specialization
+from backend.apps.doctors.models import CredentialQuerySet, Doctor, DoctorAvailability, DoctorCredential, Specialization
 
 
 class SpecializationViewSet(ClinicViewSet):
@@ -67,10 +67,10 @@ class CredentialFilter(django_filters.FilterSet):
             "expiry_date": ["exact", "gte", "lte"],
         }
 
-    def by_expired(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+    def by_expired(self, rows: CredentialQuerySet, name: str, value: bool) -> QuerySet[Any]:
         return self._only(rows, rows.expired(Clinic.today()), value)
 
-    def by_expiring_soon(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+    def by_expiring_soon(self, rows: CredentialQuerySet, name: str, value: bool) -> QuerySet[Any]:
         return self._only(rows, rows.expiring_soon(Clinic.today()), value)
 
     def _only(self, rows: QuerySet[Any], found: QuerySet[Any], value: bool) -> QuerySet[Any]:

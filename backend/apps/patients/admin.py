@@ -30,10 +30,12 @@ class PatientAdmin(ClinicAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Return the form's fields, cut to what the role sees through the API."""
         fields = list(super().get_fields(request, obj))
-        seen = SEEN_BY.get(request.user.role)
+        seen = SEEN_BY.get(getattr(request.user, "role", ""))
         return fields if seen is None else [name for name in fields if name in seen]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        return services.search(queryset, search_term[:200]), False
+        if not search_term.strip():
+            return queryset, False
+        return services.by_name(services.search(queryset, search_term[:200])), False

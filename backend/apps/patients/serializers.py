@@ -42,7 +42,7 @@ class PatientSerializer(ClinicSerializer):
         read_only_fields: ClassVar[list[str]] = ["sms_consent_at", "email_consent_at"]
         extra_kwargs: ClassVar[dict[str, Any]] = {"medical_record_number": {"required": False}}
 
-    def get_fields(self) -> dict[str, serializers.Field]:
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         fields = super().get_fields()
         request = self.context.get("request")
         seen = SEEN_BY.get(getattr(getattr(request, "user", None), "role", ""))

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Upper
 
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
@@ -27,7 +28,7 @@ class PossibleDuplicate(Conflict):
 @transaction.atomic
 def register(
     *,
-    by: Any,  # noqa: ARG001 - every service says who asks
+    by: Any,
     confirm_duplicate: bool = False,
     **fields: Any,
 ) -> Patient:
@@ -72,6 +73,15 @@ def search(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
     return patients
 
 
+def by_name(patients: QuerySet[Patient]) -> QuerySet[Patient]:
+    """Return what a search found in the order of names.
+
+    The order is by expressions on purpose: by the plain columns PostgreSQL walks the whole index of names instead of
+    sorting the few rows that were found, which costs several times as much at 100,000 patients.
+    """
+    return patients.order_by(Upper("last_name"), Upper("first_name"), "id")
+
+
 def duplicates(first_name: str, last_name: str, date_of_birth: date) -> QuerySet[Patient]:
     """Return the patients on file who may be this person."""
     return Patient.objects.filter(
@@ -113,8 +123,10 @@ def _fits(word: str) -> Q:
         return Q(email__istartswith=word)
     if word.startswith("+"):
         return Q(phone=word)
-    number = Q(medical_record_number__startswith=word.upper())
-    return number | Q(last_name__istartswith=word) | Q(first_name__istartswith=word)
+    names = Q(last_name__istartswith=word) | Q(first_name__istartswith=word)
+    if any(letter.isdigit() for letter in word):
+        return names | Q(medical_record_number__startswith=word.upper())
+    return names
 
 
 def _day(word: str) -> date | None:

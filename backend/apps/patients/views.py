@@ -48,7 +48,7 @@ class PatientViewSet(ClinicViewSet):
     filter_backends = (StrictFilterBackend, PatientSearch, StrictOrdering)
     filterset_class = PatientFilter
     search_fields = ("first_name", "last_name", "medical_record_number", "date_of_birth", "phone", "email")
-    ordering_fields = ("created_at", "updated_at", "last_name")
+    ordering_fields = ("created_at", "updated_at")  # not by name: the links to other pages would carry names
     creates = services.register
     updates = services.correct
 
@@ -59,6 +59,6 @@ class PatientViewSet(ClinicViewSet):
         form = SearchForm(data=request.data)
         form.is_valid(raise_exception=True)
         found = services.search(self.get_queryset(), form.validated_data["text"])
-        rows = list(found.order_by("last_name", "first_name", "id")[:MOST_FOUND])
+        rows = list(services.by_name(found)[:MOST_FOUND])
         self.note(count=len(rows), ids=[str(row.pk) for row in rows])
         return Response(self.get_serializer(rows, many=True).data)

@@ -172,5 +172,7 @@ class TestSearch:
         )
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE patients_patient")
-        rows = services.search(Patient.objects.all(), text).order_by("-created_at", "id")[:50]
-        assert "Seq Scan" not in rows.explain()
+        rows = services.by_name(services.search(Patient.objects.all(), text))[:50]
+        plan = rows.explain()
+        assert "Seq Scan" not in plan
+        assert "patient_by_name" not in plan
