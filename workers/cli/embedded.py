@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import redis
 
-from workers.cli import processes, state
+from workers.cli import logs, processes, state
 from workers.cli.errors import Refused
 from workers.cli.processes import Child, Identity
 
@@ -26,9 +26,6 @@ USER = "carerelay"
 POSTGRES_PORT, VALKEY_PORT = 15432, 16379
 START_LIMIT_S = 120  # recovery after a crash may have much to replay
 STOP_LIMIT_S = 15
-LAST_WORDS = 30  # lines of a log that may tell why a server ended
-DISK_FULL = ("No space left", "Check free disk space")
-REASONS = ("FATAL", "PANIC", "error:")
 UNSHARE = ("unshare", "-U", "--map-user=65534", "--map-group=65534")
 
 # A failing statement may carry a patient's data: the server's log gets the error, never the statement or the row.
@@ -180,7 +177,7 @@ class Postgres(Server):
             finally:
                 processes.kill_session(child)
         if failed:
-            raise Refused(f"PostgreSQL could not make its data folder: {why(self._log)}")
+            raise Refused(f"PostgreSQL could not make its data folder: {logs.server_reason(self._log)}")
         (self._home / "complete").touch()
 
     def _command(self, bin_dir: Path, port: int) -> list[str | Path]:
@@ -271,7 +268,7 @@ def await_start(child: Child, is_ready: Callable[[], bool], name: str, log: Path
     deadline = time.monotonic() + START_LIMIT_S
     while not is_ready():
         if child.poll() is not None:
-            raise Refused(f"{name} did not start: {why(log)}")
+            raise Refused(f"{name} did not start: {logs.server_reason(log)}")
         if time.monotonic() > deadline:
             processes.finish(child, within_s=5)
             raise Refused(f"{name} was not ready after {START_LIMIT_S} s; see {log}.")
@@ -300,17 +297,3 @@ def package_folder(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise Refused(f"The package {name} is not installed in {sys.prefix}. Run ./carerelay to install it.")
     return Path(spec.submodule_search_locations[0])
-
-
-def why(log: Path) -> str:
-    """Return the last line that names a reason; clean-up messages may follow it."""
-    lines = log.read_text(errors="replace").splitlines()
-    if any(sign in line for sign in DISK_FULL for line in lines[-LAST_WORDS:]):
-        return "the disk is full"
-    reasons = [line for line in lines if any(word in line for word in REASONS)]
-    return reasons[-1].strip() if reasons else last_line(log)
-
-
-def last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else f"it said nothing; see {log}"

@@ -32,7 +32,7 @@ PARTS = (
     Part(
         "web",
         (
-            "granian", "--interface", "asgi", "--host", "{CARERELAY_BIND}", "--port", "{CARERELAY_WEB_PORT}",
+            "granian", "--interface", "asginl", "--host", "{CARERELAY_BIND}", "--port", "{CARERELAY_WEB_PORT}",
             "--workers", "{CARERELAY_WEB_WORKERS}", "--no-ws", "--respawn-failed-workers",
             "--workers-kill-timeout", "10", "backend.config.asgi:application",
         ),

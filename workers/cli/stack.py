@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-from workers.cli import console, embedded, processes, state
+from workers.cli import console, embedded, logs, processes, state
 from workers.cli.embedded import Server
 from workers.cli.errors import Refused
 from workers.cli.parts import DEFAULTS
@@ -222,4 +222,4 @@ def await_ready(folder: Path, child: processes.Child, log: Path) -> Running:
         if found and found.ready:
             return found
         time.sleep(0.2)
-    raise Refused(f"A stack of its own did not become ready: {embedded.last_line(log)}")
+    raise Refused(f"A stack of its own did not become ready: {logs.last_line(log)}")

@@ -29,7 +29,7 @@ def prepare(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "logs").mkdir(exist_ok=True)
-        (folder / "data").mkdir(exist_ok=True)
+        (folder / "data" / "static").mkdir(parents=True, exist_ok=True)  # WhiteNoise warns when it is missing
     except OSError as error:
         raise Refused(
             f"The folder {folder} cannot be used: {error.strerror}. CARERELAY_STATE names another."

@@ -123,7 +123,7 @@ class Supervisor:
             return
         one.log.write(chunk)
         *lines, one.rest = (one.rest + chunk).split(b"\n")
-        for line in lines:
+        for line in filter(bytes.strip, lines):
             self.show(one.part.name, line.decode(errors="replace").rstrip())
 
     def _bury(self, one: Running, code: int) -> None:

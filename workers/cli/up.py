@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from workers.cli import console, embedded, processes, stack, state
+from workers.cli import console, logs, processes, stack, state
 from workers.cli.errors import Refused
 from workers.cli.parts import PARTS
 from workers.cli.state import Lock, Ports, Running
@@ -93,7 +93,7 @@ def django(words: list[str], title: str, env: Mapping[str, str], folder: Path, s
         finally:
             processes.finish(child, within_s=5)
         if child.returncode:
-            raise Refused(f"`manage {words[0]}` failed: {embedded.last_line(log)} (all of it in {log})")
+            raise Refused(f"`manage {words[0]}` failed: {logs.raised(log)} (all of it in {log})")
 
 
 def wait(child: processes.Child, seconds: float) -> None:
