@@ -29,5 +29,6 @@ app.conf.update(
     imports=["workers.reminders", "workers.lab_results", "workers.sweep"],
     task_queues=[Queue(name) for name in QUEUES],
     task_default_queue=QUEUES[-1],
+    task_create_missing_queues=False,  # no surprise queues
     task_routes=[route],
 )

@@ -7,11 +7,15 @@ from typing import Any
 from backend.apps.core.models import Clinic
 from backend.apps.laboratory import services
 from backend.apps.laboratory.models import InboundMessage
+from backend.apps.laboratory.reports import Outcome
 from integrations.hl7 import oru
 from integrations.hl7.reader import Message, NotHl7
 from workers.celery_app import app
 from workers.records import lab
 from workers.runner import drain
+
+
+Status = InboundMessage.Status
 
 
 @app.task(name="lab_results.file")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -28,6 +32,19 @@ def file(message: InboundMessage) -> dict[str, Any]:
     try:
         report = oru.read(Message(raw), default_tz=Clinic.current().zone)
     except NotHl7:
-        return {"status": InboundMessage.Status.REJECTED, "status_reason": "This is not an HL7 message."}
-    outcome = services.file_report(message, lab.report(report))
-    return {"status": outcome.status, "status_reason": outcome.reason, "patient_id": outcome.patient_id}
+        return {"status": Status.REJECTED, "status_reason": "This is not an HL7 message."}
+    outcomes = [services.file_report(message, each) for each in lab.reports(report)]
+    return merged(outcomes)
+
+
+def merged(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Return one outcome for a message about several patients: what one of them waits for, the message waits for."""
+    if not outcomes:
+        return {"status": Status.WORKLIST, "status_reason": "The message names no patient."}
+    patients = {outcome.patient_id for outcome in outcomes}
+    worst = next((outcome for outcome in outcomes if outcome.status != Status.FILED), outcomes[0])
+    return {
+        "status": worst.status,
+        "status_reason": worst.reason,
+        "patient_id": patients.pop() if len(patients) == 1 else None,
+    }

@@ -15,7 +15,7 @@ from unfold.paginator import InfinitePaginator
 from backend.apps.core import audit, scope
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog, Clinic
-from backend.apps.core.permissions import Table, allow, may, ALL_ROLES, READ, WRITE
+from backend.apps.core.permissions import ALL_ROLES, READ, WRITE, Table, allow, may
 
 
 class ClinicAdmin(ModelAdmin):

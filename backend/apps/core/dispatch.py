@@ -4,9 +4,13 @@
 harmless: `workers.sweep` rings again for every queue that has overdue rows.
 """
 
+import logging
+
 from celery import Celery
-from django.conf import settings
+from celery.exceptions import OperationalError
 from django.db import transaction
+
+log = logging.getLogger(__name__)
 
 _producer = Celery("backend", set_as_current=False)
 _producer.config_from_object("django.conf:settings", namespace="CELERY")
@@ -20,12 +24,17 @@ def queue_for(task_name: str) -> str:
 def ring(task_name: str) -> None:
     """Ask a worker to look at the rows of `task_name` once the current transaction has committed.
 
-    A broker outage is logged by Django (`robust=True`) and never fails a request that is already committed. The
-    callback is a lambda: with a partial, Django 5.2 fails while it reports the failure.
+    A broker outage is logged and never fails a request that is already committed. The callback is a lambda: with a
+    partial, Django 5.2 fails while it reports a failure.
     """
     transaction.on_commit(lambda: send(task_name), robust=True)
 
 
-def send(task_name: str) -> None:
-    """Publish the task now. Only `ring`, the runner and the sweep call this."""
-    _producer.send_task(task_name, queue=queue_for(task_name), ignore_result=True)
+def send(task_name: str) -> bool:
+    """Publish the task now; return whether the broker took it. Only `ring`, the runner and the sweep call this."""
+    try:
+        _producer.send_task(task_name, queue=queue_for(task_name), ignore_result=True)
+    except OperationalError:
+        log.warning("the broker is away; %s waits for the sweep", task_name)
+        return False
+    return True

@@ -14,8 +14,8 @@ from backend.apps.core.views import Audited
 HEAD = """# Roles
 
 Made by `./carerelay manage roles > docs/roles.md` from the permission tables in `backend/apps/*/permissions.py`; a test
-fails when they differ. What is not listed is denied. A mark says that the role may try; which rows it then finds follows
-from the object rules (`backend/apps/core/scope.py`): patients see their own record, doctors their own patients.
+fails when they differ. What is not listed is denied. A mark says that the role may try; which rows it then finds
+follows from the object rules (`backend/apps/core/scope.py`): patients see their own record, doctors their own patients.
 """
 
 

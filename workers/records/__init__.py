@@ -1,0 +1,1 @@
+"""Translates between the clinic's words (`backend`) and the protocols' (`integrations`)."""
