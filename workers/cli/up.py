@@ -37,6 +37,7 @@ def run(words: list[str]) -> int:
     with stopping_on_signals():
         try:
             with Lock(folder):
+                (folder / "stack.json").unlink(missing_ok=True)  # of a run that was killed
                 require_free(ports)
                 up(folder, caller, ports, quiet=options.quiet)
         except Stop:
