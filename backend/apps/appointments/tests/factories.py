@@ -1,4 +1,4 @@
-"""Makes appointments and reminders for tests; each is an hour after the one before, so that none overlap by accident."""
+"""Makes appointments and reminders for tests; each at an hour of its own, so that none overlap by accident."""
 
 from __future__ import annotations
 
