@@ -31,7 +31,7 @@ def heads_department_of(by: User | None, employee: Employee) -> bool:
 @transaction.atomic
 def hire(
     *,
-    by: User | None,  # noqa: ARG001 - every service says who asks
+    by: User | None,
     **fields: Any,
 ) -> Employee:
     if fields.get("manager"):
@@ -46,7 +46,7 @@ def hire(
 def change(
     employee: Employee,
     *,
-    by: User | None,  # noqa: ARG001 - every service says who asks
+    by: User | None,
     **changes: Any,
 ) -> Employee:
     """Change plain facts of a file; status has verbs of its own."""
@@ -61,7 +61,7 @@ def change(
 def start_leave(
     employee: Employee,
     *,
-    by: User | None,  # noqa: ARG001 - every service says who asks
+    by: User | None,
 ) -> Employee:
     employee.move_to(Employee.Status.ON_LEAVE)
     return employee
@@ -79,7 +79,7 @@ def suspend(employee: Employee, *, by: User | None) -> Employee:
 def reinstate(
     employee: Employee,
     *,
-    by: User | None,  # noqa: ARG001 - every service says who asks
+    by: User | None,
 ) -> Employee:
     """End a leave or a suspension. A closed login stays closed until the administrator opens it."""
     employee.move_to(Employee.Status.ACTIVE)
