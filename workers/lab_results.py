@@ -14,7 +14,6 @@ from workers.celery_app import app
 from workers.records import lab
 from workers.runner import drain
 
-
 Status = InboundMessage.Status
 
 

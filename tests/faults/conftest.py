@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import Stage
+from tests.support.stage import Stage
 from tests.support.twilio_double import TwilioDouble
 
 

@@ -13,7 +13,7 @@ from backend.apps.core.bases import uuid7
 from backend.apps.core.work import WorkState
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.tests.factories import make_patient
-from tests.faults.stage import Stage, until
+from tests.support.stage import Stage, until
 from tests.support.twilio_double import TwilioDouble
 
 DRAIN = """
