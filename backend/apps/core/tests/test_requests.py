@@ -1,0 +1,61 @@
+"""Holds the id that ties a request to its log and audit rows, and the probes a supervisor asks."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from backend.apps.core.models import AuditLog
+from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/clinics/"
+
+
+def test_a_harmless_id_is_kept_and_stands_in_the_audit_row() -> None:
+    answer = client_for(make_user("admin")).get(URL, HTTP_X_REQUEST_ID="gateway-0001.a_b")
+    assert answer["X-Request-Id"] == "gateway-0001.a_b"
+    assert AuditLog.objects.get().request_id == "gateway-0001.a_b"
+
+
+@pytest.mark.parametrize("sent", ["", "short", "x" * 65, "with space", "a\tb-123456", "<script>1</script>", "é" * 10])
+def test_any_other_id_is_replaced(sent: str) -> None:
+    answer = Client().get("/healthz", HTTP_X_REQUEST_ID=sent)
+    assert re.fullmatch(r"[0-9a-f]{32}", answer["X-Request-Id"])
+
+
+def test_two_requests_get_two_ids() -> None:
+    assert Client().get("/healthz")["X-Request-Id"] != Client().get("/healthz")["X-Request-Id"]
+
+
+def test_answers_are_not_kept_by_caches() -> None:
+    assert Client().get("/healthz")["Cache-Control"] == "no-store"
+    assert client_for(make_user("admin")).get(URL)["Cache-Control"] == "no-store"
+
+
+def test_the_audit_row_tells_where_the_request_came_from() -> None:
+    api = client_for(make_user("admin"))
+    api.get(URL, REMOTE_ADDR="2001:db8::7", HTTP_USER_AGENT="probe\x07/1.0 " + "x" * 500)
+    row = AuditLog.objects.get()
+    assert row.ip_address == "2001:db8::7"
+    assert row.user_agent.startswith("probe/1.0 x")
+    assert len(row.user_agent) == 300
+
+
+def test_an_address_that_is_none_is_left_out() -> None:
+    client_for(make_user("admin")).get(URL, REMOTE_ADDR="unix:")
+    assert AuditLog.objects.get().ip_address is None
+
+
+def test_the_probes_answer_without_a_login() -> None:
+    assert Client().get("/healthz").json() == {"status": "ok"}
+    ready = Client().get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["database"] == "ok"
+
+
+def test_a_probe_is_read_only() -> None:
+    assert Client().post("/readyz").status_code == 405
