@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
+from typing import TypeVar
 
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
@@ -21,6 +22,7 @@ PASSWORD = "demo-clinic-2026"  # printed in the README; the seed refuses to run 
 DOMAIN = "demo.clinic"
 CHUNK = 5000
 Tell = Callable[[int], None]
+Row = TypeVar("Row")
 
 
 def clinic() -> Clinic:
@@ -152,9 +154,9 @@ def dea(n: int) -> str:
     return f"BD{body}{(sum(digits[0::2]) + 2 * sum(digits[1::2])) % 10}"
 
 
-def chunks(rows: Iterator[object] | list[object], size: int = CHUNK) -> Iterator[list[object]]:
+def chunks(rows: Iterable[Row], size: int = CHUNK) -> Iterator[list[Row]]:
     """Yield `rows` in lists of `size`."""
-    part: list[object] = []
+    part: list[Row] = []
     for row in rows:
         part.append(row)
         if len(part) == size:

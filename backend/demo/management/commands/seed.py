@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from backend.apps.core.roles import Role
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
-from backend.demo import people, visits
+from backend.demo import clinical, office, people, visits
 
 MOST_DOCTORS = 100
 
@@ -55,7 +55,16 @@ def fill(count: int) -> dict[str, int]:
     with progress() as bar:
         patients = people.patients(count, logins[Role.PATIENT], teller(bar, "patients", count))
         booked = visits.create(patients, doctors, teller(bar, "visits", visits.PER_PATIENT * count))
-    return {"patients": count, "doctors": len(doctors), "visits": booked}
+        covered = office.coverages(patients, teller(bar, "coverages", count * 4 // 5))
+        came_of_it = clinical.create(teller(bar, "charts", booked * 3 // 4))
+    return {
+        "patients": count,
+        "doctors": len(doctors),
+        "staff": office.staff(logins),
+        "visits": booked,
+        "coverages": covered,
+        **came_of_it,
+    }
 
 
 def progress() -> Progress:

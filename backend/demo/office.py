@@ -1,0 +1,63 @@
+"""The office of the demo clinic: departments, staff, payers and what patients are covered by."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from backend.apps.employees.models import Department, Employee
+from backend.apps.insurance.models import InsurancePlan, InsuranceProvider, PatientInsurance
+from backend.apps.patients.models import Patient
+from backend.apps.users.models import User
+from backend.demo.people import CHUNK, Tell, chunks
+
+PAYERS = (("Granite Health", "GRN01", "hmo"), ("Harbor Mutual", "HRB02", "ppo"), ("Medicare", "MCR03", "medicare"))
+HIRED_ON = date(2020, 1, 6)
+COVERED_SINCE = date(2025, 1, 1)
+
+
+def staff(logins: dict[str, User]) -> int:
+    """Employ everybody who signs in but the patient, in one department each for care and for the office."""
+    care, office = Department.objects.bulk_create(
+        [Department(name="Care", code="CARE"), Department(name="Office", code="OFFICE")]
+    )
+    people = [
+        Employee(
+            user=login,
+            department=office if role in {"admin", "receptionist"} else care,
+            position=role.replace("_", " ").capitalize(),
+            employee_id=f"DEMO{number:03d}",
+            hire_date=HIRED_ON,
+            salary=Decimal(60000),
+        )
+        for number, (role, login) in enumerate(sorted(logins.items()))
+        if role != "patient"
+    ]
+    return len(Employee.objects.bulk_create(people))
+
+
+def coverages(patients: list[Patient], tell: Tell) -> int:
+    """Cover four patients in five; return how many."""
+    payers = InsuranceProvider.objects.bulk_create(
+        InsuranceProvider(company_name=name, payer_id=payer) for name, payer, _ in PAYERS
+    )
+    plans = InsurancePlan.objects.bulk_create(
+        InsurancePlan(provider=payer, plan_name=f"{name} Standard", plan_number=code, plan_type=kind)
+        for payer, (name, code, kind) in zip(payers, PAYERS, strict=True)
+    )
+    rows = (
+        PatientInsurance(
+            patient=patient,
+            insurance_plan=plans[number % len(plans)],
+            policy_number=f"P{number:08d}",
+            member_id=f"M{number:09d}",
+            effective_date=COVERED_SINCE,
+        )
+        for number, patient in enumerate(patients)
+        if number % 5
+    )
+    count = 0
+    for part in chunks(rows, CHUNK):
+        count += len(PatientInsurance.objects.bulk_create(part))
+        tell(len(part))
+    return count
