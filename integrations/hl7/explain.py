@@ -124,13 +124,18 @@ def _fields(segment: Segment, names: dict[int, FieldName]) -> Iterator[str]:
 
 def _repetition(title: str, parts: list[str], components: dict[int, str]) -> Iterator[str]:
     if len(parts) == 1:
-        yield f"{title}: {parts[0]}"
+        yield f"{title}: {_indented(parts[0])}"
         return
     yield title
     for number, part in enumerate(parts, start=1):
         if part:
             name = _spoken(components.get(number, ""))
-            yield f"    .{number} {name}: {part}" if name else f"    .{number}: {part}"
+            yield f"    .{number} {name}: {_indented(part)}" if name else f"    .{number}: {_indented(part)}"
+
+
+def _indented(text: str) -> str:
+    """Keep the lines of a longer text below their field."""
+    return "\n        ".join(text.splitlines())
 
 
 def _spoken(name: str) -> str:

@@ -9,12 +9,14 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from integrations.hl7 import charsets
 from integrations.hl7.head import BOM, MSH
 
 SEGMENT_ID = re.compile(r"[A-Za-z][A-Za-z0-9]{2}")
 BATCH_ONLY = frozenset({"FHS", "BHS", "BTS", "FTS"})
+BATCH_LINE = re.compile(rb"(?<=[\r\n])(?:FHS|BHS|BTS|FTS)[^A-Za-z0-9][^\r\n]*[\r\n]*")
 
 
 class NotHl7(ValueError):
@@ -177,12 +179,9 @@ class Message:
 
 def messages(raw: bytes) -> list[bytes]:
     """Return each message of a batch or file as its own bytes; header and trailer segments are left out."""
-    starts = [found.start(1) for found in MSH.finditer(raw)]
-    if not starts and MSH.search(raw.removeprefix(BOM).lstrip()):
-        starts = [raw.index(b"MSH")]
-    ends = [*starts[1:], len(raw)]
-    trailer = re.compile(rb"(?<=[\r\n])(?:BTS|FTS|BHS|FHS)[^A-Za-z0-9][^\r\n]*[\r\n]*")
-    return [trailer.sub(b"", raw[start:end]) for start, end in zip(starts, ends, strict=True)]
+    body = raw.removeprefix(BOM).lstrip()
+    starts = [found.start(1) for found in MSH.finditer(body)]
+    return [BATCH_LINE.sub(b"", body[start:end]) for start, end in zip_longest(starts, starts[1:])]
 
 
 def escape(text: str, separators: Separators) -> str:

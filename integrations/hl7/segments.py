@@ -16,6 +16,7 @@ Value = TypeVar("Value")
 
 DELETED = '""'  # HL7's null: the sender wants the value empty
 CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
+FORMATTED = frozenset({"TX", "FT"})  # blanks before a line and blank lines are its layout
 NUMERIC = frozenset({"NM", "SN"})
 ORIGINAL_TEXT = 9  # component of CWE
 
@@ -173,8 +174,20 @@ def _values(obx: Segment, value_type: str) -> list[str]:
         return [text for parts in obx.repetitions(5) if (text := _label(parts))]
     if value_type == "SN":
         return [text for parts in obx.repetitions(5) if (text := "".join(part.strip() for part in parts))]
-    stripped = (_kept(text.strip(obx.component_sign)) for text in obx.texts(5))
-    return [text for text in stripped if text]
+    lines = [_line(parts, obx.component_sign) for parts in obx.repetitions(5)]
+    if value_type not in FORMATTED:
+        lines = [line.strip() for line in lines]
+    return lines if any(lines) else []
+
+
+def _line(parts: list[str], sign: str) -> str:
+    """Return a text that should have no components whole again; some analysers write "^12.3" or "NEGATIVE^"."""
+    text = sign.join(parts[_leading_blanks(parts) : len(parts) - _leading_blanks(parts[::-1])]).rstrip()
+    return "" if text == DELETED else text
+
+
+def _leading_blanks(parts: list[str]) -> int:
+    return next((place for place, part in enumerate(parts) if part), len(parts))
 
 
 def _label(parts: list[str]) -> str:

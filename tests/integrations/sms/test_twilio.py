@@ -167,6 +167,12 @@ def test_only_this_machine_may_stand_in_for_twilio() -> None:
     client("https://twilio.example.org", allow_any_host=True)
 
 
+def test_the_sdks_own_log_of_requests_is_shut(double: TwilioDouble, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="twilio.http_client")
+    client(double.url)
+    assert not logging.getLogger("twilio.http_client").isEnabledFor(logging.INFO), "it writes numbers at INFO"
+
+
 @pytest.mark.parametrize("refused", [False, True])
 def test_no_number_body_or_key_reaches_the_log_or_the_error(
     double: TwilioDouble, caplog: pytest.LogCaptureFixture, refused: bool
