@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
+from django.http import Http404
+from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,9 +26,7 @@ class KeyReused(DomainError):
     code = "idempotency_key_reused"
 
 
-def once(
-    request: Request, act: Callable[[], Response], replay: Callable[[str], Response]
-) -> Response:
+def once(request: Request, act: Callable[[], Response], replay: Callable[[str], Response]) -> Response:
     """Run `act` once per (user, Idempotency-Key); a repetition gets `replay(resource id)` with the first status.
 
     Key, act and outcome share one transaction: a simultaneous second request waits for the first, a refused first
@@ -37,9 +37,7 @@ def once(
         with transaction.atomic():
             return act()
     if not KEY.fullmatch(key):
-        raise ValidationError(
-            {"Idempotency-Key": ["8 to 128 visible ASCII characters."]}
-        )
+        raise ValidationError({"Idempotency-Key": ["8 to 128 visible ASCII characters."]})
     with transaction.atomic():
         slot, created = IdempotentRequest.objects.get_or_create(
             user=request.user, key=key, defaults={"fingerprint": fingerprint(request)}
@@ -56,21 +54,23 @@ def once(
 
 
 def fingerprint(request: Request) -> str:
-    """Return the sha-256 of method, path and body. A form's body is gone once read, so its fields are taken."""
-    body = repr(
-        sorted((name, str(value)) for name, value in request.data.items())
-    ).encode()
-    return hashlib.sha256(
-        b"\0".join([request.method.encode(), request.path.encode(), body])
-    ).hexdigest()
+    """Return a keyed digest of method, path and body; without the key it cannot be guessed back (a password, say).
+
+    A form's body is gone once read, so its fields are taken.
+    """
+    data = request.data
+    body = repr(sorted((name, str(value)) for name, value in data.items())) if isinstance(data, Mapping) else repr(data)
+    text = "\0".join([request.method or "", request.path, body])
+    return salted_hmac("core.idempotency", text, algorithm="sha256").hexdigest()
 
 
-def _again(
-    request: Request, slot: IdempotentRequest, replay: Callable[[str], Response]
-) -> Response:
+def _again(request: Request, slot: IdempotentRequest, replay: Callable[[str], Response]) -> Response:
     if slot.fingerprint != fingerprint(request):
         raise KeyReused("This Idempotency-Key was already used for another request.")
-    response = replay(slot.resource_id)
+    try:
+        response = replay(slot.resource_id)
+    except ObjectDoesNotExist as gone:
+        raise Http404 from gone
     response.status_code = slot.status_code
     response["Idempotency-Replayed"] = "true"
     return response

@@ -127,7 +127,7 @@ class IdempotentRequest(UUIDModel):
 
     user = models.ForeignKey("users.User", on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=128)
-    fingerprint = models.CharField(max_length=64)  # sha-256 of method, path and body
+    fingerprint = models.CharField(max_length=64)  # keyed digest of method, path and body
     status_code = models.PositiveSmallIntegerField(default=0)
     resource_id = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -57,7 +57,7 @@ def of_patient(path: str = "patient", **more: Any) -> Access:
 
 def visible(rows: Rows, user: Any) -> Rows:
     """Return those of `rows` that `user` may see; an anonymous, inactive or roleless user sees none."""
-    if not getattr(user, "is_authenticated", False) or not user.is_active:
+    if not getattr(user, "is_authenticated", False) or not user.is_active or user.role not in Role:
         return rows.none()
     access: Access = getattr(rows.model, "access", STAFF_ONLY)
     if user.role == Role.ADMIN or access.shared:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, connection, transaction
 
+from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core import audit
 from backend.apps.core.models import AuditLog
+from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.models import User
+from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -49,3 +54,30 @@ def test_a_transaction_test_can_be_cleaned_up() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_and_leaves_nothing_behind() -> None:
     assert AuditLog.objects.count() == 0
+
+
+def test_looking_at_a_row_names_the_patient_it_is_about() -> None:
+    nurse, patient = make_user("nurse"), make_patient()
+    visit = make_appointment(patient=patient)
+    row = audit.log_phi_access(nurse, "download", visit, detail={"pages": 2})
+    assert (row.user_id, row.action, row.resource_type) == (nurse.pk, "download", "appointment")
+    assert (row.resource_id, row.patient_id, row.detail) == (str(visit.pk), patient.pk, {"pages": 2})
+    assert audit.patient_of(patient) == patient.pk
+    assert audit.patient_of(nurse) is None
+
+
+def test_a_machine_and_an_unknown_caller_leave_rows_too() -> None:
+    assert audit.record(None, "expire", "prescription").user_id is None
+    assert audit.record(None, "login", "user", user=AnonymousUser()).user_id is None
+
+
+def test_the_row_of_a_user_who_is_gone_stays() -> None:
+    nurse = make_user("nurse")
+    row = audit.record(None, "retrieve", "patient", user=nurse)
+    User.all_objects.filter(pk=nurse.pk)._raw_delete(using="default")
+    assert AuditLog.objects.get(pk=row.pk).user_id == nurse.pk
+
+
+def test_words_from_outside_are_cut_to_what_the_columns_hold() -> None:
+    row = audit.record(None, "a" * 500, "b" * 500, "c" * 500)
+    assert (len(row.action), len(row.resource_type), len(row.resource_id)) == (60, 60, 64)

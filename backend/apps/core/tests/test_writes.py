@@ -79,6 +79,19 @@ def test_a_refused_post_leaves_no_key_behind(api: APIClient) -> None:
     assert api.post(URL, {"name": "One"}, **KEY).status_code == 201
 
 
+def test_repeating_a_post_whose_row_is_gone_is_404(api: APIClient) -> None:
+    pk = api.post(URL, {"name": "One"}, **KEY).data["id"]
+    Clinic.objects.get(pk=pk).delete()
+    assert api.post(URL, {"name": "One"}, **KEY).status_code == 404
+    assert not Clinic.objects.exists()
+
+
+@pytest.mark.parametrize("body", [[], [{"name": "One"}], "text", 5, None], ids=str)
+def test_a_body_that_is_no_object_is_400_under_a_key_too(api: APIClient, body: Any) -> None:
+    assert api.post(URL, body, format="json", **KEY).status_code == 400
+    assert not IdempotentRequest.objects.exists()
+
+
 @pytest.mark.parametrize("key", ["short", "x" * 129, "with space in it", "é" * 10])
 def test_a_key_that_is_no_key_is_400(api: APIClient, key: str) -> None:
     answer = api.post(URL, {"name": "One"}, HTTP_IDEMPOTENCY_KEY=key)
