@@ -53,13 +53,10 @@ HOLDS_SLOT = (*AWAITED, AppointmentStatus.CHECKED_IN, AppointmentStatus.IN_PROGR
 class EndOfVisit(Func):
     """Start plus minutes, computed in UTC: only so does PostgreSQL take it for immutable and store it."""
 
-    template = "timezone('UTC', timezone('UTC', %(start)s) + make_interval(mins => %(minutes)s))"
+    template = "timezone('UTC', timezone('UTC', %(expressions)s))"
+    arg_joiner = ") + make_interval(mins => "
     arity = 2
     output_field = models.DateTimeField()
-
-    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
-        start, minutes = (compiler.compile(part) for part in self.get_source_expressions())
-        return self.template % {"start": start[0], "minutes": minutes[0]}, [*start[1], *minutes[1]]
 
 
 class TimeRange(Func):

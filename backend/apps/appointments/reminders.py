@@ -90,12 +90,13 @@ def _moved_on(reminder: AppointmentReminder) -> bool:
     mine = Planned(reminder.offset_minutes, reminder.reminder_type, reminder.scheduled_send_time)
     if mine not in set(times):
         return True
-    return AppointmentReminder.objects.filter(
+    newer = AppointmentReminder.objects.filter(
         appointment=appointment,
         offset_minutes=reminder.offset_minutes,
         reminder_type=reminder.reminder_type,
         appointment_version__gt=reminder.appointment_version,
-    ).exists()
+    )
+    return bool(newer.exists())
 
 
 def _unreachable(patient: Patient, channel: str) -> str | None:

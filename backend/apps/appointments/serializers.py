@@ -31,7 +31,7 @@ class AppointmentSerializer(ClinicSerializer):
             "rescheduled_from", "availability_overridden_by", "version",
         ]  # fmt: skip
 
-    def get_fields(self) -> dict[str, serializers.Field]:
+    def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
         user: Any = getattr(self.context.get("request"), "user", None)
         if getattr(user, "role", None) == Role.PATIENT:

@@ -155,12 +155,14 @@ class ClinicalNote(ClinicModel):
 
     def clean(self) -> None:
         super().clean()
-        if self.appointment_id and self.appointment.patient_id != self.patient_id:
+        if self.appointment is not None and self.appointment.patient_id != self.patient_id:
             raise ValidationError({"appointment": "This appointment is of another patient."})
 
 
 class NotePart(ClinicModel):
     """A structured part of one note, frozen together with it."""
+
+    clinical_note: Any  # each part's own OneToOneField
 
     part_access: ClassVar[scope.Access] = scope.of_patient(
         "clinical_note__patient",

@@ -92,11 +92,11 @@ def rewrite_part(part: Any, *, by: Any, **fields: Any) -> Any:
     return part
 
 
-def write_soap(**fields: Any) -> SOAPNote:
+def write_soap(**fields: Any) -> Any:
     return write_part(SOAPNote, **fields)
 
 
-def write_progress(**fields: Any) -> ProgressNote:
+def write_progress(**fields: Any) -> Any:
     return write_part(ProgressNote, **fields)
 
 
@@ -125,7 +125,7 @@ def _save_template(template: ClinicalNoteTemplate, by: Any, **fields: Any) -> Cl
 def _writer(by: Any, doctor: Doctor | None) -> Doctor:
     """Return the doctor a note belongs to: the writer, when a doctor writes it."""
     if getattr(by, "role", None) == Role.DOCTOR:
-        own = Doctor.objects.filter(user=by).first()
+        own: Doctor | None = Doctor.objects.filter(user=by).first()
         if own is None:
             raise DomainError("Your login belongs to no doctor on file.")
         if doctor not in (None, own):
