@@ -1,4 +1,4 @@
-"""One clinic day, end to end: a lab sends a result, a patient gets a reminder; without it nobody sees the product work."""
+"""One clinic day, end to end: a lab sends a result, a patient gets a reminder; without it nobody sees it work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.cli import console
 from workers.cli.errors import Refused
 from workers.cli.state import HOST, Running
 
-PASSWORD = "demo-clinic-2026"  # noqa: S105  # printed in the README
+PASSWORD = "demo-clinic-2026"  # printed in the README
 PATIENCE_S = 90.0
 REMINDER_BEFORE = timedelta(hours=2)
 ORU = """MSH|^~\\&|DEMOLAB|DEMO LABORATORY|CARERELAY|CLINIC|{now}||ORU^R01^ORU_R01|{control}|P|2.5.1\r\

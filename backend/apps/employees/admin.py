@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin
-from backend.apps.employees import permissions, services
+from backend.apps.employees import permissions, serializers, services
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
 from backend.apps.employees.models.staff import EMPLOYEES_NOW
 
@@ -42,7 +42,7 @@ class EmployeeAdmin(ClinicAdmin):
         """Hide what only HR and the person themself may see; the person reads it through the API."""
         if services.is_hr(request.user):
             return ()
-        return tuple(name for name, readers in permissions.FIELD_READERS.items() if "head" not in readers)
+        return tuple(name for name, readers in serializers.FIELD_READERS.items() if "head" not in readers)
 
 
 @admin.register(EmployeeTimeOff)

@@ -24,15 +24,3 @@ REVIEW: Table = {
     **allow(("acknowledge", "comment"), *STAFF),
     **allow(("destroy",)),
 }
-
-# Fields of a file that not everybody who sees the file may see: HR, the person ("self"), the head of the department.
-FIELD_READERS: dict[str, frozenset[str]] = {
-    "salary": frozenset({"hr", "self"}),
-    "pay_frequency": frozenset({"hr", "self"}),
-    "contract": frozenset({"hr", "self"}),
-    "benefits_enrolled": frozenset({"hr", "self"}),
-    "termination_reason": frozenset({"hr"}),
-    "resume": frozenset({"hr", "self", "head"}),
-    "performance_rating": frozenset({"hr", "self", "head"}),
-    "pto_balance": frozenset({"hr", "self", "head"}),
-}

@@ -12,7 +12,18 @@ from backend.apps.core.models import Clinic
 from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.employees import services
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
-from backend.apps.employees.permissions import FIELD_READERS
+
+# Fields of a file that not everybody who sees the file may see: HR, the person ("self"), the head of the department.
+FIELD_READERS: dict[str, frozenset[str]] = {
+    "salary": frozenset({"hr", "self"}),
+    "pay_frequency": frozenset({"hr", "self"}),
+    "contract": frozenset({"hr", "self"}),
+    "benefits_enrolled": frozenset({"hr", "self"}),
+    "termination_reason": frozenset({"hr"}),
+    "resume": frozenset({"hr", "self", "head"}),
+    "performance_rating": frozenset({"hr", "self", "head"}),
+    "pto_balance": frozenset({"hr", "self", "head"}),
+}
 
 
 class DepartmentSerializer(ClinicSerializer):

@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import STAFF
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
-from backend.apps.employees.permissions import FIELD_READERS
+from backend.apps.employees.serializers import FIELD_READERS
 from backend.apps.employees.tests.factories import (
     PDF,
     make_department,
