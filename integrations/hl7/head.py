@@ -57,7 +57,7 @@ def read_head(raw: bytes) -> Head:
         trigger=kind[1],
         control_id=texts[10],
         processing_id=texts[11],
-        version=texts[12].split(_text(part))[0],
+        version=_text((fields + [b""] * 13)[12].split(part)[0]),
         accept_ack=texts[15],
         fields=tuple(fields),
     )

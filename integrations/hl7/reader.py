@@ -9,12 +9,14 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from integrations.hl7 import charsets
 from integrations.hl7.head import BOM, MSH
 
 SEGMENT_ID = re.compile(r"[A-Za-z][A-Za-z0-9]{2}")
+MOST_SEGMENTS = 100_000  # far above any real message; bounds what a hostile one can cost
+LINE_END = re.compile(r"[\r\n]+")
 BATCH_ONLY = frozenset({"FHS", "BHS", "BTS", "FTS"})
 BATCH_LINE = re.compile(rb"(?<=[\r\n])(?:FHS|BHS|BTS|FTS)[^A-Za-z0-9][^\r\n]*[\r\n]*")
 
@@ -155,16 +157,21 @@ class Message:
     def _split(self) -> Iterator[Segment]:
         """Give the segments of the first message; more messages in the same bytes are a finding, see `messages`."""
         counts: dict[str, int] = {}
-        for line in _lines(self.text, self.separators.field):
+        strange = 0
+        for line in islice(_lines(self.text, self.separators.field), MOST_SEGMENTS):
             name = line[:3].upper()
             number = counts[name] = counts.get(name, 0) + 1
             if not SEGMENT_ID.fullmatch(name) or line[3:4] not in ("", self.separators.field):
-                self.findings.append(Finding("???", number, 0, "a line that is no segment"))
+                strange += 1
             elif name == "MSH" and number > 1:
                 self.findings.append(Finding("MSH", number, 0, "more than one message; only the first is read"))
-                return
+                break
             elif name not in BATCH_ONLY:
                 yield Segment(self, line, number)
+        if strange:
+            self.findings.append(Finding("???", strange, 0, "lines that are no segments"))
+        if sum(counts.values()) == MOST_SEGMENTS:
+            self.findings.append(Finding("MSH", 1, 0, f"only the first {MOST_SEGMENTS} segments are read"))
 
     @property
     def head(self) -> Segment:
@@ -206,14 +213,15 @@ def _declared_charset(line: bytes) -> str:
 def _lines(text: str, separator: str) -> Iterator[str]:
     """Give the non-empty lines. Any line end will do, but a LF inside a field's text is not an end."""
     if "\n" in text:
-        text = _line_feed(separator).sub("\r", text)
+        sign = re.escape(separator)
+        begins_segment = re.compile(rf"[A-Za-z][A-Za-z0-9]{{2}}{sign}|[A-Z][A-Z0-9]{{2}}(?:[\r\n]|\Z)")
+
+        def end_or_text(found: re.Match[str]) -> str:
+            ends = "\r" in found[0] or found.end() == len(text) or begins_segment.match(text, found.end())
+            return "\r" if ends else found[0]
+
+        text = LINE_END.sub(end_or_text, text)
     return (line for line in text.split("\r") if line and not line.isspace())
-
-
-@functools.cache
-def _line_feed(separator: str) -> re.Pattern[str]:
-    """A LF that ends a segment: after CR, or before something that looks like a segment, or at the end."""
-    return re.compile(rf"\r\n|\n(?=[\r\n]*(?:\Z|[A-Za-z][A-Za-z0-9]{{2}}(?:{re.escape(separator)}|[\r\n]|\Z)))")
 
 
 @functools.lru_cache(maxsize=256)

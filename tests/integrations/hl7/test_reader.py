@@ -146,7 +146,7 @@ def test_segment_names_in_small_letters_count() -> None:
 
 def test_a_line_that_is_no_segment_is_told_and_passed_over() -> None:
     message = Message(MSH + b"\rhello world\rOBX|1|ST|1^A||x")
-    assert message.findings == [Finding("???", 1, 0, "a line that is no segment")]
+    assert message.findings == [Finding("???", 1, 0, "lines that are no segments")]
     assert message.segments[-1].name == "OBX"
 
 
@@ -161,3 +161,17 @@ def test_a_second_message_in_the_same_bytes_is_told() -> None:
     message = Message(samples.raw("batch"))
     assert message.head.text(10) == "S-1"
     assert message.findings == [Finding("MSH", 2, 0, "more than one message; only the first is read")]
+
+
+@pytest.mark.parametrize("flood", [b"\n", b"\rA", b"\\", b"\\X41", b"|", b"\rOBX", b"^~&"])
+def test_a_hostile_message_costs_time_and_memory_in_proportion(flood: bytes) -> None:
+    message = Message(MSH + flood * 300_000)
+    oru.read(message, default_tz=samples.ZONE)
+    assert len(message.segments) <= reader.MOST_SEGMENTS
+    assert len(message.findings) <= 2
+
+
+def test_text_with_blank_lines_in_it_stays_one_field() -> None:
+    message = Message(MSH + b"\r\nNTE|1||one\n\ntwo\r\n\r\nOBX|1")
+    assert [segment.name for segment in message.segments] == ["MSH", "NTE", "OBX"]
+    assert message.segments[1].text(3) == "one\n\ntwo"
