@@ -4,7 +4,10 @@ import argparse
 import errno
 import importlib
 import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from workers.cli.errors import Refused
 from workers.cli.state import ROOT
@@ -24,6 +27,7 @@ COMMANDS = {
 def main(words: list[str]) -> int:
     options = parser().parse_args(words[:1])
     os.chdir(ROOT)
+    signal.signal(signal.SIGTERM, end)  # so that every block cleans up what it started
     try:
         return int(importlib.import_module(COMMANDS[options.command][0]).run(words[1:]))
     except Refused as refusal:
@@ -36,6 +40,10 @@ def main(words: list[str]) -> int:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return complain("The disk is full. Free some space and run the command again; the data is intact.")
         return complain(f"{error.strerror}: {error.filename}")
+
+
+def end(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def parser() -> argparse.ArgumentParser:

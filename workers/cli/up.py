@@ -17,6 +17,7 @@ from workers.cli.state import Lock, Ports, Running
 from workers.cli.supervisor import Supervisor
 
 READY_LIMIT_S = 90.0
+HOPELESS = 4  # deaths of one part while starting
 SEED_PATIENTS = 200
 DEMO_LOGIN = "admin@demo.clinic / demo-clinic-2026"
 
@@ -112,8 +113,17 @@ def start_parts(supervisor: Supervisor, env: Mapping[str, str], steps: console.S
     deadline = steps.seconds + READY_LIMIT_S
     while steps.seconds < deadline and not supervisor.probe():
         supervisor.tick(wait_s=0.1)
+        refuse_hopeless(supervisor)
         told |= tell_new(supervisor, told, steps)
     tell_new(supervisor, told, steps)
+
+
+def refuse_hopeless(supervisor: Supervisor) -> None:
+    """End a start in which one part dies again and again; later on the supervisor keeps trying for ever."""
+    for name, one in supervisor.running.items():
+        if one.failures >= HOPELESS:
+            log = Path(one.log.name)
+            raise Refused(f"{name} does not start: {logs.raised(log)} (all of it in {log})")
 
 
 def tell_new(supervisor: Supervisor, told: set[str], steps: console.Steps) -> set[str]:
