@@ -176,6 +176,9 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "ControlledSubstanceScheduleEnum": "backend.apps.prescriptions.models.medications.Schedule",
+    },
 }
 UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay"}
 
