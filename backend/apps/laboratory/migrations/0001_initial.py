@@ -1,5 +1,7 @@
 """Creates the tables of the app, and the rules that only the database can hold."""
 
+import backend.apps.core.bases
+import backend.apps.core.documents
 import django.contrib.postgres.indexes
 import django.core.validators
 import django.db.models.constraints
@@ -11,15 +13,12 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import backend.apps.core.bases
-import backend.apps.core.documents
-
 # What a laboratory said stays as it was filed: a correction is another row. Only where the row stands among its versions,
 # who verified it, and what it is linked to may change, and a verification stands.
 RESULTS_STAY = """
 CREATE FUNCTION laboratory_results_stay() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    movable constant text[] := ARRAY['lab_order_id', 'version', 'is_current', 'supersedes_id', 'sent_at', 'updated_at'];
+    movable text[] := ARRAY['lab_order_id', 'version', 'is_current', 'supersedes_id', 'sent_at', 'updated_at'];
 BEGIN
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'A laboratory result is never deleted.' USING ERRCODE = 'integrity_constraint_violation';

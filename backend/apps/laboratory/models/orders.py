@@ -191,6 +191,12 @@ class LabOrder(Stateful, ClinicModel):
             raise Conflict("This order has been reviewed already.")
         self.refresh_from_db(fields=["reviewed_by", "reviewed_at", "updated_at"])
 
+    def unreview(self) -> None:
+        """Ask for another look, because something new has arrived since the last one."""
+        if self.reviewed_at is not None:
+            self.reviewed_by, self.reviewed_at = None, None
+            self.save(update_fields=["reviewed_by", "reviewed_at", "updated_at"])
+
     def follow(self, status: str, at: Any = None) -> None:
         """Take the status the results say; an order that a person cancelled stays cancelled. Saves if it changed.
 

@@ -1,7 +1,9 @@
 """Creates the tables of the app, and the rules that only the database can hold."""
 
+import backend.apps.core.bases
+import backend.apps.core.validators
+import backend.apps.prescriptions.ndc
 import datetime
-
 import django.contrib.postgres.indexes
 import django.core.validators
 import django.db.models.deletion
@@ -10,10 +12,6 @@ import django.db.models.functions.text
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
-
-import backend.apps.core.bases
-import backend.apps.core.validators
-import backend.apps.prescriptions.ndc
 
 
 class Migration(migrations.Migration):
@@ -525,7 +523,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="prescription",
             constraint=models.CheckConstraint(
-                condition=models.Q(("quantity__gt", 0)), name="prescriptions_prescription_quantity"
+                condition=models.Q(("quantity__gt", 0)),
+                name="prescriptions_prescription_quantity",
+                violation_error_message="Prescribe more than nothing.",
             ),
         ),
         migrations.AddConstraint(

@@ -136,7 +136,11 @@ class Prescription(Stateful, ClinicModel):
             models.CheckConstraint(
                 condition=Q(refills_allowed__lte=MOST_REFILLS), name="prescriptions_prescription_refills_most"
             ),
-            models.CheckConstraint(condition=Q(quantity__gt=0), name="prescriptions_prescription_quantity"),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0),
+                name="prescriptions_prescription_quantity",
+                violation_error_message="Prescribe more than nothing.",
+            ),
             models.CheckConstraint(
                 condition=Q(expiration_date__gt=F("prescribed_date"))
                 & Q(expiration_date__lte=F("prescribed_date") + LONGEST),
@@ -196,16 +200,25 @@ class Prescription(Stateful, ClinicModel):
 
     @property
     def is_expired(self) -> bool:
-        return self.status == PrescriptionStatus.EXPIRED or self.expiration_date < Clinic.today()
+        return self.is_expired_on(Clinic.today())
 
     @property
     def is_active(self) -> bool:
         """Whether it may be dispensed today."""
-        return self.status == PrescriptionStatus.ACTIVE and not self.is_expired
+        return self.is_active_on(Clinic.today())
 
     @property
     def can_refill(self) -> bool:
-        return self.refills_remaining > 0 and self.is_active
+        return self.can_refill_on(Clinic.today())
+
+    def is_expired_on(self, day: date) -> bool:
+        return self.status == PrescriptionStatus.EXPIRED or self.expiration_date < day
+
+    def is_active_on(self, day: date) -> bool:
+        return self.status == PrescriptionStatus.ACTIVE and not self.is_expired_on(day)
+
+    def can_refill_on(self, day: date) -> bool:
+        return self.refills_remaining > 0 and self.is_active_on(day)
 
     def fill(self) -> None:
         """Dispense once. The first fill uses no refill, later ones do; with nothing left to give it is completed.

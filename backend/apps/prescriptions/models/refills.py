@@ -93,7 +93,7 @@ class PrescriptionRefill(Stateful, ClinicModel):
     def deny(self, reason: str = "") -> None:
         self.move_to(RefillStatus.DENIED, denial_reason=reason.strip())
 
-    def cancel(self) -> None:
+    def withdraw(self) -> None:
         self.move_to(RefillStatus.CANCELLED)
 
     @transaction.atomic

@@ -1,0 +1,84 @@
+"""Tests, orders, results and received messages in the admin; results and messages are there to be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
+from backend.apps.laboratory import permissions, services
+from backend.apps.laboratory.models import InboundMessage, LabOrder, LabResult, LabTest
+
+
+@admin.register(LabTest)
+class LabTestAdmin(ClinicAdmin):
+    permissions = permissions.LAB_TEST
+    list_display = ("test_code", "test_name", "test_category", "normal_range_display", "price", "is_active")
+    list_filter = ("test_category", "code_system", "is_active")
+    search_fields = ("test_name__istartswith", "test_code__exact")
+
+
+@admin.register(LabOrder)
+class LabOrderAdmin(ClinicAdmin):
+    permissions = permissions.LAB_ORDER
+    creates = services.order
+    updates = services.revise
+    list_display = ("order_number", "patient_number", "status", "priority", "order_date", "is_external", "reviewed_at")
+    list_filter = ("status", "priority", "is_external", "order_date")
+    search_fields = ("order_number__exact", "placer_order_number__exact", "patient__medical_record_number__exact")
+    list_select_related = ("patient",)
+    autocomplete_fields = ("patient", "doctor", "appointment", "tests")
+    readonly_fields = (
+        "order_number", "status", "order_date", "placer_order_number", "is_external", "specimen_collected_at",
+        "completed_at", "cancelled_at", "cancelled_by", "cancellation_reason", "reviewed_by", "reviewed_at",
+    )  # fmt: skip
+
+    @admin.display(description="MRN")
+    def patient_number(self, row: LabOrder) -> str:
+        return row.patient.medical_record_number
+
+
+@admin.register(LabResult)
+class LabResultAdmin(ReadOnlyAdmin):
+    """Results are entered, corrected and verified through the API."""
+
+    permissions = permissions.LAB_RESULT
+    list_display = (
+        "created_at",
+        "order_number",
+        "name",
+        "status",
+        "abnormal_flag",
+        "version",
+        "is_current",
+        "verified_at",
+    )
+    list_filter = ("status", "abnormal_flag", "is_current", "created_at")
+    search_fields = ("lab_order__order_number__exact", "code_as_sent__exact")
+    list_select_related = ("lab_order", "lab_test")
+
+    @admin.display(description="order")
+    def order_number(self, row: LabResult) -> str:
+        return row.lab_order.order_number
+
+    @admin.display(description="test")
+    def name(self, row: LabResult) -> str:
+        return row.lab_test.test_name if row.lab_test else row.code_as_sent
+
+
+@admin.register(InboundMessage)
+class InboundMessageAdmin(ReadOnlyAdmin):
+    permissions = permissions.INBOUND_MESSAGE
+    list_display = (
+        "received_at", "sending_facility", "control_id", "message_type", "status", "status_reason", "work_state",
+        "conflict", "repeats",
+    )  # fmt: skip
+    list_filter = ("status", "work_state", "conflict", "received_at")
+    search_fields = ("control_id__exact", "sha256__exact")
+    list_select_related = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("raw")

@@ -1,0 +1,84 @@
+"""What a laboratory reports, in the clinic's own words; without this filing would have to know HL7."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PatientIn:
+    """Whom the report is about, as far as it says. identifiers: (number, who assigned it), every one that was sent."""
+
+    identifiers: tuple[tuple[str, str], ...] = ()
+    family_name: str = ""
+    given_name: str = ""
+    birth_date: date | None = None
+    sex: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationIn:
+    """One observation, as sent.
+
+    value_type: the sender's word for the kind of value ("NM", "TX"). numeric: the value where it is one number.
+    status, flag: values of `ResultStatus` and `AbnormalFlag`; flag is empty when none was sent.
+    index: the place of the observation in the message, from 1. All moments are aware.
+    """
+
+    code: str
+    value: str = ""
+    text: str = ""
+    system: str = ""
+    sub_id: str = ""
+    value_type: str = ""
+    numeric: Decimal | None = None
+    unit: str = ""
+    range: str = ""
+    flag: str = ""
+    status: str = "final"
+    observed_at: datetime | None = None
+    notes: str = ""
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIn:
+    """One panel or test and what was observed for it.
+
+    placer, filler: the numbers of who asked and of the laboratory, either may be empty. status: a `ResultStatus`, or
+    empty. priority: an `OrderPriority`, or empty. observed_at: when the specimen was taken. reported_at: when the
+    laboratory reported or last changed it.
+    """
+
+    placer: str = ""
+    filler: str = ""
+    code: str = ""
+    text: str = ""
+    system: str = ""
+    status: str = ""
+    observed_at: datetime | None = None
+    reported_at: datetime | None = None
+    priority: str = ""
+    observations: tuple[ObservationIn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportIn:
+    """One message. sent_at: when the sender says it sent this."""
+
+    patient: PatientIn
+    orders: tuple[OrderIn, ...] = ()
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message: an `InboundStatus`, why (a sentence without patient data), and whose it is."""
+
+    status: str
+    reason: str = ""
+    patient_id: UUID | None = None
+    filed: int = 0  # new versions

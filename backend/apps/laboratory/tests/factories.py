@@ -1,0 +1,142 @@
+"""Makes tests, orders, results and messages; without it each test would invent a laboratory."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import secrets
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from backend.apps.doctors.tests.factories import make_doctor
+from backend.apps.laboratory import versions
+from backend.apps.laboratory.models import InboundMessage, LabOrder, LabResult, LabTest
+from backend.apps.laboratory.reports import ObservationIn, OrderIn, PatientIn, ReportIn
+from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+
+def make_lab_test(**over: Any) -> LabTest:
+    fields = {
+        "test_code": f"{next(_numbers)}-{secrets.token_hex(3)}",
+        "test_name": "Potassium",
+        "test_category": "chemistry",
+        "specimen_type": "serum",
+        "normal_range_min": Decimal("3.5"),
+        "normal_range_max": Decimal("5.1"),
+        "unit_of_measure": "mmol/L",
+        "price": Decimal("12.50"),
+    }
+    return LabTest.objects.create(**{**fields, **over})
+
+
+def make_lab_order(**over: Any) -> LabOrder:
+    """Save an order of one test; `tests` is a list, `status` may be any."""
+    over.setdefault("patient", None)
+    patient = over.pop("patient") or make_patient()
+    tests = over.pop("tests", None)
+    if not over.get("is_external"):
+        over.setdefault("doctor", None)
+        over["doctor"] = over["doctor"] or make_doctor()
+    for status, field in (("completed", "completed_at"), ("cancelled", "cancelled_at")):
+        if over.get("status") == status:
+            over.setdefault(field, NOON)
+    order = LabOrder.objects.create(patient=patient, **over)
+    order.tests.set([make_lab_test()] if tests is None else tests)
+    return order
+
+
+def make_lab_result(**over: Any) -> LabResult:
+    """Save one current final version of an observation nobody else has."""
+    over.setdefault("lab_order", None)
+    order = over.pop("lab_order") or make_lab_order(status="in_progress")
+    fields = {
+        "lab_test": order.tests.first(),
+        "code_as_sent": "2823-3",
+        "status": "final",
+        "result_value": "4.1",
+        "numeric_value": Decimal("4.1"),
+        "value_type": "NM",
+        "unit": "mmol/L",
+        "reference_range": "3.5-5.1",
+        "abnormal_flag": "normal",
+        "result_date": NOON,
+        "reported_at": NOON + timedelta(hours=1),
+        "result_key": versions.key_of("test", next(_numbers), secrets.token_hex(8)),
+    }
+    result = LabResult(lab_order=order, **{**fields, **over})
+    result.digest = versions.digest_of(result)
+    result.save(force_insert=True)
+    return result
+
+
+def make_inbound_message(raw: bytes | None = None, **over: Any) -> InboundMessage:
+    """Save a message that has just been received; without `raw` it is like no other."""
+    raw = b"MSH|^~\\&|LAB|" + secrets.token_hex(8).encode() if raw is None else raw
+    fields = {
+        "sending_application": "LIS",
+        "sending_facility": "LAB",
+        "control_id": f"C{next(_numbers)}",
+        "message_type": "ORU^R01",
+        "version": "2.5.1",
+        "ack_code": "AA",
+        "peer": "127.0.0.1",
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        **over,
+    }
+    key = {name: fields[name] for name in ("sending_application", "sending_facility", "control_id", "sha256")}
+    return InboundMessage.objects.create(
+        raw=raw, size_bytes=len(raw), dedupe_key=InboundMessage.key_of(**key), **fields
+    )
+
+
+def patient_in(patient: Patient, **over: Any) -> PatientIn:
+    """Return what a laboratory sends about a patient it knows by our record number."""
+    fields = {
+        "identifiers": ((patient.medical_record_number, "CLINIC"),),
+        "family_name": patient.last_name,
+        "given_name": patient.first_name,
+        "birth_date": patient.date_of_birth,
+        "sex": "F",
+    }
+    return PatientIn(**{**fields, **over})
+
+
+def observation_in(**over: Any) -> ObservationIn:
+    fields = {
+        "code": "2823-3",
+        "text": "Potassium",
+        "system": "LN",
+        "value": "4.1",
+        "numeric": Decimal("4.1"),
+        "value_type": "NM",
+        "unit": "mmol/L",
+        "range": "3.5-5.1",
+        "flag": "normal",
+        "status": "final",
+        "index": 1,
+    }
+    return ObservationIn(**{**fields, **over})
+
+
+def order_in(*observations: ObservationIn, **over: Any) -> OrderIn:
+    fields = {
+        "filler": "F1",
+        "code": "24323-8",
+        "text": "Metabolic panel",
+        "system": "LN",
+        "status": "final",
+        "observed_at": NOON,
+        "reported_at": NOON + timedelta(hours=1),
+        "priority": "routine",
+    }
+    return OrderIn(observations=observations, **{**fields, **over})
+
+
+def report_in(patient: Patient, *orders: OrderIn, **over: Any) -> ReportIn:
+    fields = {"patient": patient_in(patient), "sent_at": NOON + timedelta(hours=1, minutes=1)}
+    return ReportIn(orders=orders or (order_in(observation_in()),), **{**fields, **over})
