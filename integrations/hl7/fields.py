@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
@@ -30,6 +31,7 @@ class Measured:
     second: Decimal | None = None
 
 
+@functools.lru_cache(maxsize=1024)  # a report repeats the same few times in every OBX
 def moment(text: str, *, default_tz: tzinfo) -> datetime:
     """Return the moment written in a TS field such as "20240131154500-0500".
 

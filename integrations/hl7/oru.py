@@ -5,11 +5,11 @@ Source: HL7 v2.5.1, chapter 7, section 7.3.1 (ORU^R01); sections 7.4.1 and 7.4.2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from integrations.hl7.reader import Finding, Message, Segment
-from integrations.hl7.records import Observation, Order, Patient, PatientResults, Report
+from integrations.hl7.records import Order, Patient, PatientResults, Report
 from integrations.hl7.segments import Converter
 
 
@@ -39,25 +39,31 @@ def read(message: Message, *, default_tz: tzinfo) -> Report:
     )
 
 
+Notes = list[str]
+
+
 @dataclass
 class _OpenOrder:
-    """An order whose observations and notes are still coming."""
+    """An order whose observations and notes are still coming; segments are converted when all their notes are there."""
 
-    order: Order
-    observations: list[Observation] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    request: Segment | None
+    common: Segment | None
+    notes: Notes = field(default_factory=list)
+    observations: list[tuple[Segment, Notes]] = field(default_factory=list)
 
-    def closed(self) -> Order:
-        return replace(self.order, observations=tuple(self.observations), notes=tuple(self.notes))
+    def closed(self, convert: Converter) -> Order:
+        observations = tuple(convert.observation(segment, tuple(notes)) for segment, notes in self.observations)
+        return convert.order(self.request, self.common, notes=tuple(self.notes), observations=observations)
 
 
 @dataclass
 class _OpenPatient:
-    patient: Patient
+    identity: Segment | None
     orders: list[_OpenOrder] = field(default_factory=list)
 
-    def closed(self) -> PatientResults:
-        return PatientResults(self.patient, tuple(order.closed() for order in self.orders))
+    def closed(self, convert: Converter) -> PatientResults:
+        patient = convert.patient(self.identity) if self.identity else Patient()
+        return PatientResults(patient, tuple(order.closed(convert) for order in self.orders))
 
 
 class _Walk:
@@ -67,31 +73,36 @@ class _Walk:
         self._convert = convert
         self._patients: list[_OpenPatient] = []
         self._common: Segment | None = None  # the ORC that waits for its OBR
-        self._noted = ""  # what an NTE would be a note to
+        self._notes: Notes = []  # where the next NTE goes
 
     def take(self, segment: Segment) -> None:
         match segment.name:
-            case "PID":
-                self._patients.append(_OpenPatient(self._convert.patient(segment)))
-                self._common = None
-            case "ORC":
-                self._common = segment
-            case "OBR":
-                order = self._convert.order(segment, self._common)
-                self._patient().orders.append(_OpenOrder(order))
-                self._common = None
-            case "OBX":
-                self._order(segment).observations.append(self._convert.observation(segment))
             case "NTE":
-                self._note(segment)
-        if segment.name not in ("NTE", "TCD", "CTD"):
-            self._noted = segment.name
+                self._notes += [line for line in segment.texts(3) if line]
+            case "TCD" | "CTD":
+                pass  # between a segment and its notes
+            case "OBX":
+                self._notes = []
+                self._order(segment).observations.append((segment, self._notes))
+            case "OBR":
+                self._patient().orders.append(order := _OpenOrder(segment, self._common))
+                self._common, self._notes = None, order.notes
+            case _:
+                self._notes = []
+                self._take_other(segment)
+
+    def _take_other(self, segment: Segment) -> None:
+        if segment.name == "PID":
+            self._patients.append(_OpenPatient(segment))
+            self._common = None
+        elif segment.name == "ORC":
+            self._common = segment
 
     def _patient(self) -> _OpenPatient:
         """Return the patient who is spoken of; an empty one when no PID came."""
         if not self._patients:
             self._convert.findings.append(Finding("PID", 1, 0, "missing"))
-            self._patients.append(_OpenPatient(Patient()))
+            self._patients.append(_OpenPatient(None))
         return self._patients[-1]
 
     def _order(self, segment: Segment) -> _OpenOrder:
@@ -99,19 +110,8 @@ class _Walk:
         orders = self._patient().orders
         if not orders:
             self._convert.findings.append(Finding("OBX", segment.number, 0, "no OBR before it"))
-            orders.append(_OpenOrder(self._convert.bare_order(self._common)))
+            orders.append(_OpenOrder(None, self._common))
         return orders[-1]
 
-    def _note(self, segment: Segment) -> None:
-        lines = [line for line in segment.texts(3) if line]
-        if not lines or self._noted not in ("OBR", "OBX"):
-            return
-        order = self._patients[-1].orders[-1]
-        if self._noted == "OBR":
-            order.notes.extend(lines)
-        else:
-            last = order.observations[-1]
-            order.observations[-1] = replace(last, notes=(*last.notes, *lines))
-
     def finished(self) -> tuple[PatientResults, ...]:
-        return tuple(patient.closed() for patient in self._patients)
+        return tuple(patient.closed(self._convert) for patient in self._patients)

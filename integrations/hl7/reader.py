@@ -83,7 +83,7 @@ class Segment:
 
     def raw(self, field: int) -> str:
         """Return the field as sent, escapes and separators included."""
-        fields = self.fields
+        fields = self._fields or self.fields
         return fields[field] if field < len(fields) else ""
 
     def text(self, field: int) -> str:
@@ -96,6 +96,8 @@ class Segment:
         if not whole:
             return []
         signs, decode = self._message.separators, self._message.unescape
+        if signs.component not in whole and signs.repetition not in whole:
+            return [[decode(whole)]]
         return [[decode(part) for part in one.split(signs.component)] for one in whole.split(signs.repetition)]
 
     def texts(self, field: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from integrations.hl7.records import Coded, Document, Identifier, Observation, O
 Value = TypeVar("Value")
 
 DELETED = '""'  # HL7's null: the sender wants the value empty
+NO_CODE = Coded()
 CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 FORMATTED = frozenset({"TX", "FT"})  # blanks before a line and blank lines are its layout
 NUMERIC = frozenset({"NM", "SN"})
@@ -39,21 +40,18 @@ class Converter:
             sex=_kept(pid.component(8)).upper(),
         )
 
-    def bare_order(self, orc: Segment | None) -> Order:
-        """Return what an ORC alone tells."""
-        if orc is None:
-            return Order()
-        return Order(
-            placer=_kept(orc.component(2)),
-            filler=_kept(orc.component(3)),
-            group=_kept(orc.component(4)),
-            control=_kept(orc.component(1)),
-            provider=_provider(orc, 12),
-        )
-
-    def order(self, obr: Segment, orc: Segment | None) -> Order:
-        """Return the order an OBR reports; its numbers may stand in the ORC only."""
-        common = self.bare_order(orc)
+    def order(
+        self,
+        obr: Segment | None,
+        orc: Segment | None,
+        *,
+        notes: tuple[str, ...] = (),
+        observations: tuple[Observation, ...] = (),
+    ) -> Order:
+        """Return the order an OBR reports; its numbers may stand in the ORC only, and either may be missing."""
+        common = Order() if orc is None else _common(orc)
+        if obr is None:
+            return replace(common, notes=notes, observations=observations)
         return Order(
             placer=_kept(obr.component(2)) or common.placer,
             filler=_kept(obr.component(3)) or common.filler,
@@ -65,9 +63,11 @@ class Converter:
             received_at=self.moment(obr, 14),
             reported_at=self.moment(obr, 22),
             provider=_provider(obr, 16) or common.provider,
+            notes=notes,
+            observations=observations,
         )
 
-    def observation(self, obx: Segment) -> Observation:
+    def observation(self, obx: Segment, notes: tuple[str, ...] = ()) -> Observation:
         value_type = obx.component(2).strip().upper()
         code = _coded(obx.components(3))
         if not code.label:
@@ -75,14 +75,13 @@ class Converter:
         status = _kept(obx.component(11)).upper()
         if not status:
             self._found(obx, 11, "no status")
-        coded = _coded(obx.components(5)) if value_type in CODED else None
         return Observation(
             number=obx.number,
             value_type=value_type,
             code=code,
             sub_id=_kept(obx.text(4)),
             values=tuple(_values(obx, value_type)),
-            coded=coded,
+            coded=_coded(obx.components(5)) if value_type in CODED else None,
             measured=self._measured(obx, value_type),
             document=_document(obx) if value_type == "ED" else None,
             unit=_coded(obx.components(6)),
@@ -90,6 +89,7 @@ class Converter:
             flags=tuple(flag for parts in obx.repetitions(8) if (flag := _kept(parts[0]).upper())),
             status=status,
             observed_at=self.moment(obx, 14),
+            notes=notes,
         )
 
     def _measured(self, obx: Segment, value_type: str) -> Measured | None:
@@ -130,8 +130,19 @@ def _kept(text: str) -> str:
     return "" if stripped == DELETED else stripped
 
 
+def _common(orc: Segment) -> Order:
+    """Return what an ORC tells of its order."""
+    return Order(
+        placer=_kept(orc.component(2)),
+        filler=_kept(orc.component(3)),
+        group=_kept(orc.component(4)),
+        control=_kept(orc.component(1)),
+        provider=_provider(orc, 12),
+    )
+
+
 def _coded(components: list[str]) -> Coded:
-    return Coded(*(_kept(part) for part in components[:6]))
+    return Coded(*[_kept(part) for part in components[:6]]) if components else NO_CODE
 
 
 def _first_filled(parts: list[str]) -> str:
