@@ -18,6 +18,7 @@ from integrations.hl7.reader import Finding, Message, NotHl7, Segment
 
 LONGEST = 20_000  # characters of a segment that are worth the time
 LONGEST_MESSAGE = 100_000
+MOST_SEGMENTS = 500
 USUAL_VERSION = "2.5.1"
 LIBRARY_ERRORS = (HL7apyException, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -47,7 +48,9 @@ def explain(raw: bytes) -> Explanation:
         return Explanation("", (Finding("MSH", 1, 0, "missing: this is not an HL7 message"),))
     version, findings = _version(message)
     lines: list[str] = []
-    for segment in message.segments:
+    if len(message.segments) > MOST_SEGMENTS:
+        findings.append(Finding("MSH", 1, 0, f"only the first {MOST_SEGMENTS} segments are explained"))
+    for segment in message.segments[:MOST_SEGMENTS]:
         names, problem = _names(message, segment, version)
         findings += problem
         lines.append(f"{segment.name} {segment.number}")

@@ -69,3 +69,9 @@ def test_findings_hold_no_values() -> None:
     told = " ".join(finding.message for finding in explain(samples.raw("several_orders")).findings)
     for secret in ("Diaz", "1003", "abc", "12.5"):
         assert secret not in told
+
+
+def test_an_endless_message_is_explained_in_part() -> None:
+    found = explain(b"MSH|^~\\&|A|B|||2026||ORU^R01|1|P|2.5.1" + b"\rZZZ|1" * 30_000)
+    assert found.tree.count("ZZZ-1") == 499
+    assert Finding("MSH", 1, 0, "only the first 500 segments are explained") in found.findings
