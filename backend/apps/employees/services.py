@@ -29,11 +29,7 @@ def heads_department_of(by: User | None, employee: Employee) -> bool:
 
 
 @transaction.atomic
-def hire(
-    *,
-    by: User | None,
-    **fields: Any,
-) -> Employee:
+def hire(*, by: User | None, **fields: Any) -> Employee:
     if fields.get("manager"):
         Employee.lock_reporting_lines()
     employee = Employee(**fields)
@@ -43,12 +39,7 @@ def hire(
 
 
 @transaction.atomic
-def change(
-    employee: Employee,
-    *,
-    by: User | None,
-    **changes: Any,
-) -> Employee:
+def change(employee: Employee, *, by: User | None, **changes: Any) -> Employee:
     """Change plain facts of a file; status has verbs of its own."""
     if changes.get("user", employee.user) != employee.user:
         raise DomainError("A file stays with its person; hire the other person instead.")
@@ -58,11 +49,7 @@ def change(
 
 
 @transaction.atomic
-def start_leave(
-    employee: Employee,
-    *,
-    by: User | None,
-) -> Employee:
+def start_leave(employee: Employee, *, by: User | None) -> Employee:
     employee.move_to(Employee.Status.ON_LEAVE)
     return employee
 
@@ -76,11 +63,7 @@ def suspend(employee: Employee, *, by: User | None) -> Employee:
 
 
 @transaction.atomic
-def reinstate(
-    employee: Employee,
-    *,
-    by: User | None,
-) -> Employee:
+def reinstate(employee: Employee, *, by: User | None) -> Employee:
     """End a leave or a suspension. A closed login stays closed until the administrator opens it."""
     employee.move_to(Employee.Status.ACTIVE)
     return employee
@@ -115,6 +98,7 @@ def request_time_off(*, by: User | None, employee: Employee | None = None, **fie
 @transaction.atomic
 def change_time_off(time_off: EmployeeTimeOff, *, by: User | None, **changes: Any) -> EmployeeTimeOff:
     """Change a request that nobody has decided on yet; the days are counted again unless they are given."""
+    time_off.refresh_from_db(from_queryset=EmployeeTimeOff._base_manager.select_for_update(no_key=True))
     if not (is_hr(by) or time_off.employee.user_id == by.pk):
         raise PermissionDenied
     if time_off.status != EmployeeTimeOff.Status.PENDING:

@@ -127,8 +127,10 @@ class EmployeeTimeOff(ClinicModel, Stateful):
 
     def clean(self) -> None:
         super().clean()
-        if not (self.start_date and self.end_date and self.employee_id) or self.end_date < self.start_date:
+        if not (self.start_date and self.end_date and self.employee_id):
             return
+        if self.end_date < self.start_date:
+            raise ValidationError({"end_date": "The last day cannot come before the first."})
         if self.start_date < self.employee.hire_date:
             raise ValidationError({"start_date": "This day lies before the person's first day of work."})
         self._count_days()
@@ -182,4 +184,7 @@ class EmployeeTimeOff(ClinicModel, Stateful):
             raise DomainError("Nobody decides on their own request.")
 
     def _lock_employee(self) -> Employee:
+        """Lock this request, so that its days stay as they are, and then the person whose balance moves."""
+        mine = type(self)._base_manager.select_for_update(no_key=True)
+        self.refresh_from_db(fields=["days_requested", "time_off_type"], from_queryset=mine)
         return Employee._base_manager.select_for_update(no_key=True).get(pk=self.employee_id)

@@ -1,7 +1,9 @@
 """Creates billing's tables, with the rules only a trigger can hold."""
 
-from decimal import Decimal
-
+import backend.apps.core.bases
+import backend.apps.core.documents
+import backend.apps.core.validators
+import backend.apps.insurance.codes
 import django.contrib.postgres.constraints
 import django.contrib.postgres.fields.ranges
 import django.core.validators
@@ -9,13 +11,9 @@ import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.comparison
 import django.db.models.lookups
+from decimal import Decimal
 from django.contrib.postgres.operations import BtreeGistExtension
 from django.db import migrations, models
-
-import backend.apps.core.bases
-import backend.apps.core.documents
-import backend.apps.core.validators
-import backend.apps.insurance.codes
 
 # What a claim bills is the sum of its lines: a CHECK may not hold a subquery, but it may call an immutable function.
 LINES_TOTAL = """
@@ -160,7 +158,7 @@ class Migration(migrations.Migration):
                 ("is_deleted", models.BooleanField(default=False, editable=False)),
                 ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("plan_name", models.CharField(max_length=160)),
-                ("plan_number", models.CharField(blank=True, max_length=50)),
+                ("plan_number", models.CharField(blank=True, default="", max_length=50)),
                 (
                     "plan_type",
                     models.CharField(
@@ -176,7 +174,7 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
-                ("group_number", models.CharField(blank=True, max_length=50)),
+                ("group_number", models.CharField(blank=True, default="", max_length=50)),
                 (
                     "copay_primary_care",
                     models.DecimalField(
@@ -803,21 +801,30 @@ class Migration(migrations.Migration):
                 condition=django.db.models.lookups.LessThanOrEqual(
                     django.db.models.expressions.CombinedExpression(
                         django.db.models.functions.comparison.Coalesce(
-                            models.F("paid_amount"),
+                            django.db.models.functions.comparison.Cast(
+                                models.F("paid_amount"), models.DecimalField(decimal_places=2, max_digits=12)
+                            ),
                             models.Value(
                                 Decimal("0"), output_field=models.DecimalField(decimal_places=2, max_digits=12)
                             ),
                         ),
                         "+",
                         django.db.models.functions.comparison.Coalesce(
-                            models.F("patient_responsibility"),
+                            django.db.models.functions.comparison.Cast(
+                                models.F("patient_responsibility"), models.DecimalField(decimal_places=2, max_digits=12)
+                            ),
                             models.Value(
                                 Decimal("0"), output_field=models.DecimalField(decimal_places=2, max_digits=12)
                             ),
                         ),
                     ),
                     django.db.models.functions.comparison.Coalesce(
-                        models.F("allowed_amount"), models.F("billed_amount")
+                        django.db.models.functions.comparison.Cast(
+                            models.F("allowed_amount"), models.DecimalField(decimal_places=2, max_digits=12)
+                        ),
+                        django.db.models.functions.comparison.Cast(
+                            models.F("billed_amount"), models.DecimalField(decimal_places=2, max_digits=12)
+                        ),
                     ),
                 ),
                 name="insurance_claim_settled_within_allowed",

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.db.models import DecimalField, F, Func, IntegerField, Q, TextField, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact, LessThanOrEqual
 
 from backend.apps.core import scope
@@ -26,8 +26,17 @@ from backend.apps.insurance.models.payers import money
 
 MONEY = DecimalField(max_digits=12, decimal_places=2)
 NOTHING = Value(Decimal(0), output_field=MONEY)
-SETTLED = Coalesce(F("paid_amount"), NOTHING) + Coalesce(F("patient_responsibility"), NOTHING)
+
+
+def amount(name: str) -> Cast:
+    """Return a column of money; cast, because `full_clean` asks the database about bare NULLs too."""
+    return Cast(F(name), MONEY)
+
+
+SETTLED = Coalesce(amount("paid_amount"), NOTHING) + Coalesce(amount("patient_responsibility"), NOTHING)
+MOST_SETTLED = Coalesce(amount("allowed_amount"), amount("billed_amount"))
 LINES_TOTAL = Func(F("procedure_codes"), function="insurance_lines_total", output_field=MONEY)
+CONTENT = ("patient_insurance", "service_date", "diagnosis_codes", "procedure_codes", "billed_amount")
 
 
 def is_list(field: str) -> Exact:
@@ -126,7 +135,7 @@ class InsuranceClaim(ClinicModel, Stateful):
                 condition=Q(patient_responsibility__gte=0), name="insurance_claim_responsibility_not_neg"
             ),
             models.CheckConstraint(
-                condition=LessThanOrEqual(SETTLED, Coalesce(F("allowed_amount"), F("billed_amount"))),
+                condition=LessThanOrEqual(SETTLED, MOST_SETTLED),
                 name="insurance_claim_settled_within_allowed",
             ),
             models.CheckConstraint(
@@ -189,6 +198,11 @@ class InsuranceClaim(ClinicModel, Stateful):
         self._add_up()
         super().save(*args, **kwargs)
 
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        if self.status != self.Status.DRAFT:
+            raise DomainError("This claim has been submitted and is kept.")
+        return super().delete(*args, **kwargs)
+
     def _add_up(self) -> None:
         if self.billed_amount is None:
             self.billed_amount = codes.total(self.procedure_codes)
@@ -196,6 +210,7 @@ class InsuranceClaim(ClinicModel, Stateful):
     @transaction.atomic
     def submit(self) -> None:
         """Release the draft to the payer: complete, and covered on its days of service. Nothing is sent from here."""
+        self.refresh_from_db(fields=CONTENT, from_queryset=type(self)._base_manager.select_for_update(no_key=True))
         coverage = PatientInsurance._base_manager.select_for_update(no_key=True).get(pk=self.patient_insurance_id)
         if self.can_move_to(self.Status.SUBMITTED):
             self._refuse_incomplete(coverage)

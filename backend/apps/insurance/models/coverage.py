@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
@@ -175,3 +175,10 @@ class PatientInsurance(ClinicModel):
         super().clean()
         if self.insurance_plan_id and self._state.adding and self.insurance_plan.is_deleted:
             raise ValidationError({"insurance_plan": "This plan is no longer in use."})
+        if self.effective_date and self.termination_date and self.termination_date < self.effective_date:
+            raise ValidationError({"termination_date": "A coverage cannot end before it begins."})
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        if self.claims.exists():
+            raise DomainError("There are claims under this coverage; end it by its last day instead.")
+        return super().delete(*args, **kwargs)

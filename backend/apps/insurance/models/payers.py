@@ -11,6 +11,7 @@ from django.db.models import F, Q
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.validators import validate_phone
 
 PAYER_ID = r"^[A-Z0-9][A-Z0-9-]{1,79}$"  # 837P, 2010BB NM109: 2 to 80 characters
@@ -60,6 +61,11 @@ class InsuranceProvider(ClinicModel):
     def __str__(self) -> str:
         return f"{self.company_name} ({self.payer_id})"
 
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        if self.plans.exists():
+            raise DomainError("This payer has plans; mark it as no longer in use instead.")
+        return super().delete(*args, **kwargs)
+
 
 def money(**more: Any) -> models.DecimalField:
     """Return a column for an amount of money that may be unknown but is never negative."""
@@ -88,9 +94,9 @@ class InsurancePlan(ClinicModel):
 
     provider = models.ForeignKey(InsuranceProvider, on_delete=models.PROTECT, related_name="plans")
     plan_name = models.CharField(max_length=160)
-    plan_number = models.CharField(max_length=50, blank=True)
+    plan_number = models.CharField(max_length=50, blank=True, default="")
     plan_type = models.CharField(max_length=8, choices=PlanType)
-    group_number = models.CharField(max_length=50, blank=True)
+    group_number = models.CharField(max_length=50, blank=True, default="")
     copay_primary_care = money()
     copay_specialist = money()
     copay_emergency = money()
@@ -143,3 +149,8 @@ class InsurancePlan(ClinicModel):
         super().clean()
         if self.provider_id and self._state.adding and not self.provider.is_active:
             raise ValidationError({"provider": "This payer is no longer in use."})
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        if self.members.exists():
+            raise DomainError("Patients are covered by this plan.")
+        return super().delete(*args, **kwargs)

@@ -1,0 +1,131 @@
+"""What billing does: change a coverage, write a claim, move it along; without it a sent claim could be rewritten."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from backend.apps.core.exceptions import DomainError
+from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
+from backend.apps.users.models import User
+
+# What the payer confirmed: when one of these changes, it has to be asked again.
+CONFIRMED = frozenset(
+    {
+        "insurance_plan",
+        "member_id",
+        "policy_number",
+        "group_number",
+        "effective_date",
+        "termination_date",
+        "policy_holder_name",
+        "policy_holder_dob",
+        "policy_holder_relationship",
+    }
+)
+DOCUMENTS = frozenset({"claim_form", "eob_document"})  # these come in whatever the status
+
+
+@transaction.atomic
+def change_coverage(coverage: PatientInsurance, *, by: User | None, **changes: Any) -> PatientInsurance:
+    """Correct a coverage; what the payer confirmed is unverified again once it differs."""
+    if changes.get("patient", coverage.patient) != coverage.patient:
+        raise DomainError("A coverage stays with its patient; record another one.")
+    if any(changes[name] != getattr(coverage, name) for name in CONFIRMED & set(changes)):
+        changes["verification_status"] = PatientInsurance.Verification.UNVERIFIED
+    return _save(coverage, changes)
+
+
+@transaction.atomic
+def verify(coverage: PatientInsurance, *, by: User | None, passed: bool = True) -> PatientInsurance:
+    coverage.verify(passed=passed)
+    return coverage
+
+
+@transaction.atomic
+def write_claim(*, by: User | None, **fields: Any) -> InsuranceClaim:
+    claim = InsuranceClaim(**fields)
+    claim.full_clean()
+    claim.save()
+    return claim
+
+
+@transaction.atomic
+def change_claim(claim: InsuranceClaim, *, by: User | None, **changes: Any) -> InsuranceClaim:
+    """Change a draft, or add a document to any claim; the sum follows the lines unless it is given."""
+    claim.refresh_from_db(from_queryset=InsuranceClaim._base_manager.select_for_update(no_key=True))
+    if set(changes) - DOCUMENTS and claim.status != InsuranceClaim.Status.DRAFT:
+        raise DomainError("This claim has been submitted and stays as it is.")
+    if "procedure_codes" in changes:
+        changes = {"billed_amount": None, **changes}
+    return _save(claim, changes)
+
+
+@transaction.atomic
+def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
+    claim.submit()
+    return claim
+
+
+@transaction.atomic
+def mark_as_pending(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
+    claim.mark_as_pending()
+    return claim
+
+
+@transaction.atomic
+def accept(claim: InsuranceClaim, *, by: User | None, reference: str = "") -> InsuranceClaim:
+    claim.accept(reference)
+    return claim
+
+
+@transaction.atomic
+def reject(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceClaim:
+    claim.reject(reason)
+    return claim
+
+
+@transaction.atomic
+def reopen(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
+    """Make a rejected claim a draft again, to correct it and submit it under its own number."""
+    claim.reopen()
+    return claim
+
+
+@transaction.atomic
+def mark_as_paid(
+    claim: InsuranceClaim,
+    *,
+    by: User | None,
+    amount: Decimal,
+    reference: str = "",
+    on: date | None = None,
+    allowed: Decimal | None = None,
+    patient_responsibility: Decimal | None = None,
+) -> InsuranceClaim:
+    claim.mark_as_paid(amount, reference, on, allowed=allowed, patient_responsibility=patient_responsibility)
+    return claim
+
+
+@transaction.atomic
+def deny(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceClaim:
+    claim.deny(reason)
+    return claim
+
+
+@transaction.atomic
+def appeal(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
+    claim.appeal()
+    return claim
+
+
+def _save(row: Any, changes: dict[str, Any]) -> Any:
+    """Check and save only what changes: a status moved meanwhile stays moved."""
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.full_clean()
+    row.save(update_fields=[*changes, "updated_at"])
+    return row
