@@ -48,9 +48,7 @@ class ClinicAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may(request.user, "destroy", self.permissions)
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         rows = getattr(response, "context_data", {}).get("cl")
         ids = [str(row.pk) for row in rows.result_list] if rows is not None else []
@@ -72,19 +70,13 @@ class ClinicAdmin(ModelAdmin):
             self._note(request, "admin.retrieve", object_id)
         try:
             with transaction.atomic():
-                return super().changeform_view(
-                    request, object_id, form_url, extra_context
-                )
+                return super().changeform_view(request, object_id, form_url, extra_context)
         except DomainError as refusal:
             messages.error(request, str(refusal))
-            self._note(
-                request, "admin.save", object_id or "", outcome=AuditLog.Outcome.REFUSED
-            )
+            self._note(request, "admin.save", object_id or "", outcome=AuditLog.Outcome.REFUSED)
             return HttpResponseRedirect(request.get_full_path())
 
-    def save_model(
-        self, request: HttpRequest, obj: Any, form: Any, change: bool
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         service = type(self).updates if change else type(self).creates
         if service is None:
             super().save_model(request, obj, form, change)
@@ -120,9 +112,7 @@ class ClinicAdmin(ModelAdmin):
         **more: Any,
     ) -> None:
         patient = audit.patient_of(row) if row is not None else None
-        audit.record(
-            request, action, self.opts.model_name, pk, patient_id=patient, **more
-        )
+        audit.record(request, action, self.opts.model_name, pk, patient_id=patient, **more)
 
 
 class ReadOnlyAdmin(ClinicAdmin):

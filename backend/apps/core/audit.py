@@ -73,9 +73,7 @@ def _origin(request: Any) -> dict[str, str | None]:
     plain: HttpRequest = getattr(request, "_request", request)
     return {
         "ip_address": _ip(plain.META.get("REMOTE_ADDR", "")),
-        "user_agent": "".join(
-            c for c in plain.headers.get("User-Agent", "") if c.isprintable()
-        )[:300],
+        "user_agent": "".join(c for c in plain.headers.get("User-Agent", "") if c.isprintable())[:300],
         "request_id": getattr(plain, "request_id", ""),
     }
 

@@ -44,9 +44,7 @@ class SoftDeleteQuerySet(ScopedQuerySet):
     def delete(self) -> tuple[int, dict[str, int]]:
         """Mark every row as deleted; nothing leaves the database."""
         now = timezone.now()
-        rows = self.filter(is_deleted=False).update(
-            is_deleted=True, deleted_at=now, updated_at=now
-        )
+        rows = self.filter(is_deleted=False).update(is_deleted=True, deleted_at=now, updated_at=now)
         return rows, {self.model._meta.label: rows}
 
     def restore(self) -> int:
@@ -87,8 +85,7 @@ class SoftDeleteModel(models.Model):
 
 
 SOFT_DELETE_CHECK = models.CheckConstraint(
-    condition=Q(is_deleted=False, deleted_at__isnull=True)
-    | Q(is_deleted=True, deleted_at__isnull=False),
+    condition=Q(is_deleted=False, deleted_at__isnull=True) | Q(is_deleted=True, deleted_at__isnull=False),
     name="%(app_label)s_%(class)s_deleted_has_time",
 )
 

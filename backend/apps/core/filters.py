@@ -17,26 +17,13 @@ PAGE_PARAMS = frozenset({"limit", "cursor", "ordering", "search", "format"})
 class StrictFilterBackend(DjangoFilterBackend):
     """A misspelt filter would answer with every row: unknown parameters are 400."""
 
-    def filter_queryset(
-        self, request: Request, queryset: QuerySet[Any], view: Any
-    ) -> QuerySet[Any]:
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         filterset = self.get_filterset(request, queryset, view)
         known = PAGE_PARAMS | (set(filterset.filters) if filterset else set())
-        ranges = {
-            f"{name}_{end}"
-            for name in known
-            for end in ("after", "before", "min", "max")
-        }
+        ranges = {f"{name}_{end}" for name in known for end in ("after", "before", "min", "max")}
         unknown = sorted(set(request.query_params) - known - ranges)
         if unknown:
-            raise ValidationError(
-                {
-                    "query": [
-                        f"This list has no filter {name[:40]!r}."
-                        for name in unknown[:5]
-                    ]
-                }
-            )
+            raise ValidationError({"query": [f"This list has no filter {name[:40]!r}." for name in unknown[:5]]})
         return super().filter_queryset(request, queryset, view)
 
 
@@ -54,18 +41,8 @@ class StrictOrdering(OrderingFilter):
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
         allowed = tuple(getattr(view, "ordering_fields", None) or ())
-        asked = [
-            term.strip()
-            for term in request.query_params.get(self.ordering_param, "").split(",")
-            if term.strip()
-        ]
+        asked = [term.strip() for term in request.query_params.get(self.ordering_param, "").split(",") if term.strip()]
         unknown = [term for term in asked if term.lstrip("-") not in allowed]
         if unknown:
-            raise ValidationError(
-                {
-                    "ordering": [
-                        f"Order by one of: {', '.join(allowed) or 'nothing here'}."
-                    ]
-                }
-            )
+            raise ValidationError({"ordering": [f"Order by one of: {', '.join(allowed) or 'nothing here'}."]})
         return super().get_ordering(request, queryset, view)

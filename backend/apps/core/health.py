@@ -18,9 +18,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 when the database answers, else 503. A broker that is away is told, and costs nothing but time."""
     parts = {"database": _database(), "broker": _broker()}
     ok = parts["database"] == "ok"
-    return JsonResponse(
-        {"status": "ok" if ok else "unavailable", **parts}, status=200 if ok else 503
-    )
+    return JsonResponse({"status": "ok" if ok else "unavailable", **parts}, status=200 if ok else 503)
 
 
 def _database() -> str:
@@ -33,9 +31,7 @@ def _database() -> str:
 
 
 def _broker() -> str:
-    client = redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1
-    )
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
     try:
         client.ping()
     except redis.RedisError:

@@ -19,9 +19,7 @@ from backend.apps.core.validators import validate_npi, validate_phone
 
 def validate_time_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
-        raise ValidationError(
-            "This is not the name of a time zone, such as America/New_York."
-        )
+        raise ValidationError("This is not the name of a time zone, such as America/New_York.")
 
 
 class Clinic(ClinicModel):
@@ -30,9 +28,7 @@ class Clinic(ClinicModel):
     access: ClassVar[scope.Access] = scope.SHARED
 
     name = models.CharField(max_length=200)
-    npi_number = models.CharField(
-        "NPI", max_length=10, blank=True, validators=[validate_npi]
-    )
+    npi_number = models.CharField("NPI", max_length=10, blank=True, validators=[validate_npi])
     tax_id = models.CharField(
         max_length=10,
         blank=True,
@@ -50,9 +46,7 @@ class Clinic(ClinicModel):
     postal_code = models.CharField(max_length=10, blank=True)
     phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
     email = models.EmailField(blank=True)
-    time_zone = models.CharField(
-        max_length=64, default="America/New_York", validators=[validate_time_zone]
-    )
+    time_zone = models.CharField(max_length=64, default="America/New_York", validators=[validate_time_zone])
     locale = models.CharField(max_length=12, default="en-US")
 
     class Meta(ClinicModel.Meta):
@@ -134,13 +128,9 @@ class IdempotentRequest(UUIDModel):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=["user", "key"], name="core_idempotentrequest_once"
-            )
+            models.UniqueConstraint(fields=["user", "key"], name="core_idempotentrequest_once")
         ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["created_at"], name="idempotent_age")
-        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["created_at"], name="idempotent_age")]
 
     def __str__(self) -> str:
         return f"idempotent request {self.pk}"

@@ -22,22 +22,11 @@ class KeysetPagination(CursorPagination):
         text = request.query_params.get("limit")
         if text is None:
             return self.page_size
-        if not (
-            text.isascii()
-            and text.isdigit()
-            and len(text) <= 3
-            and 1 <= int(text) <= self.max_page_size
-        ):
-            raise ValidationError(
-                {"limit": [f"A number from 1 to {self.max_page_size}."]}
-            )
+        if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= self.max_page_size):
+            raise ValidationError({"limit": [f"A number from 1 to {self.max_page_size}."]})
         return int(text)
 
-    def get_ordering(
-        self, request: Request, queryset: QuerySet[Any], view: Any
-    ) -> tuple[str, ...]:
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
         """Return the view's or the caller's ordering, ended by the key so that it is total."""
         ordering = tuple(super().get_ordering(request, queryset, view))
-        return (
-            ordering if ordering[-1].lstrip("-") in {"pk", "id"} else (*ordering, "id")
-        )
+        return ordering if ordering[-1].lstrip("-") in {"pk", "id"} else (*ordering, "id")

@@ -19,9 +19,7 @@ ALL_ROLES = tuple(Role)
 
 def allow(actions: Iterable[str], *roles: str) -> Table:
     """Return rows that let `roles` do each of `actions`; the administrator is in every row."""
-    return {
-        action: frozenset({Role.ADMIN.value, *map(str, roles)}) for action in actions
-    }
+    return {action: frozenset({Role.ADMIN.value, *map(str, roles)}) for action in actions}
 
 
 def may(user: Any, action: str | None, table: Table) -> bool:

@@ -49,9 +49,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     return _plain(error, response)
 
 
-def problem(
-    status: int, detail: str, *, code: str, errors: list[dict[str, str]] | None = None
-) -> Response:
+def problem(status: int, detail: str, *, code: str, errors: list[dict[str, str]] | None = None) -> Response:
     body: dict[str, Any] = {
         "type": f"urn:carerelay:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -72,9 +70,7 @@ def model_errors(error: ModelValidationError) -> list[dict[str, str]]:
 def flatten(detail: Any, path: str = "") -> list[dict[str, str]]:
     """Return nested DRF or model errors as a flat list of {field, message}."""
     if isinstance(detail, dict):
-        found = [
-            flatten(item, f"{path}.{key}".lstrip(".")) for key, item in detail.items()
-        ]
+        found = [flatten(item, f"{path}.{key}".lstrip(".")) for key, item in detail.items()]
     elif isinstance(detail, list):
         found = [flatten(item, path) for item in detail]
     else:

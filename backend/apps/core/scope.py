@@ -74,9 +74,7 @@ def visible(rows: Rows, user: Any) -> Rows:
 def own_patient_ids(user: Any) -> list[QuerySet[Any]]:
     """Return one subquery per kind of row that makes a patient this doctor's own."""
     return [
-        apps.get_model(label)
-        ._base_manager.filter(doctor__user=user, is_deleted=False)
-        .values("patient_id")
+        apps.get_model(label)._base_manager.filter(doctor__user=user, is_deleted=False).values("patient_id")
         for label in CARE_LINKS
     ]
 

@@ -18,9 +18,7 @@ class RefuseUnknown(serializers.Serializer):
         if isinstance(data, dict):
             unknown = sorted(set(data) - set(self.fields))
             if unknown:
-                raise serializers.ValidationError(
-                    {name[:80]: ["There is no such field."] for name in unknown[:20]}
-                )
+                raise serializers.ValidationError({name[:80]: ["There is no such field."] for name in unknown[:20]})
         return super().to_internal_value(data)
 
 
@@ -38,9 +36,7 @@ class ClinicSerializer(RefuseUnknown, serializers.ModelSerializer):
                 fields[name].read_only = True
         return fields
 
-    def build_relational_field(
-        self, field_name: str, relation_info: Any
-    ) -> tuple[type, dict[str, Any]]:
+    def build_relational_field(self, field_name: str, relation_info: Any) -> tuple[type, dict[str, Any]]:
         kind, kwargs = super().build_relational_field(field_name, relation_info)
         if "queryset" in kwargs:
             kwargs["queryset"] = self._choices(kwargs["queryset"])

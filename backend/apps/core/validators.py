@@ -22,12 +22,8 @@ def validate_npi(value: str) -> None:
 
     Source: 45 CFR 162.406; NPPES, "Requirements for NPI check digit".
     """
-    if not (
-        len(value) == 10 and value.isascii() and value.isdigit() and value[0] in "12"
-    ):
-        raise ValidationError(
-            "An NPI has ten digits and begins with 1 or 2.", code="npi"
-        )
+    if not (len(value) == 10 and value.isascii() and value.isdigit() and value[0] in "12"):
+        raise ValidationError("An NPI has ten digits and begins with 1 or 2.", code="npi")
     if not luhn_ok("80840" + value):
         raise ValidationError("The check digit of this NPI is wrong.", code="npi")
 
@@ -37,12 +33,8 @@ def validate_phone(value: str) -> None:
     try:
         number = phonenumbers.parse(value, None)
     except phonenumbers.NumberParseException as error:
-        raise ValidationError(
-            "Write the phone number as +14155550100.", code="phone"
-        ) from error
-    if not phonenumbers.is_possible_number(
-        number
-    ) or value != phonenumbers.format_number(
+        raise ValidationError("Write the phone number as +14155550100.", code="phone") from error
+    if not phonenumbers.is_possible_number(number) or value != phonenumbers.format_number(
         number, phonenumbers.PhoneNumberFormat.E164
     ):
         raise ValidationError("Write the phone number as +14155550100.", code="phone")

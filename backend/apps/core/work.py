@@ -13,9 +13,7 @@ from django.utils import timezone
 
 from backend.apps.core import dispatch
 
-LEASE = timedelta(
-    seconds=360
-)  # longer than CELERY_TASK_TIME_LIMIT, shorter than the broker's visibility timeout
+LEASE = timedelta(seconds=360)  # longer than CELERY_TASK_TIME_LIMIT, shorter than the broker's visibility timeout
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 30, 6 * 3600
 
 
@@ -32,9 +30,7 @@ LEASE_EXPIRED = Q(work_state=WorkState.RUNNING, leased_until__lt=Now())
 
 
 class WorkQuerySet(models.QuerySet):
-    def enqueue(
-        self, *, dedupe_key: str, due_at: datetime | None = None, **fields: Any
-    ) -> Any:
+    def enqueue(self, *, dedupe_key: str, due_at: datetime | None = None, **fields: Any) -> Any:
         """Create the row once per `dedupe_key` and ring its worker after commit; same key twice: the same row."""
         defaults = fields if due_at is None else {"due_at": due_at, **fields}
         item, created = self.get_or_create(dedupe_key=dedupe_key, defaults=defaults)
@@ -97,9 +93,7 @@ class WorkItem(models.Model):
 
     task_name: ClassVar[str]
     max_attempts: ClassVar[int] = 8
-    replay_safe: ClassVar[bool] = (
-        False  # True: handling twice has the effect of handling once
-    )
+    replay_safe: ClassVar[bool] = False  # True: handling twice has the effect of handling once
 
     work_state = models.CharField(
         max_length=8,
@@ -108,16 +102,12 @@ class WorkItem(models.Model):
         db_default=WorkState.WAITING,
         editable=False,
     )
-    due_at = models.DateTimeField(
-        db_default=Now(), default=timezone.now, editable=False
-    )
+    due_at = models.DateTimeField(db_default=Now(), default=timezone.now, editable=False)
     leased_until = models.DateTimeField(null=True, blank=True, editable=False)
     lease_no = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     begun_at = models.DateTimeField(null=True, blank=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
-    last_error = models.CharField(
-        max_length=300, blank=True, default="", db_default="", editable=False
-    )
+    last_error = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
     dedupe_key = models.CharField(max_length=160, unique=True, editable=False)
 
     work = WorkQuerySet.as_manager()
@@ -132,11 +122,7 @@ class WorkItem(models.Model):
 
     def begin(self) -> bool:
         """Note, before we speak to a partner, that we are about to; False if the lease is no longer ours."""
-        return bool(
-            self._mine()
-            .filter(leased_until__gt=Now())
-            .update(begun_at=Now(), updated_at=Now())
-        )
+        return bool(self._mine().filter(leased_until__gt=Now()).update(begun_at=Now(), updated_at=Now()))
 
     def finish(self, **changes: Any) -> bool:
         return self._settle(WorkState.DONE, "", **changes)
@@ -151,9 +137,7 @@ class WorkItem(models.Model):
         """Put the row back in line `after` from now, or give up when its attempts are used up."""
         if self.attempts >= self.max_attempts:
             return self.give_up(error)
-        return self._settle(
-            WorkState.WAITING, error, due_at=Now() + after, begun_at=None
-        )
+        return self._settle(WorkState.WAITING, error, due_at=Now() + after, begun_at=None)
 
     def release(self) -> bool:
         """Give an untouched row back; the attempt does not count."""
@@ -166,9 +150,7 @@ class WorkItem(models.Model):
 
     def _mine(self) -> models.QuerySet[Any]:
         """The row, only while our own lease still holds."""
-        return type(self).work.filter(
-            pk=self.pk, work_state=WorkState.RUNNING, lease_no=self.lease_no
-        )
+        return type(self).work.filter(pk=self.pk, work_state=WorkState.RUNNING, lease_no=self.lease_no)
 
     def _settle(self, state: WorkState, error: str, **changes: Any) -> bool:
         values = {
@@ -197,9 +179,7 @@ def finish_all(items: Iterable[WorkItem]) -> int:
         "work_state": WorkState.DONE,
         "last_error": "",
     }
-    return model.work.filter(fence, work_state=WorkState.RUNNING).update(
-        **values, leased_until=None, updated_at=Now()
-    )
+    return model.work.filter(fence, work_state=WorkState.RUNNING).update(**values, leased_until=None, updated_at=Now())
 
 
 def work_indexes(name: str) -> list[models.Index]:
@@ -220,6 +200,4 @@ def work_indexes(name: str) -> list[models.Index]:
 
 def backoff(attempts: int) -> timedelta:
     """Return the wait after attempt number `attempts`: 30 s, 1, 2, 4 ... minutes, at most 6 hours."""
-    return timedelta(
-        seconds=min(BACKOFF_FIRST_S * 2 ** max(attempts - 1, 0), BACKOFF_MOST_S)
-    )
+    return timedelta(seconds=min(BACKOFF_FIRST_S * 2 ** max(attempts - 1, 0), BACKOFF_MOST_S))

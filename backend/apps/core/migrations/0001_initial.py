@@ -11,7 +11,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -20,76 +19,171 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('entry', models.CharField(max_length=80, primary_key=True, serialize=False)),
-                ('last_run_at', models.DateTimeField()),
-                ('runs', models.PositiveBigIntegerField(default=0)),
+                ("entry", models.CharField(max_length=80, primary_key=True, serialize=False)),
+                ("last_run_at", models.DateTimeField()),
+                ("runs", models.PositiveBigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Clinic',
+            name="Clinic",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('is_deleted', models.BooleanField(default=False, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('name', models.CharField(max_length=200)),
-                ('npi_number', models.CharField(blank=True, max_length=10, validators=[backend.apps.core.validators.validate_npi], verbose_name='NPI')),
-                ('tax_id', models.CharField(blank=True, max_length=10, validators=[django.core.validators.RegexValidator('^\\d{2}-?\\d{7}$', 'Nine digits, as 12-3456789.')])),
-                ('taxonomy_code', models.CharField(blank=True, max_length=10, validators=[django.core.validators.RegexValidator('^[0-9A-Z]{9}X$', 'Ten characters that end in X.')])),
-                ('address_line1', models.CharField(blank=True, max_length=120)),
-                ('address_line2', models.CharField(blank=True, max_length=120)),
-                ('city', models.CharField(blank=True, max_length=80)),
-                ('state', models.CharField(blank=True, max_length=2)),
-                ('postal_code', models.CharField(blank=True, max_length=10)),
-                ('phone', models.CharField(blank=True, max_length=16, validators=[backend.apps.core.validators.validate_phone])),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('time_zone', models.CharField(default='America/New_York', max_length=64, validators=[backend.apps.core.models.validate_time_zone])),
-                ('locale', models.CharField(default='en-US', max_length=12)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("is_deleted", models.BooleanField(default=False, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "npi_number",
+                    models.CharField(
+                        blank=True,
+                        max_length=10,
+                        validators=[backend.apps.core.validators.validate_npi],
+                        verbose_name="NPI",
+                    ),
+                ),
+                (
+                    "tax_id",
+                    models.CharField(
+                        blank=True,
+                        max_length=10,
+                        validators=[
+                            django.core.validators.RegexValidator("^\\d{2}-?\\d{7}$", "Nine digits, as 12-3456789.")
+                        ],
+                    ),
+                ),
+                (
+                    "taxonomy_code",
+                    models.CharField(
+                        blank=True,
+                        max_length=10,
+                        validators=[
+                            django.core.validators.RegexValidator("^[0-9A-Z]{9}X$", "Ten characters that end in X.")
+                        ],
+                    ),
+                ),
+                ("address_line1", models.CharField(blank=True, max_length=120)),
+                ("address_line2", models.CharField(blank=True, max_length=120)),
+                ("city", models.CharField(blank=True, max_length=80)),
+                ("state", models.CharField(blank=True, max_length=2)),
+                ("postal_code", models.CharField(blank=True, max_length=10)),
+                (
+                    "phone",
+                    models.CharField(
+                        blank=True, max_length=16, validators=[backend.apps.core.validators.validate_phone]
+                    ),
+                ),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="America/New_York",
+                        max_length=64,
+                        validators=[backend.apps.core.models.validate_time_zone],
+                    ),
+                ),
+                ("locale", models.CharField(default="en-US", max_length=12)),
             ],
             options={
-                'ordering': ['created_at'],
-                'abstract': False,
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('deleted_at__isnull', True), ('is_deleted', False)), models.Q(('deleted_at__isnull', False), ('is_deleted', True)), _connector='OR'), name='core_clinic_deleted_has_time')],
+                "ordering": ["created_at"],
+                "abstract": False,
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="core_clinic_deleted_has_time",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='AuditLog',
+            name="AuditLog",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('timestamp', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('action', models.CharField(max_length=60)),
-                ('resource_type', models.CharField(max_length=60)),
-                ('resource_id', models.CharField(blank=True, max_length=64)),
-                ('patient_id', models.UUIDField(blank=True, null=True)),
-                ('outcome', models.CharField(choices=[('allowed', 'Allowed'), ('refused', 'Refused'), ('failed', 'Failed')], default='allowed', max_length=8)),
-                ('ip_address', models.GenericIPAddressField(blank=True, null=True)),
-                ('user_agent', models.CharField(blank=True, max_length=300)),
-                ('request_id', models.CharField(blank=True, max_length=64)),
-                ('detail', models.JSONField(blank=True, default=dict)),
-                ('user', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "timestamp",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("action", models.CharField(max_length=60)),
+                ("resource_type", models.CharField(max_length=60)),
+                ("resource_id", models.CharField(blank=True, max_length=64)),
+                ("patient_id", models.UUIDField(blank=True, null=True)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("allowed", "Allowed"), ("refused", "Refused"), ("failed", "Failed")],
+                        default="allowed",
+                        max_length=8,
+                    ),
+                ),
+                ("ip_address", models.GenericIPAddressField(blank=True, null=True)),
+                ("user_agent", models.CharField(blank=True, max_length=300)),
+                ("request_id", models.CharField(blank=True, max_length=64)),
+                ("detail", models.JSONField(blank=True, default=dict)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-timestamp'],
-                'indexes': [models.Index(fields=['-timestamp'], name='audit_time'), models.Index(fields=['resource_type', 'resource_id', '-timestamp'], name='audit_resource'), models.Index(fields=['user', '-timestamp'], name='audit_user'), models.Index(fields=['patient_id', '-timestamp'], name='audit_patient')],
+                "ordering": ["-timestamp"],
+                "indexes": [
+                    models.Index(fields=["-timestamp"], name="audit_time"),
+                    models.Index(fields=["resource_type", "resource_id", "-timestamp"], name="audit_resource"),
+                    models.Index(fields=["user", "-timestamp"], name="audit_user"),
+                    models.Index(fields=["patient_id", "-timestamp"], name="audit_patient"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='IdempotentRequest',
+            name="IdempotentRequest",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=128)),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('status_code', models.PositiveSmallIntegerField(default=0)),
-                ('resource_id', models.CharField(blank=True, max_length=64)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("key", models.CharField(max_length=128)),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("status_code", models.PositiveSmallIntegerField(default=0)),
+                ("resource_id", models.CharField(blank=True, max_length=64)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['created_at'], name='idempotent_age')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'key'), name='core_idempotentrequest_once')],
+                "indexes": [models.Index(fields=["created_at"], name="idempotent_age")],
+                "constraints": [models.UniqueConstraint(fields=("user", "key"), name="core_idempotentrequest_once")],
             },
         ),
     ]
