@@ -18,9 +18,13 @@ from backend.apps.users import services as users
 from backend.apps.users.models import User
 
 
-def is_hr(by: User | None) -> bool:
+def is_hr(by: Any) -> bool:
     """Return whether `by` may act on everybody's file: the administrator, or a machine."""
     return by is None or by.role == Role.ADMIN
+
+
+def is_self(by: User | None, employee: Employee) -> bool:
+    return by is not None and employee.user_id == by.pk
 
 
 def heads_department_of(by: User | None, employee: Employee) -> bool:
@@ -85,7 +89,7 @@ def terminate(employee: Employee, *, by: User | None, on: date | None = None, re
 def request_time_off(*, by: User | None, employee: Employee | None = None, **fields: Any) -> EmployeeTimeOff:
     """Ask for time off: for oneself, or for anybody when HR writes it down."""
     employee = employee or _own_file(by)
-    if not (is_hr(by) or employee.user_id == by.pk):
+    if not (is_hr(by) or is_self(by, employee)):
         raise PermissionDenied
     if employee.has_ended:
         raise DomainError("This person no longer works here.")
@@ -99,7 +103,7 @@ def request_time_off(*, by: User | None, employee: Employee | None = None, **fie
 def change_time_off(time_off: EmployeeTimeOff, *, by: User | None, **changes: Any) -> EmployeeTimeOff:
     """Change a request that nobody has decided on yet; the days are counted again unless they are given."""
     time_off.refresh_from_db(from_queryset=EmployeeTimeOff._base_manager.select_for_update(no_key=True))
-    if not (is_hr(by) or time_off.employee.user_id == by.pk):
+    if not (is_hr(by) or is_self(by, time_off.employee)):
         raise PermissionDenied
     if time_off.status != EmployeeTimeOff.Status.PENDING:
         raise DomainError("This request is decided; cancel it and ask again.")
@@ -127,8 +131,8 @@ def deny(time_off: EmployeeTimeOff, *, by: User, reason: str) -> EmployeeTimeOff
 @transaction.atomic
 def cancel(time_off: EmployeeTimeOff, *, by: User | None) -> EmployeeTimeOff:
     """Cancel a request. Days that are already being taken come back only by the head's or HR's hand."""
-    decides = is_hr(by) or (heads_department_of(by, time_off.employee) and time_off.employee.user_id != by.pk)
-    if not decides and time_off.employee.user_id != by.pk:
+    decides = is_hr(by) or (heads_department_of(by, time_off.employee) and not is_self(by, time_off.employee))
+    if not decides and not is_self(by, time_off.employee):
         raise PermissionDenied
     begun = time_off.status == EmployeeTimeOff.Status.APPROVED and time_off.has_begun(Clinic.today())
     if begun and not decides:
@@ -145,7 +149,7 @@ def write_review(
     if not is_hr(by):
         if not heads_department_of(by, employee):
             raise PermissionDenied
-        if reviewer is not None and reviewer.user_id != by.pk:
+        if reviewer is not None and not is_self(by, reviewer):
             raise DomainError("A review is written in the reviewer's own name.")
     review = EmployeePerformanceReview(employee=employee, reviewer=reviewer or _own_file(by), **fields)
     review.full_clean()
@@ -156,7 +160,7 @@ def write_review(
 
 @transaction.atomic
 def change_review(review: EmployeePerformanceReview, *, by: User | None, **changes: Any) -> EmployeePerformanceReview:
-    if not (is_hr(by) or review.reviewer.user_id == by.pk):
+    if not (is_hr(by) or is_self(by, review.reviewer)):
         raise PermissionDenied
     if review.employee_acknowledged:
         raise DomainError("This review is acknowledged and stays as it is; write a new one.")
@@ -200,13 +204,13 @@ def _own_file(by: User | None) -> Employee:
 
 
 def _refuse_outsider(time_off: EmployeeTimeOff, by: User | None) -> None:
-    own = by is not None and time_off.employee.user_id == by.pk  # the model refuses with its own words
+    own = is_self(by, time_off.employee)  # the model refuses with its own words
     if not (own or is_hr(by) or heads_department_of(by, time_off.employee)):
         raise PermissionDenied
 
 
 def _refuse_others(review: EmployeePerformanceReview, by: User | None) -> None:
-    if by is None or review.employee.user_id != by.pk:
+    if not is_self(by, review.employee):
         raise DomainError("Only the person reviewed can do this.")
 
 

@@ -56,7 +56,7 @@ class Department(ClinicModel):
 
     def clean(self) -> None:
         super().clean()
-        if self.head_id and self.head.has_ended:
+        if self.head is not None and self.head.has_ended:
             raise ValidationError({"head": "This person no longer works here."})
 
     @property

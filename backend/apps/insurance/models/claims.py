@@ -183,7 +183,7 @@ class InsuranceClaim(ClinicModel, Stateful):
         super().clean()
         if self.service_date and self.service_date > Clinic.today():
             raise ValidationError({"service_date": "This day is in the future."})
-        if self.appointment_id and self.patient_insurance_id and not self._is_of_one_patient():
+        if self.patient_insurance_id and not self._is_of_one_patient():
             raise ValidationError({"appointment": "This appointment and this coverage are not of the same patient."})
         if not codes.are_valid(self.diagnosis_codes, self.procedure_codes):
             return  # the fields' own validators have said so
@@ -192,7 +192,7 @@ class InsuranceClaim(ClinicModel, Stateful):
             raise ValidationError({"procedure_codes": "A line points to a diagnosis that is not in the list."})
 
     def _is_of_one_patient(self) -> bool:
-        return self.appointment.patient_id == self.patient_insurance.patient_id
+        return self.appointment is None or self.appointment.patient_id == self.patient_insurance.patient_id
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self._add_up()

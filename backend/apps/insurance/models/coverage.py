@@ -162,7 +162,7 @@ class PatientInsurance(ClinicModel):
         today = Clinic.today()
         if self.termination_date is not None and self.termination_date < today:
             raise DomainError("This coverage has ended; record the new one instead.")
-        changes = {
+        changes: dict[str, Any] = {
             "verification_status": self.Verification.VERIFIED if passed else self.Verification.FAILED,
             "updated_at": timezone.now(),
         }
