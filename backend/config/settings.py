@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_filters",
     "drf_spectacular",
+    "drf_spectacular_sidecar",  # Swagger UI from our own server, not from a CDN
     *(f"backend.apps.{name}" for name in CLINIC_APPS),
     "backend.demo",
 ]
@@ -176,11 +177,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {
         "ControlledSubstanceScheduleEnum": "backend.apps.prescriptions.models.medications.Schedule",
     },
 }
-UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay"}
+UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay", "SIDEBAR": {"show_all_applications": True}}
 
 # --- Celery. Each line has its reason; the figures are in docs/operations.md. ---
 REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from backend.apps.core import health
@@ -12,6 +13,7 @@ CLINIC_APPS = (
 )  # fmt: skip
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
     *(path("api/v1/", include(f"backend.apps.{name}.urls")) for name in CLINIC_APPS),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

@@ -100,7 +100,7 @@ def results_of(desk: Desk, control: str) -> list[Any]:
     messages = desk.get("inbound-messages/", control_id=control)["results"]
     if not messages or messages[0]["status"] == "received":
         return []
-    found: list[Any] = desk.get("lab-results/", inbound_message=messages[0]["id"])["results"]
+    found: list[Any] = desk.get("lab-results/", source_message=messages[0]["id"])["results"]
     return found
 
 
