@@ -137,6 +137,6 @@ def order_in(*observations: ObservationIn, **over: Any) -> OrderIn:
     return OrderIn(observations=observations, **{**fields, **over})
 
 
-def report_in(patient: Patient, *orders: OrderIn, **over: Any) -> ReportIn:
-    fields = {"patient": patient_in(patient), "sent_at": NOON + timedelta(hours=1, minutes=1)}
+def report_in(about: Patient, /, *orders: OrderIn, **over: Any) -> ReportIn:
+    fields = {"patient": patient_in(about), "sent_at": NOON + timedelta(hours=1, minutes=1)}
     return ReportIn(orders=orders or (order_in(observation_in()),), **{**fields, **over})
