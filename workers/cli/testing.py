@@ -12,7 +12,7 @@ from workers.cli import console, stack
 from workers.cli.state import ROOT
 
 PURE = ("pytest", "-q", "-p", "no:django", "tests/integrations")
-SUITE = ("pytest", "-n", "2", "backend", "workers", "integrations", "tests")
+SUITE = ("pytest", "-n", "2", "--dist", "loadgroup", "backend", "workers", "integrations", "tests")
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 
 
@@ -39,7 +39,9 @@ def run(words: list[str]) -> int:
         parser().print_help()
         return 0
     checks = (Check("pytest", ("-m", "pytest", *words)),) if words else CHECKS
-    with stack.throwaway() as env:
+    with stack.throwaway() as whole:
+        # pytest-django takes its settings from pyproject.toml; named here, they would reach the run without it
+        env = {name: value for name, value in whole.items() if name != "DJANGO_SETTINGS_MODULE"}
         results = [(check, *perform(check, {**env, "CARERELAY_ENV": "test"})) for check in checks]
     return summarise(results)
 
