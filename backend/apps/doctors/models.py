@@ -17,11 +17,11 @@ from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, AllObjectsManager, ClinicModel, SoftDeleteQuerySet, UUIDModel
+from backend.apps.core.documents import KeptIn, validate_document
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.core.validators import validate_language, validate_npi
-from backend.apps.doctors.documents import document_path, validate_document
 
 DEA = re.compile(r"[A-Z][A-Z9][0-9]{7}")
 EXPIRES_SOON = timedelta(days=30)
@@ -216,15 +216,17 @@ class DoctorCredential(ClinicModel):
     )
     issue_date = models.DateField()
     expiry_date = models.DateField(null=True, blank=True)
-    document = models.FileField(upload_to=document_path, blank=True, max_length=200, validators=[validate_document])
+    document = models.FileField(
+        upload_to=KeptIn("credentials", "document"), blank=True, max_length=200, validators=[validate_document]
+    )
     is_verified = models.BooleanField(default=False, editable=False)
     verified_by = models.ForeignKey(
         "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
     verified_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = CredentialManager()
-    all_objects = AllObjectsManager()
+    objects: ClassVar[CredentialManager] = CredentialManager()
+    all_objects: ClassVar[AllObjectsManager] = AllObjectsManager()
 
     class Meta(ClinicModel.Meta):
         ordering = ["expiry_date", "id"]

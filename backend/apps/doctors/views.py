@@ -14,10 +14,10 @@ from rest_framework.exceptions import NotFound
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
+from backend.apps.core.documents import MEDIA_TYPES
 from backend.apps.core.models import Clinic
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.doctors import permissions, serializers, services
-from backend.apps.doctors.documents import MEDIA_TYPES
 from backend.apps.doctors.models import CredentialQuerySet, Doctor, DoctorAvailability, DoctorCredential, Specialization
 
 

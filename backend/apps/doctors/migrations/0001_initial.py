@@ -11,7 +11,7 @@ from django.db import migrations, models
 
 import backend.apps.core.bases
 import backend.apps.core.validators
-import backend.apps.doctors.documents
+import backend.apps.core.documents
 import backend.apps.doctors.models
 
 
@@ -320,8 +320,8 @@ class Migration(migrations.Migration):
                     models.FileField(
                         blank=True,
                         max_length=200,
-                        upload_to=backend.apps.doctors.documents.document_path,
-                        validators=[backend.apps.doctors.documents.validate_document],
+                        upload_to=backend.apps.core.documents.KeptIn("credentials", "document"),
+                        validators=[backend.apps.core.documents.validate_document],
                     ),
                 ),
                 ("is_verified", models.BooleanField(default=False, editable=False)),

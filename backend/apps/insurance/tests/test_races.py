@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection
 
-from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance import services
 from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
 from backend.apps.insurance.tests.factories import (
@@ -22,30 +17,9 @@ from backend.apps.insurance.tests.factories import (
     make_plan,
 )
 from backend.apps.patients.tests.factories import make_patient
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*jobs: Callable[[], object]) -> list[str]:
-    """Run the jobs in threads that start together; return "done" or the name of the refusal of each."""
-    barrier, outcomes = threading.Barrier(len(jobs)), [""] * len(jobs)
-
-    def run(place: int, job: Callable[[], object]) -> None:
-        barrier.wait()
-        try:
-            job()
-            outcomes[place] = "done"
-        except (DomainError, ValidationError, IntegrityError) as refusal:
-            outcomes[place] = type(refusal).__name__
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(jobs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return outcomes
 
 
 @pytest.mark.parametrize("_", range(5))
