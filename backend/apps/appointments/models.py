@@ -337,7 +337,8 @@ class AppointmentReminder(ClinicModel, WorkItem):
 
     @classmethod
     def fields_when(cls, state: str) -> dict[str, Any]:
-        return {"status": cls.Status.FAILED} if state == WorkState.FAILED else {}
+        told = {WorkState.FAILED: cls.Status.FAILED, WorkState.WAITING: cls.Status.PENDING}
+        return {"status": told[WorkState(state)]} if state in told else {}
 
     def mark_as_sent(self, external_id: str = "") -> bool:
         """Note that the provider took it; return whether anything changed. Also adopts a send whose answer was lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import connections, models
 from django.db.models import F, Q
@@ -12,9 +12,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from backend.apps.core import dispatch
+from backend.apps.core.bases import TimeStampedModel
 
 LEASE = timedelta(seconds=360)  # longer than CELERY_TASK_TIME_LIMIT, shorter than the broker's visibility timeout
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 30, 6 * 3600
+
+Item = TypeVar("Item", bound="WorkItem")
 
 
 class WorkState(models.TextChoices):
@@ -29,8 +32,8 @@ WAITING_AND_DUE = Q(work_state=WorkState.WAITING, due_at__lte=Now())
 LEASE_EXPIRED = Q(work_state=WorkState.RUNNING, leased_until__lt=Now())
 
 
-class WorkQuerySet(models.QuerySet):
-    def enqueue(self, *, dedupe_key: str, due_at: datetime | None = None, **fields: Any) -> Any:
+class WorkQuerySet(models.QuerySet[Item]):
+    def enqueue(self, *, dedupe_key: str, due_at: datetime | None = None, **fields: Any) -> Item:
         """Create the row once per `dedupe_key` and ring its worker after commit; same key twice: the same row."""
         defaults = fields if due_at is None else {"due_at": due_at, **fields}
         item, created = self.get_or_create(dedupe_key=dedupe_key, defaults=defaults)
@@ -42,7 +45,7 @@ class WorkQuerySet(models.QuerySet):
         """Rows a worker should look at: waiting and due, or leased by a worker that died."""
         return self.filter(WAITING_AND_DUE | LEASE_EXPIRED)
 
-    def lease(self, limit: int) -> list[Any]:
+    def lease(self, limit: int) -> list[Item]:
         """Take up to `limit` rows that are due, oldest first; return them. All clocks are the database's.
 
         An expired lease is taken again where that is safe: the model is `replay_safe`, or its last holder had not
@@ -72,7 +75,16 @@ class WorkQuerySet(models.QuerySet):
             updated_at=Now(),
         )
 
-    def _take(self, where: str, limit: int) -> list[Any]:
+    def back_in_line(self, pk: Any) -> bool:
+        """Put a held or failed row back in line with fresh attempts, as a person decided; False if it is neither."""
+        stuck = self.filter(pk=pk, work_state__in=[WorkState.HELD, WorkState.FAILED])
+        waiting = {"work_state": WorkState.WAITING, "attempts": 0, "begun_at": None, "due_at": Now(), "last_error": ""}
+        moved = stuck.update(**self.model.fields_when(WorkState.WAITING), **waiting, updated_at=Now())
+        if moved:
+            dispatch.ring(self.model.task_name)
+        return bool(moved)
+
+    def _take(self, where: str, limit: int) -> list[Item]:
         table = connections[self.db].ops.quote_name(self.model._meta.db_table)
         sql = f"""
             WITH picked AS MATERIALIZED (
@@ -84,7 +96,7 @@ class WorkQuerySet(models.QuerySet):
         return list(self.raw(sql, [limit, LEASE.total_seconds()]))
 
 
-class WorkItem(models.Model):
+class WorkItem(TimeStampedModel):
     """A row that is its own queue entry.
 
     `work_state` says how far a machine has come; what is true in the clinic is the model's own `status`. `lease_no`

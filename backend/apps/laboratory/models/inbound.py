@@ -116,7 +116,7 @@ class InboundMessage(ClinicModel, WorkItem):
         if state in {WorkState.FAILED, WorkState.HELD}:
             reason = "The machine could not file this message; a person has to look at it."
             return {"status": InboundStatus.WORKLIST, "status_reason": reason}
-        return {}
+        return {"status": InboundStatus.RECEIVED, "status_reason": ""} if state == WorkState.WAITING else {}
 
     @property
     def sender(self) -> str:
