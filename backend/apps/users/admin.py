@@ -16,6 +16,7 @@ from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.permissions import READ, Table, allow, may
 from backend.apps.users import permissions, services
+from backend.apps.users.authentication import caller
 from backend.apps.users.models import Ended, LoginSession, User
 
 admin.site.unregister(Group)  # roles decide here; a group page would promise what it cannot keep
@@ -59,7 +60,7 @@ class UserAdmin(DjangoUserAdmin, ClinicAdmin):
             super().save_model(request, obj, form, change)
             return
         fields = {name: form.cleaned_data[name] for name in ("email", "role", "first_name", "last_name")}
-        made = services.create(by=request.user, password=form.cleaned_data["password1"], **fields)
+        made = services.create(by=caller(request), password=form.cleaned_data["password1"], **fields)
         obj.pk = made.pk
         obj.refresh_from_db()
 
@@ -74,7 +75,7 @@ class UserAdmin(DjangoUserAdmin, ClinicAdmin):
     def _each(self, request: HttpRequest, users: QuerySet[User], service: Callable[..., User]) -> None:
         for user in users:
             try:
-                service(user, by=request.user)
+                service(user, by=caller(request))
             except DomainError as refusal:
                 messages.error(request, str(refusal))
             else:

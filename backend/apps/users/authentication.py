@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.core.exceptions import PermissionDenied
 from django.db.models.functions import Now
+from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -43,6 +45,13 @@ def _see(session: LoginSession) -> None:
     """Note that the session is in use, at most once a minute."""
     if timezone.now() - session.last_seen_at > SEEN_EVERY:
         LoginSession.objects.filter(pk=session.pk, last_seen_at__lt=Now() - SEEN_EVERY).update(last_seen_at=Now())
+
+
+def caller(request: HttpRequest | Request) -> User:
+    """Return who is signed in; for code behind a door that only lets users in."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
 
 
 class BearerScheme(OpenApiAuthenticationExtension):

@@ -55,8 +55,8 @@ class User(ClinicModel, AbstractBaseUser):
     deactivated_at = models.DateTimeField(null=True, blank=True, editable=False)
     deactivated_because = models.CharField(max_length=200, blank=True, editable=False)
 
-    objects = UserManager()
-    all_objects = AllObjectsManager()
+    objects: ClassVar[UserManager] = UserManager()
+    all_objects: ClassVar[AllObjectsManager] = AllObjectsManager()
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form
@@ -11,8 +13,9 @@ from backend.apps.users.models import User
 class PasswordField(serializers.CharField):
     """Taken as it is typed, never sent back; long enough for any passphrase, short enough to hash."""
 
-    def __init__(self, **options: bool) -> None:
-        super().__init__(**{"max_length": 256, "trim_whitespace": False, "write_only": True, **options})
+    def __init__(self, **options: Any) -> None:
+        limits: dict[str, Any] = {"max_length": 256, "trim_whitespace": False, "write_only": True}
+        super().__init__(**{**limits, **options})
 
 
 class UserSerializer(ClinicSerializer):

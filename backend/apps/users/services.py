@@ -182,7 +182,8 @@ def set_password(user: User, *, new: str | None, keep: LoginSession | None = Non
     """Set a password (None: nobody can sign in) and end every session but `keep`."""
     _set_password(user, new)
     user.save(update_fields=["password", "updated_at"])
-    user.login_sessions.exclude(pk=keep and keep.pk).revoke(Ended.PASSWORD)
+    ended = user.login_sessions.exclude(pk=keep.pk) if keep else user.login_sessions.all()
+    ended.revoke(Ended.PASSWORD)
     return user
 
 

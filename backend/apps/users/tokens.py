@@ -38,9 +38,9 @@ class Claims:
 
 def issue(session: LoginSession) -> Tokens:
     """Return new tokens of `session`; they end with it at the latest, whatever is rotated in between."""
-    ends_at = session.created_at + settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
-    left = ends_at - timezone.now()
-    lifetime = min(settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"], left)
+    rules: dict[str, Any] = settings.SIMPLE_JWT
+    left = session.created_at + rules["REFRESH_TOKEN_LIFETIME"] - timezone.now()
+    lifetime = min(rules["ACCESS_TOKEN_LIFETIME"], left)
     access, refresh = AccessToken(), RefreshToken()
     access.set_exp(lifetime=lifetime)
     refresh.set_exp(lifetime=left)

@@ -20,7 +20,7 @@ from backend.apps.core.permissions import Table
 from backend.apps.core.serializers import Form
 from backend.apps.core.views import ClinicViewSet, etag, verb
 from backend.apps.users import permissions, services, throttle
-from backend.apps.users.authentication import SessionBoundJwt
+from backend.apps.users.authentication import SessionBoundJwt, caller
 from backend.apps.users.models import LoginSession, User
 from backend.apps.users.serializers import (
     DeactivateForm,
@@ -110,7 +110,7 @@ class OwnAuthView(AuthView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.subject = request.user
+        self.subject = caller(request)
 
     def session(self) -> LoginSession | None:
         """The token's session; None for a caller with the admin site's cookie."""
@@ -125,7 +125,7 @@ class LogoutView(OwnAuthView):
         """End this session, or every session of the caller; its tokens are dead at once."""
         session = self.session()
         if self.read(LogoutForm)["everywhere"]:
-            services.sign_out_everywhere(request.user, by=request.user)
+            services.sign_out_everywhere(caller(request), by=caller(request))
         if session is not None:
             services.sign_out(session)
         else:
@@ -149,14 +149,14 @@ class PasswordView(OwnAuthView):
     @extend_schema(request=PasswordForm, responses={204: None})
     def post(self, request: Request) -> Response:
         """Change the own password; every other session ends."""
-        given = self.read(PasswordForm)
-        self.slow_down(request.user.email)
+        given, user = self.read(PasswordForm), caller(request)
+        self.slow_down(user.email)
         services.change_password(
-            request.user, current=given["current_password"], new=given["new_password"], keep=self.session()
+            user, current=given["current_password"], new=given["new_password"], keep=self.session()
         )
-        self.forgive(request.user.email)
+        self.forgive(user.email)
         if self.session() is None:
-            update_session_auth_hash(request._request, request.user)
+            update_session_auth_hash(request._request, user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
