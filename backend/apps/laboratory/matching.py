@@ -14,7 +14,7 @@ from backend.apps.laboratory.models import FillerNumber, InboundMessage, LabOrde
 from backend.apps.laboratory.reports import OrderIn, PatientIn, ReportIn
 from backend.apps.patients.models import Patient
 
-URGENCY = [OrderPriority.ROUTINE, OrderPriority.URGENT, OrderPriority.STAT]
+URGENCY: dict[str, int] = {OrderPriority.ROUTINE: 0, OrderPriority.URGENT: 1, OrderPriority.STAT: 2}
 
 
 class Unmatched(Exception):
@@ -153,7 +153,8 @@ class Orders:
     def _note(row: LabOrder, ordered_at: datetime, collected_at: datetime | None, priority: str) -> None:
         row.order_date = min(row.order_date, ordered_at)
         row.specimen_collected_at = min(filter(None, (row.specimen_collected_at, collected_at)), default=None)
-        row.priority = max(row.priority, priority or OrderPriority.ROUTINE, key=URGENCY.index)
+        if URGENCY.get(priority, 0) > URGENCY[row.priority]:
+            row.priority = priority
 
     @staticmethod
     def _order_tests(row: LabOrder, tests: Any) -> None:

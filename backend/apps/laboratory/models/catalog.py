@@ -113,12 +113,14 @@ class LabTest(ClinicModel):
     def normal_range_display(self) -> str:
         """The normal range as people read it: "3.5 - 5.1 mmol/L", "< 200 mg/dL", "> 40"; empty when there is none."""
         low, high = self.normal_range_min, self.normal_range_max
-        if low is None and high is None:
-            return ""
         if low is not None and high is not None:
             text = f"{plain(low)} - {plain(high)}"
+        elif high is not None:
+            text = f"< {plain(high)}"
+        elif low is not None:
+            text = f"> {plain(low)}"
         else:
-            text = f"< {plain(high)}" if high is not None else f"> {plain(low)}"
+            return ""
         return f"{text} {self.unit_of_measure}".strip()
 
 

@@ -219,7 +219,7 @@ class LabOrder(Stateful, ClinicModel):
 
     def clean(self) -> None:
         super().clean()
-        if self.appointment_id and self.patient_id and self.appointment.patient_id != self.patient_id:
+        if self.appointment and self.patient_id and self.appointment.patient_id != self.patient_id:
             raise ValidationError({"appointment": "This appointment is another patient's."})
 
 

@@ -1,4 +1,4 @@
-"""Holds that the laboratory's admin pages open, search, cost the same however long, and never show a message's bytes."""
+"""Holds that the laboratory's admin pages open, search, stay cheap, and never show the bytes of a message."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_every_permutation_of_a_solicited_panel_gives_one_chart() -> None:
 def test_every_permutation_of_an_unasked_panel_gives_one_chart() -> None:
     patient = make_patient()
     make_lab_test(test_code="24323-8")
-    feed = a_day_of_one_panel(patient, "OUTSIDE-1")[:5]
+    feed = a_day_of_one_panel(patient, "OUTSIDE-1")[:4]
     expected = chart_after(patient, feed)
     assert [order[:2] for order in expected] == [(True, "OUTSIDE-1")]
     for shuffled in permutations(feed):
@@ -157,7 +157,7 @@ ORDERS = st.builds(
 MESSAGES = st.lists(st.tuples(st.lists(ORDERS, min_size=1, max_size=3), HOURS), min_size=2, max_size=5)
 
 
-@settings(max_examples=30, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(messages=MESSAGES, data=st.data())
 def test_any_messages_in_any_order_filed_any_number_of_times_give_one_chart(messages: Any, data: Any) -> None:
     patient = make_patient()

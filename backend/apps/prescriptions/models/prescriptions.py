@@ -253,8 +253,7 @@ class Prescription(Stateful, ClinicModel):
         if self.status == PrescriptionStatus.COMPLETED or (self.fills and not self.refills_remaining):
             raise DomainError("No refill is left on this prescription; ask the doctor for a new one.")
         if self.status != PrescriptionStatus.ACTIVE:
-            words = {PrescriptionStatus.ON_HOLD: "on hold"}.get(self.status, self.status)
-            raise DomainError(f"This prescription is {words} and cannot be filled.")
+            raise DomainError(f"This prescription is {self.status.replace('_', ' ')} and cannot be filled.")
 
     def cancel(self, reason: str = "") -> None:
         self.move_to(PrescriptionStatus.CANCELLED, cancelled_at=timezone.now(), cancellation_reason=reason.strip())
@@ -288,7 +287,9 @@ class Prescription(Stateful, ClinicModel):
 
     def clean(self) -> None:
         super().clean()
-        if self.appointment_id and self.patient_id and self.appointment.patient_id != self.patient_id:
+        if self._state.adding and self.medication_id and self.doctor_id and self.refills_allowed is not None:
+            self.prepare()
+        if self.appointment and self.patient_id and self.appointment.patient_id != self.patient_id:
             raise ValidationError({"appointment": "This appointment is another patient's."})
         if self.schedule:
             self._clean_controlled()
