@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -78,9 +79,12 @@ def parts(rows: QuerySet[Appointment]) -> Iterator[list[Appointment]]:
         last = part[-1].pk
 
 
-def laboratory(visits: Iterable[Appointment], tests: list[LabTest]) -> int:
-    orders = LabOrder.objects.bulk_create(order(visit) for visit in visits)
-    rows = [result(made, test) for made in orders for test in random.Random(made.order_number).sample(tests, 2)]  # noqa: S311
+def laboratory(visits: list[Appointment], tests: list[LabTest]) -> int:
+    rows = [
+        result(made, test, visit.doctor.user_id)
+        for visit, made in zip(visits, LabOrder.objects.bulk_create(map(order, visits)), strict=True)
+        for test in random.Random(made.order_number).sample(tests, 2)  # noqa: S311  # made-up data
+    ]
     LabOrder.tests.through.objects.bulk_create(
         LabOrder.tests.through(laborder_id=row.lab_order_id, labtest_id=row.lab_test_id) for row in rows
     )
@@ -101,7 +105,7 @@ def order(visit: Appointment) -> LabOrder:
     )
 
 
-def result(made: LabOrder, test: LabTest) -> LabResult:
+def result(made: LabOrder, test: LabTest, doctor_user_id: UUID) -> LabResult:
     """Return a final result that scatters around the test's range, verified and released a day later."""
     low, high = float(test.normal_range_min or 0), float(test.normal_range_max or 1)
     value = round(random.Random(f"{made.pk}{test.pk}").gauss((low + high) / 2, (high - low) / 3), 1)  # noqa: S311
@@ -119,7 +123,7 @@ def result(made: LabOrder, test: LabTest) -> LabResult:
         result_date=made.completed_at,
         reported_at=made.completed_at,
         code_as_sent=test.test_code,
-        verified_by_id=made.appointment.doctor.user_id,
+        verified_by_id=doctor_user_id,
         verified_at=made.completed_at,
         released_at=made.completed_at,
         result_key=sha256(key.encode()).hexdigest(),
@@ -146,7 +150,7 @@ def prescriptions(visits: Iterable[Appointment], medications: list[Medication]) 
         )
 
 
-def notes(visits: Iterable[Appointment]) -> int:
+def notes(visits: list[Appointment]) -> int:
     made = ClinicalNote.objects.bulk_create(
         ClinicalNote(
             patient_id=visit.patient_id,
@@ -171,13 +175,12 @@ def notes(visits: Iterable[Appointment]) -> int:
         )
         for note in made
     )
-    return sign(made)
+    return sign(made, visits)
 
 
-def sign(drafts: list[ClinicalNote]) -> int:
+def sign(drafts: list[ClinicalNote], visits: list[Appointment]) -> int:
     """Sign each note half an hour after its visit began; only then are it and its parts closed."""
-    for note in drafts:
-        visit = note.appointment
+    for note, visit in zip(drafts, visits, strict=True):
         note.is_signed, note.signed_by_id = True, visit.doctor.user_id
         note.signed_at = visit.appointment_datetime + timedelta(minutes=30)
     return ClinicalNote.objects.bulk_update(drafts, ["is_signed", "signed_at", "signed_by"])

@@ -27,7 +27,7 @@ def record(
 
     detail: names of fields, counts and ids; never values.
     """
-    who = user if user is not None else getattr(request, "user", None)
+    who: Any = user if user is not None else getattr(request, "user", None)
     return AuditLog.objects.create(
         user_id=who.pk if getattr(who, "is_authenticated", False) else None,
         action=action[:60],

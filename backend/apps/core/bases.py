@@ -62,7 +62,7 @@ class AllObjectsManager(models.Manager.from_queryset(SoftDeleteQuerySet)):  # ty
     """Every row, deleted or not."""
 
 
-class SoftDeleteModel(models.Model):
+class SoftDeleteModel(TimeStampedModel):
     is_deleted = models.BooleanField(default=False, editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -90,7 +90,7 @@ SOFT_DELETE_CHECK = models.CheckConstraint(
 )
 
 
-class ClinicModel(UUIDModel, TimeStampedModel, SoftDeleteModel):
+class ClinicModel(UUIDModel, SoftDeleteModel):
     """What every clinic row is: UUIDv7 key, time stamps, soft delete, and an object rule.
 
     Subclasses that set their own `Meta.constraints` begin the list with `SOFT_DELETE_CHECK`.

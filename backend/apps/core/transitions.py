@@ -35,7 +35,8 @@ class Stateful(models.Model):
         if not self.can_move_to(new):
             raise IllegalTransition(f"This {name} is {old} and cannot become {new}.")
         changes = {**changes, "status": new, "updated_at": timezone.now()}
-        moved = type(self)._base_manager.filter(pk=self.pk, status=old).update(**changes)
+        rows: models.QuerySet[Any] = type(self)._base_manager.filter(pk=self.pk)
+        moved = rows.filter(status=old).update(**changes)
         if not moved:
             raise Conflict(f"Someone else has just changed this {name}; load it again.")
         self.refresh_from_db(fields=list(changes))

@@ -38,8 +38,10 @@ def etag(row: Any) -> str:
 class Audited(viewsets.GenericViewSet):
     """Writes one audit row for each request, refused ones too; without the row there is no answer."""
 
+    queryset: QuerySet[Any] | None
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        if "\x00" in "".join([*request.query_params, *request.query_params.values()]):
+        if any("\x00" in text for name, values in request.query_params.lists() for text in (name, *values)):
             raise ParseError("A NUL character is not allowed.")
         super().initial(request, *args, **kwargs)
 
@@ -48,7 +50,7 @@ class Audited(viewsets.GenericViewSet):
         self._noted = True
         audit.record(
             self.request,
-            self.action or self.request.method.lower(),
+            self._verb(),
             self.resource_type(),
             str(getattr(row, "pk", "")) or str(self.kwargs.get("pk", "")),
             patient_id=audit.patient_of(row) if row is not None else None,
@@ -56,7 +58,12 @@ class Audited(viewsets.GenericViewSet):
         )
 
     def resource_type(self) -> str:
-        return self.queryset.model._meta.model_name if self.queryset is not None else type(self).__name__.lower()
+        model = getattr(self.queryset, "model", None)
+        return model._meta.model_name if model is not None else type(self).__name__.lower()
+
+    def _verb(self) -> str:
+        """Return what was asked for; the method, when it is one this resource does not know."""
+        return getattr(self, "action", None) or (self.request.method or "").lower()
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -71,7 +78,7 @@ class Audited(viewsets.GenericViewSet):
             outcome = AuditLog.Outcome.REFUSED if refused else AuditLog.Outcome.FAILED
         audit.record(
             request,
-            getattr(self, "action", None) or request.method.lower(),
+            self._verb(),
             self.resource_type(),
             str(self.kwargs.get("pk", ""))[:64],
             outcome=outcome,
@@ -82,6 +89,7 @@ class Audited(viewsets.GenericViewSet):
 class ReadOnlyClinicViewSet(Audited):
     """List and retrieve the rows the caller may see."""
 
+    queryset: QuerySet[Any]
     permissions: ClassVar[Table] = {}
     ordering_fields: ClassVar[tuple[str, ...]] = ("created_at",)
     ordering: ClassVar[tuple[str, ...]] = ("-created_at",)
@@ -91,7 +99,7 @@ class ReadOnlyClinicViewSet(Audited):
         return scope.visible(super().get_queryset(), self.request.user)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         self.note(
             count=len(rows),
             ids=[str(row.pk) for row in rows],
@@ -124,11 +132,11 @@ class ClinicViewSet(ReadOnlyClinicViewSet):
         self.note(row, fields=sorted(form.validated_data))
         return self.answer(self._again(row), status.HTTP_201_CREATED)
 
-    def _make(self, form: serializers.ModelSerializer) -> Any:
+    def _make(self, form: serializers.BaseSerializer[Any]) -> Any:
         service = type(self).creates
         if service is not None:
             return service(by=self.request.user, **form.validated_data)
-        return _save(form.Meta.model(), form.validated_data)
+        return _save(self.queryset.model(), form.validated_data)
 
     def _replay_created(self, pk: str) -> Response:
         return self.answer(self.get_queryset().get(pk=pk))
@@ -190,9 +198,10 @@ def verb(service: Service, takes: type[serializers.Serializer] = Form) -> Any:
 
     def endpoint(self: ClinicViewSet, request: Request, **_kwargs: Any) -> Response:
         def act() -> Response:
+            row = self._locked()  # before the form: whoever may not see the row learns 404 and nothing else
             form = takes(data=request.data, context=self.get_serializer_context())
             form.is_valid(raise_exception=True)
-            row = service(self._locked(), by=request.user, **form.validated_data)
+            row = service(row, by=request.user, **form.validated_data)
             self.note(row, fields=sorted(form.validated_data))
             return self.answer(self._again(row))
 

@@ -159,7 +159,7 @@ class Patient(ClinicModel):
 
     def clean(self) -> None:
         super().clean()
-        if self.user_id and self.user.role != Role.PATIENT:
+        if self.user is not None and self.user.role != Role.PATIENT:
             raise ValidationError({"user": "Only a login with the role patient belongs to a patient."})
         if self.date_of_birth and self.date_of_birth > Clinic.today():
             raise ValidationError({"date_of_birth": "This day is in the future."})
