@@ -5,6 +5,7 @@ time, tries to restore unacknowledged messages without a transport client, and e
 at once lets the first close finish. The fault test `test_redis_dies_with_a_task_running` fails without this.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis
@@ -14,13 +15,13 @@ def install() -> None:
     """Wrap `Channel.close` once; a second call changes nothing."""
     if getattr(redis.Channel.close, "closes_again", False):
         return
-    original = redis.Channel.close
+    original: Callable[[Any], None] = redis.Channel.close
 
-    def close(self: Any) -> Any:
+    def close(self: Any) -> None:
         try:
-            return original(self)
+            original(self)
         except self.connection_errors:
-            return original(self)
+            original(self)
 
     close.closes_again = True  # type: ignore[attr-defined]  # our own mark
-    redis.Channel.close = close
+    redis.Channel.close = close  # type: ignore[method-assign]  # this is the guard

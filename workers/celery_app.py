@@ -27,7 +27,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     beat_schedule=beat_schedule.SCHEDULE,
     imports=["workers.reminders", "workers.lab_results", "workers.sweep"],
-    task_queues=[Queue(name) for name in QUEUES],
+    task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types
     task_default_queue=QUEUES[-1],
     task_create_missing_queues=False,  # no surprise queues
     task_routes=[route],

@@ -27,9 +27,8 @@ def file(message: InboundMessage) -> dict[str, Any]:
 
     Safe to run twice: `file_report` gives the same chart for any order and repetition of messages.
     """
-    raw = bytes(InboundMessage.objects.values_list("raw", flat=True).get(pk=message.pk))
     try:
-        report = oru.read(Message(raw), default_tz=Clinic.current().zone)
+        report = oru.read(Message(bytes(message.raw)), default_tz=Clinic.current().zone)
     except NotHl7:
         return {"status": Status.REJECTED, "status_reason": "This is not an HL7 message."}
     outcomes = [services.file_report(message, each) for each in lab.reports(report)]

@@ -31,12 +31,17 @@ def deliver(reminder: AppointmentReminder) -> dict[str, Any]:
     Never runs twice after it began to send: the runner notes the beginning first, and a row whose worker died after
     that is held for a person (`replay_safe` is False). The attempt id travels with the message for later adoption.
     """
-    row = AppointmentReminder.objects.select_related("appointment__patient", "appointment__doctor").get(pk=reminder.pk)
-    reason = services.why_not(row, now=timezone.now())
-    if reason:
-        raise NotNeeded(reason, status=Status.SUPPRESSED, status_reason=reason[:200])
+    row = AppointmentReminder.objects.select_related("appointment__patient").filter(pk=reminder.pk).first()
+    if row is None:
+        raise not_wanted("The reminder was deleted.")
+    if reason := services.why_not(row, now=timezone.now()):
+        raise not_wanted(reason)
     recipient, external_id = _send(row, attempt_id=f"{reminder.pk}.{reminder.lease_no}")
     return {"status": Status.SENT, "sent_at": timezone.now(), "external_id": external_id, **recipient}
+
+
+def not_wanted(reason: str) -> NotNeeded:
+    return NotNeeded(reason, status=Status.SUPPRESSED, status_reason=reason[:200])
 
 
 def _send(row: AppointmentReminder, *, attempt_id: str) -> tuple[dict[str, str], str]:

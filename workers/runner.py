@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from django.db import OperationalError
-
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, backoff, finish_all
 from integrations.errors import Permanent, Transient, Unknown
@@ -49,26 +47,36 @@ def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk:
         the exception goes on to Celery after the batch, so that Flower and the log show it.
     bulk: the handler returns no fields, speaks to nobody and is `replay_safe`; successes are written in one statement.
     """
-    items = model.work.lease(batch)  # type: ignore[attr-defined]  # a manager from a queryset
+    items = model.work.lease(batch)
     until, counts, done = time.monotonic() + BUDGET_S, Counter[str](), list[Item]()
     bug: Exception | None = None
     for item in items:
         if time.monotonic() > until:
             counts["released"] += item.release()
             continue
-        try:
-            outcome = _handle(item, handle, done if bulk else None)
-        except OperationalError:
-            raise  # the database is away: the lease expires and the sweep rings again
-        except Exception as error:  # the one broad except; it raises again below
+        outcome, error = _guarded(item, handle, done if bulk else None)
+        if error is not None:
             outcome, bug = _after_bug(item, error), error
         counts[outcome] += 1
-    finish_all(done)
-    if len(items) == batch:
+    lost = len(done) - finish_all(done)
+    counts.update({"done": -lost, "lease lost": lost})
+    if len(items) == batch or counts["released"]:
         dispatch.send(model.task_name)
     if bug is not None:
         raise HandlerBug(f"{type(bug).__name__} in {model.task_name}")
-    return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing due"
+    return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()) if count) or "nothing due"
+
+
+def _guarded(item: Item, handle: Handler[Item], done: list[Item] | None) -> tuple[str, Exception | None]:
+    """Return the outcome, or the exception that is a bug.
+
+    The bug is dealt with outside the `except`: when the database is away that fails too, the lease stays until it
+    expires, and an exception raised in here would carry the text of the first one along.
+    """
+    try:
+        return _handle(item, handle, done), None
+    except Exception as error:  # the one broad except; the runner raises again after the batch
+        return "", error
 
 
 def _handle(item: Item, handle: Handler[Item], done: list[Item] | None) -> str:
@@ -84,7 +92,7 @@ def _handle(item: Item, handle: Handler[Item], done: list[Item] | None) -> str:
     except Unknown as error:
         return _named("held", item.hold(str(error)))
     except Transient as error:
-        return _named("waiting", item.retry_later(str(error), wait(item.attempts, error)))
+        return _later(item, str(error), wait(item.attempts, error))
     if done is not None:
         done.append(item)
         return "done"
@@ -96,8 +104,13 @@ def _after_bug(item: WorkItem, error: Exception) -> str:
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s %s: %s in its handler\n%s", type(item).__name__, item.pk, type(error).__name__, where)
     if item.replay_safe:
-        return _named("waiting", item.retry_later(type(error).__name__, wait(item.attempts)))
+        return _later(item, type(error).__name__, wait(item.attempts))
     return _named("held", item.hold(f"{type(error).__name__} after the send may have begun"))
+
+
+def _later(item: WorkItem, error: str, after: timedelta) -> str:
+    outcome = "failed" if item.attempts >= item.max_attempts else "waiting"
+    return _named(outcome, item.retry_later(error, after))
 
 
 def _named(outcome: str, ours: bool) -> str:

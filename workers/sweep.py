@@ -18,15 +18,14 @@ def work_models() -> list[type[WorkItem]]:
 def overdue() -> str:
     """Ring once for each kind of work that has a row to look at; ringing twice wakes a worker in vain, no more."""
     with beating("sweep overdue rows"):
-        late = [model for model in work_models() if model.work.overdue().exists()]  # type: ignore[attr-defined]
-        for model in late:
-            dispatch.send(model.task_name)
-    return f"rang for {len(late)}"
+        late = [model for model in work_models() if model.work.overdue().exists()]
+        rang = sum(dispatch.send(model.task_name) for model in late)
+    return f"rang for {rang} of {len(late)}"
 
 
 @app.task(name="sweep.hold_lost")  # type: ignore[untyped-decorator]  # Celery has no types
 def hold_lost() -> str:
     """Hold rows whose worker died after it began to speak; the second run finds none left."""
     with beating("hold work whose outcome is unknown"):
-        held = sum(model.work.hold_lost() for model in work_models())  # type: ignore[attr-defined]
+        held = sum(model.work.hold_lost() for model in work_models())
     return f"held {held}"

@@ -45,6 +45,7 @@ FLAGS = {
     "A": "abnormal",
     "AA": "abnormal",
 }
+WORST_FIRST = ("critical_high", "critical_low", "high", "low", "abnormal", "normal")
 
 
 def reports(report: records.Report) -> list[ReportIn]:
@@ -96,7 +97,7 @@ def observation(sent: records.Observation, order_status: str) -> ObservationIn:
         numeric=numeric(sent),
         unit=sent.unit.code or sent.unit.text,
         range=sent.reference_range,
-        flag=next((FLAGS[flag] for flag in sent.flags if flag in FLAGS), ""),
+        flag=min((FLAGS[flag] for flag in sent.flags if flag in FLAGS), key=WORST_FIRST.index, default=""),
         status=OBSERVATION_STATUS.get(sent.status, order_status or "final"),
         observed_at=sent.observed_at,
         notes="\n".join(sent.notes),
