@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.contrib.postgres.functions import TransactionNow
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from backend.apps.core import dispatch
@@ -55,25 +56,27 @@ def store(arrivals: Sequence[Arrival]) -> list[bytes]:
 def _insert(rows: list[InboundMessage]) -> None:
     times = Counter(row.dedupe_key for row in rows)
     fresh = {row.dedupe_key: row for row in reversed(rows)}
-    InboundMessage.all_objects.bulk_create(fresh.values(), ignore_conflicts=True)
-    ours = {row.pk for row in fresh.values()}
+    in_one_order = sorted(fresh.values(), key=lambda row: row.dedupe_key)  # or two who store the same would deadlock
+    InboundMessage.all_objects.bulk_create(in_one_order, ignore_conflicts=True)
+    ours = {row.pk for row in in_one_order}
     stored = InboundMessage.all_objects.filter(dedupe_key__in=fresh).values_list("dedupe_key", "pk")
+    repeated = defaultdict(list)
     for key, pk in stored:
-        repeats = times[key] - (pk in ours)
-        if repeats:
-            InboundMessage.all_objects.filter(pk=pk).update(repeats=F("repeats") + repeats, updated_at=timezone.now())
-    _flag_conflicts([row for row in fresh.values() if row.control_id])
+        repeated[times[key] - (pk in ours)].append(pk)
+    for count, keys in sorted(repeated.items()):
+        if count:
+            same = InboundMessage.all_objects.filter(pk__in=keys)
+            same.update(repeats=F("repeats") + count, updated_at=timezone.now())
+    _flag_conflicts({row.control_id for row in in_one_order} - {""})
 
 
-def _flag_conflicts(rows: Iterable[InboundMessage]) -> None:
-    """Flag rows whose control id another content of the same sender already has: a person looks at both."""
-    mine = {row.dedupe_key: (row.sending_application, row.sending_facility, row.control_id) for row in rows}
-    same_id = InboundMessage.all_objects.filter(control_id__in={ids[2] for ids in mine.values()})
-    found = same_id.values_list("sending_application", "sending_facility", "control_id", "pk", "conflict")
-    contents = Counter(tuple(found_row[:3]) for found_row in found)
-    flagged = [row[3] for row in found if contents[tuple(row[:3])] > 1 and not row[4]]
-    if flagged:
-        InboundMessage.all_objects.filter(pk__in=flagged).update(conflict=True, updated_at=timezone.now())
+def _flag_conflicts(control_ids: set[str]) -> None:
+    """Flag rows whose control id another content of the same sender has too: a person looks at both."""
+    names = ("sending_application", "sending_facility", "control_id")
+    same_name = InboundMessage.all_objects.filter(**{name: OuterRef(name) for name in names})
+    rows = InboundMessage.all_objects.filter(control_id__in=control_ids, conflict=False)
+    other = Exists(same_name.exclude(sha256=OuterRef("sha256")))
+    rows.filter(other).update(conflict=True, updated_at=timezone.now())
 
 
 def _row(arrival: Arrival, head: Head) -> InboundMessage:
@@ -97,6 +100,7 @@ def _row(arrival: Arrival, head: Head) -> InboundMessage:
         status=Status.RECEIVED if accepted else Status.REJECTED,
         status_reason=why,
         work_state=WorkState.WAITING if accepted else WorkState.DONE,
+        due_at=TransactionNow(),  # the database's clock, which leases go by
         dedupe_key=InboundMessage.key_of(**names, sha256=digest),
     )
 
@@ -113,6 +117,15 @@ def verdict(head: Head) -> Verdict:
     return Code.ACCEPT, None, ""
 
 
+def refusal(arrival: Arrival) -> bytes:
+    """Return the answer to a message the database will not hold: the sender keeps it and may try again."""
+    return _built(read_head(arrival.raw), Code.ERROR, Reason.INTERNAL)
+
+
 def _answer(head: Head) -> bytes:
     code, reason, _ = verdict(head)
+    return _built(head, code, reason)
+
+
+def _built(head: Head, code: Code, reason: Reason | None) -> bytes:
     return ack.build(head, code, control_id=uuid.uuid4().hex[:20], at=timezone.now(), reason=reason)

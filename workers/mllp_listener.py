@@ -13,25 +13,27 @@ import logging
 import os
 import signal
 import ssl
+import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import django
 import uvloop
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, InterfaceError, OperationalError, close_old_connections
 
 from integrations.hl7 import mllp
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 django.setup()
 
-from workers.inbound import Arrival, store  # noqa: E402  # models load only after django.setup()
+from workers.inbound import Arrival, refusal, store  # noqa: E402  # models load only after django.setup()
 
 MAX_MESSAGE = 20 * 1024 * 1024  # bytes; an embedded PDF is a few MB
 MAX_CONNECTIONS = 1000
 IDLE_S = 3600.0  # labs keep connections open for hours
 FRAME_S = 60.0  # a message that has begun must end within this
-BATCH = 200
+BATCH, BATCH_BYTES = 200, 64 * 1024 * 1024  # of one commit; PostgreSQL takes no statement above 1 GB
 RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -44,30 +46,42 @@ class Writer:
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Waiting] = asyncio.Queue(maxsize=4 * BATCH)
+        self._thread = ThreadPoolExecutor(max_workers=1)  # one thread, one connection
 
-    async def stored(self, arrival: Arrival) -> bytes:
-        """Return the acknowledgement of `arrival` once it is committed; waits as long as that takes."""
+    async def take(self, arrival: Arrival) -> asyncio.Future[bytes]:
+        """Put `arrival` in line; the future holds its acknowledgement once it is committed."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         await self.queue.put((arrival, answer))
-        return await answer
+        return answer
 
     async def run(self) -> None:
         while True:
             batch = [await self.queue.get()]
-            while len(batch) < BATCH and not self.queue.empty():
+            size = len(batch[0][0].raw)
+            while len(batch) < BATCH and size < BATCH_BYTES and not self.queue.empty():
                 batch.append(self.queue.get_nowait())
+                size += len(batch[-1][0].raw)
             for (_, answer), ack in zip(batch, await self._commit([item for item, _ in batch]), strict=True):
                 if not answer.done():
                     answer.set_result(ack)
 
     async def _commit(self, arrivals: Sequence[Arrival]) -> list[bytes]:
-        """Store the batch, trying again for as long as the database is away."""
+        """Store the batch, trying again for as long as the database is away.
+
+        When the database is there and will not hold the batch, each message is stored by itself, so that one does not
+        stop the others; the one it will not hold is answered AE and stays with its sender.
+        """
         while True:
             try:
-                return await asyncio.to_thread(_store_fresh, arrivals)
-            except DatabaseError as error:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, _store_fresh, arrivals)
+            except (OperationalError, InterfaceError) as error:
                 log.warning("cannot store %d messages (%s); trying again", len(arrivals), type(error).__name__)
                 await asyncio.sleep(RETRY_S)
+            except Error as error:
+                log.error("%d messages cannot be stored: %s", len(arrivals), type(error).__name__)
+                if len(arrivals) == 1:
+                    return [refusal(arrivals[0])]
+                return [ack for arrival in arrivals for ack in await self._commit([arrival])]
 
 
 def _store_fresh(arrivals: Sequence[Arrival]) -> list[bytes]:
@@ -91,12 +105,12 @@ class Listener:
         self.connections.add(task)
         try:
             await self._converse(reader, stream)
-        except (ConnectionError, TimeoutError, mllp.FrameTooLong) as reason:
+        except (OSError, mllp.FrameTooLong) as reason:  # TLS errors and time-outs are OSErrors
             log.info("connection closed: %s", type(reason).__name__)
         finally:
             self.connections.discard(task)
             stream.close()
-            with contextlib.suppress(ConnectionError, ssl.SSLError):
+            with contextlib.suppress(OSError):
                 await stream.wait_closed()
 
     async def _converse(self, reader: asyncio.StreamReader, stream: asyncio.StreamWriter) -> None:
@@ -107,11 +121,13 @@ class Listener:
             data = await self._read(reader, IDLE_S if not deframer.pending else FRAME_S - (time.monotonic() - begun))
             if not data:
                 return
-            if not deframer.pending:
-                begun = time.monotonic()
-            for raw in deframer.feed(data):
-                stream.write(mllp.frame(await self.writer.stored(Arrival(raw, peer))))
+            in_midst = deframer.pending
+            answers = [await self.writer.take(Arrival(raw, peer)) for raw in deframer.feed(data)]
+            for answer in answers:
+                stream.write(mllp.frame(await answer))
                 await stream.drain()
+            if answers or not in_midst:  # what is pending now has begun just now
+                begun = time.monotonic()
 
     async def _read(self, reader: asyncio.StreamReader, limit_s: float) -> bytes:
         """Return the next bytes; nothing when the peer is done, too slow, or we are stopping."""
@@ -125,13 +141,14 @@ class Listener:
         return b""
 
     async def drain(self) -> None:
-        """Let every connection finish the message it is in, for ten seconds at most."""
+        """Let every connection get the answers to what it has sent whole, for ten seconds at most."""
         self.stopping.set()
         if self.connections:
             await asyncio.wait(self.connections, timeout=10)
 
 
-async def main(host: str, port: int, tls_port: int | None, context: ssl.SSLContext | None) -> None:
+async def main(host: str, port: int, tls_port: int | None, context: ssl.SSLContext | None) -> int:
+    """Listen until told to stop; 1 when the writer broke, so that the supervisor starts us again."""
     writer = Writer()
     listener = Listener(writer)
     writing = asyncio.create_task(writer.run())
@@ -142,11 +159,16 @@ async def main(host: str, port: int, tls_port: int | None, context: ssl.SSLConte
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     log.info("listening on %s:%d", host, port)
-    await stop.wait()
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, writing}, return_when=asyncio.FIRST_COMPLETED)
     for server in servers:
         server.close()
+    if writing.done():
+        log.critical("the writer broke: %s", type(writing.exception()).__name__)  # its text may hold a message
+        return 1
     await listener.drain()
     writing.cancel()
+    return 0
 
 
 def tls_context(certificate: str, key: str, client_ca: str | None) -> ssl.SSLContext:
@@ -174,5 +196,4 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     chosen = arguments()
     tls = tls_context(chosen.certificate, chosen.key, chosen.client_ca) if chosen.certificate else None
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(main(chosen.host, chosen.port, chosen.tls_port if tls else None, tls))
+    sys.exit(uvloop.run(main(chosen.host, chosen.port, chosen.tls_port if tls else None, tls)))
