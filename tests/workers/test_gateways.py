@@ -1,0 +1,93 @@
+"""Holds the choice of providers: settings decide, once per thread, and a wrong name is refused in words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from integrations.email import Email
+from integrations.email.sandbox import SandboxEmail
+from integrations.email.sendgrid import SendGridEmail
+from integrations.sms import Sms
+from integrations.sms.sandbox import SandboxSms
+from integrations.sms.twilio import TwilioSms
+from tests.support.sendgrid_double import SendGridDouble
+from tests.support.twilio_double import TwilioDouble
+from workers import gateways
+
+SMS = Sms(to="+14155550123", body="hello", attempt_id="a1")
+MAIL = Email(to="pat@example.org", subject="hello", text="hello", attempt_id="a1")
+
+
+@pytest.fixture(autouse=True)
+def as_a_new_thread() -> Iterator[None]:
+    gateways._clients.__dict__.clear()
+    yield
+    gateways._clients.__dict__.clear()
+
+
+@pytest.fixture
+def credentials(settings: Any) -> Any:
+    settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "AC" + "0" * 32, "test-token"
+    settings.TWILIO_FROM, settings.SENDGRID_API_KEY = "+14155550199", "test-key"
+    settings.SENDGRID_FROM = "clinic@example.org"
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "make", "kind"),
+    [
+        ("SMS_TRANSPORT", "twilio", gateways.sms, TwilioSms),
+        ("SMS_TRANSPORT", "sandbox", gateways.sms, SandboxSms),
+        ("EMAIL_TRANSPORT", "sendgrid", gateways.email, SendGridEmail),
+        ("EMAIL_TRANSPORT", "sandbox", gateways.email, SandboxEmail),
+    ],
+)
+def test_the_setting_names_the_provider(
+    credentials: Any, setting: str, name: str, make: Callable[[], Any], kind: type
+) -> None:
+    setattr(credentials, setting, name)
+    assert isinstance(make(), kind)
+
+
+@pytest.mark.parametrize(("setting", "make"), [("SMS_TRANSPORT", gateways.sms), ("EMAIL_TRANSPORT", gateways.email)])
+def test_an_unknown_provider_is_refused_with_the_names_there_are(
+    settings: Any, setting: str, make: Callable[[], Any]
+) -> None:
+    setattr(settings, setting, "pigeon")
+    with pytest.raises(ImproperlyConfigured, match=r"is one of .*sandbox"):
+        make()
+
+
+@pytest.mark.parametrize("make", [gateways.sms, gateways.email])
+def test_a_thread_keeps_its_client_and_shares_it_with_no_other(settings: Any, make: Callable[[], Any]) -> None:
+    settings.SMS_TRANSPORT = settings.EMAIL_TRANSPORT = "sandbox"
+    mine, others = make(), list[Any]()
+    thread = threading.Thread(target=lambda: others.extend([make(), make()]))
+    thread.start()
+    thread.join()
+    assert make() is mine
+    assert others[0] is others[1]
+    assert others[0] is not mine
+
+
+def test_account_and_address_come_from_the_settings(credentials: Any) -> None:
+    credentials.SMS_TRANSPORT, credentials.EMAIL_TRANSPORT = "twilio", "sendgrid"
+    with TwilioDouble() as twilio, SendGridDouble() as sendgrid:
+        credentials.TWILIO_BASE_URL, credentials.SENDGRID_BASE_URL = twilio.url, sendgrid.url
+        assert gateways.sms().send(SMS) == twilio.sent[0].sid
+        assert gateways.email().send(MAIL) == sendgrid.sent[0].message_id
+        assert twilio.sent[0].sender == "+14155550199"
+        assert "/Accounts/AC" + "0" * 32 in twilio.requests[0].path
+        assert sendgrid.requests[0].headers["Authorization"] == "Bearer test-key"
+
+
+def test_without_credentials_the_message_lands_in_the_outbox_of_the_data_folder(settings: Any, tmp_path: Path) -> None:
+    settings.SMS_TRANSPORT, settings.DATA_DIR = "sandbox", tmp_path
+    name = gateways.sms().send(SMS)
+    assert (tmp_path / "outbox" / f"{name}.json").exists()

@@ -1,0 +1,98 @@
+"""A laboratory's end of the wire, byte by byte; without it the tests would send only what our own client sends."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+VT, FS_CR = b"\x0b", b"\x1c\r"
+
+
+def oru(control: str, *, filler: bytes = b"") -> bytes:
+    head = f"MSH|^~\\&|LIS|LAB|CLINIC|HERE|20260302130000||ORU^R01|{control}|P|2.5.1"
+    return f"{head}\rPID|1||M1\rOBR|1||F1|PANEL\rOBX|1|TX|1-8||".encode() + filler + b"|||||F\r"
+
+
+def framed(*messages: bytes) -> bytes:
+    return b"".join(VT + message + FS_CR for message in messages)
+
+
+class Wire:
+    """One connection; `heard` reads acknowledgements as (MSA-1, MSA-2)."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._buffer = b""
+
+    def say(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+    def heard(self, count: int, within_s: float = 20.0) -> list[tuple[str, str]]:
+        """Return the next `count` answers; fewer when the peer hung up or said nothing more in time."""
+        self.connection.settimeout(within_s)
+        found: list[tuple[str, str]] = []
+        while len(found) < count:
+            while FS_CR not in self._buffer:
+                try:
+                    data = self.connection.recv(65_536)
+                except OSError:  # a time-out too
+                    return found
+                if not data:
+                    return found
+                self._buffer += data
+            answer, _, self._buffer = self._buffer.partition(FS_CR)
+            assert answer.startswith(VT + b"MSH|")
+            line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA|"))
+            code, control = line.decode().split("|")[1:3]
+            found.append((code, control))
+        return found
+
+    def is_closed(self, within_s: float = 10.0) -> bool:
+        self.connection.settimeout(within_s)
+        try:
+            return self.connection.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+
+@contextmanager
+def wire(port: int, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with tls.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain as connection:
+        yield Wire(connection)
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 that is valid for an hour, and its key; return both paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
+    cert_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key_path.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    return cert_path, key_path
