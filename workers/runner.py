@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, backoff, finish_all
@@ -47,7 +47,7 @@ def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk:
         the exception goes on to Celery after the batch, so that Flower and the log show it.
     bulk: the handler returns no fields, speaks to nobody and is `replay_safe`; successes are written in one statement.
     """
-    items = model.work.lease(batch)
+    items = cast("list[Item]", model.work.lease(batch))
     until, counts, done = time.monotonic() + BUDGET_S, Counter[str](), list[Item]()
     bug: Exception | None = None
     for item in items:
