@@ -22,7 +22,7 @@ def test_secrets_are_read_from_their_files_and_everything_else_has_a_default(tmp
     assert found["DATABASE_URL"] == "postgresql://h/d"
     assert found["FLOWER_BASIC_AUTH"] == "carerelay:pass"
     argv = parts.named("web").argv(found)
-    assert argv[argv.index("--host") + 1] == "0.0.0.0"  # noqa: S104
+    assert argv[argv.index("--host") + 1] == "0.0.0.0"  # noqa: S104 - the same
     assert argv[argv.index("--port") + 1] == "8000"
 
 

@@ -1,4 +1,4 @@
-"""Proves the second pipeline end to end: booked over the API, planned in the same commit, sent through the SDKs once due."""
+"""Proves the second pipeline end to end: booked over the API, planned in the same commit, sent once due."""
 
 from __future__ import annotations
 

@@ -51,14 +51,17 @@ class SoftDeleteQuerySet(ScopedQuerySet):
         return self.update(is_deleted=False, deleted_at=None, updated_at=timezone.now())
 
 
-class SoftDeleteManager(models.Manager.from_queryset(SoftDeleteQuerySet)):  # type: ignore[misc]  # made at run time
+Manager = models.Manager.from_queryset(SoftDeleteQuerySet)
+
+
+class SoftDeleteManager(Manager):
     """The default manager: rows that are not deleted."""
 
-    def get_queryset(self) -> SoftDeleteQuerySet:
+    def get_queryset(self) -> Any:
         return super().get_queryset().filter(is_deleted=False)
 
 
-class AllObjectsManager(models.Manager.from_queryset(SoftDeleteQuerySet)):  # type: ignore[misc]  # made at run time
+class AllObjectsManager(Manager):
     """Every row, deleted or not."""
 
 

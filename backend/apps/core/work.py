@@ -45,7 +45,7 @@ class WorkQuerySet(models.QuerySet[Item]):
         """Rows a worker should look at: waiting and due, or leased by a worker that died."""
         return self.filter(WAITING_AND_DUE | LEASE_EXPIRED)
 
-    def lease(self, limit: int) -> list[Item]:
+    def lease(self, limit: int) -> list[Any]:  # rows of this model; mypy loses which one on the way to the runner
         """Take up to `limit` rows that are due, oldest first; return them. All clocks are the database's.
 
         An expired lease is taken again where that is safe: the model is `replay_safe`, or its last holder had not

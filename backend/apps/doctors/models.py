@@ -16,7 +16,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from backend.apps.core import scope
-from backend.apps.core.bases import SOFT_DELETE_CHECK, AllObjectsManager, ClinicModel, SoftDeleteQuerySet, UUIDModel
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, SoftDeleteManager, SoftDeleteQuerySet, UUIDModel
 from backend.apps.core.documents import KeptIn, validate_document
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
@@ -185,9 +185,7 @@ class CredentialQuerySet(SoftDeleteQuerySet):
         return self.filter(expiry_date__gte=today, expiry_date__lte=today + EXPIRES_SOON)
 
 
-class CredentialManager(models.Manager.from_queryset(CredentialQuerySet)):  # type: ignore[misc]  # made at run time
-    def get_queryset(self) -> CredentialQuerySet:
-        return super().get_queryset().filter(is_deleted=False)
+CredentialManager = SoftDeleteManager.from_queryset(CredentialQuerySet)
 
 
 class CredentialType(models.TextChoices):
@@ -225,8 +223,7 @@ class DoctorCredential(ClinicModel):
     )
     verified_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects: ClassVar[CredentialManager] = CredentialManager()
-    all_objects: ClassVar[AllObjectsManager] = AllObjectsManager()
+    objects: ClassVar = CredentialManager()
 
     class Meta(ClinicModel.Meta):
         ordering = ["expiry_date", "id"]

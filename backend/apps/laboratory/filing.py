@@ -69,7 +69,7 @@ def follow(order: LabOrder) -> None:
         )
     )
     statuses = {row[0] for row in rows}
-    at = max((row[4] or row[5] for row in rows if row[4] or row[5]), default=order.completed_at)
+    at = max((moment for row in rows if (moment := row[4] or row[5])), default=order.completed_at)
     if rows and statuses == {ResultStatus.CANCELLED}:
         order.follow(OrderStatus.CANCELLED, at)
     elif rows and statuses <= set(SETTLED) and not _awaits_more(order, {code for row in rows for code in row[1:4]}):

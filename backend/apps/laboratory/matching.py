@@ -106,7 +106,7 @@ class Orders:
     def _by_placer(self, numbers: set[str]) -> dict[str, LabOrder]:
         ours = Q(order_number__in=numbers) | Q(placer_order_number__in=numbers, patient=self.patient)
         found: dict[str, LabOrder] = {}
-        for row in LabOrder.objects.filter(ours) if numbers else []:
+        for row in LabOrder.objects.filter(ours) if numbers else LabOrder.objects.none():
             if row.patient_id != self.patient.pk:
                 raise Unmatched("The order number in the message belongs to another patient's order.")
             found[row.order_number] = row

@@ -88,7 +88,7 @@ def test_every_wrong_guess_costs_one_password_hash(web: APIClient, user: User) -
     work: list[str] = []
     for name in ("encode", "verify"):
         real = getattr(Argon2PasswordHasher, name)
-        spy = lambda self, *args, real=real, name=name: (work.append(name), real(self, *args))[1]  # noqa: E731
+        spy = lambda self, *args, real=real, name=name: (work.append(name), real(self, *args))[1]  # noqa: E731  # binds the loop's values
         mock.patch.object(Argon2PasswordHasher, name, spy).start()
     try:
         for email in (user.email, nobody(), make_user().email):
