@@ -15,6 +15,7 @@ from workers.records import lab
 from workers.runner import drain
 
 Status = InboundMessage.Status
+TELLS_MORE = (Status.WORKLIST, Status.REJECTED, Status.FILED, Status.DUPLICATE)
 
 
 @app.task(name="lab_results.file")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -32,6 +33,8 @@ def file(message: InboundMessage) -> dict[str, Any]:
     except NotHl7:
         return {"status": Status.REJECTED, "status_reason": "This is not an HL7 message."}
     outcomes = [services.file_report(message, each) for each in lab.reports(report)]
+    if lab.finals_without_value(report):
+        outcomes.append(Outcome(Status.WORKLIST, "A result became final without its value; see the preliminary one."))
     return merged(outcomes)
 
 
@@ -39,8 +42,8 @@ def merged(outcomes: list[Outcome]) -> dict[str, Any]:
     """Return one outcome for a message about several patients: what one of them waits for, the message waits for."""
     if not outcomes:
         return {"status": Status.WORKLIST, "status_reason": "The message names no patient."}
-    patients = {outcome.patient_id for outcome in outcomes}
-    worst = next((outcome for outcome in outcomes if outcome.status != Status.FILED), outcomes[0])
+    patients = {outcome.patient_id for outcome in outcomes if outcome.patient_id}
+    worst = min(outcomes, key=lambda outcome: TELLS_MORE.index(outcome.status))
     return {
         "status": worst.status,
         "status_reason": worst.reason,

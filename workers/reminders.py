@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
 from backend.apps.appointments import services
@@ -18,6 +19,9 @@ from workers.runner import NotNeeded, drain
 
 Status = AppointmentReminder.Status
 Kind = AppointmentReminder.ReminderType
+
+
+RISEN = Case(When(status=Status.PENDING, then=Value(Status.SENT)), default=F("status"))  # a callback may be first
 
 
 @app.task(name="reminders.deliver")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -37,7 +41,7 @@ def deliver(reminder: AppointmentReminder) -> dict[str, Any]:
     if reason := services.why_not(row, now=timezone.now()):
         raise not_wanted(reason)
     recipient, external_id = _send(row, attempt_id=f"{reminder.pk}.{reminder.lease_no}")
-    return {"status": Status.SENT, "sent_at": timezone.now(), "external_id": external_id, **recipient}
+    return {"status": RISEN, "sent_at": timezone.now(), "external_id": external_id, **recipient}
 
 
 def not_wanted(reason: str) -> NotNeeded:

@@ -145,3 +145,13 @@ def test_a_real_message_arrives_in_the_clinics_words() -> None:
     assert (potassium.numeric, potassium.flag, potassium.status) == (Decimal("6.9"), "critical_high", "corrected")
     assert (titer.numeric, titer.status) == (None, "final")
     assert (found.orders[0].observed_at, found.orders[0].reported_at) == (NOON, ONE)
+
+
+def test_a_final_without_its_value_is_left_for_a_person_and_hides_nothing() -> None:
+    raw = (
+        b"MSH|^~\\&|A|B|C|D|20260101||ORU^R01|1|P|2.5.1\rPID|1||M1^^^C^MR\rOBR|1|||X\r"
+        b"OBX|1|NM|2823-3^Potassium^LN||||||||U\rOBX|2|NM|2345-7^Glucose^LN||99||||||F\r"
+    )
+    report = oru.read(Message(raw), default_tz=UTC)
+    assert lab.finals_without_value(report)
+    assert [each.code for each in lab.reports(report)[0].orders[0].observations] == ["2345-7"]

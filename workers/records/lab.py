@@ -81,7 +81,7 @@ def order(sent: records.Order) -> OrderIn:
         status=status,
         observed_at=sent.collected_at,
         reported_at=sent.reported_at,
-        observations=tuple(observation(each, status) for each in sent.observations),
+        observations=tuple(observation(each, status) for each in sent.observations if not restates(each)),
     )
 
 
@@ -103,6 +103,16 @@ def observation(sent: records.Observation, order_status: str) -> ObservationIn:
         notes="\n".join(sent.notes),
         index=sent.number,
     )
+
+
+def restates(sent: records.Observation) -> bool:
+    """Whether this only says that a preliminary value, not sent again, is final now (OBX-11 U)."""
+    return sent.status == "U" and not any(sent.values) and sent.document is None
+
+
+def finals_without_value(report: records.Report) -> bool:
+    """Whether a person has to look because a result became final without its value."""
+    return any(restates(each) for group in report.results for order in group.orders for each in order.observations)
 
 
 def numeric(sent: records.Observation) -> Decimal | None:

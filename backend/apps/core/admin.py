@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db import models, transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
@@ -16,6 +17,15 @@ from backend.apps.core import audit, scope
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.permissions import ALL_ROLES, READ, WRITE, Table, allow, may
+
+REFUSALS = (DomainError, ValidationError, IntegrityError)
+
+
+def sentence(refusal: Exception) -> str:
+    """Return what to tell the person; a database's own words name tables and values, so they are not repeated."""
+    if isinstance(refusal, ValidationError):
+        return " ".join(refusal.messages)
+    return str(refusal) if isinstance(refusal, DomainError) else "This contradicts what is already stored."
 
 
 class ClinicAdmin(ModelAdmin):
@@ -71,8 +81,8 @@ class ClinicAdmin(ModelAdmin):
         try:
             with transaction.atomic():
                 return super().changeform_view(request, object_id, form_url, extra_context)
-        except DomainError as refusal:
-            messages.error(request, str(refusal))
+        except REFUSALS as refusal:
+            messages.error(request, sentence(refusal))
             self._note(request, "admin.save", object_id or "", outcome=AuditLog.Outcome.REFUSED)
             return HttpResponseRedirect(request.get_full_path())
 

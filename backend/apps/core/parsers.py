@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 import orjson
-from rest_framework.exceptions import ParseError
+from django.conf import settings
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
 
 DEEPEST = 64
+
+
+class TooLarge(APIException):
+    status_code = 413
+    default_detail = "The body is too large."
+    default_code = "too_large"
 
 
 class StrictJSONParser(JSONParser):
@@ -21,7 +28,10 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        raw = stream.read()
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        raw = stream.read(most + 1)  # Django checks the length only where it reads the body itself
+        if len(raw) > most:
+            raise TooLarge
         if raw.count(b"[") + raw.count(b"{") > DEEPEST and _depth(raw) > DEEPEST:
             raise ParseError("The JSON is nested too deeply.")
         if b"\\u0000" in raw or b"\x00" in raw:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -35,8 +36,7 @@ class RolePermission(BasePermission):
     message = "Your role may not do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return may(
-            request.user,
-            getattr(view, "action", None),
-            getattr(view, "permissions", {}),
-        )
+        action = getattr(view, "action", None)
+        if action is None and hasattr(view, "action_map") and request.user.is_authenticated:
+            raise MethodNotAllowed(request.method or "")  # nobody may: that is another answer than "not your role"
+        return may(request.user, action, getattr(view, "permissions", {}))

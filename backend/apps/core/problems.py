@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DataError, IntegrityError
 from django.db.models import ProtectedError
@@ -34,6 +34,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return problem(409, "This contradicts what is already stored.", code="conflict")
     if isinstance(error, ProtectedError):
         return problem(409, "Other rows still need this one.", code="conflict")
+    if isinstance(error, RequestDataTooBig):
+        return problem(413, "The body is too large.", code="too_large")
     if isinstance(error, DataError):
         return problem(400, "A value cannot be stored.", code="invalid")
     if isinstance(error, ValidationError):

@@ -55,5 +55,5 @@ def test_a_row_put_back_in_line_starts_afresh() -> None:
 
 @pytest.mark.parametrize("label", ["patients.Patient", "nothing.Here", "rubbish"])
 def test_what_is_no_work_is_refused_with_a_sentence(label: str) -> None:
-    with pytest.raises(CommandError, match="no model|not a kind of work"):
+    with pytest.raises(CommandError, match=r"no model|not a kind of work"):
         call_command("retry_work", label, str(uuid.uuid4()))
