@@ -177,7 +177,7 @@ def notes(visits: list[Appointment]) -> int:
         )
         for note in made
     )
-    return sign(made, visits)
+    return sign(made)
 
 
 def sign(drafts: list[ClinicalNote]) -> int:

@@ -17,6 +17,12 @@ from rest_framework.views import exception_handler
 from backend.apps.core.exceptions import DomainError
 
 MEDIA_TYPE = "application/problem+json"
+CONSTANT: tuple[tuple[type[Exception], int, str, str], ...] = (
+    (ProtectedError, 409, "Other rows still need this one.", "conflict"),  # a kind of IntegrityError, so it comes first
+    (IntegrityError, 409, "This contradicts what is already stored.", "conflict"),
+    (RequestDataTooBig, 413, "The body is too large.", "too_large"),
+    (DataError, 400, "A value cannot be stored.", "invalid"),
+)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -24,27 +30,12 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, DomainError):
         return problem(error.status, str(error), code=error.code)
     if isinstance(error, ModelValidationError):
-        return problem(
-            400,
-            "Some fields are not right.",
-            code="invalid",
-            errors=model_errors(error),
-        )
-    if isinstance(error, IntegrityError):
-        return problem(409, "This contradicts what is already stored.", code="conflict")
-    if isinstance(error, ProtectedError):
-        return problem(409, "Other rows still need this one.", code="conflict")
-    if isinstance(error, RequestDataTooBig):
-        return problem(413, "The body is too large.", code="too_large")
-    if isinstance(error, DataError):
-        return problem(400, "A value cannot be stored.", code="invalid")
+        return problem(400, "Some fields are not right.", code="invalid", errors=model_errors(error))
     if isinstance(error, ValidationError):
-        return problem(
-            400,
-            "Some fields are not right.",
-            code="invalid",
-            errors=flatten(error.detail),
-        )
+        return problem(400, "Some fields are not right.", code="invalid", errors=flatten(error.detail))
+    for kind, status, detail, code in CONSTANT:
+        if isinstance(error, kind):
+            return problem(status, detail, code=code)
     response = exception_handler(error, context)
     if response is None:
         return None

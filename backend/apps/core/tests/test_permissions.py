@@ -40,7 +40,7 @@ def test_the_table_names_who_may_and_the_administrator_may_too() -> None:
         (AnonymousUser(), "list"),
         (None, "list"),
     ],
-    ids=str,
+    ids=["a doctor", "a nurse", "the administrator", "no action", "inactive", "roleless", "anonymous", "nobody"],
 )
 def test_everything_else_is_denied(user: object, action: str | None) -> None:
     assert not may(user, action, TABLE)
