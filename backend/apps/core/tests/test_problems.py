@@ -77,3 +77,9 @@ def test_nested_errors_become_a_flat_list(detail: Any, flat: list[tuple[str, str
 def test_a_models_errors_keep_their_fields() -> None:
     assert problems.model_errors(ModelError({"name": ["Bad."]})) == [{"field": "name", "message": "Bad."}]
     assert problems.model_errors(ModelError("Bad.")) == [{"field": "non_field_errors", "message": "Bad."}]
+
+
+def test_a_row_others_need_is_told_from_a_contradiction() -> None:
+    answer = problems.handle(ProtectedError(SECRET, set()), {})
+    assert answer is not None
+    assert answer.data["detail"] == "Other rows still need this one."
