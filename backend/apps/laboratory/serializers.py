@@ -27,7 +27,7 @@ class LabTestSerializer(ClinicSerializer):
 class LabOrderSerializer(ClinicSerializer):
     patient_name = serializers.CharField(source="patient.full_name", read_only=True)
     doctor_name = serializers.CharField(source="doctor.full_name", read_only=True, default=None)
-    filler_order_numbers: serializers.Field = serializers.SlugRelatedField(  # type: ignore[type-arg]  # many=True
+    filler_order_numbers: serializers.Field = serializers.SlugRelatedField(
         source="filler_numbers", slug_field="number", many=True, read_only=True
     )
     is_completed = serializers.BooleanField(read_only=True)

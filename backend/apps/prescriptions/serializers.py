@@ -67,7 +67,7 @@ class PrescriptionSerializer(ClinicSerializer):
         context: dict[str, Any] = self.context  # type: ignore[assignment]  # the stubs call it a Mapping
         if "today" not in context:
             context["today"] = Clinic.today()
-        return context["today"]  # type: ignore[no-any-return]  # set just above
+        return context["today"]
 
 
 class PrescriptionRefillSerializer(ClinicSerializer):
