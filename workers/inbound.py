@@ -96,7 +96,7 @@ def _row(arrival: Arrival, head: Head) -> InboundMessage:
         peer=arrival.peer[:60],
         message_type="^".join(part for part in (head.message_code, head.trigger) if part)[:60],
         version=head.version[:60],
-        ack_code=code.value.decode(),
+        ack_code=ack.told(head, code).decode(),
         status=Status.RECEIVED if accepted else Status.REJECTED,
         status_reason=why,
         work_state=WorkState.WAITING if accepted else WorkState.DONE,

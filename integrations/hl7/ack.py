@@ -50,7 +50,7 @@ def build(head: Head, code: Code, *, control_id: str, at: datetime, reason: Reas
     component = encoding[:1]
     segments = [
         _msh(head, component, encoding, control_id=control_id, at=at),
-        [b"MSA", _code(head, code), _echo(head, 10)],
+        [b"MSA", told(head, code), _echo(head, 10)],
     ]
     if reason is not None:
         segments.append(_err(head, component, reason))
@@ -66,7 +66,8 @@ def _msh(head: Head, component: bytes, encoding: bytes, *, control_id: str, at: 
     return [b"MSH", encoding, *names, stamp, b"", kind, *identity]
 
 
-def _code(head: Head, code: Code) -> bytes:
+def told(head: Head, code: Code) -> bytes:
+    """Return MSA-1 as it goes out: AA, or CA where the sender asked for a commit acknowledgement."""
     return b"C" + code.value[1:] if head.accept_ack in ENHANCED else code.value
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.cache import caches
 from django.db import connection
 
 
@@ -22,4 +25,10 @@ def pytest_fixture_setup(
     if fixturedef.argname == "django_db_setup":
         with request.getfixturevalue("django_db_blocker").unblock(), connection.cursor() as cursor:
             cursor.execute("ALTER TABLE core_auditlog DISABLE TRIGGER core_auditlog_no_truncate")
+        own_counters(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
     return result
+
+
+def own_counters(worker: str) -> None:
+    """Keep the throttles of parallel test processes apart: they share one Redis and one address."""
+    settings.CACHES["default"]["KEY_PREFIX"] = caches["default"].key_prefix = f"carerelay-cache-{worker}"
