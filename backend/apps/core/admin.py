@@ -58,6 +58,14 @@ class ClinicAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may(request.user, "destroy", self.permissions)
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row of a page (form, history, question before deletion), and audit that it was looked at."""
+        row = super().get_object(request, object_id, from_field)
+        if request.method == "GET" and (row is None or self.has_view_or_change_permission(request, row)):
+            outcome = AuditLog.Outcome.REFUSED if row is None else AuditLog.Outcome.ALLOWED
+            self._note(request, "admin.retrieve", object_id, row=row, outcome=outcome)
+        return row
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         rows = getattr(response, "context_data", {}).get("cl")
@@ -76,8 +84,8 @@ class ClinicAdmin(ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        if request.method == "GET" and object_id:
-            self._note(request, "admin.retrieve", object_id)
+        if request.method == "GET":
+            return super().changeform_view(request, object_id, form_url, extra_context)
         try:
             with transaction.atomic():
                 return super().changeform_view(request, object_id, form_url, extra_context)

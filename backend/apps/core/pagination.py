@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError as ModelValidationError
 from django.db.models import QuerySet
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
@@ -25,6 +26,15 @@ class KeysetPagination(CursorPagination):
         if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= self.max_page_size):
             raise ValidationError({"limit": [f"A number from 1 to {self.max_page_size}."]})
         return int(text)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """Return the page; a cursor whose position is no value of the ordered column is 404 like any other forgery."""
+        try:
+            return super().paginate_queryset(queryset, request, view=view)
+        except (ValueError, ModelValidationError) as error:
+            if request.query_params.get(self.cursor_query_param):
+                raise NotFound(self.invalid_cursor_message) from error
+            raise
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
         """Return the view's or the caller's ordering, ended by the key so that it is total."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +24,8 @@ CONSTANT: tuple[tuple[type[Exception], int, str, str], ...] = (
     (RequestDataTooBig, 413, "The body is too large.", "too_large"),
     (DataError, 400, "A value cannot be stored.", "invalid"),
 )
+
+NAMED = re.compile(r"Constraint .+ is violated\.")  # Django's words for a constraint without words of its own
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -70,7 +73,7 @@ def flatten(detail: Any, path: str = "") -> list[dict[str, str]]:
         return [
             {
                 "field": "non_field_errors" if path in {"", "__all__"} else path,
-                "message": str(detail),
+                "message": NAMED.sub("This contradicts another value or another row.", str(detail)),
             }
         ]
     return [entry for entries in found for entry in entries]

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from unfold.sites import UnfoldAdminSite
 
 from backend.apps.core import audit
+from backend.apps.core.models import AuditLog
+
+View = Callable[..., HttpResponseBase]
 
 
 class Labelled(AutocompleteJsonView):
+    """Finds rows for a form's choices; the answer names people, so each search leaves an audit row."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: HttpResponse = super().get(request, *args, **kwargs)
+        ids = [found["id"] for found in json.loads(answer.content)["results"]]
+        audit.record(
+            request, "admin.search", self.model_admin.opts.model_name or "", detail={"count": len(ids), "ids": ids}
+        )
+        return answer
+
     def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
         return {
             "id": str(getattr(obj, to_field_name)),
@@ -20,6 +37,20 @@ class Labelled(AutocompleteJsonView):
 
 
 class ClinicAdminSite(UnfoldAdminSite):
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Let a view be seen by the staff only, as Django does, and audit what a role is refused."""
+
+        @wraps(view)
+        def watched(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                return view(request, *args, **kwargs)
+            except PermissionDenied:
+                page = getattr(request.resolver_match, "url_name", None) or "page"
+                audit.record(request, "admin.view", page, outcome=AuditLog.Outcome.REFUSED)
+                raise
+
+        return super().admin_view(watched, cacheable)
+
     def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
         return Labelled.as_view(admin_site=self)(request)
 
