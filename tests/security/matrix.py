@@ -1,0 +1,181 @@
+"""Lists every resource and call and makes a row of each; without it a new resource would be attacked by nobody."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import models, transaction
+from django.urls import get_resolver
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
+
+from backend.apps.appointments.tests.factories import make_appointment, make_reminder
+from backend.apps.clinical_notes.tests.factories import make_note, make_progress, make_soap, make_template
+from backend.apps.core.management.commands.roles import viewsets
+from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.core.roles import STAFF, Role
+from backend.apps.core.views import Audited
+from backend.apps.doctors.models import Doctor
+from backend.apps.doctors.tests.factories import make_availability, make_credential, make_doctor, make_specialization
+from backend.apps.employees.models import Employee
+from backend.apps.employees.tests.factories import make_department, make_employee, make_review, make_time_off
+from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, make_provider
+from backend.apps.laboratory.tests.factories import (
+    make_inbound_message,
+    make_lab_order,
+    make_lab_result,
+    make_lab_test,
+)
+from backend.apps.patients.models import Patient
+from backend.apps.patients.serializers import SearchForm
+from backend.apps.patients.tests.factories import make_patient
+from backend.apps.prescriptions.tests.factories import make_medication, make_prescription, make_refill
+from backend.apps.users.models import User
+from backend.apps.users.tests.factories import make_user
+
+RESOURCES: dict[str, type[Audited]] = dict(viewsets(get_resolver().url_patterns))
+CRUD = {
+    "list": ("get", False),
+    "retrieve": ("get", True),
+    "create": ("post", False),
+    "update": ("put", True),
+    "partial_update": ("patch", True),
+    "destroy": ("delete", True),
+}
+FORMS = {("patients", "search"): SearchForm}  # of calls that are not made by `verb`
+
+
+@dataclass(frozen=True)
+class Practice:
+    """A patient with a login, the doctor who treats them, and one login of every role."""
+
+    patient: Patient
+    doctor: Doctor
+    employee: Employee
+    logins: dict[str, User]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One thing that can be done to a resource."""
+
+    action: str
+    method: str
+    detail: bool
+    path: str = ""
+    form: Any = None
+
+    def url(self, resource: str, pk: object) -> str:
+        middle = f"{pk}/" if self.detail else ""
+        return f"/api/v1/{resource}/{middle}{self.path}"
+
+
+def make_practice() -> Practice:
+    logins = {str(role): make_user(role=role) for role in Role}
+    doctor = make_doctor(user=logins[Role.DOCTOR])
+    patient = make_patient(user=logins[Role.PATIENT], sms_consent=True, email_consent=True)
+    files = {role: make_employee(user=logins[role]) for role in STAFF}
+    return Practice(patient, doctor, files[Role.NURSE], logins)
+
+
+def both(practice: Practice) -> dict[str, Any]:
+    return {"patient": practice.patient, "doctor": practice.doctor}
+
+
+def make_released_result(practice: Practice) -> models.Model:
+    result = make_lab_result(lab_order=make_lab_order(status="in_progress", **both(practice)))
+    result.verify(practice.doctor.user)
+    return result
+
+
+def signed(part: models.Model, practice: Practice) -> models.Model:
+    part.clinical_note.sign(practice.doctor.user)  # type: ignore[attr-defined]  # a part of a note
+    return part
+
+
+MAKERS: dict[str, Callable[[Practice], models.Model]] = {
+    "appointment-reminders": lambda p: make_reminder(appointment=make_appointment(**both(p))),
+    "appointments": lambda p: make_appointment(**both(p)),
+    "audit-logs": lambda p: AuditLog.objects.create(action="test", resource_type="patient", patient_id=p.patient.pk),
+    "clinical-note-templates": lambda p: make_template(doctor=p.doctor),
+    "clinical-notes": lambda p: make_note(signed=True, **both(p)),
+    "clinics": lambda _: Clinic.objects.create(name="Elm Street Clinic"),
+    "departments": lambda p: make_department(head=p.employee),
+    "doctor-availabilities": lambda p: make_availability(doctor=p.doctor),
+    "doctor-credentials": lambda p: make_credential(doctor=p.doctor),
+    "doctors": lambda p: p.doctor,
+    "employee-performance-reviews": lambda p: make_review(employee=p.employee),
+    "employee-time-offs": lambda p: make_time_off(employee=p.employee),
+    "employees": lambda p: p.employee,
+    "inbound-messages": lambda p: make_inbound_message(patient=p.patient),
+    "insurance-claims": lambda p: make_claim(patient_insurance=make_patient_insurance(patient=p.patient)),
+    "insurance-plans": lambda _: make_plan(),
+    "insurance-providers": lambda _: make_provider(),
+    "lab-orders": lambda p: make_lab_order(status="ordered", **both(p)),
+    "lab-results": make_released_result,
+    "lab-tests": lambda _: make_lab_test(),
+    "medications": lambda _: make_medication(),
+    "patient-insurances": lambda p: make_patient_insurance(patient=p.patient),
+    "patients": lambda p: p.patient,
+    "prescription-refills": lambda p: make_refill(prescription=make_prescription(**both(p))),
+    "prescriptions": lambda p: make_prescription(**both(p)),
+    "progress-notes": lambda p: signed(make_progress(clinical_note=make_note(**both(p))), p),
+    "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),
+    "specializations": lambda _: make_specialization(),
+    "users": lambda p: p.logins[Role.PATIENT],
+}
+DRAFTS: dict[str, Callable[[Practice], models.Model]] = {  # of rows that no longer change once patients see them
+    "clinical-notes": lambda p: make_note(**both(p)),
+    "progress-notes": lambda p: make_progress(clinical_note=make_note(**both(p))),
+    "soap-notes": lambda p: make_soap(clinical_note=make_note(**both(p))),
+}
+
+
+def make(resource: str, practice: Practice, *, draft: bool = False) -> Any:
+    """Create one row of `resource` that belongs to the practice's patient, doctor or nurse where it belongs to anybody.
+
+    draft: it may still be changed and deleted, and patients may not see it yet.
+    """
+    assert resource in MAKERS, f"Say in matrix.MAKERS how a row of {resource} is made."
+    maker = DRAFTS.get(resource) if draft else None
+    return (maker or MAKERS[resource])(practice)
+
+
+def model_of(resource: str) -> Any:
+    return RESOURCES[resource].queryset.model
+
+
+def calls(resource: str) -> list[Call]:
+    """Return everything the viewset of `resource` does."""
+    view = RESOURCES[resource]
+    found = [Call(action, method, detail) for action, (method, detail) in CRUD.items() if hasattr(view, action)]
+    for extra in view.get_extra_actions():
+        form = inspect.getclosurevars(extra).nonlocals.get("takes") or FORMS.get((resource, extra.__name__))
+        for method, name in extra.mapping.items():
+            found.append(Call(name, method, extra.detail, f"{extra.url_path}/", form))
+    return found
+
+
+def view_of(resource: str, user: User, action: str) -> Any:
+    """Return the viewset as it stands when `user` does `action`."""
+    request = Request(APIRequestFactory().get("/"))
+    request.user = user
+    view = RESOURCES[resource](request=request, action=action, format_kwarg=None, kwargs={})
+    view.request = request
+    return view
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Take back whatever happens inside."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def contents(model: Any) -> list[tuple[Any, ...]]:
+    return list(model._base_manager.order_by("pk").values_list())

@@ -1,0 +1,165 @@
+"""Proves that the admin shows rows to the right roles only, costs the same for many, and changes nothing by a look."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from backend.apps.core.models import AuditLog
+from backend.apps.core.permissions import may
+from backend.apps.core.roles import Role
+from backend.apps.laboratory.models import FillerNumber
+from backend.apps.patients.models import Patient
+from backend.apps.users.models import LoginSession, User
+from backend.apps.users.tests.factories import make_user
+from tests.security.matrix import RESOURCES, Practice, contents, make, make_practice, model_of
+
+RESOURCE_OF = {model_of(name): name for name in RESOURCES}
+PAGES = sorted(admin.site._registry, key=lambda model: model.__name__)
+FEW, MANY = 5, 30
+
+pytestmark = pytest.mark.django_db
+
+
+def page(model: Any, name: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+
+
+def make_row(model: Any, practice: Practice) -> Any:
+    if model is LoginSession:
+        return LoginSession.objects.create(user=practice.logins[Role.NURSE], refresh_jti="x" * 32)
+    assert model in RESOURCE_OF, f"Say here how a row of {model.__name__} is made."
+    return make(RESOURCE_OF[model], practice)
+
+
+def signed_in(user: User) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return client
+
+
+def cost(client: Client, url: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(url).status_code == 200, url
+    return len(queries)
+
+
+@pytest.mark.parametrize("model", PAGES, ids=lambda model: model.__name__)
+def test_the_pages_cost_the_same_for_many_rows_as_for_few(model: Any) -> None:
+    client = signed_in(make_user("admin"))
+    assert client.get(page(model, "changelist")).status_code == 200
+    rows = [make_row(model, make_practice()) for _ in range(FEW)]
+    urls = [page(model, "changelist"), page(model, "change", rows[0].pk)]
+    few = [cost(client, url) for url in (*urls, *urls)][len(urls) :]
+    for _ in range(MANY - FEW):
+        make_row(model, make_practice())
+    assert [cost(client, url) for url in urls] == few
+    assert len(client.get(urls[0]).context["cl"].result_list) >= MANY
+
+
+@pytest.mark.parametrize("model", PAGES, ids=lambda model: model.__name__)
+def test_looking_changes_nothing_and_is_written_down(model: Any) -> None:
+    practice = make_practice()
+    row, login = make_row(model, practice), practice.logins[Role.ADMIN]
+    client, site = signed_in(login), admin.site._registry[model]
+    stored = contents(model) if model not in {AuditLog, User} else None  # the look itself is a row of the log
+    urls = {page(model, "changelist"): 200, f"{page(model, 'changelist')}?q=a%27%22+%3C%00b": None}
+    urls[f"{page(model, 'changelist')}?q={row.pk}"] = 200
+    urls[page(model, "change", uuid.uuid4())] = 302
+    urls[page(model, "change", "%00x")] = None
+    urls[page(model, "change", row.pk)] = 200
+    urls[page(model, "add")] = 200 if may(login, "create", site.permissions) and allows_adding(site) else 403
+    urls[page(model, "delete", row.pk)] = None
+    urls[page(model, "history", row.pk)] = None
+    for url, expected in urls.items():
+        before = AuditLog.objects.count()
+        answer = client.get(url)
+        assert answer.status_code < 500, (url, answer.status_code)
+        assert expected is None or answer.status_code == expected, (url, answer.status_code)
+        if answer.status_code == 200 and "add" not in url:
+            noted = AuditLog.objects.filter(user_id=login.pk, resource_type=model._meta.model_name)
+            assert AuditLog.objects.count() > before, url
+            assert noted.latest("timestamp").action.startswith("admin."), url
+    assert stored is None or contents(model) == stored
+
+
+@pytest.mark.parametrize("model", PAGES, ids=lambda model: model.__name__)
+def test_a_role_without_the_row_in_the_table_finds_no_page(model: Any) -> None:
+    practice = make_practice()
+    row, site = make_row(model, practice), admin.site._registry[model]
+    for role in Role:
+        login = practice.logins[role]
+        client = signed_in(login)
+        allowed = role != Role.PATIENT and may(login, "list", site.permissions)
+        for url in (page(model, "changelist"), page(model, "add"), page(model, "change", row.pk)):
+            answer = client.get(url)
+            assert answer.status_code in {200, 302, 403}, (role, url, answer.status_code)
+            if not allowed:
+                assert answer.status_code in {302, 403}, (role, url, answer.status_code)
+            elif url == page(model, "changelist"):
+                assert answer.status_code == 200, (role, url, answer.status_code)
+            if answer.status_code == 403:
+                noted = AuditLog.objects.filter(user_id=login.pk, outcome="refused").latest("timestamp")
+                name = answer.wsgi_request.resolver_match.url_name
+                assert (noted.action, noted.resource_type) == ("admin.view", name)
+
+
+def test_choosing_a_patient_in_a_form_is_a_search_that_is_written_down() -> None:
+    practice = make_practice()
+    login = practice.logins[Role.NURSE]
+    form = {"app_label": "appointments", "model_name": "appointment", "field_name": "patient", "term": "Okafor"}
+    found = signed_in(login).get(reverse("admin:autocomplete"), form).json()["results"]
+    assert [row["id"] for row in found] == [str(practice.patient.pk)]
+    noted = AuditLog.objects.get(user_id=login.pk, action="admin.search", resource_type="patient")
+    assert noted.detail == {"count": 1, "ids": [str(practice.patient.pk)]}
+
+
+def test_a_look_at_a_patient_in_the_admin_is_found_by_the_patient() -> None:
+    practice = make_practice()
+    order = make("lab-orders", practice)
+    client = signed_in(practice.logins[Role.NURSE])
+    client.get(page(type(order), "change", order.pk))
+    assert AuditLog.objects.filter(patient_id=practice.patient.pk, action="admin.retrieve").count() == 1
+
+
+def allows_adding(site: Any) -> bool:
+    return type(site).has_add_permission.__qualname__.split(".")[0] != "ReadOnlyAdmin"
+
+
+CANARY = {
+    "first_name": "Zqfirst", "last_name": "Zqlast", "medical_record_number": "ZQMRN1", "phone": "+19995550177",
+    "email": "zqmail@example.org", "address_line1": "Zqstreet 1", "address_line2": "Zqfloor", "city": "Zqcity",
+    "emergency_contact_name": "Zqaunt", "emergency_contact_relationship": "Zqkin", "insurance_info": {"a": "Zqpolicy"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("resource", sorted(RESOURCES))
+def test_the_text_of_a_row_names_no_patient(resource: str) -> None:
+    practice = make_practice()
+    Patient.objects.filter(pk=practice.patient.pk).update(**CANARY)
+    User.objects.filter(pk=practice.logins[Role.PATIENT].pk).update(first_name="Zqfirst", email="zqmail@example.org")
+    practice.patient.refresh_from_db()
+    row = make(resource, practice)
+    row = type(row)._base_manager.get(pk=row.pk)
+    for text in (str(row), repr(row)):
+        assert "zq" not in text.lower(), text
+        assert "9995550177" not in text
+
+
+def test_every_model_with_patients_rows_was_asked_for_its_text() -> None:
+    linked = {m for m in apps.get_models() if any(f.related_model is Patient for f in m._meta.fields)}
+    linked -= {FillerNumber}  # shown inside its order only
+    assert linked <= set(RESOURCE_OF), linked - set(RESOURCE_OF)
+
+
+def test_the_text_of_a_laboratorys_number_names_no_patient() -> None:
+    number = FillerNumber(sender="LAB", number="Zq1")
+    assert "Zq1" not in str(number)

@@ -1,0 +1,209 @@
+"""Proves that no body, query or header makes the API break or tell what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.test import APIClient
+
+from backend.apps.core.models import AuditLog
+from backend.apps.core.roles import Role
+from tests.security.hostile import (
+    BAD_CURSORS,
+    BIG,
+    BODIES,
+    LONG,
+    TEXTS,
+    VALUES,
+    as_json,
+    refused_fields,
+    send,
+    weakness,
+)
+from tests.security.matrix import RESOURCES, Call, Practice, calls, make, make_practice, undone, view_of
+from tests.support.api_contract import client_for
+
+pytestmark = pytest.mark.django_db
+
+
+def writers(resource: str) -> list[Call]:
+    """Return the calls with a body that the administrator may make."""
+    allowed = RESOURCES[resource].permissions
+    return [call for call in calls(resource) if call.method in {"post", "patch"} and call.action in allowed]
+
+
+CREATABLE = sorted(name for name in RESOURCES if "create" in {call.action for call in writers(name)})
+CHANGEABLE = sorted(name for name in RESOURCES if "partial_update" in {call.action for call in writers(name)})
+
+
+def fields_of(resource: str, call: Call, practice: Practice) -> list[str]:
+    """Return the writable fields of a call's body."""
+    if call.form is not None:
+        form = call.form()
+    elif call.action in {"create", "partial_update"}:
+        form = view_of(resource, practice.logins[Role.ADMIN], call.action).get_serializer()
+    else:
+        return []
+    return [name for name, field in form.fields.items() if not field.read_only]
+
+
+def report(weak: list[tuple[str, ...]]) -> str:
+    return "\n".join([f"{len(weak)} weak answers:", *(" | ".join(entry) for entry in weak[:12])])
+
+
+def tried(api: APIClient, call: Call, url: str, raw: bytes) -> Any:
+    with undone():
+        return send(api, call.method, url, raw)
+
+
+@pytest.mark.parametrize("resource", sorted(RESOURCES))
+def test_a_broken_body_is_refused(resource: str) -> None:
+    practice = make_practice()
+    row, api, weak = make(resource, practice, draft=True), client_for(practice.logins[Role.ADMIN]), []
+    for call in writers(resource):
+        for name, raw in BODIES.items():
+            answer = tried(api, call, call.url(resource, row.pk), raw)
+            found = weakness(answer) or ("" if answer.status_code >= 400 else "accepted")
+            weak += [(call.action, name, found)] if found else []
+    assert not weak, report(weak)
+
+
+@pytest.mark.parametrize("resource", sorted(RESOURCES))
+def test_a_value_of_the_wrong_kind_is_refused_or_stored_whatever_the_field(resource: str) -> None:
+    practice = make_practice()
+    row, api, weak = make(resource, practice, draft=True), client_for(practice.logins[Role.ADMIN]), []
+    for call in writers(resource):
+        names, url = fields_of(resource, call, practice), call.url(resource, row.pk)
+        good = stored_values(resource, row, practice, names) if call.action == "create" else {}
+        for value in VALUES if names else []:
+            answer = tried(api, call, url, as_json(dict.fromkeys(names, value)))
+            bodies = [{**good, name: value} for name in set(names) - refused_fields(answer)]
+            for body, each in [(names, answer), *((body, tried(api, call, url, as_json(body))) for body in bodies)]:
+                if found := weakness(each):
+                    weak.append((call.action, str(body)[:300], str(value)[:40], found))
+    assert not weak, report(weak)
+
+
+def stored_values(resource: str, row: Any, practice: Practice, names: list[str]) -> dict[str, Any]:
+    """Return the body that would make a row like `row`."""
+    shown = view_of(resource, practice.logins[Role.ADMIN], "retrieve").get_serializer(row).data
+    return {name: str(shown[name]) if name == "id" else plain(shown[name]) for name in names if name in shown}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return value if isinstance(value, dict | str | int | float | bool | None) else str(value)
+
+
+@pytest.mark.parametrize("resource", sorted(RESOURCES))
+def test_a_hostile_query_is_answered_or_refused(resource: str) -> None:
+    practice = make_practice()
+    make(resource, practice)
+    api, url = client_for(practice.logins[Role.ADMIN]), f"/api/v1/{resource}/"
+    api.raise_request_exception = False
+    weak = []
+    for query in queries(resource, api, url):
+        with undone():
+            answer = api.get(f"{url}?{query}")
+        found = weakness(answer) or ("" if answer.status_code in {200, 400, 404} else str(answer.status_code))
+        weak += [(query[:120], found)] if found else []
+    assert not weak, report(weak)
+
+
+def queries(resource: str, api: APIClient, url: str) -> Iterator[str]:
+    view = view_of(resource, None, "list")  # type: ignore[arg-type]  # the filters do not depend on the caller
+    filterset = DjangoFilterBackend().get_filterset_class(view, view.queryset)
+    names = list(filterset.base_filters) if filterset else []
+    for text in TEXTS:
+        with undone():
+            refused = refused_fields(api.get(f"{url}?{urlencode(dict.fromkeys(names, text))}"))
+        yield from (urlencode({name: text}) for name in names if name not in refused)
+        yield urlencode({"search": text})
+    yield from (f"{name}=x&{name}=%00&{name}=%ff&{name}=x" for name in names)
+    for order in ["created_at", *view.ordering_fields]:
+        yield from (urlencode({"ordering": order, "cursor": cursor}) for cursor in BAD_CURSORS)
+    yield from ("limit=1000000000", "limit=-1", "limit=1e3", "limit=%D9%A1", "limit=", "limit=1&limit=9999")
+    yield from ("ordering=id", "ordering=-", "ordering=?", "ordering=user__password", "ordering=%00", "ordering=,,,")
+    yield from ("no_such=1", "a%00b=1", "format=api", "format=%00", f"{'a' * 3000}=1", "%ff=%ff", "patient__user=1")
+
+
+@pytest.mark.parametrize("resource", sorted(RESOURCES))
+def test_the_wrong_method_or_kind_of_body_is_said_to_be_wrong(resource: str) -> None:
+    practice = make_practice()
+    row, api = make(resource, practice, draft=True), client_for(practice.logins[Role.ADMIN])
+    for call in writers(resource):
+        url = call.url(resource, row.pk)
+        for kind in ("application/xml", "text/plain", "application/x-python-pickle", "nonsense"):
+            answer = api.generic(call.method.upper(), url, b"<a/>", content_type=kind)
+            assert answer.status_code == 415, (call.action, kind, answer.status_code)
+            assert weakness(answer) == ""
+    known = {(call.method, call.url(resource, row.pk)) for call in calls(resource)}
+    for method in ("post", "put", "patch", "delete", "trace"):
+        for url in {url for _, url in known}:
+            if (method, url) not in known:
+                answer = api.generic(method.upper(), url)
+                assert answer.status_code == 405, (method, url, answer.status_code)
+                assert weakness(answer) == ""
+
+
+@pytest.mark.parametrize("resource", CHANGEABLE)
+def test_a_version_that_is_not_current_is_412(resource: str) -> None:
+    practice = make_practice()
+    row, api = make(resource, practice, draft=True), client_for(practice.logins[Role.ADMIN])
+    for tag in ('"0000"', "nonsense", 'W/"x"', LONG[:3000]):
+        answer = send(api, "patch", f"/api/v1/{resource}/{row.pk}/", b"{}", **{"If-Match": tag})
+        assert answer.status_code == 412, (tag[:20], answer.status_code)
+
+
+@pytest.mark.parametrize("resource", CREATABLE)
+def test_a_key_stands_for_one_request_only(resource: str) -> None:
+    practice = make_practice()
+    row, login = make(resource, practice, draft=True), practice.logins[Role.ADMIN]
+    api, key = client_for(login), {"Idempotency-Key": "the-same-key"}
+    for bad in ("short", "x" * 200, "with space in it", "\u00e9" * 9):
+        answer = send(api, "post", f"/api/v1/{resource}/", b"{}", **{"Idempotency-Key": bad})
+        assert answer.status_code == 400, bad
+    api.post("/api/v1/specializations/", {"name": "Idempotence"}, headers=key)
+    names = fields_of(resource, Call("create", "post", detail=False), practice)
+    body = as_json(stored_values(resource, row, practice, names))
+    answer = send(api, "post", f"/api/v1/{resource}/", body, **key)
+    assert answer.status_code == 422, answer.data
+    assert answer.data["type"].endswith("idempotency_key_reused")
+
+
+@pytest.mark.parametrize("sent", ["x", "a b c d e f g h", "<script>alert(1)</script>", "a" * 65, "12345678\u00e9"])
+def test_a_request_id_that_is_not_plain_is_replaced(sent: str) -> None:
+    api = client_for(make_practice().logins[Role.ADMIN])
+    answer = api.get("/api/v1/patients/", headers={"X-Request-Id": sent})
+    assert answer["X-Request-Id"] != sent
+    assert AuditLog.objects.latest("timestamp").request_id == answer["X-Request-Id"]
+
+
+def test_a_forwarded_address_is_not_believed() -> None:
+    api = client_for(make_practice().logins[Role.ADMIN])
+    for name in ("X-Forwarded-For", "X-Real-Ip", "Forwarded"):
+        assert api.get("/api/v1/patients/", headers={name: "6.6.6.6"}).status_code == 200
+        assert AuditLog.objects.latest("timestamp").ip_address == "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "testserver:x", "a@b", "testserver\u00e9", "", "[::"])
+def test_a_foreign_host_is_refused_and_stands_in_no_link(host: str) -> None:
+    api = client_for(make_practice().logins[Role.ADMIN])
+    api.raise_request_exception = False
+    answer = api.get("/api/v1/patients/?limit=1", headers={"Host": host, "X-Forwarded-Host": "evil.example"})
+    assert answer.status_code == 400 or b"evil" not in answer.content
+    assert answer.status_code < 500
+
+
+def test_a_body_larger_than_two_megabytes_is_413() -> None:
+    practice = make_practice()
+    api = client_for(practice.logins[Role.ADMIN])
+    for method, url in (("post", "/api/v1/patients/"), ("patch", f"/api/v1/patients/{practice.patient.pk}/")):
+        answer = send(api, method, url, BIG)
+        assert answer.status_code == 413
+        assert weakness(answer) == ""
