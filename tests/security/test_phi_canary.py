@@ -1,0 +1,178 @@
+"""Sends a patient whose every field is a mark through both pipelines and looks for the marks where none may be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.appointments.tests.factories import free_time
+from backend.apps.core.models import AuditLog
+from backend.apps.doctors.tests.factories import make_doctor
+from backend.apps.laboratory.models import InboundMessage, LabResult
+from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
+from tests.security.matrix import RESOURCES
+from tests.support.api_contract import client_for
+from tests.support.stage import Stage, until
+from workers.cli.demo import message
+from workers.inbound import Arrival, store
+
+PERSON: dict[str, Any] = {
+    "first_name": "Zqfirst", "last_name": "Zqlast", "date_of_birth": date(1931, 7, 23),
+    "medical_record_number": "ZQMRN7",
+    "phone": "+14155557391", "email": "zqmail@example.org", "address_line1": "Zqstreet", "address_line2": "Zqfloor",
+    "city": "Zqtown", "postal_code": "73917", "emergency_contact_name": "Zqaunt",
+    "emergency_contact_phone": "+14155557392", "emergency_contact_relationship": "Zqkin",
+    "insurance_info": {"policy": "Zqpolicy"},
+}  # fmt: skip
+MARKS = ("zq", "1931-07-23", "19310723", "4155557391", "4155557392", "73917")
+REASON, VALUE = "Zqreason", "Zqvalue"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, transactional_db: None) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    yield made
+    made.close()
+
+
+def marks_in(text: str) -> list[str]:
+    return [mark for mark in MARKS if mark in text.lower()]
+
+
+def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="")
+    patient = make_patient(**PERSON, sms_consent=True, email_consent=True)
+    receive(patient)
+    visit = book(patient)
+    look_around(patient)
+    ring(stage)
+    assert everything_in(stage.redis.url), "the bells wait in Redis, so there is something to look through"
+    assert marks_in(everything_in(stage.redis.url)) == []
+    stage.worker()
+    until(lambda: AppointmentReminder.objects.filter(appointment_id=visit, status="sent").count() == 2)
+    until(lambda: InboundMessage.objects.filter(work_state="done").count() == InboundMessage.objects.count())
+    assert set(InboundMessage.objects.values_list("status", flat=True)) == {"filed", "worklist", "rejected"}
+    assert LabResult.objects.filter(lab_order__patient=patient, result_value="4.1").exists()
+
+    sent = "".join(file.read_text() for file in (stage.folder / "outbox").glob("*.json"))
+    assert marks_in(sent) == ["zq", "4155557391"], "the outbox has the recipients and nothing else"
+    assert "zqmail" in sent
+    assert marks_in(everything_in(stage.redis.url)) == []
+    assert marks_in(everything_in(settings.REDIS_URL)) == []
+    assert marks_in(caplog.text) == []
+    logs = "".join(file.read_text() for file in (stage.folder / "logs").glob("*.log"))
+    assert "reminders.deliver" in logs
+    assert marks_in(logs) == []
+    for table, columns in PLACES.items():
+        assert marks_in(stored_text(table, columns)) == [], table
+
+
+def book(patient: Patient) -> str:
+    """Book over the API; make the reminders of one e-mail and one text message due."""
+    body = {
+        "patient": str(patient.pk),
+        "doctor": str(make_doctor().pk),
+        "appointment_datetime": free_time().isoformat(),
+        "reason": REASON,
+        "availability_override_reason": REASON,
+    }
+    answer = client_for(make_user("receptionist")).post("/api/v1/appointments/", body)
+    assert answer.status_code == 201, answer.data
+    due = AppointmentReminder.objects.filter(appointment_id=answer.data["id"], offset_minutes__in=(10080, 1440))
+    due.update(due_at=timezone.now(), scheduled_send_time=timezone.now())
+    return str(answer.data["id"])
+
+
+def receive(patient: Patient) -> None:
+    """Receive a report about the patient, one about somebody like them, and three that are broken."""
+    sent = {**PERSON, "date_of_birth": "1931-07-23", "gender": patient.gender}
+    good = message(sent, "CANARY01")
+    stranger = message({**sent, "medical_record_number": "ZQMRN8"}, "CANARY02")
+    store([Arrival(raw, "127.0.0.1") for raw in (
+        good,
+        stranger,
+        good.replace(b"CANARY01", b"CANARY03").replace(b"19310723", b"Zqborn"),
+        good.replace(b"CANARY01", b"CANARY04").replace(b"|NM|", b"|ZQ|").replace(b"4.1", VALUE.encode()),
+        b"Zqlast is no HL7 message",
+    )])  # fmt: skip
+
+
+def look_around(patient: Patient) -> None:
+    """Read, search and mistype over the API and in the admin, as the administrator does."""
+    login = make_user("admin")
+    api, pages = client_for(login), Client(raise_request_exception=False)
+    pages.force_login(login)
+    url = f"/api/v1/patients/{patient.pk}/"
+    for resource in RESOURCES:
+        assert api.get(f"/api/v1/{resource}/").status_code == 200
+    assert api.get(url).data["last_name"] == "Zqlast"
+    assert len(api.post("/api/v1/patients/search/", {"text": "zqlast 1931-07-23"}).data) == 1
+    for query in ({"last_name": "Zqlast"}, {"search": "zqfirst"}, {"lastname": "Zqlast"}, {"date_of_birth": "Zqborn"}):
+        api.get("/api/v1/patients/", query)
+    for change in ({"city": "Zqtown2"}, {"phone": "Zqphone"}, {"date_of_birth": "Zqborn"}, {"Zqfield": "Zq"}):
+        api.patch(url, change)
+    api.post("/api/v1/patients/", {name: str(value) for name, value in PERSON.items()})
+    api.post("/api/v1/auth/token/", {"email": "zqmail@example.org", "password": "Zqpassword-1931"})
+    for page in (f"{patient.pk}/change/", "?q=zqlast", f"{patient.pk}/history/"):
+        assert pages.get(f"/admin/patients/patient/{page}").status_code == 200
+
+
+def ring(stage: Stage) -> None:
+    """Let the sweep ring for what is due, before any worker listens."""
+    words = "import workers.celery_app; from workers import sweep; print(sweep.overdue())"
+    assert stage.start("ring", "-c", words).wait(60) == 0
+
+
+def everything_in(url: str) -> str:
+    """Return all keys and values of a Redis as one text."""
+    reads = {
+        b"string": lambda r, key: r.get(key),
+        b"list": lambda r, key: r.lrange(key, 0, -1),
+        b"set": lambda r, key: r.smembers(key),
+        b"zset": lambda r, key: r.zrange(key, 0, -1),
+        b"hash": lambda r, key: r.hgetall(key),
+    }
+    with redis.Redis.from_url(url) as server:
+        kinds = [(key, server.type(key)) for key in server.scan_iter()]  # others' keys may go while we look
+        return "\n".join(f"{key!r} {reads[kind](server, key)}" for key, kind in kinds if kind in reads)
+
+
+def stored_text(table: str, columns: list[str]) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT concat_ws(' ', {', '.join(columns)}) FROM {table}")  # noqa: S608  # our own names
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+def places() -> dict[str, list[str]]:
+    """Return {table: columns} of what logs, queues and history keep about rows: all columns of the log's own tables."""
+    own = {AuditLog._meta.db_table, "django_admin_log", "django_session", "core_idempotentrequest", "core_heartbeat"}
+    found = {table: [f"{table}::text"] for table in sorted(own)}
+    for model in apps.get_models():
+        names = {field.name for field in model._meta.fields} & {"last_error", "status_reason", "dedupe_key"}
+        if names:
+            found[model._meta.db_table] = sorted(names)
+    return found
+
+
+PLACES = places()
+
+
+def test_the_places_that_are_looked_through_exist() -> None:
+    queues = {"laboratory_inboundmessage", "appointments_appointmentreminder"}
+    assert queues | {"core_auditlog", "django_admin_log"} <= set(PLACES)
