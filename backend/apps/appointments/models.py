@@ -167,6 +167,7 @@ class Appointment(Stateful, ClinicModel):
             models.Index(fields=["appointment_datetime", "id"], name="appointment_time"),
             models.Index(fields=["status", "appointment_datetime"], name="appointment_status_time"),
             models.Index(fields=["appointment_type", "appointment_datetime"], name="appointment_type_time"),
+            models.Index(fields=["location", "appointment_datetime"], name="appointment_place_time"),
             models.Index(fields=["-created_at", "id"], name="appointment_newest"),
             models.Index(fields=["-updated_at", "id"], name="appointment_changed"),
         ]
@@ -332,6 +333,7 @@ class AppointmentReminder(ClinicModel, WorkItem):
             models.Index(fields=["scheduled_send_time", "id"], name="reminder_time"),
             models.Index(fields=["status", "scheduled_send_time"], name="reminder_status_time"),
             models.Index(fields=["reminder_type", "scheduled_send_time"], name="reminder_type_time"),
+            models.Index(fields=["work_state", "scheduled_send_time"], name="reminder_work_state"),
             models.Index(fields=["-created_at", "id"], name="reminder_newest"),
         ]
 

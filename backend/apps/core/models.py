@@ -110,6 +110,9 @@ class AuditLog(models.Model):
             ),
             models.Index(fields=["user", "-timestamp"], name="audit_user"),
             models.Index(fields=["patient_id", "-timestamp"], name="audit_patient"),
+            models.Index(
+                fields=["outcome", "-timestamp"], name="audit_refused", condition=~models.Q(outcome="allowed")
+            ),
         ]
 
     def __str__(self) -> str:

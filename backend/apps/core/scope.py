@@ -90,7 +90,9 @@ def _of_own_patients(user: Any, access: Access) -> Q:
     for ids in own_patient_ids(user):
         allowed |= Q(**{f"{access.patient}__in": ids})
     if access.doctor_user:
-        allowed |= Q(**{access.doctor_user: user})
+        relation = access.doctor_user.removesuffix("__user")
+        own = apps.get_model("doctors.Doctor")._base_manager.filter(user=user).values("pk")
+        allowed |= Q(**{f"{relation}__in": own})  # not a join: inside an OR it would be tried for every row
     return allowed
 
 

@@ -228,7 +228,6 @@ class AuditLogViewSet(ReadOnlyClinicViewSet):
     permissions: ClassVar[Table] = allow(READ)
     filterset_fields: ClassVar[dict[str, list[str]]] = {
         "user": ["exact"],
-        "action": ["exact"],
         "resource_type": ["exact"],
         "resource_id": ["exact"],
         "patient_id": ["exact"],

@@ -128,6 +128,6 @@ class InboundMessageViewSet(ClinicViewSet):
     serializer_class = InboundMessageSerializer
     permissions = permissions.INBOUND_MESSAGE
     filterset_class = InboundMessageFilter
-    ordering_fields = ("received_at", "created_at")
+    ordering_fields = ("received_at",)
     ordering = ("-received_at",)
     retry = verb(services.retry)

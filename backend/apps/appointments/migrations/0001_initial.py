@@ -511,4 +511,12 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(VERSION_RISES, VERSION_RESTS),
+        migrations.AddIndex(
+            model_name="appointment",
+            index=models.Index(fields=["location", "appointment_datetime"], name="appointment_place_time"),
+        ),
+        migrations.AddIndex(
+            model_name="appointmentreminder",
+            index=models.Index(fields=["work_state", "scheduled_send_time"], name="reminder_work_state"),
+        ),
     ]

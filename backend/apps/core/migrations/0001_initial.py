@@ -186,4 +186,12 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("user", "key"), name="core_idempotentrequest_once")],
             },
         ),
+        migrations.AddIndex(
+            model_name="auditlog",
+            index=models.Index(
+                condition=models.Q(("outcome", "allowed"), _negated=True),
+                fields=["outcome", "-timestamp"],
+                name="audit_refused",
+            ),
+        ),
     ]

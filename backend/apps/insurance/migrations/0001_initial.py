@@ -931,4 +931,16 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(ONE_PATIENT, "DROP FUNCTION insurance_refuse_two_patients CASCADE"),
         migrations.RunSQL(SAME_PATIENT, "DROP FUNCTION insurance_keep_patient CASCADE"),
+        migrations.AddIndex(
+            model_name="patientinsurance",
+            index=models.Index(fields=["priority", "effective_date"], name="coverage_priority"),
+        ),
+        migrations.AddIndex(
+            model_name="patientinsurance",
+            index=models.Index(fields=["effective_date", "id"], name="coverage_begins"),
+        ),
+        migrations.AddIndex(
+            model_name="patientinsurance",
+            index=models.Index(fields=["-created_at", "id"], name="coverage_newest"),
+        ),
     ]

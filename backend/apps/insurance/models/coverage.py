@@ -134,6 +134,9 @@ class PatientInsurance(ClinicModel):
             models.Index(fields=["verification_status", "last_verified_date"], name="coverage_verification"),
             models.Index(fields=["last_verified_date"], name="coverage_verified_on"),
             models.Index(fields=["member_id"], name="coverage_member"),
+            models.Index(fields=["priority", "effective_date"], name="coverage_priority"),
+            models.Index(fields=["effective_date", "id"], name="coverage_begins"),
+            models.Index(fields=["-created_at", "id"], name="coverage_newest"),
             models.Index(fields=["policy_number"], name="coverage_policy"),
             models.Index(fields=["termination_date"], name="coverage_ends"),
         ]

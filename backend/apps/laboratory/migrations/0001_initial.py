@@ -1042,4 +1042,8 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(RESULTS_STAY, RESULTS_CHANGE),
         migrations.RunSQL(MESSAGES_STAY, MESSAGES_CHANGE),
+        migrations.AddIndex(
+            model_name="inboundmessage",
+            index=models.Index(fields=["work_state", "-received_at"], name="inbound_work_state"),
+        ),
     ]

@@ -101,6 +101,7 @@ class InboundMessage(ClinicModel, WorkItem):
                 fields=["patient", "-received_at"], name="inbound_patient", condition=Q(patient__isnull=False)
             ),
             models.Index(fields=["control_id"], name="inbound_control_id"),
+            models.Index(fields=["work_state", "-received_at"], name="inbound_work_state"),
             models.Index(fields=["-received_at", "id"], name="inbound_newest"),
             models.Index(fields=["-received_at"], name="inbound_conflict", condition=Q(conflict=True)),
         ]
