@@ -108,3 +108,12 @@ class ClinicModel(UUIDModel, SoftDeleteModel):
     def __str__(self) -> str:
         """Return a name without a patient's data: this text reaches logs and admin history."""
         return f"{self._meta.verbose_name} {self.pk}"
+
+
+def save_changes(row: Any, changes: dict[str, Any]) -> Any:
+    """Check and save only what changes: what another process moved meanwhile, a status or a balance, stays moved."""
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.full_clean()
+    row.save(update_fields=[*changes, "updated_at"])
+    return row

@@ -89,7 +89,9 @@ class WorkQuerySet(models.QuerySet[Item]):
     def _take(self, where: str, limit: int) -> list[Item]:
         quote = connections[self.db].ops.quote_name
         table, fields = quote(self.model._meta.db_table), self.model._meta.concrete_fields
-        light = ", ".join(f"{table}.{quote(one.column)}" for one in fields if not isinstance(one, models.BinaryField))
+        light = ", ".join(
+            f"{table}.{quote(str(one.column))}" for one in fields if not isinstance(one, models.BinaryField)
+        )
         sql = f"""
             WITH picked AS MATERIALIZED (
                 SELECT id FROM {table} WHERE {where} ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
@@ -49,7 +50,7 @@ def change(employee: Employee, *, by: User | None, **changes: Any) -> Employee:
         raise DomainError("A file stays with its person; hire the other person instead.")
     if changes.get("manager"):
         Employee.lock_reporting_lines()
-    return _save(employee, changes)
+    return save_changes(employee, changes)
 
 
 @transaction.atomic
@@ -111,7 +112,7 @@ def change_time_off(time_off: EmployeeTimeOff, *, by: User | None, **changes: An
         raise DomainError("A request stays with its person.")
     if {"start_date", "end_date"} & set(changes):
         changes = {"days_requested": None, **changes}
-    return _save(time_off, changes)
+    return save_changes(time_off, changes)
 
 
 @transaction.atomic
@@ -166,7 +167,7 @@ def change_review(review: EmployeePerformanceReview, *, by: User | None, **chang
         raise DomainError("This review is acknowledged and stays as it is; write a new one.")
     if any(changes.get(name, getattr(review, name)) != getattr(review, name) for name in ("employee", "reviewer")):
         raise DomainError("A review stays with its person and its reviewer.")
-    _save(review, changes)
+    save_changes(review, changes)
     _note_on_file(review)
     return review
 
@@ -185,15 +186,6 @@ def comment(review: EmployeePerformanceReview, *, by: User, comments: str) -> Em
     review.employee_comments = comments
     review.save(update_fields=["employee_comments", "updated_at"])
     return review
-
-
-def _save(row: Any, changes: dict[str, Any]) -> Any:
-    """Check and save only what changes: another process may have moved the balance or the status meanwhile."""
-    for name, value in changes.items():
-        setattr(row, name, value)
-    row.full_clean()
-    row.save(update_fields=[*changes, "updated_at"])
-    return row
 
 
 def _own_file(by: User | None) -> Employee:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
 from backend.apps.users.models import User
@@ -36,7 +37,7 @@ def change_coverage(coverage: PatientInsurance, *, by: User | None, **changes: A
         raise DomainError("A coverage stays with its patient; record another one.")
     if any(changes[name] != getattr(coverage, name) for name in CONFIRMED & set(changes)):
         changes["verification_status"] = PatientInsurance.Verification.UNVERIFIED
-    return _save(coverage, changes)
+    return save_changes(coverage, changes)
 
 
 @transaction.atomic
@@ -61,7 +62,7 @@ def change_claim(claim: InsuranceClaim, *, by: User | None, **changes: Any) -> I
         raise DomainError("This claim has been submitted and stays as it is.")
     if "procedure_codes" in changes:
         changes = {"billed_amount": None, **changes}
-    return _save(claim, changes)
+    return save_changes(claim, changes)
 
 
 @transaction.atomic
@@ -120,12 +121,3 @@ def deny(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceCla
 def appeal(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     claim.appeal()
     return claim
-
-
-def _save(row: Any, changes: dict[str, Any]) -> Any:
-    """Check and save only what changes: a status moved meanwhile stays moved."""
-    for name, value in changes.items():
-        setattr(row, name, value)
-    row.full_clean()
-    row.save(update_fields=[*changes, "updated_at"])
-    return row
