@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import models, transaction
@@ -82,6 +82,12 @@ def make_practice() -> Practice:
     return Practice(patient, doctor, files[Role.NURSE], logins)
 
 
+def other_people(practice: Practice) -> Practice:
+    """Return a practice with a new patient, doctor and nurse under the same logins of all other roles."""
+    patient = make_patient(user=make_user(role=Role.PATIENT))
+    return replace(practice, patient=patient, doctor=make_doctor(), employee=make_employee())
+
+
 def both(practice: Practice) -> dict[str, Any]:
     return {"patient": practice.patient, "doctor": practice.doctor}
 
@@ -126,7 +132,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "progress-notes": lambda p: signed(make_progress(clinical_note=make_note(**both(p))), p),
     "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),
     "specializations": lambda _: make_specialization(),
-    "users": lambda p: p.logins[Role.PATIENT],
+    "users": lambda p: p.patient.user,
 }
 DRAFTS: dict[str, Callable[[Practice], models.Model]] = {  # of rows that no longer change once patients see them
     "clinical-notes": lambda p: make_note(**both(p)),
