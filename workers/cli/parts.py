@@ -1,5 +1,6 @@
 """The one table of the processes CareRelay consists of; without it `up` and docker-compose.yml would drift apart."""
 
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ class Part:
     words: tuple[str, ...]
     is_ready: Callable[[Settings], bool]
     env: Mapping[str, str] = field(default_factory=dict)
+    farewell: signal.Signals = signal.SIGTERM  # what it gets when the supervisor is killed
 
     def argv(self, settings: Settings) -> list[str]:
         return [sys.executable, "-m", *(word.format_map(settings) for word in self.words)]
@@ -46,6 +48,7 @@ PARTS = (
         ),
         probes.worker_answers,
         {"REMAP_SIGTERM": "SIGQUIT"},  # soft shutdown: what does not end in time goes back to its queue
+        signal.SIGKILL,  # the broker dies with the supervisor, and a worker without one is slow to end; leases allow it
     ),
     Part(
         "beat",

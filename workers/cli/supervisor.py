@@ -106,7 +106,7 @@ class Supervisor:
 
     def _launch(self, one: Running) -> None:
         argv, env = one.part.argv(one.settings), one.part.environment(one.settings)
-        one.child = processes.spawn(argv, env=env, output=subprocess.PIPE)
+        one.child = processes.spawn(argv, env=env, output=subprocess.PIPE, farewell=one.part.farewell)
         one.started_at, one.ready, one.rest = time.monotonic(), False, b""
         if one.child.stdout:
             self._selector.register(one.child.stdout, selectors.EVENT_READ, one)

@@ -79,10 +79,10 @@ def test_no_other_column_can_be_probed_by_ordering(api: APIClient, ordering: str
 
 
 def test_a_filter_finds_what_it_names(api: APIClient) -> None:
-    for action in ("list", "retrieve", "retrieve"):
-        AuditLog.objects.create(action=action, resource_type="x")
-    found = api.get(LOGS, {"resource_type": "x", "action": "retrieve"}).data["results"]
-    assert [row["action"] for row in found] == ["retrieve", "retrieve"]
+    for outcome in ("allowed", "refused", "refused"):
+        AuditLog.objects.create(action="list", resource_type="x", outcome=outcome)
+    found = api.get(LOGS, {"resource_type": "x", "outcome": "refused"}).data["results"]
+    assert [row["outcome"] for row in found] == ["refused", "refused"]
     later = (timezone.now() + timedelta(days=1)).isoformat()
     assert api.get(LOGS, {"timestamp__gte": later}).data["results"] == []
 
