@@ -31,15 +31,17 @@ def main(paths: Sequence[str]) -> int:
     if not found:
         sys.stderr.write("There are no files there.\n")
         return 1
-    taken, skipped = 0, dict[Path, str]()
+    taken, skipped, before = 0, dict[Path, str](), InboundMessage.objects.count()
     with Progress(disable=not sys.stdout.isatty()) as bar:
         for path in bar.track(found, description="taking in"):
             try:
                 taken += take(path)
             except (OSError, TooLarge) as error:
                 skipped[path] = str(getattr(error, "strerror", None) or error)
+    new = InboundMessage.objects.count() - before
     file_all()
-    report(taken, skipped)
+    sys.stdout.write(f"Took in {taken} messages: {new} new, {taken - new} stored before. ")
+    report(skipped)
     return 1 if skipped else 0
 
 
@@ -75,10 +77,10 @@ def files(path: Path) -> Iterator[Path]:
         yield from (below for below in sorted(path.rglob("*")) if below.is_file() and not below.name.startswith("."))
 
 
-def report(taken: int, skipped: Mapping[Path, str]) -> None:
+def report(skipped: Mapping[Path, str]) -> None:
     rows = InboundMessage.objects.filter(peer="file").values_list("status", "status_reason")
     counted = rows.annotate(count=Count("pk")).order_by("status", "status_reason")
-    sys.stdout.write(f"Took in {taken} messages. All messages taken from files so far:\n")
+    sys.stdout.write("All messages taken from files so far:\n")
     for status, reason, count in counted:
         sys.stdout.write(f"{count:7}  {status}  {reason}\n")
     for path, why in skipped.items():

@@ -48,7 +48,7 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path: Path, capsys: pytest.
     assert InboundMessage.objects.get(status="filed").repeats == 1
     assert LabResult.objects.get().lab_order.patient == patient
     out = capsys.readouterr().out
-    assert "Took in 6 messages." in out
+    assert "Took in 6 messages: 5 new, 1 stored before." in out
     assert "1  filed" in out
     assert "1  worklist" in out
     assert "2  rejected  This is not an HL7 message." in out
@@ -79,7 +79,8 @@ def test_all_sample_messages_are_taken_and_none_breaks_the_filing(
     assert ingest.main([str(tmp_path)]) == 0
     counted = [1 + repeats for repeats in InboundMessage.objects.values_list("repeats", flat=True)]
     assert sum(counted) >= len(list((tmp_path / "samples").glob("*.hl7")))
-    assert f"Took in {sum(counted)} messages." in capsys.readouterr().out
+    told = f"Took in {sum(counted)} messages: {len(counted)} new, {sum(counted) - len(counted)} stored before."
+    assert told in capsys.readouterr().out
     assert not InboundMessage.objects.exclude(work_state="done").exists()
     assert set(statuses()) <= {"worklist", "rejected"}  # their patients are not ours
 
