@@ -50,6 +50,7 @@ def nothing(_message: InboundMessage) -> Mapping[str, Any]:
 def message(number: int) -> InboundMessage:
     return InboundMessage(
         raw=b"",
+        size_bytes=0,
         sha256=f"{number:064x}",
         control_id=str(number),
         due_at=timezone.now() - timedelta(seconds=1),
