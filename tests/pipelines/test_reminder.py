@@ -62,9 +62,3 @@ def providers(twilio: TwilioDouble, sendgrid: SendGridDouble) -> dict[str, str]:
         "SENDGRID_FROM": "clinic@example.org",
         "SENDGRID_BASE_URL": sendgrid.url,
     }
-
-
-def test_a_booking_is_answered_while_the_broker_is_away(stage: Stage, settings: object) -> None:
-    stage.redis.stop()
-    visit = book(stage)
-    assert AppointmentReminder.objects.filter(appointment_id=visit).count() == 4
