@@ -48,14 +48,11 @@ class Audited(viewsets.GenericViewSet):
     def note(self, row: Any = None, **detail: Any) -> None:
         """Audit what this request did; called inside the transaction that did it."""
         self._noted = True
-        audit.record(
-            self.request,
-            self._verb(),
-            self.resource_type(),
-            str(getattr(row, "pk", "")) or str(self.kwargs.get("pk", "")),
-            patient_id=audit.patient_of(row) if row is not None else None,
-            detail=detail,
-        )
+        if row is not None:
+            audit.log_phi_access(self.request.user, self._verb(), row, self.request, detail)
+            return
+        pk = str(self.kwargs.get("pk", ""))
+        audit.record(self.request, self._verb(), self.resource_type(), pk, detail=detail)
 
     def resource_type(self) -> str:
         model = getattr(self.queryset, "model", None)
