@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import statistics
 import time
@@ -16,6 +15,7 @@ from backend.apps.core.management.commands.roles import viewsets
 from backend.apps.core.roles import Role
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
+from backend.config import memory
 
 BAR_MS = 50.0
 ROUNDS = 40
@@ -30,8 +30,7 @@ def run() -> bool:
     seconds = seed(int(os.environ.get("BENCH_PATIENTS", "100000")))
     print(f"seed: {Patient.objects.count():,} patients in {seconds:.0f} s (bar {SEED_BAR_S:.0f} s for 100,000)")
     good = seconds <= SEED_BAR_S
-    gc.collect()
-    gc.freeze()  # as backend.config.asgi does
+    memory.settle()  # as the web process does
     for name, view in sorted(dict(viewsets(get_resolver().url_patterns)).items()):
         for role in sorted(getattr(view, "permissions", {}).get("list", ())):
             for query in ["", *SEARCHES.get(name, [])]:
