@@ -98,9 +98,8 @@ def _own(rows: Rows, user: Any, access: Access) -> Rows:
 
 def _of_own_patients(user: Any, access: Access) -> Q:
     allowed = Q()
-    if "__" in (
-        access.patient or ""
-    ):  # a part of a row that makes the patient the doctor's own, as a result of an order
+    # A part of a row that itself links patient and doctor, as a result is of an order.
+    if access.patient and "__" in access.patient:
         for ids in own_patient_ids(user):
             allowed |= Q(Among(F(access.patient), ArraySubquery(ids)))
         return allowed
