@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -77,9 +77,9 @@ class WorkQuerySet(models.QuerySet[Item]):
             updated_at=Now(),
         )
 
-    def back_in_line(self, pk: Any) -> bool:
-        """Put a held or failed row back in line with fresh attempts, as a person decided; False if it is neither."""
-        stuck = self.filter(pk=pk, work_state__in=[WorkState.HELD, WorkState.FAILED])
+    def back_in_line(self, pk: Any, *, at_rest: Collection[str] = (WorkState.HELD, WorkState.FAILED)) -> bool:
+        """Put a row back in line with fresh attempts, as a person decided; False if its state is none of `at_rest`."""
+        stuck = self.filter(pk=pk, work_state__in=at_rest)
         waiting = {"work_state": WorkState.WAITING, "attempts": 0, "begun_at": None, "due_at": Now(), "last_error": ""}
         moved = stuck.update(**self.model.fields_when(WorkState.WAITING), **waiting, updated_at=Now())
         if moved:

@@ -11,7 +11,7 @@ from django.db.models.functions import Length, Now
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from backend.apps.core import dispatch, scope
+from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
@@ -126,11 +126,8 @@ class InboundMessage(ClinicModel, WorkItem):
 
     def retry(self) -> None:
         """Put a message that was not filed back in line, with fresh attempts."""
-        rows = type(self).work.filter(pk=self.pk, status__in=RETRIED, work_state__in=AT_REST)
         if self.status not in RETRIED:
             raise DomainError(f"This message is {self.status}; there is nothing to retry.")
-        values = {"status": InboundStatus.RECEIVED, "status_reason": "", "attempts": 0, "last_error": ""}
-        if not rows.update(**values, work_state=WorkState.WAITING, due_at=Now(), begun_at=None, updated_at=Now()):
+        if not type(self).work.filter(status__in=RETRIED).back_in_line(self.pk, at_rest=AT_REST):
             raise Conflict("Someone else has just put this message back in line.")
-        dispatch.ring(self.task_name)
         self.refresh_from_db(fields=["status", "status_reason", "work_state", "attempts", "due_at", "updated_at"])
