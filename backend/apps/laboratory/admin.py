@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.laboratory import permissions, services
-from backend.apps.laboratory.models import InboundMessage, LabOrder, LabResult, LabTest
+from backend.apps.laboratory.models import InboundMessage, LabFeed, LabOrder, LabResult, LabTest
 
 
 @admin.register(LabTest)
@@ -67,6 +67,14 @@ class LabResultAdmin(ReadOnlyAdmin):
     @admin.display(description="test")
     def name(self, row: LabResult) -> str:
         return row.lab_test.test_name if row.lab_test else row.code_as_sent
+
+
+@admin.register(LabFeed)
+class LabFeedAdmin(ClinicAdmin):
+    permissions = permissions.LAB_FEED
+    list_display = ("name", "sending_application", "sending_facility", "ack_mode", "match_policy", "is_active")
+    list_filter = ("is_active", "ack_mode")
+    search_fields = ("name__istartswith", "sending_facility__exact")
 
 
 @admin.register(InboundMessage)

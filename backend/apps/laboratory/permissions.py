@@ -22,3 +22,4 @@ LAB_RESULT: Table = {
     **allow(("verify",), Role.DOCTOR, Role.LAB_TECH),
 }
 INBOUND_MESSAGE: Table = {**allow(READ, Role.LAB_TECH), **allow(("retry",), Role.LAB_TECH)}
+LAB_FEED: Table = {**allow(READ, Role.LAB_TECH), **allow(WRITE), **allow(("destroy",))}

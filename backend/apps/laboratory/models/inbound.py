@@ -6,7 +6,7 @@ import hashlib
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Length, Now
 from django.db.models.lookups import Exact
 from django.utils import timezone
@@ -60,6 +60,32 @@ class InboundMessage(ClinicModel, WorkItem):
     status_reason = models.CharField(max_length=300, blank=True, db_default="", editable=False)
     conflict = models.BooleanField(default=False, db_default=False, editable=False)
     repeats = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    feed = models.ForeignKey(
+        "laboratory.LabFeed",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="inbound_messages",
+    )
+    ack_sent = models.BinaryField(default=b"", db_default=b"", editable=False)  # on receipt, as it went out
+    application_ack = models.CharField(max_length=2, blank=True, db_default="", editable=False)  # after filing
+    application_ack_at = models.DateTimeField(null=True, blank=True, editable=False)
+    findings = models.JSONField(default=list, db_default=Value([], models.JSONField()), editable=False)  # no values
+    filed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    assigned_patient = models.ForeignKey(
+        "patients.Patient",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Whose it is, as a person said from the worklist.",
+    )
+    settled_by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    settled_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a person assigned or skipped it
     patient = models.ForeignKey(
         "patients.Patient",
         null=True,
@@ -103,6 +129,7 @@ class InboundMessage(ClinicModel, WorkItem):
             models.Index(fields=["control_id"], name="inbound_control_id"),
             models.Index(fields=["work_state", "-received_at"], name="inbound_work_state"),
             models.Index(fields=["-received_at", "id"], name="inbound_newest"),
+            models.Index(fields=["feed", "-received_at"], name="inbound_feed"),
             models.Index(fields=["-received_at"], name="inbound_conflict", condition=Q(conflict=True)),
         ]
 
