@@ -40,7 +40,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 
 CLINIC_APPS = [
     "core", "users", "patients", "doctors", "appointments", "clinical_notes", "laboratory", "employees",
-    "prescriptions", "insurance",
+    "prescriptions", "insurance", "interop",
 ]  # fmt: skip
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",

@@ -9,7 +9,7 @@ from backend.apps.core import health
 
 CLINIC_APPS = (
     "core", "users", "patients", "doctors", "appointments", "clinical_notes", "laboratory", "employees",
-    "prescriptions", "insurance",
+    "prescriptions", "insurance", "interop",
 )  # fmt: skip
 
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),
+    path("console/", include("backend.apps.interop.console_urls")),
     path("healthz", health.alive),
     path("readyz", health.ready),
 ]

@@ -1,0 +1,136 @@
+"""The frame of every console page: sign-in, role table, audit, headers; without it each page would guard itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.shortcuts import render as django_render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.cache import patch_cache_control
+
+from backend.apps.core import audit
+from backend.apps.core.admin import sentence
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.core.permissions import ALL_ROLES, Table, allow, may
+from backend.apps.core.roles import Role
+
+View = Callable[..., HttpResponse]
+
+# Nothing inline, nothing from elsewhere, in no frame: what a message holds stays text whatever it looks like.
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+INDEX: Table = allow(("index",), *(role for role in ALL_ROLES if role != Role.PATIENT))
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One entry of the menu, shown to those whose role may do `action` of `table`."""
+
+    title: str
+    url_name: str
+    table: Table
+    action: str = "list"
+
+
+SECTIONS: tuple[Section, ...] = ()
+
+
+def page(table: Table, action: str, *, methods: Sequence[str] = ("GET", "HEAD")) -> Callable[[View], View]:
+    """Let staff whose role may do `action` of `table` see the page; others are sent to sign in, or refused in a page.
+
+    Moments are shown in the clinic's own zone. Every answer forbids caches, referrers and scripts from elsewhere.
+    """
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            refusal = _refusal(request, table, action, methods)
+            return sealed(refusal or _shown(view, request, *args, **kwargs))
+
+        return guarded
+
+    return guard
+
+
+def _refusal(request: HttpRequest, table: Table, action: str, methods: Sequence[str]) -> HttpResponse | None:
+    """Return what whoever asks is told instead of the page; None when the page is theirs to see."""
+    if not getattr(request.user, "is_staff", False):
+        wanted = request.get_full_path() if request.method == "GET" else reverse("console:index")
+        return redirect_to_login(wanted, reverse("admin:login"))
+    if request.method not in methods:
+        return HttpResponseNotAllowed(methods)
+    if any("\x00" in text for form in (request.GET, request.POST) for _, texts in form.lists() for text in texts):
+        return refused(request, 400, "This address or form holds a character that is not allowed.")
+    if not may(request.user, action, table):
+        return refused(request, 403, "Your role may not see this page.")
+    return None
+
+
+def _shown(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    try:
+        with timezone.override(Clinic.current().zone):
+            return view(request, *args, **kwargs)
+    except Http404:
+        return refused(request, 404, "There is no such page, or it is not yours to see.")
+
+
+def sealed(response: HttpResponse) -> HttpResponse:
+    """Add the headers every console answer carries."""
+    response["Content-Security-Policy"] = CONTENT_POLICY
+    response["Referrer-Policy"] = "no-referrer"
+    patch_cache_control(response, no_store=True, private=True)
+    return response
+
+
+def refused(request: HttpRequest, status: int, why: str) -> HttpResponse:
+    """Answer with a page that says why not, and write the refusal down."""
+    name = getattr(request.resolver_match, "url_name", "") or "page"
+    audit.record(request, "console.view", name, outcome=AuditLog.Outcome.REFUSED, detail={"status": status})
+    return render(request, "interop/refused.html", {"why": why, "title": "Not here"}, status=status)
+
+
+def render(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """Return a whole page with the menu of what this person may see."""
+    sections = [section for section in SECTIONS if may(request.user, section.action, section.table)]
+    return django_render(request, template, {**context, "sections": sections}, status=status)
+
+
+def note(request: HttpRequest, action: str, row: models.Model, **detail: Any) -> None:
+    """Write down what this person did to a row, or that they looked at it."""
+    audit.log_phi_access(request.user, f"console.{action}", row, request, detail)
+
+
+def attempt(request: HttpRequest, action: str, resource: str, act: Callable[[], str], *, back: str) -> HttpResponse:
+    """Run a change in one transaction, tell how it ended, and lead to `back`.
+
+    act: does it, writes its own audit row with `note`, and returns the outcome as a sentence. A refusal is told as one
+    and leaves an audit row about `resource` too.
+    """
+    try:
+        with transaction.atomic():
+            told = act()
+    except (DomainError, ValidationError) as refusal:
+        audit.record(request, f"console.{action}", resource, outcome=AuditLog.Outcome.REFUSED)
+        messages.error(request, sentence(refusal))
+    else:
+        messages.success(request, told)
+    return redirect(back)
+
+
+@page(INDEX, "index")
+def index(request: HttpRequest) -> HttpResponse:
+    """Lead to the pages this person's role has."""
+    return render(request, "interop/index.html", {"title": "Console"})

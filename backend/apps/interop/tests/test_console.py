@@ -1,0 +1,52 @@
+"""Proves that the console lets in who may, tells the others why not, and seals every answer."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from backend.apps.core.models import AuditLog
+from backend.apps.core.roles import STAFF
+from backend.apps.users.tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def signed_in(role: str) -> Client:
+    client = Client()
+    client.force_login(make_user(role))
+    return client
+
+
+def test_who_is_not_signed_in_is_sent_to_the_sign_in_and_comes_back() -> None:
+    answer = Client().get("/console/?page=1")
+    assert answer.status_code == 302
+    assert answer["Location"] == "/admin/login/?next=/console/%3Fpage%3D1"
+
+
+def test_a_patient_is_no_staff() -> None:
+    assert signed_in("patient").get("/console/")["Location"].startswith("/admin/login/")
+
+
+@pytest.mark.parametrize("role", sorted(STAFF))
+def test_the_first_page_is_for_all_staff_and_sealed(role: str) -> None:
+    answer = signed_in(role).get("/console/")
+    assert answer.status_code == 200
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert (answer["Referrer-Policy"], answer["X-Frame-Options"]) == ("no-referrer", "DENY")
+    assert "no-store" in answer["Cache-Control"]
+    assert b"<style" not in answer.content
+    assert b" style=" not in answer.content
+    assert b"<script>" not in answer.content
+
+
+def test_a_nul_character_is_refused_in_a_page() -> None:
+    answer = signed_in("admin").get("/console/?a=%00")
+    assert answer.status_code == 400
+    assert AuditLog.objects.filter(action="console.view", outcome="refused").exists()
+
+
+def test_a_method_nobody_asked_for_is_refused() -> None:
+    assert signed_in("admin").delete("/console/").status_code == 405
