@@ -94,6 +94,16 @@ class Patient(ClinicModel):
     sms_consent_at = models.DateTimeField(null=True, blank=True, editable=False)  # given or taken back
     email_consent = models.BooleanField(default=False)
     email_consent_at = models.DateTimeField(null=True, blank=True, editable=False)
+    merged_into = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="merged_from",
+        help_text="The record of the same person that everything of this one was moved to.",
+    )
+    demographics_as_of = models.JSONField(default=dict, editable=False)  # name of a field: when it was last said
 
     class Meta(ClinicModel.Meta):
         ordering = ["last_name", "first_name", "id"]
@@ -125,6 +135,10 @@ class Patient(ClinicModel):
                 condition=(Q(sms_consent=False) | Q(sms_consent_at__isnull=False))
                 & (Q(email_consent=False) | Q(email_consent_at__isnull=False)),
                 name="patients_patient_consent_dated",
+            ),
+            models.CheckConstraint(
+                condition=Q(merged_into__isnull=True) | (Q(is_deleted=True) & ~Q(merged_into=F("id"))),
+                name="patients_patient_merged_is_gone",
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
