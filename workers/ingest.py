@@ -16,7 +16,7 @@ django.setup()
 
 from backend.apps.laboratory.models import InboundMessage  # noqa: E402  # models load only after django.setup()
 from integrations.hl7.mllp import START, Deframer  # noqa: E402  # kept together with the line above
-from integrations.hl7.reader import messages  # noqa: E402  # kept together with the line above
+from integrations.hl7.batch import messages  # noqa: E402  # kept together with the line above
 from workers.inbound import Arrival, store  # noqa: E402  # models load only after django.setup()
 from workers.lab_results import file  # noqa: E402  # models load only after django.setup()
 from workers.runner import HandlerBug, drain  # noqa: E402  # models load only after django.setup()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from typing import NamedTuple
 
 STAMP = re.compile(
     r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d{1,6})?)?)?)?([+-]\d{4})?",
     re.ASCII,
 )
+TIME = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d{1,6})?)?)?([+-]\d{4})?", re.ASCII)
+PARTIAL = re.compile(r"(?:1[89]|20|21)\d\d(?:0[1-9]|1[0-2])?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})")
 MEASURED = re.compile(r"(<=|>=|<>|<|>|=)?\s*(\S+)")
 YEARS = range(1800, 2200)  # outside it is a typing error, and no time zone can overflow it
@@ -21,8 +23,7 @@ class BadField(ValueError):
     """A field is not what its type says; the text tells its shape, never its value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """A number with what was written around it: `<` 5, 100 `-` 200, 1 `:` 128."""
 
     number: Decimal | None
@@ -30,8 +31,10 @@ class Measured:
     separator: str = ""
     second: Decimal | None = None
 
+    def __repr__(self) -> str:
+        return "Measured(...)"  # a value is the patient's
 
-@functools.lru_cache(maxsize=1024)  # a report repeats the same few times in every OBX
+
 def moment(text: str, *, default_tz: tzinfo) -> datetime:
     """Return the moment written in a TS field such as "20240131154500-0500".
 
@@ -43,6 +46,11 @@ def moment(text: str, *, default_tz: tzinfo) -> datetime:
 
     Source: HL7 v2.5.1, chapter 2A, data type TS.
     """
+    return _moment(text, default_tz)
+
+
+@functools.lru_cache(maxsize=1024)  # a report repeats the same few times in every OBX
+def _moment(text: str, default_tz: tzinfo) -> datetime:
     found = STAMP.fullmatch(text.strip())
     if not found:
         raise BadField(f"not a time stamp: {len(text)} characters")
@@ -61,6 +69,32 @@ def day(text: str) -> date:
     if not found:
         raise BadField(f"not a date: {len(text)} characters")
     return _real(*[int(number) for number in found.groups()[:3]]).date()
+
+
+def is_partial(text: str) -> bool:
+    """Return whether a date is written as a year, or a year and a month, as DT and TS allow."""
+    return bool(PARTIAL.fullmatch(text.strip()))
+
+
+def time_of_day(text: str, *, default_tz: tzinfo) -> time:
+    """Return the time of a TM field such as "0830" or "083015.5-0500".
+
+    Units: whole seconds; a fraction is dropped. Without an offset it has no zone of its own: a time zone such as
+    America/New_York has no offset without a day, so `default_tz` is what it carries.
+
+    Raises:
+        BadField: not HH[MM[SS]], or no such time.
+
+    Source: HL7 v2.5.1, chapter 2A, data type TM.
+    """
+    found = TIME.fullmatch(text.strip())
+    if not found:
+        raise BadField(f"not a time: {len(text)} characters")
+    *numbers, offset = found.groups()
+    try:
+        return time(*[int(number or 0) for number in numbers], tzinfo=_zone(offset) if offset else default_tz)
+    except ValueError:
+        raise BadField("not a real time") from None
 
 
 def _real(year: int, *rest: int) -> datetime:

@@ -7,79 +7,50 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice, zip_longest
 
-from integrations.hl7 import charsets
-from integrations.hl7.head import BOM, MSH
+from integrations.hl7 import charsets, coded
+from integrations.hl7.coded import MOST_PARTS
+from integrations.hl7.findings import Finding as Finding
+from integrations.hl7.head import BOM, FIRST, MSH
+from integrations.hl7.signs import Separators as Separators
+from integrations.hl7.signs import decoder
+from integrations.hl7.signs import escape as escape
 
-SEGMENT_ID = re.compile(r"[A-Za-z][A-Za-z0-9]{2}")
+MSH_IN_TEXT = re.compile(MSH.pattern.decode())
+SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{2}")
 MOST_SEGMENTS = 100_000  # far above any real message; bounds what a hostile one can cost
-LINE_END = re.compile(r"[\r\n]+")
 BATCH_ONLY = frozenset({"FHS", "BHS", "BTS", "FTS"})
-BATCH_LINE = re.compile(rb"(?<=[\r\n])(?:FHS|BHS|BTS|FTS)[^A-Za-z0-9][^\r\n]*[\r\n]*")
 
 
 class NotHl7(ValueError):
     """No segment begins with MSH."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be, told without the value: where, and what."""
-
-    segment: str
-    number: int  # which segment of that name, from 1
-    field: int  # 0: the segment as a whole
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Separators:
-    """MSH-1 and MSH-2; senders may choose their own. `truncation` exists from version 2.7 on, in the wild before."""
-
-    field: str = "|"
-    component: str = "^"
-    repetition: str = "~"
-    escape: str = "\\"
-    subcomponent: str = "&"
-    truncation: str = ""
-
-    @classmethod
-    def of(cls, line: str) -> Separators:
-        """Read them from a line that begins with MSH; what is missing is as usual."""
-        field = line[3:4] or "|"
-        given = line[4:].split(field, 1)[0]
-        component, repetition, escape, subcomponent = (given[i : i + 1] or usual for i, usual in enumerate("^~\\&"))
-        return cls(field, component, repetition, escape, subcomponent, given[4:5])
-
-
 class Segment:
     """One segment, split when it is asked. Fields, repetitions and components count from 1, as the standard does."""
 
-    __slots__ = ("_fields", "_line", "_message", "name", "number")
+    __slots__ = ("_fields", "line", "message", "name", "number")
 
-    def __init__(self, message: Message, line: str, number: int) -> None:
-        self._message = message
-        self._line = line
-        self._fields: list[str] | None = None
-        self.name = line[:3].upper()
+    def __init__(self, message: Message, name: str, line: str, number: int) -> None:
+        self.message = message
+        self.name = name
+        self.line = line
         self.number = number
-
-    @property
-    def component_sign(self) -> str:
-        return self._message.separators.component
+        self._fields: list[str] | None = None
 
     @property
     def fields(self) -> list[str]:
         """The fields as sent, MSH-1 at index 1 as everywhere else."""
         if self._fields is None:
-            separator = self._message.separators.field
-            self._fields = self._line.split(separator)
+            separator = self.message.separators.field
+            self._fields = self.line.split(separator, MOST_PARTS)
             if self.name in ("MSH", "FHS", "BHS"):
                 self._fields.insert(1, separator)
         return self._fields
+
+    def release(self) -> None:
+        """Forget the split fields: of 100,000 segments they take far more memory than the text."""
+        self._fields = None
 
     def raw(self, field: int) -> str:
         """Return the field as sent, escapes and separators included."""
@@ -88,168 +59,159 @@ class Segment:
 
     def text(self, field: int) -> str:
         """Return the whole field as one text, for types that have no components."""
-        return self._message.unescape(self.raw(field))
+        return self.message.unescape(self.raw(field))
 
     def repetitions(self, field: int) -> list[list[str]]:
         """Return the components of each repetition, decoded; subcomponents stay together."""
-        whole = self.raw(field)
-        if not whole:
-            return []
-        signs, decode = self._message.separators, self._message.unescape
-        if signs.component not in whole and signs.repetition not in whole:
-            return [[decode(whole)]]
-        return [[decode(part) for part in one.split(signs.component)] for one in whole.split(signs.repetition)]
+        return coded.repetitions(self.raw(field), self.message.separators, self.message.unescape)
 
     def texts(self, field: int) -> list[str]:
         """Return each repetition as one text, for types that have no components."""
-        whole = self.raw(field)
+        whole, message = self.raw(field), self.message
         return (
-            [self._message.unescape(one) for one in whole.split(self._message.separators.repetition)] if whole else []
+            [message.unescape(one) for one in whole.split(message.separators.repetition, MOST_PARTS)] if whole else []
         )
 
     def components(self, field: int) -> list[str]:
         """Return the decoded components of the first repetition."""
-        whole = self.raw(field)
-        if not whole:
-            return []
-        signs = self._message.separators
-        first = whole.split(signs.repetition, 1)[0]
-        parts = first.split(signs.component)
-        if signs.escape in first or "\0" in first:
-            return [self._message.unescape(part) for part in parts]
-        return parts
+        return coded.components(self.raw(field), self.message.separators, self.message.unescape)
 
     def component(self, field: int, component: int = 1) -> str:
         """Return one decoded component of the first repetition; empty when there is none."""
-        found = self.components(field)
-        return found[component - 1] if component <= len(found) else ""
+        whole = self.raw(field)
+        if not whole:
+            return ""
+        signs = self.message.separators
+        parts = whole.split(signs.repetition, 1)[0].split(signs.component, component)
+        return self.message.unescape(parts[component - 1]) if component <= len(parts) else ""
 
     def subcomponents(self, field: int, component: int, repetition: int = 1) -> list[str]:
         """Return the decoded subcomponents of one component."""
-        signs, decode = self._message.separators, self._message.unescape
-        repetitions = self.raw(field).split(signs.repetition)
-        parts = repetitions[repetition - 1].split(signs.component) if repetition <= len(repetitions) else []
-        return (
-            [decode(sub) for sub in parts[component - 1].split(signs.subcomponent)] if component <= len(parts) else []
-        )
+        signs, decode = self.message.separators, self.message.unescape
+        repetitions = self.raw(field).split(signs.repetition, repetition)
+        parts = repetitions[repetition - 1].split(signs.component, component) if repetition <= len(repetitions) else []
+        found = parts[component - 1] if component <= len(parts) else None
+        return [] if found is None else [decode(sub) for sub in found.split(signs.subcomponent, MOST_PARTS)]
 
 
 class Message:
-    """One message. `raw` is what came; `text.encode(charset)` is the same bytes from MSH on.
+    """One message. `raw` is what came; `encode()` gives the same bytes from MSH on.
+
+    escaped: whether anything in it has to be decoded. `findings` tells what was odd.
 
     Raises:
-        NotHl7: there is no MSH; nothing else is an error, `findings` tells what was odd.
+        NotHl7: there is no MSH; nothing else is an error.
     """
 
+    __slots__ = ("charset", "escaped", "findings", "raw", "segments", "separators", "shifts", "text")
+
     def __init__(self, raw: bytes) -> None:
-        body = raw.removeprefix(BOM).lstrip()
-        found = MSH.search(body)
-        if not found:
-            raise NotHl7("no segment begins with MSH")
         self.raw = raw
         self.findings: list[Finding] = []
-        decoded = charsets.decode(body[found.start(1) :], _declared_charset(found[1]))
-        self.text, self.charset = decoded.text, decoded.charset
-        self.separators = Separators.of(re.split(r"[\r\n]", self.text, maxsplit=1)[0])
-        self._decoder = _decoder(self.separators, self.charset)
+        decoded = _decoded(raw)
+        self.text, self.charset, self.shifts = decoded.text, decoded.charset, decoded.shifts
+        self.separators = Separators.of(self.text)
+        self.escaped = self.text.find(self.separators.escape, 9) >= 0 or "\0" in self.text
         if decoded.note:
             self.findings.append(Finding("MSH", 1, 18, decoded.note))
-        self.segments = list(self._split())
+        self.segments = self._split()
 
-    def _split(self) -> Iterator[Segment]:
-        """Give the segments of the first message; more messages in the same bytes are a finding, see `messages`."""
+    def _split(self) -> list[Segment]:
+        """Return the segments of the first message; more messages in the same bytes are a finding, see `batch`."""
         counts: dict[str, int] = {}
-        strange = 0
-        for line in islice(_lines(self.text, self.separators.field), MOST_SEGMENTS):
-            name = line[:3].upper()
-            number = counts[name] = counts.get(name, 0) + 1
-            if not SEGMENT_ID.fullmatch(name) or line[3:4] not in ("", self.separators.field):
-                strange += 1
-            elif name == "MSH" and number > 1:
+        segments, strange, sign = [], 0, self.separators.field
+        lines = _lines(self.text, sign)
+        for line in lines[:MOST_SEGMENTS]:
+            name = _name(line[:4], sign)
+            if name in BATCH_ONLY:
+                continue
+            if not name:
+                strange += not line.isspace() and bool(line)
+                continue
+            counts[name] = number = counts.get(name, 0) + 1
+            if name == "MSH" and number > 1:
                 self.findings.append(Finding("MSH", number, 0, "more than one message; only the first is read"))
                 break
-            elif name not in BATCH_ONLY:
-                yield Segment(self, line, number)
+            segments.append(Segment(self, name, line, number))
+            if len(line) > MOST_PARTS:
+                self._weigh(segments[-1])
         if strange:
             self.findings.append(Finding("???", strange, 0, "lines that are no segments"))
-        if sum(counts.values()) == MOST_SEGMENTS:
+        if len(lines) > MOST_SEGMENTS:
             self.findings.append(Finding("MSH", 1, 0, f"only the first {MOST_SEGMENTS} segments are read"))
+        return segments
+
+    def _weigh(self, segment: Segment) -> None:
+        """Tell of a segment in which not every separator can count."""
+        signs = self.separators
+        if any(segment.line.count(sign) > MOST_PARTS for sign in (signs.field, signs.component, signs.repetition)):
+            told = f"more than {MOST_PARTS} parts; what follows is kept together"
+            self.findings.append(Finding(segment.name, segment.number, 0, told))
 
     @property
     def head(self) -> Segment:
         return self.segments[0]
 
+    def encode(self) -> bytes:
+        """Return the bytes that came, from MSH on, written anew from the text."""
+        return charsets.encode(self.text, self.charset, self.shifts)
+
     def unescape(self, text: str) -> str:
         """Decode escapes. Unknown ones and bare escape characters stay; NUL becomes U+FFFD."""
         if self.separators.escape in text:
-            text = self._decoder(text)
+            text = decoder(self.separators, self.charset)(text)
         return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def messages(raw: bytes) -> list[bytes]:
-    """Return each message of a batch or file as its own bytes; header and trailer segments are left out."""
+def _decoded(raw: bytes) -> charsets.Decoded:
+    """Return the text from MSH on."""
+    found = FIRST.match(raw)
+    if found:
+        return charsets.decode(raw, _declared(found[0]))
+    if encoded := charsets.wide(raw):
+        return _decoded_wide(raw, *encoded)
     body = raw.removeprefix(BOM).lstrip()
-    starts = [found.start(1) for found in MSH.finditer(body)]
-    return [BATCH_LINE.sub(b"", body[start:end]) for start, end in zip_longest(starts, starts[1:])]
+    found = MSH.search(body)
+    if not found:
+        raise NotHl7("no segment begins with MSH")
+    return charsets.decode(body[found.start(1) :], _declared(found[1]))
 
 
-def escape(text: str, separators: Separators) -> str:
-    """Write `text` so that no character of it can be taken for a separator or the end of a segment."""
-    signs = separators
-    codes = {signs.escape: "E", signs.field: "F", signs.component: "S", signs.repetition: "R", signs.subcomponent: "T"}
-    table = {ord(sign): f"{signs.escape}{code}{signs.escape}" for sign, code in codes.items()}
-    if signs.truncation:
-        table[ord(signs.truncation)] = f"{signs.escape}P{signs.escape}"
-    for end in "\r\n":
-        table[ord(end)] = f"{signs.escape}X{ord(end):02X}{signs.escape}"
-    return text.translate(table)
+def _decoded_wide(raw: bytes, charset: str, mark: int) -> charsets.Decoded:
+    """Return the text of a message in UTF-16 or UTF-32."""
+    try:
+        text = raw[mark:].decode(charset).lstrip()
+    except UnicodeError:
+        raise NotHl7(f"not readable as {charset}") from None
+    found = MSH_IN_TEXT.search(text)
+    if not found:
+        raise NotHl7("no segment begins with MSH")
+    return charsets.Decoded(text[found.start(1) :], charset)
 
 
-def _declared_charset(line: bytes) -> str:
-    """Return MSH-18's first charset from the undecoded line; names of charsets are ASCII."""
-    fields = line.split(line[3:4] or b"|")
-    first = re.split(rb"[~^]", fields[17])[0] if len(fields) > 17 else b""
-    return first.decode("ascii", "replace")
+def _declared(line: bytes) -> list[str]:
+    """Return MSH-18's charsets from the undecoded line; names of charsets are ASCII."""
+    fields = line.split(line[3:4], 18)
+    whole = fields[17][:200].decode("ascii", "replace") if len(fields) > 17 else ""
+    return re.split(r"[~^]", whole) if whole else []
 
 
-def _lines(text: str, separator: str) -> Iterator[str]:
-    """Give the non-empty lines. Any line end will do, but a LF inside a field's text is not an end."""
-    if "\n" in text:
-        sign = re.escape(separator)
-        begins_segment = re.compile(rf"[A-Za-z][A-Za-z0-9]{{2}}{sign}|[A-Z][A-Z0-9]{{2}}(?:[\r\n]|\Z)")
-
-        def end_or_text(found: re.Match[str]) -> str:
-            ends = "\r" in found[0] or found.end() == len(text) or begins_segment.match(text, found.end())
-            return "\r" if ends else found[0]
-
-        text = LINE_END.sub(end_or_text, text)
-    return (line for line in text.split("\r") if line and not line.isspace())
+@functools.lru_cache(maxsize=1024)
+def _name(start: str, sign: str) -> str:
+    """Return the segment's name from the first four characters of its line; empty when they begin no segment."""
+    name = start[:3].upper()
+    return name if SEGMENT_ID.fullmatch(name) and start[3:] in ("", sign) else ""
 
 
-@functools.lru_cache(maxsize=256)
-def _decoder(separators: Separators, charset: str) -> Callable[[str], str]:
-    """Return the function that replaces known escape sequences; only those are touched."""
-    signs, sign = separators, re.escape(separators.escape)
-    letters = {
-        "F": signs.field,
-        "S": signs.component,
-        "R": signs.repetition,
-        "T": signs.subcomponent,
-        "E": signs.escape,
-    }
-    if signs.truncation:
-        letters["P"] = signs.truncation
-    pattern = re.compile(rf"{sign}(?:([{''.join(letters)}])|\.(?:br|sp([0-9]{{0,2}}))|X((?:[0-9A-F]{{2}})+)){sign}")
+def _lines(text: str, sign: str) -> list[str]:
+    """Return the lines, at most one more than counts. Any line end will do, but a LF inside a text is not an end."""
+    if "\n" not in text and "\r\r" not in text:
+        return text.split("\r", MOST_SEGMENTS)
+    return _ends(sign).split(text, MOST_SEGMENTS)
 
-    def replace(found: re.Match[str]) -> str:
-        letter, lines, digits = found.groups()
-        if letter:
-            return letters[letter]
-        if digits is None:
-            return "\n" * int(lines or 1)
-        try:
-            return bytes.fromhex(digits).decode(charset)
-        except UnicodeError:
-            return found[0]
 
-    return functools.partial(pattern.sub, replace)
+@functools.lru_cache(maxsize=64)
+def _ends(sign: str) -> re.Pattern[str]:
+    """Return what ends a segment: a run of line ends with a CR in it, or LFs before what begins a segment."""
+    begins = rf"[A-Za-z][A-Za-z0-9]{{2}}{re.escape(sign)}|[A-Z][A-Z0-9]{{2}}(?:[\r\n]|\Z)|\Z"
+    return re.compile(rf"(?<![\r\n])(?:\n*+\r[\r\n]*+|\n++(?={begins}))")

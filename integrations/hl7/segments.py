@@ -1,214 +1,162 @@
-"""Turns single PID, ORC, OBR and OBX segments into records, noting each field that could not be understood."""
+"""Turns single PID, ORC, OBR, TQ1 and SPM segments into records; what cannot be read is told and costs only itself.
+
+Source: HL7 v2.5.1, chapter 3, 3.4.2 (PID); chapter 4, 4.5.1 (ORC), 4.5.4 (TQ1); chapter 7, 7.4.1 (OBR), 7.4.3 (SPM).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, tzinfo
-from typing import TypeVar
+from collections.abc import Sequence
 
-from integrations.hl7 import fields
-from integrations.hl7.fields import BadField, Measured
-from integrations.hl7.reader import Finding, Segment
-from integrations.hl7.records import Coded, Document, Identifier, Observation, Order, Patient
+from integrations.hl7 import coded
+from integrations.hl7.coded import kept
+from integrations.hl7.converter import Converter
+from integrations.hl7.reader import Segment
+from integrations.hl7.records import Coded, Identifier, Observation, Order, Parent, Patient, Specimen
 
-Value = TypeVar("Value")
-
-DELETED = '""'  # HL7's null: the sender wants the value empty
-NO_CODE = Coded()
-CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
-FORMATTED = frozenset({"TX", "FT"})  # blanks before a line and blank lines are its layout
-NUMERIC = frozenset({"NM", "SN"})
-ORIGINAL_TEXT = 9  # component of CWE
+PRIORITY = 6  # component of TQ (OBR-27, ORC-7)
+NO_ORDER = Order()
 
 
-@dataclass
-class Converter:
-    """default_tz: the sender's zone. `findings` grows with every field that could not be read."""
-
-    default_tz: tzinfo
-    findings: list[Finding] = field(default_factory=list)
-
-    def patient(self, pid: Segment) -> Patient:
-        names = pid.subcomponents(5, 1)
-        return Patient(
-            identifiers=tuple(_identifiers(pid)),
-            family=_kept(names[0] if names else ""),
-            given=_kept(pid.component(5, 2)),
-            middle=_kept(pid.component(5, 3)),
-            birth_date=self.day(pid, 7),
-            sex=_kept(pid.component(8)).upper(),
-        )
-
-    def order(
-        self,
-        obr: Segment | None,
-        orc: Segment | None,
-        *,
-        notes: tuple[str, ...] = (),
-        observations: tuple[Observation, ...] = (),
-    ) -> Order:
-        """Return the order an OBR reports; its numbers may stand in the ORC only, and either may be missing."""
-        common = Order() if orc is None else _common(orc)
-        if obr is None:
-            return replace(common, notes=notes, observations=observations)
-        return Order(
-            placer=_kept(obr.component(2)) or common.placer,
-            filler=_kept(obr.component(3)) or common.filler,
-            group=common.group,
-            control=common.control,
-            service=_coded(obr.components(4)),
-            status=_kept(obr.component(25)).upper(),
-            collected_at=self.moment(obr, 7),
-            received_at=self.moment(obr, 14),
-            reported_at=self.moment(obr, 22),
-            provider=_provider(obr, 16) or common.provider,
-            notes=notes,
-            observations=observations,
-        )
-
-    def observation(self, obx: Segment, notes: tuple[str, ...] = ()) -> Observation:
-        value_type = obx.component(2).strip().upper()
-        code = _coded(obx.components(3))
-        if not code.label:
-            self._found(obx, 3, "no code")
-        status = _kept(obx.component(11)).upper()
-        if not status:
-            self._found(obx, 11, "no status")
-        return Observation(
-            number=obx.number,
-            value_type=value_type,
-            code=code,
-            sub_id=_kept(obx.text(4)),
-            values=tuple(_values(obx, value_type)),
-            coded=_coded(obx.components(5)) if value_type in CODED else None,
-            measured=self._measured(obx, value_type),
-            document=_document(obx) if value_type == "ED" else None,
-            unit=_coded(obx.components(6)),
-            reference_range=_kept(obx.text(7)),
-            flags=tuple(flag for parts in obx.repetitions(8) if (flag := _kept(parts[0]).upper())),
-            status=status,
-            observed_at=self.moment(obx, 14),
-            notes=notes,
-        )
-
-    def _measured(self, obx: Segment, value_type: str) -> Measured | None:
-        """Return the number of a numeric observation; None with a finding when it is none."""
-        if value_type not in NUMERIC or _kept(obx.raw(5)) == "":
-            return None
-        parts = obx.components(5)
-        try:
-            return fields.structured(parts) if value_type == "SN" else fields.measured(_first_filled(parts))
-        except BadField as error:
-            self._found(obx, 5, str(error))
-            return None
-
-    def moment(self, segment: Segment, number: int) -> datetime | None:
-        return self._read(segment, number, lambda text: fields.moment(text, default_tz=self.default_tz))
-
-    def day(self, segment: Segment, number: int) -> date | None:
-        return self._read(segment, number, fields.day)
-
-    def _read(self, segment: Segment, number: int, convert: Callable[[str], Value]) -> Value | None:
-        """Return a field converted; None when it is empty, None with a finding when it cannot be read."""
-        text = _kept(segment.component(number))
-        if not text:
-            return None
-        try:
-            return convert(text)
-        except BadField as error:
-            self._found(segment, number, str(error))
-            return None
-
-    def _found(self, segment: Segment, number: int, message: str) -> None:
-        self.findings.append(Finding(segment.name, segment.number, number, message))
+def patient(convert: Converter, pid: Segment) -> Patient:
+    names = pid.subcomponents(5, 1)
+    accounts = _identifiers(pid, 18)
+    return Patient(
+        identifiers=tuple(_identifiers(pid, 3) or _identifiers(pid, 2) or _identifiers(pid, 4)),
+        family=kept(names[0] if names else ""),
+        given=kept(pid.component(5, 2)),
+        middle=kept(pid.component(5, 3)),
+        birth_date=convert.day(pid, 7),
+        sex=kept(pid.component(8)).upper(),
+        account=accounts[0] if accounts else None,
+    )
 
 
-def _kept(text: str) -> str:
-    """Return `text` without blanks around it; HL7's null is empty."""
-    stripped = text.strip()
-    return "" if stripped == DELETED else stripped
+def order(
+    convert: Converter,
+    obr: Segment | None,
+    orc: Segment | None,
+    *,
+    timing: Segment | None = None,
+    specimens: Sequence[Segment] = (),
+    notes: tuple[str, ...] = (),
+    observations: tuple[Observation, ...] = (),
+) -> Order:
+    """Return the order an OBR reports; its numbers may stand in the ORC only, and either may be missing."""
+    common = NO_ORDER if orc is None else _common(orc)
+    found = tuple(specimen(convert, each) for each in specimens)
+    if obr is None:
+        return common._replace(notes=notes, observations=observations, specimens=found)
+    collected_at, received_at = convert.moment(obr, 7), convert.moment(obr, 14)
+    sent = Order(
+        placer=kept(obr.component(2)) or common.placer,
+        filler=kept(obr.component(3)) or common.filler,
+        group=common.group,
+        control=common.control,
+        service=_coded(obr, 4),
+        status=kept(obr.component(25)).upper(),
+        collected_at=collected_at,
+        received_at=received_at,
+        reported_at=convert.moment(obr, 22),
+        provider=_person(obr, 16) or common.provider,
+        notes=notes,
+        observations=observations,
+        number=obr.number,
+        collected_until=convert.moment(obr, 8),
+        action=kept(obr.component(11)),
+        priority=_priority(obr, timing) or common.priority,
+        parent=_parent(obr),
+        specimens=found,
+    )
+    return sent if found else sent._replace(specimens=_older_specimen(obr, sent))
 
 
 def _common(orc: Segment) -> Order:
     """Return what an ORC tells of its order."""
     return Order(
-        placer=_kept(orc.component(2)),
-        filler=_kept(orc.component(3)),
-        group=_kept(orc.component(4)),
-        control=_kept(orc.component(1)),
-        provider=_provider(orc, 12),
+        placer=kept(orc.component(2)),
+        filler=kept(orc.component(3)),
+        group=kept(orc.component(4)),
+        control=kept(orc.component(1)),
+        provider=_person(orc, 12),
+        priority=kept(orc.component(7, PRIORITY)),
     )
 
 
-def _coded(components: list[str]) -> Coded:
-    return Coded(*[_kept(part) for part in components[:6]]) if components else NO_CODE
+def specimen(convert: Converter, spm: Segment) -> Specimen:
+    signs, decode = spm.message.separators, spm.message.unescape
+    return Specimen(
+        segment=(spm.name, spm.number),
+        placer=_inner(spm, 2, 1),
+        filler=_inner(spm, 2, 2),
+        kind=_coded(spm, 4),
+        method=_coded(spm, 7),
+        site=_coded(spm, 8),
+        description=kept(spm.component(14)),
+        collected_at=convert.moment(spm, 17, 1),
+        collected_until=convert.moment(spm, 17, 2),
+        received_at=convert.moment(spm, 18),
+        rejected=coded.several(spm.raw(21), signs, decode),
+        conditions=coded.several(spm.raw(24), signs, decode),
+    )
 
 
-def _first_filled(parts: list[str]) -> str:
-    """Return the first component that says something: some analysers write "^12.3"."""
-    return next((part for part in parts if part.strip()), "")
+def _older_specimen(obr: Segment, sent: Order) -> tuple[Specimen, ...]:
+    """Return OBR-15, the specimen of versions before 2.5: source, text and site are codes in subcomponents."""
+    if not obr.raw(15):
+        return ()
+    kind, site = _nested(obr, 15, 1), _nested(obr, 15, 4)
+    text = kept(obr.component(15, 3))
+    if not (kind.label or site.label or text):
+        return ()
+    return (
+        Specimen(
+            segment=(obr.name, obr.number),
+            kind=kind,
+            site=site,
+            description=text,
+            collected_at=sent.collected_at,
+            collected_until=sent.collected_until,
+            received_at=sent.received_at,
+        ),
+    )
 
 
-def _identifiers(pid: Segment) -> list[Identifier]:
-    """Return PID-3, or the older PID-2 and PID-4 when it is empty."""
-    for number in (3, 2, 4):
-        found = [
-            Identifier(value, _authority(pid, number, place), _kept((parts + [""] * 5)[4]))
-            for place, parts in enumerate(pid.repetitions(number), start=1)
-            if (value := _kept(parts[0]))
-        ]
-        if found:
-            return found
-    return []
+def _priority(obr: Segment, timing: Segment | None) -> str:
+    """Return how urgent the order is, as sent: TQ1-9, else OBR-27, else OBR-5."""
+    urgent = kept(timing.component(9)) if timing else ""
+    return urgent or kept(obr.component(27, PRIORITY)) or kept(obr.component(5))
 
 
-def _authority(segment: Segment, number: int, repetition: int) -> str:
-    """Return who gave the identifier out (HD): its name, else its universal id."""
-    parts = segment.subcomponents(number, 4, repetition)
-    return next((kept for part in parts[:2] if (kept := _kept(part))), "")
+def _parent(obr: Segment) -> Parent | None:
+    if not (obr.raw(26) or obr.raw(29)):
+        return None
+    found = Parent(
+        placer=_inner(obr, 29, 1),
+        filler=_inner(obr, 29, 2),
+        code=_nested(obr, 26, 1),
+        sub_id=kept(obr.component(26, 2)),
+        value=kept(obr.component(26, 3)),
+    )
+    return found if any(found[:2]) or any(found.code) or any(found[3:]) else None
 
 
-def _provider(segment: Segment, number: int) -> Identifier | None:
-    """Return the ordering provider's number with its authority and kind (XCN), as NPI."""
-    parts = [*segment.components(number), *[""] * 13]
-    value = _kept(parts[0])
-    names = segment.subcomponents(number, 9)
-    return Identifier(value, _kept(names[0] if names else ""), _kept(parts[12])) if value else None
+def _coded(segment: Segment, number: int) -> Coded:
+    return coded.coded(segment.raw(number), segment.message.separators, segment.message.unescape)
 
 
-def _values(obx: Segment, value_type: str) -> list[str]:
-    """Return each repetition of OBX-5 as a person would read it."""
-    if value_type == "ED":
-        return []
-    if value_type in CODED:
-        return [text for parts in obx.repetitions(5) if (text := _label(parts))]
-    if value_type == "SN":
-        return [text for parts in obx.repetitions(5) if (text := "".join(part.strip() for part in parts))]
-    lines = [_line(parts, obx.component_sign) for parts in obx.repetitions(5)]
-    if value_type not in FORMATTED:
-        lines = [line.strip() for line in lines]
-    return lines if any(lines) else []
+def _nested(segment: Segment, number: int, component: int) -> Coded:
+    return coded.code_of(segment.subcomponents(number, component))
 
 
-def _line(parts: list[str], sign: str) -> str:
-    """Return a text that should have no components whole again; some analysers write "^12.3" or "NEGATIVE^"."""
-    text = sign.join(parts[_leading_blanks(parts) : len(parts) - _leading_blanks(parts[::-1])]).rstrip()
-    return "" if text == DELETED else text
+def _inner(segment: Segment, number: int, component: int) -> str:
+    """Return the first subcomponent of a component."""
+    found = segment.subcomponents(number, component)
+    return kept(found[0]) if found else ""
 
 
-def _leading_blanks(parts: list[str]) -> int:
-    return next((place for place, part in enumerate(parts) if part), len(parts))
+def _identifiers(pid: Segment, number: int) -> list[Identifier]:
+    return coded.identifiers(pid.raw(number), pid.message.separators, pid.message.unescape)
 
 
-def _label(parts: list[str]) -> str:
-    """Return a coded value's text; the original text wins over nothing, the code is the last resort."""
-    original = parts[ORIGINAL_TEXT - 1] if len(parts) >= ORIGINAL_TEXT else ""
-    coded = _coded(parts)
-    return coded.text or coded.other_text or _kept(original) or coded.label
-
-
-def _document(obx: Segment) -> Document:
-    """Return an ED value. Source: HL7 v2.5.1, chapter 2A, data type ED."""
-    parts = [*obx.components(5), "", "", "", "", ""]
-    return Document(kind=_kept(parts[1]), subtype=_kept(parts[2]), encoding=_kept(parts[3]), data=parts[4])
+def _person(segment: Segment, number: int) -> Identifier | None:
+    return coded.person(segment.raw(number), segment.message.separators, segment.message.unescape)

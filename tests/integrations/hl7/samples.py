@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,8 +27,17 @@ def report(name: str) -> Report:
 
 def written(found: Report) -> dict[str, Any]:
     """Return the report as JSON would hold it, without what is empty."""
-    whole: dict[str, Any] = json.loads(json.dumps(asdict(found), default=str))
+    whole: dict[str, Any] = json.loads(json.dumps(_plain(found), default=str))
     return _filled(whole)
+
+
+def _plain(value: Any) -> Any:
+    """Return records as dictionaries by field name."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _plain(inner) for name, inner in value._asdict().items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else value
 
 
 def _filled(value: Any) -> Any:

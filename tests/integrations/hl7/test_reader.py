@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.hl7 import head, oru, reader
+from integrations.hl7 import batch, head, oru, reader
 from integrations.hl7.reader import Finding, Message, NotHl7, Separators
 from tests.integrations.hl7 import samples
 
@@ -151,10 +151,10 @@ def test_a_line_that_is_no_segment_is_told_and_passed_over() -> None:
 
 
 def test_a_batch_falls_apart_into_its_messages() -> None:
-    parts = reader.messages(samples.raw("batch"))
+    parts = batch.messages(samples.raw("batch"))
     assert parts == [samples.raw("structured_numbers"), samples.raw("document")]
-    assert reader.messages(b"\xef\xbb\xbf" + parts[0]) == [parts[0]]
-    assert reader.messages(b"no message") == []
+    assert batch.messages(b"\xef\xbb\xbf" + parts[0]) == [parts[0]]
+    assert batch.messages(b"no message") == []
 
 
 def test_a_second_message_in_the_same_bytes_is_told() -> None:
