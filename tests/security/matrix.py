@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from rest_framework.test import APIRequestFactory
 
 from backend.apps.appointments.tests.factories import make_appointment, make_reminder
 from backend.apps.clinical_notes.tests.factories import make_note, make_progress, make_soap, make_template
+from backend.apps.core import alerts
 from backend.apps.core.management.commands.roles import viewsets
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.roles import STAFF, Role
@@ -103,7 +105,12 @@ def signed(part: models.Model, practice: Practice) -> models.Model:
     return part
 
 
+def make_alert() -> models.Model:
+    return alerts.open_once(f"test:{uuid.uuid4()}", kind="lab_test", sentence="Something is wrong.")
+
+
 MAKERS: dict[str, Callable[[Practice], models.Model]] = {
+    "alerts": lambda _: make_alert(),
     "appointment-reminders": lambda p: make_reminder(appointment=make_appointment(**both(p))),
     "appointments": lambda p: make_appointment(**both(p)),
     "audit-logs": lambda p: AuditLog.objects.create(action="test", resource_type="patient", patient_id=p.patient.pk),

@@ -15,8 +15,8 @@ from unfold.paginator import InfinitePaginator
 
 from backend.apps.core import audit, scope
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import AuditLog, Clinic
-from backend.apps.core.permissions import ALL_ROLES, READ, WRITE, Table, allow, may
+from backend.apps.core.models import Alert, AuditLog, Clinic
+from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow, may
 
 REFUSALS = (DomainError, ValidationError, IntegrityError)
 
@@ -166,3 +166,13 @@ class AuditLogAdmin(ReadOnlyAdmin):
     list_filter = ("outcome", "resource_type")
     search_fields = ("resource_id", "request_id")
     list_select_related = ("user",)
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    """Alerts are acknowledged and resolved through the API."""
+
+    permissions = ALERT
+    list_display = ("opened_at", "severity", "kind", "sentence", "times", "acknowledged_at", "resolved_at")
+    list_filter = ("severity", "kind", "opened_at")
+    search_fields = ("cause__exact", "subject_id__exact")

@@ -1,4 +1,4 @@
-"""The practice's own profile, the audit log and the keys that make a repeated POST harmless."""
+"""The practice's own profile, the audit log, alerts and the keys that make a repeated POST harmless."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from backend.apps.core import scope
-from backend.apps.core.bases import ClinicModel, UUIDModel, uuid7
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, UUIDModel, uuid7
 from backend.apps.core.validators import validate_npi, validate_phone
 
 
@@ -148,3 +148,75 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.entry
+
+
+class AlertSeverity(models.TextChoices):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Alert(ClinicModel):
+    """Something that is wrong and that a person has to know of: one open row per `cause`, whoever notices it again.
+
+    `cause` names what is wrong ("feed silent:<feed id>"), `kind` what sort of thing that is, beginning with the part of
+    the clinic ("lab_feed_silent"); `sentence` tells a person. None of them holds a patient's data. `times` counts how
+    often it began, `last_seen_at` is when a machine last found it so. Resolved without `resolved_by`: it went away.
+    """
+
+    Severity = AlertSeverity
+
+    access: ClassVar[scope.Access] = scope.Access(
+        sees_all=frozenset(), common=models.Q(kind__startswith="lab_")
+    )  # the administrator sees all, the laboratory its own
+
+    cause = models.CharField(max_length=160, editable=False)
+    kind = models.CharField(max_length=60, editable=False, validators=[RegexValidator(r"^[a-z]+(_[a-z]+)+$")])
+    severity = models.CharField(max_length=8, choices=Severity, default=Severity.WARNING, editable=False)
+    subject_type = models.CharField(max_length=60, blank=True, editable=False)
+    subject_id = models.CharField(max_length=64, blank=True, editable=False)
+    sentence = models.CharField(max_length=300, editable=False)
+    opened_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
+    times = models.PositiveIntegerField(default=1, editable=False)
+    acknowledged_by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    acknowledged_at = models.DateTimeField(null=True, blank=True, editable=False)
+    resolved_by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    resolved_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["-opened_at", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.UniqueConstraint(
+                fields=["cause"], condition=models.Q(resolved_at__isnull=True), name="core_alert_one_open"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(severity__in=AlertSeverity.values), name="core_alert_severity_known"
+            ),
+            models.CheckConstraint(condition=~models.Q(sentence=""), name="core_alert_says_something"),
+            models.CheckConstraint(
+                condition=models.Q(acknowledged_by__isnull=True) | models.Q(acknowledged_at__isnull=False),
+                name="core_alert_acknowledged_when",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(resolved_by__isnull=True) | models.Q(resolved_at__isnull=False),
+                name="core_alert_resolved_when",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["cause", "-resolved_at"], name="alert_cause"),
+            models.Index(fields=["kind", "-opened_at"], name="alert_kind"),
+            models.Index(fields=["severity", "-opened_at"], name="alert_severity"),
+            models.Index(fields=["subject_id"], name="alert_subject", condition=~models.Q(subject_id="")),
+            models.Index(fields=["-opened_at", "id"], name="alert_newest"),
+            models.Index(fields=["resolved_at", "-opened_at"], name="alert_resolved"),
+        ]
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolved_at is None

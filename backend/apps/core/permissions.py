@@ -30,6 +30,9 @@ def may(user: Any, action: str | None, table: Table) -> bool:
     return user.role in table.get(action or "", frozenset())
 
 
+ALERT: Table = allow((*READ, "acknowledge", "resolve"), Role.LAB_TECH)
+
+
 class RolePermission(BasePermission):
     """Allow an action when the caller's role stands in `view.permissions[action]`; deny what is not listed."""
 

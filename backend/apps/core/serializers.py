@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import models
 from rest_framework import serializers
 
-from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.core.models import Alert, AuditLog, Clinic
 
 
 class RefuseUnknown(serializers.Serializer):
@@ -75,5 +75,15 @@ class AuditLogSerializer(serializers.ModelSerializer):
         fields = [
             "id", "timestamp", "user", "action", "resource_type", "resource_id", "patient_id", "outcome",
             "ip_address", "user_agent", "request_id", "detail",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class AlertSerializer(ClinicSerializer):
+    class Meta:
+        model = Alert
+        fields = [
+            "id", "cause", "kind", "severity", "subject_type", "subject_id", "sentence", "opened_at", "last_seen_at",
+            "times", "acknowledged_by", "acknowledged_at", "resolved_by", "resolved_at", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import django_filters
 from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -15,11 +16,12 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.apps.core import audit, idempotency, scope
+from backend.apps.core import alerts, audit, idempotency, scope
 from backend.apps.core.exceptions import Stale
-from backend.apps.core.models import AuditLog, Clinic
-from backend.apps.core.permissions import ALL_ROLES, READ, WRITE, Table, allow
+from backend.apps.core.models import Alert, AuditLog, Clinic
+from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow
 from backend.apps.core.serializers import (
+    AlertSerializer,
     AuditLogSerializer,
     ClinicProfileSerializer,
     Form,
@@ -233,3 +235,29 @@ class AuditLogViewSet(ReadOnlyClinicViewSet):
     }
     ordering_fields = ("timestamp",)
     ordering = ("-timestamp",)
+
+
+class AlertFilter(django_filters.FilterSet):
+    resolved = django_filters.BooleanFilter(field_name="resolved_at", lookup_expr="isnull", exclude=True)
+
+    class Meta:
+        model = Alert
+        fields: ClassVar[dict[str, list[str]]] = {
+            "kind": ["exact"],
+            "severity": ["exact"],
+            "subject_id": ["exact"],
+            "opened_at": ["gte", "lt"],
+        }
+
+
+class AlertViewSet(ClinicViewSet):
+    """Machines open alerts and clear them; people acknowledge and resolve them."""
+
+    queryset = Alert.objects.all()
+    serializer_class = AlertSerializer
+    permissions = ALERT
+    filterset_class = AlertFilter
+    ordering_fields = ("opened_at",)
+    ordering = ("-opened_at",)
+    acknowledge = verb(alerts.acknowledge)
+    resolve = verb(alerts.resolve)

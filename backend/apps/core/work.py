@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from backend.apps.core import dispatch
 from backend.apps.core.bases import TimeStampedModel
+from backend.apps.core.bulk import prepared, write_each
 
 LEASE = timedelta(seconds=360)  # longer than CELERY_TASK_TIME_LIMIT, shorter than the broker's visibility timeout
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 30, 6 * 3600
@@ -198,6 +200,36 @@ def finish_all(items: Iterable[WorkItem]) -> int:
         "last_error": "",
     }
     return model.work.filter(fence, work_state=WorkState.RUNNING).update(**values, leased_until=None, updated_at=Now())
+
+
+def settle_all(outcomes: Iterable[tuple[WorkItem, Mapping[str, Any]]]) -> set[Any]:
+    """Mark leased rows of one model as done, each with its own fields, in one fenced statement per set of field names.
+
+    Returns the keys of the rows that were still ours; the others have been taken over, and nothing was written there.
+    """
+    kinds: dict[frozenset[str], list[tuple[WorkItem, Mapping[str, Any]]]] = defaultdict(list)
+    for item, changes in outcomes:
+        kinds[frozenset(changes)].append((item, changes))
+    return {key for names, rows in kinds.items() for key in _settle_alike(rows, sorted(names))}
+
+
+def _settle_alike(rows: list[tuple[WorkItem, Mapping[str, Any]]], names: list[str]) -> list[Any]:
+    model = type(rows[0][0])
+    fields = {name: model._meta.get_field(name.removesuffix("_id")) for name in names}
+    values = {
+        str(field.column): [prepared(field, changes[name]) for _, changes in rows] for name, field in fields.items()
+    }
+    done = {**model.fields_when(WorkState.DONE), "work_state": WorkState.DONE.value, "last_error": ""}
+    for name, value in done.items():
+        values.setdefault(str(model._meta.get_field(name).column), [value] * len(rows))
+    return write_each(
+        model,
+        [item.pk for item, _ in rows],
+        values,
+        matched={"lease_no": [item.lease_no for item, _ in rows]},
+        where=" AND work_state = 'running'",
+        also="leased_until = NULL, updated_at = now()",
+    )
 
 
 def work_indexes(name: str) -> list[models.Index]:
