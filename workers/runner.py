@@ -39,6 +39,10 @@ class NotNeeded(Exception):
         self.changes = changes
 
 
+class Again(Exception):
+    """The handler did a part and saved how far it is: the row goes back in line at once, the attempt not counted."""
+
+
 def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk: bool = False) -> str:
     """Work on up to `batch` due rows of `model`; ring again when there may be more. Return counts by outcome.
 
@@ -87,6 +91,8 @@ def _handle(item: Item, handle: Handler[Item], done: list[Item] | None) -> str:
         changes = handle(item)
     except NotNeeded as reason:
         return _named("not needed", item.finish(**reason.changes))
+    except Again:
+        return _named("released", item.release())
     except Permanent as error:
         return _named("failed", item.give_up(str(error)))
     except Unknown as error:
