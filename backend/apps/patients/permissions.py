@@ -8,5 +8,5 @@ PATIENT: Table = {
     **allow(("search",), *(role for role in ALL_ROLES if role != Role.PATIENT)),
     **allow(("create",), Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST),
     **allow(("update", "partial_update"), Role.NURSE, Role.RECEPTIONIST),
-    **allow(("destroy",)),
+    **allow(("merge", "destroy")),
 }

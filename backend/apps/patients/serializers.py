@@ -57,6 +57,12 @@ class PatientSerializer(ClinicSerializer):
         return Clinic.today()
 
 
+class MergeForm(Form):
+    into: serializers.Field = serializers.PrimaryKeyRelatedField(
+        queryset=Patient.objects.all(), help_text="The record that stays."
+    )
+
+
 class SearchForm(Form):
     text = serializers.CharField(
         max_length=200, help_text="Beginnings of names or of a record number, a birthday, a phone number or an e-mail."

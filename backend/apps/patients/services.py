@@ -9,12 +9,16 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Upper
+from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
+from backend.apps.patients import demographics
+from backend.apps.patients.merging import CHANNELS, merge
 from backend.apps.patients.models import Patient
 
-CHANNELS = ("sms", "email")
+__all__ = ["by_name", "correct", "duplicates", "merge", "next_record_number", "register", "search"]
+
 WHO = ("first_name", "last_name", "date_of_birth")
 SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
@@ -69,7 +73,7 @@ def search(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
     a phone number or the beginning of an e-mail address. Each of them is answered by an index.
     """
     for word in text.replace(",", " ").split():
-        patients = patients.filter(_fits(word))
+        patients = patients.filter(_fits(word) | _formerly(word))
     return patients
 
 
@@ -91,8 +95,10 @@ def duplicates(first_name: str, last_name: str, date_of_birth: date) -> QuerySet
 
 def _save(patient: Patient, fields: dict[str, Any], *, confirm_duplicate: bool) -> Patient:
     consents = {channel: fields.pop(f"{channel}_consent") for channel in CHANNELS if f"{channel}_consent" in fields}
+    changed = [name for name, value in fields.items() if getattr(patient, name) != value]
     for name, value in fields.items():
         setattr(patient, name, value)
+    demographics.note(patient, changed, at=timezone.now())
     for channel, given in consents.items():
         patient.consent(channel, given)
     patient.medical_record_number = patient.medical_record_number.upper()
@@ -127,6 +133,14 @@ def _fits(word: str) -> Q:
     if any(letter.isdigit() for letter in word):
         return names | Q(medical_record_number__startswith=word.upper())
     return names
+
+
+def _formerly(word: str) -> Q:
+    """Find who was on file under this record number before two records were merged."""
+    if not any(letter.isdigit() for letter in word):
+        return Q()
+    merged = Patient.all_objects.filter(medical_record_number=word.upper(), merged_into__isnull=False)
+    return Q(pk__in=list(merged.values_list("merged_into", flat=True)))
 
 
 def _day(word: str) -> date | None:

@@ -12,10 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.apps.core.filters import BoundedSearch, StrictFilterBackend, StrictOrdering
-from backend.apps.core.views import ClinicViewSet
+from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.patients import permissions, services
 from backend.apps.patients.models import Patient
-from backend.apps.patients.serializers import PatientSerializer, SearchForm
+from backend.apps.patients.serializers import MergeForm, PatientSerializer, SearchForm
 
 MOST_FOUND = 50
 
@@ -51,6 +51,7 @@ class PatientViewSet(ClinicViewSet):
     ordering_fields = ("created_at", "updated_at")  # not by name: the links to other pages would carry names
     creates = services.register
     updates = services.correct
+    merge = verb(services.merge, takes=MergeForm)
 
     @extend_schema(request=SearchForm, responses=PatientSerializer(many=True))
     @action(detail=False, methods=["post"], pagination_class=None, filter_backends=[])

@@ -174,6 +174,24 @@ class PatientInsurance(ClinicModel):
         type(self)._base_manager.filter(pk=self.pk).update(**changes)
         self.refresh_from_db(fields=list(changes))
 
+    @classmethod
+    def make_room(cls, patient: Any, into: Any) -> None:
+        """Before the records of one person are merged: a coverage whose priority is taken gets the next free one.
+
+        The payer is asked about it again. Where no priority is free, the merge itself will be refused.
+        """
+        for row in cls.objects.filter(patient=patient).order_by("priority", "pk"):
+            others = cls.objects.filter(
+                patient__in=[patient, into], effective_date__lte=row.termination_date or date.max
+            )
+            others = others.filter(Q(termination_date=None) | Q(termination_date__gte=row.effective_date))
+            theirs = set(others.filter(patient=into).values_list("priority", flat=True))
+            taken = {*others.exclude(pk=row.pk).values_list("priority", flat=True)}
+            free = next((one for one in cls.Priority.values if one not in taken), None)
+            if row.priority in theirs and free is not None:
+                row.priority, row.verification_status = free, cls.Verification.UNVERIFIED
+                row.save(update_fields=["priority", "verification_status", "updated_at"])
+
     def clean(self) -> None:
         super().clean()
         if self.insurance_plan_id and self._state.adding and self.insurance_plan.is_deleted:
