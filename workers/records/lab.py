@@ -98,6 +98,7 @@ def observation(sent: records.Observation, order_status: str) -> ObservationIn:
         unit=sent.unit.code or sent.unit.text,
         range=sent.reference_range,
         flag=min((FLAGS[flag] for flag in sent.flags if flag in FLAGS), key=WORST_FIRST.index, default=""),
+        critical="AA" in sent.flags,
         status=OBSERVATION_STATUS.get(sent.status, order_status or "final"),
         observed_at=sent.observed_at,
         notes="\n".join(sent.notes),

@@ -58,7 +58,7 @@ class DoctorAdmin(ClinicAdmin):
     search_fields = ("user__last_name", "user__first_name", "npi_number")
     list_filter = ("is_accepting_patients", "board_certified")
     list_select_related = ("user",)
-    autocomplete_fields = ("user",)
+    autocomplete_fields = ("user", "covering_doctor")
     inlines = (SpecializationInline,)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

@@ -99,6 +99,14 @@ class Doctor(ClinicModel):
     education = models.TextField(blank=True, max_length=5000)
     languages = models.JSONField(default=list, blank=True, validators=[validate_languages])
     is_accepting_patients = models.BooleanField(default=True)
+    covering_doctor = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="covers",
+        help_text="Who is paged when this doctor does not answer.",
+    )
 
     class Meta(ClinicModel.Meta):
         ordering = ["id"]
@@ -110,6 +118,11 @@ class Doctor(ClinicModel):
                 condition=Q(dea_number__regex="^([A-Z][A-Z9][0-9]{7})?$"), name="doctors_doctor_dea_form"
             ),
             models.CheckConstraint(condition=~Q(license_number=""), name="doctors_doctor_licensed"),
+            models.CheckConstraint(
+                condition=Q(covering_doctor__isnull=True) | ~Q(covering_doctor=F("id")),
+                name="doctors_doctor_covered_by_another",
+                violation_error_message="A doctor is covered by another one.",
+            ),
             models.CheckConstraint(condition=Q(consultation_fee__gte=0), name="doctors_doctor_fee_not_negative"),
             models.CheckConstraint(
                 condition=Q(years_of_experience__lte=LONGEST_CAREER), name="doctors_doctor_years_possible"

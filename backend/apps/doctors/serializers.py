@@ -17,7 +17,7 @@ DIRECTORY = frozenset({
     "id", "full_name", "specializations", "primary_specialization", "board_certified", "years_of_experience",
     "consultation_fee", "bio", "education", "languages", "is_accepting_patients",
 })  # fmt: skip
-WITHOUT_DEA = DIRECTORY | {"user", "license_number", "npi_number", "created_at", "updated_at"}
+WITHOUT_DEA = DIRECTORY | {"user", "license_number", "npi_number", "covering_doctor", "created_at", "updated_at"}
 # Roles that are not listed see every field.
 SEEN_BY: dict[str, frozenset[str]] = {
     Role.PATIENT: DIRECTORY,
@@ -53,7 +53,7 @@ class DoctorSerializer(ClinicSerializer):
         fields = [
             "id", "user", "full_name", "license_number", "npi_number", "dea_number", "specializations",
             "primary_specialization", "board_certified", "years_of_experience", "consultation_fee", "bio", "education",
-            "languages", "is_accepting_patients", "warnings", "created_at", "updated_at",
+            "languages", "is_accepting_patients", "covering_doctor", "warnings", "created_at", "updated_at",
         ]  # fmt: skip
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:

@@ -131,6 +131,7 @@ def _result(order: OrderIn, each: ObservationIn, test: LabTest | None) -> LabRes
         lab_test=test,
         status=each.status,
         abnormal_flag=each.flag if each.flag in AbnormalFlag.values else "",
+        flagged_critical=each.critical,
         result_value=_clean(each.value),
         numeric_value=_numeric(each.numeric),
         value_type=_clean(each.value_type)[:20],

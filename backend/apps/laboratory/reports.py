@@ -25,6 +25,7 @@ class ObservationIn:
 
     value_type: the sender's word for the kind of value ("NM", "TX"). numeric: the value where it is one number.
     status, flag: values of `ResultStatus` and `AbnormalFlag`; flag is empty when none was sent.
+    critical: the laboratory calls a value that has no bounds very abnormal.
     index: the place of the observation in the message, from 1. All moments are aware.
     """
 
@@ -38,6 +39,7 @@ class ObservationIn:
     unit: str = ""
     range: str = ""
     flag: str = ""
+    critical: bool = False
     status: str = "final"
     observed_at: datetime | None = None
     notes: str = ""

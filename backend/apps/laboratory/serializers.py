@@ -19,8 +19,9 @@ class LabTestSerializer(ClinicSerializer):
         model = LabTest
         fields = [
             "id", "test_code", "code_system", "test_name", "test_category", "specimen_type",
-            "preparation_instructions", "normal_range_min", "normal_range_max", "unit_of_measure",
-            "normal_range_display", "price", "turnaround_time_hours", "is_active", "created_at", "updated_at",
+            "preparation_instructions", "normal_range_min", "normal_range_max", "critical_low", "critical_high",
+            "unit_of_measure", "normal_range_display", "price", "turnaround_time_hours", "is_active", "created_at",
+            "updated_at",
         ]  # fmt: skip
 
 

@@ -28,7 +28,8 @@ def key_of(*parts: Any) -> str:
 
 def digest_of(result: LabResult) -> str:
     """Return what a version says as one hash: the same said twice, by whatever message, is one version."""
-    return key_of(*(_written(getattr(result, name)) for name in SAID))
+    marks = ("critical",) if result.flagged_critical else ()
+    return key_of(*(_written(getattr(result, name)) for name in SAID), *marks)
 
 
 def _written(value: Any) -> str:

@@ -1,27 +1,40 @@
 """The laboratory's tables, by theme; without this the app's models would be found nowhere."""
 
 from backend.apps.laboratory.models.catalog import CodeSystem, LabTest, SpecimenType, TestCategory
+from backend.apps.laboratory.models.critical import CriticalPage, CriticalPolicy, CriticalResult, CriticalStep
 from backend.apps.laboratory.models.feeds import AckMode, AdtPolicy, LabFeed, MatchPolicy, OrderMessage
 from backend.apps.laboratory.models.inbound import InboundMessage, InboundStatus
+from backend.apps.laboratory.models.ledger import IntakeCount
 from backend.apps.laboratory.models.orders import FillerNumber, LabOrder, OrderPriority, OrderStatus
+from backend.apps.laboratory.models.replays import LabReplay, ReplayedMessage, ReplayStatus
 from backend.apps.laboratory.models.results import AbnormalFlag, LabResult, ResultStatus
+from backend.apps.laboratory.models.rhythm import FeedRhythm
 
 __all__ = [
     "AbnormalFlag",
     "AckMode",
     "AdtPolicy",
     "CodeSystem",
+    "CriticalPage",
+    "CriticalPolicy",
+    "CriticalResult",
+    "CriticalStep",
+    "FeedRhythm",
     "FillerNumber",
     "InboundMessage",
     "InboundStatus",
+    "IntakeCount",
     "LabFeed",
     "LabOrder",
+    "LabReplay",
     "LabResult",
     "LabTest",
     "MatchPolicy",
     "OrderMessage",
     "OrderPriority",
     "OrderStatus",
+    "ReplayStatus",
+    "ReplayedMessage",
     "ResultStatus",
     "SpecimenType",
     "TestCategory",

@@ -63,6 +63,12 @@ class LabTest(ClinicModel):
     preparation_instructions = models.TextField(blank=True, max_length=2000)
     normal_range_min = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
     normal_range_max = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    critical_low = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, blank=True, help_text="A value below this is critical."
+    )
+    critical_high = models.DecimalField(
+        max_digits=14, decimal_places=4, null=True, blank=True, help_text="A value above this is critical."
+    )
     unit_of_measure = models.CharField(max_length=40, blank=True)
     price = models.DecimalField(max_digits=8, decimal_places=2, default=0, validators=[MinValueValidator(0)])
     turnaround_time_hours = models.PositiveSmallIntegerField(
@@ -91,6 +97,13 @@ class LabTest(ClinicModel):
                 | Q(normal_range_min__lte=F("normal_range_max")),
                 name="laboratory_labtest_range_in_order",
                 violation_error_message="The lower end of the normal range is above the upper end.",
+            ),
+            models.CheckConstraint(
+                condition=Q(critical_low__isnull=True)
+                | Q(critical_high__isnull=True)
+                | Q(critical_low__lt=F("critical_high")),
+                name="laboratory_labtest_critical_in_order",
+                violation_error_message="The lower critical bound is not below the upper one.",
             ),
             models.CheckConstraint(condition=Q(price__gte=0), name="laboratory_labtest_price_not_negative"),
             models.CheckConstraint(

@@ -59,6 +59,9 @@ class LabResult(ClinicModel):
     )
     status = models.CharField(max_length=11, choices=Status, default=Status.FINAL)
     abnormal_flag = models.CharField(max_length=13, choices=Flag, blank=True)
+    flagged_critical = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="The laboratory says so of a value without bounds."
+    )
     result_value = models.TextField(blank=True)
     numeric_value = models.DecimalField(max_digits=28, decimal_places=10, null=True, blank=True)
     value_type = models.CharField(max_length=20, blank=True)
@@ -172,7 +175,7 @@ class LabResult(ClinicModel):
 
     @property
     def is_critical(self) -> bool:
-        return self.abnormal_flag in CRITICAL
+        return self.flagged_critical or self.abnormal_flag in CRITICAL
 
     def verify(self, user: Any) -> None:
         """Note that `user` stands by this version, and release it to the patient; the first verification stands."""
