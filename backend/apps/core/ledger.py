@@ -1,0 +1,50 @@
+"""How books are closed: accounts, and what is wrong; without it each part would prove itself in a way of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+Progress = Callable[[int, int], None]  # done, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One partner's rows of the range. taken_in: what came, counted when it came; outcomes: where each ended."""
+
+    name: str
+    taken_in: int
+    outcomes: dict[str, int]
+    in_line: int = 0
+
+    @property
+    def unexplained(self) -> int:
+        """How many rows are missing (above 0) or come from nowhere (below)."""
+        return self.taken_in - sum(self.outcomes.values()) - self.in_line
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not agree, for `count` rows; examples: ids of some of them. No row's content."""
+
+    check: str
+    sentence: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What one part of the clinic can prove for a range. waiting_since: when the oldest row still in line came."""
+
+    part: str
+    since: datetime | None
+    until: datetime | None
+    accounts: list[Account] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    waiting_since: datetime | None = None
+
+    @property
+    def agree(self) -> bool:
+        return not self.faults and not any(account.unexplained for account in self.accounts)

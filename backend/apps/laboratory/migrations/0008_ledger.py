@@ -1,0 +1,69 @@
+"""Counts what comes in, so that a row that is deleted is missed."""
+
+import django.db.models.deletion
+from django.db import migrations, models
+
+# The mark of a message: what `laboratory.reconcile` computes again from the rows.
+MARK = """
+CREATE FUNCTION laboratory_mark(id uuid, sha256 text, control text, application text, facility text)
+RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT hashtextextended(concat_ws(chr(31), id::text, sha256, control, application, facility), 0)
+$$;
+CREATE FUNCTION laboratory_count_intake() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO laboratory_intakecount AS kept (feed_id, by_file, hour, session, taken, marks)
+    SELECT feed_id, peer = 'file', date_trunc('hour', received_at, 'UTC'), pg_backend_pid(), count(*),
+           bit_xor(laboratory_mark(id, sha256, control_id, sending_application, sending_facility))
+    FROM fresh GROUP BY 1, 2, 3
+    ON CONFLICT (hour, feed_id, by_file, session)
+    DO UPDATE SET taken = kept.taken + excluded.taken, marks = kept.marks # excluded.marks;
+    RETURN NULL;
+END $$;
+INSERT INTO laboratory_intakecount (feed_id, by_file, hour, session, taken, marks)
+SELECT feed_id, peer = 'file', date_trunc('hour', received_at, 'UTC'), 0, count(*),
+       bit_xor(laboratory_mark(id, sha256, control_id, sending_application, sending_facility))
+FROM laboratory_inboundmessage GROUP BY 1, 2, 3;
+CREATE TRIGGER laboratory_count_intake AFTER INSERT ON laboratory_inboundmessage
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION laboratory_count_intake();
+"""
+UNMARK = """
+DROP TRIGGER laboratory_count_intake ON laboratory_inboundmessage;
+DROP FUNCTION laboratory_count_intake();
+DROP FUNCTION laboratory_mark(uuid, text, text, text, text);
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("laboratory", "0007_intake")]
+    operations = [
+        migrations.CreateModel(
+            name="IntakeCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("by_file", models.BooleanField(default=False)),
+                ("hour", models.DateTimeField()),
+                ("session", models.IntegerField()),
+                ("taken", models.PositiveBigIntegerField()),
+                ("marks", models.BigIntegerField()),
+                (
+                    "feed",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="laboratory.labfeed",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("hour", "feed", "by_file", "session"),
+                        name="laboratory_intakecount_once",
+                        nulls_distinct=False,
+                    )
+                ],
+            },
+        ),
+        migrations.RunSQL(MARK, UNMARK),
+    ]
