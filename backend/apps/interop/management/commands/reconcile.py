@@ -1,0 +1,104 @@
+"""Proves conservation to the row: what came in is what was filed, waits, was refused or was a duplicate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from backend.apps.core.ledger import Account, Books
+from backend.apps.laboratory import reconcile
+
+PARTS: dict[str, Callable[..., Books]] = {"laboratory": reconcile.laboratory}
+
+
+class Command(BaseCommand):
+    help = "Prove that every message taken in ended in exactly one outcome; exit code 1 when something does not agree."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--since", metavar="WHEN", help="a date or moment; whole hours count (default: the first)")
+        parser.add_argument("--until", metavar="WHEN", help="likewise (default: now)")
+        parser.add_argument(
+            "--settle-seconds", type=float, default=300.0, metavar="N",
+            help="how long a message may be in line before that is a fault (default 300)",
+        )  # fmt: skip
+        parser.add_argument("--json", action="store_true", help="print the books as one JSON document")
+
+    def handle(self, *args: Any, settle_seconds: float, json: bool, **options: Any) -> None:
+        since, until = moment(options["since"], "--since"), moment(options["until"], "--until")
+        found = list[Books]()
+        for name, prove in PARTS.items():
+            with bar(name, shown=not json and sys.stdout.isatty()) as progress:
+                found.append(prove(since, until, settle=timedelta(seconds=settle_seconds), progress=progress))
+        if json:
+            self.stdout.write(as_json(found))
+        else:
+            for books in found:
+                self.tell(books)
+        if not all(books.agree for books in found):
+            raise CommandError("The books do not agree.")
+
+    def tell(self, books: Books) -> None:
+        span = f"from {shown(books.since, 'the beginning')} until {shown(books.until, 'now')}"
+        self.stdout.write(f"{books.part.capitalize()} {span}")
+        names = list(dict.fromkeys(name for account in books.accounts for name in account.outcomes))
+        self.stdout.write(f"{'':30}{'in':>10}" + "".join(f"{name:>11}" for name in [*names, "in line"]))
+        for account in books.accounts:
+            self.stdout.write(line_of(account, names))
+        if books.waiting_since:
+            self.stdout.write(f"Still in line since {books.waiting_since:%Y-%m-%d %H:%M:%S} UTC.")
+        for fault in books.faults:
+            self.stdout.write(f"WRONG {fault.check}: {fault.sentence} ({fault.count}: {', '.join(fault.examples)})")
+        self.stdout.write("Everything agrees, to the row." if books.agree else "This does not agree.")
+
+
+def line_of(account: Account, names: list[str]) -> str:
+    counts = [account.taken_in, *(account.outcomes.get(name, 0) for name in names), account.in_line]
+    verdict = f"  {abs(account.unexplained)} {'missing' if account.unexplained > 0 else 'from nowhere'}"
+    cells = "".join(f"{count:>{width},}" for count, width in zip(counts, (10, *(11,) * len(counts)), strict=False))
+    return f"{account.name[:29]:30}{cells}{verdict if account.unexplained else ''}"
+
+
+def moment(text: str | None, option: str) -> datetime | None:
+    """Return what the person wrote, a date or a moment, in the clinic's zone where none is said."""
+    if text is None:
+        return None
+    try:
+        day = parse_date(text)
+        at = datetime(day.year, day.month, day.day) if day else parse_datetime(text)  # noqa: DTZ001  # made aware below
+    except ValueError:
+        at = None
+    if at is None:
+        raise CommandError(f"{option} is a date or a moment, as 2026-03-02 or 2026-03-02T14:00+01:00.")
+    return timezone.make_aware(at) if timezone.is_naive(at) else at
+
+
+def shown(at: datetime | None, otherwise: str) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else otherwise
+
+
+def as_json(found: list[Books]) -> str:
+    books = [{**asdict(each), "agree": each.agree} for each in found]
+    for each, book in zip(found, books, strict=True):
+        for account, row in zip(each.accounts, book["accounts"], strict=True):
+            row["unexplained"] = account.unexplained
+    return json.dumps(books, default=str, indent=1)
+
+
+@contextmanager
+def bar(name: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback that draws hours done on a terminal and nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("hours"))
+    with Progress(*columns, TimeRemainingColumn(), disable=not shown, transient=True) as drawn:
+        task = drawn.add_task(name, total=None)
+        yield lambda done, of: drawn.update(task, completed=done, total=of)
