@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.laboratory import versions
-from backend.apps.laboratory.models import InboundMessage, LabOrder, LabResult, LabTest
+from backend.apps.laboratory import replays, versions
+from backend.apps.laboratory.models import InboundMessage, LabFeed, LabOrder, LabReplay, LabResult, LabTest
 from backend.apps.laboratory.reports import ObservationIn, OrderIn, PatientIn, ReportIn
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
@@ -74,6 +74,11 @@ def make_lab_result(**over: Any) -> LabResult:
     return result
 
 
+def make_lab_feed(**over: Any) -> LabFeed:
+    """Save an active feed; without names it is of any sender that has none of its own."""
+    return LabFeed.objects.create(**{"name": f"Lab {next(_numbers)}", "processing_ids": "PTD", **over})
+
+
 def make_inbound_message(raw: bytes | None = None, **over: Any) -> InboundMessage:
     """Save a message that has just been received; without `raw` it is like no other."""
     raw = b"MSH|^~\\&|LAB|" + secrets.token_hex(8).encode() if raw is None else raw
@@ -92,6 +97,12 @@ def make_inbound_message(raw: bytes | None = None, **over: Any) -> InboundMessag
     return InboundMessage.objects.create(
         raw=raw, size_bytes=len(raw), dedupe_key=InboundMessage.key_of(**key), **fields
     )
+
+
+def make_lab_replay(*messages: InboundMessage, **over: Any) -> LabReplay:
+    """Put a replay in line, of one new message if none is given."""
+    chosen = messages or (make_inbound_message(status="worklist", work_state="done"),)
+    return replays.request(by=None, messages=[message.pk for message in chosen], **over)
 
 
 def patient_in(patient: Patient, **over: Any) -> PatientIn:
