@@ -26,7 +26,14 @@ app = Celery("workers")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     beat_schedule=beat_schedule.SCHEDULE,
-    imports=["workers.reminders", "workers.lab_results", "workers.sweep"],
+    imports=[
+        "workers.reminders",
+        "workers.lab_results",
+        "workers.lab_replays",
+        "workers.critical_results",
+        "workers.lab_watch",
+        "workers.sweep",
+    ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types
     task_default_queue=QUEUES[-1],
     task_create_missing_queues=False,  # no surprise queues

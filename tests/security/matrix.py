@@ -26,9 +26,15 @@ from backend.apps.doctors.tests.factories import make_availability, make_credent
 from backend.apps.employees.models import Employee
 from backend.apps.employees.tests.factories import make_department, make_employee, make_review, make_time_off
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, make_provider
+from backend.apps.interop.inbox_api import RevealForm
+from backend.apps.laboratory.inbox_serializers import ReplayForm
+from backend.apps.laboratory.models import CriticalPolicy
 from backend.apps.laboratory.tests.factories import (
+    make_critical_page,
+    make_critical_result,
     make_inbound_message,
     make_lab_order,
+    make_lab_replay,
     make_lab_result,
     make_lab_test,
 )
@@ -48,7 +54,11 @@ CRUD = {
     "partial_update": ("patch", True),
     "destroy": ("delete", True),
 }
-FORMS = {("patients", "search"): SearchForm}  # of calls that are not made by `verb`
+FORMS = {
+    ("patients", "search"): SearchForm,
+    ("inbound-messages", "replay"): ReplayForm,
+    ("inbound-messages", "reveal"): RevealForm,
+}  # of calls that are not made by `verb`
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,9 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "clinical-note-templates": lambda p: make_template(doctor=p.doctor),
     "clinical-notes": lambda p: make_note(signed=True, **both(p)),
     "clinics": lambda _: Clinic.objects.create(name="Elm Street Clinic"),
+    "critical-pages": lambda p: make_critical_page(lab_order=make_lab_order(status="in_progress", **both(p))),
+    "critical-policies": lambda _: CriticalPolicy.objects.create(),
+    "critical-results": lambda p: make_critical_result(lab_order=make_lab_order(status="in_progress", **both(p))),
     "departments": lambda p: make_department(head=p.employee),
     "doctor-availabilities": lambda p: make_availability(doctor=p.doctor),
     "doctor-credentials": lambda p: make_credential(doctor=p.doctor),
@@ -129,6 +142,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "insurance-plans": lambda _: make_plan(),
     "insurance-providers": lambda _: make_provider(),
     "lab-orders": lambda p: make_lab_order(status="ordered", **both(p)),
+    "lab-replays": lambda p: make_lab_replay(make_inbound_message(patient=p.patient)),
     "lab-results": make_released_result,
     "lab-tests": lambda _: make_lab_test(),
     "medications": lambda _: make_medication(),

@@ -10,7 +10,17 @@ from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.laboratory import permissions, services
-from backend.apps.laboratory.models import InboundMessage, LabFeed, LabOrder, LabResult, LabTest
+from backend.apps.laboratory.models import (
+    CriticalPage,
+    CriticalPolicy,
+    CriticalResult,
+    InboundMessage,
+    LabFeed,
+    LabOrder,
+    LabReplay,
+    LabResult,
+    LabTest,
+)
 
 
 @admin.register(LabTest)
@@ -90,3 +100,48 @@ class InboundMessageAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("raw")
+
+
+@admin.register(LabReplay)
+class LabReplayAdmin(ReadOnlyAdmin):
+    """Replays are asked for, applied and stopped in the lab inbox."""
+
+    permissions = permissions.LAB_REPLAY
+    list_display = (
+        "created_at",
+        "dry_run",
+        "status",
+        "total",
+        "done",
+        "appears",
+        "changes",
+        "disappears",
+        "work_state",
+    )
+    list_filter = ("status", "dry_run")
+
+
+@admin.register(CriticalResult)
+class CriticalResultAdmin(ReadOnlyAdmin):
+    """Critical results are acknowledged in the console and through the API."""
+
+    permissions = permissions.CRITICAL_RESULT
+    list_display = ("created_at", "status", "tier", "rounds", "due_at", "acknowledged_at", "closed_reason")
+    list_filter = ("status", "tier", "created_at")
+    search_fields = ("id__exact",)
+    list_select_related = ()
+
+
+@admin.register(CriticalPage)
+class CriticalPageAdmin(ReadOnlyAdmin):
+    permissions = permissions.CRITICAL_PAGE
+    list_display = ("created_at", "recipient", "subject", "tier", "channel", "status", "work_state", "last_error")
+    list_filter = ("status", "work_state", "channel", "created_at")
+    search_fields = ("id__exact",)
+    list_select_related = ("recipient",)
+
+
+@admin.register(CriticalPolicy)
+class CriticalPolicyAdmin(ClinicAdmin):
+    permissions = permissions.CRITICAL_POLICY
+    list_display = ("covering_after_minutes", "administrators_after_minutes", "repeat_minutes", "max_age_hours")

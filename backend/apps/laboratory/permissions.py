@@ -21,5 +21,15 @@ LAB_RESULT: Table = {
     **allow(("create", "correct"), Role.LAB_TECH),
     **allow(("verify",), Role.DOCTOR, Role.LAB_TECH),
 }
-INBOUND_MESSAGE: Table = {**allow(READ, Role.LAB_TECH), **allow(("retry",), Role.LAB_TECH)}
+INBOUND_MESSAGE: Table = allow(
+    (*READ, "explanation", "reveal", "retry", "assign", "unassign", "skip", "replay"), Role.LAB_TECH
+)
+LAB_REPLAY: Table = allow((*READ, "create", "apply", "cancel"), Role.LAB_TECH)
+CRITICAL_RESULT: Table = {
+    **allow(READ, Role.DOCTOR, Role.LAB_TECH),
+    **allow(("acknowledge",), Role.DOCTOR),
+    **allow(("note_call",), Role.LAB_TECH),
+}
+CRITICAL_PAGE: Table = allow(READ, Role.DOCTOR, Role.LAB_TECH)
+CRITICAL_POLICY: Table = {**allow(READ), **allow(WRITE)}
 LAB_FEED: Table = {**allow(READ, Role.LAB_TECH), **allow(WRITE), **allow(("destroy",))}

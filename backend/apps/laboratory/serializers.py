@@ -1,4 +1,4 @@
-"""What of the laboratory goes over the wire; the bytes of a received message never do."""
+"""What of tests, orders and results goes over the wire; without it the API would show whatever a table holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form
-from backend.apps.laboratory.models import AbnormalFlag, InboundMessage, LabOrder, LabResult, LabTest
+from backend.apps.laboratory.models import AbnormalFlag, LabOrder, LabResult, LabTest
 
 LONGEST_TEXT = 20_000
 
@@ -85,17 +85,6 @@ class LabResultSerializer(ClinicSerializer):
     def to_representation(self, instance: LabResult) -> dict[str, Any]:
         """Show the stored status: what a laboratory sent may be more than what can be entered by hand."""
         return {**super().to_representation(instance), "status": instance.status}
-
-
-class InboundMessageSerializer(ClinicSerializer):
-    class Meta:
-        model = InboundMessage
-        fields = [
-            "id", "received_at", "peer", "sending_application", "sending_facility", "control_id", "message_type",
-            "version", "ack_code", "status", "status_reason", "conflict", "repeats", "size_bytes", "sha256", "patient",
-            "work_state", "attempts", "due_at", "last_error", "created_at", "updated_at",
-        ]  # fmt: skip
-        read_only_fields = fields
 
 
 class CancelForm(Form):

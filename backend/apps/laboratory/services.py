@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
-from backend.apps.laboratory import versions
+from backend.apps.laboratory import critical, versions
 from backend.apps.laboratory.filing import file_report, follow
-from backend.apps.laboratory.models import InboundMessage, LabOrder, LabResult, LabTest, OrderStatus, ResultStatus
+from backend.apps.laboratory.inbox import retry
+from backend.apps.laboratory.models import LabOrder, LabResult, LabTest, OrderStatus, ResultStatus
 from backend.apps.laboratory.models.orders import next_order_number
 from backend.apps.laboratory.models.results import SETTLED
 from backend.apps.patients.models import Patient
@@ -136,13 +137,6 @@ def verify(result: LabResult, *, by: Any) -> LabResult:
     return result
 
 
-@transaction.atomic
-def retry(message: InboundMessage, *, by: Any) -> InboundMessage:
-    """Put a message that was not filed back in line."""
-    message.retry()
-    return message
-
-
 def _ordering_doctor(by: Any, doctor: Any) -> Any:
     if getattr(by, "role", None) != Role.DOCTOR:
         if doctor is None:
@@ -168,6 +162,7 @@ def _file(row: LabResult) -> LabResult:
     fresh, known = versions.place([row])
     if fresh:
         row.lab_order.unreview()
+        critical.notice(fresh)
     follow(row.lab_order)
     return (fresh or known)[0]
 

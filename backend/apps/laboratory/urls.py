@@ -2,12 +2,15 @@
 
 from rest_framework.routers import SimpleRouter
 
-from backend.apps.laboratory import views
+from backend.apps.laboratory import critical_views, inbox_views, views
 
 router = SimpleRouter()
 router.register("lab-tests", views.LabTestViewSet, basename="lab-test")
 router.register("lab-orders", views.LabOrderViewSet, basename="lab-order")
 router.register("lab-results", views.LabResultViewSet, basename="lab-result")
-router.register("inbound-messages", views.InboundMessageViewSet, basename="inbound-message")
+router.register("lab-replays", inbox_views.LabReplayViewSet, basename="lab-replay")
+router.register("critical-results", critical_views.CriticalResultViewSet, basename="critical-result")
+router.register("critical-pages", critical_views.CriticalPageViewSet, basename="critical-page")
+router.register("critical-policies", critical_views.CriticalPolicyViewSet, basename="critical-policy")
 
 urlpatterns = router.urls

@@ -1,4 +1,4 @@
-"""The resources `lab-tests`, `lab-orders`, `lab-results` and `inbound-messages`."""
+"""The resources `lab-tests`, `lab-orders` and `lab-results`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.laboratory import permissions, services
 from backend.apps.laboratory.models import (
     AbnormalFlag,
-    InboundMessage,
-    InboundStatus,
     LabOrder,
     LabResult,
     LabTest,
@@ -21,7 +19,6 @@ from backend.apps.laboratory.models import (
 from backend.apps.laboratory.serializers import (
     CancelForm,
     CorrectForm,
-    InboundMessageSerializer,
     LabOrderSerializer,
     LabResultSerializer,
     LabTestSerializer,
@@ -105,29 +102,3 @@ class LabResultViewSet(ClinicViewSet):
     creates = services.enter_result
     correct = verb(services.correct, takes=CorrectForm)
     verify = verb(services.verify)
-
-
-class InboundMessageFilter(django_filters.FilterSet):
-    status = django_filters.MultipleChoiceFilter(choices=InboundStatus.choices)
-
-    class Meta:
-        model = InboundMessage
-        fields: ClassVar[dict[str, list[str]]] = {
-            "work_state": ["exact"],
-            "control_id": ["exact"],
-            "conflict": ["exact"],
-            "patient": ["exact"],
-            "received_at": ["gte", "lt"],
-        }
-
-
-class InboundMessageViewSet(ClinicViewSet):
-    """Read-only but for `retry`; the message itself stays where it is."""
-
-    queryset = InboundMessage.objects.defer("raw")
-    serializer_class = InboundMessageSerializer
-    permissions = permissions.INBOUND_MESSAGE
-    filterset_class = InboundMessageFilter
-    ordering_fields = ("received_at",)
-    ordering = ("-received_at",)
-    retry = verb(services.retry)

@@ -1,0 +1,87 @@
+"""What of the lab inbox and of replays goes over the wire; the bytes of a message do only when they are revealed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from backend.apps.core.serializers import ClinicSerializer, Form
+from backend.apps.laboratory import replays
+from backend.apps.laboratory.models import InboundMessage, LabReplay
+from backend.apps.patients.models import Patient
+
+MOST_DIFFERENCES = 1_000
+
+
+class InboundMessageSerializer(ClinicSerializer):
+    class Meta:
+        model = InboundMessage
+        fields = [
+            "id", "received_at", "peer", "feed", "sending_application", "sending_facility", "control_id",
+            "message_type", "version", "ack_code", "application_ack", "application_ack_at", "status", "status_reason",
+            "findings", "conflict", "repeats", "size_bytes", "sha256", "patient", "assigned_patient", "settled_by",
+            "settled_at", "filed_at", "work_state", "attempts", "due_at", "last_error", "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class AssignForm(Form):
+    patient = serializers.PrimaryKeyRelatedField(queryset=Patient.objects.none())
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        request = self.context.get("request")
+        if request is not None:
+            fields["patient"].queryset = Patient.objects.visible_to(request.user)
+        return fields
+
+
+class SkipForm(Form):
+    reason = serializers.CharField(max_length=280)
+
+
+class ReplayForm(Form):
+    dry_run = serializers.BooleanField(default=True)
+
+
+class LabReplaySerializer(ClinicSerializer):
+    """Created with `messages` or with `filter`, whose names are those of the filters of `inbound-messages`."""
+
+    messages: serializers.Field = serializers.ListField(
+        child=serializers.UUIDField(),
+        write_only=True,
+        required=False,
+        allow_empty=False,
+        max_length=replays.MOST_MESSAGES,
+    )
+    filter: serializers.Field = serializers.DictField(write_only=True, required=False)
+    dry_run: serializers.Field = serializers.BooleanField(default=True)
+
+    class Meta:
+        model = LabReplay
+        fields = [
+            "id", "messages", "filter", "dry_run", "status", "total", "done", "appears", "changes", "disappears",
+            "of_dry_run", "requested_by", "finished_at", "work_state", "attempts", "last_error", "created_at",
+            "updated_at",
+        ]  # fmt: skip
+        read_only_fields: ClassVar[list[str]] = [
+            "status", "total", "done", "appears", "changes", "disappears", "of_dry_run", "requested_by", "finished_at",
+            "work_state", "attempts", "last_error",
+        ]  # fmt: skip
+
+
+class LabReplayDetailSerializer(LabReplaySerializer):
+    """With what became of the messages and, up to a bound, where the charts differ."""
+
+    outcomes: serializers.Field = serializers.SerializerMethodField()
+    difference: serializers.Field = serializers.SerializerMethodField()
+
+    class Meta(LabReplaySerializer.Meta):
+        fields: ClassVar[list[str]] = [*LabReplaySerializer.Meta.fields, "outcomes", "difference"]
+
+    def get_outcomes(self, replay: LabReplay) -> dict[str, int]:
+        return replays.outcomes(replay)
+
+    def get_difference(self, replay: LabReplay) -> list[dict[str, Any]]:
+        return replays.difference(replay, MOST_DIFFERENCES)

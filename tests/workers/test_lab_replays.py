@@ -1,0 +1,214 @@
+"""Proves that a replay shows first what it would do, then does it once, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from backend.apps.laboratory import charts, inbox, replays
+from backend.apps.laboratory.models import InboundMessage, LabOrder, LabReplay, LabResult, ReplayedMessage
+from backend.apps.laboratory.tests.factories import make_inbound_message
+from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
+from tests.workers.rows import COMMITS, elsewhere, run_out, stored
+from workers import lab_replays, lab_results
+from workers.runner import drain
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
+STATUSES = ("P", "F", "C")
+
+
+def oru(*patients: Patient, status: str = "F", value: str = "4.1", minute: int = 0, **over: Any) -> InboundMessage:
+    """Save a message with one potassium result for each of `patients`, from the same specimen each time."""
+    lines = [f"MSH|^~\\&|LIS|LAB|CR|CLINIC|2026030213{minute:02d}00||ORU^R01|M{minute}{status}{value}|P|2.5.1"]
+    for place, patient in enumerate(patients, start=1):
+        born = f"{patient.date_of_birth:%Y%m%d}"
+        name = f"{patient.last_name}^{patient.first_name}"
+        lines += [
+            f"PID|{place}||{patient.medical_record_number}^^^CLINIC^MR||{name}||{born}|F",
+            f"OBR|1||F{patient.medical_record_number}|24323-8^Panel^LN|||202603021200|||||||||||||||202603021{minute:03d}"
+            f"|||{status}",
+            f"OBX|1|NM|2823-3^Potassium^LN||{value}|mmol/L|3.5-5.1|N|||{status}",
+        ]
+    return make_inbound_message("\r".join(lines).encode(), **over)
+
+
+def file_all() -> None:
+    while drain(InboundMessage, lab_results.file) != "nothing due":
+        pass
+
+
+def run_all() -> str:
+    told = []
+    while (last := drain(LabReplay, lab_replays.run, batch=1)) != "nothing due":
+        told.append(last)
+    return ", ".join(told)
+
+
+def replay(*messages: InboundMessage, dry_run: bool = True) -> LabReplay:
+    made = replays.request(by=None, messages=[message.pk for message in messages], dry_run=dry_run)
+    run_all()
+    made.refresh_from_db()
+    assert (made.status, made.work_state, made.done) == ("finished", "done", made.total)
+    return made
+
+
+def everything() -> list[Any]:
+    """Return the laboratory's tables as they stand, but for the replays' own."""
+    tables = (LabOrder.all_objects, LabResult.all_objects, InboundMessage.all_objects)
+    return [sorted(table.values_list(), key=str) for table in tables]
+
+
+def test_replaying_what_was_filed_shows_no_difference_and_makes_none() -> None:
+    patient, other = make_patient(), make_patient()
+    messages = [oru(patient, status=status, minute=place) for place, status in enumerate(STATUSES)]
+    messages += [oru(patient, other, value="5.0", minute=9)]
+    file_all()
+    before = everything()
+    for order in itertools.islice(itertools.permutations(messages), 0, 24, 7):
+        for dry_run in (True, False):
+            made = replay(*order, dry_run=dry_run)
+            assert (made.differs, replays.difference(made, 10)) == (0, [])
+    assert everything() == before
+
+
+def test_a_dry_run_shows_the_difference_and_changes_nothing_and_the_real_run_does_what_it_showed() -> None:
+    patient = make_patient()
+    mrn = patient.medical_record_number
+    Patient.objects.update(medical_record_number="OTHER")
+    messages = [oru(patient, status=status, value=f"4.{place}", minute=place) for place, status in enumerate(STATUSES)]
+    file_all()
+    Patient.objects.update(medical_record_number=mrn)
+    assert set(InboundMessage.objects.values_list("status", flat=True)) == {"worklist"}
+    before = everything()
+    dry = replay(*messages)
+    assert everything() == before
+    shown = replays.difference(dry, 10)
+    results = {(entry["version"], entry["after"]["result_value"]) for entry in shown if entry["kind"] == "result"}
+    assert results == {(1, "4.0"), (2, "4.1"), (3, "4.2")}
+    assert {entry["change"] for entry in shown} == {"appears"}
+    assert {entry["patient"] for entry in shown} == {str(patient.pk)}
+    assert (dry.appears, dry.changes, dry.disappears) == (4, 0, 0)
+    assert replays.outcomes(dry) == {"filed": 3}
+    real = replays.apply(dry, by=None)
+    run_all()
+    real.refresh_from_db()
+    assert replays.difference(real, 10) == shown
+    assert set(InboundMessage.objects.values_list("status", "work_state")) == {("filed", "done")}
+    current = LabResult.objects.get(is_current=True)
+    assert (current.result_value, current.version, current.status) == ("4.2", 3, "corrected")
+
+
+def test_a_correction_that_would_arrive_is_shown_as_a_change_of_what_stood() -> None:
+    patient = make_patient()
+    oru(patient, value="4.1")
+    file_all()
+    late = oru(patient, status="C", value="6.6", minute=5, status_reason="Whose?")
+    InboundMessage.objects.filter(pk=late.pk).update(status="worklist", work_state="done")
+    shown = replays.difference(replay(late), 10)
+    changed = [entry for entry in shown if entry["change"] == "changes" and entry["kind"] == "result"]
+    assert [(entry["before"], entry["after"]) for entry in changed] == [({"is_current": True}, {"is_current": False})]
+    assert LabResult.objects.count() == 1
+
+
+def test_what_is_in_line_or_was_skipped_is_left_alone() -> None:
+    patient = make_patient()
+    waiting, running, skipped = (oru(patient, value=f"4.{n}", minute=n) for n in range(3))
+    InboundMessage.objects.filter(pk=running.pk).update(work_state="running")
+    InboundMessage.objects.filter(pk=skipped.pk).update(status="worklist", work_state="done")
+    skipped.refresh_from_db()
+    inbox.skip(skipped, by=None, reason="a test")
+    made = replay(waiting, running, skipped, dry_run=False)
+    assert replays.outcomes(made) == {"in line": 2, "left": 1}
+    assert not LabResult.objects.exists()
+    skipped.refresh_from_db()
+    assert skipped.status == "rejected"
+
+
+def test_a_message_that_breaks_the_filing_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = make_patient()
+    messages = [oru(patient, value=f"4.{n}", minute=n, status="worklist", work_state="done") for n in range(2)]
+    file = lab_results.file
+
+    def broken(message: InboundMessage) -> Any:
+        if message.pk == messages[0].pk:
+            raise ValueError("Okafor 1980-05-17")
+        return file(message)
+
+    monkeypatch.setattr(lab_results, "file", broken)
+    made = replay(*messages, dry_run=False)
+    assert replays.outcomes(made) == {"broken": 1, "filed": 1}
+    assert ReplayedMessage.objects.get(status="broken").status_reason == "Filing it broke (ValueError)."
+    assert InboundMessage.objects.get(pk=messages[0].pk).status == "worklist"
+
+
+def test_a_replay_longer_than_a_lease_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = [oru(make_patient(), status="F", minute=n) for n in range(5)]
+    InboundMessage.objects.update(status="worklist", work_state="done")
+    monkeypatch.setattr(lab_replays, "BUDGET_S", 0.0)
+    made = replays.request(by=None, messages=[message.pk for message in messages], dry_run=False)
+    assert run_all().count("1 released") == 6  # places once, then one group a lease
+    made.refresh_from_db()
+    assert (made.status, made.done, made.attempts) == ("finished", 5, 1)
+    assert LabResult.objects.count() == 5
+
+
+def test_a_cancelled_replay_stops_after_its_part() -> None:
+    messages = [oru(make_patient(), minute=n) for n in range(3)]
+    InboundMessage.objects.update(status="worklist", work_state="done")
+    made = replays.request(by=None, messages=[message.pk for message in messages], dry_run=False)
+    replays.cancel(made, by=None)
+    assert run_all() == "1 not needed"
+    made.refresh_from_db()
+    assert (made.status, made.work_state, made.done) == ("cancelled", "done", 0)
+    assert made.finished_at is not None
+    assert not LabResult.objects.exists()
+
+
+def test_a_dry_run_rings_no_bell_and_a_real_run_does_nothing_twice(rung: list[str]) -> None:
+    message = oru(make_patient())
+    InboundMessage.objects.update(status="worklist", work_state="done")
+    rung.clear()
+    replay(message)
+    assert set(rung) == {"lab_replays.run"}
+    replay(message, dry_run=False)
+    stood = everything()
+    again = replay(message, dry_run=False)
+    assert again.differs == 0
+    assert everything() == stood
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        ([], []),
+        ([[], []], [0, 1]),
+        ([["a"], ["b"], ["a"]], [0, 1, 0]),
+        ([["a"], ["b"], ["a", "b"], ["c"]], [0, 0, 0, 3]),
+        ([["a"], ["b"], ["c"], ["b", "c"], ["a", "c"]], [0, 0, 0, 0, 0]),
+    ],
+)
+def test_messages_that_share_a_chart_are_filed_together(lists: list[list[str]], expected: list[int]) -> None:
+    assert lab_replays.groups(lists) == expected
+
+
+@pytest.mark.django_db(**COMMITS)
+def test_a_worker_that_lost_its_lease_changes_nothing_and_its_successor_ends_the_replay() -> None:
+    messages = [oru(make_patient(), minute=n, status="F") for n in range(4)]
+    InboundMessage.objects.update(status="worklist", work_state="done")
+    made = replays.request(by=None, messages=[message.pk for message in messages], dry_run=False)
+    (slow,) = LabReplay.work.lease(1)
+    while lab_replays._place_some(slow):
+        pass
+    lab_replays._group_all(slow)
+    assert lab_replays._file_group(slow)  # it files one and is killed, or hangs
+    elsewhere(lambda: run_out(made))
+    elsewhere(run_all)
+    with pytest.raises(lab_replays.NotNeeded):
+        lab_replays._file_group(slow)
+    done = stored(made)
+    assert (done.status, done.done, done.appears) == ("finished", 4, 8)
+    assert LabResult.objects.count() == 4
+    assert charts.difference({}, {}) == []

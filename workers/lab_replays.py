@@ -1,0 +1,184 @@
+"""Files stored messages once more, on trial or in earnest, and keeps how the charts differ; else nobody could try."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from backend.apps.core.work import WorkState
+from backend.apps.laboratory import charts, inbox
+from backend.apps.laboratory.models import InboundMessage, LabReplay, LabResult, ReplayedMessage, ReplayStatus
+from backend.apps.laboratory.models.inbound import AT_REST, RETRIED
+from backend.apps.patients.models import Patient
+from integrations.errors import Permanent
+from workers import lab_results
+from workers.celery_app import app
+from workers.runner import Again, NotNeeded, drain
+
+BUDGET_S = 120.0  # of one lease; then the row goes back in line with its progress saved
+PLACED_AT_ONCE = 200
+IN_LINE, LEFT, BROKEN = "in line", "left", "broken"  # what else than an outcome of filing a message may end as
+TOLD = {
+    IN_LINE: "It is in line to be filed already.",
+    LEFT: "A person skipped it; put it back in line first.",
+}
+FILING_BUGS = (DataError, IntegrityError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+
+Outcome = Mapping[str, Any]
+
+
+@app.task(name="lab_replays.run")  # type: ignore[untyped-decorator]  # Celery has no types
+def run_due() -> str:
+    return drain(LabReplay, run, batch=1)
+
+
+def run(replay: LabReplay) -> dict[str, Any]:
+    """Do as much of the replay as one lease allows; return the fields to save when all of it is done.
+
+    Safe to run twice and to be killed: each group of messages is filed and noted in one transaction, under the lease.
+
+    Raises:
+        Again: there is more to do.
+        NotNeeded: somebody cancelled it, or another worker has it.
+    """
+    until = time.monotonic() + BUDGET_S
+    for part in (_place_some, _group_all, _file_group):
+        while part(replay):
+            if time.monotonic() > until:
+                raise Again
+    return {"status": ReplayStatus.FINISHED, "finished_at": timezone.now()}
+
+
+@contextmanager
+def _under_lease(replay: LabReplay) -> Iterator[None]:
+    """A transaction that holds the replay's row: no part is noted twice, nor after somebody cancelled it."""
+    with transaction.atomic():
+        rows = LabReplay.work.select_for_update(no_key=True).filter(pk=replay.pk)
+        mine = rows.filter(work_state=WorkState.RUNNING, lease_no=replay.lease_no).only("status").first()
+        if mine is None:
+            raise NotNeeded("another worker has this replay")
+        if mine.status != ReplayStatus.PENDING:
+            raise NotNeeded("this replay was cancelled", finished_at=timezone.now())
+        yield
+
+
+def _place_some(replay: LabReplay) -> bool:
+    """Find out whose charts the next messages touch, by filing each and taking that back; False when none is left."""
+    unplaced = replay.messages.filter(charts=None).select_related("message").defer("message__raw")
+    items = list(unplaced.order_by("position")[:PLACED_AT_ONCE])
+    for item in items:
+        item.charts = sorted(str(pk) for pk in _touched(item.message))
+    with _under_lease(replay):
+        ReplayedMessage.objects.bulk_update(items, ["charts"])
+    return bool(items)
+
+
+def _touched(message: InboundMessage) -> set[UUID]:
+    if _why_not(message):
+        return set()
+    with transaction.atomic():
+        outcome = _filed(message)
+        filed = LabResult.all_objects.filter(source_message=message).values_list("lab_order__patient", flat=True)
+        touched = set(filed) | ({outcome["patient_id"]} if outcome.get("patient_id") else set())
+        transaction.set_rollback(True)
+    return touched
+
+
+def _group_all(replay: LabReplay) -> bool:
+    """Give messages that share a chart one group, in the order of their first messages; False when all have one."""
+    items = list(replay.messages.filter(group=None).only("charts", "position").order_by("position"))
+    if items:
+        for item, group in zip(items, groups([item.charts or [] for item in items]), strict=True):
+            item.group = group
+        with _under_lease(replay):
+            ReplayedMessage.objects.bulk_update(items, ["group"], batch_size=1000)
+    return False
+
+
+def groups(charts_of: Sequence[Sequence[str]]) -> list[int]:
+    """Return the number of the group of each list: lists that share a chart, be it by way of others, are one group."""
+    parent = list(range(len(charts_of)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = place = parent[parent[place]]
+        return place
+
+    first: dict[str, int] = {}
+    for place, names in enumerate(charts_of):
+        for name in names:
+            one, other = sorted((root(first.setdefault(name, place)), root(place)))
+            parent[other] = one
+    return [root(place) for place in range(len(parent))]
+
+
+def _file_group(replay: LabReplay) -> bool:
+    """File the next group and note what became of it and of its charts; False when none is left."""
+    open_items = replay.messages.filter(done_at=None)
+    group = open_items.order_by("group").values_list("group", flat=True).first()
+    if group is None:
+        return False
+    items = list(open_items.filter(group=group).order_by("position"))
+    if replay.dry_run:
+        with transaction.atomic():
+            differs = _file_all(items, in_earnest=False)
+            transaction.set_rollback(True)
+        with _under_lease(replay):
+            _note(replay, items, differs)
+    else:
+        with _under_lease(replay):
+            _note(replay, items, _file_all(items, in_earnest=True))
+    return True
+
+
+def _file_all(items: Sequence[ReplayedMessage], *, in_earnest: bool) -> list[dict[str, Any]]:
+    """File the messages of one group in the order they came; return how its charts differ after that."""
+    patients = {UUID(name) for item in items for name in item.charts or ()}
+    list(Patient.all_objects.select_for_update(no_key=True).filter(pk__in=patients).order_by("pk").values("pk"))
+    before = charts.read(patients)
+    for item in items:
+        message = InboundMessage.all_objects.select_for_update(no_key=True).defer("raw").get(pk=item.message_id)
+        left = _why_not(message)
+        if left:
+            item.status, item.status_reason = left, TOLD[left]
+            continue
+        outcome = _filed(message)
+        item.status, item.status_reason = outcome["status"], outcome.get("status_reason", "")
+        if in_earnest and message.status in RETRIED and item.status != BROKEN:
+            changes = {**outcome, "work_state": WorkState.DONE, "last_error": "", "updated_at": timezone.now()}
+            InboundMessage.all_objects.filter(pk=message.pk).update(**changes)
+    return charts.difference(before, charts.read(patients))
+
+
+def _why_not(message: InboundMessage) -> str:
+    if message.work_state not in AT_REST:
+        return IN_LINE
+    return LEFT if inbox.was_skipped(message) else ""
+
+
+def _filed(message: InboundMessage) -> dict[str, Any]:
+    """File the message in the transaction around; one that breaks the filing does not stop the others."""
+    try:
+        with transaction.atomic():
+            return dict(lab_results.file(message))
+    except Permanent as refusal:
+        return {"status": BROKEN, "status_reason": str(refusal)[:300]}
+    except FILING_BUGS as bug:  # its text may hold a patient's data
+        return {"status": BROKEN, "status_reason": f"Filing it broke ({type(bug).__name__})."}
+
+
+def _note(replay: LabReplay, items: Sequence[ReplayedMessage], differs: list[dict[str, Any]]) -> None:
+    now = timezone.now()
+    for item in items:
+        item.done_at = now
+    items[-1].difference = differs
+    ReplayedMessage.objects.bulk_update(items, ["status", "status_reason", "difference", "done_at"], batch_size=500)
+    more = {name: F(name) + count for name, count in charts.counts(differs).items() if count}
+    LabReplay.work.filter(pk=replay.pk).update(**more, done=F("done") + len(items), updated_at=now)
