@@ -1,9 +1,10 @@
-"""Real processes around a test: workers, beat and a Redis of its own that can be killed and wiped."""
+"""Real processes around a test: workers, beat, a Redis of its own that can be killed and wiped, a PostgreSQL too."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,21 +33,35 @@ def until(look: Callable[[], Found], within_s: float = 30.0) -> Found:
 
 
 class Stage:
-    """The processes of one test; everything it started is gone when it ends."""
+    """The processes of one test; everything it started is gone when it ends.
 
-    def __init__(self, folder: Path) -> None:
+    own_postgres: a durable cluster of its own, which may be killed, instead of the suite's.
+    """
+
+    def __init__(self, folder: Path, *, own_postgres: bool = False) -> None:
         self.folder = folder
         (folder / "logs").mkdir()
+        self.postgres = embedded.Postgres(folder) if own_postgres else None
+        if self.postgres:
+            self.postgres.start()
         self.redis = embedded.Valkey(folder)
         self.redis.start()
         self.processes: list[subprocess.Popen[bytes]] = []
         self.extra: dict[str, str] = {}
 
     def environment(self) -> dict[str, str]:
-        at = connection.settings_dict
-        url = f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
-        data = {"DATABASE_URL": url, "REDIS_URL": self.redis.url, "CARERELAY_DATA_DIR": str(self.folder)}
+        data = {
+            "DATABASE_URL": self.database_url(),
+            "REDIS_URL": self.redis.url,
+            "CARERELAY_DATA_DIR": str(self.folder),
+        }
         return {**os.environ, "PYTHONPATH": str(ROOT), **data, **self.extra}
+
+    def database_url(self) -> str:
+        if self.postgres:
+            return self.postgres.url
+        at = connection.settings_dict
+        return f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
 
     def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
@@ -81,6 +96,16 @@ class Stage:
             shutil.rmtree(path)
         self.redis = embedded.Valkey(self.folder, port=port)
 
+    def kill_postgres(self, *, immediate: bool) -> None:
+        """Take our own PostgreSQL away in the midst: `pg_ctl stop -m immediate`, or kill -9 of every process of it."""
+        assert self.postgres is not None
+        assert self.postgres.child is not None
+        if immediate:
+            self.postgres.child.send_signal(signal.SIGQUIT)
+            self.postgres.child.wait()
+        else:
+            self.kill_tree(self.postgres.child)
+
     def kill_tree(self, process: subprocess.Popen[bytes]) -> None:
         """kill -9 of the process and all its children."""
         family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
@@ -93,3 +118,6 @@ class Stage:
             if process.poll() is None:
                 self.kill_tree(process)
         self.redis.stop()
+        if self.postgres:
+            self.postgres.stop()
+            self.postgres.remove()
