@@ -3,4 +3,7 @@
 SCHEDULE = {
     "sweep overdue rows": {"task": "sweep.overdue", "schedule": 15.0},
     "hold work whose outcome is unknown": {"task": "sweep.hold_lost", "schedule": 60.0},
+    "critical results unacknowledged": {"task": "critical_results.escalate", "schedule": 60.0},
+    "overdue results": {"task": "lab_watch.overdue_results", "schedule": 300.0},
+    "feed silence": {"task": "lab_watch.feed_silence", "schedule": 300.0},
 }

@@ -11,17 +11,18 @@ from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
-from backend.apps.laboratory import critical, versions
+from backend.apps.laboratory import critical, sending, versions
 from backend.apps.laboratory.filing import file_report, follow
 from backend.apps.laboratory.inbox import retry
 from backend.apps.laboratory.models import LabOrder, LabResult, LabTest, OrderStatus, ResultStatus
 from backend.apps.laboratory.models.orders import next_order_number
 from backend.apps.laboratory.models.results import SETTLED
+from backend.apps.laboratory.sending import mark_as_arrived, resend
 from backend.apps.patients.models import Patient
 
 __all__ = [
-    "cancel", "correct", "enter_result", "file_report", "mark_as_collected", "mark_as_completed", "order", "place",
-    "retry", "review", "revise", "start", "verify",
+    "cancel", "correct", "enter_result", "file_report", "mark_as_arrived", "mark_as_collected",
+    "mark_as_completed", "order", "place", "resend", "retry", "review", "revise", "start", "verify",
 ]  # fmt: skip
 
 COPIED = (
@@ -35,6 +36,8 @@ COPIED = (
 def order(*, by: Any, tests: Sequence[LabTest], **fields: Any) -> LabOrder:
     """Write an order; a doctor orders in their own name, others name the doctor who asked for it."""
     fields["doctor"] = _ordering_doctor(by, fields.get("doctor"))
+    if "feed" not in fields:
+        fields["feed"] = sending.usual_feed()
     row = LabOrder(**fields, order_number=next_order_number())
     return _save(row, tests)
 
@@ -47,9 +50,15 @@ def revise(row: LabOrder, *, by: Any, tests: Sequence[LabTest] | None = None, **
     for name in ("patient", "doctor"):
         if name in fields and fields[name] != getattr(row, name):
             raise DomainError(f"The {name} of an order stays; cancel it and write another.")
+    if row.status != OrderStatus.PENDING and fields.get("feed", row.feed) != row.feed:
+        raise DomainError("This order is on its way to a laboratory; cancel it and write another.")
+    before = _said(row)
     for name, value in fields.items():
         setattr(row, name, value)
-    return _save(row, tests)
+    _save(row, tests)
+    if row.status != OrderStatus.PENDING and _said(row) != before:
+        sending.announce_change(row)
+    return row
 
 
 @transaction.atomic
@@ -58,6 +67,7 @@ def place(row: LabOrder, *, by: Any) -> LabOrder:
     if not row.tests.exists():
         raise DomainError("An order needs at least one test.")
     row.place()
+    sending.announce(row)
     return row
 
 
@@ -82,6 +92,7 @@ def mark_as_completed(row: LabOrder, *, by: Any) -> LabOrder:
 @transaction.atomic
 def cancel(row: LabOrder, *, by: Any, reason: str) -> LabOrder:
     row.cancel(reason, by=by)
+    sending.announce_cancel(row)
     return row
 
 
@@ -135,6 +146,12 @@ def verify(result: LabResult, *, by: Any) -> LabResult:
     """Stand by this result; from now on the patient sees it."""
     result.verify(by)
     return result
+
+
+def _said(row: LabOrder) -> tuple[Any, ...]:
+    """Return what a laboratory is told about an order."""
+    tests = frozenset(row.tests.values_list("pk", flat=True))
+    return tests, row.priority, row.clinical_indication, row.diagnosis_code
 
 
 def _ordering_doctor(by: Any, doctor: Any) -> Any:

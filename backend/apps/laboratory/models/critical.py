@@ -186,9 +186,20 @@ class CriticalResult(Stateful, ClinicModel):
         ]
 
     @property
+    def test_name(self) -> str:
+        """The test as the practice calls it, else as the laboratory does."""
+        result = self.result
+        return result.lab_test.test_name if result.lab_test else result.code_text_as_sent or result.code_as_sent
+
+    @property
     def cause(self) -> str:
         """What the alert about it is called when nobody answers."""
         return f"critical result unacknowledged:{self.pk}"
+
+    @property
+    def unreachable_cause(self) -> str:
+        """What the alert about it is called when there is nobody to page."""
+        return f"critical result unreachable:{self.pk}"
 
 
 class StepKind(models.TextChoices):
@@ -205,8 +216,8 @@ class StepKind(models.TextChoices):
 class CriticalStep(UUIDModel):
     """One line of the log of a critical result. A trigger keeps it as it was written.
 
-    by: who did it, empty for a machine. recipient: who was paged. told: whom a caller told. note: what happened, without
-    a patient's data; the value that was read back stands in `read_back`.
+    by: who did it, empty for a machine. recipient: who was paged. told: whom a caller told. note: what happened,
+    without a patient's data; the value that was read back stands in `read_back`.
     """
 
     Kind = StepKind

@@ -13,7 +13,7 @@ class FeedRhythm(UUIDModel, TimeStampedModel):
     """What a feed's last eight weeks of messages teach; see `laboratory.silence` for the rule.
 
     shares: 168 numbers from Monday 0:00 in the feed's own zone: in which part of the weeks that hour had a message.
-    usual_gap: the longest usual time between two messages, in busy hours; empty where there is too little to learn from.
+    usual_gap: the longest usual time between two messages, in busy hours; empty where there is too little to learn.
     messages: how many it was learned from.
     """
 

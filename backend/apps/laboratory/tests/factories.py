@@ -9,9 +9,20 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
+
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.laboratory import replays, versions
-from backend.apps.laboratory.models import InboundMessage, LabFeed, LabOrder, LabReplay, LabResult, LabTest
+from backend.apps.laboratory import critical, replays, versions
+from backend.apps.laboratory.models import (
+    CriticalPage,
+    CriticalResult,
+    InboundMessage,
+    LabFeed,
+    LabOrder,
+    LabReplay,
+    LabResult,
+    LabTest,
+)
 from backend.apps.laboratory.reports import ObservationIn, OrderIn, PatientIn, ReportIn
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
@@ -151,3 +162,18 @@ def order_in(*observations: ObservationIn, **over: Any) -> OrderIn:
 def report_in(about: Patient, /, *orders: OrderIn, **over: Any) -> ReportIn:
     fields = {"patient": patient_in(about), "sent_at": NOON + timedelta(hours=1, minutes=1)}
     return ReportIn(orders=orders or (order_in(observation_in()),), **{**fields, **over})
+
+
+def make_critical_result(**over: Any) -> CriticalResult:
+    """Save a critical potassium of 6.9 and page for it, as filing does; `lab_order` and other fields of the result."""
+    over.setdefault("lab_order", None)
+    order = over.pop("lab_order") or make_lab_order(status="in_progress")
+    fields = {"result_value": "6.9", "numeric_value": Decimal("6.9"), "abnormal_flag": "critical_high"}
+    moments = {"result_date": timezone.now(), "reported_at": timezone.now()}
+    result = make_lab_result(lab_order=order, **{**fields, **moments, **over})
+    critical.notice([result])
+    return CriticalResult.objects.get(result=result)
+
+
+def make_critical_page(**over: Any) -> CriticalPage:
+    return make_critical_result(**over).pages.first()
