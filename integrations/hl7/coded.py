@@ -50,7 +50,11 @@ def components(raw: str, signs: Separators, decode: Decode = plain) -> list[str]
 
 def first(raw: str, signs: Separators, decode: Decode = plain) -> str:
     """Return the first component of the first repetition, without blanks."""
-    return kept(decode(raw.split(signs.repetition, 1)[0].split(signs.component, 1)[0])) if raw else ""
+    if not raw:
+        return ""
+    text = raw.partition(signs[2])[0].partition(signs[1])[0]
+    text = text.strip() if decode is plain else decode(text).strip()
+    return "" if text == DELETED else text
 
 
 def coded(raw: str, signs: Separators, decode: Decode = plain) -> Coded:
@@ -80,14 +84,14 @@ def nested(part: str, signs: Separators, decode: Decode = plain) -> Coded:
 
 def identifiers(raw: str, signs: Separators, decode: Decode = plain) -> list[Identifier]:
     """Return each repetition of a CX: number, who gave it out (HD: a name, a universal id, or both), kind."""
-    if not raw:
-        return []
     found = []
-    for one in raw.split(signs.repetition, MOST_PARTS):
-        parts = [*one.split(signs.component, 6), "", "", "", ""]
-        if value := kept(decode(parts[0])):
-            names = [kept(decode(sub)) for sub in [*parts[3].split(signs.subcomponent, 3), ""][:2]]
-            found.append(Identifier(value, names[0] or names[1], kept(decode(parts[4])), names[1]))
+    for one in raw.split(signs.repetition, MOST_PARTS) if raw else ():
+        value, *rest = one.split(signs.component, 6)
+        if value := kept(decode(value)):
+            authority, kind = ([*rest, "", "", "", ""])[2:4]
+            name, _, other = authority.partition(signs.subcomponent)
+            name, other = kept(decode(name)), kept(decode(other.partition(signs.subcomponent)[0])) if other else ""
+            found.append(Identifier(value, name or other, kept(decode(kind)), other))
     return found
 
 
@@ -101,16 +105,20 @@ def person(raw: str, signs: Separators, decode: Decode = plain) -> Identifier | 
     return Identifier(value, names[0], kept(decode(parts[12])), names[1]) if value else None
 
 
-def named(value_type: str, code: str, signs: Separators, decode: Decode = plain) -> tuple[str, Coded]:
-    """Return OBX-2 and OBX-3."""
-    return first(value_type, signs, decode).upper(), coded(code, signs, decode)
-
-
 def described(
-    unit: str, span: str, flags: str, status: str, signs: Separators, decode: Decode = plain
-) -> tuple[Coded, str, tuple[str, ...], str]:
-    """Return OBX-6, OBX-7, OBX-8 and OBX-11."""
+    value_type: str,
+    code: str,
+    unit: str,
+    span: str,
+    flags: str,
+    status: str,
+    signs: Separators,
+    decode: Decode = plain,
+) -> tuple[str, Coded, Coded, str, tuple[str, ...], str]:
+    """Return OBX-2, OBX-3, OBX-6, OBX-7, OBX-8 and OBX-11."""
     return (
+        first(value_type, signs, decode).upper(),
+        coded(code, signs, decode),
         coded(unit, signs, decode),
         kept(decode(span)),
         tuple(flag for parts in repetitions(flags, signs, decode) if (flag := kept(parts[0]).upper())),
@@ -118,5 +126,23 @@ def described(
     )
 
 
-named_before = functools.lru_cache(maxsize=4096)(named)  # a laboratory has a few hundred tests and says each every day
-described_before = functools.lru_cache(maxsize=4096)(described)
+def performed(
+    access: str, producer: str, method: str, performer: str, address: str, signs: Separators, decode: Decode = plain
+) -> tuple[str, Coded, Coded, str, str]:
+    """Return OBX-13, OBX-15, OBX-17, OBX-23 and OBX-24, an address in one line."""
+    parts = [part for part in components(address, signs)[:6] if part.strip()]
+    lines = [kept(decode(part.split(signs.subcomponent, 1)[0])) for part in parts]
+    return (
+        kept(decode(access)),
+        coded(producer, signs, decode),
+        coded(method, signs, decode),
+        first(performer, signs, decode),
+        ", ".join(lines),
+    )
+
+
+# A laboratory has a few hundred tests and says each of them every day in the same words.
+described_before = functools.lru_cache(maxsize=8192)(described)
+performed_before = functools.lru_cache(maxsize=512)(performed)
+coded_before = functools.lru_cache(maxsize=2048)(coded)
+person_before = functools.lru_cache(maxsize=2048)(person)

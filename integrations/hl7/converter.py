@@ -7,44 +7,59 @@ from datetime import date, datetime, time, tzinfo
 from typing import TypeVar
 
 from integrations.hl7 import fields
-from integrations.hl7.coded import kept
+from integrations.hl7.coded import Decode, first
 from integrations.hl7.fields import BadField
 from integrations.hl7.findings import MOST_FINDINGS, Finding
-from integrations.hl7.reader import Segment
+from integrations.hl7.signs import Separators
 
 Value = TypeVar("Value")
+LONGEST_STAMP = 100  # characters of a stamp that is remembered
 
 
 class Converter:
-    """default_tz: the sender's zone. `findings` grows with every field that could not be read, up to a limit."""
+    """default_tz: the sender's zone. `findings` grows with every field that could not be read, up to a limit.
+
+    stamps: each moment read so far by its text; a report repeats the same few in every OBX. usual, usual_moment: the
+    last one of an OBX-14, as sent and as read.
+    """
 
     def __init__(self, default_tz: tzinfo) -> None:
         self.default_tz = default_tz
         self.findings: list[Finding] = []
+        self.stamps: dict[str, datetime | None] = {"": None}
+        self.usual = ""
+        self.usual_moment: datetime | None = None
 
-    def moment(self, segment: Segment, number: int, component: int = 1) -> datetime | None:
-        """Return a time stamp; None when it is empty, None with a finding when it cannot be read."""
-        text = kept(segment.component(number, component))
-        return self.moment_of(segment, number, text) if text else None
+    def stamp(self, name: str, which: int, field: int, raw: str, signs: Separators, decode: Decode) -> datetime | None:
+        """Return the time stamp in `raw`, field number `field` of the segment `name`, number `which`.
 
-    def day(self, segment: Segment, number: int) -> date | None:
-        text = kept(segment.component(number))
-        return self._read(segment, number, text, fields.day) if text else None
+        None when it is empty, None with a finding when it cannot be read.
+        """
+        if raw in self.stamps:
+            return self.stamps[raw]
+        text = first(raw, signs, decode)
+        found = self.moment_of(name, which, field, text) if text else None
+        if found is not None and len(raw) < LONGEST_STAMP:
+            self.stamps[raw] = found
+        return found
 
-    def moment_of(self, segment: Segment, number: int, text: str) -> datetime | None:
-        """Return the moment in a text that was in field `number`."""
-        return self._read(segment, number, text, self._moment) if text else None
+    def moment_of(self, name: str, which: int, field: int, text: str) -> datetime | None:
+        """Return the moment in a text that was in `field` of the segment `name`, number `which`."""
+        return self._read(name, which, field, text, lambda given: fields.moment(given, default_tz=self.default_tz))
 
-    def date_of(self, segment: Segment, number: int, text: str) -> datetime | None:
+    def date_of(self, name: str, which: int, field: int, text: str) -> datetime | None:
         """Return the moment of a value that is a date; a year or a month alone is right, but no moment."""
-        return None if fields.is_partial(text) else self.moment_of(segment, number, text)
+        return None if fields.is_partial(text) else self.moment_of(name, which, field, text)
 
-    def time_of(self, segment: Segment, number: int, text: str) -> time | None:
-        return self._read(segment, number, text, lambda given: fields.time_of_day(given, default_tz=self.default_tz))
+    def day_of(self, name: str, which: int, field: int, text: str) -> date | None:
+        return self._read(name, which, field, text, fields.day) if text else None
 
-    def found(self, segment: Segment, number: int, message: str) -> None:
+    def time_of(self, name: str, which: int, field: int, text: str) -> time | None:
+        return self._read(name, which, field, text, lambda given: fields.time_of_day(given, default_tz=self.default_tz))
+
+    def found(self, name: str, which: int, field: int, message: str) -> None:
         """Note what is odd in a field."""
-        self.note(Finding(segment.name, segment.number, number, message))
+        self.note(Finding(name, which, field, message))
 
     def note(self, finding: Finding) -> None:
         if len(self.findings) < MOST_FINDINGS:
@@ -52,12 +67,9 @@ class Converter:
         elif len(self.findings) == MOST_FINDINGS:
             self.findings.append(Finding("MSH", 1, 0, f"more than {MOST_FINDINGS} findings; the others are left out"))
 
-    def _moment(self, text: str) -> datetime:
-        return fields.moment(text, default_tz=self.default_tz)
-
-    def _read(self, segment: Segment, number: int, text: str, convert: Callable[[str], Value]) -> Value | None:
+    def _read(self, name: str, which: int, field: int, text: str, convert: Callable[[str], Value]) -> Value | None:
         try:
             return convert(text)
         except BadField as error:
-            self.found(segment, number, str(error))
+            self.found(name, which, field, str(error))
             return None

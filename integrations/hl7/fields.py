@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -46,11 +45,8 @@ def moment(text: str, *, default_tz: tzinfo) -> datetime:
 
     Source: HL7 v2.5.1, chapter 2A, data type TS.
     """
-    return _moment(text, default_tz)
-
-
-@functools.lru_cache(maxsize=1024)  # a report repeats the same few times in every OBX
-def _moment(text: str, default_tz: tzinfo) -> datetime:
+    if usual := _usual(text):
+        return usual if usual.tzinfo else usual.replace(tzinfo=default_tz)
     found = STAMP.fullmatch(text.strip())
     if not found:
         raise BadField(f"not a time stamp: {len(text)} characters")
@@ -59,12 +55,32 @@ def _moment(text: str, default_tz: tzinfo) -> datetime:
     return _real(*[int(number or 0) for number in numbers]).replace(tzinfo=zone)
 
 
+def _usual(text: str) -> datetime | None:
+    """Return the moment of a stamp of 14 digits, with or without an offset, the way most are; None for all others."""
+    digits, offset = text[:14], text[14:]
+    if len(digits) != 14 or not digits.isdigit() or not text.isascii() or not "1800" <= digits < "2200":
+        return None
+    if offset and not (
+        len(offset) == 5 and offset[0] in "+-" and offset[1:].isdigit() and offset[1:3] <= "14" and offset[3] < "6"
+    ):
+        return None
+    try:
+        return datetime.fromisoformat(f"{digits[:8]}T{digits[8:]}{offset}")
+    except ValueError:
+        return None
+
+
 def day(text: str) -> date:
     """Return the day of a DT or TS field, such as a birth date; a time after it is ignored.
 
     Raises:
         BadField: not at least YYYYMMDD, or not a real date.
     """
+    if len(text) == 8 and text.isdigit() and text.isascii() and "1800" <= text < "2200":
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            raise BadField("not a real date") from None
     found = STAMP.fullmatch(text.strip())
     if not found:
         raise BadField(f"not a date: {len(text)} characters")

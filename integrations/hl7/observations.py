@@ -9,15 +9,16 @@ Source: HL7 v2.5.1, chapter 7, section 7.4.2 (OBX).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, time
+from itertools import chain
 from typing import NamedTuple
 
 from integrations.hl7 import coded, fields
 from integrations.hl7.coded import DELETED, MOST_PARTS, NO_CODE, Decode, kept, plain
 from integrations.hl7.converter import Converter
 from integrations.hl7.fields import BadField, Measured
-from integrations.hl7.reader import Segment
+from integrations.hl7.reader import Message, Part
 from integrations.hl7.records import Coded, Document, Identifier, Observation, Pointer
 from integrations.hl7.signs import Separators
 
@@ -44,90 +45,135 @@ class Value(NamedTuple):
     problem: str = ""
 
 
-class More(NamedTuple):
-    """What few laboratories send: the fields after OBX-5 and OBX-14 in the order `Observation` has them."""
+More = tuple[
+    Pointer | None, datetime | None, time | None, str, Coded, Identifier | None, Coded, datetime | None, str, str
+]  # the fields of `Observation` after `notes`: what few laboratories send
 
-    pointer: Pointer | None = None
-    moment: datetime | None = None
-    time_of_day: time | None = None
-    access: str = ""
-    producer: Coded = NO_CODE
-    responsible: Identifier | None = None
-    method: Coded = NO_CODE
-    analyzed_at: datetime | None = None
-    performer: str = ""
-    performer_address: str = ""
-
+HERE = "\0"  # stands for the time stamp in an outline: a line without escapes has no NUL
+Outline = tuple[
+    str, Coded, str, Coded, str, tuple[str, ...], str, bool, str, Coded, Identifier | None, Coded, bool, str, str
+]  # OBX-2, 3, 4, 6, 7, 8, 11, whether 14 is the usual; 13, 15, 16, 17, whether 19 is the usual, 23, 24
 
 NO_VALUE = Value()
-NO_MORE = More()
+NO_MORE: More = (None, None, None, "", NO_CODE, None, NO_CODE, None, "", "")
 
 
-def observation(convert: Converter, obx: Segment, notes: tuple[str, ...] = ()) -> Observation:
-    """Return what an OBX says; each field that cannot be read is told to `convert` and costs only itself."""
-    message, line = obx.message, obx.line
+def consecutive(
+    convert: Converter, message: Message, part: Part, following: Iterator[Part]
+) -> tuple[list[Observation], Part | None]:
+    """Return what OBX `part` and those right after it say, and the first other segment.
+
+    Each field that cannot be read is told to `convert` and costs only itself. What an OBX says apart from its value,
+    its number and the time stamp of the OBX before it is looked up; any other is read field by field.
+    """
+    found: list[Observation] = []
+    escaped, signs, sign = message.escaped, message.separators, message.separators.field
+    stamp, moment = convert.usual, convert.usual_moment
+    for name, number, line in chain((part,), following):
+        if name != "OBX":
+            return found, (name, number, line)
+        parts = line.split(sign, 6)
+        known = None
+        if stamp and len(parts) == 7 and len(line) <= LONGEST_REMEMBERED and (not escaped or message.is_plain(line)):
+            known = outline(parts[2], parts[3], parts[4], parts[6].replace(stamp, HERE), signs)
+        if known is None:
+            found.append(_split(convert, message, number, line))
+            stamp, moment = convert.usual, convert.usual_moment
+            continue
+        kind, code, sub_id, unit, span, flags, status, at, access, producer, person, method, again, lab, place = known
+        raw = parts[5]
+        values, code_value, measured, document, _, problem = (
+            short_number(raw, signs) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _value(kind, raw, signs, plain)
+        )
+        if problem or not status or not code[0]:
+            _tell(convert, number, code, status, problem)
+        # fmt: off
+        found.append(_new(Observation, (
+            number, kind, code, sub_id, values, code_value, measured, document, unit, span, flags, status,
+            moment if at else None, (), None, None, None, access, producer, person, method, moment if again else None,
+            lab, place,
+        )))
+        # fmt: on
+    return found, None
+
+
+@functools.lru_cache(maxsize=4096)  # a laboratory says the same of each of its few hundred tests every day
+def outline(value_type: str, code: str, sub_id: str, rest: str, signs: Separators) -> Outline | None:
+    """Return what an OBX without escapes says apart from its value; `rest` begins at OBX-6, HERE stands for the stamp.
+
+    None where the stamp is anything but the whole of OBX-14 or OBX-19, or those hold another one.
+    """
+    field = ["", "", value_type, code, sub_id, "", *rest.split(signs.field), *MORE_EMPTY]
+    at, analyzed = field[14] == HERE, field[19] == HERE
+    elsewhere = rest.count(HERE) != at + analyzed or (field[14] and not at) or (field[19] and not analyzed)
+    kind, name, unit, span, flags, status = coded.described(
+        value_type, code, field[6], field[7], field[8], field[11], signs
+    )
+    if elsewhere or kind in UNUSUAL:
+        return None
+    performed = coded.performed(field[13], field[15], field[17], field[23], field[24], signs)
+    access, producer, method, performer, address = performed
+    person = coded.person(field[16], signs)
+    begin = (kind, name, kept(sub_id), unit, span, flags, status, at)
+    return (*begin, access, producer, person, method, analyzed, performer, address)
+
+
+def _split(convert: Converter, message: Message, number: int, line: str) -> Observation:
     signs = message.separators
     field = line.split(signs.field, MOST_PARTS)
     if len(field) < FIELDS_READ:
         field += EMPTY
-    decode: Decode = plain
-    if len(line) <= LONGEST_REMEMBERED and not (message.escaped and (signs.escape in line or "\0" in line)):
-        value_type, code = coded.named_before(field[2], field[3], signs)
-        unit, span, flags, status = coded.described_before(field[6], field[7], field[8], field[11], signs)
-    else:
-        decode = message.unescape
-        value_type, code = coded.named(field[2], field[3], signs, decode)
-        unit, span, flags, status = coded.described(field[6], field[7], field[8], field[11], signs, decode)
-    if value_type == "NM" and len(field[5]) <= LONGEST_NUMBER:
-        value = short_number(field[5], signs)
-    else:
-        value = READERS.get(value_type, _text)(field[5], signs, decode) if field[5] else NO_VALUE
-    if not (code[0] or code[1]) or not status or value[5]:
-        _tell(convert, obx, code, status, value)
+    simple = len(line) <= LONGEST_REMEMBERED and message.is_plain(line)
+    decode: Decode = plain if simple else message.unescape
+    value_type, code, unit, span, flags, status = (
+        coded.described_before(field[2], field[3], field[6], field[7], field[8], field[11], signs)
+        if simple
+        else coded.described(field[2], field[3], field[6], field[7], field[8], field[11], signs, decode)
+    )
+    value = _value(value_type, field[5], signs, decode)
+    if value.problem or not status or not code.code:
+        _tell(convert, number, code, status, value.problem)
+    observed_at = convert.stamp("OBX", number, 14, field[14], signs, decode)
+    if simple and observed_at is not None:
+        convert.usual, convert.usual_moment = field[14], observed_at
     more = NO_MORE
-    if value_type in UNUSUAL or len(field) > FIELDS_READ and any(field[FIELDS_READ:]) or field[13]:
-        more = _more(convert, obx, field, value_type, decode, value)
+    if len(field) > FIELDS_READ or value_type in UNUSUAL or field[13]:
+        more = _more(convert, number, field, value_type, value, signs, decode)
     sub_id = kept(decode(field[4])) if field[4] else ""
-    observed_at = convert.moment_of(obx, 14, coded.first(field[14], signs, decode)) if field[14] else None
-    head = (obx.number, value_type, code, sub_id, value[0], value[1], value[2], value[3], unit, span)
-    return _new(Observation, (*head, flags, status, observed_at, notes, *more))
+    end = (unit, span, flags, status, observed_at, ())
+    return _new(Observation, (number, value_type, code, sub_id, *value[:4], *end, *more))
 
 
-def _tell(convert: Converter, obx: Segment, code: Coded, status: str, value: Value) -> None:
+def _tell(convert: Converter, number: int, code: Coded, status: str, problem: str) -> None:
     if not code.label:
-        convert.found(obx, 3, "no code")
+        convert.found("OBX", number, 3, "no code")
     if not status:
-        convert.found(obx, 11, "no status")
-    if value.problem:
-        convert.found(obx, 5, value.problem)
+        convert.found("OBX", number, 11, "no status")
+    if problem:
+        convert.found("OBX", number, 5, problem)
 
 
 def _more(
-    convert: Converter, obx: Segment, field: list[str], value_type: str, decode: Decode, value: Value
+    convert: Converter, number: int, field: list[str], value_type: str, value: Value, signs: Separators, decode: Decode
 ) -> More:
-    signs, field = obx.message.separators, field + MORE_EMPTY
-    text = next(iter(value.values), "")
-    moment = convert.date_of(obx, 5, text) if value_type in DATES and text else None
-    clock = convert.time_of(obx, 5, text) if value_type == "TM" and text else None
-    analyzed = coded.first(field[19], signs, decode)
-    return More(
-        pointer=value.pointer,
-        moment=moment,
-        time_of_day=clock,
-        access=kept(decode(field[13])),
-        producer=coded.coded(field[15], signs, decode),
-        responsible=coded.person(field[16], signs, decode),
-        method=coded.coded(field[17], signs, decode),
-        analyzed_at=convert.moment_of(obx, 19, analyzed) if analyzed else None,
-        performer=coded.first(field[23], signs, decode),
-        performer_address=_address(field[24], signs, decode),
+    field = field + MORE_EMPTY
+    moment = clock = None
+    if value_type in UNUSUAL and (text := next(iter(value.values), "")):
+        moment = convert.date_of("OBX", number, 5, text) if value_type in DATES else None
+        clock = convert.time_of("OBX", number, 5, text) if value_type == "TM" else None
+    sent = (field[13], field[15], field[17], field[23], field[24], signs)
+    access, producer, method, performer, address = (
+        coded.performed_before(*sent) if decode is plain else coded.performed(*sent, decode)
     )
+    responsible = coded.person(field[16], signs, decode) if field[16] else None
+    analyzed_at = convert.stamp("OBX", number, 19, field[19], signs, decode)
+    return value.pointer, moment, clock, access, producer, responsible, method, analyzed_at, performer, address
 
 
-def _address(raw: str, signs: Separators, decode: Decode) -> str:
-    """Return an address (XAD) in one line."""
-    parts = [part for part in coded.components(raw, signs)[:6] if part.strip()]
-    return ", ".join(kept(decode(part.split(signs.subcomponent, 1)[0])) for part in parts)
+def _value(kind: str, raw: str, signs: Separators, decode: Decode) -> Value:
+    if kind == "NM" and decode is plain and len(raw) <= LONGEST_NUMBER:
+        return short_number(raw, signs)
+    return READERS.get(kind, _text)(raw, signs, decode) if raw else NO_VALUE
 
 
 @functools.lru_cache(maxsize=4096)  # most results are one of a few thousand short numbers

@@ -5,18 +5,22 @@ Source: HL7 v2.5.1, chapter 7, sections 7.3.1 (ORU^R01), 7.3.6 and 7.3.7 (OUL^R2
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from integrations.hl7.coded import kept
+from integrations.hl7 import coded
+from integrations.hl7.coded import first, kept
 from integrations.hl7.converter import Converter
 from integrations.hl7.findings import Finding
-from integrations.hl7.observations import observation
-from integrations.hl7.reader import Message, Segment
+from integrations.hl7.observations import consecutive
+from integrations.hl7.reader import Message, Part, Segment
 from integrations.hl7.records import Observation, Order, Patient, PatientResults, Report
 from integrations.hl7.segments import order, patient
 
 SPECIMEN_FIRST = frozenset({"R22", "R23"})  # OUL: the SPM stands before the orders made on it
+READ = frozenset({"PID", "ORC", "OBR", "NTE", "TQ1", "SPM"})
+BEFORE_NOTES = frozenset({"TCD", "CTD"})  # these stand between a segment and its notes
 
 
 def read(message: Message, *, default_tz: tzinfo) -> Report:
@@ -27,54 +31,52 @@ def read(message: Message, *, default_tz: tzinfo) -> Report:
     """
     convert = Converter(default_tz)
     head = message.head
-    trigger = head.component(9, 2)
-    walk = _Walk(convert, specimen_first=trigger in SPECIMEN_FIRST)
-    for segment in message.segments:
-        walk.take(segment)
-    results = walk.finished()
+    signs, decode, field = message.separators, message.decode, head.filled(12)
+    kind = coded.components(field[9], signs, decode) + ["", ""]
+    walk = _Walk(convert, message, specimen_first=kind[1] in SPECIMEN_FIRST)
+    results = walk.over(message.parts)
+    sent_at = convert.stamp("MSH", 1, 7, field[7], signs, decode)
     return Report(
-        message_code=head.component(9, 1),
-        trigger=trigger,
-        control_id=head.text(10),
-        processing_id=head.component(11),
-        version=head.component(12),
-        sending_app=head.component(3),
-        sending_facility=head.component(4),
-        sent_at=convert.moment(head, 7),
+        message_code=kind[0],
+        trigger=kind[1],
+        control_id=decode(field[10]),
+        processing_id=first(field[11], signs, decode),
+        version=first(field[12], signs, decode),
+        sending_app=first(field[3], signs, decode),
+        sending_facility=first(field[4], signs, decode),
+        sent_at=sent_at,
         results=results,
-        findings=(*message.findings, *convert.findings),
+        findings=(*message.findings, *(convert.findings and _in_order(convert.findings, message.parts))),
     )
 
 
-Notes = list[str]
+def _in_order(findings: list[Finding], parts: Sequence[Part]) -> list[Finding]:
+    """Return findings in the order of the segments they tell of; what is missing comes first."""
+    places = {(name, number): place for place, (name, number, _) in enumerate(parts)}
+    return sorted(findings, key=lambda finding: (places.get(finding[:2], -1), finding.field))
 
 
 @dataclass(slots=True)
 class _OpenOrder:
-    """An order whose observations and notes are still coming; segments are converted when all their notes are there."""
+    """An order whose observations, specimens and notes are still coming."""
 
     request: Segment | None
     common: Segment | None
     timing: Segment | None = None
-    notes: Notes = field(default_factory=list)
     specimens: list[Segment] = field(default_factory=list)
-    observations: list[tuple[Segment, Notes]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
 
     def closed(self, convert: Converter) -> Order:
-        found: list[Observation] = [observation(convert, obx, tuple(notes)) for obx, notes in self.observations]
-        whole = order(
+        return order(
             convert,
             self.request,
             self.common,
             timing=self.timing,
             specimens=self.specimens,
             notes=tuple(self.notes),
-            observations=tuple(found),
+            observations=tuple(self.observations),
         )
-        for segment in (self.request, self.common, *self.specimens):
-            if segment is not None:
-                segment.release()
-        return whole
 
 
 @dataclass(slots=True)
@@ -84,49 +86,59 @@ class _OpenPatient:
 
     def closed(self, convert: Converter) -> PatientResults:
         known = patient(convert, self.identity) if self.identity else Patient()
-        if self.identity:
-            self.identity.release()
         return PatientResults(known, tuple(each.closed(convert) for each in self.orders))
 
 
 class _Walk:
     """Follows the segments in order: a PID opens a patient, an OBR an order, an NTE belongs to what came last."""
 
-    def __init__(self, convert: Converter, *, specimen_first: bool) -> None:
+    def __init__(self, convert: Converter, message: Message, *, specimen_first: bool) -> None:
         self._convert = convert
+        self._message = message
         self._specimen_first = specimen_first
         self._patients: list[_OpenPatient] = []
+        self._order: _OpenOrder | None = None  # the one that observations belong to
         self._common: Segment | None = None  # the ORC that waits for its OBR
         self._timing: Segment | None = None  # a TQ1 that stands before its OBR
         self._waiting: list[Segment] = []  # SPMs that stand before their OBR
-        self._notes: Notes = []  # where the next NTE goes
+        self._notes: list[str] | None = None  # where the next NTE goes; None while it is nobody's
+        self._observed: list[str] = []  # notes of the last observation, not yet in it
 
-    def take(self, segment: Segment) -> None:
-        name = segment.name
-        if name == "OBX":
-            self._notes = []
-            self._order(segment).observations.append((segment, self._notes))
-        elif name == "NTE":
-            self._notes += [line for line in segment.texts(3) if line]
-            segment.release()
-        elif name == "OBR":
-            self._open(segment)
-        elif name not in ("TCD", "CTD"):  # these stand between a segment and its notes
-            self._notes = []
-            self._take_other(segment)
+    def over(self, parts: Sequence[Part]) -> tuple[PatientResults, ...]:
+        """Take every segment, and return the patients."""
+        convert, message = self._convert, self._message
+        following = iter(parts)
+        part = next(following, None)
+        while part is not None:
+            name, number, _ = part
+            if name == "OBX":
+                self._annotate()
+                opened = self._order or self._unordered(number)
+                found, part = consecutive(convert, message, part, following)
+                opened.observations += found
+                self._notes = self._observed
+                continue
+            if name in READ:
+                self._take(message.segment(part))
+            elif name not in BEFORE_NOTES:
+                self._notes = None
+            part = next(following, None)
+        self._annotate()
+        return tuple(each.closed(convert) for each in self._patients)
 
-    def _open(self, obr: Segment) -> None:
-        opened = _OpenOrder(obr, self._common, self._timing, specimens=list(self._waiting))
-        self._patient().orders.append(opened)
-        self._common, self._timing, self._notes = None, None, opened.notes
-        if not self._specimen_first:
-            self._waiting = []
-
-    def _take_other(self, segment: Segment) -> None:
+    def _take(self, segment: Segment) -> None:
+        if segment.name == "NTE":
+            if self._notes is not None:
+                self._notes += [line for line in segment.texts(3) if line]
+            return
+        self._annotate()
+        self._notes = None
         match segment.name:
+            case "OBR":
+                self._open(segment)
             case "PID":
                 self._patients.append(_OpenPatient(segment))
-                self._common, self._timing, self._waiting = None, None, []
+                self._order, self._common, self._timing, self._waiting = None, None, None, []
             case "ORC":
                 self._common = segment
             case "TQ1":
@@ -134,33 +146,37 @@ class _Walk:
             case "SPM":
                 self._take_specimen(segment)
 
+    def _annotate(self) -> None:
+        """Put the notes that came after the last observation into it."""
+        if self._observed and self._order:
+            last = self._order.observations
+            last[-1] = last[-1]._replace(notes=tuple(self._observed))
+            self._observed = []
+
+    def _open(self, obr: Segment) -> None:
+        self._order = _OpenOrder(obr, self._common, self._timing, specimens=list(self._waiting))
+        self._patient().orders.append(self._order)
+        self._common, self._timing, self._notes = None, None, self._order.notes
+        if not self._specimen_first:
+            self._waiting = []
+
     def _take_timing(self, segment: Segment) -> None:
         """Keep the first TQ1 that says how urgent an order is: the last order's, or that of the ORC before it."""
-        opened = self._last_order()
         if not kept(segment.component(9)):
             return
-        if self._common is not None or opened is None:
+        if self._common is not None or self._order is None:
             self._timing = self._timing or segment
         else:
-            opened.timing = opened.timing or segment
+            self._order.timing = self._order.timing or segment
 
     def _take_specimen(self, segment: Segment) -> None:
-        opened = self._last_order()
-        if self._specimen_first:
-            self._waiting = [*self._after_specimens(), segment]
-        elif opened is None:
+        """Keep an SPM for its order: the last one, or in an OUL the next ones until another specimen comes."""
+        if self._specimen_first and self._order is not None:
+            self._order, self._waiting = None, [segment]
+        elif self._order is None:
             self._waiting.append(segment)
         else:
-            opened.specimens.append(segment)
-
-    def _after_specimens(self) -> list[Segment]:
-        """Return the SPMs that still wait for their first order: one after an order begins a new specimen."""
-        opened = self._last_order()
-        used = opened.specimens if opened else []
-        return [each for each in self._waiting if each not in used]
-
-    def _last_order(self) -> _OpenOrder | None:
-        return self._patients[-1].orders[-1] if self._patients and self._patients[-1].orders else None
+            self._order.specimens.append(segment)
 
     def _patient(self) -> _OpenPatient:
         """Return the patient who is spoken of; an empty one when no PID came."""
@@ -169,13 +185,10 @@ class _Walk:
             self._patients.append(_OpenPatient(None))
         return self._patients[-1]
 
-    def _order(self, segment: Segment) -> _OpenOrder:
-        """Return the order an OBX belongs to; one without a service when no OBR came."""
-        orders = self._patient().orders
-        if not orders:
-            self._convert.note(Finding("OBX", segment.number, 0, "no OBR before it"))
-            orders.append(_OpenOrder(None, self._common))
-        return orders[-1]
-
-    def finished(self) -> tuple[PatientResults, ...]:
-        return tuple(each.closed(self._convert) for each in self._patients)
+    def _unordered(self, number: int) -> _OpenOrder:
+        """Open an order without a service for an observation that no OBR came before."""
+        patient_spoken_of = self._patient()
+        self._convert.note(Finding("OBX", number, 0, "no OBR before it"))
+        self._order = _OpenOrder(None, self._common, specimens=self._waiting)
+        patient_spoken_of.orders.append(self._order)
+        return self._order

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 
 from integrations.hl7 import charsets, coded
 from integrations.hl7.coded import MOST_PARTS
@@ -19,6 +20,7 @@ from integrations.hl7.signs import escape as escape
 MSH_IN_TEXT = re.compile(MSH.pattern.decode())
 SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{2}")
 MOST_SEGMENTS = 100_000  # far above any real message; bounds what a hostile one can cost
+ENVELOPES = frozenset({"MSH", "FHS", "BHS"})  # their first field is the separator itself
 BATCH_ONLY = frozenset({"FHS", "BHS", "BTS", "FTS"})
 
 
@@ -31,12 +33,18 @@ class Segment:
 
     __slots__ = ("_fields", "line", "message", "name", "number")
 
-    def __init__(self, message: Message, name: str, line: str, number: int) -> None:
+    def __init__(self, message: Message, name: str, number: int, line: str) -> None:
         self.message = message
         self.name = name
         self.line = line
         self.number = number
         self._fields: list[str] | None = None
+
+    def filled(self, last: int) -> list[str]:
+        """Return the fields as sent, with empty ones behind them so that there is one for every number to `last`."""
+        if self.name in ENVELOPES:
+            return self.fields + [""] * (last + 1)
+        return self.line.split(self.message.separators.field, MOST_PARTS) + [""] * last
 
     @property
     def fields(self) -> list[str]:
@@ -44,7 +52,7 @@ class Segment:
         if self._fields is None:
             separator = self.message.separators.field
             self._fields = self.line.split(separator, MOST_PARTS)
-            if self.name in ("MSH", "FHS", "BHS"):
+            if self.name in ENVELOPES:
                 self._fields.insert(1, separator)
         return self._fields
 
@@ -94,67 +102,98 @@ class Segment:
         return [] if found is None else [decode(sub) for sub in found.split(signs.subcomponent, MOST_PARTS)]
 
 
+Part = tuple[str, int, str]  # a segment's name, which of that name from 1, and its line
+
+
 class Message:
     """One message. `raw` is what came; `encode()` gives the same bytes from MSH on.
 
-    escaped: whether anything in it has to be decoded. `findings` tells what was odd.
+    parts: the segments as plain tuples, for who reads them all; `segments` splits them. escaped: whether anything has
+    to be decoded. `findings` tells what was odd.
 
     Raises:
         NotHl7: there is no MSH; nothing else is an error.
     """
 
-    __slots__ = ("charset", "escaped", "findings", "raw", "segments", "separators", "shifts", "text")
+    __slots__ = ("_segments", "charset", "escaped", "findings", "parts", "raw", "separators", "shifts", "text")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.findings: list[Finding] = []
-        decoded = _decoded(raw)
-        self.text, self.charset, self.shifts = decoded.text, decoded.charset, decoded.shifts
+        self._segments: list[Segment] | None = None
+        self.text, self.charset, note, self.shifts = _decoded(raw)
         self.separators = Separators.of(self.text)
         self.escaped = self.text.find(self.separators.escape, 9) >= 0 or "\0" in self.text
-        if decoded.note:
-            self.findings.append(Finding("MSH", 1, 18, decoded.note))
-        self.segments = self._split()
+        if note:
+            self.findings.append(Finding("MSH", 1, 18, note))
+        self.parts = self._split()
+        if len(self.text) > MOST_PARTS:
+            self._weigh()
 
-    def _split(self) -> list[Segment]:
+    @property
+    def segments(self) -> list[Segment]:
+        if self._segments is None:
+            self._segments = [self.segment(part) for part in self.parts]
+        return self._segments
+
+    def segment(self, part: Part) -> Segment:
+        return Segment(self, *part)
+
+    def _split(self) -> list[Part]:
         """Return the segments of the first message; more messages in the same bytes are a finding, see `batch`."""
         counts: dict[str, int] = {}
-        segments, strange, sign = [], 0, self.separators.field
+        parts: list[Part] = []
+        strange, sign = 0, self.separators.field
+        named, usual, observed = _namer(sign), f"OBX{sign}", 0
         lines = _lines(self.text, sign)
         for line in lines[:MOST_SEGMENTS]:
-            name = _name(line[:4], sign)
-            if name in BATCH_ONLY:
+            if line.startswith(usual):  # four of five lines of a report
+                observed += 1
+                parts.append(("OBX", observed, line))
                 continue
+            name = named(line[:4])
             if not name:
-                strange += not line.isspace() and bool(line)
+                strange += _is_strange(line, sign)
+                continue
+            if name == "OBX":
+                observed += 1
+                parts.append((name, observed, line))
                 continue
             counts[name] = number = counts.get(name, 0) + 1
-            if name == "MSH" and number > 1:
+            if number > 1 and name == "MSH":
                 self.findings.append(Finding("MSH", number, 0, "more than one message; only the first is read"))
                 break
-            segments.append(Segment(self, name, line, number))
-            if len(line) > MOST_PARTS:
-                self._weigh(segments[-1])
+            parts.append((name, number, line))
         if strange:
             self.findings.append(Finding("???", strange, 0, "lines that are no segments"))
         if len(lines) > MOST_SEGMENTS:
             self.findings.append(Finding("MSH", 1, 0, f"only the first {MOST_SEGMENTS} segments are read"))
-        return segments
+        return parts
 
-    def _weigh(self, segment: Segment) -> None:
-        """Tell of a segment in which not every separator can count."""
+    def _weigh(self) -> None:
+        """Tell of each segment in which not every separator can count."""
         signs = self.separators
-        if any(segment.line.count(sign) > MOST_PARTS for sign in (signs.field, signs.component, signs.repetition)):
-            told = f"more than {MOST_PARTS} parts; what follows is kept together"
-            self.findings.append(Finding(segment.name, segment.number, 0, told))
+        for name, number, line in self.parts:
+            if len(line) > MOST_PARTS and max(line.count(sign) for sign in signs[:3]) > MOST_PARTS:
+                told = f"more than {MOST_PARTS} parts; what follows is kept together"
+                self.findings.append(Finding(name, number, 0, told))
 
     @property
     def head(self) -> Segment:
-        return self.segments[0]
+        return self.segment(self.parts[0])
 
     def encode(self) -> bytes:
         """Return the bytes that came, from MSH on, written anew from the text."""
         return charsets.encode(self.text, self.charset, self.shifts)
+
+    @property
+    def decode(self) -> Callable[[str], str]:
+        """What decodes a text of this message; where nothing is escaped, nothing."""
+        return self.unescape if self.escaped else coded.plain
+
+    def is_plain(self, line: str) -> bool:
+        """Return whether nothing in a line has to be decoded."""
+        return self.separators.escape not in line and "\0" not in line
 
     def unescape(self, text: str) -> str:
         """Decode escapes. Unknown ones and bare escape characters stay; NUL becomes U+FFFD."""
@@ -192,15 +231,31 @@ def _decoded_wide(raw: bytes, charset: str, mark: int) -> charsets.Decoded:
 def _declared(line: bytes) -> list[str]:
     """Return MSH-18's charsets from the undecoded line; names of charsets are ASCII."""
     fields = line.split(line[3:4], 18)
-    whole = fields[17][:200].decode("ascii", "replace") if len(fields) > 17 else ""
-    return re.split(r"[~^]", whole) if whole else []
+    return _repeated(fields[17][:200]) if len(fields) > 17 else []
 
 
-@functools.lru_cache(maxsize=1024)
-def _name(start: str, sign: str) -> str:
-    """Return the segment's name from the first four characters of its line; empty when they begin no segment."""
-    name = start[:3].upper()
-    return name if SEGMENT_ID.fullmatch(name) and start[3:] in ("", sign) else ""
+@functools.lru_cache(maxsize=64)
+def _repeated(names: bytes) -> list[str]:
+    return re.split(r"[~^]", names.decode("ascii", "replace"))
+
+
+@functools.lru_cache(maxsize=16)
+def _namer(sign: str) -> Callable[[str], str]:
+    """Return the function that tells a segment's name from the first four characters of its line, empty if none."""
+
+    @functools.lru_cache(maxsize=1024)
+    def named(start: str) -> str:
+        name = start[:3].upper()
+        known = SEGMENT_ID.fullmatch(name) and name not in BATCH_ONLY and start[3:] in ("", sign)
+        return name if known else ""
+
+    return named
+
+
+def _is_strange(line: str, sign: str) -> bool:
+    """Return whether a line that begins no segment is neither blank nor a part of a batch's envelope."""
+    enveloped = line[:3].upper() in BATCH_ONLY and line[3:4] in ("", sign)
+    return not enveloped and bool(line.strip())
 
 
 def _lines(text: str, sign: str) -> list[str]:
