@@ -2,130 +2,132 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
-from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
-from django.contrib.postgres.functions import TransactionNow
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef
-from django.utils import timezone
+from django.db import connection, transaction
 
 from backend.apps.core import dispatch
-from backend.apps.core.work import WorkState
-from backend.apps.laboratory.models import InboundMessage
-from integrations.hl7 import ack
-from integrations.hl7.ack import Code, Reason
-from integrations.hl7.head import Head, read_head
+from workers import feeds, intake
+from workers.intake import RECEIVED, REJECTED, WIDTH, Arrival, Taken
 
-RESULTS = frozenset({("ORU", "R01"), ("ORU", "R30"), ("ORU", "R32")})
-WITHOUT_TRIGGER = ("ORU", "")  # older senders leave MSH-9.2 out
-Status = InboundMessage.Status
+__all__ = ("Arrival", "store")
 
-Verdict = tuple[Code, Reason | None, str]
+TASK = "lab_results.file"
+KEYS = (0, 13)  # the parameters of `INSERT` that are ids
+
+INSERT = """
+WITH incoming AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %s::uuid[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+        %s::text[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::bytea[], %s::int[], %s::bool[]
+    ) AS t(id, raw, sha256, dedupe_key, peer, sending_application, sending_facility, control_id, message_type,
+           version, ack_code, status, status_reason, feed_id, ack_sent, repeats, conflict)
+), twins AS (
+    SELECT incoming.id AS newer, kept.id AS older
+    FROM incoming JOIN laboratory_inboundmessage kept
+      ON kept.control_id = incoming.control_id AND kept.sending_application = incoming.sending_application
+     AND kept.sending_facility = incoming.sending_facility AND kept.sha256 <> incoming.sha256
+    WHERE incoming.control_id <> ''
+), flagged AS (
+    UPDATE laboratory_inboundmessage SET conflict = true, updated_at = now()
+    WHERE NOT conflict AND id IN (SELECT older FROM twins) AND dedupe_key NOT IN (SELECT dedupe_key FROM incoming)
+), stored AS (
+    INSERT INTO laboratory_inboundmessage AS kept (
+        id, raw, size_bytes, sha256, dedupe_key, peer, sending_application, sending_facility, control_id, message_type,
+        version, ack_code, status, status_reason, work_state, feed_id, ack_sent, repeats, conflict,
+        created_at, updated_at, received_at, due_at, is_deleted
+    )
+    SELECT id, raw, length(raw), sha256, dedupe_key, peer, sending_application, sending_facility, control_id,
+           message_type, version, ack_code, status, status_reason,
+           CASE status WHEN 'received' THEN 'waiting' ELSE 'done' END, feed_id, ack_sent, repeats,
+           conflict OR EXISTS (SELECT FROM twins WHERE newer = incoming.id), now(), now(), now(), now(), false
+    FROM incoming
+    ON CONFLICT (dedupe_key) DO UPDATE SET
+        repeats = kept.repeats + excluded.repeats + 1,
+        conflict = kept.conflict OR excluded.conflict,
+        updated_at = now(),
+        (feed_id, ack_code, ack_sent, status, status_reason, work_state, due_at) = (
+            SELECT excluded.feed_id, excluded.ack_code, excluded.ack_sent, excluded.status, '', 'waiting', now()
+            WHERE kept.status = 'rejected' AND kept.lease_no = 0 AND excluded.status = 'received'
+            UNION ALL
+            SELECT kept.feed_id, kept.ack_code, kept.ack_sent, kept.status, kept.status_reason, kept.work_state,
+                   kept.due_at
+            WHERE NOT (kept.status = 'rejected' AND kept.lease_no = 0 AND excluded.status = 'received')
+        )
+    RETURNING dedupe_key, id, status, work_state, xmax <> 0 AS again
+)
+SELECT dedupe_key, id, status, work_state FROM stored WHERE again
+"""
+# A message that was stored before is counted in `repeats`. One that was refused at the door (no worker ever had it) and
+# would be taken now, because its feed has been set up since, is put in line.
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One message as it came: its bytes and the address of the peer that sent it."""
+def columns(batch: Sequence[Taken]) -> list[list[Any]]:
+    """Return the seventeen parameters of `INSERT`: each message once, in the order of their keys.
 
-    raw: bytes = field(repr=False)
-    peer: str
+    Two who store the same messages would deadlock in any other order.
+    """
+    times: dict[str, int] = {}
+    contents: dict[tuple[str, str, str], set[str]] = {}
+    fresh: dict[str, Taken] = {}
+    for taken in batch:
+        times[taken.dedupe_key] = times.get(taken.dedupe_key, 0) + 1
+        if fresh.setdefault(taken.dedupe_key, taken) is taken and taken.head.control_id:
+            contents.setdefault(_name(taken), set()).add(taken.sha256)
+    rows = [_row(fresh[key], times[key] - 1, len(contents.get(_name(fresh[key]), ())) > 1) for key in sorted(fresh)]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
-def store(arrivals: Sequence[Arrival]) -> list[bytes]:
+def _name(taken: Taken) -> tuple[str, str, str]:
+    head = taken.head
+    return head.sending_app[:WIDTH], head.sending_facility[:WIDTH], head.control_id[:WIDTH]
+
+
+def _row(taken: Taken, repeats: int, conflict: bool) -> tuple[Any, ...]:
+    head, arrival = taken.head, taken.arrival
+    kind = (
+        f"{head.message_code}^{head.trigger}"
+        if head.message_code and head.trigger
+        else head.message_code or head.trigger
+    )
+    return (
+        taken.key, arrival.raw, taken.sha256, taken.dedupe_key, arrival.peer[:60], *_name(taken), kind[:60],
+        head.version[:60], taken.ack_code, RECEIVED if taken.accepted else REJECTED, taken.why,
+        taken.feed.key if taken.feed else None, taken.receipt, repeats, conflict,
+    )  # fmt: skip
+
+
+def store(arrivals: Sequence[Arrival], book: feeds.Book | None = None) -> list[bytes]:
     """Store all of `arrivals` in one commit and return the acknowledgement of each, in order.
 
-    A message that was stored before (same sender, control id and content) counts as a repetition and is acknowledged
-    as it was. Another content under a known control id is stored as a row of its own and flagged.
+    A message that was stored before (same sender, control id and content) counts as a repetition and is answered as it
+    was. Another content under a known control id is stored as a row of its own and flagged. An answer is empty where
+    the sender wants none on receipt.
 
     Raises:
         DatabaseError: nothing was stored and nothing may be acknowledged.
     """
-    heads = [read_head(arrival.raw) for arrival in arrivals]
-    rows = [_row(arrival, head) for arrival, head in zip(arrivals, heads, strict=True)]
-    with transaction.atomic():
-        _insert(rows)
-        if any(row.status == Status.RECEIVED for row in rows):
-            dispatch.ring(InboundMessage.task_name)
-    return [_answer(head) for head in heads]
+    known, at = book or load(), intake.now()
+    batch = [intake.take(arrival, known, at) for arrival in arrivals]
+    if not batch:
+        return []
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(INSERT, _as_django_takes_them(columns(batch)))
+        if any(taken.accepted for taken in batch):
+            dispatch.ring(TASK)
+    return [taken.receipt for taken in batch]
 
 
-def _insert(rows: list[InboundMessage]) -> None:
-    times = Counter(row.dedupe_key for row in rows)
-    fresh = {row.dedupe_key: row for row in reversed(rows)}
-    in_one_order = sorted(fresh.values(), key=lambda row: row.dedupe_key)  # or two who store the same would deadlock
-    InboundMessage.all_objects.bulk_create(in_one_order, ignore_conflicts=True)
-    ours = {row.pk for row in in_one_order}
-    stored = InboundMessage.all_objects.filter(dedupe_key__in=fresh).values_list("dedupe_key", "pk")
-    repeated = defaultdict(list)
-    for key, pk in stored:
-        repeated[times[key] - (pk in ours)].append(pk)
-    for count, keys in sorted(repeated.items()):
-        if count:
-            same = InboundMessage.all_objects.filter(pk__in=keys)
-            same.update(repeats=F("repeats") + count, updated_at=timezone.now())
-    _flag_conflicts({row.control_id for row in in_one_order} - {""})
+def load() -> feeds.Book:
+    """Return the book of feeds as the database has it now."""
+    with connection.cursor() as cursor:
+        cursor.execute(feeds.QUERY)
+        return feeds.book_of(cursor.fetchall())
 
 
-def _flag_conflicts(control_ids: set[str]) -> None:
-    """Flag rows whose control id another content of the same sender has too: a person looks at both."""
-    names = ("sending_application", "sending_facility", "control_id")
-    same_name = InboundMessage.all_objects.filter(**{name: OuterRef(name) for name in names})
-    rows = InboundMessage.all_objects.filter(control_id__in=control_ids, conflict=False)
-    other = Exists(same_name.exclude(sha256=OuterRef("sha256")))
-    rows.filter(other).update(conflict=True, updated_at=timezone.now())
-
-
-def _row(arrival: Arrival, head: Head) -> InboundMessage:
-    digest = hashlib.sha256(arrival.raw).hexdigest()
-    code, _, why = verdict(head)
-    names = {
-        "sending_application": head.sending_app[:250],
-        "sending_facility": head.sending_facility[:250],
-        "control_id": head.control_id[:250],
-    }
-    accepted = code is Code.ACCEPT
-    return InboundMessage(
-        **names,
-        raw=arrival.raw,
-        sha256=digest,
-        size_bytes=len(arrival.raw),
-        peer=arrival.peer[:60],
-        message_type="^".join(part for part in (head.message_code, head.trigger) if part)[:60],
-        version=head.version[:60],
-        ack_code=ack.told(head, code).decode(),
-        status=Status.RECEIVED if accepted else Status.REJECTED,
-        status_reason=why,
-        work_state=WorkState.WAITING if accepted else WorkState.DONE,
-        due_at=TransactionNow(),  # the database's clock, which leases go by
-        dedupe_key=InboundMessage.key_of(**names, sha256=digest),
-    )
-
-
-def verdict(head: Head) -> Verdict:
-    """Return how a message with this head is answered, and why in a sentence when it is refused."""
-    if not head.is_hl7:
-        return Code.REJECT, Reason.SEGMENTS, "This is not an HL7 message."
-    if not head.control_id:
-        return Code.ERROR, Reason.REQUIRED_FIELD, "The message has no control id (MSH-10)."
-    kind = (head.message_code, head.trigger)
-    if kind not in RESULTS and kind != WITHOUT_TRIGGER:
-        return Code.REJECT, Reason.MESSAGE_TYPE, "This type of message is not taken yet."
-    return Code.ACCEPT, None, ""
-
-
-def refusal(arrival: Arrival) -> bytes:
-    """Return the answer to a message the database will not hold: the sender keeps it and may try again."""
-    return _built(read_head(arrival.raw), Code.ERROR, Reason.INTERNAL)
-
-
-def _answer(head: Head) -> bytes:
-    code, reason, _ = verdict(head)
-    return _built(head, code, reason)
-
-
-def _built(head: Head, code: Code, reason: Reason | None) -> bytes:
-    return ack.build(head, code, control_id=uuid.uuid4().hex[:20], at=timezone.now(), reason=reason)
+def _as_django_takes_them(found: list[list[Any]]) -> list[list[Any]]:
+    return [
+        [key and UUID(bytes=key) for key in column] if number in KEYS else column for number, column in enumerate(found)
+    ]

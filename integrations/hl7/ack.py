@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 
 from integrations.hl7.head import DEFAULT_SEPARATORS, Head
 
@@ -16,6 +17,8 @@ CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 LONGEST_ECHO = 1000
 FIRST_CODED_ERR = (2, 5)  # ERR-3 and ERR-4 exist from this version on
 TRIGGER_OF_ANSWER = {"R30": "R33", "R31": "R33", "R32": "R33"}  # chapter 7: point of care results
+LAST = 18  # the last field an answer echoes, MSH-18
+NOTHING = (b"",) * (LAST + 1)
 
 
 class Code(Enum):
@@ -36,44 +39,75 @@ class Reason(Enum):
     EVENT = (201, "Unsupported event code")
     PROCESSING_ID = (202, "Unsupported processing id")
     VERSION = (203, "Unsupported version id")
+    SENDER = (204, "Unknown key identifier")
     DUPLICATE = (205, "Duplicate key identifier")
     INTERNAL = (207, "Application internal error")
 
 
-def build(head: Head, code: Code, *, control_id: str, at: datetime, reason: Reason | None = None) -> bytes:
+def is_asked_for(condition: str, code: Code) -> bool:
+    """Tell whether MSH-15 or MSH-16 asks for an answer with this code, table 0155; nothing and NE ask for none."""
+    return condition in {"AL", "SU" if code is Code.ACCEPT else "ER"}
+
+
+def build(
+    head: Head,
+    code: Code,
+    *,
+    control_id: str,
+    at: datetime,
+    reason: Reason | None = None,
+    commit: bool | None = None,
+    final: bool = False,
+) -> bytes:
     """Return the acknowledgement of the message that begins with `head`, ready to be framed.
 
     control_id: MSH-10 of the answer itself. at: the moment of the answer. reason: adds an ERR segment.
-    The sender's separators and version are kept and its names swapped; a message without MSH-10 gets an empty MSA-2.
+    commit: CA, CE, CR instead of AA, AE, AR; None: as MSH-15 asks. final: a message of its own that wants no answer
+    (MSH-15 and MSH-16 are NE).
+    The sender's separators, version and charset are kept and its names swapped; a message without MSH-10 gets an empty
+    MSA-2.
     """
-    separator, encoding = head.raw(1) or b"|", CONTROL.sub(b"", head.raw(2)) or DEFAULT_SEPARATORS
-    component = encoding[:1]
-    segments = [
-        _msh(head, component, encoding, control_id=control_id, at=at),
-        [b"MSA", told(head, code), _echo(head, 10)],
-    ]
-    if reason is not None:
-        segments.append(_err(head, component, reason))
-    return b"".join(separator.join(segment) + b"\r" for segment in segments)
+    sent = _echoes(head)
+    separator, encoding = sent[1] or b"|", sent[2] or DEFAULT_SEPARATORS
+    part = encoding[:1]
+    tail = [b"", b"", b"NE", b"NE"] if final else []
+    if sent[LAST]:
+        tail += [*[b""] * (5 - len(tail)), sent[LAST]]
+    kind = _kind(head.trigger, part)
+    own = control_id.encode("ascii", "ignore")
+    msh = [b"MSH", encoding, sent[5], sent[6], sent[3], sent[4], _stamp(at), b"", kind, own]
+    msh += [sent[11] or b"P", sent[12] or b"2.5.1", *tail]
+    msa = b"\rMSA" + separator + told(head, code, commit=commit) + separator + sent[10] + b"\r"
+    answer = separator.join(msh) + msa
+    return answer if reason is None else answer + separator.join(_err(head, part, reason)) + b"\r"
 
 
-def _msh(head: Head, component: bytes, encoding: bytes, *, control_id: str, at: datetime) -> list[bytes]:
-    trigger = TRIGGER_OF_ANSWER.get(head.trigger, head.trigger).encode("ascii", "ignore")
-    kind = component.join([b"ACK", trigger, b"ACK"]) if trigger.isalnum() else b"ACK"
-    stamp = f"{at:%Y%m%d%H%M%S}{at:%z}".encode()
-    names = [_echo(head, number) for number in (5, 6, 3, 4)]
-    identity = [control_id.encode("ascii", "ignore"), _echo(head, 11) or b"P", _echo(head, 12) or b"2.5.1"]
-    return [b"MSH", encoding, *names, stamp, b"", kind, *identity]
+def told(head: Head, code: Code, *, commit: bool | None = None) -> bytes:
+    """Return MSA-1 as it goes out: AA, or CA for a commit acknowledgement (None: as MSH-15 asks)."""
+    if commit is None:
+        commit = head.accept_ack in ENHANCED
+    return b"C" + code.value[1:] if commit else code.value
 
 
-def told(head: Head, code: Code) -> bytes:
-    """Return MSA-1 as it goes out: AA, or CA where the sender asked for a commit acknowledgement."""
-    return b"C" + code.value[1:] if head.accept_ack in ENHANCED else code.value
+def _echoes(head: Head) -> tuple[bytes, ...]:
+    """Return the sender's own fields up to MSH-18, without what could end a segment or a frame, each cut."""
+    sent = (head.fields + NOTHING)[: LAST + 1] if len(head.fields) <= LAST else head.fields[: LAST + 1]
+    whole = b"".join(sent)
+    if len(whole) <= LONGEST_ECHO and not CONTROL.search(whole):
+        return sent
+    return tuple(CONTROL.sub(b"", field)[:LONGEST_ECHO] for field in sent)
 
 
-def _echo(head: Head, number: int) -> bytes:
-    """Return the sender's own bytes, without what could end a segment or a frame."""
-    return CONTROL.sub(b"", head.raw(number))[:LONGEST_ECHO]
+@lru_cache(maxsize=64)
+def _kind(trigger: str, part: bytes) -> bytes:
+    """Return MSH-9 of the answer."""
+    own = TRIGGER_OF_ANSWER.get(trigger, trigger).encode("ascii", "ignore")
+    return part.join([b"ACK", own, b"ACK"]) if own.isalnum() and len(own) < 10 else b"ACK"
+
+
+@lru_cache(maxsize=4)
+def _stamp(at: datetime) -> bytes:
+    return f"{at:%Y%m%d%H%M%S}{at:%z}".encode()
 
 
 def _err(head: Head, component: bytes, reason: Reason) -> list[bytes]:

@@ -36,17 +36,25 @@ class Deframer:
     (VT followed by MSH inside a message), the broken part is dropped too: it was never acknowledged.
     """
 
+    __slots__ = ("_buffer", "_max_bytes", "_searched", "_too_long", "_whole", "skipped")
+
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.skipped = 0
         self._max_bytes = max_bytes
         self._buffer = bytearray()
         self._searched = 0
         self._too_long = False
+        self._whole: bytes | None = None
 
     @property
     def pending(self) -> bool:
         """Whether a message has begun and not ended."""
         return bool(self._buffer)
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes wait here."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the messages that `data` completes.
@@ -54,18 +62,39 @@ class Deframer:
         Raises:
             FrameTooLong: a message is longer than `max_bytes`; those completed before it were returned first.
         """
-        self._buffer += data
         found: list[bytes] = []
-        while not self._too_long and (content := self._next()) is not None:
-            self._too_long = len(content) > self._max_bytes
-            if not self._too_long:
-                found.append(self._after_restart(content))
-        self._too_long = self._too_long or len(self._buffer) > self._max_bytes + len(END)
-        if self._too_long:
-            self._buffer.clear()
+        try:
+            self.push(data)
+            while (content := self.pop()) is not None:
+                found.append(content)
+        except FrameTooLong:
             if not found:
-                raise FrameTooLong(f"more than {self._max_bytes} bytes in one message")
+                raise
         return found
+
+    def push(self, data: bytes) -> None:
+        """Take bytes in. One whole frame, which is what nearly always comes, is not copied into the buffer."""
+        end = -1 if self._buffer or self._whole is not None else data.find(END)
+        if end > 0 and end == len(data) - len(END) and data.startswith(START):
+            self._whole = data[1:end]
+        elif not self._too_long:
+            self._buffer += data
+
+    def pop(self) -> bytes | None:
+        """Return the next whole message, None when there is none yet.
+
+        Raises:
+            FrameTooLong: it is longer than `max_bytes`, or grows to be; from then on there are no more.
+        """
+        content, self._whole = self._whole, None
+        if content is None:
+            content = None if self._too_long else self._next()
+        size = len(self._buffer) - len(END) if content is None else len(content)
+        if self._too_long or size > self._max_bytes:
+            self._too_long = True
+            self._buffer.clear()
+            raise FrameTooLong(f"more than {self._max_bytes} bytes in one message")
+        return content if content is None else self._after_restart(content)
 
     def _next(self) -> bytes | None:
         """Take the next whole message off the buffer, which then begins with VT or is empty."""
@@ -77,13 +106,14 @@ class Deframer:
         if end < 0:
             self._searched = len(self._buffer)
             return None
-        content = bytes(self._buffer[1:end])
+        with memoryview(self._buffer) as view:
+            content = bytes(view[1:end])
         del self._buffer[: end + len(END)]
         self._searched = 0
         return content
 
     def _after_restart(self, content: bytes) -> bytes:
-        again = content.rfind(RESTART)
+        again = content.rfind(RESTART) if START in content else -1
         if again < 0:
             return content
         self.skipped += again + 1

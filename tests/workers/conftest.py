@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backend.apps.core import dispatch
+from backend.apps.laboratory.models import InboundMessage, LabFeed
+from backend.apps.laboratory.tests.factories import make_lab_feed
 from tests.support.stage import Stage
 
 
@@ -30,3 +33,22 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(dispatch, "send", send)
     return names
+
+
+@pytest.fixture(scope="module")
+def any_feed(django_db_setup: None, django_db_blocker: Any) -> Iterator[LabFeed]:
+    """A feed of any sender for a whole module, as a listener that outlives a test needs it."""
+    with django_db_blocker.unblock():
+        made = make_lab_feed()
+        yield made
+        InboundMessage.all_objects.all()._raw_delete("default")
+        LabFeed.all_objects.all()._raw_delete("default")
+
+
+@pytest.fixture
+def emptied(any_feed: LabFeed, django_db_blocker: Any) -> Iterator[None]:
+    """A test that commits messages and takes them away again; feeds but the module's own too."""
+    with django_db_blocker.unblock():
+        yield
+        InboundMessage.all_objects.all()._raw_delete("default")
+        LabFeed.all_objects.exclude(pk=any_feed.pk)._raw_delete("default")

@@ -17,6 +17,7 @@ from backend.apps.laboratory.tests.factories import make_inbound_message
 
 HOUR = timedelta(hours=1)
 COMMITS = {"transaction": True, "available_apps": ["backend.apps.laboratory"]}  # and clears up lab messages only
+KEEPS = {"transaction": True, "available_apps": []}  # and clears up nothing
 CANARY = "CANARY-SURNAME-1980-05-17"
 
 

@@ -20,11 +20,11 @@ from backend.apps.laboratory.models import InboundMessage
 from integrations.hl7.mllp import MllpClient
 from tests.support.proxy import Proxy
 from tests.support.stage import Stage, until
-from tests.workers.rows import COMMITS
+from tests.workers.rows import KEEPS
 from tests.workers.wire import VT, Wire, framed, oru, self_signed, wire
 from workers.cli import state
 
-pytestmark = pytest.mark.django_db(**COMMITS)
+pytestmark = [pytest.mark.django_db(**KEEPS), pytest.mark.usefixtures("emptied")]
 TOO_LONG = 20 * 1024 * 1024 + 65_536
 
 
