@@ -30,15 +30,12 @@ ACCEPTED: Verdict = (Code.ACCEPT, None, "")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One message as it came: its bytes, the address of its peer ("file": read from one), its certificate (SHA-256)."""
+    """One message as it came: its bytes, the address of its peer, the door, its peer's certificate (SHA-256 of DER)."""
 
     raw: bytes = field(repr=False)
     peer: str
+    door: str = NETWORK
     certificate: str = ""
-
-    @property
-    def door(self) -> str:
-        return FILE if self.peer == FILE else NETWORK
 
 
 class Taken(NamedTuple):
