@@ -1,4 +1,4 @@
-"""The office of the demo clinic: departments, staff, payers and what patients are covered by."""
+"""The office of the demo clinic: departments, staff, feeds, payers and what patients are covered by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from backend.apps.employees.models import Department, Employee
 from backend.apps.insurance.models import InsurancePlan, InsuranceProvider, PatientInsurance
+from backend.apps.laboratory.models import LabFeed
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
 from backend.demo.people import CHUNK, Tell, chunks
@@ -34,6 +35,20 @@ def staff(logins: dict[str, User]) -> int:
         if role != "patient"
     ]
     return len(Employee.objects.bulk_create(people))
+
+
+def feeds() -> int:
+    """Take messages from the demo laboratory, and from any other: the demo clinic is nowhere in production."""
+    rows = [
+        LabFeed(
+            name="Demo laboratory",
+            sending_application="DEMOLAB",
+            sending_facility="DEMO LABORATORY",
+            assigning_authority="CARERELAY",
+        ),
+        LabFeed(name="Any other laboratory (demo only)", processing_ids="PTD"),
+    ]
+    return len(LabFeed.objects.bulk_create(rows))
 
 
 def coverages(patients: list[Patient], tell: Tell) -> int:

@@ -22,6 +22,7 @@ from backend.apps.appointments.tests.factories import free_time
 from backend.apps.core.models import AuditLog
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.laboratory.models import InboundMessage, LabResult
+from backend.apps.laboratory.tests.factories import make_lab_feed
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -105,6 +106,7 @@ def book(patient: Patient) -> str:
 
 def receive(patient: Patient) -> None:
     """Receive a report about the patient, one about somebody like them, and three that are broken."""
+    make_lab_feed()
     sent = {**PERSON, "date_of_birth": "1931-07-23", "gender": patient.gender}
     good = message(sent, "CANARY01")
     stranger = message({**sent, "medical_record_number": "ZQMRN8"}, "CANARY02")

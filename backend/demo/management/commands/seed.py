@@ -61,6 +61,7 @@ def fill(count: int) -> dict[str, int]:
         "patients": count,
         "doctors": len(doctors),
         "staff": office.staff(logins),
+        "feeds": office.feeds(),
         "visits": booked,
         "coverages": covered,
         **came_of_it,
