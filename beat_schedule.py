@@ -5,5 +5,6 @@ SCHEDULE = {
     "hold work whose outcome is unknown": {"task": "sweep.hold_lost", "schedule": 60.0},
     "critical results unacknowledged": {"task": "critical_results.escalate", "schedule": 60.0},
     "overdue results": {"task": "lab_watch.overdue_results", "schedule": 300.0},
+    "orders in trouble": {"task": "lab_orders.watch", "schedule": 60.0},
     "feed silence": {"task": "lab_watch.feed_silence", "schedule": 300.0},
 }

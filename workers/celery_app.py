@@ -29,6 +29,7 @@ app.conf.update(
     imports=[
         "workers.reminders",
         "workers.lab_results",
+        "workers.lab_orders",
         "workers.lab_replays",
         "workers.critical_results",
         "workers.lab_watch",

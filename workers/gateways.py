@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from integrations.email import EmailTransport
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
+from integrations.errors import Permanent
+from integrations.hl7.mllp import MllpClient
 from integrations.sms import SmsTransport
 from integrations.sms.sandbox import SandboxSms
 from integrations.sms.twilio import TwilioSms
@@ -34,9 +37,30 @@ def email() -> EmailTransport:
     return transport
 
 
+def laboratory(host: str, port: int, *, tls: bool) -> MllpClient:
+    """Return this thread's connection to a laboratory; it stays open between messages."""
+    open_ones: dict[tuple[str, int, bool], MllpClient] = _clients.__dict__.setdefault("laboratories", {})
+    if (host, port, tls) not in open_ones:
+        context = _tls_to_laboratories() if tls else None
+        open_ones[host, port, tls] = MllpClient(host, port, timeout_s=settings.LAB_ORDERS_TIMEOUT_S, tls=context)
+    return open_ones[host, port, tls]
+
+
 def outbox() -> Path:
     """Return the folder where the sandbox keeps what it would have sent."""
     return Path(settings.DATA_DIR) / "outbox"
+
+
+def _tls_to_laboratories() -> ssl.SSLContext:
+    """Return how we check laboratories, and our own certificate for those that ask for one."""
+    try:
+        context = ssl.create_default_context(cafile=settings.LAB_ORDERS_CA or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.LAB_ORDERS_CERTIFICATE:
+            context.load_cert_chain(settings.LAB_ORDERS_CERTIFICATE, settings.LAB_ORDERS_KEY or None)
+    except OSError:  # SSLError too
+        raise Permanent("the certificates for laboratories cannot be read", code="mllp:certificate") from None
+    return context
 
 
 def _sms(name: str) -> SmsTransport:

@@ -252,6 +252,10 @@ TWILIO_BASE_URL = os.environ.get("TWILIO_BASE_URL", "")  # a local double in tes
 SENDGRID_API_KEY = secret("SENDGRID_API_KEY", "")
 SENDGRID_FROM = os.environ.get("SENDGRID_FROM", "")
 SENDGRID_BASE_URL = os.environ.get("SENDGRID_BASE_URL", "")
+LAB_ORDERS_TIMEOUT_S = float(os.environ.get("CARERELAY_LAB_ORDERS_TIMEOUT_S", "30"))
+LAB_ORDERS_CA = os.environ.get("CARERELAY_LAB_ORDERS_CA", "")  # empty: the system's certificate authorities
+LAB_ORDERS_CERTIFICATE = os.environ.get("CARERELAY_LAB_ORDERS_CERTIFICATE", "")  # ours, for laboratories that ask
+LAB_ORDERS_KEY = os.environ.get("CARERELAY_LAB_ORDERS_KEY", "")
 SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
 EMAIL_TRANSPORT = os.environ.get("CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "sandbox")
 

@@ -1,7 +1,7 @@
 """Writes orders as HL7 messages; without it a laboratory would learn of an order on paper.
 
-hl7apy knows which segment stands where in which version. It escapes text wrongly, so what stands in for a separator in a
-text are noncharacters until the message is written.
+hl7apy knows which segment stands where in which version. It escapes text wrongly, so noncharacters stand in for the
+separators of a text until the message is written.
 
 Source: HL7 v2.5.1, chapter 4, sections 4.4.1 (ORM^O01), 4.4.6 (OML^O21) and 4.5 (ORC, OBR, TQ1).
 """
@@ -27,8 +27,8 @@ SIGNS = {
     "SEGMENT": "\r", "GROUP": "\r",
 }  # fmt: skip
 # U+FDD0 to U+FDEF are noncharacters, never part of a text (Unicode, section 23.7).
-STAND_INS = {"|": "\ufdd0", "^": "\ufdd1", "~": "\ufdd2", "\\": "\ufdd3", "&": "\ufdd4", "\n": "\ufdd5"}
-WRITTEN = dict(zip(STAND_INS.values(), ("\\F\\", "\\S\\", "\\R\\", "\\E\\", "\\T\\", "\\.br\\"), strict=True))
+STAND_INS = str.maketrans("|^~\\&\n", "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4\ufdd5")
+WRITTEN = dict(zip(range(0xFDD0, 0xFDD6), ("\\F\\", "\\S\\", "\\R\\", "\\E\\", "\\T\\", "\\.br\\"), strict=True))
 NONCHARACTERS = re.compile("[\ufdd0-\ufdef\ufffe\uffff]")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 LINE_ENDS = re.compile("\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
@@ -68,15 +68,16 @@ def build(order: Order, envelope: Envelope) -> bytes:
     return _encoded(tree.to_er7() + "\r", envelope.charset)
 
 
-def asked(raw: bytes) -> dict[str, str]:
-    """Return what a message that was built here asked: the control (ORC-1) of each test by its code (OBR-4)."""
-    control, found = "", dict[str, str]()
+def asked(raw: bytes) -> tuple[Test, ...]:
+    """Return the tests a message that was built here asked for, each with its control (ORC-1)."""
+    control, found = "", list[Test]()
     for segment in Message(raw).segments:
         if segment.name == "ORC":
             control = segment.component(1)
         elif segment.name == "OBR":
-            found[segment.component(4)] = control
-    return found
+            code, name, system = [*segment.components(4), "", "", ""][:3]
+            found.append(Test(code, name, system, control=control))
+    return tuple(found)
 
 
 def _add_test(group: Any, number: int, test: Test, order: Order, *, old: bool) -> None:
@@ -160,7 +161,7 @@ def stamp(moment: datetime) -> str:
 
 
 def text(value: str) -> str:
-    """Return one line that can stand in any field: separators stand in for themselves, control characters are blanks."""
+    """Return one line that can stand in any field; control characters become blanks."""
     return _quoted(CONTROLS.sub(" ", value).strip())
 
 
@@ -171,12 +172,12 @@ def text_lines(value: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    return NONCHARACTERS.sub("\ufffd", value).translate(str.maketrans(STAND_INS))
+    return NONCHARACTERS.sub("\ufffd", value).translate(STAND_INS)
 
 
 def _encoded(message: str, charset: str) -> bytes:
     """Return the bytes in the laboratory's charset; in UTF-8, and saying so, where that charset lacks a letter."""
-    message = message.translate(str.maketrans(WRITTEN))
+    message = message.translate(WRITTEN)
     try:
         return message.encode(charsets.codec(charset) or "utf-8")
     except UnicodeEncodeError:

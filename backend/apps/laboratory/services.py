@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
-from backend.apps.laboratory import critical, sending, versions
-from backend.apps.laboratory.filing import file_report, follow
+from backend.apps.laboratory import critical, sending, statuses, versions
+from backend.apps.laboratory.codes import map_code
+from backend.apps.laboratory.filing import file_report, file_reports
 from backend.apps.laboratory.inbox import retry
 from backend.apps.laboratory.models import LabOrder, LabResult, LabTest, OrderStatus, ResultStatus
 from backend.apps.laboratory.models.orders import next_order_number
@@ -21,14 +22,15 @@ from backend.apps.laboratory.sending import mark_as_arrived, resend
 from backend.apps.patients.models import Patient
 
 __all__ = [
-    "cancel", "correct", "enter_result", "file_report", "mark_as_arrived", "mark_as_collected",
-    "mark_as_completed", "order", "place", "resend", "retry", "review", "revise", "start", "verify",
+    "cancel", "correct", "enter_result", "file_report", "file_reports", "lock_chart", "map_code", "mark_as_arrived",
+    "mark_as_collected", "mark_as_completed", "order", "place", "resend", "retry", "review", "revise", "start",
+    "verify",
 ]  # fmt: skip
 
 COPIED = (
     "lab_order", "lab_test", "abnormal_flag", "result_value", "numeric_value", "value_type", "unit", "reference_range",
     "interpretation", "result_date", "code_as_sent", "code_text_as_sent", "code_system_as_sent", "panel_code", "sub_id",
-    "result_key",
+    "result_key", "panel", "mapping", "group_key", "parent_key",
 )  # fmt: skip
 
 
@@ -105,7 +107,7 @@ def review(row: LabOrder, *, by: Any) -> LabOrder:
 @transaction.atomic
 def enter_result(*, by: Any, lab_order: LabOrder, lab_test: LabTest, **fields: Any) -> LabResult:
     """Write down a result by hand. An earlier one that was not final yet becomes the version before it."""
-    _lock(lab_order)
+    lock_chart(lab_order)
     if lab_order.status in {OrderStatus.PENDING, OrderStatus.CANCELLED}:
         raise DomainError(f"This order is {lab_order.status}; a result cannot be entered.")
     key = versions.key_of("entered", lab_order.pk, lab_test.pk, fields.get("sub_id", ""))
@@ -128,8 +130,8 @@ def enter_result(*, by: Any, lab_order: LabOrder, lab_test: LabTest, **fields: A
 @transaction.atomic
 def correct(result: LabResult, *, by: Any, **changes: Any) -> LabResult:
     """File a corrected version after `result`; what it says stays on file. Return the new version."""
-    _lock(result.lab_order)
-    result.refresh_from_db(fields=["is_current"])
+    lock_chart(result.lab_order)
+    result.refresh_from_db(fields=["is_current", "lab_order"])
     if not result.is_current:
         raise Conflict("A newer version of this result has arrived; correct that one.")
     if result.status not in SETTLED:
@@ -178,15 +180,19 @@ def _file(row: LabResult) -> LabResult:
     row.full_clean(exclude=["supersedes"], validate_unique=False, validate_constraints=False)
     fresh, known = versions.place([row])
     if fresh:
-        row.lab_order.unreview()
+        statuses.unreview(row.lab_order)
         critical.notice(fresh)
-    follow(row.lab_order)
+    statuses.follow_all([row.lab_order])
     return (fresh or known)[0]
 
 
-def _lock(row: LabOrder) -> None:
-    """Let one result of a patient at a time be filed, by hand or by machine; look at the order again after that."""
+def lock_chart(row: LabOrder) -> None:
+    """Let one result of a patient at a time be filed, by hand or by machine; look at the order again after that.
+
+    Everybody who locks more than one of them does so in this order: patient, order, result.
+    """
     Patient.all_objects.select_for_update(no_key=True).get(pk=row.patient_id)
+    LabOrder.all_objects.select_for_update(no_key=True).get(pk=row.pk)
     row.refresh_from_db()
 
 

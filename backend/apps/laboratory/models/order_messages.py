@@ -41,7 +41,7 @@ TROUBLES = (Status.REJECTED, Status.UNABLE, Status.CANCELLED_BY_LAB, Status.UNCE
 NEVER_TAKEN = (Status.REJECTED, Status.WITHDRAWN, Status.FAILED)  # the laboratory does not have what it said
 # Of two answers of the same moment the one that counts: whoever sees trouble looks, whoever sees none does not.
 RANK = {Status.ACCEPTED: 1, Status.REJECTED: 2, Status.UNABLE: 3, Status.CANCELLED_BY_LAB: 4}
-SAYS = {
+SAYS: dict[str, tuple[OrderMessageStatus, str]] = {
     WorkState.WAITING: (Status.WAITING, ""),
     WorkState.HELD: (
         Status.UNCERTAIN,
