@@ -4,59 +4,127 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import django
-from django.db.models import Count
-from rich.progress import Progress
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 django.setup()
 
-from backend.apps.laboratory.models import InboundMessage  # noqa: E402  # models load only after django.setup()
-from integrations.hl7.mllp import START, Deframer  # noqa: E402  # kept together with the line above
-from integrations.hl7.batch import messages  # noqa: E402  # kept together with the line above
-from workers.inbound import Arrival, store  # noqa: E402  # models load only after django.setup()
-from workers.lab_results import file  # noqa: E402  # models load only after django.setup()
-from workers.runner import HandlerBug, drain  # noqa: E402  # models load only after django.setup()
+from backend.apps.laboratory.models import InboundMessage, InboundStatus  # noqa: E402  # models load after setup()
+from workers import hl7_files, inbound, intake  # noqa: E402  # models load only after django.setup()
+from workers.lab_results import file_due  # noqa: E402  # models load only after django.setup()
+from workers.runner import HandlerBug  # noqa: E402  # models load only after django.setup()
 
-BATCH = 200
-LARGEST = 20 * 1024 * 1024  # bytes of one file
+BATCH, BATCH_BYTES = 200, 32 * 1024 * 1024  # of one commit
+PATIENCE_S = 60.0  # how long to wait for other workers that are filing what came in here
+SAY_EVERY_S = 5.0  # a line about the progress where there is no terminal
+
+Outcome = tuple[str, str]  # status, reason
+
+
+class Run:
+    """What came in during this run and how it ended; nothing of a message is kept, so memory stays flat."""
+
+    def __init__(self) -> None:
+        self.messages = self.new = 0
+        self.outcomes: Counter[Outcome] = Counter()
+        self.notes: list[tuple[str, str]] = []  # file, what is odd about it
+        self.skipped: list[tuple[str, str]] = []  # file, why
+        self._open: dict[str, int] = {}  # keys that are not filed yet, and how many messages they were
+
+    def take(self, raws: Sequence[bytes]) -> None:
+        """Store some messages in one commit and file what is due."""
+        arrivals = [intake.Arrival(raw, "file", intake.FILE) for raw in raws]
+        keys = Counter(key_of(raw) for raw in raws)
+        known = set(InboundMessage.all_objects.filter(dedupe_key__in=keys).values_list("dedupe_key", flat=True))
+        inbound.store(arrivals)
+        self.messages += len(raws)
+        self.new += len(keys.keys() - known)
+        self._open.update({key: self._open.get(key, 0) + count for key, count in keys.items()})
+        file_all()
+        self.settle()
+
+    def settle(self) -> None:
+        """Count the outcomes of what has been filed since the last look."""
+        for start in range(0, len(self._open), 10 * BATCH):
+            keys = list(islice(self._open, start, start + 10 * BATCH))
+            rows = InboundMessage.all_objects.filter(dedupe_key__in=keys).exclude(status=InboundStatus.RECEIVED)
+            for key, status, reason in list(rows.values_list("dedupe_key", "status", "status_reason")):
+                self.outcomes[str(status), reason] += self._open[key]
+                self._open[key] = 0
+        self._open = {key: count for key, count in self._open.items() if count}
+
+    def wait(self, within_s: float) -> None:
+        """Let workers that run beside us end what they took; what breaks again and again stays in line."""
+        deadline = time.monotonic() + within_s
+        while self._open and self._leased() and time.monotonic() < deadline:
+            time.sleep(0.2)
+            file_all()
+            self.settle()
+        self.outcomes.update(
+            {("received", "It is in line to be filed."): sum(self._open.values())} if self._open else {}
+        )
+
+    def _leased(self) -> bool:
+        return InboundMessage.work.filter(dedupe_key__in=list(self._open), work_state="running").exists()
 
 
 def main(paths: Sequence[str]) -> int:
     """Store and file every message under `paths`; print how each ended; 0 when none was lost."""
-    found = [path for name in paths for path in files(Path(name))]
+    found = [source for name in paths for source in hl7_files.sources(Path(name))]
     if not found:
         sys.stderr.write("There are no files there.\n")
         return 1
-    taken, skipped, before = 0, dict[Path, str](), InboundMessage.objects.count()
-    with Progress(disable=not sys.stdout.isatty()) as bar:
-        for path in bar.track(found, description="taking in"):
-            try:
-                taken += take(path)
-            except (OSError, TooLarge) as error:
-                skipped[path] = str(getattr(error, "strerror", None) or error)
-    new = InboundMessage.objects.count() - before
-    file_all()
-    sys.stdout.write(f"Took in {taken} messages: {new} new, {taken - new} stored before. ")
-    report(skipped)
-    return 1 if skipped else 0
+    run = Run()
+    with Teller(sum(source.size for source in found), len(found)) as teller:
+        for source in found:
+            take(run, source, teller)
+    run.wait(PATIENCE_S)
+    report(run)
+    return 1 if run.skipped else 0
 
 
-class TooLarge(ValueError):
-    """A file that is larger than any message."""
+def take(run: Run, source: hl7_files.Source, teller: Teller) -> None:
+    raws = hl7_files.messages(source, lambda what: run.notes.append((source.name, what)))
+    try:
+        for batch in batches(raws):
+            run.take(batch)
+            teller.so_far(run.messages)
+    except hl7_files.Skip as why:
+        run.skipped.append((source.name, str(why)))
+    teller.done(source.size, run.messages)
 
 
-def take(path: Path) -> int:
-    """Store the messages of one file, or the file as it is when it holds none; return how many they are."""
-    if path.stat().st_size > LARGEST:
-        raise TooLarge(f"larger than {LARGEST // 2**20} MB")
-    content = path.read_bytes()
-    captured = Deframer(LARGEST).feed(content) if content.startswith(START) else []  # saved as it was on the wire
-    arrivals = [Arrival(raw, "file") for raw in captured or messages(content) or [content]]
-    return sum(len(store(arrivals[start : start + BATCH])) for start in range(0, len(arrivals), BATCH))
+def batches(raws: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the messages in groups of one commit each. What was read before a file breaks off is not lost."""
+    group, size, broken = list[bytes](), 0, None
+    try:
+        for raw in raws:
+            group.append(raw)
+            size += len(raw)
+            if len(group) >= BATCH or size >= BATCH_BYTES:
+                yield group
+                group, size = [], 0
+    except hl7_files.Skip as why:
+        broken = why
+    if group:
+        yield group
+    if broken is not None:
+        raise broken
+
+
+def key_of(raw: bytes) -> str:
+    """Return the key under which a message is stored once."""
+    return intake.take(intake.Arrival(raw, "file", intake.FILE), NO_FEEDS, intake.now()).dedupe_key
+
+
+NO_FEEDS = inbound.feeds.Book(())
 
 
 def file_all() -> None:
@@ -64,27 +132,56 @@ def file_all() -> None:
     told = ""
     while told != "nothing due":
         try:
-            told = drain(InboundMessage, file)
+            told = file_due()
         except HandlerBug as bug:
             told = str(bug)
 
 
-def files(path: Path) -> Iterator[Path]:
-    """Yield `path` itself, or every file below it, in order; hidden files are left out."""
-    if path.is_file():
-        yield path
-    elif path.is_dir():
-        yield from (below for below in sorted(path.rglob("*")) if below.is_file() and not below.name.startswith("."))
+class Teller:
+    """A progress bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, size: int, files: int) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, TextColumn("{task.fields[messages]:,} messages"), disable=not is_terminal())
+        self._task = self._bar.add_task("taking in", total=size, messages=0)
+        self._files, self._read, self._said_at = files, 0, time.monotonic()
+
+    def __enter__(self) -> Teller:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def so_far(self, messages: int) -> None:
+        self._bar.update(self._task, messages=messages)
+        if not is_terminal() and time.monotonic() - self._said_at > SAY_EVERY_S:
+            self._said_at = time.monotonic()
+            sys.stdout.write(f"{messages} messages so far, {self._read} of {self._files} files\n")
+            sys.stdout.flush()
+
+    def done(self, size: int, messages: int) -> None:
+        self._read += 1
+        self._bar.update(self._task, advance=size, messages=messages)
 
 
-def report(skipped: Mapping[Path, str]) -> None:
-    rows = InboundMessage.objects.filter(peer="file").values_list("status", "status_reason")
-    counted = rows.annotate(count=Count("pk")).order_by("status", "status_reason")
-    sys.stdout.write("All messages taken from files so far:\n")
-    for status, reason, count in counted:
-        sys.stdout.write(f"{count:7}  {status}  {reason}\n")
-    for path, why in skipped.items():
-        sys.stdout.write(f"Skipped {path.name}: {why}.\n")
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def report(run: Run) -> None:
+    say = sys.stdout.write
+    before = run.messages - run.new
+    say(f"Took in {run.messages} messages: {run.new} new, {before} stored before.\n")
+    for (status, reason), count in sorted(run.outcomes.items(), key=lambda item: (item[0][0], -item[1], item[0][1])):
+        say(f"{count:7}  {status:9}  {reason}".rstrip() + "\n")
+    for name, what in run.notes:
+        say(f"Note on {name}: {what}.\n")
+    for name, why in run.skipped:
+        say(f"Skipped {name}: {why}.\n")
+    if run.messages and not run.new:
+        say("Everything was stored before.\n")
+    say("None was lost.\n" if not run.skipped else f"{len(run.skipped)} files could not be taken whole.\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from backend.apps.laboratory.models import InboundMessage, LabResult
 from backend.apps.patients.tests.factories import make_patient
 from tests.workers.wire import framed, oru
-from workers import ingest
+from workers import hl7_files, ingest, lab_results
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples" / "hl7"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
@@ -43,16 +45,17 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path: Path, capsys: pytest.
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / ".hidden").write_bytes(b"MSH|")
     assert ingest.main([str(tmp_path)]) == 0
-    assert statuses() == {"filed": 1, "worklist": 1, "rejected": 3}
+    assert statuses() == {"filed": 1, "worklist": 1, "rejected": 2}
     assert not InboundMessage.objects.exclude(work_state="done").exists()
     assert InboundMessage.objects.get(status="filed").repeats == 1
     assert LabResult.objects.get().lab_order.patient == patient
     out = capsys.readouterr().out
-    assert "Took in 6 messages: 5 new, 1 stored before." in out
-    assert "1  filed" in out
-    assert "1  worklist" in out
-    assert "2  rejected  This is not an HL7 message." in out
-    assert "1  rejected  This type" in out
+    assert "Took in 5 messages: 4 new, 1 stored before." in out
+    assert "2  filed\n" in out
+    assert "1  worklist  " in out
+    assert "1  rejected   This is not an HL7 message." in out
+    assert "1  rejected   This type" in out
+    assert out.endswith("None was lost.\n")
 
 
 def test_a_file_of_many_messages_is_taken_apart(tmp_path: Path) -> None:
@@ -88,12 +91,49 @@ def test_all_sample_messages_are_taken_and_none_breaks_the_filing(
 def test_what_cannot_be_taken_is_named_and_the_rest_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ingest, "LARGEST", 1024)
-    (tmp_path / "large.hl7").write_bytes(oru("1", filler=b"x" * 2000))
+    monkeypatch.setattr(hl7_files, "LARGEST", 1024)
+    (tmp_path / "large.mllp").write_bytes(framed(oru("1"), oru("3", filler=b"x" * 2000), oru("4")))
+    (tmp_path / "packed.7z").write_bytes(b"7z")
     (tmp_path / "small.hl7").write_bytes(oru("2"))
     assert ingest.main([str(tmp_path), str(tmp_path / "small.hl7")]) == 1
-    assert "Skipped large.hl7: larger than" in capsys.readouterr().out
-    assert InboundMessage.objects.get().control_id == "2"
+    out = capsys.readouterr().out
+    assert "large.mllp: a message is larger than" in out
+    assert "packed.7z: this kind of archive is not opened" in out
+    assert out.endswith("2 files could not be taken whole.\n")
+    assert set(InboundMessage.objects.values_list("control_id", flat=True)) == {"1", "2"}
+
+
+def test_a_second_run_tells_that_everything_was_stored_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patient = make_patient()
+    (tmp_path / "one.hl7").write_bytes(report("1", patient.medical_record_number) + report("2", "NOBODY"))
+    assert ingest.main([str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert ingest.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "Took in 2 messages: 0 new, 2 stored before." in out
+    assert "1  filed\n" in out
+    assert "1  worklist  " in out
+    assert "Everything was stored before." in out
+
+
+def test_packed_files_are_opened_and_batches_whose_counts_differ_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    patient = make_patient()
+    whole = b"BHS|^~\\&\r" + report("1", patient.medical_record_number) + b"BTS|7\r"
+    (tmp_path / "one.hl7.gz").write_bytes(gzip.compress(whole))
+    with zipfile.ZipFile(tmp_path / "two.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("in/two.hl7", report("2", patient.medical_record_number))
+        archive.writestr("in/again.zip", b"PK")
+    (tmp_path / "broken.gz").write_bytes(gzip.compress(whole)[:-20])
+    assert ingest.main([str(tmp_path)]) == 1
+    assert statuses() == {"filed": 2}
+    out = capsys.readouterr().out
+    assert "one.hl7.gz: BTS 1: counts 7 messages, there are 1" in out
+    assert "in/again.zip: an archive inside an archive is not opened" in out
+    assert "broken.gz: it cannot be read" in out
 
 
 def test_a_folder_without_files_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,14 +145,14 @@ def test_a_message_whose_filing_breaks_is_back_in_line_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "two.hl7").write_bytes(report("1", "NOBODY") + report("2", "NOBODY"))
-    filed = ingest.file
+    filed = lab_results.file
 
     def breaks_once(message: InboundMessage) -> dict[str, Any]:
         if message.control_id == "1":
             raise KeyError
         return filed(message)
 
-    monkeypatch.setattr(ingest, "file", breaks_once)
+    monkeypatch.setattr(lab_results, "file", breaks_once)
     assert ingest.main([str(tmp_path)]) == 0
     states = dict(InboundMessage.objects.values_list("control_id", "work_state"))
     assert states == {"1": "waiting", "2": "done"}

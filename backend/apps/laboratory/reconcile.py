@@ -46,8 +46,7 @@ MESSAGE_CHECKS = {
     ),
     "acknowledgement": (
         "The acknowledgement that went out does not fit what became of the message.",
-        f"m.ack_code = '' OR ({UNTOUCHED} AND (({REFUSED} AND m.status <> 'rejected') "
-        f"OR ({TAKEN} AND m.status = 'rejected')))",
+        f"{UNTOUCHED} AND (({REFUSED} AND m.status <> 'rejected') OR ({TAKEN} AND m.status = 'rejected'))",
     ),
     "left behind": (
         "The message is in line and no machine will come for it, or is settled and a machine still has it.",

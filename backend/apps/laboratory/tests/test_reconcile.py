@@ -153,7 +153,6 @@ def test_a_message_deleted_with_its_results_still_there_is_found_twice() -> None
         ("status = 'rejected'", "source"),
         ("ack_code = 'AR', lease_no = 0", "acknowledgement"),
         ("status = 'rejected', lease_no = 0", "acknowledgement"),
-        ("ack_code = ''", "acknowledgement"),
         ("status = 'received'", "left behind"),
         ("work_state = 'waiting'", "left behind"),
     ],
@@ -183,7 +182,7 @@ def test_only_the_hours_asked_for_are_looked_at() -> None:
     old = settled("worklist", received_at=timezone.now() - timedelta(days=3))
     settled("filed")
     with behind_the_back() as cursor:
-        cursor.execute("UPDATE laboratory_inboundmessage SET ack_code = '' WHERE id = %s", [old.pk])
+        cursor.execute("UPDATE laboratory_inboundmessage SET status = 'received' WHERE id = %s", [old.pk])
     yesterday = timezone.now() - timedelta(days=1)
     assert reconcile.laboratory(yesterday, None, settle=MINUTES).agree
     assert not reconcile.laboratory(None, yesterday, settle=MINUTES).agree
