@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     """A file or batch: its header where there is one, and what is wrong with its counts. Nothing is ever refused."""
 
     header: Envelope | None
-    count: int
+    messages: int
     findings: tuple[Finding, ...]
 
     @property

@@ -106,16 +106,10 @@ def person(raw: str, signs: Separators, decode: Decode = plain) -> Identifier | 
 
 
 def described(
-    value_type: str,
-    code: str,
-    unit: str,
-    span: str,
-    flags: str,
-    status: str,
-    signs: Separators,
-    decode: Decode = plain,
+    sent: tuple[str, str, str, str, str, str], signs: Separators, decode: Decode = plain
 ) -> tuple[str, Coded, Coded, str, tuple[str, ...], str]:
-    """Return OBX-2, OBX-3, OBX-6, OBX-7, OBX-8 and OBX-11."""
+    """Return OBX-2, OBX-3, OBX-6, OBX-7, OBX-8 and OBX-11, given as sent."""
+    value_type, code, unit, span, flags, status = sent
     return (
         first(value_type, signs, decode).upper(),
         coded(code, signs, decode),
@@ -127,9 +121,10 @@ def described(
 
 
 def performed(
-    access: str, producer: str, method: str, performer: str, address: str, signs: Separators, decode: Decode = plain
+    sent: tuple[str, str, str, str, str], signs: Separators, decode: Decode = plain
 ) -> tuple[str, Coded, Coded, str, str]:
-    """Return OBX-13, OBX-15, OBX-17, OBX-23 and OBX-24, an address in one line."""
+    """Return OBX-13, OBX-15, OBX-17, OBX-23 and OBX-24, an address in one line, given as sent."""
+    access, producer, method, performer, address = sent
     parts = [part for part in components(address, signs)[:6] if part.strip()]
     lines = [kept(decode(part.split(signs.subcomponent, 1)[0])) for part in parts]
     return (

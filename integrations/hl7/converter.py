@@ -13,6 +13,7 @@ from integrations.hl7.findings import MOST_FINDINGS, Finding
 from integrations.hl7.signs import Separators
 
 Value = TypeVar("Value")
+Place = tuple[str, int, int]  # a segment's name, which of that name, and the field's number
 LONGEST_STAMP = 100  # characters of a stamp that is remembered
 
 
@@ -30,36 +31,35 @@ class Converter:
         self.usual = ""
         self.usual_moment: datetime | None = None
 
-    def stamp(self, name: str, which: int, field: int, raw: str, signs: Separators, decode: Decode) -> datetime | None:
-        """Return the time stamp in `raw`, field number `field` of the segment `name`, number `which`.
+    def stamp(self, place: Place, raw: str, signs: Separators, decode: Decode) -> datetime | None:
+        """Return the time stamp in `raw`, the field at `place`.
 
         None when it is empty, None with a finding when it cannot be read.
         """
         if raw in self.stamps:
             return self.stamps[raw]
         text = first(raw, signs, decode)
-        found = self.moment_of(name, which, field, text) if text else None
+        found = self.moment(place, text) if text else None
         if found is not None and len(raw) < LONGEST_STAMP:
             self.stamps[raw] = found
         return found
 
-    def moment_of(self, name: str, which: int, field: int, text: str) -> datetime | None:
-        """Return the moment in a text that was in `field` of the segment `name`, number `which`."""
-        return self._read(name, which, field, text, lambda given: fields.moment(given, default_tz=self.default_tz))
+    def moment(self, place: Place, text: str) -> datetime | None:
+        return self._read(place, text, lambda given: fields.moment(given, default_tz=self.default_tz))
 
-    def date_of(self, name: str, which: int, field: int, text: str) -> datetime | None:
+    def date_value(self, place: Place, text: str) -> datetime | None:
         """Return the moment of a value that is a date; a year or a month alone is right, but no moment."""
-        return None if fields.is_partial(text) else self.moment_of(name, which, field, text)
+        return None if fields.is_partial(text) else self.moment(place, text)
 
-    def day_of(self, name: str, which: int, field: int, text: str) -> date | None:
-        return self._read(name, which, field, text, fields.day) if text else None
+    def day(self, place: Place, text: str) -> date | None:
+        return self._read(place, text, fields.day) if text else None
 
-    def time_of(self, name: str, which: int, field: int, text: str) -> time | None:
-        return self._read(name, which, field, text, lambda given: fields.time_of_day(given, default_tz=self.default_tz))
+    def time_value(self, place: Place, text: str) -> time | None:
+        return self._read(place, text, lambda given: fields.time_of_day(given, default_tz=self.default_tz))
 
-    def found(self, name: str, which: int, field: int, message: str) -> None:
+    def found(self, place: Place, message: str) -> None:
         """Note what is odd in a field."""
-        self.note(Finding(name, which, field, message))
+        self.note(Finding(*place, message))
 
     def note(self, finding: Finding) -> None:
         if len(self.findings) < MOST_FINDINGS:
@@ -67,9 +67,9 @@ class Converter:
         elif len(self.findings) == MOST_FINDINGS:
             self.findings.append(Finding("MSH", 1, 0, f"more than {MOST_FINDINGS} findings; the others are left out"))
 
-    def _read(self, name: str, which: int, field: int, text: str, convert: Callable[[str], Value]) -> Value | None:
+    def _read(self, place: Place, text: str, convert: Callable[[str], Value]) -> Value | None:
         try:
             return convert(text)
         except BadField as error:
-            self.found(name, which, field, str(error))
+            self.found(place, str(error))
             return None

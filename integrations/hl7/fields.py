@@ -11,6 +11,7 @@ STAMP = re.compile(
     r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d{1,6})?)?)?)?([+-]\d{4})?",
     re.ASCII,
 )
+USUAL_OFFSET = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d", re.ASCII)
 TIME = re.compile(r"(\d\d)(?:(\d\d)(?:(\d\d)(?:\.\d{1,6})?)?)?([+-]\d{4})?", re.ASCII)
 PARTIAL = re.compile(r"(?:1[89]|20|21)\d\d(?:0[1-9]|1[0-2])?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})")
@@ -108,7 +109,8 @@ def time_of_day(text: str, *, default_tz: tzinfo) -> time:
         raise BadField(f"not a time: {len(text)} characters")
     *numbers, offset = found.groups()
     try:
-        return time(*[int(number or 0) for number in numbers], tzinfo=_zone(offset) if offset else default_tz)
+        hour, minute, second = (int(number or 0) for number in numbers)
+        return time(hour, minute, second, tzinfo=_zone(offset) if offset else default_tz)
     except ValueError:
         raise BadField("not a real time") from None
 

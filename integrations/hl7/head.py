@@ -63,7 +63,7 @@ def read_head(raw: bytes) -> Head:
     part = chr(fields[2][0])
     code, _, trigger = texts[8].partition(part)
     return Head(
-        True,  # noqa: FBT003  # by position, in the order of the class: this runs for every message that arrives
+        True,  # by position, in the order of the class: this runs for every message that arrives
         texts[2],
         texts[3],
         texts[4],

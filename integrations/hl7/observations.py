@@ -106,12 +106,11 @@ def outline(value_type: str, code: str, sub_id: str, rest: str, signs: Separator
     field = ["", "", value_type, code, sub_id, "", *rest.split(signs.field), *MORE_EMPTY]
     at, analyzed = field[14] == HERE, field[19] == HERE
     elsewhere = rest.count(HERE) != at + analyzed or (field[14] and not at) or (field[19] and not analyzed)
-    kind, name, unit, span, flags, status = coded.described(
-        value_type, code, field[6], field[7], field[8], field[11], signs
-    )
+    sent = (value_type, code, field[6], field[7], field[8], field[11])
+    kind, name, unit, span, flags, status = coded.described(sent, signs)
     if elsewhere or kind in UNUSUAL:
         return None
-    performed = coded.performed(field[13], field[15], field[17], field[23], field[24], signs)
+    performed = coded.performed((field[13], field[15], field[17], field[23], field[24]), signs)
     access, producer, method, performer, address = performed
     person = coded.person(field[16], signs)
     begin = (kind, name, kept(sub_id), unit, span, flags, status, at)
@@ -125,20 +124,19 @@ def _split(convert: Converter, message: Message, number: int, line: str) -> Obse
         field += EMPTY
     simple = len(line) <= LONGEST_REMEMBERED and message.is_plain(line)
     decode: Decode = plain if simple else message.unescape
+    sent = (field[2], field[3], field[6], field[7], field[8], field[11])
     value_type, code, unit, span, flags, status = (
-        coded.described_before(field[2], field[3], field[6], field[7], field[8], field[11], signs)
-        if simple
-        else coded.described(field[2], field[3], field[6], field[7], field[8], field[11], signs, decode)
+        coded.described_before(sent, signs) if simple else coded.described(sent, signs, decode)
     )
     value = _value(value_type, field[5], signs, decode)
     if value.problem or not status or not code.code:
         _tell(convert, number, code, status, value.problem)
-    observed_at = convert.stamp("OBX", number, 14, field[14], signs, decode)
+    observed_at = convert.stamp(("OBX", number, 14), field[14], signs, decode)
     if simple and observed_at is not None:
         convert.usual, convert.usual_moment = field[14], observed_at
     more = NO_MORE
     if len(field) > FIELDS_READ or value_type in UNUSUAL or field[13]:
-        more = _more(convert, number, field, value_type, value, signs, decode)
+        more = _more(convert, number, field, value_type=value_type, value=value, signs=signs, decode=decode)
     sub_id = kept(decode(field[4])) if field[4] else ""
     end = (unit, span, flags, status, observed_at, ())
     return _new(Observation, (number, value_type, code, sub_id, *value[:4], *end, *more))
@@ -146,27 +144,34 @@ def _split(convert: Converter, message: Message, number: int, line: str) -> Obse
 
 def _tell(convert: Converter, number: int, code: Coded, status: str, problem: str) -> None:
     if not code.label:
-        convert.found("OBX", number, 3, "no code")
+        convert.found(("OBX", number, 3), "no code")
     if not status:
-        convert.found("OBX", number, 11, "no status")
+        convert.found(("OBX", number, 11), "no status")
     if problem:
-        convert.found("OBX", number, 5, problem)
+        convert.found(("OBX", number, 5), problem)
 
 
 def _more(
-    convert: Converter, number: int, field: list[str], value_type: str, value: Value, signs: Separators, decode: Decode
+    convert: Converter,
+    number: int,
+    field: list[str],
+    *,
+    value_type: str,
+    value: Value,
+    signs: Separators,
+    decode: Decode,
 ) -> More:
     field = field + MORE_EMPTY
     moment = clock = None
     if value_type in UNUSUAL and (text := next(iter(value.values), "")):
-        moment = convert.date_of("OBX", number, 5, text) if value_type in DATES else None
-        clock = convert.time_of("OBX", number, 5, text) if value_type == "TM" else None
-    sent = (field[13], field[15], field[17], field[23], field[24], signs)
+        moment = convert.date_value(("OBX", number, 5), text) if value_type in DATES else None
+        clock = convert.time_value(("OBX", number, 5), text) if value_type == "TM" else None
+    sent = (field[13], field[15], field[17], field[23], field[24])
     access, producer, method, performer, address = (
-        coded.performed_before(*sent) if decode is plain else coded.performed(*sent, decode)
+        coded.performed_before(sent, signs) if decode is plain else coded.performed(sent, signs, decode)
     )
     responsible = coded.person(field[16], signs, decode) if field[16] else None
-    analyzed_at = convert.stamp("OBX", number, 19, field[19], signs, decode)
+    analyzed_at = convert.stamp(("OBX", number, 19), field[19], signs, decode)
     return value.pointer, moment, clock, access, producer, responsible, method, analyzed_at, performer, address
 
 

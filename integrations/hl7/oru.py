@@ -32,10 +32,10 @@ def read(message: Message, *, default_tz: tzinfo) -> Report:
     convert = Converter(default_tz)
     head = message.head
     signs, decode, field = message.separators, message.decode, head.filled(12)
-    kind = coded.components(field[9], signs, decode) + ["", ""]
+    kind = [*coded.components(field[9], signs, decode), "", ""]
     walk = _Walk(convert, message, specimen_first=kind[1] in SPECIMEN_FIRST)
     results = walk.over(message.parts)
-    sent_at = convert.stamp("MSH", 1, 7, field[7], signs, decode)
+    sent_at = convert.stamp(("MSH", 1, 7), field[7], signs, decode)
     return Report(
         message_code=kind[0],
         trigger=kind[1],

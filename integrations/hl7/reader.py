@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from integrations.hl7 import charsets, coded
 from integrations.hl7.coded import MOST_PARTS
-from integrations.hl7.findings import Finding as Finding
+from integrations.hl7.findings import Finding
 from integrations.hl7.head import BOM, FIRST, MSH
-from integrations.hl7.signs import Separators as Separators
-from integrations.hl7.signs import decoder
-from integrations.hl7.signs import escape as escape
+from integrations.hl7.signs import Separators, decoder, escape
+
+__all__ = ["Finding", "Message", "NotHl7", "Part", "Segment", "Separators", "escape"]
 
 MSH_IN_TEXT = re.compile(MSH.pattern.decode())
 SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{2}")

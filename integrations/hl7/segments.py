@@ -30,7 +30,7 @@ def patient(convert: Converter, pid: Segment) -> Patient:
         family,
         given,
         middle,
-        convert.day_of("PID", pid.number, 7, first(field[7], signs, decode)),
+        convert.day(("PID", pid.number, 7), first(field[7], signs, decode)),
         first(field[8], signs, decode).upper(),
         accounts[0] if accounts else None,
     )
@@ -55,10 +55,10 @@ def order(
         )
     signs, decode, field = obr.message.separators, obr.message.decode, obr.filled(29)
     number = obr.number
-    collected_at = convert.stamp("OBR", number, 7, field[7], signs, decode)
-    until = convert.stamp("OBR", number, 8, field[8], signs, decode)
-    received_at = convert.stamp("OBR", number, 14, field[14], signs, decode)
-    reported_at = convert.stamp("OBR", number, 22, field[22], signs, decode)
+    collected_at = convert.stamp(("OBR", number, 7), field[7], signs, decode)
+    until = convert.stamp(("OBR", number, 8), field[8], signs, decode)
+    received_at = convert.stamp(("OBR", number, 14), field[14], signs, decode)
+    reported_at = convert.stamp(("OBR", number, 22), field[22], signs, decode)
     sent = Order(
         first(field[2], signs, decode) or common.placer,
         first(field[3], signs, decode) or common.filler,
@@ -119,9 +119,9 @@ def specimen(convert: Converter, spm: Segment) -> Specimen:
         method=_coded(field[7], signs, decode),
         site=_coded(field[8], signs, decode),
         description=first(field[14], signs, decode),
-        collected_at=convert.stamp("SPM", spm.number, 17, since, signs, decode),
-        collected_until=convert.stamp("SPM", spm.number, 17, until, signs, decode),
-        received_at=convert.stamp("SPM", spm.number, 18, field[18], signs, decode),
+        collected_at=convert.stamp(("SPM", spm.number, 17), since, signs, decode),
+        collected_until=convert.stamp(("SPM", spm.number, 17), until, signs, decode),
+        received_at=convert.stamp(("SPM", spm.number, 18), field[18], signs, decode),
         rejected=coded.several(field[21], signs, decode),
         conditions=coded.several(field[24], signs, decode),
     )
