@@ -54,7 +54,7 @@ MESSAGE_CHECKS = {
     ),
     "results": (
         "The message is filed, it holds observations, and none of them is in the chart.",
-        f"m.status = 'filed' AND {RESULT_TYPE} AND m.findings = '[]' AND {HAS_OBX} "
+        f"m.status = 'filed' AND {RESULT_TYPE} AND NOT m.findings @> '[{{\"segment\": \"OBX\"}}]' AND {HAS_OBX} "
         "AND NOT EXISTS (SELECT FROM laboratory_labresult r WHERE r.source_message_id = m.id)",
     ),
     "once": (
