@@ -68,6 +68,11 @@ def resolve(alert: Alert, *, by: Any) -> Alert:
     return _note(alert, "resolved", by, already="This alert is resolved already.")
 
 
+def open_causes(kind: str) -> set[str]:
+    """Return the causes of all open alerts of one kind, so that a watcher clears those it no longer finds."""
+    return set(Alert.objects.filter(kind=kind, resolved_at__isnull=True).values_list("cause", flat=True))
+
+
 def dismissed(cause: str, *, since: Any) -> bool:
     """Whether a person resolved the alert of `cause` that was opened after `since`: then telling again is nagging."""
     return Alert.objects.filter(cause=cause, opened_at__gte=since, resolved_by__isnull=False).exists()

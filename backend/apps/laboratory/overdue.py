@@ -6,7 +6,6 @@ specimen was taken, else from when the order was placed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,6 @@ from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterR
 from django.db.models.functions import Coalesce, Now
 
 from backend.apps.core import alerts
-from backend.apps.core.models import Alert
 from backend.apps.laboratory.models import LabOrder, LabResult, OrderStatus
 from backend.apps.laboratory.models.results import SETTLED
 
@@ -40,12 +38,12 @@ def late_tests() -> ArraySubquery:
 
 def watch() -> tuple[int, int]:
     """Tell once of each order that is late, and clear what is late no more; return (opened, cleared)."""
-    told = dict(_open_alerts())
+    told = alerts.open_causes(KIND)
     late = list(orders().values_list("pk", "order_number"))
     new = [(pk, number) for pk, number in late if cause(pk) not in told]
-    gone = set(told) - {cause(pk) for pk, _ in late}
+    gone = told - {cause(pk) for pk, _ in late}
     alerts.clear(*gone)
-    alerts.seen(set(told) - gone)
+    alerts.seen(told - gone)
     opened = [_tell(pk, number) for pk, number in new[:AT_ONCE]]
     return sum(opened), len(gone)
 
@@ -62,10 +60,6 @@ def _tell(pk: UUID, number: str) -> bool:
     sentence = f"Results of order {number} are overdue; the order lists which tests."
     alerts.open_once(cause(pk), kind=KIND, subject=order, sentence=sentence)
     return True
-
-
-def _open_alerts() -> Iterable[tuple[str, Any]]:
-    return Alert.objects.filter(kind=KIND, resolved_at__isnull=True).values_list("cause", "pk")
 
 
 def _late_tests() -> QuerySet[Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form
-from backend.apps.laboratory.models import AbnormalFlag, LabOrder, LabResult, LabTest
+from backend.apps.laboratory.models import AbnormalFlag, LabOrder, LabOrderMessage, LabResult, LabTest
 
 LONGEST_TEXT = 20_000
 
@@ -25,22 +26,32 @@ class LabTestSerializer(ClinicSerializer):
         ]  # fmt: skip
 
 
+class LastMessageSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = LabOrderMessage
+        fields = ["id", "control", "status", "status_reason", "sent_at", "answered_at"]
+
+
 class LabOrderSerializer(ClinicSerializer):
     patient_name = serializers.CharField(source="patient.full_name", read_only=True)
     doctor_name = serializers.CharField(source="doctor.full_name", read_only=True, default=None)
     filler_order_numbers: serializers.Field = serializers.SlugRelatedField(
         source="filler_numbers", slug_field="number", many=True, read_only=True
     )
+    last_message = serializers.SerializerMethodField(help_text="The state of what the laboratory was told last.")
+    overdue_tests = serializers.ListField(child=serializers.UUIDField(), read_only=True)
     is_completed = serializers.BooleanField(read_only=True)
     is_urgent = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = LabOrder
         fields = [
-            "id", "order_number", "patient", "patient_name", "doctor", "doctor_name", "appointment", "tests", "status",
+            "id", "order_number", "patient", "patient_name", "doctor", "doctor_name", "appointment", "tests", "feed",
+            "last_message", "status",
             "priority", "clinical_indication", "diagnosis_code", "order_date", "placer_order_number",
             "filler_order_numbers", "is_external", "specimen_collected_at", "completed_at", "cancelled_at",
-            "cancelled_by", "cancellation_reason", "reviewed_by", "reviewed_at", "is_completed", "is_urgent",
+            "cancelled_by", "cancellation_reason", "reviewed_by", "reviewed_at", "overdue_tests", "is_completed",
+            "is_urgent",
             "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields: ClassVar[list[str]] = [
@@ -51,6 +62,11 @@ class LabOrderSerializer(ClinicSerializer):
             "tests": {"required": True, "allow_empty": False},
             "doctor": {"required": False},
         }
+
+    @extend_schema_field(LastMessageSerializer(allow_null=True))
+    def get_last_message(self, order: LabOrder) -> dict[str, Any] | None:
+        rows = list(order.messages.all())
+        return dict(LastMessageSerializer(rows[0]).data) if rows else None
 
 
 class LabResultSerializer(ClinicSerializer):

@@ -69,9 +69,8 @@ class Heard:
 def watch(now: datetime | None = None) -> tuple[int, int]:
     """Tell once of each feed that is silent, and clear those that speak again; return (silent, cleared)."""
     at = now or timezone.now()
-    feeds = list(LabFeed.objects.all())
-    silent = {cause(feed): feed for feed in feeds if feed.is_active and is_silent(feed, at)}
-    cleared = alerts.clear(*({cause(feed) for feed in feeds} - set(silent)))
+    silent = {cause(feed): feed for feed in LabFeed.objects.filter(is_active=True) if is_silent(feed, at)}
+    cleared = alerts.clear(*(alerts.open_causes(KIND) - set(silent)))
     for name, feed in silent.items():
         if not alerts.dismissed(name, since=last_heard(feed) or feed.created_at):
             sentence = f"Nothing has come from the feed {feed.name} for longer than usual."

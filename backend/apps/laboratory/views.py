@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import django_filters
+from django.db.models import Prefetch
 
 from backend.apps.core.views import ClinicViewSet, verb
-from backend.apps.laboratory import permissions, services
+from backend.apps.laboratory import overdue, permissions, services
 from backend.apps.laboratory.models import (
     AbnormalFlag,
     LabOrder,
+    LabOrderMessage,
     LabResult,
     LabTest,
     OrderStatus,
@@ -57,8 +59,15 @@ class LabOrderFilter(django_filters.FilterSet):
         }
 
 
+LAST_MESSAGES = Prefetch("messages", LabOrderMessage.objects.defer("raw", "ack").order_by("-revision"))
+
+
 class LabOrderViewSet(ClinicViewSet):
-    queryset = LabOrder.objects.select_related("patient", "doctor__user").prefetch_related("tests", "filler_numbers")
+    queryset = (
+        LabOrder.objects.select_related("patient", "doctor__user")
+        .prefetch_related("tests", "filler_numbers", LAST_MESSAGES)
+        .annotate(overdue_tests=overdue.late_tests())
+    )
     serializer_class = LabOrderSerializer
     permissions = permissions.LAB_ORDER
     filterset_class = LabOrderFilter

@@ -79,7 +79,7 @@ def later(result: LabResult, **over: Any) -> LabResult:
 
 
 def wait_over(row: CriticalResult) -> None:
-    CriticalResult.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+    CriticalResult.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(hours=1))
 
 
 def paged(row: CriticalResult) -> list[tuple[Any, str]]:
