@@ -13,9 +13,9 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402  # after django.setup()
 
-from tests.benchmarks import lists, seam  # noqa: E402  # after django.setup()
+from tests.benchmarks import labs_intake, labs_read, lists, seam  # noqa: E402  # after django.setup()
 
-BENCHMARKS = {"lists": lists.run, "seam": seam.run}
+BENCHMARKS = {"labs-intake": labs_intake.run, "labs-read": labs_read.run, "lists": lists.run, "seam": seam.run}
 
 
 def main() -> int:
