@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +24,7 @@ from workers.celery_app import app
 from workers.runner import Again, NotNeeded, drain
 
 BUDGET_S = 120.0  # of one lease; then the row goes back in line with its progress saved
-PLACED_AT_ONCE = 200
+PLACED_AT_ONCE, FILED_AT_ONCE = 200, 100  # messages in one transaction
 IN_LINE, LEFT, BROKEN = "in line", "left", "broken"  # what else than an outcome of filing a message may end as
 TOLD = {
     IN_LINE: "It is in line to be filed already.",
@@ -49,7 +50,7 @@ def run(replay: LabReplay) -> dict[str, Any]:
         NotNeeded: somebody cancelled it, or another worker has it.
     """
     until = time.monotonic() + BUDGET_S
-    for part in (_place_some, _group_all, _file_group):
+    for part in (_place_some, _group_all, _file_some):
         while part(replay):
             if time.monotonic() > until:
                 raise Again
@@ -70,23 +71,28 @@ def _under_lease(replay: LabReplay) -> Iterator[None]:
 
 
 def _place_some(replay: LabReplay) -> bool:
-    """Find out whose charts the next messages touch, by filing each and taking that back; False when none is left."""
+    """Find out whose charts the next messages touch, by filing them and taking that back; False when none is left."""
     unplaced = replay.messages.filter(charts=None).select_related("message").defer("message__raw")
     items = list(unplaced.order_by("position")[:PLACED_AT_ONCE])
+    if not items:
+        return False
+    touched = _touched([item.message for item in items if not _why_not(item.message)])
     for item in items:
-        item.charts = sorted(str(pk) for pk in _touched(item.message))
+        item.charts = sorted(touched[item.message_id])
     with _under_lease(replay):
         ReplayedMessage.objects.bulk_update(items, ["charts"])
-    return bool(items)
+    return True
 
 
-def _touched(message: InboundMessage) -> set[UUID]:
-    if _why_not(message):
-        return set()
+def _touched(messages: Sequence[InboundMessage]) -> dict[UUID, set[str]]:
+    """Return the keys of the patients each message would touch."""
+    touched: dict[UUID, set[str]] = defaultdict(set)
     with transaction.atomic():
-        outcome = _filed(message)
-        filed = LabResult.all_objects.filter(source_message=message).values_list("lab_order__patient", flat=True)
-        touched = set(filed) | ({outcome["patient_id"]} if outcome.get("patient_id") else set())
+        for message, outcome in zip(messages, _filed(messages), strict=True):
+            touched[message.pk] |= {str(outcome["patient_id"])} if outcome.get("patient_id") else set()
+        results = LabResult.all_objects.filter(source_message__in=[message.pk for message in messages])
+        for message_id, patient_id in results.values_list("source_message", "lab_order__patient"):
+            touched[message_id].add(str(patient_id))
         transaction.set_rollback(True)
     return touched
 
@@ -119,13 +125,11 @@ def groups(charts_of: Sequence[Sequence[str]]) -> list[int]:
     return [root(place) for place in range(len(parent))]
 
 
-def _file_group(replay: LabReplay) -> bool:
-    """File the next group and note what became of it and of its charts; False when none is left."""
-    open_items = replay.messages.filter(done_at=None)
-    group = open_items.order_by("group").values_list("group", flat=True).first()
-    if group is None:
+def _file_some(replay: LabReplay) -> bool:
+    """File the next whole groups and note what became of them and of their charts; False when none is left."""
+    items = _next(replay)
+    if not items:
         return False
-    items = list(open_items.filter(group=group).order_by("position"))
     if replay.dry_run:
         with transaction.atomic():
             differs = _file_all(items, in_earnest=False)
@@ -138,22 +142,33 @@ def _file_group(replay: LabReplay) -> bool:
     return True
 
 
+def _next(replay: LabReplay) -> list[ReplayedMessage]:
+    """Return the messages of the next groups, `FILED_AT_ONCE` or what the one group that is larger has."""
+    left = replay.messages.filter(done_at=None)
+    ahead = left.order_by("group").values_list("group", flat=True)[: FILED_AT_ONCE + 1]
+    names = list(ahead)
+    whole = {name for name in names if len(names) <= FILED_AT_ONCE or name != names[-1]} or set(names)
+    return list(left.filter(group__in=whole).order_by("position"))
+
+
 def _file_all(items: Sequence[ReplayedMessage], *, in_earnest: bool) -> list[dict[str, Any]]:
-    """File the messages of one group in the order they came; return how its charts differ after that."""
+    """File the messages in the order they came; return how their charts differ after that."""
     patients = {UUID(name) for item in items for name in item.charts or ()}
     list(Patient.all_objects.select_for_update(no_key=True).filter(pk__in=patients).order_by("pk").values("pk"))
+    rows = InboundMessage.all_objects.select_for_update(no_key=True, of=("self",)).defer("raw").order_by("pk")
+    messages = rows.in_bulk([item.message_id for item in items])
     before = charts.read(patients)
+    todo = []
     for item in items:
-        message = InboundMessage.all_objects.select_for_update(no_key=True).defer("raw").get(pk=item.message_id)
-        left = _why_not(message)
-        if left:
-            item.status, item.status_reason = left, TOLD[left]
-            continue
-        outcome = _filed(message)
+        item.status = _why_not(messages[item.message_id])
+        item.status_reason = TOLD.get(item.status, "")
+        todo += [] if item.status else [item]
+    outcomes = _filed([messages[item.message_id] for item in todo])
+    for item, outcome in zip(todo, outcomes, strict=True):
         item.status, item.status_reason = outcome["status"], outcome.get("status_reason", "")
-        if in_earnest and message.status in RETRIED and item.status != BROKEN:
+        if in_earnest and messages[item.message_id].status in RETRIED and item.status != BROKEN:
             changes = {**outcome, "work_state": WorkState.DONE, "last_error": "", "updated_at": timezone.now()}
-            InboundMessage.all_objects.filter(pk=message.pk).update(**changes)
+            InboundMessage.all_objects.filter(pk=item.message_id).update(**changes)
     return charts.difference(before, charts.read(patients))
 
 
@@ -163,15 +178,19 @@ def _why_not(message: InboundMessage) -> str:
     return LEFT if inbox.was_skipped(message) else ""
 
 
-def _filed(message: InboundMessage) -> dict[str, Any]:
-    """File the message in the transaction around; one that breaks the filing does not stop the others."""
+def _filed(messages: Sequence[InboundMessage]) -> list[dict[str, Any]]:
+    """File the messages in the transaction around, together, or one by one where one of them breaks that."""
     try:
         with transaction.atomic():
-            return dict(lab_results.file(message))
-    except Permanent as refusal:
-        return {"status": BROKEN, "status_reason": str(refusal)[:300]}
-    except FILING_BUGS as bug:  # its text may hold a patient's data
-        return {"status": BROKEN, "status_reason": f"Filing it broke ({type(bug).__name__})."}
+            return [dict(outcome) for outcome in lab_results.file_all(messages)] if messages else []
+    except (Permanent, *FILING_BUGS) as trouble:
+        if len(messages) > 1:
+            return [outcome for message in messages for outcome in _filed([message])]
+        if isinstance(trouble, Permanent):
+            return [{"status": BROKEN, "status_reason": str(trouble)[:300]}]
+        return [
+            {"status": BROKEN, "status_reason": f"Filing it broke ({type(trouble).__name__})."}
+        ]  # its text may tell
 
 
 def _note(replay: LabReplay, items: Sequence[ReplayedMessage], differs: list[dict[str, Any]]) -> None:

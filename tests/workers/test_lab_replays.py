@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from backend.apps.laboratory import charts, inbox, replays
 from backend.apps.laboratory.models import InboundMessage, LabOrder, LabReplay, LabResult, ReplayedMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
-from tests.workers.rows import COMMITS, elsewhere, run_out, stored
+from tests.workers.rows import COMMITS, HOUR, elsewhere, run_out, stored, take_over
 from workers import lab_replays, lab_results
-from workers.runner import drain
+from workers.runner import drain, drain_together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 STATUSES = ("P", "F", "C")
@@ -36,12 +39,19 @@ def oru(*patients: Patient, status: str = "F", value: str = "4.1", minute: int =
 
 
 def file_all() -> None:
-    while drain(InboundMessage, lab_results.file) != "nothing due":
+    InboundMessage.work.update(due_at=long_ago())
+    while drain_together(InboundMessage, lab_results.file_all) != "nothing due":
         pass
+
+
+def long_ago() -> datetime:
+    """Return a moment before the test's transaction began, whose clock decides what is due."""
+    return timezone.now() - HOUR
 
 
 def run_all() -> str:
     told = []
+    LabReplay.work.update(due_at=long_ago())
     while (last := drain(LabReplay, lab_replays.run, batch=1)) != "nothing due":
         told.append(last)
     return ", ".join(told)
@@ -129,15 +139,16 @@ def test_what_is_in_line_or_was_skipped_is_left_alone() -> None:
 
 def test_a_message_that_breaks_the_filing_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     patient = make_patient()
-    messages = [oru(patient, value=f"4.{n}", minute=n, status="worklist", work_state="done") for n in range(2)]
-    file = lab_results.file
+    messages = [oru(patient, value=f"4.{n}", minute=n) for n in range(2)]
+    InboundMessage.objects.update(status="worklist", work_state="done")
+    file_together = lab_results.file_all
 
-    def broken(message: InboundMessage) -> Any:
-        if message.pk == messages[0].pk:
+    def broken(rows: Sequence[InboundMessage]) -> Any:
+        if messages[0].pk in {row.pk for row in rows}:
             raise ValueError("Okafor 1980-05-17")
-        return file(message)
+        return file_together(rows)
 
-    monkeypatch.setattr(lab_results, "file", broken)
+    monkeypatch.setattr(lab_results, "file_all", broken)
     made = replay(*messages, dry_run=False)
     assert replays.outcomes(made) == {"broken": 1, "filed": 1}
     assert ReplayedMessage.objects.get(status="broken").status_reason == "Filing it broke (ValueError)."
@@ -148,6 +159,7 @@ def test_a_replay_longer_than_a_lease_goes_on_where_it_was(monkeypatch: pytest.M
     messages = [oru(make_patient(), status="F", minute=n) for n in range(5)]
     InboundMessage.objects.update(status="worklist", work_state="done")
     monkeypatch.setattr(lab_replays, "BUDGET_S", 0.0)
+    monkeypatch.setattr(lab_replays, "FILED_AT_ONCE", 1)
     made = replays.request(by=None, messages=[message.pk for message in messages], dry_run=False)
     assert run_all().count("1 released") == 6  # places once, then one group a lease
     made.refresh_from_db()
@@ -195,7 +207,10 @@ def test_messages_that_share_a_chart_are_filed_together(lists: list[list[str]], 
 
 
 @pytest.mark.django_db(**COMMITS)
-def test_a_worker_that_lost_its_lease_changes_nothing_and_its_successor_ends_the_replay() -> None:
+def test_a_worker_that_lost_its_lease_changes_nothing_and_its_successor_ends_the_replay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lab_replays, "FILED_AT_ONCE", 1)
     messages = [oru(make_patient(), minute=n, status="F") for n in range(4)]
     InboundMessage.objects.update(status="worklist", work_state="done")
     made = replays.request(by=None, messages=[message.pk for message in messages], dry_run=False)
@@ -203,11 +218,13 @@ def test_a_worker_that_lost_its_lease_changes_nothing_and_its_successor_ends_the
     while lab_replays._place_some(slow):
         pass
     lab_replays._group_all(slow)
-    assert lab_replays._file_group(slow)  # it files one and is killed, or hangs
+    assert lab_replays._file_some(slow)  # it files one and is killed, or hangs
+    take_over(made)
+    with pytest.raises(lab_replays.NotNeeded):
+        lab_replays._file_some(slow)
     elsewhere(lambda: run_out(made))
     elsewhere(run_all)
-    with pytest.raises(lab_replays.NotNeeded):
-        lab_replays._file_group(slow)
+    assert not slow.finish(status="failed")
     done = stored(made)
     assert (done.status, done.done, done.appears) == ("finished", 4, 8)
     assert LabResult.objects.count() == 4

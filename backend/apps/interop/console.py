@@ -24,6 +24,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.permissions import ALL_ROLES, Table, allow, may
 from backend.apps.core.roles import Role
+from backend.apps.laboratory import permissions as lab_permissions
 
 View = Callable[..., HttpResponse]
 
@@ -45,7 +46,10 @@ class Section:
     action: str = "list"
 
 
-SECTIONS: tuple[Section, ...] = ()
+SECTIONS = (
+    Section("Lab inbox", "console:lab-inbox", lab_permissions.INBOUND_MESSAGE),
+    Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY),
+)
 
 
 def page(table: Table, action: str, *, methods: Sequence[str] = ("GET", "HEAD")) -> Callable[[View], View]:
@@ -90,7 +94,7 @@ def _shown(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpR
 def sealed(response: HttpResponse) -> HttpResponse:
     """Add the headers every console answer carries."""
     response["Content-Security-Policy"] = CONTENT_POLICY
-    response["Referrer-Policy"] = "no-referrer"
+    response["Referrer-Policy"] = "same-origin"  # with no-referrer browsers send "Origin: null", which CSRF refuses
     patch_cache_control(response, no_store=True, private=True)
     return response
 
@@ -113,19 +117,22 @@ def note(request: HttpRequest, action: str, row: models.Model, **detail: Any) ->
     audit.log_phi_access(request.user, f"console.{action}", row, request, detail)
 
 
-def attempt(request: HttpRequest, action: str, resource: str, act: Callable[[], str], *, back: str) -> HttpResponse:
+def attempt(
+    request: HttpRequest, action: str, resource: str, act: Callable[[], str | tuple[str, str]], *, back: str
+) -> HttpResponse:
     """Run a change in one transaction, tell how it ended, and lead to `back`.
 
-    act: does it, writes its own audit row with `note`, and returns the outcome as a sentence. A refusal is told as one
-    and leaves an audit row about `resource` too.
+    act: does it, writes its own audit row with `note`, and returns the outcome as a sentence, with another address to
+    lead to where there is one. A refusal is told as a sentence and leaves an audit row about `resource` too.
     """
     try:
         with transaction.atomic():
-            told = act()
+            outcome = act()
     except (DomainError, ValidationError) as refusal:
         audit.record(request, f"console.{action}", resource, outcome=AuditLog.Outcome.REFUSED)
         messages.error(request, sentence(refusal))
     else:
+        told, back = outcome if isinstance(outcome, tuple) else (outcome, back)
         messages.success(request, told)
     return redirect(back)
 

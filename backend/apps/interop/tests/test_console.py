@@ -35,7 +35,7 @@ def test_the_first_page_is_for_all_staff_and_sealed(role: str) -> None:
     policy = answer["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert (answer["Referrer-Policy"], answer["X-Frame-Options"]) == ("no-referrer", "DENY")
+    assert (answer["Referrer-Policy"], answer["X-Frame-Options"]) == ("same-origin", "DENY")
     assert "no-store" in answer["Cache-Control"]
     assert b"<style" not in answer.content
     assert b" style=" not in answer.content

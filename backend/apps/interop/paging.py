@@ -1,0 +1,63 @@
+"""Cuts a console list into pages by key, so that the last page costs what the first does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q, QuerySet
+from django.http import Http404, QueryDict
+
+PAGE = 50
+Row = TypeVar("Row", bound=models.Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows, newest first. `older` and `newer` are the queries of the pages beside it, empty where there is none."""
+
+    rows: list[Row]
+    older: str = ""
+    newer: str = ""
+
+
+def newest_first(rows: QuerySet[Row], asked: QueryDict, moment: str, *, size: int = PAGE) -> Page[Row]:
+    """Return the page that `?older=<id>` or `?newer=<id>` names: the rows before or after that row, by `moment`, id."""
+    older, newer = _row(rows, asked.get("older", "")), _row(rows, asked.get("newer", ""))
+    if newer is not None:
+        at = getattr(newer, moment)
+        after = Q(**{f"{moment}__gt": at}) | Q(**{moment: at}, id__lt=newer.pk)
+        found = list(rows.filter(after).order_by(moment, "-id")[: size + 1])
+        page, more = found[:size][::-1], len(found) > size
+        return Page(page, _query(asked, "older", page), _query(asked, "newer", page[:1] if more else []))
+    if older is not None:
+        at = getattr(older, moment)
+        rows = rows.filter(Q(**{f"{moment}__lt": at}) | Q(**{moment: at}, id__gt=older.pk))
+    found = list(rows.order_by(f"-{moment}", "id")[: size + 1])
+    page, more = found[:size], len(found) > size
+    return Page(page, _query(asked, "older", page if more else []), _query(asked, "newer", page[:1] if older else []))
+
+
+def _row(rows: QuerySet[Row], pk: str) -> Row | None:
+    """Return the row a page begins or ends at, whatever the filters are by now."""
+    if not pk:
+        return None
+    try:
+        found: Any = rows.model._base_manager.filter(pk=UUID(pk)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise Http404
+    return found  # type: ignore[no-any-return]  # a row of this very model
+
+
+def _query(asked: QueryDict, name: str, rows: list[Any]) -> str:
+    """Return the query of the page on the other side of the last of `rows`."""
+    query = asked.copy()
+    for other in ("older", "newer"):
+        query.pop(other, None)
+    if rows:
+        query[name] = str(rows[-1].pk)
+    return query.urlencode() if rows else ""
