@@ -37,6 +37,7 @@ from backend.apps.laboratory.tests.factories import (
     make_lab_replay,
     make_lab_result,
     make_lab_test,
+    make_order_message,
 )
 from backend.apps.patients.models import Patient
 from backend.apps.patients.serializers import SearchForm
@@ -141,6 +142,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "insurance-claims": lambda p: make_claim(patient_insurance=make_patient_insurance(patient=p.patient)),
     "insurance-plans": lambda _: make_plan(),
     "insurance-providers": lambda _: make_provider(),
+    "lab-order-messages": lambda p: make_order_message(lab_order=make_lab_order(status="ordered", **both(p))),
     "lab-orders": lambda p: make_lab_order(status="ordered", **both(p)),
     "lab-replays": lambda p: make_lab_replay(make_inbound_message(patient=p.patient)),
     "lab-results": make_released_result,

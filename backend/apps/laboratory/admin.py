@@ -17,6 +17,7 @@ from backend.apps.laboratory.models import (
     InboundMessage,
     LabFeed,
     LabOrder,
+    LabOrderMessage,
     LabReplay,
     LabResult,
     LabTest,
@@ -40,7 +41,7 @@ class LabOrderAdmin(ClinicAdmin):
     list_filter = ("status", "priority", "is_external", "order_date")
     search_fields = ("order_number__exact", "placer_order_number__exact", "patient__medical_record_number__exact")
     list_select_related = ("patient",)
-    autocomplete_fields = ("patient", "doctor", "appointment", "tests")
+    autocomplete_fields = ("patient", "doctor", "appointment", "feed", "tests")
     readonly_fields = (
         "order_number", "status", "order_date", "placer_order_number", "is_external", "specimen_collected_at",
         "completed_at", "cancelled_at", "cancelled_by", "cancellation_reason", "reviewed_by", "reviewed_at",
@@ -49,6 +50,21 @@ class LabOrderAdmin(ClinicAdmin):
     @admin.display(description="MRN")
     def patient_number(self, row: LabOrder) -> str:
         return row.patient.medical_record_number
+
+
+@admin.register(LabOrderMessage)
+class LabOrderMessageAdmin(ReadOnlyAdmin):
+    """Messages are sent again or marked as arrived through the API."""
+
+    permissions = permissions.LAB_ORDER_MESSAGE
+    list_display = ("created_at", "control_id", "control", "feed", "status", "status_reason", "sent_at", "work_state")
+    list_filter = ("status", "control", "work_state", "created_at")
+    search_fields = ("control_id__exact", "lab_order__order_number__exact")
+    list_select_related = ("feed",)
+    exclude = ("raw", "ack")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("raw", "ack")
 
 
 @admin.register(LabResult)

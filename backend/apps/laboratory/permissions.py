@@ -32,4 +32,8 @@ CRITICAL_RESULT: Table = {
 }
 CRITICAL_PAGE: Table = allow(READ, Role.DOCTOR, Role.LAB_TECH)
 CRITICAL_POLICY: Table = {**allow(READ), **allow(WRITE)}
+LAB_ORDER_MESSAGE: Table = {
+    **allow(READ, *CARE),
+    **allow(("resend", "mark_as_arrived"), Role.NURSE, Role.LAB_TECH),
+}
 LAB_FEED: Table = {**allow(READ, Role.LAB_TECH), **allow(WRITE), **allow(("destroy",))}

@@ -19,6 +19,7 @@ from backend.apps.laboratory.models import (
     InboundMessage,
     LabFeed,
     LabOrder,
+    LabOrderMessage,
     LabReplay,
     LabResult,
     LabTest,
@@ -88,6 +89,27 @@ def make_lab_result(**over: Any) -> LabResult:
 def make_lab_feed(**over: Any) -> LabFeed:
     """Save an active feed; without names it is of any sender that has none of its own."""
     return LabFeed.objects.create(**{"name": f"Lab {next(_numbers)}", "processing_ids": "PTD", **over})
+
+
+def make_order_feed(**over: Any) -> LabFeed:
+    """Save a feed that takes orders; nobody listens at its port unless a test does."""
+    fields = {"order_message": "OML^O21", "order_host": "127.0.0.1", "order_port": 9, "order_tls": False}
+    return make_lab_feed(**{"sending_facility": f"LAB{next(_numbers)}", **fields, **over})
+
+
+def make_order_message(**over: Any) -> LabOrderMessage:
+    """Save the first message of a placed order, as if it had been put in line just now."""
+    over.setdefault("lab_order", None)
+    order = over.pop("lab_order") or make_lab_order(status="ordered")
+    feed = over.pop("feed", None) or order.feed or make_order_feed()
+    revision = over.pop("revision", order.messages.count() + 1)
+    fields = {
+        "control": "NW",
+        "revision": revision,
+        "control_id": f"{order.order_number}.{revision}",
+        "dedupe_key": f"order:{order.pk}:{revision}",
+    }
+    return LabOrderMessage.objects.create(lab_order=order, feed=feed, **{**fields, **over})
 
 
 def make_inbound_message(raw: bytes | None = None, **over: Any) -> InboundMessage:
