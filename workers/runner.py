@@ -7,18 +7,22 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
+from django.db import transaction
+
 from backend.apps.core import dispatch
-from backend.apps.core.work import WorkItem, backoff, finish_all
+from backend.apps.core.work import WorkItem, backoff, finish_all, settle_all
 from integrations.errors import Permanent, Transient, Unknown
 
 Item = TypeVar("Item", bound=WorkItem)
 Handler = Callable[[Item], Mapping[str, Any]]
+TogetherHandler = Callable[[Sequence[Item]], Sequence[Mapping[str, Any]]]
 
 BATCH = 100
+TOGETHER = 200  # rows of one `drain_together`
 BUDGET_S = 200.0  # below CELERY_TASK_SOFT_TIME_LIMIT: what is not begun by then goes back in line
 
 log = logging.getLogger(__name__)
@@ -68,6 +72,66 @@ def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk:
         dispatch.send(model.task_name)
     if bug is not None:
         raise HandlerBug(f"{type(bug).__name__} in {model.task_name}")
+    return _told(counts)
+
+
+def drain_together(model: type[Item], handle_all: TogetherHandler[Item], *, batch: int = TOGETHER) -> str:
+    """Work on up to `batch` due rows of `model` as one; ring for the next batch first. Return counts by outcome.
+
+    handle_all: takes some of the leased rows and returns the fields to save with success, a mapping for each of them in
+        order. It speaks to nobody, and all it writes is one transaction of its own or safe to write again: when it
+        raises, it is called again with each half, down to single rows, which then end as in `drain`. So a row that
+        cannot be handled costs only itself.
+    """
+    if not model.replay_safe:
+        raise TypeError(f"{model.__name__} cannot be handled together: handling it twice is not safe")
+    items = cast("list[Item]", model.work.lease(batch))
+    if len(items) == batch:
+        dispatch.send(model.task_name)  # another worker may begin at once
+    until, counts, bugs = time.monotonic() + BUDGET_S, Counter[str](), list[Exception]()
+    groups = [items] if items else []
+    while groups:
+        group = groups.pop()
+        if time.monotonic() > until:
+            counts["released"] += sum(item.release() for item in group)
+        elif len(group) == 1:
+            counts[_alone(group[0], handle_all, bugs)] += 1
+        elif not (done := _together(group, handle_all)):
+            middle = len(group) // 2
+            groups += [group[middle:], group[:middle]]
+        else:
+            counts.update(done)
+    if counts["released"]:
+        dispatch.send(model.task_name)
+    if bugs:
+        raise HandlerBug(f"{type(bugs[-1]).__name__} in {model.task_name}")
+    return _told(counts)
+
+
+def _together(group: list[Item], handle_all: TogetherHandler[Item]) -> Counter[str] | None:
+    """Handle several rows as one and write their outcomes down in one statement; None when that did not work.
+
+    What went wrong is told in full when the row that caused it is handled alone.
+    """
+    try:
+        outcomes = list(zip(group, handle_all(group), strict=True))
+        with transaction.atomic():
+            settled = settle_all(outcomes)
+    except Exception as error:  # handled again in halves, down to single rows, where it is raised
+        log.warning("%s: %s in a group of %d; trying halves", group[0].task_name, type(error).__name__, len(group))
+        return None
+    return Counter({"done": len(settled), "lease lost": len(group) - len(settled)})
+
+
+def _alone(item: Item, handle_all: TogetherHandler[Item], bugs: list[Exception]) -> str:
+    outcome, bug = _guarded(item, lambda one: handle_all([one])[0], None)
+    if bug is not None:
+        outcome = _after_bug(item, bug)
+        bugs.append(bug)
+    return outcome
+
+
+def _told(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()) if count) or "nothing due"
 
 

@@ -114,10 +114,16 @@ def test_every_field_of_an_observation_finds_its_place() -> None:
 
 
 def test_orders_and_patients_keep_what_was_sent_and_invent_nothing() -> None:
-    patient = Patient((Identifier("M1", "CLINIC", "MR"), Identifier("S1", "", "SS")), "Doe", "Jo", "", None, "F")
+    numbers = (
+        Identifier("M1", "CLINIC", "MR"),
+        Identifier("P1"),
+        Identifier("S1", "", "SS"),
+        Identifier("A1", "", "AN"),
+    )
+    patient = Patient(numbers, "Doe", "Jo", "", None, "F")
     order = Order("P1", "F1", service=CODE, status="F", collected_at=NOON, reported_at=ONE, observations=(observed(),))
     (found,) = lab.reports(report(PatientResults(patient, (order,))))
-    assert found.patient.identifiers == (("M1", "CLINIC"), ("S1", ""))
+    assert found.patient.identifiers == (("M1", "CLINIC"), ("P1", ""))  # an account number is no record number
     assert (found.patient.family_name, found.patient.given_name, found.patient.birth_date) == ("Doe", "Jo", None)
     (panel,) = found.orders
     assert (panel.placer, panel.filler, panel.code, panel.text) == ("P1", "F1", "2823-3", "Potassium")
@@ -147,11 +153,13 @@ def test_a_real_message_arrives_in_the_clinics_words() -> None:
     assert (found.orders[0].observed_at, found.orders[0].reported_at) == (NOON, ONE)
 
 
-def test_a_final_without_its_value_is_left_for_a_person_and_hides_nothing() -> None:
+def test_a_final_without_its_value_says_that_it_restates_one_and_hides_nothing() -> None:
     raw = (
         b"MSH|^~\\&|A|B|C|D|20260101||ORU^R01|1|P|2.5.1\rPID|1||M1^^^C^MR\rOBR|1|||X\r"
         b"OBX|1|NM|2823-3^Potassium^LN||||||||U\rOBX|2|NM|2345-7^Glucose^LN||99||||||F\r"
     )
-    report = oru.read(Message(raw), default_tz=UTC)
-    assert lab.finals_without_value(report)
-    assert [each.code for each in lab.reports(report)[0].orders[0].observations] == ["2345-7"]
+    (found,) = lab.reports(oru.read(Message(raw), default_tz=UTC))
+    assert [(each.code, each.restates) for each in found.orders[0].observations] == [
+        ("2823-3", True),
+        ("2345-7", False),
+    ]

@@ -5,10 +5,22 @@ Source: HL7 v2.5.1, tables 0085 (observation status), 0123 (order status) and 00
 
 from __future__ import annotations
 
+import io
 from decimal import Decimal
 
-from backend.apps.laboratory.reports import ObservationIn, OrderIn, PatientIn, ReportIn
+from backend.apps.core.documents import LARGEST, kind_of
+from backend.apps.laboratory.reports import (
+    DocumentIn,
+    ObservationIn,
+    OrderIn,
+    ParentIn,
+    PatientIn,
+    ReportIn,
+    SpecimenIn,
+)
 from integrations.hl7 import records
+from integrations.hl7.fields import BadField
+from integrations.hl7.findings import Finding
 
 OBSERVATION_STATUS = {
     "F": "final",
@@ -38,13 +50,37 @@ FLAGS = {
     "N": "normal",
     "H": "high",
     ">": "high",
+    "HU": "high",
+    "HX": "high",
     "L": "low",
     "<": "low",
+    "LU": "low",
+    "LX": "low",
     "HH": "critical_high",
+    "H*": "critical_high",
     "LL": "critical_low",
+    "L*": "critical_low",
     "A": "abnormal",
     "AA": "abnormal",
+    "A*": "abnormal",
+    "POS": "abnormal",
+    "DET": "abnormal",
+    "RR": "abnormal",
+    "WR": "abnormal",
 }
+VERY_ABNORMAL = {"AA", "A*"}
+SUSCEPTIBILITY = {  # no abnormality of the patient's; said in words
+    "S": "Susceptible",
+    "SDD": "Susceptible, dose dependent",
+    "I": "Intermediate",
+    "R": "Resistant",
+    "MS": "Moderately susceptible",
+    "VS": "Very susceptible",
+    "NS": "Not susceptible",
+}
+PRIORITY = {"S": "stat", "STAT": "stat", "T": "stat", "A": "urgent", "UR": "urgent", "ASAP": "urgent", "R": "routine"}
+NOT_OURS = {"SS", "DL", "PPN", "AN", "VN", "CC", "NPI"}  # table 0203: numbers that are never a record number
+AS_TEXT = {"A", ""}  # table 0299: the document is plain text
 WORST_FIRST = ("critical_high", "critical_low", "high", "low", "abnormal", "normal")
 
 
@@ -60,9 +96,20 @@ def reports(report: records.Report) -> list[ReportIn]:
     ]
 
 
+def findings(reports: list[ReportIn]) -> list[Finding]:
+    """Return what is odd about documents that came inside the message."""
+    return [
+        Finding("OBX", each.index, 5, f"a document that could not be kept: {each.document.problem}")
+        for report in reports
+        for order in report.orders
+        for each in order.observations
+        if each.document is not None and each.document.problem
+    ]
+
+
 def patient(sent: records.Patient) -> PatientIn:
     return PatientIn(
-        identifiers=tuple((each.value, each.authority) for each in sent.identifiers),
+        identifiers=tuple((each.value, each.authority) for each in sent.identifiers if each.kind not in NOT_OURS),
         family_name=sent.family,
         given_name=sent.given,
         birth_date=sent.birth_date,
@@ -78,42 +125,88 @@ def order(sent: records.Order) -> OrderIn:
         code=sent.service.code,
         text=sent.service.label,
         system=sent.service.system,
+        other_code=sent.service.other_code,
+        other_system=sent.service.other_system,
         status=status,
         observed_at=sent.collected_at,
         reported_at=sent.reported_at,
-        observations=tuple(observation(each, status) for each in sent.observations if not restates(each)),
+        priority=PRIORITY.get(sent.priority.strip().upper(), ""),
+        index=sent.number,
+        observations=tuple([observation(each, status) for each in sent.observations]),
+        specimens=tuple([specimen(each) for each in sent.specimens]),
+        parent=parent(sent.parent),
     )
 
 
 def observation(sent: records.Observation, order_status: str) -> ObservationIn:
     """Return one observation; without a status of its own it has its order's, else it is final."""
+    code, flags = sent.code, sent.flags
+    document = None if sent.document is None or sent.document.encoding.upper() in AS_TEXT else sent.document
+    value = sent.document.data if sent.document and document is None else sent.text
     return ObservationIn(
-        code=sent.code.code,
-        value=sent.text,
-        text=sent.code.label,
-        system=sent.code.system,
+        code=code.code,
+        value=value,
+        text=code.label,
+        system=code.system,
+        other_code=code.other_code,
+        other_text=code.other_text,
+        other_system=code.other_system,
         sub_id=sent.sub_id,
         value_type=sent.value_type,
-        numeric=numeric(sent),
+        numeric=numeric(sent) if sent.measured is not None else None,
         unit=sent.unit.code or sent.unit.text,
         range=sent.reference_range,
-        flag=min((FLAGS[flag] for flag in sent.flags if flag in FLAGS), key=WORST_FIRST.index, default=""),
-        critical="AA" in sent.flags,
+        flag=abnormality(flags) if flags else "",
+        critical=bool(flags) and not VERY_ABNORMAL.isdisjoint(flags),
+        flags=" ".join(flags),
         status=OBSERVATION_STATUS.get(sent.status, order_status or "final"),
         observed_at=sent.observed_at,
-        notes="\n".join(sent.notes),
+        notes="\n".join([*(SUSCEPTIBILITY[flag] for flag in flags if flag in SUSCEPTIBILITY), *sent.notes]),
         index=sent.number,
+        restates=sent.status == "U" and sent.document is None and not any(sent.values),
+        document=document and _document(document),
     )
 
 
-def restates(sent: records.Observation) -> bool:
-    """Whether this only says that a preliminary value, not sent again, is final now (OBX-11 U)."""
-    return sent.status == "U" and not any(sent.values) and sent.document is None
+def abnormality(flags: tuple[str, ...]) -> str:
+    """Return the worst of what was flagged; empty when that says nothing of an abnormality."""
+    return min((FLAGS[flag] for flag in flags if flag in FLAGS), key=WORST_FIRST.index, default="")
 
 
-def finals_without_value(report: records.Report) -> bool:
-    """Whether a person has to look because a result became final without its value."""
-    return any(restates(each) for group in report.results for order in group.orders for each in order.observations)
+def _document(sent: records.Document) -> DocumentIn:
+    try:
+        content = sent.content()
+    except BadField as error:
+        return DocumentIn(problem=f"{str(error)[:1].upper()}{str(error)[1:]}.", kind=sent.subtype)
+    if len(content) > LARGEST:
+        return DocumentIn(problem="Larger than 10 MB.", kind=sent.subtype)
+    if kind_of(io.BytesIO(content)) is None:
+        return DocumentIn(problem="No PDF, PNG or JPEG file.", kind=sent.subtype)
+    return DocumentIn(content, kind=sent.subtype)
+
+
+def specimen(sent: records.Specimen) -> SpecimenIn:
+    return SpecimenIn(
+        specimen_id=sent.filler or sent.placer,
+        code=sent.kind.code,
+        text=sent.kind.label,
+        system=sent.kind.system,
+        site=sent.site.label,
+        description=sent.description,
+        collected_at=sent.collected_at,
+        collected_until=sent.collected_until,
+        received_at=sent.received_at,
+        condition=", ".join(each.label for each in sent.conditions),
+        reject_reason=", ".join(each.label for each in sent.rejected),
+    )
+
+
+def parent(sent: records.Parent | None) -> ParentIn | None:
+    """Return the finding that led to an order, if the message names both its panel and its code."""
+    if sent is None:
+        return None
+    number, code = sent.filler or sent.placer, sent.code.code or sent.code.label
+    return ParentIn(number, code, sent.sub_id) if number and code else None
 
 
 def numeric(sent: records.Observation) -> Decimal | None:

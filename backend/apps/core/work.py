@@ -215,7 +215,8 @@ def settle_all(outcomes: Iterable[tuple[WorkItem, Mapping[str, Any]]]) -> set[An
 
 def _settle_alike(rows: list[tuple[WorkItem, Mapping[str, Any]]], names: list[str]) -> list[Any]:
     model = type(rows[0][0])
-    fields = {name: model._meta.get_field(name.removesuffix("_id")) for name in names}
+    known = {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
+    fields = {name: known[name] for name in names}
     values = {
         str(field.column): [prepared(field, changes[name]) for _, changes in rows] for name, field in fields.items()
     }
@@ -226,8 +227,10 @@ def _settle_alike(rows: list[tuple[WorkItem, Mapping[str, Any]]], names: list[st
         model,
         [item.pk for item, _ in rows],
         values,
-        matched={"lease_no": [item.lease_no for item, _ in rows]},
-        where=" AND work_state = 'running'",
+        matched={
+            "lease_no": [item.lease_no for item, _ in rows],
+            "work_state": [WorkState.RUNNING.value] * len(rows),
+        },
         also="leased_until = NULL, updated_at = now()",
     )
 

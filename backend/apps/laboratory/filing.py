@@ -2,168 +2,111 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
-from decimal import Decimal, localcontext
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from django.db import transaction
 
-from backend.apps.laboratory import matching, versions
-from backend.apps.laboratory.models import (
-    AbnormalFlag,
-    CodeSystem,
-    InboundMessage,
-    InboundStatus,
-    LabOrder,
-    LabResult,
-    LabTest,
-    OrderStatus,
-    ResultStatus,
-)
-from backend.apps.laboratory.models.results import SETTLED
-from backend.apps.laboratory.reports import ObservationIn, OrderIn, Outcome, ReportIn
+from backend.apps.laboratory import critical, matching, specimens, statuses, versions
+from backend.apps.laboratory.codes import Codes
+from backend.apps.laboratory.matching import Unmatched
+from backend.apps.laboratory.models import InboundMessage, InboundStatus, LabResult
+from backend.apps.laboratory.observations import Filing, observed, results_of
+from backend.apps.laboratory.panels import Panels, Said, strangers
+from backend.apps.laboratory.reports import OrderIn, Outcome, ReportIn
 from backend.apps.patients.models import Patient
 
-LINES = {"TX", "FT"}  # each repetition is a line of one text
-LOINC_NAMES = {"LN", "LOINC", "HTTP://LOINC.ORG"}
-TOO_LARGE = Decimal(10) ** 18  # what numeric_value holds has 18 digits before the point
-PLACES = Decimal(1).scaleb(-10)
+Asked = tuple[InboundMessage, Sequence[ReportIn]]
+
+
+def file_report(message: InboundMessage, report: ReportIn) -> Outcome:
+    """File one report in the chart of its patient, or say why a person has to; all of it or nothing."""
+    return file_reports([(message, [report])])[0][0]
 
 
 @transaction.atomic
-def file_report(message: InboundMessage, report: ReportIn) -> Outcome:
-    """File one report in the chart of its patient, or say why a person has to; all of it or nothing.
+def file_reports(asked: Sequence[Asked]) -> list[list[Outcome]]:
+    """File the reports of several messages in as many statements as those of one; return an outcome for each report.
 
-    Any order, repetition or replay of the same messages ends in the same chart: which version of an observation is
-    current follows the laboratory's own times (`versions.moment`), and what was filed before is not filed again.
+    Any order, repetition or replay of the same messages, filed one by one or together, ends in the same chart: which
+    order a panel is in follows from all that was said of it (`panels`), which version of an observation is current from
+    the laboratory's own times (`versions.moment`), and what was filed before is not filed again. Locks are taken in one
+    order: patients by key, then orders by key, then results.
+
+    Raises:
+        Moved: a patient was merged meanwhile; nothing was filed, and trying again is safe.
     """
+    people = matching.People([(message, report) for message, reports in asked for report in reports])
+    whose = strangers(order for _, reports in asked for report in reports for order in report.orders)
+    filings: dict[tuple[int, object], Filing] = {}
+    answers: list[list[Outcome | Filing]] = []
+    for place, (message, reports) in enumerate(asked):
+        answers.append([])
+        for report in reports:
+            try:
+                patient = _patient(people, whose, message, report, alone=len(reports) == 1)
+            except Unmatched as reason:
+                answers[-1].append(Outcome(InboundStatus.WORKLIST, str(reason)))
+                continue
+            filing = filings.setdefault((place, patient.pk), Filing(message, patient, people.formerly(patient)))
+            filing.orders += [(order, report.sent_at) for order in report.orders]
+            answers[-1].append(filing)
+    done = _file(list(filings.values()))
+    return [[done[id(each)] if isinstance(each, Filing) else each for each in line] for line in answers]
+
+
+def _patient(
+    people: matching.People, whose: dict[str, object], message: InboundMessage, report: ReportIn, *, alone: bool
+) -> Patient:
+    """Return whose report this is; whatever speaks against filing it speaks here, before anything is filed."""
     if not report.orders:
-        return Outcome(InboundStatus.WORKLIST, "The message holds no results.")
-    try:
-        patient = matching.patient_of(report.patient)
-        orders = matching.Orders(patient, message, report)
-    except matching.Unmatched as reason:
-        return Outcome(InboundStatus.WORKLIST, str(reason))
-    return _file(message, report, patient, orders)
+        raise Unmatched("The message holds no results.")
+    patient = people.whose(message, report.patient, alone=alone)
+    if any(whose.get(order.placer.strip(), patient.pk) != patient.pk for order in report.orders):
+        raise Unmatched("The order number in the message belongs to another patient's order.")
+    return patient
 
 
-def _file(message: InboundMessage, report: ReportIn, patient: Patient, orders: matching.Orders) -> Outcome:
-    new = list(_results(message, report, patient, orders))
-    fresh, known = versions.place(new)
-    for order in {row.pk: row for row in orders.found}.values():
-        if any(result.lab_order_id == order.pk for result in fresh):
-            order.unreview()
-        follow(order)
-    if new and not fresh and not any(row.source_message_id == message.pk for row in known):
-        return Outcome(InboundStatus.DUPLICATE, "Everything in it was filed before.", patient.pk)
-    return Outcome(InboundStatus.FILED, "", patient.pk, len(fresh))
+def _file(filings: list[Filing]) -> dict[int, Outcome]:
+    codes = Codes(_codes(filings))
+    panels = Panels([_said(filing, order, sent_at, codes) for filing in filings for order, sent_at in filing.orders])
+    taken = iter(panels.panels) if filings else iter(())
+    for filing in filings:
+        filing.panels = [next(taken) for _ in filing.orders]
+    panels.save()
+    new = {id(filing): list(results_of(filing, codes)) for filing in filings}
+    placed = versions.place_all([each for filing in filings for each in new[id(filing)]])
+    specimens.place(filings)
+    for result in placed.fresh:
+        statuses.unreview(result.lab_order)
+    statuses.settle(list(panels.touched.values()), emptied=panels.emptied)
+    panels.save_orders()
+    critical.notice(placed.fresh)
+    stands, fresh = iter(placed.stands), {id(row) for row in placed.fresh}
+    return {id(filing): _outcome(filing, [next(stands) for _ in new[id(filing)]], fresh) for filing in filings}
 
 
-def follow(order: LabOrder) -> None:
-    """Let the order's status say what its current results say."""
-    rows = list(
-        LabResult.objects.filter(lab_order=order, is_current=True).values_list(
-            "status", "panel_code", "code_as_sent", "lab_test__test_code", "reported_at", "sent_at"
-        )
-    )
-    statuses = {row[0] for row in rows}
-    at = max((moment for row in rows if (moment := row[4] or row[5])), default=order.completed_at)
-    if rows and statuses == {ResultStatus.CANCELLED}:
-        order.follow(OrderStatus.CANCELLED, at)
-    elif rows and statuses <= set(SETTLED) and not _awaits_more(order, {code for row in rows for code in row[1:4]}):
-        order.follow(OrderStatus.COMPLETED, at)
-    elif rows or order.is_open:
-        order.follow(OrderStatus.IN_PROGRESS)
+def _outcome(filing: Filing, rows: list[LabResult | None], fresh: set[int]) -> Outcome:
+    new = sum(id(row) in fresh and row.source_message_id == filing.message.pk for row in rows)
+    if None in rows:
+        reason = "A result became final without its value, and no preliminary value is on file."
+        return Outcome(InboundStatus.WORKLIST, reason, filing.patient.pk, new)
+    if rows and not any(row and row.source_message_id == filing.message.pk for row in rows):
+        return Outcome(InboundStatus.DUPLICATE, "Everything in it was filed before.", filing.patient.pk)
+    return Outcome(InboundStatus.FILED, "", filing.patient.pk, new)
 
 
-def _awaits_more(order: LabOrder, answered: set[str | None]) -> bool:
-    """Return whether some of the ordered tests have no result yet, where the laboratory uses our codes at all."""
-    ordered = set(order.tests.values_list("test_code", flat=True))
-    return bool(ordered & answered and ordered - answered)
+def _said(filing: Filing, order: OrderIn, sent_at: datetime | None, codes: Codes) -> Said:
+    message = filing.message
+    moments = (order.observed_at, order.reported_at, sent_at)
+    at = min(filter(None, moments), default=message.received_at)
+    test, _ = codes.meaning(message.feed_id, (order.code, order.system), (order.other_code, order.other_system))
+    return Said(filing.patient, message.sender[:250], order, at, test)
 
 
-def _results(
-    message: InboundMessage, report: ReportIn, patient: Patient, orders: matching.Orders
-) -> Iterator[LabResult]:
-    """Yield one unsaved version for each observation. The same code again in one panel is another observation."""
-    codes = {each.code for order in report.orders for each in _observations(order)} - {""}
-    tests = {test.test_code: test for test in LabTest.objects.filter(test_code__in=sorted(codes))}
-    seen = Counter[tuple[str, ...]]()
-    for order, row in zip(report.orders, orders.find_all(), strict=True):
-        number = matching.number_of(order)
-        for each in _observations(order):
-            name = (number, order.code, each.code or each.text, each.sub_id)
-            seen[name] += 1
-            result = _result(order, each, _test(tests, each))
-            result.lab_order, result.source_message, result.sent_at = row, message, report.sent_at
-            result.result_key = versions.key_of("sent", patient.pk, message.sender, *name, seen[name])
-            yield result
-
-
-def _observations(order: OrderIn) -> list[ObservationIn]:
-    """Return what was observed, the lines of a text as one; a cancelled order without any is one cancelled result."""
-    if not order.observations and order.status == ResultStatus.CANCELLED:
-        return [ObservationIn(order.code, text=order.text, system=order.system, status=ResultStatus.CANCELLED)]
-    parts = groupby(
-        enumerate(order.observations),
-        key=lambda item: (*_line_of(*item), item[1].code, item[1].text, item[1].sub_id, item[1].status),
-    )
-    return [_joined([each for _, each in lines]) for _, lines in parts]
-
-
-def _line_of(place: int, each: ObservationIn) -> tuple[bool, int]:
-    """Return a key that neighbouring lines of one text share, and nothing else."""
-    return (True, 0) if each.value_type in LINES else (False, place)
-
-
-def _joined(lines: list[ObservationIn]) -> ObservationIn:
-    if len(lines) == 1:
-        return lines[0]
-    notes = "\n".join(line.notes for line in lines if line.notes)
-    return replace(lines[0], value="\n".join(line.value for line in lines), notes=notes)
-
-
-def _result(order: OrderIn, each: ObservationIn, test: LabTest | None) -> LabResult:
-    """Return the version an observation makes, as sent; only what PostgreSQL cannot hold is left out."""
-    return LabResult(
-        lab_test=test,
-        status=each.status,
-        abnormal_flag=each.flag if each.flag in AbnormalFlag.values else "",
-        flagged_critical=each.critical,
-        result_value=_clean(each.value),
-        numeric_value=_numeric(each.numeric),
-        value_type=_clean(each.value_type)[:20],
-        unit=_clean(each.unit),
-        reference_range=_clean(each.range),
-        interpretation=_clean(each.notes),
-        result_date=each.observed_at or order.observed_at or order.reported_at,
-        reported_at=order.reported_at,
-        code_as_sent=_clean(each.code)[:200],
-        code_text_as_sent=_clean(each.text) or ("" if each.code else "(no code was sent)"),
-        code_system_as_sent=_clean(each.system)[:200],
-        panel_code=_clean(order.code)[:200],
-        sub_id=_clean(each.sub_id)[:200],
-        observation_index=each.index or None,
-    )
-
-
-def _test(tests: dict[str, LabTest], each: ObservationIn) -> LabTest | None:
-    """Return the test of this code, unless the message says the code is of another system."""
-    test, system = tests.get(each.code), each.system.strip().upper()
-    if test and system and (system in LOINC_NAMES) != (test.code_system == CodeSystem.LOINC):
-        return None
-    return test
-
-
-def _clean(text: str) -> str:
-    return text.replace("\x00", "").strip()
-
-
-def _numeric(number: Decimal | None) -> Decimal | None:
-    if number is None or not number.is_finite() or abs(number) >= TOO_LARGE:
-        return None
-    with localcontext() as context:
-        context.prec = 40
-        return number.quantize(PLACES)
+def _codes(filings: list[Filing]) -> Iterable[str]:
+    for filing in filings:
+        for order, _ in filing.orders:
+            yield from (order.code, order.other_code)
+            for each in observed(order):
+                yield from (each.code, each.other_code)

@@ -1,171 +1,205 @@
-"""Finds the patient and the order a report belongs to; without this a result could land in the wrong chart.
+"""Finds the patient a report belongs to; without this a result could land in the wrong chart.
 
 It never guesses and never makes a patient: what does not fit goes to the worklist, with the reason.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 
-from backend.apps.laboratory.models import FillerNumber, InboundMessage, LabOrder, LabResult, LabTest, OrderPriority
-from backend.apps.laboratory.reports import OrderIn, PatientIn, ReportIn
+from backend.apps.laboratory.models import InboundMessage, LabFeed, MatchPolicy
+from backend.apps.laboratory.reports import PatientIn, ReportIn
 from backend.apps.patients.models import Patient
 
-URGENCY: dict[str, int] = {OrderPriority.ROUTINE: 0, OrderPriority.URGENT: 1, OrderPriority.STAT: 2}
+LONGEST_NUMBER = 32  # characters of a record number
+MOST_SUGGESTIONS = 5
+SEXES = {"F": "female", "M": "male", "O": "other"}
 
 
 class Unmatched(Exception):
     """A person has to decide where this belongs; the reason is a sentence without patient data."""
 
 
-def patient_of(who: PatientIn) -> Patient:
-    """Return the one patient of this record number and birth date, locked, so that one message at a time is filed.
-
-    Raises:
-        Unmatched: nobody, several, or somebody the rest of the message does not fit.
-    """
-    numbers = {number.strip().upper() for number, _ in who.identifiers} - {""}
-    if not numbers:
-        raise Unmatched("The message names no record number.")
-    found = list(
-        Patient.all_objects.select_for_update(no_key=True)
-        .filter(medical_record_number__in=sorted(numbers))
-        .order_by("pk")
-    )
-    if not found:
-        raise Unmatched("No patient has this record number.")
-    if len(found) > 1:
-        raise Unmatched("The record numbers in the message belong to different patients.")
-    _refuse_stranger(found[0], who)
-    return found[0]
+class Moved(Exception):
+    """A patient was merged while we looked; look again."""
 
 
-def _refuse_stranger(patient: Patient, who: PatientIn) -> None:
-    if patient.is_deleted:
-        raise Unmatched("The patient of this record number has been removed or merged.")
-    family, given = who.family_name.strip().casefold(), who.given_name.strip().casefold()
-    same_family, same_given = family == patient.last_name.casefold(), given == patient.first_name.casefold()
-    if who.birth_date is None and not same_family:
-        raise Unmatched("The message has no date of birth, and the name does not fit the record number.")
-    if who.birth_date is not None and who.birth_date != patient.date_of_birth:
-        raise Unmatched("The date of birth does not fit the record number.")
-    if family and given and not (same_family or same_given):
-        raise Unmatched("The name does not fit the record number.")
+class People:
+    """The patients some reports name, found in a few queries and locked in one order: one filing at a time for each."""
 
+    def __init__(self, asked: Sequence[tuple[InboundMessage, ReportIn]]) -> None:
+        numbers = {number for message, report in asked for number in _safe_numbers(message.feed, report.patient)}
+        self._spelled = _as_on_file(numbers)
+        wanted = {pk for found in self._spelled.values() for pk in found}
+        wanted |= {message.assigned_patient_id for message, _ in asked if message.assigned_patient_id}
+        self._rows = _locked(wanted)
+        self._merged: dict[UUID, list[UUID]] = {}
+        if self._rows:
+            links = Patient.all_objects.filter(merged_into__in=self._rows).order_by("pk")
+            for pk, into in links.values_list("pk", "merged_into"):
+                self._merged.setdefault(into, []).append(pk)
 
-def number_of(order: OrderIn) -> str:
-    """Return what the laboratory knows this panel by; without any number, the panel and when it was collected."""
-    collected = order.observed_at.isoformat() if order.observed_at else ""
-    return order.filler or order.placer or f"{order.code or order.text}@{collected}"
+    def formerly(self, patient: Patient) -> list[UUID]:
+        """Return the keys of the records that were merged into this one."""
+        return self._merged.get(patient.pk, [])
 
+    def whose(self, message: InboundMessage, who: PatientIn, *, alone: bool) -> Patient:
+        """Return whose report it is. alone: the message names nobody else, so what a person decided counts.
 
-class Orders:
-    """The orders one message is about: ours by our number, others by the laboratory's; those of neither are made.
+        Raises:
+            Unmatched: nobody, several, or somebody the rest of the message does not fit.
+        """
+        if message.assigned_patient_id and alone:
+            return self._kept(self._rows[message.assigned_patient_id])
+        if message.feed is not None and message.feed.match_policy == MatchPolicy.WORKLIST:
+            raise Unmatched("A person decides about every message of this laboratory.")
+        found = self._named(numbers_of(message.feed, who))
+        if not any(_stranger(row, who) is None for row in found):
+            raise Unmatched(_stranger(found[-1], who) or "")
+        return found[-1]
 
-    Which messages came before makes no difference: an order made for an unasked result is joined to ours as soon as a
-    message carries both numbers, and what is noted on it is the earliest, or the most urgent, of all that was said.
-    """
+    def _named(self, numbers: Iterable[str]) -> list[Patient]:
+        """Return the one patient of these numbers; before it the record it was found by, if that was merged."""
+        rows = {pk: self._rows[pk] for number in numbers for pk in self._spelled.get(number, ())}
+        if not rows:
+            raise Unmatched("No patient has this record number.")
+        kept = {row.pk: row for row in map(self._kept, rows.values())}
+        if len(kept) > 1:
+            raise Unmatched("The record numbers in the message belong to different patients.")
+        return [*rows.values(), *kept.values()]
 
-    def __init__(self, patient: Patient, message: InboundMessage, report: ReportIn) -> None:
-        self.patient, self.message, self.report = patient, message, report
-        self.sender = message.sender[:250]
-        self.placers = self._by_placer({order.placer for order in report.orders} - {""})
-        self.fillers = self._by_filler({number_of(order)[:200] for order in report.orders})
-        self.found: list[LabOrder] = []
-
-    def find_all(self) -> list[LabOrder]:
-        """Return the order of each panel of the report, made or joined if need be, with what the message adds to it."""
-        for order in self.report.orders:
-            self.found.append(self._find(order))
-        return self.found
-
-    def _find(self, order: OrderIn) -> LabOrder:
-        number, placer = number_of(order)[:200], order.placer[:200]
-        row = self._known(placer, number) or LabOrder(
-            patient=self.patient, is_external=True, order_date=self._when(order)
-        )
-        stood = _noted(row)
-        if row.is_external:
-            self._note(row, self._when(order), order.observed_at, order.priority)
-        if placer and placer != row.order_number and not row.placer_order_number:
-            row.placer_order_number = placer
-        if row._state.adding or _noted(row) != stood:
-            row.save()
-        if row.is_external and order.code:
-            self._order_tests(row, LabTest.objects.filter(test_code=order.code).values_list("pk", flat=True))
-        if number not in self.fillers:
-            FillerNumber.objects.create(lab_order=row, patient=self.patient, sender=self.sender, number=number)
-            self.fillers[number] = row
-        if placer:
-            self.placers[placer] = row
+    def _kept(self, row: Patient) -> Patient:
+        if row.merged_into_id:
+            if row.merged_into_id not in self._rows:
+                raise Moved
+            row = self._rows[row.merged_into_id]
+        if row.is_deleted:
+            raise Unmatched("The patient of this record number has been removed.")
         return row
 
-    def _by_placer(self, numbers: set[str]) -> dict[str, LabOrder]:
-        ours = Q(order_number__in=numbers) | Q(placer_order_number__in=numbers, patient=self.patient)
-        found: dict[str, LabOrder] = {}
-        for row in LabOrder.objects.filter(ours) if numbers else LabOrder.objects.none():
-            if row.patient_id != self.patient.pk:
-                raise Unmatched("The order number in the message belongs to another patient's order.")
-            found[row.order_number] = row
-            if row.placer_order_number:
-                found[row.placer_order_number] = row
-        return found
 
-    def _by_filler(self, numbers: set[str]) -> dict[str, LabOrder]:
-        rows = FillerNumber.objects.filter(patient=self.patient, sender=self.sender, number__in=numbers)
-        known = {row.pk: row for row in self.placers.values()}
-        return {
-            row.number: known.get(row.lab_order_id, row.lab_order)
-            for row in rows.select_related("lab_order").order_by("pk")
-        }
+def numbers_of(feed: LabFeed | None, who: PatientIn) -> list[str]:
+    """Return the record numbers of ours a message names: of our assigning authority, where the feed says which that is.
 
-    def _known(self, placer: str, number: str) -> LabOrder | None:
-        asked, seen = self.placers.get(placer), self.fillers.get(number)
-        if asked is None:
-            other = seen is not None and seen.is_external and seen.placer_order_number not in {"", placer}
-            return None if placer and other else seen
-        if seen is None or seen.pk == asked.pk:
-            return asked
-        if seen.is_external and seen.placer_order_number in {"", placer}:
-            return self._join(seen, into=asked)
-        if asked.is_external and not seen.is_external:
-            return self._join(asked, into=seen)
-        return asked
-
-    def _join(self, external: LabOrder, *, into: LabOrder) -> LabOrder:
-        """Move everything of an order that was made for an unasked result to the order it turns out to belong to."""
-        LabResult.all_objects.filter(lab_order=external).update(lab_order=into)
-        FillerNumber.objects.filter(lab_order=external).update(lab_order=into)
-        if into.is_external:
-            self._note(into, external.order_date, external.specimen_collected_at, external.priority)
-            self._order_tests(into, external.tests.values_list("pk", flat=True))
-        into.placer_order_number = into.placer_order_number or external.placer_order_number
-        external.delete()
-        self.found[:] = [into if row.pk == external.pk else row for row in self.found]
-        for book in (self.placers, self.fillers):
-            book.update({name: into for name, row in book.items() if row.pk == external.pk})
-        return into
-
-    @staticmethod
-    def _note(row: LabOrder, ordered_at: datetime, collected_at: datetime | None, priority: str) -> None:
-        row.order_date = min(row.order_date, ordered_at)
-        row.specimen_collected_at = min(filter(None, (row.specimen_collected_at, collected_at)), default=None)
-        if URGENCY.get(priority, 0) > URGENCY[row.priority]:
-            row.priority = priority
-
-    @staticmethod
-    def _order_tests(row: LabOrder, tests: Any) -> None:
-        link = LabOrder.tests.through
-        link.objects.bulk_create([link(laborder_id=row.pk, labtest_id=test) for test in tests], ignore_conflicts=True)
-
-    def _when(self, order: OrderIn) -> datetime:
-        """Return the earliest moment this message gives for `order`."""
-        moments = (order.observed_at, order.reported_at, self.report.sent_at)
-        return min(filter(None, moments), default=self.message.received_at)
+    Raises:
+        Unmatched: it names none.
+    """
+    sent = [(spelled(number), authority.strip().casefold()) for number, authority in who.identifiers]
+    ours = feed.assigning_authority.strip().casefold() if feed else ""
+    if ours:
+        named = [number for number, authority in sent if authority == ours]
+        silent = [number for number, authority in sent if not authority]
+        strict = feed is not None and feed.match_policy == MatchPolicy.AUTHORITY
+        numbers = named or ([] if strict else silent)
+    else:
+        numbers = [number for number, _ in sent]
+    numbers = [number for number in numbers if number]
+    if not numbers:
+        raise Unmatched(
+            "The message names no record number of ours." if sent else "The message names no record number."
+        )
+    return numbers
 
 
-def _noted(row: LabOrder) -> tuple[Any, ...]:
-    return row.order_date, row.specimen_collected_at, row.priority, row.placer_order_number
+def _safe_numbers(feed: LabFeed | None, who: PatientIn) -> list[str]:
+    try:
+        return numbers_of(feed, who)
+    except Unmatched:
+        return []
+
+
+def spelled(number: str) -> str:
+    """Return a record number as we write it: capital letters, no blanks."""
+    return "".join(number.replace("\x00", "").split()).upper()
+
+
+def _as_on_file(numbers: set[str]) -> dict[str, list[UUID]]:
+    """Return who has each number: as written, else the one number that differs in leading zeros only."""
+    found: dict[str, list[UUID]] = {}
+    rows = Patient.all_objects.filter(medical_record_number__in=sorted(numbers)) if numbers else Patient.objects.none()
+    for number, pk in rows.values_list("medical_record_number", "pk"):
+        found[number] = [pk]
+    missing = {number: with_zeros(number) for number in numbers - set(found)}
+    variants = sorted({variant for each in missing.values() for variant in each})
+    if variants:
+        near = Patient.all_objects.filter(medical_record_number__in=variants)
+        on_file = dict(near.values_list("medical_record_number", "pk"))
+        for number, each in missing.items():
+            same = [on_file[variant] for variant in each if variant in on_file]
+            if len(same) == 1:
+                found[number] = same
+    return found
+
+
+def with_zeros(number: str) -> list[str]:
+    """Return the number with every count of leading zeros it could have on file."""
+    bare = number.lstrip("0")
+    return [bare.rjust(length, "0") for length in range(max(len(bare), 1), LONGEST_NUMBER + 1)] if bare else []
+
+
+def _locked(wanted: set[UUID]) -> dict[UUID, Patient]:
+    """Lock these patients and those they were merged into, in the order of their keys."""
+    if not wanted:
+        return {}
+    into = Patient.all_objects.filter(pk__in=wanted, merged_into__isnull=False).values_list("merged_into", flat=True)
+    rows = Patient.all_objects.select_for_update(no_key=True).filter(pk__in=wanted | set(into)).order_by("pk")
+    names = ("medical_record_number", "first_name", "last_name", "date_of_birth", "gender", "is_deleted")
+    return {row.pk: row for row in rows.only(*names, "merged_into_id")}
+
+
+def _stranger(patient: Patient, who: PatientIn) -> str | None:
+    """Return why this is somebody else, None when nothing speaks against it.
+
+    A date of birth that is missing or cannot be read counts as neither for nor against; then both names have to fit.
+    """
+    family, given = who.family_name.strip().casefold(), who.given_name.strip().casefold()
+    same_family, same_given = family == patient.last_name.casefold(), given == patient.first_name.casefold()
+    if who.birth_date is None and not (same_family and same_given):
+        return "The message has no date of birth, and the name does not fit the record number."
+    if who.birth_date is not None and who.birth_date != patient.date_of_birth:
+        return "The date of birth does not fit the record number."
+    if family and given and not (same_family or same_given):
+        return "The name does not fit the record number."
+    return None
+
+
+def suggestions(who: PatientIn) -> list[tuple[Patient, str]]:
+    """Return patients this may be, the likeliest first, each with why in a sentence; a person decides.
+
+    Only for the worklist: nothing is ever filed by a suggestion.
+    """
+    numbers = {variant for number, _ in who.identifiers for variant in with_zeros(spelled(number))}
+    family, given = who.family_name.strip(), who.given_name.strip()
+    asked = Q(medical_record_number__in=sorted(numbers)) if numbers else Q(pk__in=[])
+    if who.birth_date:
+        if family:
+            asked |= Q(date_of_birth=who.birth_date, last_name__iexact=family)
+        if given:
+            asked |= Q(date_of_birth=who.birth_date, first_name__iexact=given)
+    if family and given:
+        asked |= Q(last_name__iexact=family, first_name__iexact=given)
+    found = [(patient, _alike(patient, who, numbers)) for patient in Patient.objects.filter(asked).order_by("pk")[:50]]
+    found.sort(key=lambda pair: -len(pair[1]))
+    return [(patient, _sentence(alike)) for patient, alike in found[:MOST_SUGGESTIONS]]
+
+
+def _alike(patient: Patient, who: PatientIn, numbers: set[str]) -> list[str]:
+    same: dict[str, Any] = {
+        "record number": patient.medical_record_number in numbers,
+        "family name": who.family_name.strip().casefold() == patient.last_name.casefold(),
+        "given name": who.given_name.strip().casefold() == patient.first_name.casefold(),
+        "date of birth": who.birth_date == patient.date_of_birth,
+        "sex": SEXES.get(who.sex.strip().upper()[:1]) == patient.gender,
+    }
+    return [name for name, fits in same.items() if fits]
+
+
+def _sentence(alike: list[str]) -> str:
+    *most, last = alike
+    verb = "fit" if most else "fits"
+    told = f"{', '.join(most)} and {last} {verb}." if most else f"{last} {verb}."
+    return told[0].upper() + told[1:]

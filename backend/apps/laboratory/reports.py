@@ -19,14 +19,50 @@ class PatientIn:
     sex: str = ""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class DocumentIn:
+    """A document that came inside the message: its bytes, or why they could not be read (a sentence without values)."""
+
+    content: bytes = b""
+    problem: str = ""
+    kind: str = ""  # what the sender calls it, as "PDF"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecimenIn:
+    """One specimen, as sent. specimen_id: the laboratory's number for it, else the clinic's, else empty."""
+
+    specimen_id: str = ""
+    code: str = ""
+    text: str = ""
+    system: str = ""
+    site: str = ""
+    description: str = ""
+    collected_at: datetime | None = None
+    collected_until: datetime | None = None
+    received_at: datetime | None = None
+    condition: str = ""
+    reject_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParentIn:
+    """The finding that led to an order: the laboratory's number of its panel, its code and its sub-id."""
+
+    number: str
+    code: str
+    sub_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ObservationIn:
     """One observation, as sent.
 
     value_type: the sender's word for the kind of value ("NM", "TX"). numeric: the value where it is one number.
     status, flag: values of `ResultStatus` and `AbnormalFlag`; flag is empty when none was sent.
-    critical: the laboratory calls a value that has no bounds very abnormal.
-    index: the place of the observation in the message, from 1. All moments are aware.
+    critical: the laboratory calls a value that has no bounds very abnormal. flags: as sent.
+    restates: it has no value of its own; it says that the preliminary value on file is final now.
+    segment, index: the segment it was read from, and which of that name in the message, from 1. All moments are aware.
     """
 
     code: str
@@ -44,6 +80,13 @@ class ObservationIn:
     observed_at: datetime | None = None
     notes: str = ""
     index: int = 0
+    segment: str = "OBX"
+    other_code: str = ""
+    other_text: str = ""
+    other_system: str = ""
+    flags: str = ""
+    restates: bool = False
+    document: DocumentIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +108,11 @@ class OrderIn:
     reported_at: datetime | None = None
     priority: str = ""
     observations: tuple[ObservationIn, ...] = ()
+    other_code: str = ""
+    other_system: str = ""
+    index: int = 0  # which OBR of the message, from 1
+    specimens: tuple[SpecimenIn, ...] = ()
+    parent: ParentIn | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,44 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
 
+from backend.apps.core.bulk import copy_in, update_each
 from backend.apps.laboratory.models import LabResult, ResultStatus
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
-STAGE = {ResultStatus.PENDING: 0, ResultStatus.PRELIMINARY: 1}  # the others are settled: 2
-AT_ONCE = {ResultStatus.FINAL: 0, ResultStatus.CORRECTED: 1, ResultStatus.CANCELLED: 2}
-SAID = (
-    "status", "abnormal_flag", "result_value", "value_type", "unit", "reference_range", "interpretation",
-    "result_date", "reported_at",
+STAGE = {ResultStatus.PENDING.value: 0, ResultStatus.PRELIMINARY.value: 1}  # the others are settled: 2
+AT_ONCE = {ResultStatus.FINAL.value: 0, ResultStatus.CORRECTED.value: 1, ResultStatus.CANCELLED.value: 2}
+RESTATED = (
+    "result_value", "numeric_value", "value_type", "unit", "unit_as_sent", "reference_range", "abnormal_flag",
+    "flagged_critical", "flags_as_sent", "interpretation", "result_date", "file_attachment",
 )  # fmt: skip
+
+Groups = dict[str, list[LabResult]]
+
+
+@dataclass(slots=True)
+class New:
+    """A version to be placed. former_keys: names of its observation under records merged into the patient's.
+
+    restates: it has no value; it says that the preliminary value on file is final.
+    """
+
+    result: LabResult
+    former_keys: list[str] = field(default_factory=list)
+    restates: bool = False
+
+
+@dataclass(slots=True)
+class Placed:
+    """What became of the versions: those saved, and for each asked the row that says it (None: nothing to restate)."""
+
+    fresh: list[LabResult]
+    stands: list[LabResult | None]
 
 
 def key_of(*parts: Any) -> str:
@@ -28,12 +52,25 @@ def key_of(*parts: Any) -> str:
 
 def digest_of(result: LabResult) -> str:
     """Return what a version says as one hash: the same said twice, by whatever message, is one version."""
-    marks = ("critical",) if result.flagged_critical else ()
-    return key_of(*(_written(getattr(result, name)) for name in SAID), *marks)
+    marks = ["critical"] if result.flagged_critical else []
+    if result.file_attachment:
+        marks.append(str(result.file_attachment))
+    return key_of(
+        result.status,
+        result.abnormal_flag,
+        result.result_value,
+        result.value_type,
+        result.unit_as_sent or result.unit,
+        result.reference_range,
+        result.interpretation,
+        _written(result.result_date),
+        _written(result.reported_at),
+        *marks,
+    )
 
 
-def _written(value: Any) -> str:
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value or "")
+def _written(value: datetime | None) -> str:
+    return value.astimezone(UTC).isoformat() if value else ""
 
 
 def moment(result: LabResult) -> tuple[Any, ...]:
@@ -45,40 +82,69 @@ def moment(result: LabResult) -> tuple[Any, ...]:
     """
     sent = result.sent_at or LONG_AGO
     return (
-        STAGE.get(ResultStatus(result.status), 2),
+        STAGE.get(result.status, 2),
         result.reported_at or sent,
         sent,
-        AT_ONCE.get(ResultStatus(result.status), 0),
+        AT_ONCE.get(result.status, 0),
         result.result_date or LONG_AGO,
         result.digest,
     )
 
 
 def place(new: Sequence[LabResult]) -> tuple[list[LabResult], list[LabResult]]:
+    """Place versions as `place_all` does; return those that were saved, and the stored ones that said the same."""
+    placed = place_all([New(result) for result in new])
+    fresh = {id(row) for row in placed.fresh}
+    return placed.fresh, [row for row in placed.stands if row is not None and id(row) not in fresh]
+
+
+def place_all(new: Sequence[New]) -> Placed:
     """Save those of `new` that say something new, and put every version of their observations in order.
 
-    The caller holds the patient's row locked. A version said before only learns of an earlier `sent_at`.
-
-    Returns the saved versions, and the stored ones that already said the same.
+    The caller holds the patients' rows locked. A version said before only learns of an earlier `sent_at`.
     """
-    groups: dict[str, list[LabResult]] = defaultdict(list)
-    for row in _stored({result.result_key for result in new}):
+    groups: Groups = defaultdict(list)
+    for row in _stored({key for each in new for key in (each.result.result_key, *each.former_keys)}):
         groups[row.result_key].append(row)
     stood = {row.pk: _place_of(row) for rows in groups.values() for row in rows}
-    fresh, known = list[LabResult](), list[LabResult]()
-    for result in new:
-        result.digest = digest_of(result)
-        same = next((row for row in groups[result.result_key] if row.digest == result.digest), None)
-        if same is None:
-            groups[result.result_key].append(result)
-            fresh.append(result)
-        else:
-            same.sent_at = min(filter(None, (same.sent_at, result.sent_at)), default=None)
-            known.append(same)
+    for each in new:
+        known = (key for key in (each.result.result_key, *each.former_keys) if groups.get(key))
+        each.result.result_key = next(known, each.result.result_key)
+    fresh = list[LabResult]()
+    stands: dict[int, LabResult | None] = {}
+    for each in sorted(new, key=lambda one: one.restates):  # first what they may restate
+        stands[id(each)] = _said(each, groups[each.result.result_key], fresh)
     for rows in groups.values():
         _order(rows)
     _save(fresh, [row for rows in groups.values() for row in rows if row.pk in stood], stood)
-    return fresh, known
+    return Placed(fresh, [stands[id(each)] for each in new])
+
+
+def _said(new: New, group: list[LabResult], fresh: list[LabResult]) -> LabResult | None:
+    """Return the row of the group that says this, adding it when it is new."""
+    result = new.result
+    if new.restates and not _restate(result, group):
+        return None
+    result.digest = digest_of(result)
+    for row in group:
+        if row.digest == result.digest:
+            row.sent_at = min(filter(None, (row.sent_at, result.sent_at)), default=None)
+            return row
+    group.append(result)
+    fresh.append(result)
+    return result
+
+
+def _restate(result: LabResult, group: list[LabResult]) -> bool:
+    """Give `result` the newest preliminary value that was reported by then; False when there is none."""
+    by_then = result.reported_at or result.sent_at or LONG_AGO
+    earlier = [row for row in group if row.status == ResultStatus.PRELIMINARY and moment(row)[1] <= by_then]
+    if not earlier:
+        return False
+    last = max(earlier, key=moment)
+    for name in RESTATED:
+        setattr(result, name, getattr(last, name))
+    return True
 
 
 def _stored(keys: Iterable[str]) -> Iterable[LabResult]:
@@ -93,22 +159,19 @@ def _place_of(row: LabResult) -> tuple[Any, ...]:
 
 
 def _order(rows: list[LabResult]) -> None:
-    rows.sort(key=moment)
+    if len(rows) > 1:
+        rows.sort(key=moment)
     before: LabResult | None = None
     for number, row in enumerate(rows, start=1):
-        row.version, row.is_current, row.supersedes = number, number == len(rows), before
+        row.version, row.is_current, row.supersedes_id = number, number == len(rows), before.pk if before else None
         before = row
 
 
 def _save(fresh: list[LabResult], stored: list[LabResult], stood: dict[Any, tuple[Any, ...]]) -> None:
     """Write: first who is no longer current, for an observation has one current version at any moment."""
     moved = [row for row in stored if _place_of(row) != stood[row.pk]]
-    now = timezone.now()
     ousted = [row.pk for row in moved if stood[row.pk][1] and not row.is_current]
     if ousted:
-        LabResult.all_objects.filter(pk__in=ousted).update(is_current=False, updated_at=now)
-    LabResult.all_objects.bulk_create(fresh)
-    for row in moved:
-        row.updated_at = now
-    if moved:
-        LabResult.all_objects.bulk_update(moved, ["version", "is_current", "supersedes", "sent_at", "updated_at"])
+        LabResult.all_objects.filter(pk__in=ousted).update(is_current=False, updated_at=timezone.now())
+    copy_in(fresh)
+    update_each(moved, ["version", "is_current", "supersedes", "sent_at"])

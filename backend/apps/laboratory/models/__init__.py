@@ -5,10 +5,14 @@ from backend.apps.laboratory.models.critical import CriticalPage, CriticalPolicy
 from backend.apps.laboratory.models.feeds import AckMode, AdtPolicy, LabFeed, MatchPolicy, OrderMessage
 from backend.apps.laboratory.models.inbound import InboundMessage, InboundStatus
 from backend.apps.laboratory.models.ledger import IntakeCount
+from backend.apps.laboratory.models.mappings import LabCodeMapping
+from backend.apps.laboratory.models.order_messages import LabOrderMessage, OrderControl, OrderMessageStatus
 from backend.apps.laboratory.models.orders import FillerNumber, LabOrder, OrderPriority, OrderStatus
+from backend.apps.laboratory.models.panels import ReportedPanel
 from backend.apps.laboratory.models.replays import LabReplay, ReplayedMessage, ReplayStatus
 from backend.apps.laboratory.models.results import AbnormalFlag, LabResult, ResultStatus
 from backend.apps.laboratory.models.rhythm import FeedRhythm
+from backend.apps.laboratory.models.specimens import LabSpecimen
 
 __all__ = [
     "AbnormalFlag",
@@ -24,17 +28,23 @@ __all__ = [
     "InboundMessage",
     "InboundStatus",
     "IntakeCount",
+    "LabCodeMapping",
     "LabFeed",
     "LabOrder",
+    "LabOrderMessage",
     "LabReplay",
     "LabResult",
+    "LabSpecimen",
     "LabTest",
     "MatchPolicy",
+    "OrderControl",
     "OrderMessage",
+    "OrderMessageStatus",
     "OrderPriority",
     "OrderStatus",
     "ReplayStatus",
     "ReplayedMessage",
+    "ReportedPanel",
     "ResultStatus",
     "SpecimenType",
     "TestCategory",

@@ -45,7 +45,7 @@ def next_order_number() -> str:
 class LabOrder(Stateful, ClinicModel):
     """One order. `is_external`: nobody here placed it; it was made for a result that arrived unasked.
 
-    People move `status` along the arrows; `follow` lets the results that arrive move it as they say.
+    People move `status` along the arrows; `statuses.settle` lets the results that arrive move it as they say.
     """
 
     Status = OrderStatus
@@ -59,12 +59,20 @@ class LabOrder(Stateful, ClinicModel):
         Status.IN_PROGRESS: frozenset({Status.COMPLETED, Status.CANCELLED}),
     }
 
-    patient = models.ForeignKey("patients.Patient", on_delete=models.PROTECT, related_name="lab_orders")
+    patient = models.ForeignKey("patients.Patient", on_delete=models.PROTECT, related_name="lab_orders", db_index=False)
     doctor = models.ForeignKey(
-        "doctors.Doctor", null=True, blank=True, on_delete=models.PROTECT, related_name="lab_orders"
+        "doctors.Doctor", null=True, blank=True, on_delete=models.PROTECT, related_name="lab_orders", db_index=False
     )
     appointment = models.ForeignKey(
         "appointments.Appointment", null=True, blank=True, on_delete=models.PROTECT, related_name="lab_orders"
+    )
+    feed = models.ForeignKey(
+        "laboratory.LabFeed",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="lab_orders",
+        help_text="The laboratory the order is sent to; empty: it goes there on paper.",
     )
     tests = models.ManyToManyField("laboratory.LabTest", blank=True, related_name="lab_orders")
     status = models.CharField(max_length=18, choices=Status, default=Status.PENDING, editable=False)
@@ -196,14 +204,17 @@ class LabOrder(Stateful, ClinicModel):
             raise Conflict("This order has been reviewed already.")
         self.refresh_from_db(fields=["reviewed_by", "reviewed_at", "updated_at"])
 
-    def unreview(self) -> None:
-        """Ask for another look, because something new has arrived since the last one."""
-        if self.reviewed_at is not None:
-            self.reviewed_by, self.reviewed_at = None, None
-            self.save(update_fields=["reviewed_by", "reviewed_at", "updated_at"])
-
     def follow(self, status: str, at: Any = None) -> None:
-        """Take the status the results say; an order that a person cancelled stays cancelled. Saves if it changed.
+        """Take the status a laboratory says, and save if that changed anything; see `stand`."""
+        before = self.status, self.completed_at, self.cancelled_at, self.cancellation_reason
+        self.stand(status, at)
+        if before != (self.status, self.completed_at, self.cancelled_at, self.cancellation_reason):
+            self.save(
+                update_fields=["status", "completed_at", "cancelled_at", "cancellation_reason", "updated_at"],
+            )
+
+    def stand(self, status: str, at: Any = None) -> None:
+        """Take the status a laboratory says, without saving; an order that a person cancelled stays cancelled.
 
         at: when the laboratory said so, for completed and cancelled. Results may arrive in any order, so this alone may
         also lead back: from completed to in_progress when a further test of the order turns up.
@@ -211,16 +222,10 @@ class LabOrder(Stateful, ClinicModel):
         if self.status == OrderStatus.CANCELLED and self.cancelled_by_id:
             return
         at = at or timezone.now()
-        wanted = {
-            "status": status,
-            "completed_at": at if status == OrderStatus.COMPLETED else None,
-            "cancelled_at": at if status == OrderStatus.CANCELLED else None,
-            "cancellation_reason": "The laboratory cancelled it." if status == OrderStatus.CANCELLED else "",
-        }
-        if any(getattr(self, name) != value for name, value in wanted.items()):
-            for name, value in wanted.items():
-                setattr(self, name, value)
-            self.save(update_fields=[*wanted, "updated_at"])
+        self.status = status
+        self.completed_at = at if status == OrderStatus.COMPLETED else None
+        self.cancelled_at = at if status == OrderStatus.CANCELLED else None
+        self.cancellation_reason = "The laboratory cancelled it." if status == OrderStatus.CANCELLED else ""
 
     def clean(self) -> None:
         super().clean()

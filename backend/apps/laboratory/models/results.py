@@ -53,9 +53,30 @@ class LabResult(ClinicModel):
         patient_filter=Q(is_current=True, released_at__isnull=False),
     )
 
-    lab_order = models.ForeignKey("laboratory.LabOrder", on_delete=models.PROTECT, related_name="results")
+    lab_order = models.ForeignKey(
+        "laboratory.LabOrder", on_delete=models.PROTECT, related_name="results", db_index=False
+    )
+    panel = models.ForeignKey(
+        "laboratory.ReportedPanel",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="results",
+        db_index=False,
+    )
     lab_test = models.ForeignKey(
-        "laboratory.LabTest", null=True, blank=True, on_delete=models.PROTECT, related_name="results"
+        "laboratory.LabTest", null=True, blank=True, on_delete=models.PROTECT, related_name="results", db_index=False
+    )
+    mapping = models.ForeignKey(
+        "laboratory.LabCodeMapping",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="results",
+        db_index=False,
+        help_text="The version of our own mapping that named the test.",
     )
     status = models.CharField(max_length=11, choices=Status, default=Status.FINAL)
     abnormal_flag = models.CharField(max_length=13, choices=Flag, blank=True)
@@ -65,14 +86,15 @@ class LabResult(ClinicModel):
     result_value = models.TextField(blank=True)
     numeric_value = models.DecimalField(max_digits=28, decimal_places=10, null=True, blank=True)
     value_type = models.CharField(max_length=20, blank=True)
-    unit = models.TextField(blank=True)
+    unit = models.TextField(blank=True, help_text="In UCUM where the unit sent is known.")
+    unit_as_sent = models.TextField(blank=True, editable=False)
     reference_range = models.TextField(blank=True)
     interpretation = models.TextField(blank=True)
     result_date = models.DateTimeField(null=True, blank=True, help_text="When it was observed, if that is known.")
     reported_at = models.DateTimeField(null=True, blank=True, help_text="When the laboratory says it reported this.")
     sent_at = models.DateTimeField(null=True, blank=True, editable=False)  # the earliest message that said this
     verified_by = models.ForeignKey(
-        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     verified_at = models.DateTimeField(null=True, blank=True, editable=False)
     released_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -82,8 +104,14 @@ class LabResult(ClinicModel):
     code_as_sent = models.CharField(max_length=200, blank=True)
     code_text_as_sent = models.TextField(blank=True)
     code_system_as_sent = models.CharField(max_length=200, blank=True)
+    other_code_as_sent = models.CharField(max_length=200, blank=True, editable=False)
+    other_text_as_sent = models.TextField(blank=True, editable=False)
+    other_system_as_sent = models.CharField(max_length=200, blank=True, editable=False)
+    flags_as_sent = models.CharField(max_length=60, blank=True, editable=False)
     panel_code = models.CharField(max_length=200, blank=True)
     sub_id = models.CharField(max_length=200, blank=True)
+    group_key = models.CharField(max_length=64, blank=True, editable=False)  # what a later order calls this finding by
+    parent_key = models.CharField(max_length=64, blank=True, editable=False)  # the group_key of what led to this
     source_message = models.ForeignKey(
         "laboratory.InboundMessage",
         null=True,
@@ -92,16 +120,25 @@ class LabResult(ClinicModel):
         on_delete=models.PROTECT,
         related_name="results",
     )
-    observation_index = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    source_segment = models.CharField(max_length=3, blank=True, editable=False)
+    observation_index = models.PositiveIntegerField(
+        null=True, blank=True, editable=False, help_text="Which segment of that name in the message, from 1."
+    )
     entered_by = models.ForeignKey(
-        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     result_key = models.CharField(max_length=64, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
     is_current = models.BooleanField(default=True, editable=False)
     supersedes = models.ForeignKey(
-        "self", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="superseded_by"
+        "self",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="superseded_by",
+        db_index=False,
     )
 
     class Meta(ClinicModel.Meta):
@@ -164,6 +201,7 @@ class LabResult(ClinicModel):
                 condition=Q(is_current=True, verified_at__isnull=True, status__in=["final", "corrected"]),
             ),
             models.Index(fields=["code_as_sent"], name="labresult_code"),
+            models.Index(fields=["parent_key"], name="labresult_parent", condition=~Q(parent_key="")),
             models.Index(fields=["result_date"], name="labresult_date"),
             models.Index(fields=["-created_at", "id"], name="labresult_newest"),
             models.Index(fields=["-updated_at", "id"], name="labresult_changed"),
@@ -176,6 +214,23 @@ class LabResult(ClinicModel):
     @property
     def is_critical(self) -> bool:
         return self.flagged_critical or self.abnormal_flag in CRITICAL
+
+    @property
+    def parent(self) -> LabResult | None:
+        """The finding that led to this one, as the organism to a susceptibility; its current version, if it is known.
+
+        By the laboratory's own names for both, so it makes no difference which of them came first.
+        """
+        if not self.parent_key:
+            return None
+        same = LabResult.objects.filter(lab_order__patient=self.lab_order.patient_id, is_current=True)
+        return same.filter(group_key=self.parent_key).order_by("result_key").first()
+
+    @property
+    def children(self) -> models.QuerySet[LabResult]:
+        """The current findings this one led to."""
+        found = LabResult.objects.filter(parent_key=self.group_key, is_current=True)
+        return found.order_by("created_at", "id") if self.group_key else found.none()
 
     def verify(self, user: Any) -> None:
         """Note that `user` stands by this version, and release it to the patient; the first verification stands."""
