@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging.config
 import os
+import resource
 import ssl
 import sys
 
@@ -22,6 +23,7 @@ from django.conf import settings  # needs the line above
 from workers.mllp.limits import Limits  # kept together with the line above
 from workers.mllp.listener import Address, Listener  # kept together with the line above
 
+SPARE_FILES = 100  # database, log, event loop, connections that are being refused
 CHOSEN = {
     "connections": "at most so many at a time",
     "per_address": "at most so many of one address",
@@ -33,6 +35,16 @@ CHOSEN = {
     "filing_s": "seconds an answer waits for the filing, where the feed wants that, before it is AE",
     "refresh_s": "seconds until a changed feed counts",
 }
+
+
+def raise_file_limit(connections: int) -> None:
+    """Let the process have as many sockets as connections; where the system forbids that, as many as it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 async def main(options: argparse.Namespace, tls: ssl.SSLContext | None) -> int:
@@ -72,5 +84,6 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     logging.config.dictConfig(settings.LOGGING)
     chosen = arguments()
+    raise_file_limit(chosen.connections)
     context = tls_context(chosen.certificate, chosen.key, chosen.client_ca) if chosen.certificate else None
     sys.exit(uvloop.run(main(chosen, context)))

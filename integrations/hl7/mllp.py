@@ -74,8 +74,8 @@ class Deframer:
 
     def push(self, data: bytes) -> None:
         """Take bytes in. One whole frame, which is what nearly always comes, is not copied into the buffer."""
-        end = -1 if self._buffer or self._whole is not None else data.find(END)
-        if end > 0 and end == len(data) - len(END) and data.startswith(START):
+        end = -1 if self._buffer or self._whole is not None else data.find(END[:1])
+        if end > 0 and end == len(data) - len(END) and data.startswith(START) and data.endswith(END):
             self._whole = data[1:end]
         elif not self._too_long:
             self._buffer += data

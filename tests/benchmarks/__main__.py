@@ -13,9 +13,15 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402  # after django.setup()
 
-from tests.benchmarks import labs_intake, labs_read, lists, seam  # noqa: E402  # after django.setup()
+from tests.benchmarks import labs_filing, labs_intake, labs_read, lists, seam  # noqa: E402  # after django.setup()
 
-BENCHMARKS = {"labs-intake": labs_intake.run, "labs-read": labs_read.run, "lists": lists.run, "seam": seam.run}
+BENCHMARKS = {
+    "labs-filing": labs_filing.run,
+    "labs-intake": labs_intake.run,
+    "labs-read": labs_read.run,
+    "lists": lists.run,
+    "seam": seam.run,
+}
 
 
 def main() -> int:

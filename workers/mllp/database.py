@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from struct import Struct
 from typing import Any, ClassVar
@@ -15,7 +16,9 @@ import psycopg
 from django.conf import settings
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
-from psycopg.pq import Format
+from psycopg.pq import ConnStatus, Format
+
+from workers.mllp.pipe import Pipe
 
 ANSWER_S = 30.0  # the longest a statement may take; a database that says nothing for so long is away
 PATIENCE = {
@@ -98,10 +101,15 @@ ARRAYS: dict[type[Column], int] = {Uuids: 2951, Blobs: 1001, Texts: 1009, Number
 
 
 class Database:
-    """One connection that is made again whenever it broke."""
+    """One connection that is made again whenever it broke. One statement at a time.
 
-    def __init__(self) -> None:
+    hot: a statement that is prepared at once and run by `run`; then this connection is for it alone.
+    """
+
+    def __init__(self, hot: str = "") -> None:
+        self._hot = hot
         self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._pipe: Pipe | None = None
 
     async def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Run one statement in a transaction of its own and return what it found.
@@ -110,12 +118,25 @@ class Database:
             psycopg.Error: it did not happen, or (`Away`) nobody knows whether it did.
         """
         connection = await self._connected()
-        timer = asyncio.get_running_loop().call_later(ANSWER_S, partial(_hang_up, connection.fileno()))
-        try:
+        async with self._watched(connection):
             cursor = await connection.execute(statement, parameters or None, prepare=True, binary=True)
             return await cursor.fetchall() if cursor.description else []
+
+    async def run(self, parameters: Sequence[Column]) -> list[list[bytes | None]]:
+        """Run the hot statement; raises as `rows` does."""
+        connection = await self._connected()
+        async with self._watched(connection):
+            assert self._pipe is not None  # noqa: S101  # made with the connection
+            return await self._pipe.run([parameter.data for parameter in parameters])
+
+    @asynccontextmanager
+    async def _watched(self, connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[None]:
+        """Hang up when no answer comes in time; forget a connection that broke."""
+        timer = asyncio.get_running_loop().call_later(ANSWER_S, partial(_hang_up, connection.fileno()))
+        try:
+            yield
         except psycopg.Error:
-            if connection.broken:
+            if connection.pgconn.status != ConnStatus.OK or connection.broken:
                 await self.close()
             raise
         finally:
@@ -123,14 +144,28 @@ class Database:
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
+            await self.close()
             made = await asyncio.wait_for(psycopg.AsyncConnection.connect(**address(), autocommit=True), ANSWER_S)
-            _teach(made)
-            await made.execute(SESSION)
+            timer = asyncio.get_running_loop().call_later(ANSWER_S, partial(_hang_up, made.fileno()))
+            try:
+                _teach(made)
+                await made.execute(SESSION)
+                if self._hot:
+                    self._pipe = Pipe(made)
+                    self._pipe.prepare(self._hot)
+            except psycopg.Error:
+                await made.close()
+                raise
+            finally:
+                timer.cancel()
             self._connection = made
         return self._connection
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.close()
         if connection is not None:
             with contextlib.suppress(psycopg.Error):
                 await connection.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 from backend.apps.core import dispatch
 from workers import feeds, intake
-from workers.inbound import TASK
+from workers.inbound import INSERT, TASK
 from workers.mllp.connection import Connection
 from workers.mllp.counters import Counters
 from workers.mllp.database import Away, Database
@@ -59,7 +59,7 @@ class Listener:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._counters = Counters()
-        self._writer = Writer(Database(), self._stored, self._refused)
+        self._writer = Writer(Database(INSERT), self._stored, self._refused)
         self._door = Door(limits, self._writer, self._counters)
         self._outcomes = Outcomes(Database(), limits.filing_s)
         self._bell = Bell()

@@ -7,12 +7,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
-from workers.inbound import INSERT, columns
+from workers.inbound import columns
 from workers.mllp.database import Away, Blobs, Column, Database, Flags, Numbers, Texts, Uuids
 from workers.mllp.exchange import Exchange
 
@@ -79,8 +78,8 @@ class Writer:
 
     async def _store(self, batch: Sequence[Exchange]) -> dict[str, Before]:
         found = columns([exchange.taken for exchange in batch])
-        parameters: list[Any] = [kind(values) for kind, values in zip(KINDS, found, strict=True)]
-        return {row[0]: row[1:] for row in await self._database.rows(INSERT, parameters)}
+        rows = await self._database.run([kind(values) for kind, values in zip(KINDS, found, strict=True)])
+        return {_text(key): (UUID(bytes=row), _text(status), _text(state)) for key, row, status, state in rows}
 
     async def _one_by_one(self, batch: Sequence[Exchange], error: psycopg.Error) -> None:
         log.error("%d messages cannot be stored: %s", len(batch), type(error).__name__)  # its text may hold a message
@@ -94,3 +93,7 @@ class Writer:
         if time.monotonic() - self._told_at > TELL_EVERY_S:
             self._told_at = time.monotonic()
             log.warning("cannot store %d messages (%s); trying again", count, type(error).__name__)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode()
