@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
@@ -127,9 +128,11 @@ def _of_zip(source: Source, tell: Callable[[str], None]) -> Iterator[bytes]:
                 tell(f"{inner.filename}: an archive inside an archive is not opened")
                 continue
             with archive.open(inner) as stream:
-                yield from _of_stream(
-                    Limited(stream, inner.compress_size), lambda what, at=inner: tell(f"{at.filename}: {what}")
-                )
+                yield from _of_stream(Limited(stream, inner.compress_size), partial(_told_of, tell, inner.filename))
+
+
+def _told_of(tell: Callable[[str], None], name: str, what: str) -> None:
+    tell(f"{name}: {what}")
 
 
 def _of_stream(stream: Readable, tell: Callable[[str], None]) -> Iterator[bytes]:
@@ -160,6 +163,7 @@ def _framed(first: bytes, stream: Readable) -> Iterator[bytes]:
     yield from deframer.feed(first)
     while chunk := stream.read(CHUNK):
         yield from deframer.feed(chunk)
+    yield from deframer.feed(b"")  # refuses now what was too long in the last chunk
     if deframer.pending:
         raise Skip("its last message breaks off")
 

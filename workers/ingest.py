@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 django.setup()
 
 from backend.apps.laboratory.models import InboundMessage, InboundStatus  # noqa: E402  # models load after setup()
-from workers import hl7_files, inbound, intake  # noqa: E402  # models load only after django.setup()
+from workers import feeds, hl7_files, inbound, intake  # noqa: E402  # models load only after django.setup()
 from workers.lab_results import file_due  # noqa: E402  # models load only after django.setup()
 from workers.runner import HandlerBug  # noqa: E402  # models load only after django.setup()
 
@@ -37,6 +38,9 @@ class Run:
         self.notes: list[tuple[str, str]] = []  # file, what is odd about it
         self.skipped: list[tuple[str, str]] = []  # file, why
         self._open: dict[str, int] = {}  # keys that are not filed yet, and how many messages they were
+
+    def note(self, name: str, what: str) -> None:
+        self.notes.append((name, what))
 
     def take(self, raws: Sequence[bytes]) -> None:
         """Store some messages in one commit and file what is due."""
@@ -83,40 +87,35 @@ def main(paths: Sequence[str]) -> int:
         return 1
     run = Run()
     with Teller(sum(source.size for source in found), len(found)) as teller:
-        for source in found:
-            take(run, source, teller)
+        for group in batches(everything(run, found, teller)):
+            run.take(group)
+            teller.so_far(run.messages)
     run.wait(PATIENCE_S)
     report(run)
     return 1 if run.skipped else 0
 
 
-def take(run: Run, source: hl7_files.Source, teller: Teller) -> None:
-    raws = hl7_files.messages(source, lambda what: run.notes.append((source.name, what)))
-    try:
-        for batch in batches(raws):
-            run.take(batch)
-            teller.so_far(run.messages)
-    except hl7_files.Skip as why:
-        run.skipped.append((source.name, str(why)))
-    teller.done(source.size, run.messages)
+def everything(run: Run, found: Iterable[hl7_files.Source], teller: Teller) -> Iterator[bytes]:
+    """Yield every message of every file; note what cannot be taken and go on."""
+    for source in found:
+        try:
+            yield from hl7_files.messages(source, partial(run.note, source.name))
+        except hl7_files.Skip as why:
+            run.skipped.append((source.name, str(why)))
+        teller.done(source.size)
 
 
 def batches(raws: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Yield the messages in groups of one commit each. What was read before a file breaks off is not lost."""
-    group, size, broken = list[bytes](), 0, None
-    try:
-        for raw in raws:
-            group.append(raw)
-            size += len(raw)
-            if len(group) >= BATCH or size >= BATCH_BYTES:
-                yield group
-                group, size = [], 0
-    except hl7_files.Skip as why:
-        broken = why
+    """Yield the messages in groups of one commit each."""
+    group, size = list[bytes](), 0
+    for raw in raws:
+        group.append(raw)
+        size += len(raw)
+        if len(group) >= BATCH or size >= BATCH_BYTES:
+            yield group
+            group, size = [], 0
     if group:
         yield group
-    if broken is not None:
-        raise broken
 
 
 def key_of(raw: bytes) -> str:
@@ -124,7 +123,7 @@ def key_of(raw: bytes) -> str:
     return intake.take(intake.Arrival(raw, "file", intake.FILE), NO_FEEDS, intake.now()).dedupe_key
 
 
-NO_FEEDS = inbound.feeds.Book(())
+NO_FEEDS = feeds.Book(())
 
 
 def file_all() -> None:
@@ -160,9 +159,9 @@ class Teller:
             sys.stdout.write(f"{messages} messages so far, {self._read} of {self._files} files\n")
             sys.stdout.flush()
 
-    def done(self, size: int, messages: int) -> None:
+    def done(self, size: int) -> None:
         self._read += 1
-        self._bar.update(self._task, advance=size, messages=messages)
+        self._bar.update(self._task, advance=size)
 
 
 def is_terminal() -> bool:

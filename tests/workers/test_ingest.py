@@ -6,6 +6,7 @@ import gzip
 import shutil
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,20 +143,21 @@ def test_a_folder_without_files_is_told(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_message_whose_filing_breaks_is_back_in_line_and_stops_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "two.hl7").write_bytes(report("1", "NOBODY") + report("2", "NOBODY"))
-    filed = lab_results.file
+    filed = lab_results.file_all
 
-    def breaks_once(message: InboundMessage) -> dict[str, Any]:
-        if message.control_id == "1":
+    def breaks(messages: Sequence[InboundMessage]) -> list[dict[str, Any]]:
+        if any(message.control_id == "1" for message in messages):
             raise KeyError
-        return filed(message)
+        return filed(messages)
 
-    monkeypatch.setattr(lab_results, "file", breaks_once)
+    monkeypatch.setattr(lab_results, "file_all", breaks)
     assert ingest.main([str(tmp_path)]) == 0
     states = dict(InboundMessage.objects.values_list("control_id", "work_state"))
     assert states == {"1": "waiting", "2": "done"}
+    assert "1  received   It is in line to be filed." in capsys.readouterr().out
 
 
 def test_frames_saved_from_the_wire_are_read_too(tmp_path: Path) -> None:
