@@ -72,7 +72,7 @@ def _under_lease(replay: LabReplay) -> Iterator[None]:
 
 def _place_some(replay: LabReplay) -> bool:
     """Find out whose charts the next messages touch, by filing them and taking that back; False when none is left."""
-    unplaced = replay.messages.filter(charts=None).select_related("message").defer("message__raw")
+    unplaced = replay.messages.filter(charts__isnull=True).select_related("message").defer("message__raw")
     items = list(unplaced.order_by("position")[:PLACED_AT_ONCE])
     if not items:
         return False

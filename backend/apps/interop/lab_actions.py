@@ -118,7 +118,8 @@ def map_code(request: HttpRequest, pk: UUID) -> HttpResponse:
 
     def act() -> str:
         row = get_object_or_404(InboundMessage.objects.visible_to(request.user).select_related("feed"), pk=pk)
-        test = LabTest.objects.filter(pk=uuid_of(request.POST.get("lab_test", ""))).first()
+        chosen = request.POST.get("lab_test", "")
+        test = LabTest.objects.filter(pk=uuid_of(chosen)).first() if chosen else None
         if test is None:
             raise DomainError("Choose the test this code means.")
         code, system = (request.POST.get(name, "")[:200] for name in ("code", "system"))

@@ -46,6 +46,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         "errors": found.errors,
         "asked": request.GET,
         "filters": filters(request.GET),
+        "narrowed": set(QueryDict(filters(request.GET))) - {"status"},
         "statuses": InboundStatus.choices,
         "work_states": WorkState.choices,
         "feeds": LabFeed.objects.order_by("name")[:MOST_ROWS],

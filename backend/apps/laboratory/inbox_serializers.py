@@ -26,15 +26,16 @@ class InboundMessageSerializer(ClinicSerializer):
         read_only_fields = fields
 
 
-class AssignForm(Form):
-    patient = serializers.PrimaryKeyRelatedField(queryset=Patient.objects.none())
+class VisiblePatient(serializers.PrimaryKeyRelatedField):
+    """The key of a patient the caller may see."""
 
-    def get_fields(self) -> dict[str, serializers.Field]:
-        fields = super().get_fields()
+    def get_queryset(self) -> Any:
         request = self.context.get("request")
-        if request is not None:
-            fields["patient"].queryset = Patient.objects.visible_to(request.user)
-        return fields
+        return Patient.objects.none() if request is None else Patient.objects.visible_to(request.user)
+
+
+class AssignForm(Form):
+    patient = VisiblePatient(queryset=Patient.objects.none())
 
 
 class SkipForm(Form):
@@ -78,7 +79,7 @@ class LabReplayDetailSerializer(LabReplaySerializer):
     difference: serializers.Field = serializers.SerializerMethodField()
 
     class Meta(LabReplaySerializer.Meta):
-        fields: ClassVar[list[str]] = [*LabReplaySerializer.Meta.fields, "outcomes", "difference"]
+        fields = [*LabReplaySerializer.Meta.fields, "outcomes", "difference"]
 
     def get_outcomes(self, replay: LabReplay) -> dict[str, int]:
         return replays.outcomes(replay)

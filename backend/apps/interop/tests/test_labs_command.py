@@ -1,0 +1,93 @@
+"""Proves that the lab inbox can be tended from a terminal, and that nothing printed there names a patient."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from backend.apps.interop.management.commands import labs
+from backend.apps.laboratory.models import LabReplay, ReplayedMessage
+from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_feed
+
+pytestmark = pytest.mark.django_db
+ORU = (
+    b"MSH|^~\\&|LIS|LAB|||20260302||ORU^R01|Q1|P|2.5.1\r"
+    b"PID|1||MRN77||Zqlast^Zqfirst\rOBX|1|NM|2823-3^K^LN||6.9|||HH|||F\r"
+)
+
+
+def said(*words: str) -> str:
+    out = io.StringIO()
+    call_command("labs", *words, stdout=out)
+    return out.getvalue()
+
+
+def waiting(**over: Any) -> Any:
+    return make_inbound_message(**{"status": "worklist", "work_state": "done", "status_reason": "Whose?", **over})
+
+
+def test_messages_are_listed_by_the_filters_of_the_inbox() -> None:
+    feed = make_lab_feed(name="Elm")
+    mine, other = waiting(feed=feed), make_inbound_message(status="filed")
+    told = said("list", "--feed", "Elm", "--state", "worklist")
+    assert str(mine.pk) in told
+    assert "Whose?" in told
+    assert str(other.pk) not in told
+    assert said("list", "--since", "2999-01-01") == ""
+    for words in (["--feed", "Nobody"], ["--since", "soon"]):
+        with pytest.raises(CommandError):
+            said("list", *words)
+
+
+def test_a_file_is_explained_masked_unless_asked_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "one.hl7"
+    file.write_bytes(ORU)
+    told = said("explain", str(file))
+    assert "OBX-3" in told
+    assert "2823-3" in told
+    for value in ("Zqlast", "MRN77", "6.9"):
+        assert value not in told
+    assert "Zqlast" in said("explain", str(file), "--reveal")
+    file.write_bytes(b"\x00nothing")
+    assert "not an HL7 message" in said("explain", str(file))
+    with pytest.raises(CommandError, match="cannot be read"):
+        said("explain", str(tmp_path))
+
+
+def test_a_replay_nobody_begins_with_is_told_and_stays_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labs, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(labs, "LOOK_AGAIN_S", 0.01)
+    waiting()
+    with pytest.raises(CommandError, match="No worker has begun"):
+        said("replay", "--state", "worklist", "--dry-run")
+    assert LabReplay.objects.get().status == "pending"
+    with pytest.raises(CommandError, match="no messages"):
+        said("replay", "--state", "filed")
+
+
+def test_a_replay_is_tried_told_and_done_only_with_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = waiting()
+
+    def work(_seconds: float) -> None:
+        entry = {
+            "kind": "result", "change": "appears", "patient": "x", "order": "", "code": "2823-3", "text": "K",
+            "version": 1, "before": None, "after": {"result_value": "6.9"},
+        }  # fmt: skip
+        ReplayedMessage.objects.update(status="filed", difference=[entry])
+        LabReplay.objects.update(status="finished", appears=1, done=1)
+
+    monkeypatch.setattr(labs.time, "sleep", work)  # a worker, while the command waits
+    told = said("replay", "--ids", str(message.pk), "--dry-run")
+    assert "1 of 1 messages done" in told
+    assert "1 appear, 0 change" in told
+    assert "2823-3 version 1: result_value" in told
+    assert "6.9" not in told
+    with pytest.raises(CommandError, match="Nothing was filed"):
+        said("replay", "--ids", str(message.pk))
+    assert not LabReplay.objects.filter(dry_run=False).exists()
+    assert said("replay", "--ids", str(message.pk), "--yes").count("Messages: 1 filed") == 2
+    assert LabReplay.objects.filter(dry_run=False).count() == 1
