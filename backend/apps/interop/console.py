@@ -48,6 +48,7 @@ class Section:
 
 SECTIONS = (
     Section("Lab inbox", "console:lab-inbox", lab_permissions.INBOUND_MESSAGE),
+    Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT),
     Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY),
 )
 
@@ -109,7 +110,9 @@ def refused(request: HttpRequest, status: int, why: str) -> HttpResponse:
 def render(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     """Return a whole page with the menu of what this person may see."""
     sections = [section for section in SECTIONS if may(request.user, section.action, section.table)]
-    return django_render(request, template, {**context, "sections": sections}, status=status)
+    addresses = [reverse(section.url_name) for section in sections]
+    here = max((each for each in addresses if request.path.startswith(each)), key=len, default="")
+    return django_render(request, template, {**context, "sections": sections, "here": here}, status=status)
 
 
 def note(request: HttpRequest, action: str, row: models.Model, **detail: Any) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backend.apps.interop import console, lab_actions, lab_pages, replay_pages
+from backend.apps.interop import console, critical_pages, lab_actions, lab_pages, replay_pages
 
 app_name = "console"
 urlpatterns = [
@@ -10,6 +10,10 @@ urlpatterns = [
     path("labs/", lab_pages.listing, name="lab-inbox"),
     path("labs/patient/", lab_actions.by_number, name="lab-by-number"),
     path("labs/replay/", lab_actions.replay, name="lab-replay-new"),
+    path("labs/critical/", critical_pages.listing, name="lab-critical"),
+    path("labs/critical/<uuid:pk>/", critical_pages.result, name="lab-critical-result"),
+    path("labs/critical/<uuid:pk>/acknowledge/", critical_pages.acknowledge, name="lab-critical-acknowledge"),
+    path("labs/critical/<uuid:pk>/call/", critical_pages.note_call, name="lab-critical-call"),
     path("labs/results/<uuid:pk>/", lab_pages.history, name="lab-history"),
     path("labs/<uuid:pk>/", lab_pages.message, name="lab-message"),
     path("labs/<uuid:pk>/find/", lab_actions.find, name="lab-find"),

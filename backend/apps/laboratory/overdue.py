@@ -67,7 +67,7 @@ def _late_tests() -> QuerySet[Any]:
 
     A test is answered by a settled current result under its own name, or by one of its panel: what came under its code.
     """
-    order_test = LabOrder.tests.through
+    ordered: QuerySet[Any] = LabOrder.tests.through.objects.all()
     answered = LabResult.objects.filter(
         Q(lab_test=OuterRef("labtest_id"))
         | Q(panel_code=OuterRef("labtest__test_code"))
@@ -78,5 +78,5 @@ def _late_tests() -> QuerySet[Any]:
     )
     begun = Coalesce("laborder__specimen_collected_at", "laborder__order_date")
     due = ExpressionWrapper(begun + F("labtest__turnaround_time_hours") * HOUR, output_field=DateTimeField())
-    late = order_test.objects.filter(laborder=OuterRef("pk"), laborder__status__in=ON_ITS_WAY).annotate(due=due)
+    late = ordered.filter(laborder=OuterRef("pk"), laborder__status__in=ON_ITS_WAY).annotate(due=due)
     return late.filter(~Exists(answered), due__lte=Now()).order_by("pk")

@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -124,7 +125,13 @@ def learn(feed: LabFeed, last: datetime, now: datetime) -> FeedRhythm:
 
 def heard(feed: LabFeed, until: datetime) -> Heard:
     """Return what the feed sent in the eight weeks up to `until`; one query, whatever the number of messages."""
-    values = {"zone": feed.zone.key, "feed": feed.pk, "since": until - WINDOW, "until": until, "gaps": LONGEST_GAPS}
+    values: dict[str, Any] = {
+        "zone": feed.zone.key,
+        "feed": feed.pk,
+        "since": until - WINDOW,
+        "until": until,
+        "gaps": LONGEST_GAPS,
+    }
     with connection.cursor() as cursor:
         cursor.execute(LEARN, values)
         weeks, messages, first, gaps = cursor.fetchone()
