@@ -28,9 +28,9 @@ SWEEP = "import workers.celery_app; from workers import sweep; sweep.overdue()"
 class Siege:
     """Two workers, a listener, Redis and PostgreSQL, started, killed at random and started again."""
 
-    def __init__(self, folder: Path, seed: int, *, patients: int = 20, say: Callable[[str], None] = print) -> None:
+    def __init__(self, folder: Path, seed: int, *, patients: int = 20) -> None:
         self.dice = random.Random(seed)  # a plan, not a secret
-        self.seed, self.say = seed, say
+        self.seed = seed
         self.stage = Stage(folder, own_postgres=True)
         self.stage.extra.update(CARERELAY_ENV="test", CARERELAY_SECRET_KEY="s" * 50, CARERELAY_JWT_KEY="j" * 50)
         self.port = state.free_port()
