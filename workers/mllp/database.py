@@ -145,14 +145,14 @@ class Database:
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
             await self.close()
-            made = await asyncio.wait_for(psycopg.AsyncConnection.connect(**address(), autocommit=True), ANSWER_S)
+            made = await _connect()
             timer = asyncio.get_running_loop().call_later(ANSWER_S, partial(_hang_up, made.fileno()))
             try:
                 _teach(made)
                 await made.execute(SESSION)
                 if self._hot:
                     self._pipe = Pipe(made)
-                    self._pipe.prepare(self._hot)
+                    await self._pipe.prepare(self._hot)
             except psycopg.Error:
                 await made.close()
                 raise
@@ -169,6 +169,13 @@ class Database:
         if connection is not None:
             with contextlib.suppress(psycopg.Error):
                 await connection.close()
+
+
+async def _connect() -> psycopg.AsyncConnection[Any]:
+    try:
+        return await asyncio.wait_for(psycopg.AsyncConnection.connect(**address(), autocommit=True), ANSWER_S)
+    except OSError as error:  # a time-out too
+        raise psycopg.OperationalError(type(error).__name__) from None
 
 
 def address() -> dict[str, Any]:
