@@ -18,7 +18,7 @@ from integrations.errors import Permanent, Transient, Unknown
 from integrations.hl7 import answers, orders
 from integrations.hl7.answers import Answer
 from integrations.hl7.mllp import MllpClient
-from integrations.hl7.order_records import Test
+from integrations.hl7.order_records import OrderedTest
 from integrations.hl7.reader import Message, NotHl7
 from workers import gateways
 from workers.beats import beating
@@ -110,7 +110,7 @@ def _written(row: LabOrderMessage, lease_no: int) -> bytes:
     return raw
 
 
-def _told(row: LabOrderMessage) -> tuple[Test, ...]:
+def _told(row: LabOrderMessage) -> tuple[OrderedTest, ...]:
     """Return what the laboratory was last told of the tests of this order."""
     taken = sending.before(row).exclude(status__in=NEVER_TAKEN).last()
     return orders.asked(bytes(taken.raw)) if taken else ()

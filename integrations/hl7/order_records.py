@@ -48,7 +48,7 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class OrderedTest:
     """One OBR. system: LN for LOINC, L for the clinic's own. specimen: table 0487, empty for none.
 
     control: what becomes of this test when the order changes; empty: the same as of the order.
@@ -73,7 +73,7 @@ class Order:
     priority: str
     at: datetime
     person: Person
-    tests: tuple[Test, ...]
+    tests: tuple[OrderedTest, ...]
     provider: Provider | None = None
     collected_at: datetime | None = None
     diagnosis: str = ""

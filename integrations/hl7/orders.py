@@ -18,7 +18,7 @@ from hl7apy.core import Message as Tree
 from hl7apy.exceptions import HL7apyException
 
 from integrations.hl7 import charsets
-from integrations.hl7.order_records import OML, Envelope, Order, Person, Provider, Test
+from integrations.hl7.order_records import OML, Envelope, Order, OrderedTest, Person, Provider
 from integrations.hl7.reader import Message
 
 UTF_8 = "UNICODE UTF-8"
@@ -33,6 +33,7 @@ NONCHARACTERS = re.compile("[\ufdd0-\ufdef\ufffe\uffff]")
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 LINE_ENDS = re.compile("\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
 FIRST, FIRST_STRUCTURE, FIRST_TQ1 = (2, 3), (2, 3, 1), (2, 5)  # 2.3: MSH-18 exists
+FIRST_PROVIDER_IN_ORC_ONLY = (2, 8)
 NPI = "NPI&2.16.840.1.113883.4.6&ISO"
 Lines = dict[int, str]
 
@@ -62,27 +63,27 @@ def build(order: Order, envelope: Envelope) -> bytes:
     _add(patient.add_group(f"{name}_PATIENT_VISIT"), "PV1", {1: "1", 2: "O"})  # O: outpatient, table 0004
     for number, test in enumerate(order.tests, start=1):
         parent = tree.add_group(f"{name}_ORDER_GENERAL") if name == "OML_O21" and version < FIRST_TQ1 else tree
-        _add_test(
-            parent.add_group(f"{name}_ORDER"), number, test, order, old=envelope.kind != OML or version < FIRST_TQ1
-        )
+        _add_test(parent.add_group(f"{name}_ORDER"), number, test, order, envelope)
     return _encoded(tree.to_er7() + "\r", envelope.charset)
 
 
-def asked(raw: bytes) -> tuple[Test, ...]:
+def asked(raw: bytes) -> tuple[OrderedTest, ...]:
     """Return the tests a message that was built here asked for, each with its control (ORC-1)."""
-    control, found = "", list[Test]()
+    control, found = "", list[OrderedTest]()
     for segment in Message(raw).segments:
         if segment.name == "ORC":
             control = segment.component(1)
         elif segment.name == "OBR":
             code, name, system = [*segment.components(4), "", "", ""][:3]
-            found.append(Test(code, name, system, control=control))
+            found.append(OrderedTest(code, name, system, control=control))
     return tuple(found)
 
 
-def _add_test(group: Any, number: int, test: Test, order: Order, *, old: bool) -> None:
-    """old: priority and specimen are parts of the OBR, before version 2.5 and in ORM of any version."""
-    _add(group, "ORC", _orc(order, test))
+def _add_test(group: Any, number: int, test: OrderedTest, order: Order, envelope: Envelope) -> None:
+    """Before version 2.5, and in ORM of any version, priority and specimen are parts of ORC and OBR."""
+    version = _version(envelope)
+    old = envelope.kind != OML or version < FIRST_TQ1
+    _add(group, "ORC", _orc(order, test, old=old))
     if not old:
         timing = next(name for name in group.structure_by_name if "_TI" in name)  # 2.5 and 2.6 spell it OML_O21_TIIMING
         _add(group.add_group(timing), "TQ1", {9: order.priority})
@@ -91,7 +92,7 @@ def _add_test(group: Any, number: int, test: Test, order: Order, *, old: bool) -
     else:
         request = group.add_group("ORM_O01_ORDER_DETAIL")
         holder = request.add_group(next(iter(request.structure_by_name)))  # the choice of OBR and others
-    _add(holder, "OBR", _obr(order, test, number, old=old))
+    _add(holder, "OBR", _obr(order, test, number, old=old, names_provider=version < FIRST_PROVIDER_IN_ORC_ONLY))
     if order.reason:
         _add(request, "NTE", {1: "1", 2: "P", 3: text_lines(order.reason)})
     if order.diagnosis:
@@ -129,24 +130,25 @@ def _pid(person: Person) -> Lines:
     }
 
 
-def _orc(order: Order, test: Test) -> Lines:
+def _orc(order: Order, test: OrderedTest, *, old: bool) -> Lines:
     return {
         1: test.control or order.control,
         2: text(order.number),
+        7: f"^^^^^{order.priority}" if old else "",
         9: stamp(order.at),
         12: _provider(order.provider),
         16: f"^{text(order.cancelled_because)}" if order.cancelled_because else "",
     }
 
 
-def _obr(order: Order, test: Test, number: int, *, old: bool) -> Lines:
+def _obr(order: Order, test: OrderedTest, number: int, *, old: bool, names_provider: bool) -> Lines:
     return {
         1: str(number),
         2: text(order.number),
         4: f"{text(test.code)}^{text(test.text)}^{test.system}",
         7: stamp(order.collected_at) if order.collected_at else "",
         15: test.specimen if old and order.collected_at else "",
-        16: _provider(order.provider),
+        16: _provider(order.provider) if names_provider else "",
         27: f"^^^^^{order.priority}" if old else "",
     }
 

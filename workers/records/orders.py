@@ -10,7 +10,7 @@ from datetime import datetime
 
 from backend.apps.core.models import Clinic
 from backend.apps.laboratory.models import LabFeed, LabOrder, LabOrderMessage, LabTest
-from integrations.hl7.order_records import CANCEL, CHANGE, NEW, Envelope, Order, Person, Provider, Test
+from integrations.hl7.order_records import CANCEL, CHANGE, NEW, Envelope, Order, OrderedTest, Person, Provider
 
 APPLICATION = "CARERELAY"
 SEX = {"female": "F", "male": "M", "other": "O", "unknown": "U"}
@@ -22,7 +22,7 @@ SPECIMEN = {
 }  # fmt: skip
 
 
-def order(message: LabOrderMessage, earlier: Sequence[Test] = ()) -> Order:
+def order(message: LabOrderMessage, earlier: Sequence[OrderedTest] = ()) -> Order:
     """Return what a message says about its order as it stands now.
 
     earlier: what the laboratory was last told of its tests. A change says of each test whether it is new, changed or no
@@ -62,19 +62,23 @@ def envelope(message: LabOrderMessage, *, at: datetime, in_production: bool) -> 
     )
 
 
-def _test(row: LabTest) -> Test:
-    return Test(row.test_code, row.test_name, SYSTEM[row.code_system], SPECIMEN[row.specimen_type])
+def _test(row: LabTest) -> OrderedTest:
+    return OrderedTest(row.test_code, row.test_name, SYSTEM[row.code_system], SPECIMEN[row.specimen_type])
 
 
-def _changed(tests: Sequence[Test], earlier: Sequence[Test]) -> list[Test]:
+def _changed(tests: Sequence[OrderedTest], earlier: Sequence[OrderedTest]) -> list[OrderedTest]:
     known = {test.code: test for test in earlier if test.control != CANCEL}
     now = {test.code for test in tests}
-    gone = [Test(test.code, test.text, test.system, control=CANCEL) for code, test in known.items() if code not in now]
+    gone = [
+        OrderedTest(test.code, test.text, test.system, control=CANCEL)
+        for code, test in known.items()
+        if code not in now
+    ]
     return [_with_control(test, test.code in known) for test in tests] + gone
 
 
-def _with_control(test: Test, known: bool) -> Test:
-    return test if known else Test(test.code, test.text, test.system, test.specimen, control=NEW)
+def _with_control(test: OrderedTest, known: bool) -> OrderedTest:
+    return test if known else OrderedTest(test.code, test.text, test.system, test.specimen, control=NEW)
 
 
 def _at(row: LabOrder, control: str) -> datetime:
