@@ -87,7 +87,7 @@ def answer(
 
     def act() -> str:
         row = get_object_or_404(results(request), pk=pk)
-        given = {name: request.POST[name] for name in takes().fields if name in request.POST}
+        given = {name: request.POST[name] for name in takes().get_fields() if name in request.POST}
         form = takes(data=given)
         if not form.is_valid():
             raise DomainError("Fill in the form: up to 120 characters for a name, 200 for what was read back.")
