@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -87,7 +86,7 @@ def _in_line(ids: Sequence[UUID], key: str, **fields: Any) -> LabReplay:
 def outcomes(replay: LabReplay) -> dict[str, int]:
     """Return how many messages ended how, so far."""
     counted = replay.messages.exclude(status="").values_list("status").annotate(count=Count("pk")).order_by("status")
-    return Counter(dict(counted))
+    return dict(counted)
 
 
 def difference(replay: LabReplay, most: int) -> list[dict[str, Any]]:
