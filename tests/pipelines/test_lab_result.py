@@ -12,7 +12,7 @@ from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
 from tests.support.stage import Stage, until
 from workers.cli import state
-from workers.cli.demo import message
+from workers.cli.demo_labs import message
 
 
 def send(port: int, raw: bytes, folder: Path) -> str:

@@ -21,7 +21,7 @@ from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.appointments.tests.factories import free_time
 from backend.apps.core.models import AuditLog
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.laboratory.models import InboundMessage, LabResult
+from backend.apps.laboratory.models import CriticalPage, InboundMessage, LabResult
 from backend.apps.laboratory.tests.factories import make_lab_feed
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
@@ -29,7 +29,7 @@ from backend.apps.users.tests.factories import make_user
 from tests.security.matrix import RESOURCES
 from tests.support.api_contract import client_for
 from tests.support.stage import Stage, until
-from workers.cli.demo import message
+from workers.cli.demo_labs import message
 from workers.inbound import Arrival, store
 
 PERSON: dict[str, Any] = {
@@ -71,10 +71,12 @@ def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
     until(lambda: InboundMessage.objects.filter(work_state="done").count() == InboundMessage.objects.count())
     assert set(InboundMessage.objects.values_list("status", flat=True)) == {"filed", "worklist", "rejected"}
     assert LabResult.objects.filter(lab_order__patient=patient, result_value="4.1").exists()
+    until(lambda: CriticalPage.objects.filter(critical_result__patient=patient, status="sent").exists())
 
     sent = "".join(file.read_text() for file in (stage.folder / "outbox").glob("*.json"))
     assert marks_in(sent) == ["zq", "4155557391"], "the outbox has the recipients and nothing else"
     assert "zqmail" in sent
+    assert "A critical laboratory result needs your acknowledgement" in sent
     assert marks_in(everything_in(stage.redis.url)) == []
     assert marks_in(everything_in(settings.REDIS_URL)) == []
     assert marks_in(caplog.text) == []
@@ -115,6 +117,7 @@ def receive(patient: Patient) -> None:
         stranger,
         good.replace(b"CANARY01", b"CANARY03").replace(b"19310723", b"Zqborn"),
         good.replace(b"CANARY01", b"CANARY04").replace(b"|NM|", b"|ZQ|").replace(b"4.1", VALUE.encode()),
+        message(sent, "CANARY05").replace(b"|N|||F", b"|HH|||F"),
         b"Zqlast is no HL7 message",
     )])  # fmt: skip
 
