@@ -12,7 +12,9 @@ from backend.apps.core import dispatch
 from backend.apps.laboratory.models import InboundMessage, LabFeed
 from backend.apps.laboratory.models.ledger import IntakeCount
 from backend.apps.laboratory.tests.factories import make_lab_feed
+from tests.support.lab_double import LabDouble
 from tests.support.stage import Stage
+from workers import gateways
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,14 @@ def clear(but: LabFeed | None = None) -> None:
     """Take away what a listener committed, and every feed but one; a whole TRUNCATE would take longer."""
     for rows in (InboundMessage.all_objects, IntakeCount.objects, LabFeed.all_objects.exclude(pk=but and but.pk)):
         rows.all()._raw_delete("default")
+
+
+@pytest.fixture
+def lab(settings: Any, rung: list[str]) -> Iterator[LabDouble]:
+    """A laboratory that takes orders; whoever sends to it begins without an open connection."""
+    settings.LAB_ORDERS_TIMEOUT_S = 0.3
+    gateways._clients.__dict__.clear()
+    with LabDouble() as double:
+        yield double
+    for client in gateways._clients.__dict__.pop("laboratories", {}).values():
+        client.close()

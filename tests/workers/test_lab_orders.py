@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert
-from backend.apps.core.work import WorkState
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.laboratory import services
 from backend.apps.laboratory.models import LabOrder, LabOrderMessage
-from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_test, make_order_feed
+from backend.apps.laboratory.tests.factories import make_lab_test, make_order_feed
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
-from integrations.hl7 import orders
 from integrations.hl7.reader import Message
 from tests.support.lab_double import LabDouble, ack, head, orl
 from tests.support.stage import until
-from tests.workers.rows import HOUR
+from tests.workers.ordering import inbound, only, place, send_all, states
 from tests.workers.wire import self_signed
-from workers import gateways, lab_orders, other_messages
+from workers import gateways, lab_orders
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def as_a_new_thread(settings: Any, rung: list[str]) -> Iterator[None]:
-    settings.LAB_ORDERS_TIMEOUT_S = 0.3
-    gateways._clients.__dict__.clear()
-    yield
-    for client in gateways._clients.__dict__.pop("laboratories", {}).values():
-        client.close()
-
-
-@pytest.fixture
-def lab() -> Iterator[LabDouble]:
-    with LabDouble() as double:
-        yield double
-
-
-def place(lab: LabDouble, *codes: str, **over: Any) -> LabOrder:
-    """Place an order of tests with these codes at the laboratory."""
-    feed = over.pop("feed", None) or make_order_feed(order_port=lab.port)
-    tests = [make_lab_test(test_code=code) for code in codes or ("2823-3",)]
-    fields = {"patient": make_patient(), "doctor": make_doctor(), "feed": feed, **over}
-    order = services.order(by=make_user(role="lab_tech"), tests=tests, **fields)
-    return services.place(order, by=None)
-
-
-def send_all() -> str:
-    """Let everything that waits be due, in order, and work on it once."""
-    for number, row in enumerate(LabOrderMessage.objects.filter(work_state=WorkState.WAITING).order_by("pk")):
-        LabOrderMessage.work.filter(pk=row.pk).update(due_at=timezone.now() - HOUR + timedelta(seconds=number))
-    return lab_orders.send_due()
-
-
-def states(order: LabOrder) -> list[tuple[str, str, str]]:
-    rows = LabOrderMessage.objects.filter(lab_order=order).order_by("revision")
-    return list(rows.values_list("control", "status", "work_state"))
-
-
-def only(order: LabOrder) -> LabOrderMessage:
-    return LabOrderMessage.objects.get(lab_order=order)
-
-
-def inbound(kind: str, body: Callable[[bytes], bytes], about: LabOrderMessage, **over: Any) -> dict[str, Any]:
-    """Return what becomes of an answer that the laboratory sends over a connection of its own."""
-    row = make_inbound_message(body(bytes(about.raw)), message_type=kind, feed=about.feed, **over)
-    return other_messages.handle(row)
 
 
 def test_a_placed_order_is_sent_and_accepted(lab: LabDouble) -> None:
@@ -250,117 +199,6 @@ def test_an_order_the_laboratory_cancels_is_cancelled(lab: LabDouble) -> None:
     )
 
 
-def test_a_cancellation_before_anything_left_speaks_to_nobody(lab: LabDouble) -> None:
-    order = place(lab)
-    services.cancel(order, by=make_user(role="doctor"), reason="Wrong patient")
-    assert send_all() == "nothing due"
-    assert states(order) == [("NW", "withdrawn", "done")]
-    assert lab.taken == []
-
-
-def test_a_cancellation_follows_its_order_and_names_all_its_tests(lab: LabDouble) -> None:
-    order = place(lab, "1-1", "1-2")
-    send_all()
-    services.cancel(order, by=make_user(role="doctor"), reason="Not needed | any more")
-    lab.next(orl("CR", "CR", kind="ORR^O02"))
-    send_all()
-    assert states(order) == [("NW", "accepted", "done"), ("CA", "accepted", "done")]
-    assert [(test.code, test.control) for test in orders.asked(lab.taken[1])] == [("1-1", "CA"), ("1-2", "CA")]
-    orc = next(segment for segment in Message(lab.taken[1]).segments if segment.name == "ORC")
-    assert orc.component(16, 2) == "Not needed | any more"
-
-
-def test_a_laboratory_that_can_not_cancel_any_more_is_told_of(lab: LabDouble) -> None:
-    order = place(lab)
-    send_all()
-    services.cancel(order, by=make_user(role="doctor"), reason="Not needed")
-    lab.next(orl("UC"))
-    send_all()
-    assert states(order)[1] == ("CA", "unable", "done")
-    assert order.messages.get(control="CA").status_reason == "The laboratory could not cancel it any more."
-    order.refresh_from_db()
-    assert order.status == "cancelled"
-
-
-def test_a_cancellation_never_overtakes_its_order_and_waiting_costs_no_attempt(lab: LabDouble) -> None:
-    order = place(lab)
-    lab.next(ack("AE"), times=3)
-    send_all()
-    services.cancel(order, by=make_user(role="doctor"), reason="Not needed")
-    for _ in range(2):
-        send_all()
-    assert states(order) == [("NW", "waiting", "waiting"), ("CA", "waiting", "waiting")]
-    assert order.messages.get(control="CA").attempts == 0
-    send_all()
-    send_all()
-    assert states(order) == [("NW", "accepted", "done"), ("CA", "accepted", "done")]
-    assert lab.controls() == [f"{order.order_number}.1"] * 4 + [f"{order.order_number}.2"]
-
-
-def test_a_cancellation_waits_for_what_a_person_has_to_decide(lab: LabDouble) -> None:
-    order = place(lab)
-    lab.next(None)
-    send_all()
-    services.cancel(order, by=make_user(role="doctor"), reason="Not needed")
-    send_all()
-    assert states(order) == [("NW", "uncertain", "held"), ("CA", "waiting", "waiting")]
-    services.mark_as_arrived(order.messages.get(control="NW"), by=None)
-    send_all()
-    assert states(order)[1] == ("CA", "accepted", "done")
-
-
-def test_a_cancellation_of_what_was_refused_is_not_sent(lab: LabDouble) -> None:
-    order = place(lab)
-    lab.next(ack("AR"))
-    send_all()
-    services.cancel(order, by=make_user(role="doctor"), reason="Not needed")
-    assert states(order) == [("NW", "rejected", "done")]
-
-
-def test_a_change_before_anything_left_is_part_of_the_first_message(lab: LabDouble) -> None:
-    order = place(lab)
-    services.revise(order, by=None, tests=[make_lab_test(test_code="9-9")])
-    send_all()
-    assert states(order) == [("NW", "accepted", "done")]
-    assert [test.code for test in orders.asked(lab.taken[0])] == ["9-9"]
-
-
-def test_a_change_says_what_is_new_and_what_is_not_wanted_any_more(lab: LabDouble) -> None:
-    order = place(lab, "1-1", "1-2")
-    send_all()
-    services.revise(order, by=None, tests=[*order.tests.filter(test_code="1-1"), make_lab_test(test_code="9-9")])
-    services.revise(order, by=None, appointment=None)  # nothing a laboratory would hear of
-    send_all()
-    assert states(order) == [("NW", "accepted", "done"), ("XO", "accepted", "done")]
-    said = {test.code: test.control for test in orders.asked(lab.taken[1])}
-    assert said == {"1-1": "XO", "9-9": "NW", "1-2": "CA"}
-
-
-def test_a_change_after_a_refusal_is_a_new_order(lab: LabDouble) -> None:
-    order = place(lab)
-    lab.next(ack("AR"))
-    send_all()
-    services.revise(order, by=None, diagnosis_code="E11.9")
-    send_all()
-    assert states(order) == [("NW", "rejected", "done"), ("NW", "accepted", "done")]
-
-
-def test_an_order_on_its_way_stays_with_its_laboratory(lab: LabDouble) -> None:
-    order = place(lab)
-    with pytest.raises(DomainError, match="on its way"):
-        services.revise(order, by=None, feed=make_order_feed())
-
-
-def test_a_message_that_a_later_one_followed_is_not_sent_again(lab: LabDouble) -> None:
-    order = place(lab)
-    lab.next(ack("AR"))
-    send_all()
-    services.revise(order, by=None, priority="stat")
-    send_all()
-    with pytest.raises(DomainError, match="A later message"):
-        services.resend(order.messages.get(revision=1), by=None)
-
-
 def test_a_commit_is_no_answer_yet_and_the_answer_may_come_another_way(lab: LabDouble) -> None:
     order = place(lab)
     lab.next(ack("CA"))
@@ -394,17 +232,19 @@ def test_bytes_that_were_sent_are_never_rewritten(lab: LabDouble) -> None:
         LabOrderMessage.objects.filter(lab_order=order).update(raw=b"other")
 
 
-def test_orders_go_out_over_tls_to_the_laboratory_whose_certificate_is_known(settings: Any, tmp_path: Path) -> None:
+def test_orders_go_out_over_tls_to_the_laboratory_whose_certificate_is_known(
+    lab: LabDouble, settings: Any, tmp_path: Path
+) -> None:
     certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     settings.LAB_ORDERS_TIMEOUT_S = 5.0
-    with LabDouble(tls=context) as lab:
-        feed = make_order_feed(order_port=lab.port, order_tls=True)
-        order = place(lab, feed=feed)
+    with LabDouble(tls=context) as secured:
+        feed = make_order_feed(order_port=secured.port, order_tls=True)
+        order = place(secured, feed=feed)
         send_all()
-        assert (only(order).status, lab.taken) == ("waiting", [])
+        assert (only(order).status, secured.taken) == ("waiting", [])
         settings.LAB_ORDERS_CA = str(certificate)
         gateways._clients.__dict__.clear()
         send_all()
-        assert (only(order).status, len(lab.taken)) == ("accepted", 1)
+        assert (only(order).status, len(secured.taken)) == ("accepted", 1)
