@@ -101,6 +101,19 @@ class LabFeedAdmin(ClinicAdmin):
     list_display = ("name", "sending_application", "sending_facility", "ack_mode", "match_policy", "is_active")
     list_filter = ("is_active", "ack_mode")
     search_fields = ("name__istartswith", "sending_facility__exact")
+    fieldsets = (
+        (None, {"fields": ("name", "is_active")}),
+        ("Who sends", {"fields": (
+            "sending_application", "sending_facility", "allowed_networks", "allowed_certificates", "processing_ids",
+            "versions",
+        )}),
+        ("How it is read", {"fields": ("charset", "time_zone", "assigning_authority", "match_policy")}),
+        ("What is answered and taken", {"fields": ("ack_mode", "adt_policy", "takes_unknown_types")}),
+        ("When it is too quiet", {"fields": ("silence_minutes",)}),
+        ("Our orders to it", {"fields": (
+            "order_message", "order_version", "order_host", "order_port", "order_tls",
+        )}),
+    )  # fmt: skip
 
 
 @admin.register(InboundMessage)

@@ -2,7 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
-from backend.apps.laboratory import critical_views, inbox_views, order_message_views, views
+from backend.apps.laboratory import critical_views, feed_views, inbox_views, order_message_views, views
 
 router = SimpleRouter()
 router.register("lab-tests", views.LabTestViewSet, basename="lab-test")
@@ -12,6 +12,7 @@ router.register("lab-results", views.LabResultViewSet, basename="lab-result")
 router.register("lab-replays", inbox_views.LabReplayViewSet, basename="lab-replay")
 router.register("critical-results", critical_views.CriticalResultViewSet, basename="critical-result")
 router.register("critical-pages", critical_views.CriticalPageViewSet, basename="critical-page")
+router.register("lab-feeds", feed_views.LabFeedViewSet, basename="lab-feed")
 router.register("critical-policies", critical_views.CriticalPolicyViewSet, basename="critical-policy")
 
 urlpatterns = router.urls
