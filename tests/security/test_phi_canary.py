@@ -170,7 +170,7 @@ def stored_text(table: str, columns: list[str]) -> str:
 
 def places() -> dict[str, list[str]]:
     """Return {table: columns} of what logs, queues and history keep about rows: all columns of the log's own tables."""
-    own = {AuditLog._meta.db_table, "django_admin_log", "core_idempotentrequest", "core_heartbeat"}
+    own = {AuditLog._meta.db_table, "django_admin_log", "core_idempotentrequest", "core_heartbeat", "core_alert"}
     found = {table: [f"{table}::text"] for table in sorted(own)}
     for model in apps.get_models():
         names = {field.name for field in model._meta.fields} & {"last_error", "status_reason", "dedupe_key"}
@@ -184,4 +184,4 @@ PLACES = places()
 
 def test_the_places_that_are_looked_through_exist() -> None:
     queues = {"laboratory_inboundmessage", "appointments_appointmentreminder"}
-    assert queues | {"core_auditlog", "django_admin_log"} <= set(PLACES)
+    assert queues | {"core_auditlog", "core_alert", "django_admin_log"} <= set(PLACES)
