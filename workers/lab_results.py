@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from backend.apps.laboratory.reports import Outcome, ReportIn
 from integrations.hl7 import oru
 from integrations.hl7.findings import Finding
 from integrations.hl7.reader import Message, NotHl7
+from integrations.hl7.validate import validate
 from workers import other_messages
 from workers.celery_app import app
 from workers.records import lab
@@ -78,13 +80,15 @@ class Read:
 
 
 def _filed(messages: list[InboundMessage]) -> dict[UUID, dict[str, Any]]:
-    results = [message for message in messages if message.message_type.partition("^")[0] in RESULTS]
-    done = {message.pk: other_messages.handle(message) for message in messages if message not in results}
+    results, others = list[InboundMessage](), list[InboundMessage]()
+    for message in messages:
+        (results if message.message_type.partition("^")[0] in RESULTS else others).append(message)
+    done = {message.pk: other_messages.handle(message) for message in others}
     raws = dict(InboundMessage.all_objects.filter(pk__in=[row.pk for row in results]).values_list("pk", "raw"))
-    known: list[Read] = []
+    known, zones = list[Read](), Zones()
     for message in results:
         try:
-            known.append(read(message, bytes(raws.pop(message.pk))))
+            known.append(read(message, bytes(raws.pop(message.pk)), zones.of(message)))
         except NotHl7:
             done[message.pk] = _outcome(Status.REJECTED, "This is not an HL7 message.")
     outcomes = services.file_reports([(each.message, each.reports) for each in known])
@@ -92,17 +96,29 @@ def _filed(messages: list[InboundMessage]) -> dict[UUID, dict[str, Any]]:
     return done
 
 
-def read(message: InboundMessage, raw: bytes) -> Read:
+class Zones:
+    """The zones of times without an offset, each looked up once: the laboratory's own, else the clinic's."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID | None, tzinfo] = {}
+
+    def of(self, message: InboundMessage) -> tzinfo:
+        if message.feed_id not in self._known:
+            self._known[message.feed_id] = message.feed.zone if message.feed else Clinic.current().zone
+        return self._known[message.feed_id]
+
+
+def read(message: InboundMessage, raw: bytes, zone: tzinfo) -> Read:
     """Return what a message reports, and what is odd about it.
 
     Raises:
         NotHl7: it is no HL7 message.
     """
-    zone = message.feed.zone if message.feed else Clinic.current().zone
     parsed = Message(raw)
     report = oru.read(parsed, default_tz=zone)
     reports = lab.reports(report)
-    return Read(message, reports, [*report.findings, *lab.findings(reports)])
+    findings = dict.fromkeys((*report.findings, *lab.findings(reports), *validate(parsed)))
+    return Read(message, reports, list(findings))
 
 
 def _told(one: Read, outcomes: list[Outcome]) -> dict[str, Any]:

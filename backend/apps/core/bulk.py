@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from django.db import connections, models, router
@@ -23,13 +24,19 @@ def copy_in(rows: Sequence[Any]) -> None:
     model, now = type(rows[0]), timezone.now()
     _stamp(rows, now)
     fields = model._meta.concrete_fields
-    using, getters = router.db_for_write(model), [_getter(field) for field in fields]
+    using, values_of = router.db_for_write(model), itemgetter(*[field.attname for field in fields])
+    special = [
+        (place, field) for place, field in enumerate(fields) if isinstance(field, models.JSONField | models.FileField)
+    ]
     quote = connections[using].ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
     statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"
     with connections[using].cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            copy.write_row([get(row) for get in getters])
+            values = list(values_of(row.__dict__))
+            for place, field in special:
+                values[place] = prepared(field, values[place])
+            copy.write_row(values)
     for row in rows:
         row._state.adding, row._state.db = False, using
 
@@ -85,7 +92,7 @@ def prepared(field: models.Field[Any, Any], value: Any) -> Any:
     """Return a value as the database driver takes it."""
     if isinstance(field, models.JSONField):
         return None if value is None else Jsonb(value)
-    return str(value) if isinstance(field, models.FileField) else value
+    return str(value or "") if isinstance(field, models.FileField) else value
 
 
 def _getter(field: models.Field[Any, Any]) -> Getter:

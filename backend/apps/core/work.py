@@ -222,7 +222,7 @@ def _settle_alike(rows: list[tuple[WorkItem, Mapping[str, Any]]], names: list[st
     }
     done = {**model.fields_when(WorkState.DONE), "work_state": WorkState.DONE.value, "last_error": ""}
     for name, value in done.items():
-        values.setdefault(str(model._meta.get_field(name).column), [value] * len(rows))
+        values.setdefault(str(known[name].column), [value] * len(rows))
     return write_each(
         model,
         [item.pk for item, _ in rows],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
@@ -38,7 +39,7 @@ def file_reports(asked: Sequence[Asked]) -> list[list[Outcome]]:
     """
     people = matching.People([(message, report) for message, reports in asked for report in reports])
     whose = strangers(order for _, reports in asked for report in reports for order in report.orders)
-    filings: dict[tuple[int, object], Filing] = {}
+    filings: dict[tuple[int, UUID], Filing] = {}
     answers: list[list[Outcome | Filing]] = []
     for place, (message, reports) in enumerate(asked):
         answers.append([])
@@ -56,7 +57,7 @@ def file_reports(asked: Sequence[Asked]) -> list[list[Outcome]]:
 
 
 def _patient(
-    people: matching.People, whose: dict[str, object], message: InboundMessage, report: ReportIn, *, alone: bool
+    people: matching.People, whose: dict[str, UUID], message: InboundMessage, report: ReportIn, *, alone: bool
 ) -> Patient:
     """Return whose report this is; whatever speaks against filing it speaks here, before anything is filed."""
     if not report.orders:
@@ -87,11 +88,12 @@ def _file(filings: list[Filing]) -> dict[int, Outcome]:
 
 
 def _outcome(filing: Filing, rows: list[LabResult | None], fresh: set[int]) -> Outcome:
-    new = sum(id(row) in fresh and row.source_message_id == filing.message.pk for row in rows)
-    if None in rows:
+    found = [row for row in rows if row is not None]
+    new = sum(id(row) in fresh and row.source_message_id == filing.message.pk for row in found)
+    if len(found) < len(rows):
         reason = "A result became final without its value, and no preliminary value is on file."
         return Outcome(InboundStatus.WORKLIST, reason, filing.patient.pk, new)
-    if rows and not any(row and row.source_message_id == filing.message.pk for row in rows):
+    if found and not any(row.source_message_id == filing.message.pk for row in found):
         return Outcome(InboundStatus.DUPLICATE, "Everything in it was filed before.", filing.patient.pk)
     return Outcome(InboundStatus.FILED, "", filing.patient.pk, new)
 

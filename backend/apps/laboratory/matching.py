@@ -40,8 +40,9 @@ class People:
         self._merged: dict[UUID, list[UUID]] = {}
         if self._rows:
             links = Patient.all_objects.filter(merged_into__in=self._rows).order_by("pk")
-            for pk, into in links.values_list("pk", "merged_into"):
-                self._merged.setdefault(into, []).append(pk)
+            for row in links.only("merged_into"):
+                if row.merged_into_id:
+                    self._merged.setdefault(row.merged_into_id, []).append(row.pk)
 
     def formerly(self, patient: Patient) -> list[UUID]:
         """Return the keys of the records that were merged into this one."""

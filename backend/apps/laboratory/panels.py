@@ -100,7 +100,7 @@ class Panels:
             self._fillers[filler.patient_id, filler.sender, filler.number] = filler
         panels = [panel for group in self._groups.values() for panel in group.values()]
         placers = {each.placer for each in said} | {placer for panel in panels for placer in panel.placers}
-        known = {row.lab_order_id for row in (*panels, *self._fillers.values())}
+        known = {panel.lab_order_id for panel in panels} | {filler.lab_order_id for filler in self._fillers.values()}
         self._load_orders({key[0] for key in keys}, placers - {""}, known)
 
     def _load_orders(self, patients: set[UUID], placers: set[str], known: set[UUID]) -> None:
@@ -235,7 +235,7 @@ class Panels:
         stay = list(ReportedPanel.objects.filter(lab_order=left))
         if stay:
             _note_again(left, stay)
-            left.tests.set({each.lab_test_id for each in stay if each.lab_test_id})
+            left.tests.set([each.lab_test for each in stay if each.lab_test])
         elif not left.is_deleted:
             LabResult.all_objects.filter(lab_order=left).update(lab_order=panel.lab_order_id)
             left.delete()

@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import Max
+from django.db.models.functions import Coalesce
+
 from backend.apps.core.bulk import update_each
 from backend.apps.laboratory.models import LabOrder, LabResult, OrderStatus, ResultStatus
 from backend.apps.laboratory.models.results import SETTLED
@@ -20,7 +23,6 @@ class Current(NamedTuple):
 
     status: str
     answers: tuple[str | None, ...]  # the codes of what it answers
-    at: datetime | None
 
 
 def follow_all(orders: Iterable[LabOrder], *, emptied: Collection[UUID] = ()) -> None:
@@ -39,20 +41,26 @@ def settle(orders: Sequence[LabOrder], *, emptied: Collection[UUID] = ()) -> Non
     keys = [row.pk for row in orders]
     if not keys:
         return
-    current, ordered = _current(keys), _ordered(keys)
+    current, ordered, said_at = _current(keys), _ordered(keys), _said_at(keys)
     for row in orders:
-        _settle(row, current[row.pk], ordered[row.pk], emptied=row.pk in emptied)
+        at = said_at.get(row.pk) or row.completed_at
+        _settle(row, current[row.pk], ordered[row.pk], at, emptied=row.pk in emptied)
 
 
 def _current(keys: list[UUID]) -> dict[UUID, list[Current]]:
     names = (
         "lab_order_id", "status", "panel_code", "code_as_sent", "lab_test__test_code", "panel__lab_test__test_code",
-        "reported_at", "sent_at",
     )  # fmt: skip
     found: dict[UUID, list[Current]] = defaultdict(list)
     for row in LabResult.objects.filter(lab_order__in=keys, is_current=True).values_list(*names):
-        found[row[0]].append(Current(row[1], row[2:6], row[6] or row[7]))
+        found[row[0]].append(Current(row[1], row[2:]))
     return found
+
+
+def _said_at(keys: list[UUID]) -> dict[UUID, datetime | None]:
+    """Return when the laboratory last said something that is current, for each order."""
+    rows = LabResult.objects.filter(lab_order__in=keys, is_current=True).order_by().values("lab_order_id")
+    return dict(rows.annotate(at=Max(Coalesce("reported_at", "sent_at"))).values_list("lab_order_id", "at"))
 
 
 def _ordered(keys: list[UUID]) -> dict[UUID, set[str]]:
@@ -63,9 +71,8 @@ def _ordered(keys: list[UUID]) -> dict[UUID, set[str]]:
     return found
 
 
-def _settle(order: LabOrder, rows: list[Current], ordered: set[str], *, emptied: bool) -> None:
+def _settle(order: LabOrder, rows: list[Current], ordered: set[str], at: datetime | None, *, emptied: bool) -> None:
     statuses = {row.status for row in rows}
-    at = max((row.at for row in rows if row.at), default=order.completed_at)
     if rows and statuses == {ResultStatus.CANCELLED}:
         order.stand(OrderStatus.CANCELLED, at)
     elif rows and statuses <= set(SETTLED) and not _awaits_more(ordered, rows):
