@@ -18,13 +18,23 @@ from cryptography.x509.oid import NameOID
 VT, FS_CR = b"\x0b", b"\x1c\r"
 
 
-def oru(control: str, *, filler: bytes = b"") -> bytes:
-    head = f"MSH|^~\\&|LIS|LAB|CLINIC|HERE|20260302130000||ORU^R01|{control}|P|2.5.1"
+def oru(
+    control: str, *, filler: bytes = b"", lab: str = "LAB", kind: str = "ORU^R01", mode: str = "P", wants: str = ""
+) -> bytes:
+    """Return a message of laboratory `lab`. wants: MSH-15 and MSH-16, as "AL|NE"."""
+    head = f"MSH|^~\\&|LIS|{lab}|CLINIC|HERE|20260302130000||{kind}|{control}|{mode}|2.5.1|||{wants}"
     return f"{head}\rPID|1||M1\rOBR|1||F1|PANEL\rOBX|1|TX|1-8||".encode() + filler + b"|||||F\r"
 
 
 def framed(*messages: bytes) -> bytes:
     return b"".join(VT + message + FS_CR for message in messages)
+
+
+def msa(answer: bytes) -> tuple[str, str]:
+    assert answer.startswith(b"MSH|")
+    line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA|"))
+    code, control = line.decode().split("|")[1:3]
+    return code, control
 
 
 class Wire:
@@ -38,9 +48,13 @@ class Wire:
         self.connection.sendall(data)
 
     def heard(self, count: int, within_s: float = 20.0) -> list[tuple[str, str]]:
+        """Return MSA-1 and MSA-2 of the next `count` answers; fewer when no more came."""
+        return [msa(answer) for answer in self.answers(count, within_s)]
+
+    def answers(self, count: int, within_s: float = 20.0) -> list[bytes]:
         """Return the next `count` answers; fewer when the peer hung up or said nothing more in time."""
         self.connection.settimeout(within_s)
-        found: list[tuple[str, str]] = []
+        found: list[bytes] = []
         while len(found) < count:
             while FS_CR not in self._buffer:
                 try:
@@ -51,10 +65,8 @@ class Wire:
                     return found
                 self._buffer += data
             answer, _, self._buffer = self._buffer.partition(FS_CR)
-            assert answer.startswith(VT + b"MSH|")
-            line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA|"))
-            code, control = line.decode().split("|")[1:3]
-            found.append((code, control))
+            assert answer.startswith(VT)
+            found.append(answer[1:])
         return found
 
     def is_closed(self, within_s: float = 10.0) -> bool:
