@@ -31,6 +31,7 @@ NAMES = {  # table 0211, and what senders write instead
 ISO_2022 = ("iso2022_jp", "iso2022_jp_1")
 SHIFTING = frozenset({*ISO_2022, "shift_jis", "euc_kr"})  # used by way of ISO 2022 sequences
 ONE_TO_ONE = frozenset({"utf-8", "ascii", "latin-1"})  # decoding them strictly can lose nothing
+MOST_SHIFTS = 20_000  # in one message; a hostile one is read without them
 SHIFT_OUT = b"\x0e"
 OPENINGS = {
     b"\x1b$B": "iso2022_jp",
@@ -135,6 +136,8 @@ def _shifted(raw: bytes, charsets: Sequence[str | None]) -> Decoded | None:
     pieces, shifts, length, done = [], [], 0, 0
     try:
         for found in SHIFTED.finditer(raw):
+            if len(shifts) == MOST_SHIFTS:
+                return None
             before, (opening, body, closing) = raw[done : found.start()].decode(base), found.groups()
             charset = OPENINGS.get(opening) or ("euc_kr" if "euc_kr" in charsets else "shift_jis")
             shifted = _widened(body, opening, charset)

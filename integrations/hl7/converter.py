@@ -15,6 +15,7 @@ from integrations.hl7.signs import Separators
 Value = TypeVar("Value")
 Place = tuple[str, int, int]  # a segment's name, which of that name, and the field's number
 LONGEST_STAMP = 100  # characters of a stamp that is remembered
+MOST_STAMPS = 1_000
 
 
 class Converter:
@@ -40,7 +41,7 @@ class Converter:
             return self.stamps[raw]
         text = first(raw, signs, decode)
         found = self.moment(place, text) if text else None
-        if found is not None and len(raw) < LONGEST_STAMP:
+        if found is not None and len(raw) < LONGEST_STAMP and len(self.stamps) < MOST_STAMPS:
             self.stamps[raw] = found
         return found
 

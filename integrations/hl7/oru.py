@@ -19,6 +19,7 @@ from integrations.hl7.records import Observation, Order, Patient, PatientResults
 from integrations.hl7.segments import order, patient
 
 SPECIMEN_FIRST = frozenset({"R22", "R23"})  # OUL: the SPM stands before the orders made on it
+MOST_GROUPS = 20_000  # patients and orders of one message; far above any real one
 READ = frozenset({"PID", "ORC", "OBR", "NTE", "TQ1", "SPM"})
 BEFORE_NOTES = frozenset({"TCD", "CTD"})  # these stand between a segment and its notes
 
@@ -81,16 +82,15 @@ class _OpenOrder:
 
 @dataclass(slots=True)
 class _OpenPatient:
-    identity: Segment | None
-    orders: list[_OpenOrder] = field(default_factory=list)
-
-    def closed(self, convert: Converter) -> PatientResults:
-        known = patient(convert, self.identity) if self.identity else Patient()
-        return PatientResults(known, tuple(each.closed(convert) for each in self.orders))
+    identity: Patient
+    orders: list[Order] = field(default_factory=list)
 
 
 class _Walk:
-    """Follows the segments in order: a PID opens a patient, an OBR an order, an NTE belongs to what came last."""
+    """Follows the segments in order: a PID opens a patient, an OBR an order, an NTE belongs to what came last.
+
+    An order is converted when the next one opens: of 100,000 segments only the records are kept.
+    """
 
     def __init__(self, convert: Converter, message: Message, *, specimen_first: bool) -> None:
         self._convert = convert
@@ -107,7 +107,7 @@ class _Walk:
     def over(self, parts: Sequence[Part]) -> tuple[PatientResults, ...]:
         """Take every segment, and return the patients."""
         convert, message = self._convert, self._message
-        following = iter(parts)
+        following, groups = iter(parts), 0
         part = next(following, None)
         while part is not None:
             name, number, _ = part
@@ -119,12 +119,16 @@ class _Walk:
                 self._notes = self._observed
                 continue
             if name in READ:
+                groups += name in ("PID", "OBR")
+                if groups > MOST_GROUPS:
+                    convert.note(Finding(name, number, 0, f"only the first {MOST_GROUPS} patients and orders are read"))
+                    break
                 self._take(message.segment(part))
             elif name not in BEFORE_NOTES:
                 self._notes = None
             part = next(following, None)
-        self._annotate()
-        return tuple(each.closed(convert) for each in self._patients)
+        self._close()
+        return tuple(PatientResults(each.identity, tuple(each.orders)) for each in self._patients)
 
     def _take(self, segment: Segment) -> None:
         if segment.name == "NTE":
@@ -137,8 +141,9 @@ class _Walk:
             case "OBR":
                 self._open(segment)
             case "PID":
-                self._patients.append(_OpenPatient(segment))
-                self._order, self._common, self._timing, self._waiting = None, None, None, []
+                self._close()
+                self._patients.append(_OpenPatient(patient(self._convert, segment)))
+                self._common, self._timing, self._waiting = None, None, []
             case "ORC":
                 self._common = segment
             case "TQ1":
@@ -153,9 +158,17 @@ class _Walk:
             last[-1] = last[-1]._replace(notes=tuple(self._observed))
             self._observed = []
 
+    def _close(self) -> None:
+        """Convert the open order: nothing more can belong to it."""
+        self._annotate()
+        if self._order is not None:
+            self._patient().orders.append(self._order.closed(self._convert))
+            self._order = None
+
     def _open(self, obr: Segment) -> None:
+        self._close()
+        self._patient()
         self._order = _OpenOrder(obr, self._common, self._timing, specimens=list(self._waiting))
-        self._patient().orders.append(self._order)
         self._common, self._timing, self._notes = None, None, self._order.notes
         if not self._specimen_first:
             self._waiting = []
@@ -172,7 +185,8 @@ class _Walk:
     def _take_specimen(self, segment: Segment) -> None:
         """Keep an SPM for its order: the last one, or in an OUL the next ones until another specimen comes."""
         if self._specimen_first and self._order is not None:
-            self._order, self._waiting = None, [segment]
+            self._close()
+            self._waiting = [segment]
         elif self._order is None:
             self._waiting.append(segment)
         else:
@@ -182,13 +196,12 @@ class _Walk:
         """Return the patient who is spoken of; an empty one when no PID came."""
         if not self._patients:
             self._convert.note(Finding("PID", 1, 0, "missing"))
-            self._patients.append(_OpenPatient(None))
+            self._patients.append(_OpenPatient(Patient()))
         return self._patients[-1]
 
     def _unordered(self, number: int) -> _OpenOrder:
         """Open an order without a service for an observation that no OBR came before."""
-        patient_spoken_of = self._patient()
+        self._patient()
         self._convert.note(Finding("OBX", number, 0, "no OBR before it"))
         self._order = _OpenOrder(None, self._common, specimens=self._waiting)
-        patient_spoken_of.orders.append(self._order)
         return self._order

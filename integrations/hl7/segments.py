@@ -75,11 +75,13 @@ def order(
         number,
         until,
         first(field[11], signs, decode),
-        _priority(obr, field, timing) or common.priority,
+        _priority(field, signs, decode, timing) or common.priority,
         _parent(obr) if field[26] or field[29] else None,
         found,
     )
-    return sent._replace(specimens=_older_specimen(obr, sent)) if field[15] and not found else sent
+    whole = sent._replace(specimens=_older_specimen(obr, sent)) if field[15] and not found else sent
+    obr.release()
+    return whole
 
 
 class Common(NamedTuple):
@@ -104,7 +106,7 @@ def _common(orc: Segment) -> Common:
         first(field[4], signs, decode),
         first(field[1], signs, decode),
         _person(field[12], signs, decode),
-        kept(orc.component(7, PRIORITY)) if field[7] else "",
+        kept([*coded.components(field[7], signs, decode), *[""] * PRIORITY][PRIORITY - 1]) if field[7] else "",
     )
 
 
@@ -148,11 +150,12 @@ def _older_specimen(obr: Segment, sent: Order) -> tuple[Specimen, ...]:
     )
 
 
-def _priority(obr: Segment, field: list[str], timing: Segment | None) -> str:
+def _priority(field: list[str], signs: Separators, decode: Decode, timing: Segment | None) -> str:
     """Return how urgent the order is, as sent: TQ1-9, else OBR-27, else OBR-5."""
     urgent = kept(timing.component(9)) if timing else ""
-    urgent = urgent or (kept(obr.component(27, PRIORITY)) if field[27] else "")
-    return urgent or (kept(obr.component(5)) if field[5] else "")
+    if not urgent and field[27]:
+        urgent = kept([*coded.components(field[27], signs, decode), *[""] * PRIORITY][PRIORITY - 1])
+    return urgent or first(field[5], signs, decode)
 
 
 def _parent(obr: Segment) -> Parent | None:

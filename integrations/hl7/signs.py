@@ -68,7 +68,7 @@ def decoder(separators: Separators, charset: str) -> Callable[[str], str]:
     if signs.truncation:
         letters["P"] = signs.truncation
     layout = r"\.(br|ce|sp|sk)([0-9]{0,2})"
-    pattern = re.compile(rf"{sign}(?:([{''.join(letters)}])|{layout}|X((?:[0-9A-Fa-f]{{2}})+)){sign}")
+    pattern = re.compile(rf"{sign}(?:([{''.join(letters)}])|{layout}|X([0-9A-Fa-f]+)){sign}")
 
     def replace(found: re.Match[str]) -> str:
         letter, command, count, digits = found.groups()
@@ -78,7 +78,7 @@ def decoder(separators: Separators, charset: str) -> Callable[[str], str]:
             return ("\n" if command in LINES else " ") * int(count or 1)
         try:
             return bytes.fromhex(digits).decode(charset)
-        except UnicodeError:
+        except ValueError:  # an odd number of digits, or bytes that are no text
             return found[0]
 
     return lambda text: pattern.sub(replace, text, count=MOST_ESCAPES)

@@ -13,7 +13,7 @@ from integrations.hl7.reader import Message
 from integrations.hl7.records import Report
 
 FOLDER = Path(__file__).resolve().parents[2] / "samples" / "hl7"
-MESSAGES = sorted(path for path in FOLDER.glob("*.hl7") if path.stem != "batch")
+MESSAGES = sorted(path for path in FOLDER.glob("*.hl7") if path.stem not in ("batch", "batches"))
 ZONE = ZoneInfo("America/New_York")
 
 

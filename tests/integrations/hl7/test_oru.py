@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from integrations.hl7 import fields as fields_read
 from integrations.hl7 import oru
+from integrations.hl7.fields import BadField
+from integrations.hl7.findings import MOST_FINDINGS
 from integrations.hl7.reader import Finding, Message
-from integrations.hl7.records import Observation, Report
+from integrations.hl7.records import Document, Observation, Report
 from tests.integrations.hl7 import samples
 
 HEAD = b"MSH|^~\\&|LIS|LAB|CR|CLINIC|20260301||ORU^R01|1|P|2.5.1\rPID|1||M-1\rOBR|1|P-1|F-1|718-7^Hemoglobin^LN\r"
+VALUE_TYPES = [b"NM", b"SN", b"ST", b"FT", b"CE", b"CWE", b"ED", b"RP", b"DT", b"TM", b"TS", b"", b"XX"]
 
 
 def read(*segments: bytes) -> Report:
@@ -92,3 +100,118 @@ def test_records_print_nothing_of_a_patient() -> None:
     report = samples.report("chemistry")
     for secret in ("Ana", "1979", "MRN-1001", "104", "Fasting"):
         assert secret not in repr(report)
+
+
+RUBBISH = [
+    b"",
+    b'""',
+    b"^^^^",
+    b"~~~",
+    b"&",
+    b"\\",
+    b"\\X0",
+    b"\xff\xfe",
+    b"\0",
+    b"x" * 300,
+    b"-1",
+    b"99999999",
+    b"a^b&c~d\\T\\e",
+]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 26), st.sampled_from(RUBBISH) | st.binary(max_size=12), st.sampled_from(VALUE_TYPES))
+def test_an_observation_with_any_field_in_rubbish_costs_no_other(place: int, rubbish: bytes, kind: bytes) -> None:
+    fields = b"OBX|1|%s|1^A^LN||12|g/dL|1-2|H|||F|||20260301||||||||||" % kind
+    parts = [*fields.split(b"|"), b"", b"", b""]
+    parts[place] = rubbish.replace(b"\r", b"").replace(b"\n", b"").replace(b"|", b"")
+    good = b"OBX|%d|NM|718-7^Hemoglobin^LN|s|13.1|g/dL|12-16|L|||F|||20260301"
+    report = oru.read(Message(HEAD + b"\r".join([good % 1, b"|".join(parts), good % 3])), default_tz=UTC)
+    first, _, last = report.results[0].orders[0].observations
+    for found in (first, last):
+        assert (found.code.code, found.text, found.flags, found.status) == ("718-7", "13.1", ("L",), "F")
+        assert found.measured == fields_read.measured("13.1")
+        assert (found.unit.code, found.reference_range, found.sub_id) == ("g/dL", "12-16", "s")
+        assert found.observed_at == datetime(2026, 3, 1, tzinfo=UTC)
+    assert {one.number for one in report.findings if one.segment == "OBX"} <= {2}
+
+
+def test_an_observation_reads_the_same_whatever_stands_before_it() -> None:
+    """What was read of a line is remembered for the next one: it must not matter."""
+    lines = [line for line in samples.raw("microbiology").split(b"\r") if line.startswith(b"OBX")]
+    alone = [only(read(line))._replace(number=0) for line in lines]
+    report = read(*[line for line in lines for _ in range(3)])
+    together = [found._replace(number=0) for found in report.results[0].orders[0].observations]
+    assert together == [found for found in alone for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "content"),
+    [
+        ("Base64", "JVBERi0x\nLjQ=", b"%PDF-1.4"),
+        ("HEX", "25504446", b"%PDF"),
+        ("A", "plain é", "plain é".encode()),
+        ("Base64", "JVBERi0xLjQ", None),
+        ("Base64", "JVBE*i0xLjQ=", None),
+        ("Hex", "2550444", None),
+        ("UUENCODE", "x", None),
+    ],
+)
+def test_a_document_is_decoded_or_refused_by_its_shape(encoding: str, data: str, content: bytes | None) -> None:
+    document = Document("application", "pdf", encoding, data)
+    if content is not None:
+        assert document.content() == content
+        return
+    with pytest.raises(BadField) as raised:
+        document.content()
+    assert data not in str(raised.value)
+
+
+def test_the_document_of_a_message_is_a_file() -> None:
+    [group] = samples.report("document").results
+    document = group.orders[0].observations[0].document
+    assert document is not None
+    assert document.content().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("trigger", [b"R22", b"R23"])
+def test_where_the_specimen_comes_first_each_order_has_the_one_before_it(trigger: bytes) -> None:
+    raw = HEAD.split(b"\r")[0].replace(b"R01", trigger).replace(b"ORU", b"OUL") + (
+        b"\rPID|1||M-1\rSPM|1|S1||BLD\rOBR|1|P-1|F-1|1^A\rOBX|1|NM|1^A||1||||||F\rOBR|2|P-2|F-2|2^B\rSPM|2|S2||UR\rOBR|3|P-3|F-3|3^C"
+    )
+    orders = oru.read(Message(raw), default_tz=UTC).results[0].orders
+    assert [[each.placer for each in order.specimens] for order in orders] == [["S1"], ["S1"], ["S2"]]
+
+
+def test_a_message_of_far_too_many_orders_is_read_in_part_and_told() -> None:
+    report = read(b"\r".join([b"OBR|1|P|F|1^A"] * (oru.MOST_GROUPS + 5)))
+    assert len(report.results[0].orders) < oru.MOST_GROUPS
+    assert report.findings[-1].message == "only the first 20000 patients and orders are read"
+
+
+def test_findings_of_a_hostile_message_are_bounded() -> None:
+    report = read(b"\r".join([b"OBX|1|NM|||x"] * 2_000))
+    assert len(report.findings) == MOST_FINDINGS + 1
+    assert len(report.results[0].orders[0].observations) == 2_000
+
+
+@pytest.mark.parametrize("flood", [b"QUJD", b"\\F\\", b"~^&", b"|", b"\\X41", b"\x1b$B"])
+def test_ten_megabytes_in_one_value_take_little_time_and_memory(flood: bytes) -> None:
+    raw = HEAD + b"OBX|1|ED|1^A||^application^pdf^Base64^" + flood * (10_000_000 // len(flood)) + b"||||||F"
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        oru.read(Message(raw), default_tz=UTC)
+        assert time.process_time() - began < 2
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_fifty_thousand_observations_are_read_in_two_seconds() -> None:
+    line = b"\rOBX|%d|NM|1-1^Analyte of some name^LN||%d.5|mg/dL^^UCUM|1-2|N|||F|||20260301080000-0500"
+    raw = HEAD + b"".join(line % (place, place) for place in range(50_000))
+    began = time.process_time()
+    report = oru.read(Message(raw), default_tz=UTC)
+    assert time.process_time() - began < 2
+    assert len(report.results[0].orders[0].observations) == 50_000
