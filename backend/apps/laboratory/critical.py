@@ -6,7 +6,7 @@ Sources: 42 CFR 493.1291(g); Joint Commission NPSG.02.03.01 (report in time) and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -27,7 +27,6 @@ STANDS = (CriticalStatus.OPEN, CriticalStatus.ACKNOWLEDGED)
 BATCH = 200
 
 
-@transaction.atomic
 def notice(fresh: Sequence[LabResult]) -> None:
     """Page for those of `fresh` that are critical, and take back what a newer version says is not.
 
@@ -36,10 +35,14 @@ def notice(fresh: Sequence[LabResult]) -> None:
     """
     current = [row for row in fresh if row.is_current]
     dire = {row.pk for row in current if is_critical(row)}
+    if dire or any(row.supersedes_id for row in current):  # else nothing is asked: this is the way of every message
+        _notice(current, dire)
+
+
+@transaction.atomic
+def _notice(current: Sequence[LabResult], dire: Collection[Any]) -> None:
     before = _standing([row.result_key for row in current if row.supersedes_id])
-    if not dire and not before:
-        return
-    policy = CriticalPolicy.current()
+    policy = CriticalPolicy.current() if dire or before else CriticalPolicy()
     for row in current:
         if row.pk in dire:
             _open(row, before[row.result_key], policy)
@@ -102,15 +105,20 @@ def _escalate(pk: Any, due_at: Any) -> bool:
 def _out_of_bounds(result: LabResult, test: LabTest) -> bool:
     """Whether the number lies beyond the test's critical bounds, said in the unit they are meant in."""
     number = number_of(result)
-    if number is None or not _same_unit(result.unit, test.unit_of_measure):
+    if number is None or not _unit_fits(result, test.unit_of_measure):
         return False
     too_low = test.critical_low is not None and number < test.critical_low
     return too_low or (test.critical_high is not None and number > test.critical_high)
 
 
-def _same_unit(sent: str, meant: str) -> bool:
-    one, other = "".join(sent.split()).casefold(), "".join(meant.split()).casefold()
-    return one == other or not one or not other
+def _unit_fits(result: LabResult, meant: str) -> bool:
+    """Whether the value is in the unit the bounds are meant in; where either says none, it is."""
+    said, wanted = {_plain(result.unit), _plain(result.unit_as_sent)} - {""}, _plain(meant)
+    return not said or not wanted or wanted in said
+
+
+def _plain(unit: str) -> str:
+    return "".join(unit.split()).casefold()
 
 
 def _standing(keys: Sequence[str]) -> dict[str, list[CriticalResult]]:

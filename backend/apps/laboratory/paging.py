@@ -48,6 +48,8 @@ def take_turn(critical: CriticalResult, tier: int, policy: CriticalPolicy) -> No
         write(critical, person, policy, f"{tier}:{critical.rounds}")
     if not people:
         _nobody(critical)
+    elif critical.rounds > 1:
+        alerts.clear(critical.unreachable_cause)
     if tier == Tier.ADMINISTRATORS:
         _alarm(critical)
 

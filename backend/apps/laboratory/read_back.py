@@ -21,7 +21,7 @@ def names_value(read_back: str, result: LabResult) -> bool:
     A number: exactly one number is said and it is the value ("6.9", "potassium 6.90 mmol/L"). Any other value: the same
     text, or at least the first 20 characters of a longer one. A result without a value (a document): anything.
     """
-    said, value = _bare(read_back, result.unit), _bare(result.result_value, result.unit)
+    said, value = _bare(read_back, result), _bare(result.result_value, result)
     if not said:
         return False
     number = number_of(result)
@@ -42,9 +42,13 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text.replace(",", ""))
 
 
-def _bare(text: str, unit: str) -> str:
-    """Return the text in lower case with single spaces, without the unit and a full stop at the end."""
-    plain, unit = " ".join(text.casefold().split()), " ".join(unit.casefold().split())
-    if unit and plain.endswith(unit):
-        plain = plain.removesuffix(unit)
-    return plain.strip().rstrip(".").strip()
+def _bare(text: str, result: LabResult) -> str:
+    """Return the text in lower case with single spaces, without a full stop and the unit at its end."""
+    plain = _single(text).rstrip(".").strip()
+    for unit in (result.unit, result.unit_as_sent):
+        plain = plain.removesuffix(_single(unit)).strip()
+    return plain
+
+
+def _single(text: str) -> str:
+    return " ".join(text.casefold().split())

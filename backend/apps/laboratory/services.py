@@ -30,7 +30,7 @@ __all__ = [
 COPIED = (
     "lab_order", "lab_test", "abnormal_flag", "result_value", "numeric_value", "value_type", "unit", "reference_range",
     "interpretation", "result_date", "code_as_sent", "code_text_as_sent", "code_system_as_sent", "panel_code", "sub_id",
-    "result_key", "panel", "mapping", "group_key", "parent_key",
+    "result_key", "flagged_critical", "panel", "mapping", "group_key", "parent_key",
 )  # fmt: skip
 
 
@@ -139,6 +139,8 @@ def correct(result: LabResult, *, by: Any, **changes: Any) -> LabResult:
     kept = {name: getattr(result, name) for name in COPIED}
     if "result_value" in changes:
         kept["numeric_value"] = None
+    if "abnormal_flag" in changes:
+        kept["flagged_critical"] = False
     row = LabResult(**{**kept, **changes, "status": ResultStatus.CORRECTED}, **_entered(by, after=result))
     return _file(row)
 

@@ -205,6 +205,7 @@ def test_when_nobody_can_be_reached_there_is_an_alert_and_it_is_tried_again(admi
     wait_over(row)
     assert critical.escalate_due() == 1
     assert paged(row) == [(admin, "sms")]
+    assert not Alert.objects.filter(kind="lab_critical_unreachable", resolved_at=None).exists()
 
 
 # --- escalation ---
@@ -313,6 +314,15 @@ def test_a_result_that_is_entered_or_corrected_by_hand_pages_too() -> None:
     assert entered.critical_result.doctor == order.doctor
     services.correct(entered, by=tech, result_value="4.2", abnormal_flag="normal")
     assert CriticalResult.objects.get().status == "closed"
+
+
+def test_a_correction_by_hand_keeps_what_the_laboratory_called_very_abnormal_unless_it_says_otherwise() -> None:
+    tech = make_user("lab_tech")
+    row = make_critical_result(abnormal_flag="abnormal", flagged_critical=True, result_value="Gram negative rods")
+    newer = services.correct(row.result, by=tech, result_value="Gram negative rods", interpretation="checked")
+    assert newer.critical_result.status == "open"
+    services.correct(newer, by=tech, result_value="Contaminated", abnormal_flag="abnormal")
+    assert not CriticalResult.objects.filter(status="open").exists()
 
 
 def test_nothing_stays_when_the_filing_is_rolled_back() -> None:

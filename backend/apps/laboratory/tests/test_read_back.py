@@ -73,6 +73,7 @@ def found(value: str, **over: Any) -> LabResult:
         ("6.9", "mmol/L", "", False),
         ("-3", "mmol/L", "3", False),
         ("2.1", "10*9/L", "2.1 10*9/L", True),
+        ("2.1", "10*9/L", "2.1", True),
         ("1200", "U/L", "1,200", True),
         (">600", "mg/dL", ">600 mg/dL", True),
         (">600", "mg/dL", "600", False),
