@@ -24,6 +24,7 @@ import psutil
 from django.db import connection
 
 from backend.apps.laboratory.models import LabFeed
+from tests.benchmarks.bars import Bar, tell
 from tests.benchmarks.intake_load import message
 from workers.cli import state
 
@@ -49,6 +50,10 @@ class Measured:
 
 
 def run() -> bool:
+    return tell(bars())
+
+
+def bars() -> list[Bar]:
     LabFeed.objects.get_or_create(name="Bench", defaults={"sending_application": "BENCH"})
     found: dict[tuple[str, int], list[Measured]] = {}
     with ExitStack() as cleanup:
@@ -57,7 +62,7 @@ def run() -> bool:
             for name, clients in ((OURS, 8), (PLAIN, 8), (HL7, 32), (OURS, 32), (PLAIN, 32), (HL7APY, 32)):
                 measured = measure(name, clients, ports.get(name), number)
                 found.setdefault((name, clients), []).append(measured)
-    return judge({key: middle(rounds) for key, rounds in found.items()}) & idle() & large()
+    return [*judge({key: middle(rounds) for key, rounds in found.items()}), idle(), *large()]
 
 
 SERVERS: dict[str, tuple[str, ...]] = {
@@ -115,33 +120,35 @@ def middle(rounds: list[Measured]) -> Measured:
     return Measured(**medians, true=all(each.true for each in rounds))
 
 
-def judge(found: dict[tuple[str, int], Measured]) -> bool:
+def judge(found: dict[tuple[str, int], Measured]) -> list[Bar]:
     for (name, clients), one in found.items():
         ratio = found[OURS, clients].rate / one.rate
         print(
             f"{one.rate:9,.0f} msg/s  p50 {one.p50_ms:7.2f}  p99 {one.p99_ms:7.2f} ms  CPU {one.cpu_us:7.0f} us + "
             f"PostgreSQL {one.database_us:5.0f} us  ours is {ratio:6.2f}x  {name}, {clients} connections"
         )
-    good = {"every answered message is one row": all(one.true for one in found.values())}
-    for clients in (8, 32):
-        ours, rate = found[OURS, clients], found[PLAIN, clients].rate
-        good[f"{ours.rate / rate:.0%} of plain commits at {clients} (bar {OF_PLAIN:.0%})"] = (
-            ours.rate >= OF_PLAIN * rate
-        )
-        good[f"p99 {ours.p99_ms:.1f} ms at {clients} (bar {P99_MS:.0f})"] = ours.p99_ms < P99_MS
-    for name, bar in ((HL7, OF_HL7), (HL7APY, OF_HL7APY)):
-        ratio = found[OURS, 32].rate / found[name, 32].rate
-        good[f"{ratio:.1f} times {name} at 32 (bar {bar:.0f})"] = ratio >= bar
-    return told(good)
+    true = all(one.true for one in found.values())
+    return [
+        Bar("every answered message", "is one row", "so" if true else "not so", true),
+        *(bar for clients in (8, 32) for bar in beside_plain(found[OURS, clients], found[PLAIN, clients], clients)),
+        *(beside(found[OURS, 32], found[name, 32], name, bar) for name, bar in ((HL7, OF_HL7), (HL7APY, OF_HL7APY))),
+    ]
 
 
-def told(good: dict[str, bool]) -> bool:
-    for words, is_good in good.items():
-        print(f"{'ok  ' if is_good else 'MISS'}  {words}")
-    return all(good.values())
+def beside_plain(ours: Measured, plain: Measured, clients: int) -> list[Bar]:
+    share = ours.rate / plain.rate
+    return [
+        Bar(f"intake of {clients} connections", f"{OF_PLAIN:.0%} of plain commits", f"{share:.0%}", share >= OF_PLAIN),
+        Bar(f"p99 at {clients}", f"under {P99_MS:.0f} ms", f"{ours.p99_ms:.1f} ms", ours.p99_ms < P99_MS),
+    ]
 
 
-def idle() -> bool:
+def beside(ours: Measured, theirs: Measured, name: str, bar: float) -> Bar:
+    ratio = ours.rate / theirs.rate
+    return Bar(f"intake against {name} at 32", f"{bar:.0f} times", f"{ratio:.1f} times", ratio >= bar)
+
+
+def idle() -> Bar:
     """Hold a thousand connections that have each sent a message, and weigh the listener."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     empty()
@@ -153,12 +160,11 @@ def idle() -> bool:
             answer(end)
         held = process.memory_info().rss / 1e6
         open_now = sum(one.status == "ESTABLISHED" and one.laddr.port == port for one in process.net_connections())
-    return told({
-        f"{open_now} idle connections in {held:.0f} MB (bar {IDLE_MB:.0f})": held < IDLE_MB and open_now >= MANY
-    })  # fmt: skip
+    good = held < IDLE_MB and open_now >= MANY
+    return Bar(f"{open_now} idle connections", f"{MANY} in under {IDLE_MB:.0f} MB", f"{held:.0f} MB", good)
 
 
-def large() -> bool:
+def large() -> list[Bar]:
     """Send one message of 10 MB and look at the time to its answer and at the most memory it took."""
     empty()
     raw = message("LARGE") + b"OBX|31|ED|1^Report^L||^application^pdf^Base64^" + b"QUJD" * (TEN_MB // 4) + b"|||||F\r"
@@ -167,8 +173,10 @@ def large() -> bool:
         end.sendall(b"\x0b" + raw + b"\x1c\r")
         accepted = b"\rMSA|AA|LARGE" in answer(end)
         seconds, most = time.perf_counter() - began, highest(process) - before
-    words = f"10 MB answered in {seconds:.2f} s (bar {LARGE_S:.0f}) with {most:.0f} MB more (bar {LARGE_MB:.0f})"
-    return told({words: accepted and seconds < LARGE_S and most < LARGE_MB})
+    return [
+        Bar("10 MB answered", f"AA in under {LARGE_S:.0f} s", f"{seconds:.2f} s", accepted and seconds < LARGE_S),
+        Bar("memory for 10 MB", f"under {LARGE_MB:.0f} MB more", f"{most:.0f} MB", most < LARGE_MB),
+    ]
 
 
 def answer(end: socket.socket) -> bytes:
