@@ -167,8 +167,13 @@ def _file_all(items: Sequence[ReplayedMessage], *, in_earnest: bool) -> list[dic
     for item, outcome in zip(todo, outcomes, strict=True):
         item.status, item.status_reason = outcome["status"], outcome.get("status_reason", "")
         if in_earnest and messages[item.message_id].status in RETRIED and item.status != BROKEN:
-            changes = {**outcome, "work_state": WorkState.DONE, "last_error": "", "updated_at": timezone.now()}
-            InboundMessage.all_objects.filter(pk=item.message_id).update(**changes)
+            InboundMessage.all_objects.filter(pk=item.message_id).update(
+                **outcome,
+                work_state=WorkState.DONE,
+                last_error="",
+                lease_no=F("lease_no") + 1,  # a machine had it
+                updated_at=timezone.now(),
+            )
     return charts.difference(before, charts.read(patients))
 
 

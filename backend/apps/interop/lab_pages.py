@@ -108,6 +108,7 @@ def one(request: HttpRequest, pk: UUID) -> InboundMessage:
 def shown(request: HttpRequest, row: InboundMessage, *, masked: bool = True, **more: Any) -> HttpResponse:
     """Return the page of a message. more: what a search found, say."""
     raw, undecided = bytes(row.raw), row.status == InboundStatus.WORKLIST and row.assigned_patient_id is None
+    report = senders.report_of(raw)
     results = LabResult.objects.filter(source_message=row).select_related("lab_order", "lab_test")
     sees_patients = may(request.user, "list", PATIENT)
     context = {
@@ -118,8 +119,8 @@ def shown(request: HttpRequest, row: InboundMessage, *, masked: bool = True, **m
         "ack": reading.text(bytes(row.ack_sent), masked=False) if row.ack_sent else "",
         "twins": twins(request, row),
         "results": list(results.order_by("observation_index", "id")[:MOST_ROWS]),
-        "suggestions": senders.suggestions(raw, request.user) if undecided and sees_patients else [],
-        "codes": senders.unknown_codes(row, raw) if may(request.user, "create", senders.MAPPINGS) else [],
+        "suggestions": senders.suggestions(report, request.user) if undecided and sees_patients else [],
+        "codes": senders.unknown_codes(row, report) if may(request.user, "create", senders.MAPPINGS) else [],
         "tests": LabTest.objects.filter(is_active=True).order_by("test_name", "id")[:1000],
         "skipped": inbox.was_skipped(row),
         "sees_patients": sees_patients,

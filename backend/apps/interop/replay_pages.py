@@ -18,7 +18,7 @@ from backend.apps.patients.models import Patient
 
 REPLAYS = permissions.LAB_REPLAY
 POST = ("POST",)
-MOST_SHOWN = 200
+MOST_SHOWN = 200  # messages that were not filed
 
 
 def visible(request: HttpRequest) -> QuerySet[LabReplay]:
@@ -36,9 +36,12 @@ def listing(request: HttpRequest) -> HttpResponse:
 def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show one replay: its progress, how its messages ended, and where the charts differ."""
     row = get_object_or_404(visible(request), pk=pk)
-    differs = replays.difference(row, MOST_SHOWN)
+    asked = request.GET.get("first", "0")
+    first = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 9 else 0
+    differs = replays.difference(row, first=first)
     patients = {entry["patient"] for entry in differs}
-    console.note(request, "retrieve", row, patients=sorted(patients))
+    replays.note_look(request, row, differs)
+    console.note(request, "retrieve", row, count=len(differs))
     numbers = Patient.all_objects.filter(pk__in=patients).values_list("pk", "medical_record_number")
     known = {str(key): number for key, number in numbers}
     context = {
@@ -46,6 +49,8 @@ def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
         "row": row,
         "pending": row.status == ReplayStatus.PENDING,
         "differs": [{**entry, "number": known.get(entry["patient"], "")} for entry in differs],
+        "first": first + 1,
+        "last": first + len(differs),
         "outcomes": replays.outcomes(row),
         "troubles": row.messages.filter(status__in=["worklist", "rejected", "broken", "left", "in line"]).order_by(
             "position"

@@ -29,15 +29,15 @@ class Code:
 
 
 def report_of(raw: bytes) -> records.Report | None:
+    """Return what the message reports; None when it is no HL7 message."""
     try:
         return oru.read(Message(raw), default_tz=Clinic.current().zone)
     except NotHl7:
         return None
 
 
-def suggestions(raw: bytes, user: Any) -> list[tuple[Patient, str]]:
+def suggestions(report: records.Report | None, user: Any) -> list[tuple[Patient, str]]:
     """Return whom a message that names one patient may be about, the likeliest first, among those `user` may see."""
-    report = report_of(raw)
     if report is None or len(report.results) != 1:
         return []
     found = matching.suggestions(_who(report.results[0].patient))
@@ -57,9 +57,8 @@ def _who(sent: records.Patient) -> PatientIn:
     )
 
 
-def unknown_codes(row: InboundMessage, raw: bytes) -> list[Code]:
+def unknown_codes(row: InboundMessage, report: records.Report | None) -> list[Code]:
     """Return the codes of the message's observations that mean no test here, each once."""
-    report = report_of(raw)
     if report is None:
         return []
     sent = [each.code for group in report.results for order in group.orders for each in order.observations]

@@ -11,8 +11,6 @@ from backend.apps.laboratory import replays
 from backend.apps.laboratory.models import InboundMessage, LabReplay
 from backend.apps.patients.models import Patient
 
-MOST_DIFFERENCES = 1_000
-
 
 class InboundMessageSerializer(ClinicSerializer):
     class Meta:
@@ -73,16 +71,12 @@ class LabReplaySerializer(ClinicSerializer):
 
 
 class LabReplayDetailSerializer(LabReplaySerializer):
-    """With what became of the messages and, up to a bound, where the charts differ."""
+    """With what became of the messages so far."""
 
     outcomes: serializers.Field = serializers.SerializerMethodField()
-    difference: serializers.Field = serializers.SerializerMethodField()
 
     class Meta(LabReplaySerializer.Meta):
-        fields = [*LabReplaySerializer.Meta.fields, "outcomes", "difference"]
+        fields = [*LabReplaySerializer.Meta.fields, "outcomes"]
 
     def get_outcomes(self, replay: LabReplay) -> dict[str, int]:
         return replays.outcomes(replay)
-
-    def get_difference(self, replay: LabReplay) -> list[dict[str, Any]]:
-        return replays.difference(replay, MOST_DIFFERENCES)

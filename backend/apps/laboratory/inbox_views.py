@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -36,6 +37,21 @@ class LabReplayViewSet(ClinicViewSet):
     creates = replays.request
     apply = verb(replays.apply)
     cancel = verb(replays.cancel)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("first", int, description="The number of the first, from 0.")],
+        responses=OpenApiTypes.OBJECT,
+    )
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def difference(self, request: Request, **_kwargs: Any) -> Response:
+        """Answer where the charts differ, with values, 200 places at a time."""
+        row, first = self.get_object(), request.query_params.get("first", "0")
+        if not (first.isascii() and first.isdigit() and len(first) <= 9):
+            raise ValidationError({"first": ["A number from 0."]})
+        entries = replays.difference(row, first=int(first))
+        replays.note_look(request, row, entries)
+        self.note(row, count=len(entries))
+        return Response({"id": str(row.pk), "total": row.differs, "results": entries})
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         return LabReplaySerializer if self.action == "list" else LabReplayDetailSerializer

@@ -20,11 +20,14 @@ LAB_RESULT: Table = {
     **allow(READ, *CARE, Role.PATIENT),
     **allow(("create", "correct"), Role.LAB_TECH),
     **allow(("verify",), Role.DOCTOR, Role.LAB_TECH),
+    **allow(("document",), *CARE, Role.PATIENT),
 }
+LAB_SPECIMEN: Table = allow(READ, *CARE)
+LAB_CODE_MAPPING: Table = allow((*READ, "create"), Role.LAB_TECH)
 INBOUND_MESSAGE: Table = allow(
     (*READ, "explanation", "reveal", "retry", "assign", "unassign", "skip", "replay"), Role.LAB_TECH
 )
-LAB_REPLAY: Table = allow((*READ, "create", "apply", "cancel"), Role.LAB_TECH)
+LAB_REPLAY: Table = allow((*READ, "difference", "create", "apply", "cancel"), Role.LAB_TECH)
 CRITICAL_RESULT: Table = {
     **allow(READ, Role.DOCTOR, Role.LAB_TECH),
     **allow(("acknowledge",), Role.DOCTOR),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +12,14 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from backend.apps.core import audit
 from backend.apps.core.bases import uuid7
 from backend.apps.core.exceptions import DomainError
 from backend.apps.laboratory.inbox_filter import InboundMessageFilter
 from backend.apps.laboratory.models import InboundMessage, LabReplay, ReplayedMessage, ReplayStatus
 
 MOST_MESSAGES = 20_000
+MOST_SHOWN = 200  # places of difference at a time
 BATCH = 2_000
 
 
@@ -89,16 +92,14 @@ def outcomes(replay: LabReplay) -> dict[str, int]:
     return dict(counted)
 
 
-def difference(replay: LabReplay, most: int) -> list[dict[str, Any]]:
-    """Return at most `most` places at which the charts differ, in the order of the messages."""
-    found: list[dict[str, Any]] = []
-    for entries in _differences(replay):
-        found += entries[: most - len(found)]
-        if len(found) >= most:
-            break
-    return found
+def difference(replay: LabReplay, *, first: int = 0, most: int = MOST_SHOWN) -> list[dict[str, Any]]:
+    """Return at most `most` places at which the charts differ, in the order of the messages, from number `first` on."""
+    rows = replay.messages.exclude(difference=[]).order_by("position").values_list("difference", flat=True)
+    every = chain.from_iterable(rows.iterator(chunk_size=200))
+    return list(islice(every, first, first + most))
 
 
-def _differences(replay: LabReplay) -> Iterable[list[dict[str, Any]]]:
-    rows = replay.messages.exclude(difference=[]).order_by("position")
-    return rows.values_list("difference", flat=True).iterator(chunk_size=200)
+def note_look(request: Any, replay: LabReplay, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write down whose charts somebody saw a part of, so that the patient finds it."""
+    for patient in sorted({entry["patient"] for entry in entries}):
+        audit.record(request, "replay.difference", "labreplay", str(replay.pk), patient_id=UUID(patient))

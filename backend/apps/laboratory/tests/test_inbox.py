@@ -137,7 +137,7 @@ def test_a_replay_is_asked_for_by_ids_or_by_a_filter_and_found_with_its_progress
     by_filter = api.post(REPLAYS, {"filter": {"status": ["worklist"]}, "dry_run": False}, format="json")
     assert (by_filter.status_code, by_filter.data["total"], by_filter.data["dry_run"]) == (201, 3, False)
     alone = api.post(f"{MESSAGES}{messages[0].pk}/replay/", {}, format="json")
-    assert (alone.status_code, alone.data["total"], alone.data["difference"]) == (201, 1, [])
+    assert (alone.status_code, alone.data["total"], alone.data["outcomes"]) == (201, 1, {})
     stopped = api.post(f"{REPLAYS}{alone.data['id']}/cancel/")
     assert stopped.data["status"] == "cancelled"
     assert api.post(f"{REPLAYS}{alone.data['id']}/cancel/").status_code == 422

@@ -114,7 +114,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Messages: {ended}")
         counts = f"{replay.appears:,} appear, {replay.changes:,} change, {replay.disappears:,} disappear"
         self.stdout.write(f"Charts: {counts if replay.differs else 'no difference'}")
-        for entry in replays.difference(replay, MOST_SHOWN):
+        for entry in replays.difference(replay, most=MOST_SHOWN):
             fields = ", ".join(sorted((entry["after"] or entry["before"] or {}).keys()))
             named = f"{entry['code']} version {entry['version']}" if entry["kind"] == "result" else entry["order"]
             self.stdout.write(f"  {entry['change']:10} {entry['kind']:6} {named}: {fields}")
