@@ -67,7 +67,7 @@ RESULT_CHECKS = {
         "A current result points to a message that was not filed.",
         """SELECT r.id::text FROM laboratory_labresult r JOIN laboratory_inboundmessage m ON m.id = r.source_message_id
            WHERE m.received_at >= %(begin)s AND m.received_at < %(end)s
-             AND r.is_current AND m.status IN ('rejected', 'duplicate')""",
+             AND r.is_current AND (m.status = 'duplicate' OR (m.status = 'rejected' AND m.settled_at IS NULL))""",
     ),
     "source is gone": (
         "A result points to a message that is not there.",
