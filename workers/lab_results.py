@@ -114,7 +114,7 @@ def read(message: InboundMessage, raw: bytes, zone: tzinfo) -> Read:
     Raises:
         NotHl7: it is no HL7 message.
     """
-    parsed = Message(raw)
+    parsed = Message(raw, message.feed.charset if message.feed else "")
     report = oru.read(parsed, default_tz=zone)
     reports = lab.reports(report)
     findings = dict.fromkeys((*report.findings, *lab.findings(reports), *validate(parsed)))

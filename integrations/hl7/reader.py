@@ -117,11 +117,12 @@ class Message:
 
     __slots__ = ("_segments", "charset", "escaped", "findings", "parts", "raw", "separators", "shifts", "text")
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, usual_charset: str = "") -> None:
+        """usual_charset: what MSH-18 would say, for a sender that leaves it empty."""
         self.raw = raw
         self.findings: list[Finding] = []
         self._segments: list[Segment] | None = None
-        self.text, self.charset, note, self.shifts = _decoded(raw)
+        self.text, self.charset, note, self.shifts = _decoded(raw, usual_charset)
         self.separators = Separators.of(self.text)
         self.escaped = self.text.find(self.separators.escape, 9) >= 0 or "\0" in self.text
         if note:
@@ -202,18 +203,18 @@ class Message:
         return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def _decoded(raw: bytes) -> charsets.Decoded:
+def _decoded(raw: bytes, usual_charset: str) -> charsets.Decoded:
     """Return the text from MSH on."""
     found = FIRST.match(raw)
     if found:
-        return charsets.decode(raw, _declared(found[0]))
+        return charsets.decode(raw, _declared(found[0], usual_charset))
     if encoded := charsets.wide(raw):
         return _decoded_wide(raw, *encoded)
     body = raw.removeprefix(BOM).lstrip()
     found = MSH.search(body)
     if not found:
         raise NotHl7("no segment begins with MSH")
-    return charsets.decode(body[found.start(1) :], _declared(found[1]))
+    return charsets.decode(body[found.start(1) :], _declared(found[1], usual_charset))
 
 
 def _decoded_wide(raw: bytes, charset: str, mark: int) -> charsets.Decoded:
@@ -228,10 +229,11 @@ def _decoded_wide(raw: bytes, charset: str, mark: int) -> charsets.Decoded:
     return charsets.Decoded(text[found.start(1) :], charset)
 
 
-def _declared(line: bytes) -> list[str]:
-    """Return MSH-18's charsets from the undecoded line; names of charsets are ASCII."""
+def _declared(line: bytes, usual_charset: str) -> list[str]:
+    """Return MSH-18's charsets from the undecoded line, else the usual one; names of charsets are ASCII."""
     fields = line.split(line[3:4], 18)
-    return _repeated(fields[17][:200]) if len(fields) > 17 else []
+    declared = _repeated(fields[17][:200]) if len(fields) > 17 else []
+    return declared if not usual_charset or any(declared) else [usual_charset]
 
 
 @functools.lru_cache(maxsize=64)

@@ -30,6 +30,7 @@ from backend.apps.interop.inbox_api import RevealForm
 from backend.apps.laboratory.inbox_serializers import ReplayForm
 from backend.apps.laboratory.models import CriticalPolicy
 from backend.apps.laboratory.tests.factories import (
+    make_code_mapping,
     make_critical_page,
     make_critical_result,
     make_inbound_message,
@@ -37,6 +38,7 @@ from backend.apps.laboratory.tests.factories import (
     make_lab_order,
     make_lab_replay,
     make_lab_result,
+    make_lab_specimen,
     make_lab_test,
     make_order_message,
 )
@@ -143,11 +145,13 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "insurance-claims": lambda p: make_claim(patient_insurance=make_patient_insurance(patient=p.patient)),
     "insurance-plans": lambda _: make_plan(),
     "insurance-providers": lambda _: make_provider(),
+    "lab-code-mappings": lambda _: make_code_mapping(),
     "lab-feeds": lambda _: make_lab_feed(sending_facility=uuid.uuid4().hex),
     "lab-order-messages": lambda p: make_order_message(lab_order=make_lab_order(status="ordered", **both(p))),
     "lab-orders": lambda p: make_lab_order(status="ordered", **both(p)),
     "lab-replays": lambda p: make_lab_replay(make_inbound_message(patient=p.patient)),
     "lab-results": make_released_result,
+    "lab-specimens": lambda p: make_lab_specimen(lab_order=make_lab_order(status="in_progress", **both(p))),
     "lab-tests": lambda _: make_lab_test(),
     "medications": lambda _: make_medication(),
     "patient-insurances": lambda p: make_patient_insurance(patient=p.patient),

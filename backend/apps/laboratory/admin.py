@@ -15,11 +15,13 @@ from backend.apps.laboratory.models import (
     CriticalPolicy,
     CriticalResult,
     InboundMessage,
+    LabCodeMapping,
     LabFeed,
     LabOrder,
     LabOrderMessage,
     LabReplay,
     LabResult,
+    LabSpecimen,
     LabTest,
 )
 
@@ -174,3 +176,26 @@ class CriticalPageAdmin(ReadOnlyAdmin):
 class CriticalPolicyAdmin(ClinicAdmin):
     permissions = permissions.CRITICAL_POLICY
     list_display = ("covering_after_minutes", "administrators_after_minutes", "repeat_minutes", "max_age_hours")
+
+
+@admin.register(LabSpecimen)
+class LabSpecimenAdmin(ReadOnlyAdmin):
+    permissions = permissions.LAB_SPECIMEN
+    list_display = ("created_at", "type_text", "collected_at", "received_at", "condition", "reject_reason")
+    list_filter = ("created_at",)
+    search_fields = ("specimen_id__exact", "lab_order__order_number__exact")
+    list_select_related = ()
+
+
+@admin.register(LabCodeMapping)
+class LabCodeMappingAdmin(ClinicAdmin):
+    """To map a code again makes another version."""
+
+    permissions = permissions.LAB_CODE_MAPPING
+    creates = services.map_code
+    list_display = ("code", "system", "feed", "lab_test", "version", "is_current", "created_by")
+    list_filter = ("is_current", "feed")
+    search_fields = ("code__exact",)
+    list_select_related = ("feed", "lab_test", "created_by")
+    autocomplete_fields = ("lab_test",)
+    readonly_fields = ("version", "is_current", "created_by")

@@ -82,13 +82,17 @@ class LabResultSerializer(ClinicSerializer):
             "id", "lab_order", "patient", "lab_test", "test_name", "status", "abnormal_flag", "result_value",
             "numeric_value", "value_type", "unit", "reference_range", "interpretation", "result_date", "reported_at",
             "verified_by", "verified_at", "released_at", "file_attachment", "code_as_sent", "code_text_as_sent",
-            "code_system_as_sent", "panel_code", "sub_id", "source_message", "observation_index", "entered_by",
-            "version", "is_current", "supersedes", "is_abnormal", "is_critical", "created_at", "updated_at",
+            "code_system_as_sent", "other_code_as_sent", "other_text_as_sent", "other_system_as_sent", "unit_as_sent",
+            "flags_as_sent", "panel_code", "sub_id", "group_key", "parent_key", "mapping", "source_message",
+            "source_segment", "observation_index", "entered_by", "version", "is_current", "supersedes", "is_abnormal",
+            "is_critical", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields: ClassVar[list[str]] = [
             "value_type", "reported_at", "verified_by", "verified_at", "released_at", "code_as_sent",
-            "code_text_as_sent", "code_system_as_sent", "panel_code", "source_message", "observation_index",
-            "entered_by", "version", "is_current", "supersedes",
+            "code_text_as_sent", "code_system_as_sent", "other_code_as_sent", "other_text_as_sent",
+            "other_system_as_sent", "unit_as_sent", "flags_as_sent", "panel_code", "group_key", "parent_key", "mapping",
+            "source_message", "source_segment", "observation_index", "entered_by", "version", "is_current",
+            "supersedes",
         ]  # fmt: skip
         extra_kwargs: ClassVar[dict[str, Any]] = {
             "lab_test": {"required": True, "allow_null": False},

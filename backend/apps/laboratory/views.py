@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import Prefetch
 
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.laboratory import overdue, permissions, services
+from backend.apps.laboratory.filing_views import WithDocument
 from backend.apps.laboratory.models import (
     AbnormalFlag,
     LabOrder,
@@ -96,13 +97,14 @@ class LabResultFilter(django_filters.FilterSet):
             "lab_test": ["exact"],
             "code_as_sent": ["exact"],
             "source_message": ["exact"],
+            "parent_key": ["exact"],
             "is_current": ["exact"],
             "result_date": ["gte", "lt"],
             "updated_at": ["gte", "lt"],
         }
 
 
-class LabResultViewSet(ClinicViewSet):
+class LabResultViewSet(WithDocument, ClinicViewSet):
     queryset = LabResult.objects.select_related("lab_order", "lab_test")
     serializer_class = LabResultSerializer
     permissions = permissions.LAB_RESULT
@@ -111,3 +113,8 @@ class LabResultViewSet(ClinicViewSet):
     creates = services.enter_result
     correct = verb(services.correct, takes=CorrectForm)
     verify = verb(services.verify)
+
+    def _locked(self) -> Any:
+        """Lock the patient and the order before the result, as everybody does who files."""
+        services.lock_chart(self.get_object().lab_order)
+        return super()._locked()

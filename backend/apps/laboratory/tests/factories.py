@@ -17,12 +17,15 @@ from backend.apps.laboratory.models import (
     CriticalPage,
     CriticalResult,
     InboundMessage,
+    LabCodeMapping,
     LabFeed,
     LabOrder,
     LabOrderMessage,
     LabReplay,
     LabResult,
+    LabSpecimen,
     LabTest,
+    ReportedPanel,
 )
 from backend.apps.laboratory.reports import ObservationIn, OrderIn, PatientIn, ReportIn
 from backend.apps.patients.models import Patient
@@ -84,6 +87,32 @@ def make_lab_result(**over: Any) -> LabResult:
     result.digest = versions.digest_of(result)
     result.save(force_insert=True)
     return result
+
+
+def make_panel(order: LabOrder, **over: Any) -> ReportedPanel:
+    """Save a panel a laboratory reported of this order, under a number nobody else has."""
+    fields = {"sender": "LAB", "number": f"F{next(_numbers)}", "panel_code": "24323-8", "ordered_at": NOON}
+    return ReportedPanel.objects.create(lab_order=order, patient=order.patient, **{**fields, **over})
+
+
+def make_lab_specimen(**over: Any) -> LabSpecimen:
+    over.setdefault("lab_order", None)
+    order = over.pop("lab_order") or make_lab_order(status="in_progress")
+    fields = {
+        "panel": over.pop("panel", None) or make_panel(order),
+        "specimen_id": f"S{next(_numbers)}",
+        "type_code": "SER",
+        "type_text": "Serum",
+        "said_at": NOON,
+        "digest": "0" * 64,
+        "source_message": over.pop("source_message", None) or make_inbound_message(),
+    }
+    return LabSpecimen.objects.create(lab_order=order, **{**fields, **over})
+
+
+def make_code_mapping(**over: Any) -> LabCodeMapping:
+    fields = {"code": f"K{next(_numbers)}-{secrets.token_hex(3)}", **over}
+    return LabCodeMapping.objects.create(lab_test=fields.pop("lab_test", None) or make_lab_test(), **fields)
 
 
 def make_lab_feed(**over: Any) -> LabFeed:
