@@ -133,7 +133,9 @@ def _shifted(raw: bytes, charsets: Sequence[str | None]) -> Decoded | None:
     if not SHIFTING.intersection(charsets):
         return None
     base = "ascii" if charsets[0] in (None, *ISO_2022) else str(charsets[0])
-    pieces, shifts, length, done = [], [], 0, 0
+    pieces: list[str] = []
+    shifts: list[Shift] = []
+    length = done = 0
     try:
         for found in SHIFTED.finditer(raw):
             if len(shifts) == MOST_SHIFTS:

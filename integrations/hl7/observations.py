@@ -68,6 +68,7 @@ def consecutive(
     """
     found: list[Observation] = []
     escaped, signs, sign = message.escaped, message.separators, message.separators.field
+    outlined, short_number = remembered(signs)
     stamp, moment = convert.usual, convert.usual_moment
     for name, number, line in chain((part,), following):
         if name != "OBX":
@@ -75,7 +76,7 @@ def consecutive(
         parts = line.split(sign, 6)
         known = None
         if stamp and len(parts) == 7 and len(line) <= LONGEST_REMEMBERED and (not escaped or message.is_plain(line)):
-            known = outline(parts[2], parts[3], parts[4], parts[6].replace(stamp, HERE), signs)
+            known = outlined(parts[2], parts[3], parts[4], parts[6].replace(stamp, HERE))
         if known is None:
             found.append(_split(convert, message, number, line))
             stamp, moment = convert.usual, convert.usual_moment
@@ -83,7 +84,7 @@ def consecutive(
         kind, code, sub_id, unit, span, flags, status, at, access, producer, person, method, again, lab, place = known
         raw = parts[5]
         values, code_value, measured, document, _, problem = (
-            short_number(raw, signs) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _value(kind, raw, signs, plain)
+            short_number(raw) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _value(kind, raw, signs, plain)
         )
         if problem or not status or not code[0]:
             _tell(convert, number, code, status, problem)
@@ -97,8 +98,20 @@ def consecutive(
     return found, None
 
 
-@functools.lru_cache(maxsize=4096)  # a laboratory says the same of each of its few hundred tests every day
-def outline(value_type: str, code: str, sub_id: str, rest: str, signs: Separators) -> Outline | None:
+@functools.lru_cache(maxsize=4)
+def remembered(signs: Separators) -> tuple[Callable[[str, str, str, str], Outline | None], Callable[[str], Value]]:
+    """Return `outline` and `_number` for one set of separators, remembering what they returned.
+
+    A laboratory says the same of each of its few hundred tests every day, and most results are one of a few thousand
+    short numbers.
+    """
+    return (
+        functools.lru_cache(maxsize=4096)(functools.partial(outline, signs)),
+        functools.lru_cache(maxsize=4096)(lambda raw: _number(raw, signs, plain) if raw else NO_VALUE),
+    )
+
+
+def outline(signs: Separators, value_type: str, code: str, sub_id: str, rest: str) -> Outline | None:
     """Return what an OBX without escapes says apart from its value; `rest` begins at OBX-6, HERE stands for the stamp.
 
     None where the stamp is anything but the whole of OBX-14 or OBX-19, or those hold another one.
@@ -176,15 +189,7 @@ def _more(
 
 
 def _value(kind: str, raw: str, signs: Separators, decode: Decode) -> Value:
-    if kind == "NM" and decode is plain and len(raw) <= LONGEST_NUMBER:
-        return short_number(raw, signs)
     return READERS.get(kind, _text)(raw, signs, decode) if raw else NO_VALUE
-
-
-@functools.lru_cache(maxsize=4096)  # most results are one of a few thousand short numbers
-def short_number(raw: str, signs: Separators) -> Value:
-    """Return a short NM field; an escape in it makes it no number, but the text is kept as sent."""
-    return _number(raw, signs, plain) if raw else NO_VALUE
 
 
 def _number(raw: str, signs: Separators, decode: Decode) -> Value:
