@@ -204,6 +204,7 @@ def test_nothing_a_message_holds_runs_in_any_page(chromium: Browser, live_server
         browser.open(f"{live_server.url}/console/{page}")
         assert untouched(browser), page
         assert too_wide(browser) == [], page
+        picture(browser, "hostile-" + page.split("/")[1][:7] if page.count("/") > 2 else "hostile")
     browser.open(f"{live_server.url}/console/{pages[1]}")
     browser.focus_by_tab("#reveal-reason")
     browser.type(nasty[:200])
