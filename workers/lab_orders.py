@@ -128,7 +128,7 @@ def _answered(row: LabOrderMessage, ack: bytes) -> dict[str, Any]:
     if answer is None or answer.answers != row.control_id or answer.code not in ACKNOWLEDGED:
         _client(row).close()  # whatever comes next on this connection may be late by one
         return _lost(row, code="order:answer")
-    if answer.code in AGAIN:
+    if answer.code in AGAIN and not any(part.verdict for part in answer.parts):
         raise Transient("the laboratory asks to try again later", code=f"hl7:{answer.code}")
     told = answer_records.answer(answer, came_at=now, feed_id=row.feed_id)
     try:

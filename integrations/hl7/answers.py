@@ -77,7 +77,7 @@ class Trouble:
 class Answer:
     """code: MSA-1. answers: MSA-2, the control id of the message it answers; both empty where there is no MSA.
 
-    sent_at: MSH-7; None when it is missing or no moment.
+    sending_app, sending_facility: MSH-3 and MSH-4 as sent. sent_at: MSH-7; None when it is missing or no moment.
     """
 
     message_code: str
@@ -98,8 +98,8 @@ def read(message: Message, *, default_tz: tzinfo) -> Answer:
     return Answer(
         message_code=kept(head.component(9, 1)).upper(),
         control_id=kept(head.text(10)),
-        sending_app=kept(head.component(3)),
-        sending_facility=kept(head.component(4)),
+        sending_app=head.raw(3).strip(),
+        sending_facility=head.raw(4).strip(),
         sent_at=_moment(head.component(7), default_tz),
         code=kept(msa.component(1)).upper() if msa else "",
         answers=kept(msa.text(2)) if msa else "",

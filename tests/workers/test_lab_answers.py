@@ -176,6 +176,13 @@ def test_a_result_under_the_laboratorys_number_alone_finds_the_order_before_and_
     assert order.status == "completed"
 
 
+def test_an_answer_and_results_of_a_sender_with_a_universal_id_go_by_one_name() -> None:
+    row = sent()
+    sender = "LAB^1.2.3^ISO"
+    answered(row, "OK", sending_facility=sender)
+    assert FillerNumber.objects.get().sender == make_inbound_message(sending_facility=sender).sender == sender
+
+
 def test_messages_of_other_types_are_stored_where_the_feed_says_so() -> None:
     def handled(**feed: Any) -> str:
         over = {"feed": make_lab_feed(sending_facility="X", **feed)} if feed else {}

@@ -186,6 +186,13 @@ def test_the_tests_answer_on_our_own_connection_counts(lab: LabDouble) -> None:
     assert set(order.filler_numbers.values_list("number", "sender")) == {("F1", "LAB"), ("F2", "LAB")}
 
 
+def test_an_error_that_tells_of_the_tests_is_an_answer_and_not_tried_again(lab: LabDouble) -> None:
+    order = place(lab)
+    lab.next(orl("UA", code="AE"))
+    send_all()
+    assert states(order) == [("NW", "rejected", "done")]
+
+
 def test_an_order_the_laboratory_cancels_is_cancelled(lab: LabDouble) -> None:
     order = place(lab)
     lab.next(orl("OC"))

@@ -19,7 +19,7 @@ def answer(sent: Answer, *, came_at: datetime, feed_id: UUID | None, source: Inb
         code=sent.code,
         answers=sent.answers,
         at=sent.sent_at or came_at,
-        sender=sent.sending_facility or sent.sending_app,
+        sender=source.sender if source else sent.sending_facility or sent.sending_app,
         feed_id=feed_id,
         reason=reason(sent),
         parts=tuple(_part(each) for each in sent.parts),

@@ -73,6 +73,9 @@ class OrderMessage(models.TextChoices):
     ORM = "ORM^O01"
 
 
+ORDER_VERSIONS: dict[str, tuple[str, str]] = {OrderMessage.OML: ("2.4", "2.8.2"), OrderMessage.ORM: ("2.3", "2.6")}
+
+
 class LabFeed(ClinicModel):
     """One laboratory's feed.
 
@@ -141,6 +144,13 @@ class LabFeed(ClinicModel):
     @property
     def admin_label(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        first, last = ORDER_VERSIONS.get(self.order_message, ("", ""))
+        if self.order_message and not first <= self.order_version <= last:
+            sentence = f"{self.order_message} exists from version {first} to {last}."
+            raise ValidationError({"order_version": sentence})
 
     @property
     def zone(self) -> ZoneInfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from backend.apps.core.models import Alert
 from backend.apps.core.work import WorkState
@@ -67,6 +68,13 @@ def test_the_feed_is_chosen_with_the_order() -> None:
     assert (made.status_code, str(made.data["feed"])) == (201, str(feeds[1].pk)), made.data
     placed = nurse.post(f"/api/v1/lab-orders/{made.data['id']}/place/")
     assert placed.data["last_message"]["status"] == "waiting"
+
+
+@pytest.mark.parametrize(("kind", "version"), [("ORM^O01", "2.7"), ("OML^O21", "2.3.1"), ("OML^O21", "3")])
+def test_a_feed_sends_orders_only_in_a_version_that_has_them(kind: str, version: str) -> None:
+    feed = make_order_feed(order_message=kind, order_version=version)
+    with pytest.raises(ValidationError, match="exists from version"):
+        feed.full_clean()
 
 
 def test_placing_and_its_message_are_one_transaction_and_ring_once(
