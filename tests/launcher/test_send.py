@@ -159,3 +159,18 @@ def test_tls_checks_the_certificate(tmp_path: Path, certificate: Path) -> None:
     assert "TLS failed" in stranger.stderr
     assert "Traceback" not in stranger.stderr
     assert listener.received == []
+
+
+def test_a_listener_that_asks_for_our_certificate_is_shown_it(tmp_path: Path, certificate: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
+    context.load_cert_chain(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    words = ("--tls", "--ca", certificate.name)
+    with listening(ack("AA"), context=context) as listener:
+        known = send(tmp_path, listener.port, ONE, *words, "--cert", certificate.name, "--key", certificate.name)
+    with listening(ack("AA"), context=context) as listener:
+        stranger = send(tmp_path, listener.port, ONE, *words)
+    assert (known.returncode, known.stdout) == (0, "AA 1\n")
+    assert stranger.returncode == 1
+    assert "Traceback" not in stranger.stderr
+    assert listener.received == []

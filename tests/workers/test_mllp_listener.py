@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from backend.apps.laboratory.models import InboundMessage
+from backend.apps.laboratory.models import InboundMessage, LabFeed
 from integrations.hl7.mllp import MllpClient
 from tests.support.proxy import Proxy
-from tests.support.stage import Stage, until
+from tests.support.stage import Stage
 from tests.workers.rows import KEEPS
-from tests.workers.wire import VT, Wire, framed, oru, self_signed, wire
-from workers.cli import state
+from tests.workers.wire import VT, Wire, framed, listening, oru, self_signed, wire
 
 pytestmark = [pytest.mark.django_db(**KEEPS), pytest.mark.usefixtures("emptied")]
 TOO_LONG = 20 * 1024 * 1024 + 65_536
@@ -38,7 +37,7 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def listener(stage: Stage) -> Iterator[Running]:
+def listener(stage: Stage, any_feed: LabFeed) -> Iterator[Running]:
     """One listener for all tests, with TLS, that reaches PostgreSQL over a wire we can cut."""
     at = connection.settings_dict
     certificate, key = self_signed(stage.folder)
@@ -46,17 +45,9 @@ def listener(stage: Stage) -> Iterator[Running]:
         stage.extra["DATABASE_URL"] = stage.environment()["DATABASE_URL"].replace(
             f":{at['PORT']}/", f":{database.port}/"
         )
-        running = start(stage, "mllp", "--certificate", str(certificate), "--key", str(key))
+        running = listening(stage, "mllp", "--certificate", str(certificate), "--key", str(key))
         yield Running(*running, ssl.create_default_context(cafile=certificate), database)
         del stage.extra["DATABASE_URL"]
-
-
-def start(stage: Stage, name: str, *words: str) -> tuple[int, int, subprocess.Popen[bytes]]:
-    ports = state.free_port(), state.free_port()
-    flags = ["--port", str(ports[0]), "--tls-port", str(ports[1])]
-    process = stage.start(name, "-m", "workers.mllp_listener", *flags, *words)
-    until(lambda: b"listening" in stage.log(name))
-    return *ports, process
 
 
 @pytest.fixture
@@ -200,7 +191,7 @@ def test_plain_text_on_the_tls_port_is_refused_and_tls_goes_on(listener: Running
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_leaves_idle_and_half_sent_messages_and_exits_clean(stage: Stage, number: Any) -> None:
-    port, _, process = start(stage, f"stopped-by-{number}")
+    port, _, process = listening(stage, f"stopped-by-{number}")
     with wire(port) as idle, wire(port) as talking:
         talking.say(framed(oru("E1")))
         assert talking.heard(1) == accepted("E1")

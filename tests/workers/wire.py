@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.support.stage import Stage, until
+from workers.cli import state
 
 VT, FS_CR = b"\x0b", b"\x1c\r"
 
@@ -79,6 +83,15 @@ class Wire:
             return True
 
 
+def listening(stage: Stage, name: str, *words: str) -> tuple[int, int, subprocess.Popen[bytes]]:
+    """Start a listener that knows its feeds; return its port, its TLS port and its process."""
+    ports = state.free_port(), state.free_port()
+    flags = ["--port", str(ports[0]), "--tls-port", str(ports[1])]
+    process = stage.start(name, "-m", "workers.mllp_listener", *flags, *words)
+    until(lambda: b" feeds\n" in stage.log(name))
+    return *ports, process
+
+
 @contextmanager
 def wire(port: int, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
     plain = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -87,15 +100,15 @@ def wire(port: int, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
         yield Wire(connection)
 
 
-def self_signed(folder: Path) -> tuple[Path, Path]:
+def self_signed(folder: Path, name: str = "127.0.0.1") -> tuple[Path, Path]:
     """Write a certificate for 127.0.0.1 that is valid for an hour, and its key; return both paths."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=1))
@@ -103,7 +116,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
+    cert_path, key_path = folder / f"{name}-cert.pem", folder / f"{name}-key.pem"
     cert_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     key_path.write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))

@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tls", action="store_true", help="speak TLS and check the server's certificate")
     parser.add_argument("--ca", metavar="FILE", help="with --tls: trust this certificate instead of the machine's")
+    parser.add_argument("--cert", metavar="FILE", help="with --tls: show this certificate of our own")
+    parser.add_argument("--key", metavar="FILE", help="with --cert: its private key, where it is not in the same file")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default 30")
     return parser
 
@@ -73,6 +75,8 @@ def connect(options: argparse.Namespace, port: int) -> socket.socket:
         if not options.tls:
             return plain
         trust = ssl.create_default_context(cafile=options.ca and files.existing(options.ca))
+        if options.cert:
+            trust.load_cert_chain(files.existing(options.cert), options.key and files.existing(options.key))
         return trust.wrap_socket(plain, server_hostname=options.host)
     except ssl.SSLError as error:
         raise Refused(f"{options.host}:{port} was reached, but TLS failed: {error.reason or error}.") from error

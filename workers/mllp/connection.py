@@ -35,7 +35,7 @@ class Connection(asyncio.Protocol):
     """`began` is when the message that is coming in began, `heard` when the last whole one came."""
 
     __slots__ = (
-        "address", "awaited", "began", "blocked", "certificate", "deframer", "door", "heard", "held", "paused",
+        "address", "began", "blocked", "certificate", "deframer", "door", "heard", "held", "paused",
         "pending", "said_all", "transport",
     )  # fmt: skip
 
@@ -45,7 +45,6 @@ class Connection(asyncio.Protocol):
         self.pending: deque[Exchange | Group] = deque()
         self.paused = Pause(0)
         self.held = 0
-        self.awaited = 0  # application acknowledgements that are still to come
         self.said_all = False
         self.began = self.blocked = 0.0
         self.transport: asyncio.Transport
@@ -108,8 +107,8 @@ class Connection(asyncio.Protocol):
         self.leave_if_done()
 
     def write(self, message: bytes) -> bool:
-        """Send a message of our own; False when the connection is gone or going."""
-        if self.transport.is_closing():
+        """Send a message of our own; False when the peer is gone or going."""
+        if self.gone:
             return False
         self.transport.write(mllp.frame(message))
         return True
@@ -121,6 +120,8 @@ class Connection(asyncio.Protocol):
 
     def resume(self, why: Pause) -> None:
         before, self.paused = self.paused, self.paused & ~why
+        if before & OURS & ~self.paused:
+            self.began = self.heard = self.door.now()
         if before and not self.paused and not self.transport.is_closing() and not self.said_all:
             self.transport.resume_reading()
 
@@ -148,7 +149,7 @@ class Connection(asyncio.Protocol):
     def leave_if_done(self) -> None:
         if self.pending or self.transport.is_closing():
             return
-        if self.paused & Pause.ENDING or (self.said_all and not self.awaited):
+        if self.paused & Pause.ENDING or self.said_all:
             self.transport.close()
 
     def check(self, now: float) -> None:
@@ -176,7 +177,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def gone(self) -> bool:
-        return self.transport.is_closing()
+        """Whether nothing is said any more but answers: who has closed its end may have closed both."""
+        return self.said_all or self.transport.is_closing()
 
 
 def fingerprint(tls: ssl.SSLObject | None) -> str:

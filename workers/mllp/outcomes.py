@@ -73,7 +73,6 @@ class Outcomes:
                 exchange.settle(intake.refusal(exchange.taken, intake.now()))
             return
         key = row.bytes if row is not None else exchange.taken.key
-        exchange.connection.awaited += 1
         self._waiting.setdefault(key, []).append(Awaited(exchange, self._now() + self._filing_s))
         self._more.set()
 
@@ -104,7 +103,6 @@ class Outcomes:
             code = intake.filed(status, work_state)
             if code is not None:
                 for awaited in self._waiting.pop(row.bytes, ()):
-                    awaited.exchange.connection.awaited -= 1
                     self._tell(row.bytes, awaited.exchange, code)
         for key in keys:  # who is still waiting goes to the end of the line
             if key in self._waiting:
@@ -118,7 +116,6 @@ class Outcomes:
             exchange.settle(answer)
         elif answer:
             self._told.append(Told(key, told, "yes" if connection.write(answer) else "no", b""))
-            connection.leave_if_done()
 
     def _give_up(self) -> None:
         """Answer AE to those who have waited long enough for their only answer; forget those who hung up."""
@@ -132,13 +129,11 @@ class Outcomes:
 
     def _is_over(self, key: bytes, awaited: Awaited, now: float) -> bool:
         exchange = awaited.exchange
-        late = exchange.taken.later == intake.DEFERRED and now > awaited.until
-        if not late and not exchange.connection.gone:
-            return False
-        exchange.connection.awaited -= 1
-        if late:
+        if exchange.taken.later != intake.DEFERRED:
+            return exchange.connection.gone
+        if now > awaited.until:
             self._tell(key, exchange, Code.ERROR)
-        return True
+        return now > awaited.until
 
     async def _note(self) -> None:
         """Write down what was said, of one row the last."""
