@@ -11,12 +11,13 @@ from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance
-from backend.apps.laboratory.models import FillerNumber
-from backend.apps.laboratory.tests.factories import make_lab_order
+from backend.apps.laboratory.models import FillerNumber, ReportedPanel
+from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_order
 from backend.apps.patients import merging, services
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from tests.security.matrix import MAKERS, make, make_practice
 from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +47,31 @@ def test_everything_of_a_patient_is_moved_signed_notes_and_claimed_coverages_too
     record = AuditLog.objects.get(action="merge")
     assert (record.patient_id, record.user_id) == (stays.pk, None)
     assert record.detail["moved"]["clinicalnote"] == 1
+
+
+def test_a_row_of_every_table_with_patients_is_moved() -> None:
+    practice = make_practice()
+    for resource in set(MAKERS) - {"patient-insurances"}:  # the claim brings one along
+        make(resource, practice)
+    make_reported_panel(practice.patient)
+    make_inbound_message(assigned_patient=practice.patient)
+    FillerNumber.objects.create(
+        lab_order=make_lab_order(patient=practice.patient), patient=practice.patient, sender="LAB", number="F1"
+    )
+    fields = list(merging.links())
+    assert [field for field in fields if not points(field, practice.patient)] == [], "Make a row of this table here."
+    services.merge(practice.patient, by=None, into=make_patient())
+    assert [field for field in fields if points(field, practice.patient)] == []
+
+
+def points(field: Any, patient: Patient) -> bool:
+    return bool(field.model._base_manager.filter(**{field.name: patient}).exists())
+
+
+def make_reported_panel(patient: Patient) -> ReportedPanel:
+    order = make_lab_order(patient=patient)
+    fields = {"sender": "LAB", "number": "F1", "ordered_at": order.order_date}
+    return ReportedPanel.objects.create(lab_order=order, patient=patient, **fields)
 
 
 def test_every_app_whose_rows_belong_to_a_patient_is_moved() -> None:
