@@ -105,6 +105,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "users.User"
+LOGIN_REDIRECT_URL = "/admin/"  # where a sign-in leads that names no place of ours
 AUTHENTICATION_BACKENDS = ["backend.apps.users.backends.StaffPassword"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",

@@ -11,7 +11,14 @@ import pytest
 from django.utils import timezone
 
 from backend.apps.laboratory import charts, inbox, replays
-from backend.apps.laboratory.models import InboundMessage, LabOrder, LabReplay, LabResult, ReplayedMessage
+from backend.apps.laboratory.models import (
+    CriticalResult,
+    InboundMessage,
+    LabOrder,
+    LabReplay,
+    LabResult,
+    ReplayedMessage,
+)
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from tests.support.lab_messages import oru
@@ -175,6 +182,17 @@ def test_a_dry_run_rings_no_bell_and_a_real_run_does_nothing_twice(rung: list[st
     again = replay(message, dry_run=False)
     assert again.differs == 0
     assert everything() == stood
+
+
+def test_a_dry_run_of_a_critical_result_pages_nobody_and_the_real_run_does() -> None:
+    message = oru(make_patient(), value="6.9", flag="HH")
+    InboundMessage.objects.update(status="worklist", work_state="done")
+    replay(message)
+    assert not CriticalResult.objects.exists()
+    replay(message, dry_run=False)
+    assert CriticalResult.objects.count() == 1
+    replay(message, dry_run=False)
+    assert CriticalResult.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from backend.apps.patients.models import Patient
 from integrations.hl7 import oru, records
 from integrations.hl7.reader import Message, NotHl7
 
-MAPPINGS: Table = permissions.LAB_TEST
+MAPPINGS: Table = permissions.LAB_CODE_MAPPING
 MOST_CODES = 100
 
 

@@ -50,3 +50,12 @@ def test_a_nul_character_is_refused_in_a_page() -> None:
 
 def test_a_method_nobody_asked_for_is_refused() -> None:
     assert signed_in("admin").delete("/console/").status_code == 405
+
+
+def test_the_sign_in_leads_nowhere_else() -> None:
+    user = make_user("lab_tech")
+    user.set_password("console-by-next-2026")
+    user.save()
+    form = {"username": user.email, "password": "console-by-next-2026"}
+    for there, expected in (("//evil.example/", "/admin/"), ("/console/labs/", "/console/labs/")):
+        assert Client().post("/admin/login/", {**form, "next": there})["Location"] == expected
