@@ -21,13 +21,15 @@ from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.appointments.tests.factories import free_time
 from backend.apps.core.models import AuditLog
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.laboratory.models import CriticalPage, InboundMessage, LabResult
-from backend.apps.laboratory.tests.factories import make_lab_feed
+from backend.apps.laboratory import sending, services
+from backend.apps.laboratory.models import CriticalPage, InboundMessage, LabOrderMessage, LabResult
+from backend.apps.laboratory.tests.factories import make_lab_feed, make_lab_order, make_order_feed
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.security.matrix import RESOURCES
 from tests.support.api_contract import client_for
+from tests.support.lab_double import LabDouble, ack
 from tests.support.stage import Stage, until
 from workers.cli.demo_labs import message
 from workers.inbound import Arrival, store
@@ -56,11 +58,12 @@ def marks_in(text: str) -> list[str]:
 
 
 def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture, refusing_lab: LabDouble
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="")
     patient = make_patient(**PERSON, sms_consent=True, email_consent=True)
     receive(patient)
+    order(patient, refusing_lab)
     visit = book(patient)
     look_around(patient)
     ring(stage)
@@ -71,6 +74,9 @@ def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
     until(lambda: InboundMessage.objects.filter(work_state="done").count() == InboundMessage.objects.count())
     assert set(InboundMessage.objects.values_list("status", flat=True)) == {"filed", "worklist", "rejected"}
     assert LabResult.objects.filter(lab_order__patient=patient, result_value="4.1").exists()
+    until(lambda: LabOrderMessage.objects.get().status == "rejected")
+    assert (b"Zqlast" in refusing_lab.taken[0], b"Zqlast" in bytes(LabOrderMessage.objects.get().ack)) == (True, True)
+    assert sending.tell(timezone.now()) == 1
     until(lambda: CriticalPage.objects.filter(critical_result__patient=patient, status="sent").exists())
 
     sent = "".join(file.read_text() for file in (stage.folder / "outbox").glob("*.json"))
@@ -120,6 +126,20 @@ def receive(patient: Patient) -> None:
         message(sent, "CANARY05").replace(b"|N|||F", b"|HH|||F"),
         b"Zqlast is no HL7 message",
     )])  # fmt: skip
+
+
+@pytest.fixture
+def refusing_lab() -> Iterator[LabDouble]:
+    """A laboratory that repeats what it was sent in its refusal, where only fixed words belong."""
+    said = "ERR||PID^1^5^Zqlast|101^Zqlast Zqfirst^HL70357|E||||Zqlast 19310723"
+    with LabDouble(ack("AR", err=said)) as double:
+        yield double
+
+
+def order(patient: Patient, lab: LabDouble) -> None:
+    fields = {"patient": patient, "doctor": make_doctor(), "clinical_indication": REASON}
+    row = make_lab_order(feed=make_order_feed(order_port=lab.port), **fields)
+    services.place(row, by=None)
 
 
 def look_around(patient: Patient) -> None:
