@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from integrations.errors import Transient, Unknown
 from integrations.hl7.mllp import MllpClient
@@ -24,56 +26,83 @@ OBX|2|NM|2951-2^Sodium^LN||{value}|mmol/L|136-145|N|||{status}|||20260302120000+
 OBX|3|TX|8251-1^Comment^LN||as measured {value}||||||{status}|||20260302120000+0000\r\
 """  # HL7 v2.5.1, chapter 7, ORU^R01
 REFUSED = "MSH|^~\\&|SIEGE|{facility}|CARERELAY|CLINIC|{sent}||SIU^S12|{control}|P|2.5.1\r"
+Versions = tuple[tuple[str, str], ...]
 CODES = ("2823-3", "2951-2", "8251-1")
 STAGES = {"P": "preliminary", "F": "final", "C": "corrected"}
 ANSWERED = {"AA", "AR"}  # AE and silence mean: send it again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Saying:
-    """One message to send. twin: the other control id under which the same content travels."""
+    """One message to send. twin: the same report under another control id; one is filed, one is a duplicate.
+
+    conflict: another report travels under the same control id; both are filed and flagged.
+    """
 
     control: str
     raw: bytes = field(repr=False)
-    outcome: str  # filed, worklist, rejected; twins: one filed, one duplicate
-    twin: str = ""
+    outcome: str
+    twin: bytes = field(default=b"", repr=False)
+    conflict: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(self.raw)
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Messages about one panel, in the order they are sent; versions: (status, value) in the order of the chart."""
+    """Messages that belong together, as they are sent. charts: by filler, the (status, value) of each version."""
 
-    filler: str
     sayings: tuple[Saying, ...]
-    versions: tuple[tuple[str, str], ...] = ()
+    charts: Mapping[str, Versions] = field(default_factory=dict)
 
 
 def stories(seed: int, sender: int, record_numbers: Sequence[str]) -> Iterator[Story]:
     """Yield what one laboratory tells, the same for the same seed, without end."""
     dice = random.Random(f"{seed}:{sender}")  # a plan, not a secret
-    kinds = ("versions", "versions", "twice", "twins", "stranger", "refused")
     number = 0
     while True:
         number += 1
-        yield story(dice.choice(kinds), f"S{seed}-{sender}-{number}", dice, dice.choice(record_numbers))
+        yield dice.choice(KINDS)(f"S{seed}-{sender}-{number}", dice, dice.choice(record_numbers))
 
 
-def story(kind: str, name: str, dice: random.Random, mrn: str) -> Story:
-    if kind == "refused":
-        text = REFUSED.format(facility=FACILITY, sent=stamp(NOON), control=name)
-        return Story(name, (Saying(name, text.encode(), "rejected"),))
-    if kind == "stranger":
-        return Story(name, (Saying(name, result(name, f"NOBODY{name}", name, "F", "4.0"), "worklist"),))
-    if kind == "versions":
-        steps = [(f"{name}{letter}", letter, f"{place}.5") for place, letter in enumerate(STAGES, start=3)]
-        sayings = [
-            Saying(control, result(control, mrn, name, letter, value), "filed") for control, letter, value in steps
-        ]
-        dice.shuffle(sayings)
-        return Story(name, tuple(sayings), tuple((STAGES[letter], value) for _, letter, value in steps))
-    once = Saying(name, result(name, mrn, name, "F", "4.1"), "filed", f"{name}W" if kind == "twins" else "")
-    again = Saying(f"{name}W", result(f"{name}W", mrn, name, "F", "4.1"), "filed", name) if kind == "twins" else once
-    return Story(name, (once, again), (("final", "4.1"),))
+def versions(name: str, dice: random.Random, mrn: str) -> Story:
+    """Preliminary, final, corrected: sent in any order, one history."""
+    steps = [(f"{name}{letter}", letter, f"{place}.5") for place, letter in enumerate(STAGES, start=3)]
+    sayings = [Saying(control, result(control, mrn, name, letter, value), "filed") for control, letter, value in steps]
+    dice.shuffle(sayings)
+    return Story(tuple(sayings), {name: tuple((STAGES[letter], value) for _, letter, value in steps)})
+
+
+def twice(name: str, _dice: random.Random, mrn: str) -> Story:
+    once = Saying(name, result(name, mrn, name, "F", "4.1"), "filed")
+    return Story((once, once), {name: (("final", "4.1"),)})
+
+
+def twins(name: str, _dice: random.Random, mrn: str) -> Story:
+    one, other = (result(control, mrn, name, "F", "4.1") for control in (name, f"{name}W"))
+    sayings = (Saying(name, one, "filed", twin=other), Saying(f"{name}W", other, "filed", twin=one))
+    return Story(sayings, {name: (("final", "4.1"),)})
+
+
+def conflict(name: str, _dice: random.Random, mrn: str) -> Story:
+    """Two reports of a laboratory that counts its messages wrong."""
+    charts = {name: (("final", "4.1"),), f"{name}X": (("final", "5.2"),)}
+    raws = (result(name, mrn, filler, "F", versions[0][1]) for filler, versions in charts.items())
+    return Story(tuple(Saying(name, raw, "filed", conflict=True) for raw in raws), charts)
+
+
+def stranger(name: str, _dice: random.Random, _mrn: str) -> Story:
+    return Story((Saying(name, result(name, f"NOBODY{name}", name, "F", "4.0"), "worklist"),))
+
+
+def refused(name: str, _dice: random.Random, _mrn: str) -> Story:
+    text = REFUSED.format(facility=FACILITY, sent=stamp(NOON), control=name)
+    return Story((Saying(name, text.encode(), "rejected"),))
+
+
+KINDS = (versions, versions, twice, twins, conflict, stranger, refused)
 
 
 def result(control: str, mrn: str, filler: str, letter: str, value: str) -> bytes:
@@ -86,6 +115,10 @@ def result(control: str, mrn: str, filler: str, letter: str, value: str) -> byte
     return text.encode()
 
 
+def digest_of(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
 def stamp(at: datetime) -> str:
     return at.strftime("%Y%m%d%H%M%S+0000")
 
@@ -94,7 +127,7 @@ class Load:
     """The senders, each in a thread with one open connection; what was acknowledged is kept for the verdict."""
 
     def __init__(self, port: int, seed: int, record_numbers: Sequence[str], *, pause_s: float) -> None:
-        self.acknowledged: dict[str, str] = {}  # control id -> code
+        self.acknowledged: dict[str, str] = {}  # digest of the message -> code
         self.told: list[Story] = []
         self.troubles = Counter[str]()
         self._port, self._pause_s = port, pause_s
@@ -140,7 +173,7 @@ class Load:
             if about != saying.control:
                 self.troubles["wrong MSA-2"] += 1
             elif code in ANSWERED:
-                self.acknowledged[saying.control] = code
+                self.acknowledged[saying.digest] = code
                 return
             else:
                 self.troubles[code] += 1

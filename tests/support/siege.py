@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from celery import Celery
 
-from tests.support.lab_load import CODES, Load, Saying, Story
+from tests.support.lab_load import CODES, Load, Saying, Story, digest_of
 from tests.support.stage import Stage, until
 from workers.cli import state
 from workers.cli.errors import Refused
@@ -22,7 +23,6 @@ from workers.cli.state import ROOT
 
 WORKERS = ("worker1", "worker2")
 REST = "UPDATE laboratory_inboundmessage SET {} WHERE status = 'received' AND work_state = '{}'"
-SWEEP = "import workers.celery_app; from workers import sweep; sweep.overdue()"
 
 
 class Siege:
@@ -121,9 +121,14 @@ class Siege:
             self.revive()
             if not self.rows("SELECT 1 FROM laboratory_inboundmessage WHERE status = 'received' LIMIT 1"):
                 return True
-            self.run("-c", SWEEP)
-            time.sleep(1.0)
+            self.sweep()
+            time.sleep(0.5)
         return False
+
+    def sweep(self) -> None:
+        """Have a worker look for overdue rows, as beat does every 15 s."""
+        with Celery(broker=self.stage.redis.url, set_as_current=False) as app:
+            app.send_task("sweep.overdue", queue="sweep", ignore_result=True)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.stage.database_url(), autocommit=True) as connection:
@@ -147,27 +152,30 @@ def verdict(siege: Siege, load: Load) -> list[str]:
 def wrong_rows(siege: Siege, load: Load) -> Iterable[str]:
     """Each acknowledged message is one row in its one outcome; no row is of a message nobody sent."""
     stored = defaultdict(list)
-    for control, status in siege.rows("SELECT control_id, status FROM laboratory_inboundmessage"):
-        stored[control].append(status)
-    sayings = {saying.control: saying for tale in load.told for saying in tale.sayings}
-    for control, code in load.acknowledged.items():
-        if len(stored[control]) != 1:
-            yield f"{control} was acknowledged {code} and is stored {len(stored[control])} times"
-        elif control not in sayings:
-            yield f"{control} was acknowledged and its story never ended"
-        elif code != ("AR" if sayings[control].outcome == "rejected" else "AA"):
-            yield f"{control} was acknowledged {code}"
-        elif trouble := wrong_status(sayings[control], stored):
+    for digest, status, conflict in siege.rows("SELECT sha256, status, conflict FROM laboratory_inboundmessage"):
+        stored[digest].append((status, conflict))
+    sayings = {saying.digest: saying for tale in load.told for saying in tale.sayings}
+    for digest, code in load.acknowledged.items():
+        saying = sayings.get(digest)
+        if saying is None:
+            yield f"a message was acknowledged {code} and its story never ended"
+        elif len(stored[digest]) != 1:
+            yield f"{saying.control} was acknowledged {code} and is stored {len(stored[digest])} times"
+        elif code != ("AR" if saying.outcome == "rejected" else "AA"):
+            yield f"{saying.control} was acknowledged {code}"
+        elif trouble := wrong_status(saying, stored):
             yield trouble
     if strange := set(stored) - set(load.acknowledged):
         yield f"{len(strange)} rows are of messages that were never acknowledged"
 
 
-def wrong_status(saying: Saying, stored: dict[str, list[str]]) -> str:
-    found = stored[saying.control]
+def wrong_status(saying: Saying, stored: dict[str, list[tuple[str, bool]]]) -> str:
+    ((status, conflict),) = stored[saying.digest]
+    if conflict != saying.conflict:
+        return f"{saying.control} is {'' if conflict else 'not '}flagged as a conflict"
     if not saying.twin:
-        return "" if found == [saying.outcome] else f"{saying.control} is {found[0]}, not {saying.outcome}"
-    pair = sorted([*found, *stored[saying.twin]])
+        return "" if status == saying.outcome else f"{saying.control} is {status}, not {saying.outcome}"
+    pair = sorted([status, *(of_twin for of_twin, _ in stored[digest_of(saying.twin)])])
     return "" if pair == ["duplicate", "filed"] else f"{saying.control} and its twin are {' and '.join(pair)}"
 
 
@@ -180,11 +188,11 @@ def wrong_charts(siege: Siege, told: Iterable[Story]) -> Iterable[str]:
              ORDER BY result.version"""
     for filler, code, status, value, version, is_current in siege.rows(sql):
         chart[filler, code].append((status, value.removeprefix("as measured "), version, is_current))
-    for tale in told:
-        last = len(tale.versions)
-        wanted = [(*said, place, place == last) for place, said in enumerate(tale.versions, start=1)]
+    charts = {filler: versions for tale in told for filler, versions in tale.charts.items()}
+    for filler, versions in charts.items():
+        wanted = [(*said, place, place == len(versions)) for place, said in enumerate(versions, start=1)]
         for code in CODES:
-            if (found := chart.pop((tale.filler, code), [])) != wanted:
-                yield f"{tale.filler} {code} has {len(found)} versions in the chart, or not these {len(wanted)}"
+            if (found := chart.pop((filler, code), [])) != wanted:
+                yield f"{filler} {code} has {len(found)} versions in the chart, or not these {len(wanted)}"
     if chart:
         yield f"{len(chart)} observations in the chart were never told"
