@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from integrations.hl7.explain import ExplainedSegment, explain, mask
@@ -14,7 +15,8 @@ from integrations.hl7.reader import Message, NotHl7
 LONGEST_RAW = 200_000  # characters of a message that a page or an answer shows
 LINE_END = re.compile(r"\r\n?")
 FIELD = re.compile(r"[A-Z0-9]{3}-(\d+)(?:\[1\])?")  # the path of a field itself, not of a component or a repetition
-Place = tuple[str, int, int]
+MOST_OTHERS = 200
+Beside = dict[tuple[str, int], dict[int, dict[str, None]]]  # findings by segment and its number, then by field
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,19 @@ def read(raw: bytes, stored: Iterable[Mapping[str, Any]] = (), *, masked: bool =
     stored: the findings noted when it was filed; those the explanation has too are told once.
     """
     told = explain(raw, masked=masked)
-    beside: dict[Place, dict[str, None]] = defaultdict(dict)
+    beside: Beside = defaultdict(lambda: defaultdict(dict))
     for segment, number, field, message in told.findings:
-        beside[segment, number, field][message] = None
+        beside[segment, number][field][message] = None
     for one in stored:
-        place = (str(one.get("segment", "")), int(one.get("number", 0)), int(one.get("field", 0)))
-        beside[place][str(one.get("message", ""))] = None
-    parts = [_part(segment, beside) for segment in told.segments]
-    others = [f"{_name(place)}: {message}" for place, messages in beside.items() for message in messages]
+        place = str(one.get("segment", "")), int(one.get("number", 0))
+        beside[place][int(one.get("field", 0))][str(one.get("message", ""))] = None
+    parts = [_part(segment, beside.pop((segment.name, segment.number), {})) for segment in told.segments]
+    others = [
+        f"{_name(*place, field)}: {message}"
+        for place, fields in islice(beside.items(), MOST_OTHERS)
+        for field, messages in fields.items()
+        for message in messages
+    ]
     return Reading(text(raw, masked=masked), parts, others)
 
 
@@ -76,19 +83,17 @@ def text(raw: bytes, *, masked: bool = True) -> str:
     return LINE_END.sub("\n", whole).strip("\n")[:LONGEST_RAW]
 
 
-def _part(segment: ExplainedSegment, beside: dict[Place, dict[str, None]]) -> Part:
-    """Return the segment, each finding taken from `beside` to where it belongs."""
+def _part(segment: ExplainedSegment, beside: dict[int, dict[str, None]]) -> Part:
+    """Return the segment, each finding at its field; those of fields that are not shown are told of the segment."""
     lines = []
     for one in segment.fields:
         at = FIELD.fullmatch(one.path)
-        found = beside.pop((segment.name, segment.number, int(at[1])), {}) if at else {}
+        found = beside.pop(int(at[1]), {}) if at else {}
         lines.append(Line(one.path, one.title, one.data_type, one.text, int("." in one.path), list(found)))
-    whole = list(beside.pop((segment.name, segment.number, 0), {}))
-    for place in [place for place in beside if place[:2] == (segment.name, segment.number)]:
-        whole += [f"{segment.name}-{place[2]}: {message}" for message in beside.pop(place)]
+    whole = list(beside.pop(0, {}))
+    whole += [f"{segment.name}-{field}: {message}" for field, messages in beside.items() for message in messages]
     return Part(segment.name, segment.number, lines, whole)
 
 
-def _name(place: Place) -> str:
-    segment, number, field = place
+def _name(segment: str, number: int, field: int) -> str:
     return segment + (f" {number}" if number > 1 else "") + (f", field {field}" if field else "")

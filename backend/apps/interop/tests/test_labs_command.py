@@ -75,7 +75,7 @@ def test_a_replay_is_tried_told_and_done_only_with_consent(monkeypatch: pytest.M
     def work(_seconds: float) -> None:
         entry = {
             "kind": "result", "change": "appears", "patient": "x", "order": "", "code": "2823-3", "text": "K",
-            "version": 1, "before": None, "after": {"result_value": "6.9"},
+            "version": 1, "before": None, "after": {"result_value": "6.9", "status": "final"},
         }  # fmt: skip
         ReplayedMessage.objects.update(status="filed", difference=[entry])
         LabReplay.objects.update(status="finished", appears=1, done=1)
@@ -84,7 +84,7 @@ def test_a_replay_is_tried_told_and_done_only_with_consent(monkeypatch: pytest.M
     told = said("replay", "--ids", str(message.pk), "--dry-run")
     assert "1 of 1 messages done" in told
     assert "1 appear, 0 change" in told
-    assert "2823-3 version 1: result_value" in told
+    assert "appears     2823-3 version 1 in a new order: final" in told
     assert "6.9" not in told
     with pytest.raises(CommandError, match="Nothing was filed"):
         said("replay", "--ids", str(message.pk))

@@ -115,9 +115,7 @@ class Command(BaseCommand):
         counts = f"{replay.appears:,} appear, {replay.changes:,} change, {replay.disappears:,} disappear"
         self.stdout.write(f"Charts: {counts if replay.differs else 'no difference'}")
         for entry in replays.difference(replay, most=MOST_SHOWN):
-            fields = ", ".join(sorted((entry["after"] or entry["before"] or {}).keys()))
-            named = f"{entry['code']} version {entry['version']}" if entry["kind"] == "result" else entry["order"]
-            self.stdout.write(f"  {entry['change']:10} {entry['kind']:6} {named}: {fields}")
+            self.stdout.write(f"  {told(entry)}")
         if replay.differs > MOST_SHOWN:
             self.stdout.write(f"  and {replay.differs - MOST_SHOWN:,} more; the console shows them, with values")
 
@@ -150,6 +148,15 @@ def filter_of(options: dict[str, Any]) -> dict[str, Any]:
         "error": options["error"],
     }
     return {name: value for name, value in named.items() if value is not None}
+
+
+def told(entry: dict[str, Any]) -> str:
+    """Return one place of difference without a value: what it is, its status, and which fields changed."""
+    order = entry["order"] or "a new order"
+    named = f"{entry['code']} version {entry['version']} in {order}" if entry["kind"] == "result" else order
+    fields = entry["after"] or entry["before"] or {}
+    more = ", ".join(sorted(fields)) if entry["change"] == "changes" else fields.get("status", "")
+    return f"{entry['change']:10}  {named}: {more}"
 
 
 def line(row: InboundMessage) -> str:
