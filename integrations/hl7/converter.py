@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, time, tzinfo
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from integrations.hl7 import fields
 from integrations.hl7.coded import Decode, first
@@ -16,21 +16,26 @@ Value = TypeVar("Value")
 Place = tuple[str, int, int]  # a segment's name, which of that name, and the field's number
 LONGEST_STAMP = 100  # characters of a stamp that is remembered
 MOST_STAMPS = 1_000
+MOST_TAILS = 100
 
 
 class Converter:
     """default_tz: the sender's zone. `findings` grows with every field that could not be read, up to a limit.
 
-    stamps: each moment read so far by its text; a report repeats the same few in every OBX. usual, usual_moment: the
-    last one of an OBX-14, as sent and as read.
+    stamps: each moment read so far by its text; a report repeats the same few in every OBX. tails: what an observation
+    says from OBX-9 on, by these fields as sent, for those in which nothing is odd.
     """
 
     def __init__(self, default_tz: tzinfo) -> None:
         self.default_tz = default_tz
         self.findings: list[Finding] = []
         self.stamps: dict[str, datetime | None] = {"": None}
-        self.usual = ""
-        self.usual_moment: datetime | None = None
+        self.tails: dict[str, tuple[Any, ...]] = {}
+
+    def remember(self, sent: list[str], tail: tuple[Any, ...]) -> None:
+        """Remember what an OBX says from OBX-9 on; `sent` is that text, if there is one."""
+        if sent and len(self.tails) < MOST_TAILS:
+            self.tails[sent[0]] = tail
 
     def stamp(self, place: Place, raw: str, signs: Separators, decode: Decode) -> datetime | None:
         """Return the time stamp in `raw`, the field at `place`.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from datetime import datetime, time
+from decimal import Decimal
 from itertools import chain
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ LONGEST_NUMBER = 12
 FIELDS_READ = 15  # up to OBX-14; later fields are looked at only where they exist
 EMPTY = [""] * FIELDS_READ
 MORE_EMPTY = [""] * 25
+TAIL = 9  # from this field on, the lines of a report say the same
 
 _new = tuple.__new__  # a named tuple by position: a third of the time of calling its class
 
@@ -49,10 +51,8 @@ More = tuple[
     Pointer | None, datetime | None, time | None, str, Coded, Identifier | None, Coded, datetime | None, str, str
 ]  # the fields of `Observation` after `notes`: what few laboratories send
 
-HERE = "\0"  # stands for the time stamp in an outline: a line without escapes has no NUL
-Outline = tuple[
-    str, Coded, str, Coded, str, tuple[str, ...], str, bool, str, Coded, Identifier | None, Coded, bool, str, str
-]  # OBX-2, 3, 4, 6, 7, 8, 11, whether 14 is the usual; 13, 15, 16, 17, whether 19 is the usual, 23, 24
+Front = tuple[str, Coded, str, Coded, str, tuple[str, ...]]  # OBX-2, 3, 4, 6, 7 and 8: what comes before a tail
+Read = tuple[tuple[str, ...], Coded | None, Measured | None, Document | None]  # OBX-5
 
 NO_VALUE = Value()
 NO_MORE: More = (None, None, None, "", NO_CODE, None, NO_CODE, None, "", "")
@@ -63,96 +63,92 @@ def consecutive(
 ) -> tuple[list[Observation], Part | None]:
     """Return what OBX `part` and those right after it say, and the first other segment.
 
-    Each field that cannot be read is told to `convert` and costs only itself. What an OBX says apart from its value,
-    its number and the time stamp of the OBX before it is looked up; any other is read field by field.
+    Each field that cannot be read is told to `convert` and costs only itself. A line in which nothing is odd is put
+    together from what is remembered: what it says before OBX-9 apart from the value, the value where it is a short
+    number, and what the lines of this message say from OBX-9 on. Any other is read field by field.
     """
     found: list[Observation] = []
-    escaped, signs, sign = message.escaped, message.separators, message.separators.field
-    outlined, short_number = remembered(signs)
-    stamp, moment = convert.usual, convert.usual_moment
+    escaped, signs, sign, tails = message.escaped, message.separators, message.separators.field, convert.tails
+    fronted, numbered = remembered(signs)
     for name, number, line in chain((part,), following):
         if name != "OBX":
             return found, (name, number, line)
-        parts = line.split(sign, 6)
-        known = None
-        if stamp and len(parts) == 7 and len(line) <= LONGEST_REMEMBERED and (not escaped or message.is_plain(line)):
-            known = outlined(parts[2], parts[3], parts[4], parts[6].replace(stamp, HERE))
-        if known is None:
-            found.append(_split(convert, message, number, line))
-            stamp, moment = convert.usual, convert.usual_moment
-            continue
-        kind, code, sub_id, unit, span, flags, status, at, access, producer, person, method, again, lab, place = known
-        raw = parts[5]
-        values, code_value, measured, document, _, problem = (
-            short_number(raw) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _value(kind, raw, signs, plain)
-        )
-        if problem or not status or not code[0]:
-            _tell(convert, number, code, status, problem)
-        # fmt: off
-        found.append(_new(Observation, (
-            number, kind, code, sub_id, values, code_value, measured, document, unit, span, flags, status,
-            moment if at else None, (), None, None, None, access, producer, person, method, moment if again else None,
-            lab, place,
-        )))
-        # fmt: on
+        parts = line.split(sign, TAIL)
+        if (  # a tail has separators in it: of a shorter line the last part is none
+            (tail := tails.get(parts[-1])) is not None
+            and len(line) <= LONGEST_REMEMBERED
+            and (not escaped or message.is_plain(line))
+        ):
+            _, _, kind, code, sub_id, raw, unit, span, flags, _ = parts
+            front = fronted(kind, code, sub_id, unit, span, flags)
+            value = numbered(raw) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _unnumbered(front, raw, signs)
+            if front is not None and value is not None:
+                found.append(_new(Observation, (number, *front, *value, *tail)))
+                continue
+        found.append(_split(convert, message, number, line))
     return found, None
 
 
 @functools.lru_cache(maxsize=4)
-def remembered(signs: Separators) -> tuple[Callable[[str, str, str, str], Outline | None], Callable[[str], Value]]:
-    """Return `outline` and `_number` for one set of separators, remembering what they returned.
+def remembered(
+    signs: Separators,
+) -> tuple[Callable[[str, str, str, str, str, str], Front | None], Callable[[str], Read | None]]:
+    """Return `_front` and `_short_number` for one set of separators, remembering what they returned.
 
     A laboratory says the same of each of its few hundred tests every day, and most results are one of a few thousand
     short numbers.
     """
     return (
-        functools.lru_cache(maxsize=4096)(functools.partial(outline, signs)),
-        functools.lru_cache(maxsize=4096)(lambda raw: _number(raw, signs, plain) if raw else NO_VALUE),
+        functools.lru_cache(maxsize=4096)(functools.partial(_front, signs)),
+        functools.lru_cache(maxsize=4096)(functools.partial(_short_number, signs)),
     )
 
 
-def outline(signs: Separators, value_type: str, code: str, sub_id: str, rest: str) -> Outline | None:
-    """Return what an OBX without escapes says apart from its value; `rest` begins at OBX-6, HERE stands for the stamp.
+def _front(  # noqa: PLR0917  # the fields of a line as they come
+    signs: Separators, value_type: str, code: str, sub_id: str, unit: str, span: str, flags: str
+) -> Front | None:
+    """Return what an OBX without escapes says before OBX-9 apart from its value; None where anything is odd."""
+    kind, name, measure, normal, marks, _ = coded.described((value_type, code, unit, span, flags, ""), signs)
+    return None if kind in UNUSUAL or not name.code else (kind, name, kept(sub_id), measure, normal, marks)
 
-    None where the stamp is anything but the whole of OBX-14 or OBX-19, or those hold another one.
-    """
-    field = ["", "", value_type, code, sub_id, "", *rest.split(signs.field), *MORE_EMPTY]
-    at, analyzed = field[14] == HERE, field[19] == HERE
-    elsewhere = rest.count(HERE) != at + analyzed or (field[14] and not at) or (field[19] and not analyzed)
-    sent = (value_type, code, field[6], field[7], field[8], field[11])
-    kind, name, unit, span, flags, status = coded.described(sent, signs)
-    if elsewhere or kind in UNUSUAL:
-        return None
-    performed = coded.performed((field[13], field[15], field[17], field[23], field[24]), signs)
-    access, producer, method, performer, address = performed
-    person = coded.person(field[16], signs)
-    begin = (kind, name, kept(sub_id), unit, span, flags, status, at)
-    return (*begin, access, producer, person, method, analyzed, performer, address)
+
+def _short_number(signs: Separators, raw: str) -> Read | None:
+    """Return the value of an NM; None where it is no number."""
+    if fields.NUMBER.fullmatch(raw):
+        return (raw,), None, Measured(Decimal(raw)), None
+    value = _number(raw, signs, plain) if raw else NO_VALUE
+    return None if value.problem else value[:4]
+
+
+def _unnumbered(front: Front | None, raw: str, signs: Separators) -> Read | None:
+    """Return the value of any other type; None where anything is odd."""
+    value = _value(front[0], raw, signs, plain) if front is not None else NO_VALUE
+    return None if value.problem else value[:4]
 
 
 def _split(convert: Converter, message: Message, number: int, line: str) -> Observation:
     signs = message.separators
     field = line.split(signs.field, MOST_PARTS)
+    told = len(convert.findings)
     if len(field) < FIELDS_READ:
         field += EMPTY
     simple = len(line) <= LONGEST_REMEMBERED and message.is_plain(line)
     decode: Decode = plain if simple else message.unescape
     sent = (field[2], field[3], field[6], field[7], field[8], field[11])
-    value_type, code, unit, span, flags, status = (
-        coded.described_before(sent, signs) if simple else coded.described(sent, signs, decode)
-    )
+    value_type, *front, status = coded.described_before(sent, signs) if simple else coded.described(sent, signs, decode)
+    code, unit, span, flags = front
     value = _value(value_type, field[5], signs, decode)
     if value.problem or not status or not code.code:
         _tell(convert, number, code, status, value.problem)
     observed_at = convert.stamp(("OBX", number, 14), field[14], signs, decode)
-    if simple and observed_at is not None:
-        convert.usual, convert.usual_moment = field[14], observed_at
     more = NO_MORE
     if len(field) > FIELDS_READ or value_type in UNUSUAL or field[13]:
         more = _more(convert, number, field, value_type=value_type, value=value, signs=signs, decode=decode)
     sub_id = kept(decode(field[4])) if field[4] else ""
-    end = (unit, span, flags, status, observed_at, ())
-    return _new(Observation, (number, value_type, code, sub_id, *value[:4], *end, *more))
+    tail = (status, observed_at, (), *more)
+    if simple and told == len(convert.findings) and value_type not in UNUSUAL:
+        convert.remember(line.split(signs.field, TAIL)[TAIL:], tail)
+    return _new(Observation, (number, value_type, code, sub_id, unit, span, flags, *value[:4], *tail))
 
 
 def _tell(convert: Converter, number: int, code: Coded, status: str, problem: str) -> None:

@@ -147,8 +147,8 @@ class Message:
         strange, sign = 0, self.separators.field
         named, usual, observed = _namer(sign), f"OBX{sign}", 0
         lines = _lines(self.text, sign)
-        for line in lines[:MOST_SEGMENTS]:
-            if line.startswith(usual):  # four of five lines of a report
+        for line in lines if len(lines) <= MOST_SEGMENTS else lines[:MOST_SEGMENTS]:
+            if line[:4] == usual:  # four of five lines of a report
                 observed += 1
                 parts.append(("OBX", observed, line))
                 continue

@@ -120,13 +120,13 @@ class Observation(NamedTuple):
     value_type: str
     code: Coded
     sub_id: str = ""
+    unit: Coded = Coded()
+    reference_range: str = ""
+    flags: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     coded: Coded | None = None
     measured: Measured | None = None
     document: Document | None = None
-    unit: Coded = Coded()
-    reference_range: str = ""
-    flags: tuple[str, ...] = ()
     status: str = ""
     observed_at: datetime | None = None
     notes: tuple[str, ...] = ()

@@ -128,14 +128,13 @@ def message(number: int) -> bytes:
 
 
 def observation(place: int, stamp: str, dice: random.Random) -> str:
-    """Return an OBX with the performing laboratory, its address and director (OBX-23 to 25), as US ones must send."""
+    """Return an OBX with the performing laboratory (OBX-23), as US ones must send it."""
     value = dice.choice([str(dice.randrange(1, 400)), f"{dice.uniform(0, 99):.1f}", f"{dice.uniform(0, 9):.2f}"])
     unit = ("mg/dL", "mmol/L", "U/L", "10*3/uL")[place % 4]
     code = f"{1000 + place}-{place % 10}^Analyte {place} in Serum^LN^A{place:03}^Analyte {place}^L"
     flag = dice.choice("NNNHL")
-    laboratory = "Northside^D^^^^CLIA&2.16.840.1.113883.4.7&ISO^XX^^^33D1234567"
-    director = "1 Lab Way^^Springfield^NY^12345|1^Hale^Ruth^^^^MD"
+    laboratory = "Northside^D^^^^CLIA&2.16.840.1.113883.4.7&ISO"
     return (
         f"OBX|{place}|NM|{code}||{value}|{unit}^{unit}^UCUM|{place}-{place * 3}|{flag}|||F|||{stamp}"
-        f"|||||{stamp}||||{laboratory}|{director}"
+        f"|||||{stamp}||||{laboratory}"
     )
