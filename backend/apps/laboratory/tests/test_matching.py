@@ -1,0 +1,127 @@
+"""Holds whose chart a report goes to: never a guess, and a person's decision before everything."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from backend.apps.laboratory import matching, services
+from backend.apps.laboratory.models import LabOrder, LabResult
+from backend.apps.laboratory.tests.factories import (
+    make_inbound_message,
+    make_lab_feed,
+    observation_in,
+    order_in,
+    patient_in,
+    report_in,
+)
+from backend.apps.patients.services import merge
+from backend.apps.patients.tests.factories import make_patient
+
+pytestmark = pytest.mark.django_db
+
+
+def filed(report: Any, **message: Any) -> Any:
+    return services.file_report(make_inbound_message(**message), report)
+
+
+@pytest.mark.parametrize(
+    ("on_file", "sent", "fits"),
+    [
+        ("MRN77", "mrn77", True),
+        ("MRN77", " MRN 77 ", True),
+        ("0077", "77", True),
+        ("77", "0000077", True),
+        ("77", "770", False),
+        ("0", "00", False),
+    ],
+)
+def test_a_record_number_may_differ_in_case_blanks_and_leading_zeros(on_file: str, sent: str, fits: bool) -> None:
+    patient = make_patient(medical_record_number=on_file)
+    outcome = filed(report_in(patient, patient=patient_in(patient, identifiers=((sent, ""),))))
+    assert outcome.status == ("filed" if fits else "worklist")
+
+
+def test_leading_zeros_that_could_be_two_patients_are_nobodys() -> None:
+    one = make_patient(medical_record_number="077")
+    make_patient(medical_record_number="0077", first_name="Bea")
+    assert filed(report_in(one, patient=patient_in(one, identifiers=(("77", ""),)))).status == "worklist"
+    assert filed(report_in(one, patient=patient_in(one, identifiers=(("077", ""),)))).patient_id == one.pk
+
+
+@pytest.mark.parametrize(
+    ("policy", "sent", "status"),
+    [
+        ("number", [("{ours}", "CLINIC"), ("{other}", "LAB")], "filed"),
+        ("number", [("{ours}", "")], "filed"),
+        ("number", [("{ours}", "LAB")], "worklist"),
+        ("authority", [("{ours}", "clinic")], "filed"),
+        ("authority", [("{ours}", "")], "worklist"),
+        ("worklist", [("{ours}", "CLINIC")], "worklist"),
+    ],
+)
+def test_only_numbers_of_our_authority_count_where_the_feed_names_it(policy: str, sent: Any, status: str) -> None:
+    patient, other = make_patient(), make_patient(first_name="Bea")
+    names = {"ours": patient.medical_record_number, "other": other.medical_record_number}
+    ids = tuple((number.format(**names), authority) for number, authority in sent)
+    feed = make_lab_feed(assigning_authority="CLINIC", match_policy=policy)
+    assert filed(report_in(patient, patient=patient_in(patient, identifiers=ids)), feed=feed).status == status
+
+
+def test_what_a_person_decided_counts_before_every_identifier() -> None:
+    patient, stranger = make_patient(), make_patient(first_name="Bea", last_name="Someone")
+    feed = make_lab_feed(match_policy="worklist")
+    outcome = filed(report_in(patient, patient=patient_in(stranger)), feed=feed, assigned_patient=patient)
+    assert (outcome.status, outcome.patient_id) == ("filed", patient.pk)
+
+
+def test_a_decision_about_a_message_of_several_patients_decides_nothing() -> None:
+    one, two, chosen = (make_patient(first_name=name) for name in ("Ada", "Bea", "Cid"))
+    message = make_inbound_message(assigned_patient=chosen)
+    ((first, second),) = services.file_reports([(message, [report_in(one), report_in(two)])])
+    assert (first.patient_id, second.patient_id) == (one.pk, two.pk)
+
+
+def test_a_merged_patient_leads_to_the_record_that_stays_and_replays_file_nothing_twice() -> None:
+    old, new = make_patient(), make_patient(last_name="Married")
+    report = report_in(old)
+    filed(report)
+    merge(old, by=None, into=new)
+    outcome = filed(report)
+    assert (outcome.status, outcome.patient_id) == ("duplicate", new.pk)
+    corrected = order_in(observation_in(status="corrected", value="6"))
+    assert filed(report_in(new, corrected)).status == "filed"
+    assert list(LabResult.objects.order_by("version").values_list("version", "result_value")) == [(1, "4.1"), (2, "6")]
+    assert LabOrder.objects.get().patient == new
+
+
+def test_a_birth_date_that_cannot_be_read_fits_only_with_both_names() -> None:
+    patient = make_patient()
+    for family, given, status in (
+        (patient.last_name, patient.first_name, "filed"),
+        (patient.last_name, "Other", "worklist"),
+        ("", "", "worklist"),
+    ):
+        who = patient_in(patient, birth_date=None, family_name=family, given_name=given)
+        assert filed(report_in(patient, patient=who)).status == status
+
+
+def test_the_same_patient_twice_in_a_message_is_one_report() -> None:
+    patient = make_patient()
+    twice = [report_in(patient, order_in(observation_in(value=value))) for value in ("4.1", "4.4")]
+    services.file_reports([(make_inbound_message(), twice)])
+    values = LabResult.objects.filter(is_current=True).values_list("result_value", flat=True)
+    assert sorted(values) == ["4.1", "4.4"]  # two observations, as they would be in one group
+
+
+def test_suggestions_name_who_may_be_meant_and_why_and_file_nothing() -> None:
+    patient = make_patient(date_of_birth=date(1980, 5, 17))
+    make_patient(first_name="Zoe", last_name="Zimmer", date_of_birth=date(1999, 1, 1))
+    who = patient_in(patient, identifiers=(("NOBODY", ""),))
+    ((found, why),) = matching.suggestions(who)
+    assert found == patient
+    assert why.startswith("Family name, given name")
+    assert filed(report_in(patient, patient=who)).status == "worklist"
+    assert matching.suggestions(patient_in(patient, identifiers=(), family_name="", given_name="")) == []

@@ -1,0 +1,201 @@
+"""Holds what becomes of documents, units, codes, specimens and findings that led to others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from backend.apps.laboratory import services, ucum
+from backend.apps.laboratory.models import LabOrder, LabResult, LabSpecimen
+from backend.apps.laboratory.reports import DocumentIn, ParentIn, SpecimenIn
+from backend.apps.laboratory.tests.factories import (
+    NOON,
+    make_inbound_message,
+    make_lab_feed,
+    make_lab_order,
+    make_lab_test,
+    observation_in,
+    order_in,
+    report_in,
+)
+from backend.apps.patients.tests.factories import make_patient
+
+PDF = b"%PDF-1.4 a scanned report"
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _media(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+def filed(report: Any, **message: Any) -> Any:
+    return services.file_report(make_inbound_message(**message), report)
+
+
+def kept() -> list[str]:
+    return default_storage.listdir("lab_results")[1] if default_storage.exists("lab_results") else []
+
+
+def document(content: bytes = PDF, **over: Any) -> Any:
+    return observation_in(value_type="ED", value="", numeric=None, document=DocumentIn(content, **over))
+
+
+def test_a_document_is_stored_once_however_often_it_comes(django_capture_on_commit_callbacks: Any) -> None:
+    patient = make_patient()
+    for _ in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            filed(report_in(patient, order_in(document())))
+    result = LabResult.objects.get()
+    assert result.file_attachment.read() == PDF
+    assert result.result_value == f"Attached: a document of {len(PDF)} bytes (PDF)."
+    assert [f"lab_results/{name}" for name in kept()] == [result.file_attachment.name]
+
+
+def test_another_document_is_another_version(django_capture_on_commit_callbacks: Any) -> None:
+    patient = make_patient()
+    for place, content in enumerate((PDF, PDF[:-1] + b"?")):
+        with django_capture_on_commit_callbacks(execute=True):
+            at = NOON + timedelta(hours=place)
+            filed(report_in(patient, order_in(document(content), reported_at=at)))
+    assert LabResult.objects.count() == len(kept()) == 2
+
+
+def test_a_filing_that_is_taken_back_leaves_no_file(django_capture_on_commit_callbacks: Any) -> None:
+    with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+        filed(report_in(make_patient(), order_in(document())))
+        transaction.set_rollback(True)
+    assert kept() == []
+
+
+def test_a_file_that_was_cut_off_is_written_again(django_capture_on_commit_callbacks: Any) -> None:
+    patient = make_patient()
+    for _ in range(2):
+        with django_capture_on_commit_callbacks(execute=True):
+            filed(report_in(patient, order_in(document())))
+        name = LabResult.objects.get().file_attachment.name
+        assert Path(default_storage.path(name)).read_bytes() == PDF
+        Path(default_storage.path(name)).write_bytes(PDF[:5])
+
+
+@pytest.mark.parametrize("sent", [document(b"PK\x03\x04"), document(b"", problem="Damaged base64 data: 3 characters.")])
+def test_a_document_that_cannot_be_kept_says_so_in_its_result(sent: Any) -> None:
+    assert filed(report_in(make_patient(), order_in(sent))).status == "filed"
+    result = LabResult.objects.get()
+    assert not result.file_attachment
+    assert "could not be kept here" in result.result_value
+    assert result.result_value.endswith("It is in the message.")
+
+
+@pytest.mark.parametrize(
+    ("sent", "unit"),
+    [
+        ("mmol/l", "mmol/L"), ("MMOL/L", "mmol/L"), ("mEq/L", "meq/L"), ("10*3/uL", "10*3/uL"), ("K/uL", "10*3/uL"),
+        ("x10E3/uL", "10*3/uL"), ("X10(3)/mcL", "10*3/uL"), ("10^9/L", "10*9/L"), ("mg/dl", "mg/dL"),
+        ("IU/L", "[IU]/L"), ("uIU/mL", "u[IU]/mL"), ("%", "%"), ("mm/hr", "mm/h"), ("\u00b5mol/L", "umol/L"), ("G/L", "10*9/L"),
+        ("g/L", "g/L"), ("mM", "mmol/L"), ("mL/min/1.73m2", "mL/min/{1.73_m2}"),
+        ("MU/L", ""), ("MM", ""), ("S", ""), ("10^5/uL", ""), ("furlongs", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_units_are_written_in_ucum_only_where_they_mean_one_thing(sent: str, unit: str) -> None:
+    assert ucum.of(sent) == unit
+
+
+def test_a_unit_is_kept_as_sent_beside_its_ucum_code() -> None:
+    filed(report_in(make_patient(), order_in(observation_in(unit="MG/DL"), observation_in(code="X", unit="drops"))))
+    rows = LabResult.objects.order_by("observation_index", "code_as_sent").values_list("unit", "unit_as_sent")
+    assert sorted(rows) == [("drops", "drops"), ("mg/dL", "MG/DL")]
+
+
+def test_the_second_code_of_a_result_may_be_the_one_that_is_known() -> None:
+    test = make_lab_test(test_code="2823-3")
+    sent = observation_in(code="K", system="99LAB", other_code="2823-3", other_system="LN")
+    filed(report_in(make_patient(), order_in(sent)))
+    result = LabResult.objects.get()
+    assert (result.lab_test, result.code_as_sent, result.other_code_as_sent) == (test, "K", "2823-3")
+
+
+def test_our_own_mapping_comes_first_and_the_feeds_before_everybodys() -> None:
+    make_lab_test(test_code="2823-3")
+    everybodys, feeds = make_lab_test(), make_lab_test()
+    feed, other = make_lab_feed(), make_lab_feed(sending_facility="B")
+    services.map_code(by=None, code="2823-3", lab_test=everybodys)
+    mapping = services.map_code(by=None, code="2823-3", feed=feed, system="LN", lab_test=feeds)
+    patient = make_patient()
+    filed(report_in(patient), feed=feed, sending_facility="A")
+    filed(report_in(patient), feed=other, sending_facility="B")
+    rows = LabResult.objects.order_by("source_message__sending_facility")
+    assert [row.lab_test for row in rows] == [feeds, everybodys]
+    assert rows[0].mapping == mapping
+
+
+def test_a_code_mapped_later_names_what_is_on_file_and_completes_its_order() -> None:
+    test = make_lab_test()
+    order = make_lab_order(status="ordered", tests=[test, make_lab_test(test_code="2951-2")])
+    rows = (observation_in(code="K", system="L"), observation_in(code="2951-2"))
+    filed(report_in(order.patient, order_in(*rows, placer=order.order_number, code="P")))
+    order.refresh_from_db()
+    assert order.status == "in_progress"
+    first = services.map_code(by=None, code="K", lab_test=test)
+    order.refresh_from_db()
+    assert order.status == "completed"
+    assert services.map_code(by=None, code="K", lab_test=test) == first
+    assert (first.version, LabResult.objects.get(code_as_sent="K").mapping) == (1, first)
+
+
+def test_the_newest_word_about_a_specimen_holds_whatever_came_first() -> None:
+    patient = make_patient()
+
+    def says(hour: int, condition: str) -> Any:
+        specimen = SpecimenIn(specimen_id="S1", code="SER", text="Serum", collected_at=NOON, condition=condition)
+        at = NOON + timedelta(hours=hour)
+        return report_in(patient, order_in(observation_in(), specimens=(specimen,)), sent_at=at)
+
+    for reports in permutations([says(1, ""), says(2, "hemolyzed"), says(1, "clotted")]):
+        with transaction.atomic():
+            for report in reports:
+                filed(report)
+            specimen = LabSpecimen.objects.get()
+            assert (specimen.condition, specimen.lab_order) == ("hemolyzed", LabOrder.objects.get(patient=patient))
+            transaction.set_rollback(True)
+
+
+def test_a_susceptibility_finds_its_organism_whichever_came_first() -> None:
+    patient = make_patient()
+    culture = order_in(
+        observation_in(code="600-7", value="E. coli", value_type="CE", numeric=None, sub_id="1"),
+        observation_in(code="600-7", value="S. aureus", value_type="CE", numeric=None, sub_id="2"),
+        filler="C1",
+    )
+    tested = order_in(
+        observation_in(code="18864-9", value="<4", numeric=None), filler="C1-2", parent=ParentIn("C1", "600-7", "2")
+    )
+    for orders in permutations((culture, tested)):
+        with transaction.atomic():
+            for order in orders:
+                filed(report_in(patient, order))
+            child = LabResult.objects.get(code_as_sent="18864-9")
+            assert child.parent is not None
+            assert child.parent.result_value == "S. aureus"
+            assert list(child.parent.children) == [child]
+            transaction.set_rollback(True)
+
+
+def test_a_final_without_its_value_takes_the_preliminary_one() -> None:
+    patient = make_patient()
+    early = order_in(observation_in(status="preliminary", value="4.4", unit="mmol/l"), filler="F1")
+    final = observation_in(status="final", value="", numeric=None, unit="", restates=True)
+    later = order_in(final, filler="F1", reported_at=NOON + timedelta(hours=2))
+    assert filed(report_in(patient, later)).status == "worklist"
+    assert not LabResult.objects.exists()
+    filed(report_in(patient, early))
+    outcomes = [filed(report_in(patient, later)).status for _ in range(2)]
+    current = LabResult.objects.get(is_current=True)
+    assert (current.status, current.result_value, current.unit, current.version) == ("final", "4.4", "mmol/L", 2)
+    assert outcomes == ["filed", "duplicate"]
