@@ -37,7 +37,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     if found.is_valid():
         page = paging.newest_first(found.qs, request.GET, "received_at")
     detail = {"count": len(page.rows), "ids": [str(row.pk) for row in page.rows], "filters": sorted(request.GET)}
-    audit.record(request, "console.list", "inboundmessage", detail=detail)
+    patient = patient_asked(request)
+    audit.record(request, "console.list", "inboundmessage", patient_id=patient.pk if patient else None, detail=detail)
     context = {
         "title": "Lab inbox",
         "page": page,
@@ -50,7 +51,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         "statuses": InboundStatus.choices,
         "work_states": WorkState.choices,
         "feeds": LabFeed.objects.order_by("name")[:MOST_ROWS],
-        "patient": patient_asked(request),
+        "patient": patient,
     }
     return console.render(request, "interop/labs/list.html", context)
 
@@ -119,7 +120,7 @@ def shown(request: HttpRequest, row: InboundMessage, *, masked: bool = True, **m
         "ack": reading.text(bytes(row.ack_sent), masked=False) if row.ack_sent else "",
         "twins": twins(request, row),
         "results": list(results.order_by("observation_index", "id")[:MOST_ROWS]),
-        "suggestions": senders.suggestions(report, request.user) if undecided and sees_patients else [],
+        "suggestions": suggested(request, report) if undecided and sees_patients else [],
         "codes": senders.unknown_codes(row, report) if may(request.user, "create", senders.MAPPINGS) else [],
         "tests": LabTest.objects.filter(is_active=True).order_by("test_name", "id")[:1000],
         "skipped": inbox.was_skipped(row),
@@ -131,6 +132,15 @@ def shown(request: HttpRequest, row: InboundMessage, *, masked: bool = True, **m
         **more,
     }
     return console.render(request, "interop/labs/message.html", context)
+
+
+def suggested(request: HttpRequest, report: Any) -> list[tuple[Patient, str]]:
+    """Return whom the message may be about, and write down who was shown."""
+    found = senders.suggestions(report, request.user)
+    if found:
+        ids = [str(patient.pk) for patient, _ in found]
+        audit.record(request, "console.suggest", "patient", detail={"count": len(ids), "ids": ids})
+    return found
 
 
 def twins(request: HttpRequest, row: InboundMessage) -> list[InboundMessage]:

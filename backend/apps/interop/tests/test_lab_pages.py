@@ -107,6 +107,7 @@ def test_a_patients_messages_are_found_by_a_record_number_that_stands_in_no_addr
     answer = client.post(f"{LISTING}patient/", {"number": patient.medical_record_number.lower()})
     assert answer["Location"] == f"{LISTING}?patient={patient.pk}"
     assert [row.pk for row in client.get(answer["Location"]).context["page"].rows] == [mine.pk]
+    assert AuditLog.objects.filter(action="console.list", patient_id=patient.pk).exists()
     assert client.post(f"{LISTING}patient/", {"number": "NOBODY"})["Location"] == LISTING
 
 
@@ -137,6 +138,7 @@ def test_a_suggested_patient_is_assigned_and_taken_back() -> None:
     told = client.get(page_of(message)).content.decode()
     assert str(patient.pk) in told
     assert patient.full_name in told
+    assert AuditLog.objects.get(action="console.suggest").detail["ids"] == [str(patient.pk)]
     assert "Assigned. The message is back in line" in post(client, message, "assign", patient=str(patient.pk))
     message.refresh_from_db()
     assert (message.assigned_patient_id, message.status) == (patient.pk, "received")
