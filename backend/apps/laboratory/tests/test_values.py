@@ -98,7 +98,8 @@ def test_a_document_that_cannot_be_kept_says_so_in_its_result(sent: Any) -> None
     [
         ("mmol/l", "mmol/L"), ("MMOL/L", "mmol/L"), ("mEq/L", "meq/L"), ("10*3/uL", "10*3/uL"), ("K/uL", "10*3/uL"),
         ("x10E3/uL", "10*3/uL"), ("X10(3)/mcL", "10*3/uL"), ("10^9/L", "10*9/L"), ("mg/dl", "mg/dL"),
-        ("IU/L", "[IU]/L"), ("uIU/mL", "u[IU]/mL"), ("%", "%"), ("mm/hr", "mm/h"), ("\u00b5mol/L", "umol/L"), ("G/L", "10*9/L"),
+        ("IU/L", "[IU]/L"),
+        ("uIU/mL", "u[IU]/mL"), ("%", "%"), ("mm/hr", "mm/h"), ("\u00b5mol/L", "umol/L"), ("G/L", "10*9/L"),
         ("g/L", "g/L"), ("mM", "mmol/L"), ("mL/min/1.73m2", "mL/min/{1.73_m2}"),
         ("MU/L", ""), ("MM", ""), ("S", ""), ("10^5/uL", ""), ("furlongs", ""), ("", ""),
     ],
