@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from integrations.hl7 import batch, charsets
 from integrations.hl7.head import BOM, FIRST
@@ -102,6 +102,32 @@ def readable() -> Iterator[None]:
         raise Skip(f"a message is larger than {LARGEST // 2**20} MB; what follows it is not taken") from None
     except UNREADABLE as error:
         raise Skip(getattr(error, "strerror", None) or f"it cannot be read ({type(error).__name__})") from None
+
+
+class Watched:
+    """A file that tells how much of it has been read."""
+
+    def __init__(self, stream: IO[bytes], tell: Callable[[int], None]) -> None:
+        self._stream, self._tell = stream, tell
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self._tell(len(data))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+def watched(opens: Callable[[], IO[bytes]], tell: Callable[[int], None]) -> Any:
+    """Open a file that tells how much of it has been read."""
+    return Watched(opens(), tell)
 
 
 class Limited:

@@ -98,8 +98,9 @@ def main(paths: Sequence[str]) -> int:
 def everything(run: Run, found: Iterable[hl7_files.Source], teller: Teller) -> Iterator[bytes]:
     """Yield every message of every file; note what cannot be taken and go on."""
     for source in found:
+        watched = source._replace(open=partial(hl7_files.watched, source.open, teller.read))
         try:
-            yield from hl7_files.messages(source, partial(run.note, source.name))
+            yield from hl7_files.messages(watched, partial(run.note, source.name))
         except hl7_files.Skip as why:
             run.skipped.append((source.name, str(why)))
         teller.done(source.size)
@@ -143,7 +144,7 @@ class Teller:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, TextColumn("{task.fields[messages]:,} messages"), disable=not is_terminal())
         self._task = self._bar.add_task("taking in", total=size, messages=0)
-        self._files, self._read, self._said_at = files, 0, time.monotonic()
+        self._files, self._done, self._size, self._said_at = files, 0, 0, time.monotonic()
 
     def __enter__(self) -> Teller:
         self._bar.start()
@@ -156,12 +157,16 @@ class Teller:
         self._bar.update(self._task, messages=messages)
         if not is_terminal() and time.monotonic() - self._said_at > SAY_EVERY_S:
             self._said_at = time.monotonic()
-            sys.stdout.write(f"{messages} messages so far, {self._read} of {self._files} files\n")
+            sys.stdout.write(f"{messages} messages so far, {self._done} of {self._files} files\n")
             sys.stdout.flush()
 
+    def read(self, count: int) -> None:
+        self._bar.update(self._task, advance=count)
+
     def done(self, size: int) -> None:
-        self._read += 1
-        self._bar.update(self._task, advance=size)
+        self._done += 1
+        self._size += size
+        self._bar.update(self._task, completed=self._size)
 
 
 def is_terminal() -> bool:

@@ -19,6 +19,16 @@ BEGIN
     DO UPDATE SET taken = kept.taken + excluded.taken, marks = kept.marks # excluded.marks;
     RETURN NULL;
 END $$;
+CREATE FUNCTION laboratory_intake_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'What came in is counted up and never down.' USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER laboratory_intake_stays BEFORE DELETE ON laboratory_intakecount
+    FOR EACH ROW EXECUTE FUNCTION laboratory_intake_stays();
+CREATE TRIGGER laboratory_intake_grows BEFORE UPDATE ON laboratory_intakecount FOR EACH ROW
+    WHEN (NEW.taken <= OLD.taken OR (NEW.hour, NEW.session, NEW.by_file) <> (OLD.hour, OLD.session, OLD.by_file)
+          OR NEW.feed_id IS DISTINCT FROM OLD.feed_id)
+    EXECUTE FUNCTION laboratory_intake_stays();
 INSERT INTO laboratory_intakecount (feed_id, by_file, hour, session, taken, marks)
 SELECT feed_id, peer = 'file', date_trunc('hour', received_at, 'UTC'), 0, count(*),
        bit_xor(laboratory_mark(id, sha256, control_id, sending_application, sending_facility))
@@ -29,6 +39,9 @@ CREATE TRIGGER laboratory_count_intake AFTER INSERT ON laboratory_inboundmessage
 UNMARK = """
 DROP TRIGGER laboratory_count_intake ON laboratory_inboundmessage;
 DROP FUNCTION laboratory_count_intake();
+DROP TRIGGER laboratory_intake_grows ON laboratory_intakecount;
+DROP TRIGGER laboratory_intake_stays ON laboratory_intakecount;
+DROP FUNCTION laboratory_intake_stays();
 DROP FUNCTION laboratory_mark(uuid, text, text, text, text);
 """
 

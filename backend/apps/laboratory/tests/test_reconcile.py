@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from backend.apps.core.ledger import Books
@@ -85,6 +85,16 @@ def test_a_deleted_row_is_missed_although_nothing_refers_to_it() -> None:
     assert faults() == {"intake": 1}
     (account,) = books().accounts
     assert account.unexplained == 1
+
+
+@pytest.mark.parametrize(
+    "trick", ["DELETE FROM laboratory_intakecount", "UPDATE laboratory_intakecount SET taken = taken - 1, marks = 0"]
+)
+def test_the_ledger_itself_only_counts_up(trick: str) -> None:
+    settled("worklist")
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(trick)
+    assert faults() == {}
 
 
 def test_a_row_that_was_put_in_uncounted_is_found() -> None:
