@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from datetime import datetime, time
 from decimal import Decimal
 from itertools import chain
-from typing import NamedTuple
 
 from integrations.hl7 import coded, fields
-from integrations.hl7.coded import DELETED, MOST_PARTS, NO_CODE, Decode, kept, plain
+from integrations.hl7.coded import DELETED, MOST_PARTS, Decode, kept, plain
 from integrations.hl7.converter import Converter
 from integrations.hl7.fields import BadField, Measured
 from integrations.hl7.reader import Message, Part
-from integrations.hl7.records import Coded, Document, Identifier, Observation, Pointer
+from integrations.hl7.records import Asked, Circumstances, Coded, Document, Observation, Pointer, Value
 from integrations.hl7.signs import Separators
 
 CODED = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
@@ -35,27 +33,7 @@ TAIL = 9  # from this field on, the lines of a report say the same
 
 _new = tuple.__new__  # a named tuple by position: a third of the time of calling its class
 
-
-class Value(NamedTuple):
-    """OBX-5 in every form that its type has. `problem` tells the shape of what could not be read."""
-
-    values: tuple[str, ...] = ()
-    coded: Coded | None = None
-    measured: Measured | None = None
-    document: Document | None = None
-    pointer: Pointer | None = None
-    problem: str = ""
-
-
-More = tuple[
-    Pointer | None, datetime | None, time | None, str, Coded, Identifier | None, Coded, datetime | None, str, str
-]  # the fields of `Observation` after `notes`: what few laboratories send
-
-Front = tuple[str, Coded, str, Coded, str, tuple[str, ...]]  # OBX-2, 3, 4, 6, 7 and 8: what comes before a tail
-Read = tuple[tuple[str, ...], Coded | None, Measured | None, Document | None]  # OBX-5
-
 NO_VALUE = Value()
-NO_MORE: More = (None, None, None, "", NO_CODE, None, NO_CODE, None, "", "")
 
 
 def consecutive(
@@ -69,7 +47,7 @@ def consecutive(
     """
     found: list[Observation] = []
     escaped, signs, sign, tails = message.escaped, message.separators, message.separators.field, convert.tails
-    fronted, numbered = remembered(signs)
+    asked_before, numbered = remembered(signs)
     for name, number, line in chain((part,), following):
         if name != "OBX":
             return found, (name, number, line)
@@ -80,10 +58,10 @@ def consecutive(
             and (not escaped or message.is_plain(line))
         ):
             _, _, kind, code, sub_id, raw, unit, span, flags, _ = parts
-            front = fronted(kind, code, sub_id, unit, span, flags)
-            value = numbered(raw) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _unnumbered(front, raw, signs)
-            if front is not None and value is not None:
-                found.append(_new(Observation, (number, *front, *value, *tail)))
+            asked = asked_before(kind, code, sub_id, unit, span, flags)
+            value = numbered(raw) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _unnumbered(asked, raw, signs)
+            if asked is not None and value is not None:
+                found.append(_new(Observation, (number, asked, value, tail, ())))
                 continue
         found.append(_split(convert, message, number, line))
     return found, None
@@ -92,41 +70,42 @@ def consecutive(
 @functools.lru_cache(maxsize=4)
 def remembered(
     signs: Separators,
-) -> tuple[Callable[[str, str, str, str, str, str], Front | None], Callable[[str], Read | None]]:
-    """Return `_front` and `_short_number` for one set of separators, remembering what they returned.
+) -> tuple[Callable[[str, str, str, str, str, str], Asked | None], Callable[[str], Value | None]]:
+    """Return `_asked` and `_short_number` for one set of separators, remembering what they returned.
 
     A laboratory says the same of each of its few hundred tests every day, and most results are one of a few thousand
     short numbers.
     """
     return (
-        functools.lru_cache(maxsize=4096)(functools.partial(_front, signs)),
+        functools.lru_cache(maxsize=4096)(functools.partial(_asked, signs)),
         functools.lru_cache(maxsize=4096)(functools.partial(_short_number, signs)),
     )
 
 
-def _front(  # noqa: PLR0917  # the fields of a line as they come
+def _asked(  # noqa: PLR0917  # the fields of a line as they come
     signs: Separators, value_type: str, code: str, sub_id: str, unit: str, span: str, flags: str
-) -> Front | None:
+) -> Asked | None:
     """Return what an OBX without escapes says before OBX-9 apart from its value; None where anything is odd."""
     kind, name, measure, normal, marks, _ = coded.described((value_type, code, unit, span, flags, ""), signs)
-    return None if kind in UNUSUAL or not name.code else (kind, name, kept(sub_id), measure, normal, marks)
+    return None if kind in UNUSUAL or not name.code else Asked(kind, name, kept(sub_id), measure, normal, marks)
 
 
-def _short_number(signs: Separators, raw: str) -> Read | None:
+def _short_number(signs: Separators, raw: str) -> Value | None:
     """Return the value of an NM; None where it is no number."""
     if fields.NUMBER.fullmatch(raw):
-        return (raw,), None, Measured(Decimal(raw)), None
+        return Value((raw,), measured=Measured(Decimal(raw)))
     value = _number(raw, signs, plain) if raw else NO_VALUE
-    return None if value.problem else value[:4]
+    return None if value.problem else value
 
 
-def _unnumbered(front: Front | None, raw: str, signs: Separators) -> Read | None:
+def _unnumbered(asked: Asked | None, raw: str, signs: Separators) -> Value | None:
     """Return the value of any other type; None where anything is odd."""
-    value = _value(front[0], raw, signs, plain) if front is not None else NO_VALUE
-    return None if value.problem else value[:4]
+    value = _value(asked.value_type, raw, signs, plain) if asked is not None else NO_VALUE
+    return None if value.problem else value
 
 
 def _split(convert: Converter, message: Message, number: int, line: str) -> Observation:
+    """Read one OBX field by field, and remember what it says from OBX-9 on if nothing in that is odd."""
     signs = message.separators
     field = line.split(signs.field, MOST_PARTS)
     told = len(convert.findings)
@@ -135,20 +114,16 @@ def _split(convert: Converter, message: Message, number: int, line: str) -> Obse
     simple = len(line) <= LONGEST_REMEMBERED and message.is_plain(line)
     decode: Decode = plain if simple else message.unescape
     sent = (field[2], field[3], field[6], field[7], field[8], field[11])
-    value_type, *front, status = coded.described_before(sent, signs) if simple else coded.described(sent, signs, decode)
-    code, unit, span, flags = front
-    value = _value(value_type, field[5], signs, decode)
+    kind, code, unit, span, flags, status = (
+        coded.described_before(sent, signs) if simple else coded.described(sent, signs, decode)
+    )
+    value = _timed(convert, number, kind, _value(kind, field[5], signs, decode))
     if value.problem or not status or not code.code:
         _tell(convert, number, code, status, value.problem)
-    observed_at = convert.stamp(("OBX", number, 14), field[14], signs, decode)
-    more = NO_MORE
-    if len(field) > FIELDS_READ or value_type in UNUSUAL or field[13]:
-        more = _more(convert, number, field, value_type=value_type, value=value, signs=signs, decode=decode)
-    sub_id = kept(decode(field[4])) if field[4] else ""
-    tail = (status, observed_at, (), *more)
-    if simple and told == len(convert.findings) and value_type not in UNUSUAL:
+    tail = _circumstances(convert, number, field, status, signs, decode)
+    if simple and told == len(convert.findings):
         convert.remember(line.split(signs.field, TAIL)[TAIL:], tail)
-    return _new(Observation, (number, value_type, code, sub_id, unit, span, flags, *value[:4], *tail))
+    return Observation(number, Asked(kind, code, kept(decode(field[4])), unit, span, flags), value, tail)
 
 
 def _tell(convert: Converter, number: int, code: Coded, status: str, problem: str) -> None:
@@ -160,28 +135,29 @@ def _tell(convert: Converter, number: int, code: Coded, status: str, problem: st
         convert.found(("OBX", number, 5), problem)
 
 
-def _more(
-    convert: Converter,
-    number: int,
-    field: list[str],
-    *,
-    value_type: str,
-    value: Value,
-    signs: Separators,
-    decode: Decode,
-) -> More:
+def _timed(convert: Converter, number: int, kind: str, value: Value) -> Value:
+    """Return a value that is a date or a time of day with the moment it is."""
+    if kind not in UNUSUAL or not (text := next(iter(value.values), "")):
+        return value
+    if kind in DATES:
+        return value._replace(moment=convert.date_value(("OBX", number, 5), text))
+    return value._replace(time_of_day=convert.time_value(("OBX", number, 5), text)) if kind == "TM" else value
+
+
+def _circumstances(  # noqa: PLR0917  # what `_split` has
+    convert: Converter, number: int, field: list[str], status: str, signs: Separators, decode: Decode
+) -> Circumstances:
+    observed_at = convert.stamp(("OBX", number, 14), field[14], signs, decode)
+    if len(field) <= FIELDS_READ and not field[13]:
+        return Circumstances(status, observed_at)
     field = field + MORE_EMPTY
-    moment = clock = None
-    if value_type in UNUSUAL and (text := next(iter(value.values), "")):
-        moment = convert.date_value(("OBX", number, 5), text) if value_type in DATES else None
-        clock = convert.time_value(("OBX", number, 5), text) if value_type == "TM" else None
     sent = (field[13], field[15], field[17], field[23], field[24])
     access, producer, method, performer, address = (
         coded.performed_before(sent, signs) if decode is plain else coded.performed(sent, signs, decode)
     )
     responsible = coded.person(field[16], signs, decode) if field[16] else None
     analyzed_at = convert.stamp(("OBX", number, 19), field[19], signs, decode)
-    return value.pointer, moment, clock, access, producer, responsible, method, analyzed_at, performer, address
+    return Circumstances(status, observed_at, access, producer, responsible, method, analyzed_at, performer, address)
 
 
 def _value(kind: str, raw: str, signs: Separators, decode: Decode) -> Value:
@@ -268,4 +244,4 @@ READERS: dict[str, Callable[[str, Separators, Decode], Value]] = {
     **dict.fromkeys(CODED, _coded),
     **dict.fromkeys(FORMATTED, _formatted),
 }
-UNUSUAL = DATES | {"TM", "RP"}
+UNUSUAL = DATES | {"TM"}

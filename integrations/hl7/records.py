@@ -107,32 +107,49 @@ class Pointer(NamedTuple):
         return hidden(self)
 
 
-class Observation(NamedTuple):
-    """OBX with its notes.
+class Asked(NamedTuple):
+    """What an OBX is about, before its value is known: OBX-2, 3, 4, 6, 7 and 8. The same in most reports of a test."""
 
-    values: each repetition of OBX-5 as text; a coded one as its text. measured: the first as a number, if it is one.
-    moment, time_of_day: the first as a DT, TS or DTM, and as a TM. status: OBX-11, table 0085. observed_at: OBX-14.
-    access: OBX-13. producer: OBX-15. responsible: OBX-16. method: OBX-17. analyzed_at: OBX-19. performer: OBX-23,
-    performer_address: OBX-24.
-    """
-
-    number: int  # which OBX of the message, from 1
-    value_type: str
-    code: Coded
+    value_type: str = ""
+    code: Coded = Coded()
     sub_id: str = ""
     unit: Coded = Coded()
     reference_range: str = ""
     flags: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return hidden(self)
+
+
+class Value(NamedTuple):
+    """OBX-5 in every form that its type has.
+
+    values: each repetition as text; a coded one as its text. measured: the first as a number, if it is one. moment,
+    time_of_day: the first as a DT, TS or DTM, and as a TM. problem: the shape of what could not be read.
+    """
+
     values: tuple[str, ...] = ()
     coded: Coded | None = None
     measured: Measured | None = None
     document: Document | None = None
-    status: str = ""
-    observed_at: datetime | None = None
-    notes: tuple[str, ...] = ()
     pointer: Pointer | None = None
     moment: datetime | None = None
     time_of_day: time | None = None
+    problem: str = ""
+
+    def __repr__(self) -> str:
+        return hidden(self)
+
+
+class Circumstances(NamedTuple):
+    """How an observation was made. The same in most OBX of a report.
+
+    status: OBX-11, table 0085. observed_at: OBX-14. access: OBX-13. producer: OBX-15. responsible: OBX-16. method:
+    OBX-17. analyzed_at: OBX-19. performer: OBX-23, performer_address: OBX-24.
+    """
+
+    status: str = ""
+    observed_at: datetime | None = None
     access: str = ""
     producer: Coded = Coded()
     responsible: Identifier | None = None
@@ -141,10 +158,23 @@ class Observation(NamedTuple):
     performer: str = ""
     performer_address: str = ""
 
+    def __repr__(self) -> str:
+        return hidden(self)
+
+
+class Observation(NamedTuple):
+    """OBX with its notes, in three parts: a report says two of them again and again."""
+
+    number: int  # which OBX of the message, from 1
+    asked: Asked
+    value: Value
+    circumstances: Circumstances
+    notes: tuple[str, ...] = ()
+
     @property
     def text(self) -> str:
         """All values in one text, a line each."""
-        return "\n".join(self.values)
+        return "\n".join(self.value.values)
 
     @property
     def segment(self) -> tuple[str, int]:

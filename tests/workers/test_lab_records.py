@@ -12,15 +12,31 @@ from backend.apps.laboratory.models import AbnormalFlag, ResultStatus
 from integrations.hl7 import oru
 from integrations.hl7.fields import Measured
 from integrations.hl7.reader import Message
-from integrations.hl7.records import Coded, Identifier, Observation, Order, Patient, PatientResults, Report
+from integrations.hl7.records import (
+    Asked,
+    Circumstances,
+    Coded,
+    Identifier,
+    Observation,
+    Order,
+    Patient,
+    PatientResults,
+    Report,
+    Value,
+)
 from workers.records import lab
 
 NOON, ONE = datetime(2026, 3, 2, 12, tzinfo=UTC), datetime(2026, 3, 2, 13, tzinfo=UTC)
 CODE = Coded(code="2823-3", text="Potassium", system="LN")
+USUAL = {"value_type": "NM", "code": CODE, "values": ("4.1",)}
 
 
 def observed(**over: Any) -> Observation:
-    return Observation(**{"number": 1, "value_type": "NM", "code": CODE, "values": ("4.1",), **over})
+    asked, value, circumstances = (
+        kind(**{name: given for name, given in {**USUAL, **over}.items() if name in kind._fields})
+        for kind in (Asked, Value, Circumstances)
+    )
+    return Observation(1, asked, value, circumstances, over.get("notes", ()))
 
 
 def report(*results: PatientResults) -> Report:

@@ -140,9 +140,10 @@ def order(sent: records.Order) -> OrderIn:
 
 def observation(sent: records.Observation, order_status: str) -> ObservationIn:
     """Return one observation; without a status of its own it has its order's, else it is final."""
-    code, flags = sent.code, sent.flags
-    document = None if sent.document is None or sent.document.encoding.upper() in AS_TEXT else sent.document
-    value = sent.document.data if sent.document and document is None else sent.text
+    asked, found, circumstances = sent.asked, sent.value, sent.circumstances
+    code, flags = asked.code, asked.flags
+    document = None if found.document is None or found.document.encoding.upper() in AS_TEXT else found.document
+    value = found.document.data if found.document and document is None else sent.text
     return ObservationIn(
         code=code.code,
         value=value,
@@ -151,19 +152,19 @@ def observation(sent: records.Observation, order_status: str) -> ObservationIn:
         other_code=code.other_code,
         other_text=code.other_text,
         other_system=code.other_system,
-        sub_id=sent.sub_id,
-        value_type=sent.value_type,
-        numeric=numeric(sent) if sent.measured is not None else None,
-        unit=sent.unit.code or sent.unit.text,
-        range=sent.reference_range,
+        sub_id=asked.sub_id,
+        value_type=asked.value_type,
+        numeric=numeric(found) if found.measured is not None else None,
+        unit=asked.unit.code or asked.unit.text,
+        range=asked.reference_range,
         flag=abnormality(flags) if flags else "",
         critical=bool(flags) and not VERY_ABNORMAL.isdisjoint(flags),
         flags=" ".join(flags),
-        status=OBSERVATION_STATUS.get(sent.status, order_status or "final"),
-        observed_at=sent.observed_at,
+        status=OBSERVATION_STATUS.get(circumstances.status, order_status or "final"),
+        observed_at=circumstances.observed_at,
         notes="\n".join([*(SUSCEPTIBILITY[flag] for flag in flags if flag in SUSCEPTIBILITY), *sent.notes]),
         index=sent.number,
-        restates=sent.status == "U" and sent.document is None and not any(sent.values),
+        restates=circumstances.status == "U" and found.document is None and not any(found.values),
         document=document and _document(document),
     )
 
@@ -209,7 +210,7 @@ def parent(sent: records.Parent | None) -> ParentIn | None:
     return ParentIn(number, code, sent.sub_id) if number and code else None
 
 
-def numeric(sent: records.Observation) -> Decimal | None:
+def numeric(sent: records.Value) -> Decimal | None:
     """Return the value where it is exactly one number: "<5" and ranges stay text."""
     one = sent.measured
     if one is None or len(sent.values) > 1 or one.comparator or one.separator:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from integrations.hl7 import oru
 from integrations.hl7.reader import Message
-from integrations.hl7.records import Report
+from integrations.hl7.records import Observation, Report
 
 FOLDER = Path(__file__).resolve().parents[2] / "samples" / "hl7"
 MESSAGES = sorted(path for path in FOLDER.glob("*.hl7") if path.stem not in ("batch", "batches"))
@@ -35,6 +35,11 @@ def _plain(value: Any) -> Any:
     """Return records as dictionaries by field name."""
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Observation):
+        asked, found, circumstances = (part._asdict() for part in value[1:4])
+        whole = {"number": value.number, **asked, **found, **circumstances, "notes": value.notes}
+        del whole["problem"]  # told in the findings
+        return {name: _plain(inner) for name, inner in whole.items()}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return {name: _plain(inner) for name, inner in value._asdict().items()}
     return [_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else value

@@ -122,8 +122,8 @@ def test_masked_nothing_tells_of_the_patient_and_codes_stay(name: str) -> None:
         for order in group.orders:
             assert order.service.code in shown
             for observation in order.observations:
-                assert observation.code.code in shown
-                assert not any(f": {value}\n" in shown for value in observation.values if value.strip())
+                assert observation.asked.code.code in shown
+                assert not any(f": {value}\n" in shown for value in observation.value.values if value.strip())
 
 
 def test_a_masked_message_keeps_its_separators_and_says_how_long_each_part_is() -> None:

@@ -65,22 +65,26 @@ def test_a_bad_field_is_told_without_its_value_and_costs_no_other(obx: bytes, fi
     assert report.findings == (finding,)
     bad, good = report.results[0].orders[0].observations
     assert bad.number == 1
-    assert (good.code.code, good.text, str(good.measured and good.measured.number)) == ("718-7", "13.1", "13.1")
+    assert (good.asked.code.code, good.text, str(good.value.measured and good.value.measured.number)) == (
+        "718-7",
+        "13.1",
+        "13.1",
+    )
 
 
 def test_the_text_of_a_bad_number_is_kept() -> None:
     observation = only(read(b"OBX|1|NM|1^A||hemolysed||||||F"))
-    assert (observation.text, observation.measured) == ("hemolysed", None)
+    assert (observation.text, observation.value.measured) == ("hemolysed", None)
 
 
 def test_an_offset_in_the_field_wins_over_the_senders_zone() -> None:
     observation = only(read(b"OBX|1|NM|1^A||10||||||F|||20260301120000-0500"))
-    assert observation.observed_at == datetime(2026, 3, 1, 17, 0, tzinfo=UTC)
+    assert observation.circumstances.observed_at == datetime(2026, 3, 1, 17, 0, tzinfo=UTC)
 
 
 def test_a_deleted_value_is_empty_and_no_error() -> None:
     report = read(b'OBX|1|NM|1^A||""||||||D')
-    assert (only(report).values, only(report).status, report.findings) == ((), "D", ())
+    assert (only(report).value.values, only(report).circumstances.status, report.findings) == ((), "D", ())
 
 
 def test_a_note_after_the_patient_is_nobodys() -> None:
@@ -129,10 +133,15 @@ def test_an_observation_with_any_field_in_rubbish_costs_no_other(place: int, rub
     report = oru.read(Message(HEAD + b"\r".join([good % 1, b"|".join(parts), good % 3])), default_tz=UTC)
     first, _, last = report.results[0].orders[0].observations
     for found in (first, last):
-        assert (found.code.code, found.text, found.flags, found.status) == ("718-7", "13.1", ("L",), "F")
-        assert found.measured == fields_read.measured("13.1")
-        assert (found.unit.code, found.reference_range, found.sub_id) == ("g/dL", "12-16", "s")
-        assert found.observed_at == datetime(2026, 3, 1, tzinfo=UTC)
+        assert (found.asked.code.code, found.text, found.asked.flags, found.circumstances.status) == (
+            "718-7",
+            "13.1",
+            ("L",),
+            "F",
+        )
+        assert found.value.measured == fields_read.measured("13.1")
+        assert (found.asked.unit.code, found.asked.reference_range, found.asked.sub_id) == ("g/dL", "12-16", "s")
+        assert found.circumstances.observed_at == datetime(2026, 3, 1, tzinfo=UTC)
     assert {one.number for one in report.findings if one.segment == "OBX"} <= {2}
 
 
@@ -169,7 +178,7 @@ def test_a_document_is_decoded_or_refused_by_its_shape(encoding: str, data: str,
 
 def test_the_document_of_a_message_is_a_file() -> None:
     [group] = samples.report("document").results
-    document = group.orders[0].observations[0].document
+    document = group.orders[0].observations[0].value.document
     assert document is not None
     assert document.content().startswith(b"%PDF")
 
