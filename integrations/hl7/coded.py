@@ -52,8 +52,11 @@ def first(raw: str, signs: Separators, decode: Decode = plain) -> str:
     """Return the first component of the first repetition, without blanks."""
     if not raw:
         return ""
-    text = raw.partition(signs[2])[0].partition(signs[1])[0]
-    text = text.strip() if decode is plain else decode(text).strip()
+    if signs[2] in raw:
+        raw = raw.partition(signs[2])[0]
+    if signs[1] in raw:
+        raw = raw.partition(signs[1])[0]
+    text = raw.strip() if decode is plain else decode(raw).strip()
     return "" if text == DELETED else text
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, time, tzinfo
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from integrations.hl7 import fields
 from integrations.hl7.coded import Decode, first
 from integrations.hl7.fields import BadField
 from integrations.hl7.findings import MOST_FINDINGS, Finding
+from integrations.hl7.records import Circumstances
 from integrations.hl7.signs import Separators
 
 Value = TypeVar("Value")
@@ -30,12 +31,19 @@ class Converter:
         self.default_tz = default_tz
         self.findings: list[Finding] = []
         self.stamps: dict[str, datetime | None] = {"": None}
-        self.tails: dict[str, tuple[Any, ...]] = {}
+        self.tails: dict[str, Circumstances] = {}
 
-    def remember(self, sent: list[str], tail: tuple[Any, ...]) -> None:
-        """Remember what an OBX says from OBX-9 on; `sent` is that text, if there is one."""
-        if sent and len(self.tails) < MOST_TAILS:
-            self.tails[sent[0]] = tail
+    def remember(self, sent: str, tail: Circumstances) -> None:
+        """Remember what an OBX says from OBX-9 on, sent as `sent`."""
+        if len(self.tails) < MOST_TAILS:
+            self.tails[sent] = tail
+
+    def moment_if_any(self, raw: str) -> datetime | None:
+        """Return the moment of a plain time stamp; None where there is none, and nobody is told."""
+        try:
+            return fields.moment(raw, default_tz=self.default_tz) if raw else None
+        except BadField:
+            return None
 
     def stamp(self, place: Place, raw: str, signs: Separators, decode: Decode) -> datetime | None:
         """Return the time stamp in `raw`, the field at `place`.

@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import chain
 
 from integrations.hl7 import coded, fields
-from integrations.hl7.coded import DELETED, MOST_PARTS, Decode, kept, plain
+from integrations.hl7.coded import DELETED, MOST_PARTS, Decode, first, kept, plain
 from integrations.hl7.converter import Converter
 from integrations.hl7.fields import BadField, Measured
 from integrations.hl7.reader import Message, Part
@@ -52,15 +52,12 @@ def consecutive(
         if name != "OBX":
             return found, (name, number, line)
         parts = line.split(sign, TAIL)
-        if (  # a tail has separators in it: of a shorter line the last part is none
-            (tail := tails.get(parts[-1])) is not None
-            and len(line) <= LONGEST_REMEMBERED
-            and (not escaped or message.is_plain(line))
-        ):
+        if len(parts) > TAIL and len(line) <= LONGEST_REMEMBERED and (not escaped or message.is_plain(line)):
+            tail = tails.get(parts[TAIL]) or _tail(convert, parts[TAIL], signs)
             _, _, kind, code, sub_id, raw, unit, span, flags, _ = parts
             asked = asked_before(kind, code, sub_id, unit, span, flags)
             value = numbered(raw) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _unnumbered(asked, raw, signs)
-            if asked is not None and value is not None:
+            if asked is not None and value is not None and tail is not None:
                 found.append(_new(Observation, (number, asked, value, tail, ())))
                 continue
         found.append(_split(convert, message, number, line))
@@ -90,6 +87,22 @@ def _asked(  # noqa: PLR0917  # the fields of a line as they come
     return None if kind in UNUSUAL or not name.code else Asked(kind, name, kept(sub_id), measure, normal, marks)
 
 
+def _tail(convert: Converter, rest: str, signs: Separators) -> Circumstances | None:
+    """Return what an OBX without escapes says from OBX-9 on, and remember it; None where anything is odd."""
+    field = [*EMPTY[:TAIL], *rest.split(signs.field), *MORE_EMPTY]
+    status, observed_at, analyzed_at = first(field[11], signs).upper(), field[14], field[19]
+    moments = [convert.moment_if_any(stamp) for stamp in (observed_at, analyzed_at)]
+    if not status or moments.count(None) != (observed_at, analyzed_at).count(""):
+        return None
+    access, producer, method, performer, address = coded.performed_before(
+        (field[13], field[15], field[17], field[23], field[24]), signs
+    )
+    person = coded.person(field[16], signs) if field[16] else None
+    tail = Circumstances(status, moments[0], access, producer, person, method, moments[1], performer, address)
+    convert.remember(rest, tail)
+    return tail
+
+
 def _short_number(signs: Separators, raw: str) -> Value | None:
     """Return the value of an NM; None where it is no number."""
     if fields.NUMBER.fullmatch(raw):
@@ -105,10 +118,9 @@ def _unnumbered(asked: Asked | None, raw: str, signs: Separators) -> Value | Non
 
 
 def _split(convert: Converter, message: Message, number: int, line: str) -> Observation:
-    """Read one OBX field by field, and remember what it says from OBX-9 on if nothing in that is odd."""
+    """Read one OBX field by field."""
     signs = message.separators
     field = line.split(signs.field, MOST_PARTS)
-    told = len(convert.findings)
     if len(field) < FIELDS_READ:
         field += EMPTY
     simple = len(line) <= LONGEST_REMEMBERED and message.is_plain(line)
@@ -120,10 +132,8 @@ def _split(convert: Converter, message: Message, number: int, line: str) -> Obse
     value = _timed(convert, number, kind, _value(kind, field[5], signs, decode))
     if value.problem or not status or not code.code:
         _tell(convert, number, code, status, value.problem)
-    tail = _circumstances(convert, number, field, status, signs, decode)
-    if simple and told == len(convert.findings):
-        convert.remember(line.split(signs.field, TAIL)[TAIL:], tail)
-    return Observation(number, Asked(kind, code, kept(decode(field[4])), unit, span, flags), value, tail)
+    asked = Asked(kind, code, kept(decode(field[4])), unit, span, flags)
+    return Observation(number, asked, value, _circumstances(convert, number, field, status, signs, decode))
 
 
 def _tell(convert: Converter, number: int, code: Coded, status: str, problem: str) -> None:

@@ -145,12 +145,12 @@ class Message:
         counts: dict[str, int] = {}
         parts: list[Part] = []
         strange, sign = 0, self.separators.field
-        named, usual, observed = _namer(sign), f"OBX{sign}", 0
+        named, usual, observed, add = _namer(sign), f"OBX{sign}", 0, parts.append
         lines = _lines(self.text, sign)
         for line in lines if len(lines) <= MOST_SEGMENTS else lines[:MOST_SEGMENTS]:
             if line[:4] == usual:  # four of five lines of a report
                 observed += 1
-                parts.append(("OBX", observed, line))
+                add(("OBX", observed, line))
                 continue
             name = named(line[:4])
             if not name:

@@ -36,7 +36,7 @@ def observed(**over: Any) -> Observation:
         kind(**{name: given for name, given in {**USUAL, **over}.items() if name in kind._fields})
         for kind in (Asked, Value, Circumstances)
     )
-    return Observation(1, asked, value, circumstances, over.get("notes", ()))
+    return Observation(over.get("number", 1), asked, value, circumstances, over.get("notes", ()))
 
 
 def report(*results: PatientResults) -> Report:
