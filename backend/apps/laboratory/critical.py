@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.exceptions import DomainError
-from backend.apps.laboratory import paging
+from backend.apps.laboratory import paging, ucum
 from backend.apps.laboratory.models import CriticalPolicy, CriticalResult, LabResult, LabTest, ResultStatus
 from backend.apps.laboratory.models.critical import CriticalStatus, How, StepKind, Tier
 from backend.apps.laboratory.read_back import names_value, number_of
@@ -118,7 +118,7 @@ def _unit_fits(result: LabResult, meant: str) -> bool:
 
 
 def _plain(unit: str) -> str:
-    return "".join(unit.split()).casefold()
+    return "".join((ucum.of(unit) or unit).split()).casefold()
 
 
 def _standing(keys: Sequence[str]) -> dict[str, list[CriticalResult]]:

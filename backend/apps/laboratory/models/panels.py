@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, router
 from django.db.models import Q
 
 from backend.apps.core.bases import UUIDModel
@@ -56,9 +56,14 @@ class ReportedPanel(UUIDModel):
                 row.join(other)
 
     def join(self, other: ReportedPanel) -> None:
-        """Give everything of this panel to `other`, which is the same one, and remove it."""
+        """Give everything of this panel to `other`, the same one, and remove it, with an order made for it alone."""
+        same = other.specimens.values("specimen_id")
+        self.specimens.filter(specimen_id__in=same)._raw_delete(router.db_for_write(type(self)))
         for model in (relation.related_model for relation in self._meta.related_objects):
             model._base_manager.filter(panel=self).update(panel=other, lab_order=other.lab_order)
         other.placers = sorted({*other.placers, *self.placers})
         other.save(update_fields=["placers"])
+        left = self.lab_order
         self.delete()
+        if left.is_external and not left.reported_panels.exists() and not left.results.exists():
+            left.delete()

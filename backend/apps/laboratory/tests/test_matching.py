@@ -9,6 +9,7 @@ import pytest
 
 from backend.apps.laboratory import matching, services
 from backend.apps.laboratory.models import LabOrder, LabResult
+from backend.apps.laboratory.reports import SpecimenIn
 from backend.apps.laboratory.tests.factories import (
     make_inbound_message,
     make_lab_feed,
@@ -125,3 +126,16 @@ def test_suggestions_name_who_may_be_meant_and_why_and_file_nothing() -> None:
     assert why.startswith("Family name, given name")
     assert filed(report_in(patient, patient=who)).status == "worklist"
     assert matching.suggestions(patient_in(patient, identifiers=(), family_name="", given_name="")) == []
+
+
+def test_two_records_of_one_person_that_know_the_same_panel_are_merged_into_one_order() -> None:
+    old, new = make_patient(), make_patient(last_name="Married")
+    panel = order_in(observation_in(), specimens=(SpecimenIn(specimen_id="S1", code="SER"),))
+    for patient in (old, new):
+        filed(report_in(patient, panel))
+    merge(old, by=None, into=new)
+    order = LabOrder.objects.get()
+    assert (order.patient, order.reported_panels.count(), order.specimens.count()) == (new, 1, 1)
+    assert [row.number for row in order.filler_numbers.all()] == ["F1"]
+    assert set(LabResult.objects.values_list("lab_order", flat=True)) == {order.pk}
+    assert filed(report_in(old, panel)).status == "duplicate"

@@ -26,6 +26,7 @@ from backend.apps.laboratory.tests.factories import (
 )
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
 
 
 @pytest.mark.django_db
@@ -149,3 +150,20 @@ def test_messages_filed_at_once_end_in_one_chart() -> None:
     assert LabOrder.objects.count() == 1
     versions = list(LabResult.objects.order_by("version").values_list("version", "result_value", "is_current"))
     assert versions == [(number, str(number), number == 6) for number in range(1, 7)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_correction_by_hand_and_a_filing_never_wait_for_each_other_in_a_circle() -> None:
+    """Both lock the patient before the result; the other way round PostgreSQL ends one of them now and then."""
+    patient, user = make_patient(), make_user(role="lab_tech")
+    services.file_report(make_inbound_message(), report_in(patient))
+    for hour in range(2, 8):
+        current = LabResult.objects.get(is_current=True)
+        said = order_in(observation_in(value=str(hour), status="corrected"), reported_at=NOON + timedelta(hours=hour))
+        url = f"/api/v1/lab-results/{current.pk}/correct/"
+        answers = at_once(
+            partial(services.file_report, make_inbound_message(), report_in(patient, said)),
+            lambda url=url, hour=hour: client_for(user).post(url, {"result_value": f"{hour}.5"}, format="json"),
+        )
+        assert answers[0].status == "filed"
+        assert answers[1].status_code in {200, 409}, answers[1].data
