@@ -140,7 +140,7 @@ def replay(scene: Scene) -> None:
     (done,) = until(lambda: finished(scene, asked["id"]))
     changes = f"{done['appears']} would appear, {done['changes']} change, {done['disappears']} disappear"
     outcomes = ", ".join(f"{count} {name}" for name, count in done["outcomes"].items())
-    empty = done["status"] == "finished" and not done["difference"]
+    empty = done["status"] == "finished" and not (done["appears"] or done["changes"] or done["disappears"])
     scene.tell("replay on trial", done["id"], f"{done['done']} messages ({outcomes}): {changes}", good=empty)
 
 
