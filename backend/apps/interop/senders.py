@@ -61,8 +61,12 @@ def unknown_codes(row: InboundMessage, report: records.Report | None) -> list[Co
     """Return the codes of the message's observations that mean no test here, each once."""
     if report is None:
         return []
-    sent = [each.code for group in report.results for order in group.orders for each in order.observations]
-    codes = {(code.code.strip(), code.system.strip()): code.text for code in sent if code.code.strip()}
-    meanings = Codes(code for code, _ in codes)
-    unknown = [Code(*pair, text) for pair, text in codes.items() if meanings.meaning(row.feed_id, pair)[0] is None]
-    return unknown[:MOST_CODES]
+    every = (each for group in report.results for order in group.orders for each in order.observations)
+    sent = dict.fromkeys(each.asked.code for each in every if each.asked.code.code.strip())
+    meanings = Codes(code for each in sent for code in (each.code.strip(), each.other_code.strip()) if code)
+    unknown: dict[tuple[str, str], Code] = {}
+    for each in sent:
+        pair, other = (each.code.strip(), each.system.strip()), (each.other_code.strip(), each.other_system.strip())
+        if meanings.meaning(row.feed_id, pair, *([other] if other[0] else []))[0] is None:
+            unknown.setdefault(pair, Code(*pair, each.text))
+    return list(unknown.values())[:MOST_CODES]
