@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import ssl
 from collections import deque
-from enum import IntFlag
 from typing import TYPE_CHECKING, cast
 
 from integrations.hl7 import mllp
@@ -17,8 +16,9 @@ if TYPE_CHECKING:
     from workers.mllp.door import Door
 
 
-class Pause(IntFlag):
-    """Why a connection is not read: it is read while there is no reason left."""
+class Pause:
+    """Why a connection is not read, as bits of a number: it is read while that is 0. Plain numbers are ten times faster
+    than an enumeration, and every message looks at them."""
 
     CLOSED_DOOR = 1  # we cannot decide about messages yet, or are leaving
     MEMORY = 2  # all connections together hold as much as we bear
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
         self.door = door
         self.deframer = mllp.Deframer(door.limits.message)
         self.pending: deque[Exchange | Group] = deque()
-        self.paused = Pause(0)
+        self.paused = 0
         self.held = 0
         self.said_all = False
         self.began = self.blocked = 0.0
@@ -113,12 +113,12 @@ class Connection(asyncio.Protocol):
         self.transport.write(mllp.frame(message))
         return True
 
-    def pause(self, why: Pause) -> None:
+    def pause(self, why: int) -> None:
         if not self.paused and not self.transport.is_closing():
             self.transport.pause_reading()
         self.paused |= why
 
-    def resume(self, why: Pause) -> None:
+    def resume(self, why: int) -> None:
         before, self.paused = self.paused, self.paused & ~why
         if before & OURS & ~self.paused:
             self.began = self.heard = self.door.now()

@@ -52,12 +52,10 @@ class Column:
     element: ClassVar[int]
 
     def __init__(self, values: Sequence[bytes | None]) -> None:
+        pack = LENGTH.pack
         parts = [HEADER.pack(1, int(None in values), self.element, len(values), 1)] if values else [bytes(12)]
         for value in values:
-            if value is None:
-                parts.append(NULL)
-            else:
-                parts += (LENGTH.pack(len(value)), value)
+            parts += (NULL,) if value is None else (pack(len(value)), value)
         self.data = b"".join(parts)
 
 

@@ -22,7 +22,7 @@ from workers.mllp.limits import Limits
 from workers.mllp.outcomes import Outcomes
 from workers.mllp.writer import Before, Writer
 
-RING_S = 0.05  # at most one ring in so long
+RING_S = 0.1  # at most one ring in so long
 BACKLOG = 512
 HANDSHAKE_S = 10.0
 
@@ -59,7 +59,7 @@ class Listener:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._counters = Counters()
-        self._writer = Writer(Database(INSERT), self._stored, self._refused)
+        self._writer = Writer((Database(INSERT), Database(INSERT)), self._stored, self._refused)
         self._door = Door(limits, self._writer, self._counters)
         self._outcomes = Outcomes(Database(), limits.filing_s)
         self._bell = Bell()

@@ -40,7 +40,9 @@ class Migration(migrations.Migration):
             field=to("patients.patient", "+", help_text="Whose it is, as a person said from the worklist."),
         ),
         migrations.AlterField(
-            model_name="inboundmessage", name="feed", field=to("laboratory.labfeed", "inbound_messages")
+            model_name="inboundmessage",
+            name="feed",
+            field=to("laboratory.labfeed", "inbound_messages", db_constraint=False),
         ),
         migrations.AlterField(
             model_name="inboundmessage", name="patient", field=to("patients.patient", "inbound_messages")

@@ -68,6 +68,7 @@ class InboundMessage(ClinicModel, WorkItem):
         on_delete=models.PROTECT,
         related_name="inbound_messages",
         db_index=False,  # Meta has a better one
+        db_constraint=False,  # its lock on the feed's row, in every commit, is what two who store at once would share
     )
     ack_sent = models.BinaryField(default=b"", db_default=b"", editable=False)  # on receipt, as it went out
     application_ack = models.CharField(max_length=2, blank=True, db_default="", editable=False)  # after filing
