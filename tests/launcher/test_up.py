@@ -95,6 +95,19 @@ def test_a_django_command_runs_beside_it_on_the_same_database(up: Up) -> None:
     assert "[X] 0001_initial" in said
 
 
+def test_the_demo_laboratory_ends_as_it_should_and_the_books_agree(up: Up) -> None:
+    demo = up.command("demo", "labs")
+    said, _ = demo.communicate(timeout=150)
+    assert demo.returncode == 0, said
+    assert "worklist: No patient has this record number." in said
+    assert "0 would appear, 0 change, 0 disappear" in said
+    assert "NOT as it should be" not in said
+    books = up.command("manage", "reconcile", "--settle-seconds", "0")
+    told, _ = books.communicate(timeout=60)
+    assert books.returncode == 0, told
+    assert "Everything agrees, to the row." in told
+
+
 def test_kill_9_leaves_nothing_and_the_next_start_goes_on_with_the_data_and_stops_cleanly(up: Up) -> None:
     with psycopg.connect(state.read_running(up.folder).env["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
