@@ -210,3 +210,5 @@ def test_told_to_stop_it_answers_what_it_has_and_then_leaves(stage: Stage, door:
             assert talking.heard(1) == [("AA", "D1")]
             assert process.wait(8) == 0
     assert InboundMessage.objects.get().control_id == "D1"
+    assert b"connections=0 accepted=1 bytes=" in stage.log("drained"), "what it did is counted, and no peer is named"
+    assert b"127.0.0.1" not in stage.log("drained").replace(b"on 127.0.0.1", b"")

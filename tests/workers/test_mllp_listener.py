@@ -152,6 +152,21 @@ def test_a_message_the_database_will_not_hold_stops_nobody_else(lab: Wire) -> No
     assert lab.heard(1) == accepted("X")
 
 
+def test_a_database_that_takes_no_writes_is_away_and_answers_nothing(listener: Running, lab: Wire) -> None:
+    with connection.cursor() as cursor:
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        listener.database.cut()
+        listener.database.ok()
+        try:
+            lab.say(framed(oru("RO1")))
+            assert lab.heard(1, within_s=1) == []
+        finally:
+            cursor.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert lab.heard(1) == accepted("RO1")
+    assert kept() == {"RO1": 1}
+
+
 @pytest.mark.parametrize("how", ["cut", "hole"])
 def test_nothing_is_answered_while_postgresql_is_away_and_what_waits_is_stored_once_after(
     listener: Running, lab: Wire, how: str

@@ -32,10 +32,11 @@ OURS = Pause.CLOSED_DOOR | Pause.MEMORY | Pause.UNANSWERED  # the peer is not to
 
 
 class Connection(asyncio.Protocol):
-    """`began` is when the message that is coming in began, `heard` when the last whole one came."""
+    """`began` is when the message that is coming in began, `clock` since when its time runs (not while we do not read),
+    `heard` when the last whole one came."""
 
     __slots__ = (
-        "address", "began", "blocked", "certificate", "deframer", "door", "heard", "held", "paused",
+        "address", "began", "blocked", "certificate", "clock", "deframer", "door", "heard", "held", "paused",
         "pending", "said_all", "transport",
     )  # fmt: skip
 
@@ -46,7 +47,7 @@ class Connection(asyncio.Protocol):
         self.paused = 0
         self.held = 0
         self.said_all = False
-        self.began = self.blocked = 0.0
+        self.began = self.clock = self.blocked = 0.0
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol):
         except mllp.FrameTooLong:
             self.end("message_too_long")
         if came or (self.deframer.pending and not before):
-            self.began = self.heard = self.door.now()
+            self.began = self.clock = self.heard = self.door.now()
         self._account()
         if len(self.pending) >= self.door.limits.unanswered:
             self.pause(Pause.UNANSWERED)
@@ -121,7 +122,7 @@ class Connection(asyncio.Protocol):
     def resume(self, why: int) -> None:
         before, self.paused = self.paused, self.paused & ~why
         if before & OURS & ~self.paused:
-            self.began = self.heard = self.door.now()
+            self.clock = self.heard = self.door.now()
         if before and not self.paused and not self.transport.is_closing() and not self.said_all:
             self.transport.resume_reading()
 
@@ -156,10 +157,10 @@ class Connection(asyncio.Protocol):
         """End what is too slow or idle; called once a second."""
         limits = self.door.limits
         if self.paused & OURS:
-            self.began = self.heard = now
+            self.clock = self.heard = now
         if self.paused & Pause.BLOCKED and now - self.blocked > limits.blocked_s:
             self.drop("takes_no_answers")
-        elif self.deframer.pending and now - self.began > limits.frame_s:
+        elif self.deframer.pending and now - self.clock > limits.frame_s:
             self.drop("slow")
         elif not self.pending and now - self.heard > (limits.blocked_s if self.said_all else limits.idle_s):
             self.drop("idle")

@@ -41,6 +41,8 @@ SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', fals
 """
 Away = (psycopg.OperationalError, psycopg.InterfaceError)
 
+READ_ONLY = "25006"  # another server may be the one that takes writes now
+
 HEADER, LENGTH = Struct(">iiIii"), Struct(">i")
 NULL = LENGTH.pack(-1)
 
@@ -133,8 +135,8 @@ class Database:
         timer = asyncio.get_running_loop().call_later(ANSWER_S, partial(_hang_up, connection.fileno()))
         try:
             yield
-        except psycopg.Error:
-            if connection.pgconn.status != ConnStatus.OK or connection.broken:
+        except psycopg.Error as error:
+            if connection.pgconn.status != ConnStatus.OK or connection.broken or error.sqlstate == READ_ONLY:
                 await self.close()
             raise
         finally:
@@ -167,6 +169,15 @@ class Database:
         if connection is not None:
             with contextlib.suppress(psycopg.Error):
                 await connection.close()
+
+
+def is_away(error: psycopg.Error) -> bool:
+    """Tell whether the database is away, or is one that takes no writes (SQLSTATE class 25: a standby), or refused.
+
+    Class 54, a limit of PostgreSQL, is no outage: the message will never fit.
+    """
+    kind = (error.sqlstate or "")[:2]
+    return kind == "25" or (isinstance(error, Away) and kind != "54")
 
 
 async def _connect() -> psycopg.AsyncConnection[Any]:

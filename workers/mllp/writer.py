@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from workers.inbound import columns
-from workers.mllp.database import Away, Blobs, Column, Database, Flags, Numbers, Texts, Uuids
+from workers.mllp.database import Blobs, Column, Database, Flags, Numbers, Texts, Uuids, is_away
 from workers.mllp.exchange import Exchange
 
 BATCH, BATCH_BYTES = 256, 16 * 1024 * 1024  # of one commit
@@ -105,12 +105,12 @@ class Writer:
         while True:
             try:
                 known = await self._store(database, batch)
-            except Away as error:
+            except psycopg.Error as error:
+                if not is_away(error):
+                    return await self._one_by_one(database, batch, error)
                 self._tell(len(batch), error)
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
-            except psycopg.Error as error:
-                return await self._one_by_one(database, batch, error)
             else:
                 for exchange in batch:
                     self._stored(exchange, known.get(exchange.taken.dedupe_key))
