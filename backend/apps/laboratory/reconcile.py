@@ -27,7 +27,7 @@ HOURS = """
     WHERE hour >= coalesce(%(since)s::timestamptz, '-infinity') AND hour < coalesce(%(until)s::timestamptz, 'infinity')
     ORDER BY hour"""
 LEDGER = """
-    SELECT feed_id, by_file, sum(taken)::bigint, bit_xor(marks) FROM laboratory_intakecount
+    SELECT feed_id, by_file, sum(taken + moved_in - moved_out)::bigint, bit_xor(marks) FROM laboratory_intakecount
     WHERE hour = %(begin)s GROUP BY 1, 2"""
 ROWS = """
     SELECT feed_id, peer = 'file', status, count(*),

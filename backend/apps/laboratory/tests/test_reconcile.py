@@ -87,6 +87,19 @@ def test_a_deleted_row_is_missed_although_nothing_refers_to_it() -> None:
     assert account.unexplained == 1
 
 
+def test_a_strangers_message_that_is_taken_once_its_feed_is_set_up_moves_to_that_account() -> None:
+    message = settled("rejected", control_id="MOVED")
+    feed = LabFeed.objects.create(name="North", sending_facility="NORTH")
+    InboundMessage.objects.filter(pk=message.pk).update(
+        feed=feed, status="received", work_state="waiting", ack_code="AA"
+    )
+    assert faults() == {}
+    assert {account.name: account.taken_in for account in books().accounts} == {"North": 1, "no feed": 0}
+    with behind_the_back() as cursor:
+        cursor.execute("UPDATE laboratory_inboundmessage SET feed_id = NULL")
+    assert faults() == {"intake": 2}
+
+
 @pytest.mark.parametrize(
     "trick", ["DELETE FROM laboratory_intakecount", "UPDATE laboratory_intakecount SET taken = taken - 1, marks = 0"]
 )
