@@ -29,7 +29,7 @@ TELLS_MORE = (Status.WORKLIST, Status.REJECTED, Status.FILED, Status.DUPLICATE)
 RESULTS = {"ORU", "OUL", ""}  # MSH-9.1; some older senders leave it out
 MOST_FINDINGS = 100
 TOGETHER_BYTES = 16 * 2**20  # of messages that are in memory at a time
-CONFLICT = "Filed, but another message with other content came under the same control id; look at both."
+CONFLICT = "Another message with other content came under the same control id; look at both."
 
 
 @app.task(name="lab_results.file")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -125,7 +125,7 @@ def _told(one: Read, outcomes: list[Outcome]) -> dict[str, Any]:
     """Return the outcome fields of a message, with what was odd about it and whether a person should look."""
     fields = merged(outcomes)
     if one.message.conflict and fields["status"] in {Status.FILED, Status.DUPLICATE}:
-        fields["status_reason"] = CONFLICT
+        fields["status_reason"] = f"{fields['status_reason']} {CONFLICT}".strip()
     filed_at = one.message.filed_at or (timezone.now() if fields["status"] == Status.FILED else None)
     return {**fields, "filed_at": filed_at, "findings": [told(each) for each in one.findings[:MOST_FINDINGS]]}
 

@@ -31,7 +31,7 @@ def copy_in(rows: Sequence[Any]) -> None:
     quote = connections[using].ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
     statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"
-    with connections[using].cursor() as cursor, cursor.copy(statement) as copy:
+    with connections[using].cursor() as cursor, connections[using].wrap_database_errors, cursor.copy(statement) as copy:
         for row in rows:
             values = list(values_of(row.__dict__))
             for place, field in special:
