@@ -128,13 +128,12 @@ def message(number: int) -> bytes:
 
 
 def observation(place: int, stamp: str, dice: random.Random) -> str:
-    """Return an OBX with the performing laboratory (OBX-23), as US ones must send it."""
+    """Return an OBX with the laboratory's name and address in it, which a report must show (42 CFR 493.1291(c)(2))."""
     value = dice.choice([str(dice.randrange(1, 400)), f"{dice.uniform(0, 99):.1f}", f"{dice.uniform(0, 9):.2f}"])
     unit = ("mg/dL", "mmol/L", "U/L", "10*3/uL")[place % 4]
-    code = f"{1000 + place}-{place % 10}^Analyte {place} in Serum^LN^A{place:03}^Analyte {place}^L"
+    code = f"{1000 + place}-{place % 10}^Analyte {place}^LN^A{place:03}^Analyte {place}^L"
     flag = dice.choice("NNNHL")
-    laboratory = "Northside^D^^^^CLIA&2.16.840.1.113883.4.7&ISO"
     return (
         f"OBX|{place}|NM|{code}||{value}|{unit}^{unit}^UCUM|{place}-{place * 3}|{flag}|||F|||{stamp}"
-        f"|||||{stamp}||||{laboratory}"
+        f"|||||{stamp}||||Northside^D^^^^CLIA&4.7&ISO|1 Lab Way^^Springfield^NY^12345"
     )
