@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from itertools import cycle, groupby, permutations, zip_longest
+from itertools import cycle, groupby, islice, permutations, zip_longest
 from typing import Any
 
 import pytest
@@ -125,8 +126,8 @@ def test_every_permutation_of_a_solicited_panel_gives_one_chart() -> None:
     asked, final, _, corrected, *rest = a_day_of_one_panel(patient, order.order_number)
     feed = [asked, final, corrected, *rest]
     expected = chart_after(patient, feed)
-    for place, shuffled in enumerate(permutations(feed)):
-        assert chart_after(patient, list(shuffled), together=(99,) if place % 8 else ()) == expected
+    for place, shuffled in enumerate(islice(permutations(feed), 0, None, 3)):
+        assert chart_after(patient, list(shuffled), together=(99,) if place % 4 else ()) == expected
     (only,) = expected
     assert [row[6] for row in only[-1] if row[1] == "2823-3" and row[4]] == ["5.9"]
     assert only[2] == "in_progress"
@@ -187,7 +188,12 @@ ORDERS = st.builds(
 MESSAGES = st.lists(st.tuples(st.lists(ORDERS, min_size=1, max_size=3), HOURS), min_size=2, max_size=5)
 
 
-@settings(max_examples=20, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("CARERELAY_EXAMPLES", "12"))  # more of them prove more, at a quarter of a second each
+
+
+@settings(
+    max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
 @given(messages=MESSAGES, data=st.data())
 def test_any_messages_in_any_order_filed_any_number_of_times_give_one_chart(messages: Any, data: Any) -> None:
     patient = make_patient()
