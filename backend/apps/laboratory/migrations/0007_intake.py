@@ -1,6 +1,8 @@
 """Leaves at the door only the indexes somebody looks things up by: each costs every message time."""
 
 import django.db.models.deletion
+import django.db.models.functions.text
+import django.db.models.lookups
 from django.conf import settings
 from django.db import migrations, models
 
@@ -10,6 +12,15 @@ DO $$ DECLARE found text; BEGIN
     FOR found IN SELECT indexname FROM pg_indexes
         WHERE tablename = 'laboratory_inboundmessage' AND indexname LIKE '%dedupe\\_key%\\_like'
     LOOP EXECUTE format('DROP INDEX %I', found); END LOOP;
+END $$
+"""
+
+# PostgreSQL's own compression costs a message of 6 kB 25 us, a quarter of all it takes to store it.
+QUICK = """
+DO $$ BEGIN
+    ALTER TABLE laboratory_inboundmessage ALTER COLUMN raw SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    ALTER TABLE laboratory_inboundmessage ALTER COLUMN raw SET STORAGE EXTERNAL;
 END $$
 """
 
@@ -31,6 +42,15 @@ class Migration(migrations.Migration):
     dependencies = [("laboratory", "0006_replays"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
     operations = [
         migrations.RunSQL(NO_LIKE, migrations.RunSQL.noop),
+        migrations.RunSQL(QUICK, migrations.RunSQL.noop),
+        migrations.RemoveConstraint(model_name="inboundmessage", name="laboratory_inboundmessage_hash_form"),
+        migrations.AddConstraint(
+            model_name="inboundmessage",
+            constraint=models.CheckConstraint(
+                condition=django.db.models.lookups.Exact(django.db.models.functions.text.Length("sha256"), 64),
+                name="laboratory_inboundmessage_hash_form",
+            ),
+        ),
         migrations.RemoveConstraint(model_name="inboundmessage", name="laboratory_inboundmessage_once"),
         migrations.RemoveIndex(model_name="inboundmessage", name="inbound_status"),
         migrations.RemoveIndex(model_name="inboundmessage", name="inbound_work_state"),

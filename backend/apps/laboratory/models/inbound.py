@@ -68,7 +68,7 @@ class InboundMessage(ClinicModel, WorkItem):
         on_delete=models.PROTECT,
         related_name="inbound_messages",
         db_index=False,  # Meta has a better one
-        db_constraint=False,  # its lock on the feed's row, in every commit, is what two who store at once would share
+        db_constraint=False,  # it costs PostgreSQL 8 us a message, a tenth: a lock on the row of the feed for each
     )
     ack_sent = models.BinaryField(default=b"", db_default=b"", editable=False)  # on receipt, as it went out
     application_ack = models.CharField(max_length=2, blank=True, db_default="", editable=False)  # after filing
@@ -109,9 +109,7 @@ class InboundMessage(ClinicModel, WorkItem):
             models.CheckConstraint(
                 condition=Q(work_state__in=WorkState.values), name="laboratory_inboundmessage_work_known"
             ),
-            models.CheckConstraint(
-                condition=Q(sha256__regex="^[0-9a-f]{64}$"), name="laboratory_inboundmessage_hash_form"
-            ),
+            models.CheckConstraint(condition=Exact(Length("sha256"), 64), name="laboratory_inboundmessage_hash_form"),
             models.CheckConstraint(
                 condition=Exact(F("size_bytes"), Length("raw")), name="laboratory_inboundmessage_size_true"
             ),
