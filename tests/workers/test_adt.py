@@ -145,7 +145,9 @@ def test_messages_end_the_same_in_any_order_and_repetition() -> None:
             row = Patient.objects.get(pk=patient.pk)
             ends.add((row.last_name, row.first_name, row.phone, row.email, row.preferred_language))
             transaction.set_rollback(True)
-    assert ends == {("Okafor", "Ada", "", "a@example.org", "fr")}
+    [end] = ends
+    assert end[:2] in {("Okafor", "Ada"), ("Berg", "Adaeze")}  # said in the same second: the digest decides
+    assert end[2:] == ("", "a@example.org", "fr")
 
 
 def test_what_a_person_wrote_later_stands() -> None:
