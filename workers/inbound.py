@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -69,6 +70,14 @@ def columns(batch: Sequence[Taken]) -> list[list[Any]]:
 
     Two who store the same messages would deadlock in any other order.
     """
+    if len({taken.head.control_id for taken in batch}) == len(batch):  # nearly always: no repetition, no conflict
+        rows = [_row(taken, 0, False) for taken in sorted(batch, key=attrgetter("dedupe_key"))]
+    else:
+        rows = _merged(batch)
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _merged(batch: Sequence[Taken]) -> list[tuple[Any, ...]]:
     times: dict[str, int] = {}
     contents: dict[tuple[str, str, str], set[str]] = {}
     fresh: dict[str, Taken] = {}
@@ -76,8 +85,7 @@ def columns(batch: Sequence[Taken]) -> list[list[Any]]:
         times[taken.dedupe_key] = times.get(taken.dedupe_key, 0) + 1
         if fresh.setdefault(taken.dedupe_key, taken) is taken and taken.head.control_id:
             contents.setdefault(_name(taken), set()).add(taken.sha256)
-    rows = [_row(fresh[key], times[key] - 1, len(contents.get(_name(fresh[key]), ())) > 1) for key in sorted(fresh)]
-    return [list(column) for column in zip(*rows, strict=True)]
+    return [_row(fresh[key], times[key] - 1, len(contents.get(_name(fresh[key]), ())) > 1) for key in sorted(fresh)]
 
 
 def _name(taken: Taken) -> tuple[str, str, str]:

@@ -6,8 +6,9 @@ Nothing here touches a database.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import uuid_utils
@@ -28,14 +29,16 @@ Verdict = tuple[Code, Reason | None, str]
 ACCEPTED: Verdict = (Code.ACCEPT, None, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One message as it came: its bytes, the address of its peer, the door, its peer's certificate (SHA-256 of DER)."""
 
-    raw: bytes = field(repr=False)
+    raw: bytes
     peer: str
     door: str = NETWORK
     certificate: str = ""
+
+    def __repr__(self) -> str:
+        return f"Arrival({len(self.raw)} bytes)"
 
 
 class Taken(NamedTuple):
@@ -68,7 +71,12 @@ class Taken(NamedTuple):
 
 
 def now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+    return _second(int(time.time()))
+
+
+@lru_cache(maxsize=2)
+def _second(since_1970: int) -> datetime:
+    return datetime.fromtimestamp(since_1970, UTC)
 
 
 def take(arrival: Arrival, book: Book, at: datetime, *, in_batch: bool = False) -> Taken:

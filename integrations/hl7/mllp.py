@@ -88,6 +88,8 @@ class Deframer:
         """
         content, self._whole = self._whole, None
         if content is None:
+            if not self._buffer and not self._too_long:
+                return None
             content = None if self._too_long else self._next()
         size = len(self._buffer) - len(END) if content is None else len(content)
         if self._too_long or size > self._max_bytes:

@@ -148,9 +148,8 @@ class Connection(asyncio.Protocol):
         self.leave_if_done()
 
     def leave_if_done(self) -> None:
-        if self.pending or self.transport.is_closing():
-            return
-        if self.paused & Pause.ENDING or self.said_all:
+        is_over = self.paused & Pause.ENDING or self.said_all
+        if is_over and not self.pending and not self.transport.is_closing():
             self.transport.close()
 
     def check(self, now: float) -> None:

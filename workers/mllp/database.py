@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
+from itertools import chain
 from struct import Struct
 from typing import Any, ClassVar
 
@@ -48,17 +49,22 @@ NULL = LENGTH.pack(-1)
 
 
 class Column:
-    """One parameter of a statement: an array as PostgreSQL takes it, built in one go instead of value by value."""
+    """One parameter of a statement: an array as PostgreSQL takes it, built in one go instead of value by value.
+
+    `Same…` are for what is the same in row after row: their values are remembered, ready to be sent.
+    """
 
     __slots__ = ("data",)
     element: ClassVar[int]
+    nulls: ClassVar[int] = 0  # 1: there may be some
 
-    def __init__(self, values: Sequence[bytes | None]) -> None:
-        pack = LENGTH.pack
-        parts = [HEADER.pack(1, int(None in values), self.element, len(values), 1)] if values else [bytes(12)]
-        for value in values:
-            parts += (NULL,) if value is None else (pack(len(value)), value)
-        self.data = b"".join(parts)
+    def __init__(self, values: Sequence[Any]) -> None:
+        header = HEADER.pack(1, self.nulls, self.element, len(values), 1) if values else bytes(12)
+        self.data = b"".join(chain((header,), self._cells(values)))
+
+    def _cells(self, values: Sequence[bytes]) -> Iterable[bytes]:
+        """Return each value after its length, not copied: it may be 20 MB."""
+        return chain.from_iterable(zip(map(LENGTH.pack, map(len, values)), values, strict=True))
 
 
 class Uuids(Column):
@@ -76,18 +82,38 @@ class Texts(Column):
         super().__init__([value.encode() for value in values])
 
 
-class Numbers(Column):
+class Same(Column):
+    def _cells(self, values: Sequence[Any]) -> Iterable[bytes]:
+        if values and values.count(values[0]) == len(values):
+            return (_cell(values[0]) * len(values),)
+        return map(_cell, values)
+
+
+class SameUuids(Same):
+    element = 2950
+    nulls = 1
+
+
+class SameTexts(Same):
+    element = 25
+
+
+class Numbers(Same):
     element = 23
 
-    def __init__(self, values: Sequence[int]) -> None:
-        super().__init__([LENGTH.pack(value) for value in values])
 
-
-class Flags(Column):
+class Flags(Same):
     element = 16
 
-    def __init__(self, values: Sequence[bool]) -> None:
-        super().__init__([b"\1" if value else b"\0" for value in values])
+
+@lru_cache(maxsize=2048, typed=True)  # True is 1 otherwise
+def _cell(value: bytes | str | int | None) -> bytes:
+    if value is None:
+        return NULL
+    if isinstance(value, int):
+        value = bytes([value]) if isinstance(value, bool) else LENGTH.pack(value)
+    found = value.encode() if isinstance(value, str) else value
+    return LENGTH.pack(len(found)) + found
 
 
 class ColumnDumper(Dumper):
@@ -97,7 +123,7 @@ class ColumnDumper(Dumper):
         return obj.data
 
 
-ARRAYS: dict[type[Column], int] = {Uuids: 2951, Blobs: 1001, Texts: 1009, Numbers: 1007, Flags: 1000}
+ARRAYS: dict[type[Column], int] = {Uuids: 2951, Blobs: 1001, Texts: 1009}  # of statements that run now and then
 
 
 class Database:

@@ -81,7 +81,8 @@ class Door:
 
     def take(self, connection: Connection, content: bytes) -> None:
         """Decide about what one frame holds, a message or a batch, and hand it to the writer."""
-        if not content.startswith(b"MSH") or b"\rMSH" in content or b"\nMSH" in content:
+        alone = content.rfind(b"MSH") == 0  # nearly always, and told in half the time of looking for a second one
+        if not alone and (not content.startswith(b"MSH") or b"\rMSH" in content or b"\nMSH" in content):
             found = list(islice(batch.each(content), MOST_IN_BATCH + 1))
             if len(found) > MOST_IN_BATCH:
                 return connection.end("batch_too_long")
@@ -102,7 +103,7 @@ class Door:
 
     def _hand_in(self, connection: Connection, raw: bytes, group: Group | None) -> None:
         assert self._book is not None  # noqa: S101  # a closed door reads nothing
-        arrival = Arrival(raw, connection.address, certificate=connection.certificate)
+        arrival = Arrival(raw, connection.address, intake.NETWORK, connection.certificate)
         taken = intake.take(arrival, self._book, intake.now(), in_batch=group is not None)
         exchange = Exchange(taken, connection, group)
         if group is None:
@@ -128,6 +129,10 @@ class Door:
     def hold(self, size: int) -> None:
         """Count bytes in or out, and stop or go on reading."""
         self._in_flight += size
+        if self._full or self._in_flight > self.limits.in_flight:
+            self._weigh()
+
+    def _weigh(self) -> None:
         if not self._full and self._in_flight > self.limits.in_flight:
             self._full = True
             for connection in list(self.connections):

@@ -12,14 +12,16 @@ from uuid import UUID
 import psycopg
 
 from workers.inbound import columns
-from workers.mllp.database import Blobs, Column, Database, Flags, Numbers, Texts, Uuids, is_away
+from workers.mllp.database import Blobs, Column, Database, Flags, Numbers, SameTexts, SameUuids, Texts, Uuids, is_away
 from workers.mllp.exchange import Exchange
 
 BATCH, BATCH_BYTES = 256, 16 * 1024 * 1024  # of one commit
 ON_DISK_S = 0.0025  # longer than nearly any batch takes to be written: now it is the disk that is waited for
 RETRY_S = (0.1, 0.5, 1.0)  # the last of them over and over
 TELL_EVERY_S = 30.0
-KINDS: tuple[type[Column], ...] = (Uuids, Blobs, *[Texts] * 11, Uuids, Blobs, Numbers, Flags)  # of `INSERT`
+KINDS: tuple[type[Column], ...] = (  # of `INSERT`
+    Uuids, Blobs, Texts, Texts, *[SameTexts] * 3, Texts, *[SameTexts] * 5, SameUuids, Blobs, Numbers, Flags,
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
 
