@@ -21,7 +21,7 @@ LAST = 18  # the last field an answer echoes, MSH-18
 NOTHING = (b"",) * (LAST + 1)
 
 
-class Code(Enum):
+class Code(bytes, Enum):
     """MSA-1, table 0008. In enhanced mode the same answers are written CA, CE, CR."""
 
     ACCEPT = b"AA"
@@ -86,12 +86,12 @@ def told(head: Head, code: Code, *, commit: bool | None = None) -> bytes:
     """Return MSA-1 as it goes out: AA, or CA for a commit acknowledgement (None: as MSH-15 asks)."""
     if commit is None:
         commit = head.accept_ack in ENHANCED
-    return b"C" + code.value[1:] if commit else code.value
+    return b"C" + code[1:] if commit else code[:]
 
 
 def _echoes(head: Head) -> tuple[bytes, ...]:
     """Return the sender's own fields up to MSH-18, without what could end a segment or a frame, each cut."""
-    sent = (head.fields + NOTHING)[: LAST + 1] if len(head.fields) <= LAST else head.fields[: LAST + 1]
+    sent = (head.fields + NOTHING)[: LAST + 1]
     whole = b"".join(sent)
     if len(whole) <= LONGEST_ECHO and not CONTROL.search(whole):
         return sent

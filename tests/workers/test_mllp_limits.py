@@ -75,6 +75,17 @@ def test_who_says_nothing_is_cut_and_who_talks_is_not(lab: Wire, door: Running) 
         assert lab.is_closed(within_s=1)
 
 
+def test_a_message_has_its_whole_time_however_long_nothing_came_before_it(lab: Wire) -> None:
+    lab.say(framed(oru("BEFORE")))
+    assert lab.heard(1) == [("AA", "BEFORE")]
+    time.sleep(1.5)  # longer than a message may take, shorter than a connection may idle
+    later = framed(oru("LATER"))
+    lab.say(later[:40])
+    time.sleep(1.05)  # somebody looks at the clock meanwhile
+    lab.say(later[40:])
+    assert lab.heard(1) == [("AA", "LATER")]
+
+
 def test_more_connections_of_one_address_than_allowed_are_hung_up_on_and_a_place_is_free_again(door: Running) -> None:
     with ExitStack() as held:
         talking = [held.enter_context(wire(door.port)) for _ in range(PER_ADDRESS)]

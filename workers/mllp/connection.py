@@ -65,12 +65,13 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
+        if not self.deframer.size:  # a message begins
+            self.began = self.clock = self.door.now()
         self.deframer.push(data)
         self.work()
 
     def work(self) -> None:
         """Hand in what is whole, as long as the peer may have more answers to come."""
-        before = self.deframer.pending
         came = 0
         try:
             while len(self.pending) < self.door.limits.unanswered and not self.paused & HELD_BACK:
@@ -81,17 +82,14 @@ class Connection(asyncio.Protocol):
                 self.door.take(self, content)
         except mllp.FrameTooLong:
             self.end("message_too_long")
-        if came or (self.deframer.pending and not before):
+        if came:
             self.began = self.clock = self.heard = self.door.now()
-        self._account()
-        if len(self.pending) >= self.door.limits.unanswered:
-            self.pause(Pause.UNANSWERED)
-
-    def _account(self) -> None:
         size = self.deframer.size
         if size != self.held:
             self.door.hold(size - self.held)
             self.held = size
+        if len(self.pending) >= self.door.limits.unanswered:
+            self.pause(Pause.UNANSWERED)
 
     def flush(self) -> None:
         """Write the answers that are known, up to the first that is not."""
