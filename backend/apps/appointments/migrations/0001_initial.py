@@ -167,6 +167,132 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["appointment_datetime", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["doctor", "appointment_datetime"], name="appointment_doctor_time"),
+                    models.Index(fields=["patient", "appointment_datetime"], name="appointment_patient_time"),
+                    models.Index(fields=["appointment_datetime", "id"], name="appointment_time"),
+                    models.Index(fields=["status", "appointment_datetime"], name="appointment_status_time"),
+                    models.Index(fields=["appointment_type", "appointment_datetime"], name="appointment_type_time"),
+                    models.Index(fields=["-created_at", "id"], name="appointment_newest"),
+                    models.Index(fields=["-updated_at", "id"], name="appointment_changed"),
+                    models.Index(fields=["location", "appointment_datetime"], name="appointment_place_time"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="appointments_appointment_deleted_has_time",
+                    ),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        condition=models.Q(
+                            ("is_deleted", False),
+                            ("status__in", ["scheduled", "confirmed", "checked_in", "in_progress"]),
+                        ),
+                        expressions=[
+                            ("doctor", "="),
+                            (
+                                backend.apps.appointments.models.TimeRange(
+                                    "appointment_datetime",
+                                    "ends_at",
+                                    django.contrib.postgres.fields.ranges.RangeBoundary(),
+                                ),
+                                "&&",
+                            ),
+                        ],
+                        name="appointments_appointment_doctor_once",
+                        violation_error_message="The doctor already has an appointment at that time.",
+                    ),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        condition=models.Q(
+                            ("is_deleted", False),
+                            ("status__in", ["scheduled", "confirmed", "checked_in", "in_progress"]),
+                        ),
+                        expressions=[
+                            ("patient", "="),
+                            (
+                                backend.apps.appointments.models.TimeRange(
+                                    "appointment_datetime",
+                                    "ends_at",
+                                    django.contrib.postgres.fields.ranges.RangeBoundary(),
+                                ),
+                                "&&",
+                            ),
+                        ],
+                        name="appointments_appointment_patient_once",
+                        violation_error_message="The patient already has an appointment at that time.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                [
+                                    "scheduled",
+                                    "confirmed",
+                                    "checked_in",
+                                    "in_progress",
+                                    "completed",
+                                    "cancelled",
+                                    "no_show",
+                                ],
+                            )
+                        ),
+                        name="appointments_appointment_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "appointment_type__in",
+                                ["consultation", "follow_up", "procedure", "lab_work", "vaccination", "telemedicine"],
+                            )
+                        ),
+                        name="appointments_appointment_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("duration_minutes__range", (5, 480))),
+                        name="appointments_appointment_duration",
+                        violation_error_message="A visit lasts 5 to 480 minutes.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cancelled_at__isnull", False), ("status", "cancelled")),
+                            models.Q(
+                                models.Q(("status", "cancelled"), _negated=True),
+                                ("cancellation_reason", ""),
+                                ("cancelled_at__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="appointments_appointment_cancelled_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("availability_overridden_by__isnull", True),
+                            models.Q(("availability_override_reason", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="appointments_appointment_override_has_reason",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("checked_out_at__isnull", True),
+                            ("checked_in_at__isnull", True),
+                            ("checked_out_at__gte", models.F("checked_in_at")),
+                            _connector="OR",
+                        ),
+                        name="appointments_appointment_out_after_in",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("rescheduled_from__isnull", True),
+                            models.Q(("rescheduled_from", models.F("id")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="appointments_appointment_not_from_itself",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -264,259 +390,64 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["scheduled_send_time", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="reminder_waiting"
+                    ),
+                    models.Index(
+                        condition=models.Q(("work_state", "running")), fields=["leased_until"], name="reminder_running"
+                    ),
+                    models.Index(
+                        condition=models.Q(("external_id", ""), _negated=True),
+                        fields=["external_id"],
+                        name="reminder_external",
+                    ),
+                    models.Index(fields=["scheduled_send_time", "id"], name="reminder_time"),
+                    models.Index(fields=["status", "scheduled_send_time"], name="reminder_status_time"),
+                    models.Index(fields=["reminder_type", "scheduled_send_time"], name="reminder_type_time"),
+                    models.Index(fields=["-created_at", "id"], name="reminder_newest"),
+                    models.Index(fields=["work_state", "scheduled_send_time"], name="reminder_work_state"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="appointments_appointmentreminder_deleted_has_time",
+                    ),
+                    models.UniqueConstraint(
+                        fields=("appointment", "appointment_version", "offset_minutes", "reminder_type"),
+                        name="appointments_reminder_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("reminder_type__in", ["email", "sms", "push"])),
+                        name="appointments_reminder_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                ["pending", "sent", "delivered", "failed", "bounced", "suppressed", "superseded"],
+                            )
+                        ),
+                        name="appointments_reminder_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
+                        name="appointments_reminder_work_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status__in", ["sent", "delivered"]), _negated=True),
+                            ("sent_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="appointments_reminder_sent_has_time",
+                    ),
+                ],
             },
         ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["doctor", "appointment_datetime"], name="appointment_doctor_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["patient", "appointment_datetime"], name="appointment_patient_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["appointment_datetime", "id"], name="appointment_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["status", "appointment_datetime"], name="appointment_status_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["appointment_type", "appointment_datetime"], name="appointment_type_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["-created_at", "id"], name="appointment_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["-updated_at", "id"], name="appointment_changed"),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="appointments_appointment_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                condition=models.Q(
-                    ("is_deleted", False), ("status__in", ["scheduled", "confirmed", "checked_in", "in_progress"])
-                ),
-                expressions=[
-                    ("doctor", "="),
-                    (
-                        backend.apps.appointments.models.TimeRange(
-                            "appointment_datetime", "ends_at", django.contrib.postgres.fields.ranges.RangeBoundary()
-                        ),
-                        "&&",
-                    ),
-                ],
-                name="appointments_appointment_doctor_once",
-                violation_error_message="The doctor already has an appointment at that time.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                condition=models.Q(
-                    ("is_deleted", False), ("status__in", ["scheduled", "confirmed", "checked_in", "in_progress"])
-                ),
-                expressions=[
-                    ("patient", "="),
-                    (
-                        backend.apps.appointments.models.TimeRange(
-                            "appointment_datetime", "ends_at", django.contrib.postgres.fields.ranges.RangeBoundary()
-                        ),
-                        "&&",
-                    ),
-                ],
-                name="appointments_appointment_patient_once",
-                violation_error_message="The patient already has an appointment at that time.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "status__in",
-                        ["scheduled", "confirmed", "checked_in", "in_progress", "completed", "cancelled", "no_show"],
-                    )
-                ),
-                name="appointments_appointment_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "appointment_type__in",
-                        ["consultation", "follow_up", "procedure", "lab_work", "vaccination", "telemedicine"],
-                    )
-                ),
-                name="appointments_appointment_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("duration_minutes__range", (5, 480))),
-                name="appointments_appointment_duration",
-                violation_error_message="A visit lasts 5 to 480 minutes.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cancelled_at__isnull", False), ("status", "cancelled")),
-                    models.Q(
-                        models.Q(("status", "cancelled"), _negated=True),
-                        ("cancellation_reason", ""),
-                        ("cancelled_at__isnull", True),
-                    ),
-                    _connector="OR",
-                ),
-                name="appointments_appointment_cancelled_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("availability_overridden_by__isnull", True),
-                    models.Q(("availability_override_reason", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="appointments_appointment_override_has_reason",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("checked_out_at__isnull", True),
-                    ("checked_in_at__isnull", True),
-                    ("checked_out_at__gte", models.F("checked_in_at")),
-                    _connector="OR",
-                ),
-                name="appointments_appointment_out_after_in",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("rescheduled_from__isnull", True),
-                    models.Q(("rescheduled_from", models.F("id")), _negated=True),
-                    _connector="OR",
-                ),
-                name="appointments_appointment_not_from_itself",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(
-                condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="reminder_waiting"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(
-                condition=models.Q(("work_state", "running")), fields=["leased_until"], name="reminder_running"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(
-                condition=models.Q(("external_id", ""), _negated=True), fields=["external_id"], name="reminder_external"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(fields=["scheduled_send_time", "id"], name="reminder_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(fields=["status", "scheduled_send_time"], name="reminder_status_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(fields=["reminder_type", "scheduled_send_time"], name="reminder_type_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(fields=["-created_at", "id"], name="reminder_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="appointmentreminder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="appointments_appointmentreminder_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointmentreminder",
-            constraint=models.UniqueConstraint(
-                fields=("appointment", "appointment_version", "offset_minutes", "reminder_type"),
-                name="appointments_reminder_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointmentreminder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reminder_type__in", ["email", "sms", "push"])),
-                name="appointments_reminder_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointmentreminder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("status__in", ["pending", "sent", "delivered", "failed", "bounced", "suppressed", "superseded"])
-                ),
-                name="appointments_reminder_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointmentreminder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
-                name="appointments_reminder_work_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointmentreminder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status__in", ["sent", "delivered"]), _negated=True),
-                    ("sent_at__isnull", False),
-                    _connector="OR",
-                ),
-                name="appointments_reminder_sent_has_time",
-            ),
-        ),
         migrations.RunSQL(VERSION_RISES, VERSION_RESTS),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["location", "appointment_datetime"], name="appointment_place_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointmentreminder",
-            index=models.Index(fields=["work_state", "scheduled_send_time"], name="reminder_work_state"),
-        ),
     ]

@@ -161,6 +161,75 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["patient", "-created_at"], name="note_patient_newest"),
+                    models.Index(fields=["doctor", "-created_at"], name="note_doctor_newest"),
+                    models.Index(
+                        condition=models.Q(("is_signed", False)), fields=["doctor", "-created_at"], name="note_unsigned"
+                    ),
+                    models.Index(fields=["note_type", "-created_at"], name="note_type_newest"),
+                    models.Index(fields=["follow_up_date"], name="note_follow_up"),
+                    models.Index(fields=["signed_at"], name="note_signed"),
+                    models.Index(fields=["-created_at", "id"], name="note_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_clinicalnote_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "note_type__in",
+                                [
+                                    "soap",
+                                    "progress",
+                                    "consultation",
+                                    "admission",
+                                    "discharge",
+                                    "procedure",
+                                    "operative",
+                                ],
+                            )
+                        ),
+                        name="clinical_notes_clinicalnote_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("is_signed", False), ("signed_at__isnull", True), ("signed_by__isnull", True)),
+                            models.Q(("is_signed", True), ("signed_at__isnull", False), ("signed_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_clinicalnote_signed_by_whom",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("amends__isnull", True),
+                            models.Q(("amends", models.F("id")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_clinicalnote_not_of_itself",
+                    ),
+                    models.CheckConstraint(
+                        condition=django.db.models.lookups.Exact(
+                            models.Func(
+                                models.F("attachments"), function="jsonb_typeof", output_field=models.TextField()
+                            ),
+                            "array",
+                        ),
+                        name="clinical_notes_clinicalnote_attachments_list",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_deleted", False), ("is_signed", False)),
+                        fields=("amends",),
+                        name="clinical_notes_clinicalnote_one_draft",
+                        violation_error_message="Somebody is already writing an amendment of this note.",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -209,6 +278,48 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["name", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["note_type", "name"], name="template_type_name"),
+                    models.Index(fields=["-created_at", "id"], name="template_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_clinicalnotetemplate_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "note_type__in",
+                                [
+                                    "soap",
+                                    "progress",
+                                    "consultation",
+                                    "admission",
+                                    "discharge",
+                                    "procedure",
+                                    "operative",
+                                ],
+                            )
+                        ),
+                        name="clinical_notes_template_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("name", ""), _negated=True), name="clinical_notes_template_named"
+                    ),
+                    models.UniqueConstraint(
+                        django.db.models.functions.text.Lower("name"),
+                        models.F("doctor"),
+                        condition=models.Q(("is_deleted", False)),
+                        name="clinical_notes_template_name_once",
+                        nulls_distinct=False,
+                        violation_error_message="There is already a template of this name.",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -245,6 +356,17 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [models.Index(fields=["-created_at", "id"], name="progressnote_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_progressnote_deleted_has_time",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -355,337 +477,154 @@ class Migration(migrations.Migration):
                 "verbose_name": "SOAP note",
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [models.Index(fields=["-created_at", "id"], name="soapnote_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("temperature__isnull", True),
+                            models.Q(("temperature__gte", Decimal("20")), ("temperature__lte", Decimal("45"))),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_temperature",
+                        violation_error_message="The temperature is in °C, 20 to 45; 98.6 °F is 37.0 °C.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("blood_pressure_systolic__isnull", True),
+                            models.Q(
+                                ("blood_pressure_systolic__gte", Decimal("30")),
+                                ("blood_pressure_systolic__lte", Decimal("350")),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_blood_pressure_systolic",
+                        violation_error_message="Systolic pressure is in mmHg, 30 to 350.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("blood_pressure_diastolic__isnull", True),
+                            models.Q(
+                                ("blood_pressure_diastolic__gte", Decimal("10")),
+                                ("blood_pressure_diastolic__lte", Decimal("250")),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_blood_pressure_diastolic",
+                        violation_error_message="Diastolic pressure is in mmHg, 10 to 250.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("heart_rate__isnull", True),
+                            models.Q(("heart_rate__gte", Decimal("10")), ("heart_rate__lte", Decimal("350"))),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_heart_rate",
+                        violation_error_message="The heart rate is in beats a minute, 10 to 350.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("respiratory_rate__isnull", True),
+                            models.Q(
+                                ("respiratory_rate__gte", Decimal("2")), ("respiratory_rate__lte", Decimal("120"))
+                            ),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_respiratory_rate",
+                        violation_error_message="The respiratory rate is in breaths a minute, 2 to 120.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("oxygen_saturation__isnull", True),
+                            models.Q(
+                                ("oxygen_saturation__gte", Decimal("20")), ("oxygen_saturation__lte", Decimal("100"))
+                            ),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_oxygen_saturation",
+                        violation_error_message="Oxygen saturation is in percent, 20 to 100.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("weight__isnull", True),
+                            models.Q(("weight__gte", Decimal("0.2")), ("weight__lte", Decimal("650"))),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_weight",
+                        violation_error_message="The weight is in kg, 0.2 to 650; 150 lb is 68.04 kg.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("height__isnull", True),
+                            models.Q(("height__gte", Decimal("20")), ("height__lte", Decimal("275"))),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_height",
+                        violation_error_message="The height is in cm, 20 to 275; 5 ft 10 in is 177.8 cm.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("blood_pressure_diastolic__isnull", True), ("blood_pressure_systolic__isnull", True)
+                            ),
+                            models.Q(
+                                ("blood_pressure_diastolic__isnull", False),
+                                ("blood_pressure_systolic__gt", models.F("blood_pressure_diastolic")),
+                                ("blood_pressure_systolic__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_pressure_pair",
+                        violation_error_message="Blood pressure is two numbers, the systolic one above the diastolic one.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("weight__isnull", True),
+                            ("height__isnull", True),
+                            models.Q(
+                                (
+                                    "weight__gte",
+                                    django.db.models.expressions.CombinedExpression(
+                                        django.db.models.expressions.CombinedExpression(
+                                            django.db.models.expressions.CombinedExpression(
+                                                models.F("height"), "*", models.F("height")
+                                            ),
+                                            "*",
+                                            models.Value(5),
+                                        ),
+                                        "/",
+                                        models.Value(10000),
+                                    ),
+                                ),
+                                (
+                                    "weight__lte",
+                                    django.db.models.expressions.CombinedExpression(
+                                        django.db.models.expressions.CombinedExpression(
+                                            django.db.models.expressions.CombinedExpression(
+                                                models.F("height"), "*", models.F("height")
+                                            ),
+                                            "*",
+                                            models.Value(130),
+                                        ),
+                                        "/",
+                                        models.Value(10000),
+                                    ),
+                                ),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="clinical_notes_soapnote_bmi_possible",
+                        violation_error_message="Weight and height do not fit each other: the weight is in kg and the height in cm.",
+                    ),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnote",
-            index=models.Index(fields=["patient", "-created_at"], name="note_patient_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnote",
-            index=models.Index(fields=["doctor", "-created_at"], name="note_doctor_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnote",
-            index=models.Index(
-                condition=models.Q(("is_signed", False)), fields=["doctor", "-created_at"], name="note_unsigned"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnote",
-            index=models.Index(fields=["note_type", "-created_at"], name="note_type_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnote",
-            index=models.Index(fields=["follow_up_date"], name="note_follow_up"),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnote",
-            index=models.Index(fields=["signed_at"], name="note_signed"),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnote",
-            index=models.Index(fields=["-created_at", "id"], name="note_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="clinical_notes_clinicalnote_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "note_type__in",
-                        ["soap", "progress", "consultation", "admission", "discharge", "procedure", "operative"],
-                    )
-                ),
-                name="clinical_notes_clinicalnote_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("is_signed", False), ("signed_at__isnull", True), ("signed_by__isnull", True)),
-                    models.Q(("is_signed", True), ("signed_at__isnull", False), ("signed_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="clinical_notes_clinicalnote_signed_by_whom",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("amends__isnull", True), models.Q(("amends", models.F("id")), _negated=True), _connector="OR"
-                ),
-                name="clinical_notes_clinicalnote_not_of_itself",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnote",
-            constraint=models.CheckConstraint(
-                condition=django.db.models.lookups.Exact(
-                    models.Func(models.F("attachments"), function="jsonb_typeof", output_field=models.TextField()),
-                    "array",
-                ),
-                name="clinical_notes_clinicalnote_attachments_list",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnote",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_deleted", False), ("is_signed", False)),
-                fields=("amends",),
-                name="clinical_notes_clinicalnote_one_draft",
-                violation_error_message="Somebody is already writing an amendment of this note.",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnotetemplate",
-            index=models.Index(fields=["note_type", "name"], name="template_type_name"),
-        ),
-        migrations.AddIndex(
-            model_name="clinicalnotetemplate",
-            index=models.Index(fields=["-created_at", "id"], name="template_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnotetemplate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="clinical_notes_clinicalnotetemplate_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnotetemplate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "note_type__in",
-                        ["soap", "progress", "consultation", "admission", "discharge", "procedure", "operative"],
-                    )
-                ),
-                name="clinical_notes_template_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnotetemplate",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("name", ""), _negated=True), name="clinical_notes_template_named"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clinicalnotetemplate",
-            constraint=models.UniqueConstraint(
-                django.db.models.functions.text.Lower("name"),
-                models.F("doctor"),
-                condition=models.Q(("is_deleted", False)),
-                name="clinical_notes_template_name_once",
-                nulls_distinct=False,
-                violation_error_message="There is already a template of this name.",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="progressnote",
-            index=models.Index(fields=["-created_at", "id"], name="progressnote_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="progressnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="clinical_notes_progressnote_deleted_has_time",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="soapnote",
-            index=models.Index(fields=["-created_at", "id"], name="soapnote_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("temperature__isnull", True),
-                    models.Q(("temperature__gte", Decimal("20")), ("temperature__lte", Decimal("45"))),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_temperature",
-                violation_error_message="The temperature is in °C, 20 to 45; 98.6 °F is 37.0 °C.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("blood_pressure_systolic__isnull", True),
-                    models.Q(
-                        ("blood_pressure_systolic__gte", Decimal("30")),
-                        ("blood_pressure_systolic__lte", Decimal("350")),
-                    ),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_blood_pressure_systolic",
-                violation_error_message="Systolic pressure is in mmHg, 30 to 350.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("blood_pressure_diastolic__isnull", True),
-                    models.Q(
-                        ("blood_pressure_diastolic__gte", Decimal("10")),
-                        ("blood_pressure_diastolic__lte", Decimal("250")),
-                    ),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_blood_pressure_diastolic",
-                violation_error_message="Diastolic pressure is in mmHg, 10 to 250.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("heart_rate__isnull", True),
-                    models.Q(("heart_rate__gte", Decimal("10")), ("heart_rate__lte", Decimal("350"))),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_heart_rate",
-                violation_error_message="The heart rate is in beats a minute, 10 to 350.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("respiratory_rate__isnull", True),
-                    models.Q(("respiratory_rate__gte", Decimal("2")), ("respiratory_rate__lte", Decimal("120"))),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_respiratory_rate",
-                violation_error_message="The respiratory rate is in breaths a minute, 2 to 120.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("oxygen_saturation__isnull", True),
-                    models.Q(("oxygen_saturation__gte", Decimal("20")), ("oxygen_saturation__lte", Decimal("100"))),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_oxygen_saturation",
-                violation_error_message="Oxygen saturation is in percent, 20 to 100.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("weight__isnull", True),
-                    models.Q(("weight__gte", Decimal("0.2")), ("weight__lte", Decimal("650"))),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_weight",
-                violation_error_message="The weight is in kg, 0.2 to 650; 150 lb is 68.04 kg.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("height__isnull", True),
-                    models.Q(("height__gte", Decimal("20")), ("height__lte", Decimal("275"))),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_height",
-                violation_error_message="The height is in cm, 20 to 275; 5 ft 10 in is 177.8 cm.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("blood_pressure_diastolic__isnull", True), ("blood_pressure_systolic__isnull", True)),
-                    models.Q(
-                        ("blood_pressure_diastolic__isnull", False),
-                        ("blood_pressure_systolic__gt", models.F("blood_pressure_diastolic")),
-                        ("blood_pressure_systolic__isnull", False),
-                    ),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_pressure_pair",
-                violation_error_message="Blood pressure is two numbers, the systolic one above the diastolic one.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soapnote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("weight__isnull", True),
-                    ("height__isnull", True),
-                    models.Q(
-                        (
-                            "weight__gte",
-                            django.db.models.expressions.CombinedExpression(
-                                django.db.models.expressions.CombinedExpression(
-                                    django.db.models.expressions.CombinedExpression(
-                                        models.F("height"), "*", models.F("height")
-                                    ),
-                                    "*",
-                                    models.Value(5),
-                                ),
-                                "/",
-                                models.Value(10000),
-                            ),
-                        ),
-                        (
-                            "weight__lte",
-                            django.db.models.expressions.CombinedExpression(
-                                django.db.models.expressions.CombinedExpression(
-                                    django.db.models.expressions.CombinedExpression(
-                                        models.F("height"), "*", models.F("height")
-                                    ),
-                                    "*",
-                                    models.Value(130),
-                                ),
-                                "/",
-                                models.Value(10000),
-                            ),
-                        ),
-                    ),
-                    _connector="OR",
-                ),
-                name="clinical_notes_soapnote_bmi_possible",
-                violation_error_message="Weight and height do not fit each other: the weight is in kg and the height in cm.",
-            ),
         ),
         migrations.RunSQL(SIGNED_NOTES_STAY, SIGNED_NOTES_CHANGE),
     ]

@@ -154,6 +154,11 @@ class Migration(migrations.Migration):
                     models.Index(fields=["resource_type", "resource_id", "-timestamp"], name="audit_resource"),
                     models.Index(fields=["user", "-timestamp"], name="audit_user"),
                     models.Index(fields=["patient_id", "-timestamp"], name="audit_patient"),
+                    models.Index(
+                        condition=models.Q(("outcome", "allowed"), _negated=True),
+                        fields=["outcome", "-timestamp"],
+                        name="audit_refused",
+                    ),
                 ],
             },
         ),
@@ -185,13 +190,5 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["created_at"], name="idempotent_age")],
                 "constraints": [models.UniqueConstraint(fields=("user", "key"), name="core_idempotentrequest_once")],
             },
-        ),
-        migrations.AddIndex(
-            model_name="auditlog",
-            index=models.Index(
-                condition=models.Q(("outcome", "allowed"), _negated=True),
-                fields=["outcome", "-timestamp"],
-                name="audit_refused",
-            ),
         ),
     ]

@@ -91,6 +91,41 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["is_accepting_patients"], name="doctor_accepting"),
+                    models.Index(fields=["-created_at", "id"], name="doctor_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="doctors_doctor_deleted_has_time",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("dea_number", ""), _negated=True),
+                        fields=("dea_number",),
+                        name="doctors_doctor_dea_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("npi_number__regex", "^[12][0-9]{9}$")), name="doctors_doctor_npi_digits"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("dea_number__regex", "^([A-Z][A-Z9][0-9]{7})?$")),
+                        name="doctors_doctor_dea_form",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("license_number", ""), _negated=True), name="doctors_doctor_licensed"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("consultation_fee__gte", 0)), name="doctors_doctor_fee_not_negative"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("years_of_experience__lte", 80)), name="doctors_doctor_years_possible"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -179,6 +214,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["position", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("doctor", "specialization"), name="doctors_doctorspecialization_once"
+                    )
+                ],
             },
         ),
         migrations.AddField(
@@ -407,68 +447,5 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
-        ),
-        migrations.AddConstraint(
-            model_name="doctorspecialization",
-            constraint=models.UniqueConstraint(
-                fields=("doctor", "specialization"), name="doctors_doctorspecialization_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="doctor",
-            index=models.Index(fields=["is_accepting_patients"], name="doctor_accepting"),
-        ),
-        migrations.AddIndex(
-            model_name="doctor",
-            index=models.Index(fields=["-created_at", "id"], name="doctor_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="doctors_doctor_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("dea_number", ""), _negated=True),
-                fields=("dea_number",),
-                name="doctors_doctor_dea_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("npi_number__regex", "^[12][0-9]{9}$")), name="doctors_doctor_npi_digits"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("dea_number__regex", "^([A-Z][A-Z9][0-9]{7})?$")), name="doctors_doctor_dea_form"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("license_number", ""), _negated=True), name="doctors_doctor_licensed"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("consultation_fee__gte", 0)), name="doctors_doctor_fee_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("years_of_experience__lte", 80)), name="doctors_doctor_years_possible"
-            ),
         ),
     ]

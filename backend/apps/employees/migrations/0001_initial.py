@@ -108,6 +108,23 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["name", "id"],
                 "abstract": False,
+                "indexes": [models.Index(fields=["name", "id"], name="department_name")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="employees_department_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("code", ""), _negated=True), name="employees_department_has_code"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("annual_budget__gte", 0)), name="employees_department_budget_not_negative"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -275,6 +292,78 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["employee_id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["department", "status"], name="employee_department_status"),
+                    models.Index(fields=["status", "hire_date"], name="employee_status_hired"),
+                    models.Index(fields=["hire_date"], name="employee_hired"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="employees_employee_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("employment_type__in", ["full_time", "part_time", "contract", "temporary", "intern"])
+                        ),
+                        name="employees_employee_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("pay_frequency__in", ["hourly", "weekly", "biweekly", "semimonthly", "monthly", "annual"])
+                        ),
+                        name="employees_employee_pay_frequency_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("status__in", ["active", "on_leave", "suspended"]), ("termination_date__isnull", True)
+                            ),
+                            models.Q(("status__in", ["terminated", "retired"]), ("termination_date__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="employees_employee_ended_has_date",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("termination_date__isnull", True),
+                            ("termination_date__gte", models.F("hire_date")),
+                            _connector="OR",
+                        ),
+                        name="employees_employee_ends_after_hire",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("last_promotion_date__isnull", True),
+                            ("last_promotion_date__gte", models.F("hire_date")),
+                            _connector="OR",
+                        ),
+                        name="employees_employee_promoted_after_hire",
+                        violation_error_message="A promotion cannot come before the first day of work.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("salary__gte", 0)), name="employees_employee_salary_not_negative"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("pto_balance__gte", 0)), name="employees_employee_pto_not_negative"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("performance_rating__gte", 1), ("performance_rating__lte", 5)),
+                        name="employees_employee_rating_1_to_5",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("manager__isnull", True),
+                            models.Q(("manager", models.F("id")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="employees_employee_not_own_manager",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -395,6 +484,67 @@ class Migration(migrations.Migration):
                 "verbose_name": "performance review",
                 "ordering": ["-review_date", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["employee", "-review_date"], name="review_employee"),
+                    models.Index(fields=["-review_date", "id"], name="review_day"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="employees_employeeperformancereview_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("overall_rating__gte", 1), ("overall_rating__lte", 5)),
+                        name="employees_review_overall_rating_1_to_5",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("technical_skills_rating__gte", 1), ("technical_skills_rating__lte", 5)),
+                        name="employees_review_technical_skills_rating_1_to_5",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("communication_rating__gte", 1), ("communication_rating__lte", 5)),
+                        name="employees_review_communication_rating_1_to_5",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("teamwork_rating__gte", 1), ("teamwork_rating__lte", 5)),
+                        name="employees_review_teamwork_rating_1_to_5",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("leadership_rating__gte", 1), ("leadership_rating__lte", 5)),
+                        name="employees_review_leadership_rating_1_to_5",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("review_type__in", ["annual", "probation", "mid_year", "project"])),
+                        name="employees_review_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("review_period_end__gte", models.F("review_period_start"))),
+                        name="employees_review_period_ends_after_start",
+                        violation_error_message="The period cannot end before it begins.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("review_date__gte", models.F("review_period_start"))),
+                        name="employees_review_not_before_period",
+                        violation_error_message="A review cannot come before its period.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("reviewer", models.F("employee")), _negated=True),
+                        name="employees_review_not_by_oneself",
+                        violation_error_message="Nobody reviews themselves.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("employee_acknowledged", False), ("employee_acknowledged_at__isnull", True)),
+                            models.Q(("employee_acknowledged", True), ("employee_acknowledged_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="employees_review_acknowledged_has_time",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -476,332 +626,77 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "requests for time off",
                 "ordering": ["-start_date", "id"],
                 "abstract": False,
-            },
-        ),
-        migrations.AddIndex(
-            model_name="employee",
-            index=models.Index(fields=["department", "status"], name="employee_department_status"),
-        ),
-        migrations.AddIndex(
-            model_name="employee",
-            index=models.Index(fields=["status", "hire_date"], name="employee_status_hired"),
-        ),
-        migrations.AddIndex(
-            model_name="employee",
-            index=models.Index(fields=["hire_date"], name="employee_hired"),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="employees_employee_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("employment_type__in", ["full_time", "part_time", "contract", "temporary", "intern"])
-                ),
-                name="employees_employee_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("pay_frequency__in", ["hourly", "weekly", "biweekly", "semimonthly", "monthly", "annual"])
-                ),
-                name="employees_employee_pay_frequency_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status__in", ["active", "on_leave", "suspended"]), ("termination_date__isnull", True)),
-                    models.Q(("status__in", ["terminated", "retired"]), ("termination_date__isnull", False)),
-                    _connector="OR",
-                ),
-                name="employees_employee_ended_has_date",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("termination_date__isnull", True),
-                    ("termination_date__gte", models.F("hire_date")),
-                    _connector="OR",
-                ),
-                name="employees_employee_ends_after_hire",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("last_promotion_date__isnull", True),
-                    ("last_promotion_date__gte", models.F("hire_date")),
-                    _connector="OR",
-                ),
-                name="employees_employee_promoted_after_hire",
-                violation_error_message="A promotion cannot come before the first day of work.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("salary__gte", 0)), name="employees_employee_salary_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("pto_balance__gte", 0)), name="employees_employee_pto_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("performance_rating__gte", 1), ("performance_rating__lte", 5)),
-                name="employees_employee_rating_1_to_5",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employee",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("manager__isnull", True), models.Q(("manager", models.F("id")), _negated=True), _connector="OR"
-                ),
-                name="employees_employee_not_own_manager",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="department",
-            index=models.Index(fields=["name", "id"], name="department_name"),
-        ),
-        migrations.AddConstraint(
-            model_name="department",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="employees_department_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="department",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("code", ""), _negated=True), name="employees_department_has_code"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="department",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("annual_budget__gte", 0)), name="employees_department_budget_not_negative"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="employeeperformancereview",
-            index=models.Index(fields=["employee", "-review_date"], name="review_employee"),
-        ),
-        migrations.AddIndex(
-            model_name="employeeperformancereview",
-            index=models.Index(fields=["-review_date", "id"], name="review_day"),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="employees_employeeperformancereview_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("overall_rating__gte", 1), ("overall_rating__lte", 5)),
-                name="employees_review_overall_rating_1_to_5",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("technical_skills_rating__gte", 1), ("technical_skills_rating__lte", 5)),
-                name="employees_review_technical_skills_rating_1_to_5",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("communication_rating__gte", 1), ("communication_rating__lte", 5)),
-                name="employees_review_communication_rating_1_to_5",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("teamwork_rating__gte", 1), ("teamwork_rating__lte", 5)),
-                name="employees_review_teamwork_rating_1_to_5",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("leadership_rating__gte", 1), ("leadership_rating__lte", 5)),
-                name="employees_review_leadership_rating_1_to_5",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("review_type__in", ["annual", "probation", "mid_year", "project"])),
-                name="employees_review_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("review_period_end__gte", models.F("review_period_start"))),
-                name="employees_review_period_ends_after_start",
-                violation_error_message="The period cannot end before it begins.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("review_date__gte", models.F("review_period_start"))),
-                name="employees_review_not_before_period",
-                violation_error_message="A review cannot come before its period.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reviewer", models.F("employee")), _negated=True),
-                name="employees_review_not_by_oneself",
-                violation_error_message="Nobody reviews themselves.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeeperformancereview",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("employee_acknowledged", False), ("employee_acknowledged_at__isnull", True)),
-                    models.Q(("employee_acknowledged", True), ("employee_acknowledged_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="employees_review_acknowledged_has_time",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="employeetimeoff",
-            index=models.Index(fields=["employee", "-start_date"], name="timeoff_employee"),
-        ),
-        migrations.AddIndex(
-            model_name="employeetimeoff",
-            index=models.Index(fields=["status", "start_date"], name="timeoff_status"),
-        ),
-        migrations.AddIndex(
-            model_name="employeetimeoff",
-            index=models.Index(fields=["-start_date", "id"], name="timeoff_start"),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="employees_employeetimeoff_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                condition=models.Q(("is_deleted", False), ("status__in", ["pending", "approved"])),
-                expressions=[
-                    ("employee", "="),
-                    (
-                        models.Func(
-                            models.F("start_date"),
-                            models.F("end_date"),
-                            models.Value("[]"),
-                            function="daterange",
-                            output_field=django.contrib.postgres.fields.ranges.DateRangeField(),
+                "indexes": [
+                    models.Index(fields=["employee", "-start_date"], name="timeoff_employee"),
+                    models.Index(fields=["status", "start_date"], name="timeoff_status"),
+                    models.Index(fields=["-start_date", "id"], name="timeoff_start"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
                         ),
-                        "&&",
+                        name="employees_employeetimeoff_deleted_has_time",
+                    ),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        condition=models.Q(("is_deleted", False), ("status__in", ["pending", "approved"])),
+                        expressions=[
+                            ("employee", "="),
+                            (
+                                models.Func(
+                                    models.F("start_date"),
+                                    models.F("end_date"),
+                                    models.Value("[]"),
+                                    function="daterange",
+                                    output_field=django.contrib.postgres.fields.ranges.DateRangeField(),
+                                ),
+                                "&&",
+                            ),
+                        ],
+                        name="employees_employeetimeoff_no_overlap",
+                        violation_error_message="Another request of this person covers some of these days.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "time_off_type__in",
+                                ["vacation", "sick", "personal", "bereavement", "maternity", "paternity", "unpaid"],
+                            )
+                        ),
+                        name="employees_employeetimeoff_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["pending", "approved", "denied", "cancelled"])),
+                        name="employees_employeetimeoff_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("end_date__gte", models.F("start_date"))),
+                        name="employees_employeetimeoff_ends_after_start",
+                        violation_error_message="The last day cannot come before the first.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("days_requested__gt", 0)), name="employees_employeetimeoff_some_days"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "approved"), _negated=True),
+                            models.Q(("approved_at__isnull", False), ("approved_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="employees_employeetimeoff_approved_by_somebody",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "denied"), _negated=True),
+                            models.Q(("denial_reason", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="employees_employeetimeoff_denied_with_reason",
                     ),
                 ],
-                name="employees_employeetimeoff_no_overlap",
-                violation_error_message="Another request of this person covers some of these days.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "time_off_type__in",
-                        ["vacation", "sick", "personal", "bereavement", "maternity", "paternity", "unpaid"],
-                    )
-                ),
-                name="employees_employeetimeoff_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["pending", "approved", "denied", "cancelled"])),
-                name="employees_employeetimeoff_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("end_date__gte", models.F("start_date"))),
-                name="employees_employeetimeoff_ends_after_start",
-                violation_error_message="The last day cannot come before the first.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("days_requested__gt", 0)), name="employees_employeetimeoff_some_days"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status", "approved"), _negated=True),
-                    models.Q(("approved_at__isnull", False), ("approved_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="employees_employeetimeoff_approved_by_somebody",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="employeetimeoff",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status", "denied"), _negated=True),
-                    models.Q(("denial_reason", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="employees_employeetimeoff_denied_with_reason",
-            ),
+            },
         ),
         migrations.RunSQL(REPORTING_LINES, "DROP FUNCTION employees_refuse_ring CASCADE"),
         migrations.RunSQL(ACKNOWLEDGED, "DROP FUNCTION employees_keep_acknowledged CASCADE"),

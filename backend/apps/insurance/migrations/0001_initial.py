@@ -263,6 +263,68 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["plan_name", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["plan_name", "id"], name="plan_name"),
+                    models.Index(fields=["plan_type", "plan_name"], name="plan_type"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="insurance_insuranceplan_deleted_has_time",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(models.Q(("plan_number", ""), _negated=True), ("is_deleted", False)),
+                        fields=("provider", "plan_number", "group_number"),
+                        name="insurance_plan_number_once",
+                        violation_error_message="This payer has a plan with this number and group already.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("plan_type__in", ["hmo", "ppo", "epo", "pos", "medicare", "medicaid", "tricare"])
+                        ),
+                        name="insurance_plan_type_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("copay_primary_care__gte", 0)),
+                        name="insurance_plan_copay_primary_care_not_neg",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("copay_specialist__gte", 0)), name="insurance_plan_copay_specialist_not_neg"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("copay_emergency__gte", 0)), name="insurance_plan_copay_emergency_not_neg"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("annual_deductible__gte", 0)),
+                        name="insurance_plan_annual_deductible_not_neg",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("out_of_pocket_max__gte", 0)),
+                        name="insurance_plan_out_of_pocket_max_not_neg",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("in_network_coverage__gte", 0), ("in_network_coverage__lte", 100)),
+                        name="insurance_plan_in_network_coverage_percent",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("out_of_network_coverage__gte", 0), ("out_of_network_coverage__lte", 100)),
+                        name="insurance_plan_out_of_network_coverage_percent",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("out_of_pocket_max__isnull", True),
+                            ("annual_deductible__isnull", True),
+                            ("out_of_pocket_max__gte", models.F("annual_deductible")),
+                            _connector="OR",
+                        ),
+                        name="insurance_plan_deductible_within_max",
+                        violation_error_message="The most a member pays a year includes the deductible.",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -364,6 +426,96 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "coverages",
                 "ordering": ["patient", "priority", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["patient", "effective_date"], name="coverage_patient"),
+                    models.Index(fields=["verification_status", "last_verified_date"], name="coverage_verification"),
+                    models.Index(fields=["last_verified_date"], name="coverage_verified_on"),
+                    models.Index(fields=["member_id"], name="coverage_member"),
+                    models.Index(fields=["policy_number"], name="coverage_policy"),
+                    models.Index(fields=["termination_date"], name="coverage_ends"),
+                    models.Index(fields=["priority", "effective_date"], name="coverage_priority"),
+                    models.Index(fields=["effective_date", "id"], name="coverage_begins"),
+                    models.Index(fields=["-created_at", "id"], name="coverage_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="insurance_patientinsurance_deleted_has_time",
+                    ),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        condition=models.Q(("is_deleted", False)),
+                        expressions=[
+                            ("patient", "="),
+                            ("priority", "="),
+                            (
+                                models.Func(
+                                    models.F("effective_date"),
+                                    models.F("termination_date"),
+                                    models.Value("[]"),
+                                    function="daterange",
+                                    output_field=django.contrib.postgres.fields.ranges.DateRangeField(),
+                                ),
+                                "&&",
+                            ),
+                        ],
+                        name="insurance_coverage_one_per_priority",
+                        violation_error_message="Another coverage has this priority on some of these days.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("priority__in", [1, 2, 3])), name="insurance_coverage_priority_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("policy_holder_relationship__in", ["self", "spouse", "child", "parent", "other"])
+                        ),
+                        name="insurance_coverage_relationship_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("verification_status__in", ["unverified", "verified", "failed", "expired"])
+                        ),
+                        name="insurance_coverage_verification_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("policy_holder_relationship", "self"),
+                            models.Q(
+                                models.Q(("policy_holder_name", ""), _negated=True),
+                                ("policy_holder_dob__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="insurance_coverage_holder_known",
+                        violation_error_message="Name and date of birth of the policy holder are needed.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("termination_date__isnull", True),
+                            ("termination_date__gte", models.F("effective_date")),
+                            _connector="OR",
+                        ),
+                        name="insurance_coverage_ends_after_start",
+                        violation_error_message="A coverage cannot end before it begins.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("verification_status", "verified"), _negated=True),
+                            ("last_verified_date__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="insurance_coverage_verified_has_date",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("member_id", ""), _negated=True), models.Q(("policy_number", ""), _negated=True)
+                        ),
+                        name="insurance_coverage_has_numbers",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -512,435 +664,165 @@ class Migration(migrations.Migration):
                 "verbose_name": "claim",
                 "ordering": ["-created_at"],
                 "abstract": False,
-            },
-        ),
-        migrations.AddIndex(
-            model_name="insuranceplan",
-            index=models.Index(fields=["plan_name", "id"], name="plan_name"),
-        ),
-        migrations.AddIndex(
-            model_name="insuranceplan",
-            index=models.Index(fields=["plan_type", "plan_name"], name="plan_type"),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="insurance_insuranceplan_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(models.Q(("plan_number", ""), _negated=True), ("is_deleted", False)),
-                fields=("provider", "plan_number", "group_number"),
-                name="insurance_plan_number_once",
-                violation_error_message="This payer has a plan with this number and group already.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("plan_type__in", ["hmo", "ppo", "epo", "pos", "medicare", "medicaid", "tricare"])),
-                name="insurance_plan_type_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("copay_primary_care__gte", 0)), name="insurance_plan_copay_primary_care_not_neg"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("copay_specialist__gte", 0)), name="insurance_plan_copay_specialist_not_neg"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("copay_emergency__gte", 0)), name="insurance_plan_copay_emergency_not_neg"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("annual_deductible__gte", 0)), name="insurance_plan_annual_deductible_not_neg"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("out_of_pocket_max__gte", 0)), name="insurance_plan_out_of_pocket_max_not_neg"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("in_network_coverage__gte", 0), ("in_network_coverage__lte", 100)),
-                name="insurance_plan_in_network_coverage_percent",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("out_of_network_coverage__gte", 0), ("out_of_network_coverage__lte", 100)),
-                name="insurance_plan_out_of_network_coverage_percent",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceplan",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("out_of_pocket_max__isnull", True),
-                    ("annual_deductible__isnull", True),
-                    ("out_of_pocket_max__gte", models.F("annual_deductible")),
-                    _connector="OR",
-                ),
-                name="insurance_plan_deductible_within_max",
-                violation_error_message="The most a member pays a year includes the deductible.",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["patient", "effective_date"], name="coverage_patient"),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["verification_status", "last_verified_date"], name="coverage_verification"),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["last_verified_date"], name="coverage_verified_on"),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["member_id"], name="coverage_member"),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["policy_number"], name="coverage_policy"),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["termination_date"], name="coverage_ends"),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="insurance_patientinsurance_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
-                condition=models.Q(("is_deleted", False)),
-                expressions=[
-                    ("patient", "="),
-                    ("priority", "="),
-                    (
-                        models.Func(
-                            models.F("effective_date"),
-                            models.F("termination_date"),
-                            models.Value("[]"),
-                            function="daterange",
-                            output_field=django.contrib.postgres.fields.ranges.DateRangeField(),
+                "indexes": [
+                    models.Index(fields=["status", "submission_date"], name="claim_status_submitted"),
+                    models.Index(fields=["status", "-created_at"], name="claim_status_created"),
+                    models.Index(fields=["-created_at", "id"], name="claim_created"),
+                    models.Index(fields=["service_date"], name="claim_service_date"),
+                    models.Index(fields=["submission_date"], name="claim_submission_date"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
                         ),
-                        "&&",
+                        name="insurance_insuranceclaim_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                ["draft", "submitted", "pending", "accepted", "rejected", "paid", "appealed", "denied"],
+                            )
+                        ),
+                        name="insurance_claim_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("billed_amount__gte", 0)), name="insurance_claim_billed_not_negative"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("allowed_amount__gte", 0), ("allowed_amount__lte", models.F("billed_amount"))
+                        ),
+                        name="insurance_claim_allowed_within_billed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("paid_amount__gte", 0)), name="insurance_claim_paid_not_negative"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("patient_responsibility__gte", 0)),
+                        name="insurance_claim_responsibility_not_neg",
+                    ),
+                    models.CheckConstraint(
+                        condition=django.db.models.lookups.LessThanOrEqual(
+                            django.db.models.expressions.CombinedExpression(
+                                django.db.models.functions.comparison.Coalesce(
+                                    django.db.models.functions.comparison.Cast(
+                                        models.F("paid_amount"), models.DecimalField(decimal_places=2, max_digits=12)
+                                    ),
+                                    models.Value(
+                                        Decimal("0"), output_field=models.DecimalField(decimal_places=2, max_digits=12)
+                                    ),
+                                ),
+                                "+",
+                                django.db.models.functions.comparison.Coalesce(
+                                    django.db.models.functions.comparison.Cast(
+                                        models.F("patient_responsibility"),
+                                        models.DecimalField(decimal_places=2, max_digits=12),
+                                    ),
+                                    models.Value(
+                                        Decimal("0"), output_field=models.DecimalField(decimal_places=2, max_digits=12)
+                                    ),
+                                ),
+                            ),
+                            django.db.models.functions.comparison.Coalesce(
+                                django.db.models.functions.comparison.Cast(
+                                    models.F("allowed_amount"), models.DecimalField(decimal_places=2, max_digits=12)
+                                ),
+                                django.db.models.functions.comparison.Cast(
+                                    models.F("billed_amount"), models.DecimalField(decimal_places=2, max_digits=12)
+                                ),
+                            ),
+                        ),
+                        name="insurance_claim_settled_within_allowed",
+                    ),
+                    models.CheckConstraint(
+                        condition=django.db.models.lookups.Exact(
+                            models.F("billed_amount"),
+                            models.Func(
+                                models.F("procedure_codes"),
+                                function="insurance_lines_total",
+                                output_field=models.DecimalField(decimal_places=2, max_digits=12),
+                            ),
+                        ),
+                        name="insurance_claim_billed_is_sum",
+                        violation_error_message="The billed amount is not the sum of the lines' charges.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            django.db.models.lookups.Exact(
+                                models.Func(
+                                    models.F("diagnosis_codes"),
+                                    function="jsonb_typeof",
+                                    output_field=models.TextField(),
+                                ),
+                                models.Value("array"),
+                            ),
+                            django.db.models.lookups.LessThanOrEqual(
+                                models.Func(
+                                    models.F("diagnosis_codes"),
+                                    function="jsonb_array_length",
+                                    output_field=models.IntegerField(),
+                                ),
+                                12,
+                            ),
+                        ),
+                        name="insurance_claim_diagnoses_list",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            django.db.models.lookups.Exact(
+                                models.Func(
+                                    models.F("procedure_codes"),
+                                    function="jsonb_typeof",
+                                    output_field=models.TextField(),
+                                ),
+                                models.Value("array"),
+                            ),
+                            django.db.models.lookups.LessThanOrEqual(
+                                models.Func(
+                                    models.F("procedure_codes"),
+                                    function="jsonb_array_length",
+                                    output_field=models.IntegerField(),
+                                ),
+                                50,
+                            ),
+                        ),
+                        name="insurance_claim_procedures_list",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status", "draft"), ("submission_date__isnull", False), _connector="OR"),
+                        name="insurance_claim_submitted_has_date",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "paid"), _negated=True),
+                            models.Q(("paid_amount__isnull", False), ("payment_date__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="insurance_claim_paid_has_payment",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status__in", ["denied", "rejected"]), _negated=True),
+                            models.Q(("denial_reason", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="insurance_claim_refused_has_reason",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("submission_date__isnull", True),
+                            ("submission_date__gte", models.F("service_date")),
+                            _connector="OR",
+                        ),
+                        name="insurance_claim_submitted_after_service",
                     ),
                 ],
-                name="insurance_coverage_one_per_priority",
-                violation_error_message="Another coverage has this priority on some of these days.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("priority__in", [1, 2, 3])), name="insurance_coverage_priority_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("policy_holder_relationship__in", ["self", "spouse", "child", "parent", "other"])),
-                name="insurance_coverage_relationship_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("verification_status__in", ["unverified", "verified", "failed", "expired"])),
-                name="insurance_coverage_verification_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("policy_holder_relationship", "self"),
-                    models.Q(models.Q(("policy_holder_name", ""), _negated=True), ("policy_holder_dob__isnull", False)),
-                    _connector="OR",
-                ),
-                name="insurance_coverage_holder_known",
-                violation_error_message="Name and date of birth of the policy holder are needed.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("termination_date__isnull", True),
-                    ("termination_date__gte", models.F("effective_date")),
-                    _connector="OR",
-                ),
-                name="insurance_coverage_ends_after_start",
-                violation_error_message="A coverage cannot end before it begins.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("verification_status", "verified"), _negated=True),
-                    ("last_verified_date__isnull", False),
-                    _connector="OR",
-                ),
-                name="insurance_coverage_verified_has_date",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="patientinsurance",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("member_id", ""), _negated=True), models.Q(("policy_number", ""), _negated=True)
-                ),
-                name="insurance_coverage_has_numbers",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="insuranceclaim",
-            index=models.Index(fields=["status", "submission_date"], name="claim_status_submitted"),
-        ),
-        migrations.AddIndex(
-            model_name="insuranceclaim",
-            index=models.Index(fields=["status", "-created_at"], name="claim_status_created"),
-        ),
-        migrations.AddIndex(
-            model_name="insuranceclaim",
-            index=models.Index(fields=["-created_at", "id"], name="claim_created"),
-        ),
-        migrations.AddIndex(
-            model_name="insuranceclaim",
-            index=models.Index(fields=["service_date"], name="claim_service_date"),
-        ),
-        migrations.AddIndex(
-            model_name="insuranceclaim",
-            index=models.Index(fields=["submission_date"], name="claim_submission_date"),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="insurance_insuranceclaim_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "status__in",
-                        ["draft", "submitted", "pending", "accepted", "rejected", "paid", "appealed", "denied"],
-                    )
-                ),
-                name="insurance_claim_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("billed_amount__gte", 0)), name="insurance_claim_billed_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("allowed_amount__gte", 0), ("allowed_amount__lte", models.F("billed_amount"))),
-                name="insurance_claim_allowed_within_billed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("paid_amount__gte", 0)), name="insurance_claim_paid_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("patient_responsibility__gte", 0)), name="insurance_claim_responsibility_not_neg"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=django.db.models.lookups.LessThanOrEqual(
-                    django.db.models.expressions.CombinedExpression(
-                        django.db.models.functions.comparison.Coalesce(
-                            django.db.models.functions.comparison.Cast(
-                                models.F("paid_amount"), models.DecimalField(decimal_places=2, max_digits=12)
-                            ),
-                            models.Value(
-                                Decimal("0"), output_field=models.DecimalField(decimal_places=2, max_digits=12)
-                            ),
-                        ),
-                        "+",
-                        django.db.models.functions.comparison.Coalesce(
-                            django.db.models.functions.comparison.Cast(
-                                models.F("patient_responsibility"), models.DecimalField(decimal_places=2, max_digits=12)
-                            ),
-                            models.Value(
-                                Decimal("0"), output_field=models.DecimalField(decimal_places=2, max_digits=12)
-                            ),
-                        ),
-                    ),
-                    django.db.models.functions.comparison.Coalesce(
-                        django.db.models.functions.comparison.Cast(
-                            models.F("allowed_amount"), models.DecimalField(decimal_places=2, max_digits=12)
-                        ),
-                        django.db.models.functions.comparison.Cast(
-                            models.F("billed_amount"), models.DecimalField(decimal_places=2, max_digits=12)
-                        ),
-                    ),
-                ),
-                name="insurance_claim_settled_within_allowed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=django.db.models.lookups.Exact(
-                    models.F("billed_amount"),
-                    models.Func(
-                        models.F("procedure_codes"),
-                        function="insurance_lines_total",
-                        output_field=models.DecimalField(decimal_places=2, max_digits=12),
-                    ),
-                ),
-                name="insurance_claim_billed_is_sum",
-                violation_error_message="The billed amount is not the sum of the lines' charges.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    django.db.models.lookups.Exact(
-                        models.Func(
-                            models.F("diagnosis_codes"), function="jsonb_typeof", output_field=models.TextField()
-                        ),
-                        models.Value("array"),
-                    ),
-                    django.db.models.lookups.LessThanOrEqual(
-                        models.Func(
-                            models.F("diagnosis_codes"),
-                            function="jsonb_array_length",
-                            output_field=models.IntegerField(),
-                        ),
-                        12,
-                    ),
-                ),
-                name="insurance_claim_diagnoses_list",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    django.db.models.lookups.Exact(
-                        models.Func(
-                            models.F("procedure_codes"), function="jsonb_typeof", output_field=models.TextField()
-                        ),
-                        models.Value("array"),
-                    ),
-                    django.db.models.lookups.LessThanOrEqual(
-                        models.Func(
-                            models.F("procedure_codes"),
-                            function="jsonb_array_length",
-                            output_field=models.IntegerField(),
-                        ),
-                        50,
-                    ),
-                ),
-                name="insurance_claim_procedures_list",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status", "draft"), ("submission_date__isnull", False), _connector="OR"),
-                name="insurance_claim_submitted_has_date",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status", "paid"), _negated=True),
-                    models.Q(("paid_amount__isnull", False), ("payment_date__isnull", False)),
-                    _connector="OR",
-                ),
-                name="insurance_claim_paid_has_payment",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status__in", ["denied", "rejected"]), _negated=True),
-                    models.Q(("denial_reason", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="insurance_claim_refused_has_reason",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="insuranceclaim",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("submission_date__isnull", True),
-                    ("submission_date__gte", models.F("service_date")),
-                    _connector="OR",
-                ),
-                name="insurance_claim_submitted_after_service",
-            ),
+            },
         ),
         migrations.RunSQL(ONE_PATIENT, "DROP FUNCTION insurance_refuse_two_patients CASCADE"),
         migrations.RunSQL(SAME_PATIENT, "DROP FUNCTION insurance_keep_patient CASCADE"),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["priority", "effective_date"], name="coverage_priority"),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["effective_date", "id"], name="coverage_begins"),
-        ),
-        migrations.AddIndex(
-            model_name="patientinsurance",
-            index=models.Index(fields=["-created_at", "id"], name="coverage_newest"),
-        ),
     ]

@@ -175,6 +175,62 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-received_at", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="inbound_waiting"
+                    ),
+                    models.Index(
+                        condition=models.Q(("work_state", "running")), fields=["leased_until"], name="inbound_running"
+                    ),
+                    models.Index(fields=["status", "-received_at"], name="inbound_status"),
+                    models.Index(
+                        condition=models.Q(("patient__isnull", False)),
+                        fields=["patient", "-received_at"],
+                        name="inbound_patient",
+                    ),
+                    models.Index(fields=["control_id"], name="inbound_control_id"),
+                    models.Index(fields=["-received_at", "id"], name="inbound_newest"),
+                    models.Index(
+                        condition=models.Q(("conflict", True)), fields=["-received_at"], name="inbound_conflict"
+                    ),
+                    models.Index(fields=["work_state", "-received_at"], name="inbound_work_state"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_inboundmessage_deleted_has_time",
+                    ),
+                    models.UniqueConstraint(
+                        fields=("sending_application", "sending_facility", "control_id", "sha256"),
+                        name="laboratory_inboundmessage_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["received", "filed", "worklist", "rejected", "duplicate"])),
+                        name="laboratory_inboundmessage_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
+                        name="laboratory_inboundmessage_work_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")),
+                        name="laboratory_inboundmessage_hash_form",
+                    ),
+                    models.CheckConstraint(
+                        condition=django.db.models.lookups.Exact(
+                            models.F("size_bytes"), django.db.models.functions.text.Length("raw")
+                        ),
+                        name="laboratory_inboundmessage_size_true",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("ack_code__in", ["", "AA", "AE", "AR", "CA", "CE", "CR"])),
+                        name="laboratory_inboundmessage_ack_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -296,6 +352,88 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-order_date", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["patient", "-order_date"], name="laborder_patient_newest"),
+                    models.Index(fields=["doctor", "-order_date"], name="laborder_doctor_newest"),
+                    models.Index(fields=["status", "-order_date"], name="laborder_status"),
+                    models.Index(fields=["priority", "-order_date"], name="laborder_priority"),
+                    models.Index(
+                        condition=models.Q(("placer_order_number", ""), _negated=True),
+                        fields=["placer_order_number"],
+                        name="laborder_placer",
+                    ),
+                    models.Index(
+                        condition=models.Q(("reviewed_at__isnull", True), ("status", "completed")),
+                        fields=["doctor", "completed_at"],
+                        name="laborder_unreviewed",
+                    ),
+                    models.Index(fields=["-order_date", "id"], name="laborder_by_date"),
+                    models.Index(fields=["-created_at", "id"], name="laborder_newest"),
+                    models.Index(fields=["-updated_at", "id"], name="laborder_changed"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_laborder_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                ["pending", "ordered", "specimen_collected", "in_progress", "completed", "cancelled"],
+                            )
+                        ),
+                        name="laboratory_laborder_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("priority__in", ["routine", "urgent", "stat"])),
+                        name="laboratory_laborder_priority_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("doctor__isnull", False), ("is_external", True), _connector="OR"),
+                        name="laboratory_laborder_has_doctor",
+                        violation_error_message="An order needs the doctor who places it.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("diagnosis_code__regex", "^([A-Z][0-9][0-9A-Z](\\.[0-9A-Z]{1,4})?)?$")),
+                        name="laboratory_laborder_diagnosis_form",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("order_number", ""), _negated=True), name="laboratory_laborder_numbered"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("completed_at__isnull", False), ("status", "completed")),
+                            models.Q(models.Q(("status", "completed"), _negated=True), ("completed_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_laborder_completed_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cancelled_at__isnull", False), ("status", "cancelled")),
+                            models.Q(
+                                models.Q(("status", "cancelled"), _negated=True),
+                                ("cancelled_at__isnull", True),
+                                ("cancelled_by__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="laboratory_laborder_cancelled_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("reviewed_at__isnull", True), ("reviewed_by__isnull", True)),
+                            models.Q(("reviewed_at__isnull", False), ("reviewed_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_laborder_reviewed_by_whom",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -324,6 +462,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["number"], name="fillernumber_number")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("patient", "sender", "number"), name="laboratory_fillernumber_once")
+                ],
+            },
         ),
         migrations.CreateModel(
             name="LabTest",
@@ -642,6 +786,110 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["lab_order", "is_current"], name="labresult_order"),
+                    models.Index(fields=["lab_test", "-result_date"], name="labresult_test"),
+                    models.Index(fields=["status", "-created_at"], name="labresult_status"),
+                    models.Index(
+                        condition=models.Q(("abnormal_flag", ""), _negated=True),
+                        fields=["abnormal_flag", "-created_at"],
+                        name="labresult_flag",
+                    ),
+                    models.Index(
+                        condition=models.Q(
+                            ("is_current", True), ("status__in", ["final", "corrected"]), ("verified_at__isnull", True)
+                        ),
+                        fields=["-created_at", "id"],
+                        name="labresult_unverified",
+                    ),
+                    models.Index(fields=["code_as_sent"], name="labresult_code"),
+                    models.Index(fields=["result_date"], name="labresult_date"),
+                    models.Index(fields=["-created_at", "id"], name="labresult_newest"),
+                    models.Index(fields=["-updated_at", "id"], name="labresult_changed"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_labresult_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["pending", "preliminary", "final", "corrected", "cancelled"])
+                        ),
+                        name="laboratory_labresult_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "abnormal_flag__in",
+                                ["", "normal", "high", "low", "critical_high", "critical_low", "abnormal"],
+                            )
+                        ),
+                        name="laboratory_labresult_flag_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("result_key__regex", "^[0-9a-f]{64}$"), ("digest__regex", "^[0-9a-f]{64}$")
+                        ),
+                        name="laboratory_labresult_keyed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("version__gte", 1)), name="laboratory_labresult_version_counts"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("verified_at__isnull", True), ("verified_by__isnull", True)),
+                            models.Q(("verified_at__isnull", False), ("verified_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_labresult_verified_by_whom",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("released_at__isnull", True), ("verified_at__isnull", False), _connector="OR"
+                        ),
+                        name="laboratory_labresult_released_verified",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("verified_at__isnull", True), ("status__in", ("final", "corrected")), _connector="OR"
+                        ),
+                        name="laboratory_labresult_verified_final",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("supersedes__isnull", True),
+                            models.Q(("supersedes", models.F("id")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="laboratory_labresult_not_after_itself",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("lab_test__isnull", False),
+                            models.Q(("code_as_sent", ""), _negated=True),
+                            models.Q(("code_text_as_sent", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="laboratory_labresult_names_test",
+                        violation_error_message="A result names the test it belongs to.",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_current", True)),
+                        fields=("result_key",),
+                        name="laboratory_labresult_one_current",
+                    ),
+                    models.UniqueConstraint(fields=("result_key", "digest"), name="laboratory_labresult_said_once"),
+                    models.UniqueConstraint(
+                        deferrable=django.db.models.constraints.Deferrable["DEFERRED"],
+                        fields=("result_key", "version"),
+                        name="laboratory_labresult_version_once",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -649,401 +897,6 @@ class Migration(migrations.Migration):
             name="tests",
             field=models.ManyToManyField(blank=True, related_name="lab_orders", to="laboratory.labtest"),
         ),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(
-                condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="inbound_waiting"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(
-                condition=models.Q(("work_state", "running")), fields=["leased_until"], name="inbound_running"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(fields=["status", "-received_at"], name="inbound_status"),
-        ),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(
-                condition=models.Q(("patient__isnull", False)),
-                fields=["patient", "-received_at"],
-                name="inbound_patient",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(fields=["control_id"], name="inbound_control_id"),
-        ),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(fields=["-received_at", "id"], name="inbound_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(
-                condition=models.Q(("conflict", True)), fields=["-received_at"], name="inbound_conflict"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_inboundmessage_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.UniqueConstraint(
-                fields=("sending_application", "sending_facility", "control_id", "sha256"),
-                name="laboratory_inboundmessage_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["received", "filed", "worklist", "rejected", "duplicate"])),
-                name="laboratory_inboundmessage_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
-                name="laboratory_inboundmessage_work_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="laboratory_inboundmessage_hash_form"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.CheckConstraint(
-                condition=django.db.models.lookups.Exact(
-                    models.F("size_bytes"), django.db.models.functions.text.Length("raw")
-                ),
-                name="laboratory_inboundmessage_size_true",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("ack_code__in", ["", "AA", "AE", "AR", "CA", "CE", "CR"])),
-                name="laboratory_inboundmessage_ack_known",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="fillernumber",
-            index=models.Index(fields=["number"], name="fillernumber_number"),
-        ),
-        migrations.AddConstraint(
-            model_name="fillernumber",
-            constraint=models.UniqueConstraint(
-                fields=("patient", "sender", "number"), name="laboratory_fillernumber_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(fields=["lab_order", "is_current"], name="labresult_order"),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(fields=["lab_test", "-result_date"], name="labresult_test"),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(fields=["status", "-created_at"], name="labresult_status"),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(
-                condition=models.Q(("abnormal_flag", ""), _negated=True),
-                fields=["abnormal_flag", "-created_at"],
-                name="labresult_flag",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(
-                condition=models.Q(
-                    ("is_current", True), ("status__in", ["final", "corrected"]), ("verified_at__isnull", True)
-                ),
-                fields=["-created_at", "id"],
-                name="labresult_unverified",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(fields=["code_as_sent"], name="labresult_code"),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(fields=["result_date"], name="labresult_date"),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(fields=["-created_at", "id"], name="labresult_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="labresult",
-            index=models.Index(fields=["-updated_at", "id"], name="labresult_changed"),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_labresult_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["pending", "preliminary", "final", "corrected", "cancelled"])),
-                name="laboratory_labresult_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("abnormal_flag__in", ["", "normal", "high", "low", "critical_high", "critical_low", "abnormal"])
-                ),
-                name="laboratory_labresult_flag_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("result_key__regex", "^[0-9a-f]{64}$"), ("digest__regex", "^[0-9a-f]{64}$")),
-                name="laboratory_labresult_keyed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("version__gte", 1)), name="laboratory_labresult_version_counts"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("verified_at__isnull", True), ("verified_by__isnull", True)),
-                    models.Q(("verified_at__isnull", False), ("verified_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="laboratory_labresult_verified_by_whom",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("released_at__isnull", True), ("verified_at__isnull", False), _connector="OR"),
-                name="laboratory_labresult_released_verified",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("verified_at__isnull", True), ("status__in", ("final", "corrected")), _connector="OR"
-                ),
-                name="laboratory_labresult_verified_final",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("supersedes__isnull", True),
-                    models.Q(("supersedes", models.F("id")), _negated=True),
-                    _connector="OR",
-                ),
-                name="laboratory_labresult_not_after_itself",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("lab_test__isnull", False),
-                    models.Q(("code_as_sent", ""), _negated=True),
-                    models.Q(("code_text_as_sent", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="laboratory_labresult_names_test",
-                violation_error_message="A result names the test it belongs to.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_current", True)),
-                fields=("result_key",),
-                name="laboratory_labresult_one_current",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.UniqueConstraint(fields=("result_key", "digest"), name="laboratory_labresult_said_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="labresult",
-            constraint=models.UniqueConstraint(
-                deferrable=django.db.models.constraints.Deferrable["DEFERRED"],
-                fields=("result_key", "version"),
-                name="laboratory_labresult_version_once",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(fields=["patient", "-order_date"], name="laborder_patient_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(fields=["doctor", "-order_date"], name="laborder_doctor_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(fields=["status", "-order_date"], name="laborder_status"),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(fields=["priority", "-order_date"], name="laborder_priority"),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(
-                condition=models.Q(("placer_order_number", ""), _negated=True),
-                fields=["placer_order_number"],
-                name="laborder_placer",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(
-                condition=models.Q(("reviewed_at__isnull", True), ("status", "completed")),
-                fields=["doctor", "completed_at"],
-                name="laborder_unreviewed",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(fields=["-order_date", "id"], name="laborder_by_date"),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(fields=["-created_at", "id"], name="laborder_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="laborder",
-            index=models.Index(fields=["-updated_at", "id"], name="laborder_changed"),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_laborder_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "status__in",
-                        ["pending", "ordered", "specimen_collected", "in_progress", "completed", "cancelled"],
-                    )
-                ),
-                name="laboratory_laborder_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("priority__in", ["routine", "urgent", "stat"])),
-                name="laboratory_laborder_priority_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("doctor__isnull", False), ("is_external", True), _connector="OR"),
-                name="laboratory_laborder_has_doctor",
-                violation_error_message="An order needs the doctor who places it.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("diagnosis_code__regex", "^([A-Z][0-9][0-9A-Z](\\.[0-9A-Z]{1,4})?)?$")),
-                name="laboratory_laborder_diagnosis_form",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("order_number", ""), _negated=True), name="laboratory_laborder_numbered"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("completed_at__isnull", False), ("status", "completed")),
-                    models.Q(models.Q(("status", "completed"), _negated=True), ("completed_at__isnull", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_laborder_completed_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cancelled_at__isnull", False), ("status", "cancelled")),
-                    models.Q(
-                        models.Q(("status", "cancelled"), _negated=True),
-                        ("cancelled_at__isnull", True),
-                        ("cancelled_by__isnull", True),
-                    ),
-                    _connector="OR",
-                ),
-                name="laboratory_laborder_cancelled_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="laborder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("reviewed_at__isnull", True), ("reviewed_by__isnull", True)),
-                    models.Q(("reviewed_at__isnull", False), ("reviewed_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="laboratory_laborder_reviewed_by_whom",
-            ),
-        ),
         migrations.RunSQL(RESULTS_STAY, RESULTS_CHANGE),
         migrations.RunSQL(MESSAGES_STAY, MESSAGES_CHANGE),
-        migrations.AddIndex(
-            model_name="inboundmessage",
-            index=models.Index(fields=["work_state", "-received_at"], name="inbound_work_state"),
-        ),
     ]

@@ -227,6 +227,38 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["code", "-version", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["code", "is_current"], name="labcodemapping_code"),
+                    models.Index(fields=["-created_at", "id"], name="labcodemapping_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_labcodemapping_deleted_has_time",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_current", True), ("is_deleted", False)),
+                        fields=("feed", "code", "system"),
+                        name="laboratory_labcodemapping_one_current",
+                        nulls_distinct=False,
+                        violation_error_message="This code has a meaning already; map it again to change it.",
+                    ),
+                    models.UniqueConstraint(
+                        fields=("feed", "code", "system", "version"),
+                        name="laboratory_labcodemapping_version_once",
+                        nulls_distinct=False,
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("code", ""), _negated=True), name="laboratory_labcodemapping_names_code"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("version__gte", 1)), name="laboratory_labcodemapping_version_counts"
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -296,6 +328,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("patient", "sender", "number", "panel_code"), name="laboratory_reportedpanel_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("priority__in", ["routine", "urgent", "stat"])),
+                        name="laboratory_reportedpanel_priority_known",
+                    ),
+                ]
+            },
         ),
         migrations.CreateModel(
             name="LabSpecimen",
@@ -352,6 +395,24 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [models.Index(fields=["-created_at", "id"], name="labspecimen_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_labspecimen_deleted_has_time",
+                    ),
+                    models.UniqueConstraint(fields=("panel", "specimen_id"), name="laboratory_labspecimen_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("collected_until__isnull", True), ("collected_at__isnull", False), _connector="OR"
+                        ),
+                        name="laboratory_labspecimen_collected_from",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -371,94 +432,6 @@ class Migration(migrations.Migration):
             model_name="labresult",
             index=models.Index(
                 condition=models.Q(("parent_key", ""), _negated=True), fields=["parent_key"], name="labresult_parent"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labcodemapping",
-            index=models.Index(fields=["code", "is_current"], name="labcodemapping_code"),
-        ),
-        migrations.AddIndex(
-            model_name="labcodemapping",
-            index=models.Index(fields=["-created_at", "id"], name="labcodemapping_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="labcodemapping",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_labcodemapping_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labcodemapping",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_current", True), ("is_deleted", False)),
-                fields=("feed", "code", "system"),
-                name="laboratory_labcodemapping_one_current",
-                nulls_distinct=False,
-                violation_error_message="This code has a meaning already; map it again to change it.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labcodemapping",
-            constraint=models.UniqueConstraint(
-                fields=("feed", "code", "system", "version"),
-                name="laboratory_labcodemapping_version_once",
-                nulls_distinct=False,
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labcodemapping",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("code", ""), _negated=True), name="laboratory_labcodemapping_names_code"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labcodemapping",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("version__gte", 1)), name="laboratory_labcodemapping_version_counts"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reportedpanel",
-            constraint=models.UniqueConstraint(
-                fields=("patient", "sender", "number", "panel_code"), name="laboratory_reportedpanel_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reportedpanel",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("priority__in", ["routine", "urgent", "stat"])),
-                name="laboratory_reportedpanel_priority_known",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labspecimen",
-            index=models.Index(fields=["-created_at", "id"], name="labspecimen_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="labspecimen",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_labspecimen_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labspecimen",
-            constraint=models.UniqueConstraint(fields=("panel", "specimen_id"), name="laboratory_labspecimen_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="labspecimen",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("collected_until__isnull", True), ("collected_at__isnull", False), _connector="OR"),
-                name="laboratory_labspecimen_collected_from",
             ),
         ),
         migrations.RunSQL(RESULTS_STAY, RESULTS_STAYED),

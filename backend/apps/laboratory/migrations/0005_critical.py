@@ -113,6 +113,46 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="criticalpage_waiting"
+                    ),
+                    models.Index(
+                        condition=models.Q(("work_state", "running")),
+                        fields=["leased_until"],
+                        name="criticalpage_running",
+                    ),
+                    models.Index(fields=["work_state", "-created_at"], name="criticalpage_work_state"),
+                    models.Index(fields=["-created_at", "id"], name="criticalpage_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_criticalpage_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["pending", "sent", "not_needed", "failed"])),
+                        name="laboratory_criticalpage_status",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
+                        name="laboratory_criticalpage_work",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("channel__in", ["sms", "email"])), name="laboratory_criticalpage_channel"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("subject__in", ["critical", "corrected"])),
+                        name="laboratory_criticalpage_subject",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("tier__in", [0, 1, 2])), name="laboratory_criticalpage_tier"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -186,6 +226,29 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "critical policies",
                 "ordering": ["created_at"],
                 "abstract": False,
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_criticalpolicy_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("covering_after_minutes__range", (1, 1440)),
+                            ("administrators_after_minutes__range", (1, 1440)),
+                            ("repeat_minutes__range", (1, 1440)),
+                            ("max_age_hours__gte", 1),
+                        ),
+                        name="laboratory_criticalpolicy_waits",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("channel__in", ["sms", "email", "both"])),
+                        name="laboratory_criticalpolicy_channel_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -238,6 +301,44 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(condition=models.Q(("status", "open")), fields=["due_at"], name="critical_due"),
+                    models.Index(fields=["status", "-created_at"], name="critical_status"),
+                    models.Index(fields=["-created_at", "id"], name="critical_newest"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_criticalresult_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["open", "acknowledged", "closed"])),
+                        name="laboratory_critical_status",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("tier__in", [0, 1, 2])), name="laboratory_critical_tier"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status", "open"), ("due_at__isnull", True), _connector="OR"),
+                        name="laboratory_critical_open_is_due",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("closed_at__isnull", False),
+                                ("status", "closed"),
+                                models.Q(("closed_reason", ""), _negated=True),
+                            ),
+                            models.Q(models.Q(("status", "closed"), _negated=True), ("closed_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_critical_closed_why",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -272,6 +373,26 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["at", "id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "kind__in",
+                                [
+                                    "noted",
+                                    "paged",
+                                    "unreachable",
+                                    "escalated",
+                                    "called",
+                                    "acknowledged",
+                                    "corrected",
+                                    "closed",
+                                ],
+                            )
+                        ),
+                        name="laboratory_criticalstep_kind_known",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -341,36 +462,6 @@ class Migration(migrations.Migration):
             name="recipient",
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpolicy",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_criticalpolicy_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpolicy",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("covering_after_minutes__range", (1, 1440)),
-                    ("administrators_after_minutes__range", (1, 1440)),
-                    ("repeat_minutes__range", (1, 1440)),
-                    ("max_age_hours__gte", 1),
-                ),
-                name="laboratory_criticalpolicy_waits",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpolicy",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("channel__in", ["sms", "email", "both"])),
-                name="laboratory_criticalpolicy_channel_known",
             ),
         ),
         migrations.AddField(
@@ -462,54 +553,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="criticalresult",
-            index=models.Index(condition=models.Q(("status", "open")), fields=["due_at"], name="critical_due"),
-        ),
-        migrations.AddIndex(
-            model_name="criticalresult",
-            index=models.Index(fields=["status", "-created_at"], name="critical_status"),
-        ),
-        migrations.AddIndex(
-            model_name="criticalresult",
             index=models.Index(fields=["patient", "-created_at"], name="critical_patient"),
         ),
         migrations.AddIndex(
             model_name="criticalresult",
             index=models.Index(fields=["doctor", "-created_at"], name="critical_doctor"),
-        ),
-        migrations.AddIndex(
-            model_name="criticalresult",
-            index=models.Index(fields=["-created_at", "id"], name="critical_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_criticalresult_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["open", "acknowledged", "closed"])),
-                name="laboratory_critical_status",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("tier__in", [0, 1, 2])), name="laboratory_critical_tier"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status", "open"), ("due_at__isnull", True), _connector="OR"),
-                name="laboratory_critical_open_is_due",
-            ),
         ),
         migrations.AddConstraint(
             model_name="criticalresult",
@@ -527,33 +575,6 @@ class Migration(migrations.Migration):
                 name="laboratory_critical_acknowledged_how",
             ),
         ),
-        migrations.AddConstraint(
-            model_name="criticalresult",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("closed_at__isnull", False),
-                        ("status", "closed"),
-                        models.Q(("closed_reason", ""), _negated=True),
-                    ),
-                    models.Q(models.Q(("status", "closed"), _negated=True), ("closed_at__isnull", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_critical_closed_why",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="criticalpage",
-            index=models.Index(
-                condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="criticalpage_waiting"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="criticalpage",
-            index=models.Index(
-                condition=models.Q(("work_state", "running")), fields=["leased_until"], name="criticalpage_running"
-            ),
-        ),
         migrations.AddIndex(
             model_name="criticalpage",
             index=models.Index(fields=["critical_result", "-created_at"], name="criticalpage_result"),
@@ -563,71 +584,8 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["recipient", "-created_at"], name="criticalpage_recipient"),
         ),
         migrations.AddIndex(
-            model_name="criticalpage",
-            index=models.Index(fields=["work_state", "-created_at"], name="criticalpage_work_state"),
-        ),
-        migrations.AddIndex(
-            model_name="criticalpage",
-            index=models.Index(fields=["-created_at", "id"], name="criticalpage_newest"),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_criticalpage_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["pending", "sent", "not_needed", "failed"])),
-                name="laboratory_criticalpage_status",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
-                name="laboratory_criticalpage_work",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("channel__in", ["sms", "email"])), name="laboratory_criticalpage_channel"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("subject__in", ["critical", "corrected"])), name="laboratory_criticalpage_subject"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalpage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("tier__in", [0, 1, 2])), name="laboratory_criticalpage_tier"
-            ),
-        ),
-        migrations.AddIndex(
             model_name="criticalstep",
             index=models.Index(fields=["critical_result", "at"], name="criticalstep_log"),
-        ),
-        migrations.AddConstraint(
-            model_name="criticalstep",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "kind__in",
-                        ["noted", "paged", "unreachable", "escalated", "called", "acknowledged", "corrected", "closed"],
-                    )
-                ),
-                name="laboratory_criticalstep_kind_known",
-            ),
         ),
         migrations.RunSQL(STEPS_STAY, STEPS_CHANGE),
     ]

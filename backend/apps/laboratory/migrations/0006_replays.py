@@ -105,6 +105,42 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="labreplay_waiting"
+                    ),
+                    models.Index(
+                        condition=models.Q(("work_state", "running")), fields=["leased_until"], name="labreplay_running"
+                    ),
+                    models.Index(fields=["-created_at", "id"], name="labreplay_newest"),
+                    models.Index(fields=["status", "-created_at"], name="labreplay_status"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="laboratory_labreplay_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["pending", "finished", "cancelled", "failed"])),
+                        name="laboratory_labreplay_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
+                        name="laboratory_labreplay_work_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("done__lte", models.F("total"))), name="laboratory_labreplay_done_of_total"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("of_dry_run__isnull", True), ("dry_run", False), _connector="OR"),
+                        name="laboratory_labreplay_real_after_dry",
+                    ),
+                    models.UniqueConstraint(fields=("of_dry_run",), name="laboratory_labreplay_applied_once"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -138,81 +174,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="labreplay",
-            index=models.Index(
-                condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="labreplay_waiting"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labreplay",
-            index=models.Index(
-                condition=models.Q(("work_state", "running")), fields=["leased_until"], name="labreplay_running"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="labreplay",
-            index=models.Index(fields=["-created_at", "id"], name="labreplay_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="labreplay",
-            index=models.Index(fields=["status", "-created_at"], name="labreplay_status"),
-        ),
-        migrations.AddConstraint(
-            model_name="labreplay",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="laboratory_labreplay_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labreplay",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["pending", "finished", "cancelled", "failed"])),
-                name="laboratory_labreplay_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labreplay",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
-                name="laboratory_labreplay_work_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labreplay",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("done__lte", models.F("total"))), name="laboratory_labreplay_done_of_total"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labreplay",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("of_dry_run__isnull", True), ("dry_run", False), _connector="OR"),
-                name="laboratory_labreplay_real_after_dry",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="labreplay",
-            constraint=models.UniqueConstraint(fields=("of_dry_run",), name="laboratory_labreplay_applied_once"),
-        ),
-        migrations.AddIndex(
-            model_name="replayedmessage",
-            index=models.Index(fields=["replay", "position"], name="replayed_order"),
-        ),
-        migrations.AddIndex(
-            model_name="replayedmessage",
-            index=models.Index(
-                condition=models.Q(("done_at__isnull", True)), fields=["replay", "group"], name="replayed_group"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="replayedmessage",
-            constraint=models.UniqueConstraint(fields=("replay", "message"), name="laboratory_replayedmessage_once"),
+            options={
+                "indexes": [
+                    models.Index(fields=["replay", "position"], name="replayed_order"),
+                    models.Index(
+                        condition=models.Q(("done_at__isnull", True)), fields=["replay", "group"], name="replayed_group"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("replay", "message"), name="laboratory_replayedmessage_once")
+                ],
+            },
         ),
     ]

@@ -319,6 +319,170 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-prescribed_date", "id"],
                 "abstract": False,
+                "indexes": [
+                    models.Index(fields=["patient", "-prescribed_date"], name="prescription_patient_newest"),
+                    models.Index(fields=["doctor", "-prescribed_date"], name="prescription_doctor_newest"),
+                    models.Index(fields=["medication", "-prescribed_date"], name="prescription_medication"),
+                    models.Index(fields=["status", "-prescribed_date"], name="prescription_status"),
+                    models.Index(
+                        condition=models.Q(("status__in", ["active", "on_hold"])),
+                        fields=["expiration_date"],
+                        name="prescription_may_expire",
+                    ),
+                    models.Index(fields=["expiration_date"], name="prescription_expiry"),
+                    models.Index(fields=["-prescribed_date", "id"], name="prescription_by_date"),
+                    models.Index(fields=["-created_at", "id"], name="prescription_newest"),
+                    models.Index(fields=["-updated_at", "id"], name="prescription_changed"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="prescriptions_prescription_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["active", "completed", "cancelled", "expired", "on_hold"])),
+                        name="prescriptions_prescription_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "route__in",
+                                [
+                                    "oral",
+                                    "sublingual",
+                                    "topical",
+                                    "transdermal",
+                                    "inhaled",
+                                    "nasal",
+                                    "ophthalmic",
+                                    "otic",
+                                    "rectal",
+                                    "vaginal",
+                                    "intravenous",
+                                    "intramuscular",
+                                    "subcutaneous",
+                                    "other",
+                                ],
+                            )
+                        ),
+                        name="prescriptions_prescription_route_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("refills_remaining__gte", 0), ("refills_remaining__lte", models.F("refills_allowed"))
+                        ),
+                        name="prescriptions_prescription_refills_add_up",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("fills", 0),
+                                ("last_filled_date__isnull", True),
+                                ("refills_remaining", models.F("refills_allowed")),
+                            ),
+                            models.Q(
+                                (
+                                    "fills",
+                                    django.db.models.expressions.CombinedExpression(
+                                        django.db.models.expressions.CombinedExpression(
+                                            models.F("refills_allowed"), "-", models.F("refills_remaining")
+                                        ),
+                                        "+",
+                                        models.Value(1),
+                                    ),
+                                ),
+                                ("fills__gte", 1),
+                                ("last_filled_date__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="prescriptions_prescription_fills_add_up",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("refills_allowed__lte", 99)), name="prescriptions_prescription_refills_most"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("quantity__gt", 0)),
+                        name="prescriptions_prescription_quantity",
+                        violation_error_message="Prescribe more than nothing.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("expiration_date__gt", models.F("prescribed_date")),
+                            (
+                                "expiration_date__lte",
+                                django.db.models.expressions.CombinedExpression(
+                                    models.F("prescribed_date"), "+", models.Value(datetime.timedelta(days=366))
+                                ),
+                            ),
+                        ),
+                        name="prescriptions_prescription_expires_in_a_year",
+                        violation_error_message="A prescription expires after it is written, within a year.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("schedule", ""),
+                            (
+                                "expiration_date__lte",
+                                django.db.models.expressions.CombinedExpression(
+                                    models.F("prescribed_date"), "+", models.Value(datetime.timedelta(days=184))
+                                ),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="prescriptions_prescription_controlled_expires",
+                        violation_error_message="A prescription of a controlled substance expires within six months.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("schedule", ""),
+                            models.Q(("refills_allowed", 0), ("schedule", "II")),
+                            models.Q(("refills_allowed__lte", 5), ("schedule__in", ("III", "IV", "V"))),
+                            _connector="OR",
+                        ),
+                        name="prescriptions_prescription_schedule_limits",
+                        violation_error_message="A substance of this schedule may not be prescribed with so many refills.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("schedule", ""), ("dea_number_used__regex", "^[A-Z][A-Z9][0-9]{7}$"), _connector="OR"
+                        ),
+                        name="prescriptions_prescription_dea_when_controlled",
+                        violation_error_message="A controlled substance needs the doctor's DEA number.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("electronically_sent", False), ("sent_to_pharmacy_at__isnull", False), _connector="OR"
+                        ),
+                        name="prescriptions_prescription_sent_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cancelled_at__isnull", False), ("status", "cancelled")),
+                            models.Q(
+                                models.Q(("status", "cancelled"), _negated=True),
+                                ("cancellation_reason", ""),
+                                ("cancelled_at__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="prescriptions_prescription_cancelled_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("pharmacy_phone__regex", "^(\\+[1-9][0-9]{4,14})?$")),
+                        name="prescriptions_prescription_phone_e164",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("dosage", ""), _negated=True), models.Q(("frequency", ""), _negated=True)
+                        ),
+                        name="prescriptions_prescription_dosed",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -390,309 +554,53 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-requested_date", "id"],
                 "abstract": False,
-            },
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["patient", "-prescribed_date"], name="prescription_patient_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["doctor", "-prescribed_date"], name="prescription_doctor_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["medication", "-prescribed_date"], name="prescription_medication"),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["status", "-prescribed_date"], name="prescription_status"),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(
-                condition=models.Q(("status__in", ["active", "on_hold"])),
-                fields=["expiration_date"],
-                name="prescription_may_expire",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["expiration_date"], name="prescription_expiry"),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["-prescribed_date", "id"], name="prescription_by_date"),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["-created_at", "id"], name="prescription_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="prescription",
-            index=models.Index(fields=["-updated_at", "id"], name="prescription_changed"),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescription_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["active", "completed", "cancelled", "expired", "on_hold"])),
-                name="prescriptions_prescription_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "route__in",
-                        [
-                            "oral",
-                            "sublingual",
-                            "topical",
-                            "transdermal",
-                            "inhaled",
-                            "nasal",
-                            "ophthalmic",
-                            "otic",
-                            "rectal",
-                            "vaginal",
-                            "intravenous",
-                            "intramuscular",
-                            "subcutaneous",
-                            "other",
-                        ],
-                    )
-                ),
-                name="prescriptions_prescription_route_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("refills_remaining__gte", 0), ("refills_remaining__lte", models.F("refills_allowed"))
-                ),
-                name="prescriptions_prescription_refills_add_up",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("fills", 0),
-                        ("last_filled_date__isnull", True),
-                        ("refills_remaining", models.F("refills_allowed")),
+                "indexes": [
+                    models.Index(fields=["prescription", "-requested_date"], name="refill_prescription"),
+                    models.Index(fields=["status", "-requested_date"], name="refill_status"),
+                    models.Index(fields=["-requested_date", "id"], name="refill_by_date"),
+                    models.Index(fields=["-created_at", "id"], name="refill_newest"),
+                    models.Index(fields=["-updated_at", "id"], name="refill_changed"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="prescriptions_prescriptionrefill_deleted_has_time",
                     ),
-                    models.Q(
-                        (
-                            "fills",
-                            django.db.models.expressions.CombinedExpression(
-                                django.db.models.expressions.CombinedExpression(
-                                    models.F("refills_allowed"), "-", models.F("refills_remaining")
-                                ),
-                                "+",
-                                models.Value(1),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["requested", "approved", "denied", "filled", "cancelled"])),
+                        name="prescriptions_prescriptionrefill_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status__in", ["approved", "filled"]), _negated=True),
+                            models.Q(("approved_at__isnull", False), ("approved_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="prescriptions_prescriptionrefill_approved_by_whom",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("filled_date__isnull", False), ("quantity_filled__gt", 0), ("status", "filled")),
+                            models.Q(
+                                models.Q(("status", "filled"), _negated=True),
+                                ("filled_date__isnull", True),
+                                ("quantity_filled__isnull", True),
                             ),
+                            _connector="OR",
                         ),
-                        ("fills__gte", 1),
-                        ("last_filled_date__isnull", False),
+                        name="prescriptions_prescriptionrefill_filled_how_much",
                     ),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescription_fills_add_up",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("refills_allowed__lte", 99)), name="prescriptions_prescription_refills_most"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("quantity__gt", 0)),
-                name="prescriptions_prescription_quantity",
-                violation_error_message="Prescribe more than nothing.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("expiration_date__gt", models.F("prescribed_date")),
-                    (
-                        "expiration_date__lte",
-                        django.db.models.expressions.CombinedExpression(
-                            models.F("prescribed_date"), "+", models.Value(datetime.timedelta(days=366))
-                        ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_deleted", False), ("status__in", ["requested", "approved"])),
+                        fields=("prescription",),
+                        name="prescriptions_prescriptionrefill_one_open",
+                        violation_error_message="A refill of this prescription has been asked for already.",
                     ),
-                ),
-                name="prescriptions_prescription_expires_in_a_year",
-                violation_error_message="A prescription expires after it is written, within a year.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("schedule", ""),
-                    (
-                        "expiration_date__lte",
-                        django.db.models.expressions.CombinedExpression(
-                            models.F("prescribed_date"), "+", models.Value(datetime.timedelta(days=184))
-                        ),
-                    ),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescription_controlled_expires",
-                violation_error_message="A prescription of a controlled substance expires within six months.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("schedule", ""),
-                    models.Q(("refills_allowed", 0), ("schedule", "II")),
-                    models.Q(("refills_allowed__lte", 5), ("schedule__in", ("III", "IV", "V"))),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescription_schedule_limits",
-                violation_error_message="A substance of this schedule may not be prescribed with so many refills.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("schedule", ""), ("dea_number_used__regex", "^[A-Z][A-Z9][0-9]{7}$"), _connector="OR"
-                ),
-                name="prescriptions_prescription_dea_when_controlled",
-                violation_error_message="A controlled substance needs the doctor's DEA number.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("electronically_sent", False), ("sent_to_pharmacy_at__isnull", False), _connector="OR"
-                ),
-                name="prescriptions_prescription_sent_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cancelled_at__isnull", False), ("status", "cancelled")),
-                    models.Q(
-                        models.Q(("status", "cancelled"), _negated=True),
-                        ("cancellation_reason", ""),
-                        ("cancelled_at__isnull", True),
-                    ),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescription_cancelled_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("pharmacy_phone__regex", "^(\\+[1-9][0-9]{4,14})?$")),
-                name="prescriptions_prescription_phone_e164",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescription",
-            constraint=models.CheckConstraint(
-                condition=models.Q(models.Q(("dosage", ""), _negated=True), models.Q(("frequency", ""), _negated=True)),
-                name="prescriptions_prescription_dosed",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="prescriptionrefill",
-            index=models.Index(fields=["prescription", "-requested_date"], name="refill_prescription"),
-        ),
-        migrations.AddIndex(
-            model_name="prescriptionrefill",
-            index=models.Index(fields=["status", "-requested_date"], name="refill_status"),
-        ),
-        migrations.AddIndex(
-            model_name="prescriptionrefill",
-            index=models.Index(fields=["-requested_date", "id"], name="refill_by_date"),
-        ),
-        migrations.AddIndex(
-            model_name="prescriptionrefill",
-            index=models.Index(fields=["-created_at", "id"], name="refill_newest"),
-        ),
-        migrations.AddIndex(
-            model_name="prescriptionrefill",
-            index=models.Index(fields=["-updated_at", "id"], name="refill_changed"),
-        ),
-        migrations.AddConstraint(
-            model_name="prescriptionrefill",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
-                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescriptionrefill_deleted_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescriptionrefill",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["requested", "approved", "denied", "filled", "cancelled"])),
-                name="prescriptions_prescriptionrefill_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescriptionrefill",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("status__in", ["approved", "filled"]), _negated=True),
-                    models.Q(("approved_at__isnull", False), ("approved_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescriptionrefill_approved_by_whom",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescriptionrefill",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("filled_date__isnull", False), ("quantity_filled__gt", 0), ("status", "filled")),
-                    models.Q(
-                        models.Q(("status", "filled"), _negated=True),
-                        ("filled_date__isnull", True),
-                        ("quantity_filled__isnull", True),
-                    ),
-                    _connector="OR",
-                ),
-                name="prescriptions_prescriptionrefill_filled_how_much",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prescriptionrefill",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_deleted", False), ("status__in", ["requested", "approved"])),
-                fields=("prescription",),
-                name="prescriptions_prescriptionrefill_one_open",
-                violation_error_message="A refill of this prescription has been asked for already.",
-            ),
+                ],
+            },
         ),
     ]
