@@ -24,7 +24,7 @@ from tests.security.matrix import RESOURCES, Practice, contents, make, make_prac
 
 RESOURCE_OF = {model_of(name): name for name in RESOURCES}
 PAGES = sorted(admin.site._registry, key=lambda model: model.__name__)
-FEW, MANY = 5, 30
+FEW, MANY = 5, 15
 
 pytestmark = pytest.mark.django_db
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from typing import Any
@@ -27,6 +28,13 @@ def pytest_fixture_setup(
             cursor.execute("ALTER TABLE core_auditlog DISABLE TRIGGER core_auditlog_no_truncate")
         own_counters(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
     return result
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was loaded out of every later garbage collection, as the web process does: a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 def own_counters(worker: str) -> None:

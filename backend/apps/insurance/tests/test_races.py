@@ -26,7 +26,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_two_primary_coverages_recorded_at_once_leave_one(_: int) -> None:
     patient, plan = make_patient(), make_plan()
     outcomes = at_once(*[lambda: make_patient_insurance(patient=patient, insurance_plan=plan)] * 4)
-    assert sorted(outcomes) == ["IntegrityError"] * 3 + ["done"]
+    refused = {"IntegrityError", "OperationalError"}  # PostgreSQL may see those who wait for each other as a deadlock
+    assert outcomes.count("done") == 1
+    assert set(outcomes) <= {"done", *refused}
     assert PatientInsurance.objects.filter(patient=patient).count() == 1
 
 
