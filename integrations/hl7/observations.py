@@ -26,10 +26,13 @@ FORMATTED = frozenset({"TX", "FT"})  # blanks before a line and blank lines are 
 DATES = frozenset({"DT", "TS", "DTM"})
 LONGEST_REMEMBERED = 1_000  # characters of a line; bounds what the remembered fields can hold in memory
 LONGEST_NUMBER = 12
+MOST_REMEMBERED = 4096
 FIELDS_READ = 15  # up to OBX-14; later fields are looked at only where they exist
 EMPTY = [""] * FIELDS_READ
 MORE_EMPTY = [""] * 25
 TAIL = 9  # from this field on, the lines of a report say the same
+
+About = tuple[str, str, str, str, str, str]  # OBX-2, 3, 4, 6, 7 and 8 as sent
 
 _new = tuple.__new__  # a named tuple by position: a third of the time of calling its class
 
@@ -47,7 +50,7 @@ def consecutive(
     """
     found: list[Observation] = []
     escaped, signs, sign, tails = message.escaped, message.separators, message.separators.field, convert.tails
-    asked_before, numbered = remembered(signs)
+    known, numbered = remembered(signs)
     for name, number, line in chain((part,), following):
         if name != "OBX":
             return found, (name, number, line)
@@ -55,7 +58,8 @@ def consecutive(
         if len(parts) > TAIL and len(line) <= LONGEST_REMEMBERED and (not escaped or message.is_plain(line)):
             tail = tails.get(parts[TAIL]) or _tail(convert, parts[TAIL], signs)
             _, _, kind, code, sub_id, raw, unit, span, flags, _ = parts
-            asked = asked_before(kind, code, sub_id, unit, span, flags)
+            about = (kind, code, sub_id, unit, span, flags)
+            asked = known.get(about) or _asked(known, signs, about)
             value = numbered(raw) if kind == "NM" and len(raw) <= LONGEST_NUMBER else _unnumbered(asked, raw, signs)
             if asked is not None and value is not None and tail is not None:
                 found.append(_new(Observation, (number, asked, value, tail, ())))
@@ -65,26 +69,24 @@ def consecutive(
 
 
 @functools.lru_cache(maxsize=4)
-def remembered(
-    signs: Separators,
-) -> tuple[Callable[[str, str, str, str, str, str], Asked | None], Callable[[str], Value | None]]:
-    """Return `_asked` and `_short_number` for one set of separators, remembering what they returned.
+def remembered(signs: Separators) -> tuple[dict[About, Asked], Callable[[str], Value | None]]:
+    """Return what was asked before, and `_short_number` with its memory, for one set of separators.
 
     A laboratory says the same of each of its few hundred tests every day, and most results are one of a few thousand
     short numbers.
     """
-    return (
-        functools.lru_cache(maxsize=4096)(functools.partial(_asked, signs)),
-        functools.lru_cache(maxsize=4096)(functools.partial(_short_number, signs)),
-    )
+    return {}, functools.lru_cache(maxsize=4096)(functools.partial(_short_number, signs))
 
 
-def _asked(  # noqa: PLR0917  # the fields of a line as they come
-    signs: Separators, value_type: str, code: str, sub_id: str, unit: str, span: str, flags: str
-) -> Asked | None:
+def _asked(known: dict[About, Asked], signs: Separators, about: About) -> Asked | None:
     """Return what an OBX without escapes says before OBX-9 apart from its value; None where anything is odd."""
+    value_type, code, sub_id, unit, span, flags = about
     kind, name, measure, normal, marks, _ = coded.described((value_type, code, unit, span, flags, ""), signs)
-    return None if kind in UNUSUAL or not name.code else Asked(kind, name, kept(sub_id), measure, normal, marks)
+    if kind in UNUSUAL or not name.code:
+        return None
+    if len(known) >= MOST_REMEMBERED:
+        known.clear()
+    return known.setdefault(about, Asked(kind, name, kept(sub_id), measure, normal, marks))
 
 
 def _tail(convert: Converter, rest: str, signs: Separators) -> Circumstances | None:
