@@ -63,7 +63,7 @@ class Sender(asyncio.Protocol):
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]  # it is one of TCP
         self.send()
 
     def send(self) -> None:
@@ -100,7 +100,8 @@ class Reconnecting(Sender):
         self.transport.close()
         loop = asyncio.get_running_loop()
         _, port = self.transport.get_extra_info("peername")
-        loop.create_task(loop.create_connection(lambda: Reconnecting(self.run), "127.0.0.1", port))  # noqa: RUF006
+        connecting = loop.create_connection(lambda: Reconnecting(self.run), "127.0.0.1", port)
+        loop.create_task(connecting)  # noqa: RUF006  # its socket keeps it alive until it is connected
 
 
 async def measure(options: argparse.Namespace) -> Run:

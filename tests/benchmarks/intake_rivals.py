@@ -52,7 +52,7 @@ def head_feed(taken: intake.Taken) -> str | None:
 
 def book() -> Book:
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        return book_of(connection.execute(QUERY).fetchall())  # type: ignore[arg-type]
+        return book_of(connection.execute(QUERY).fetchall())  # type: ignore[arg-type]  # rows as the book takes them
 
 
 async def plain(connections: int, seconds: float, name: str) -> None:

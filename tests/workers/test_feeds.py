@@ -10,7 +10,7 @@ from workers.feeds import Book, Feed
 
 
 def feed(name: str, **over: object) -> Feed:
-    return Feed(name.encode().ljust(16), **over)  # type: ignore[arg-type]
+    return Feed(name.encode().ljust(16), **over)  # type: ignore[arg-type]  # fields by name
 
 
 BOTH = feed("both", application="LIS", facility="LAB")

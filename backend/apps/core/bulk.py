@@ -80,8 +80,8 @@ def write_each(
     sets = ", ".join([*(f"{quote(name)} = data.{quote(f'to_{name}')}" for name in columns), *([also] if also else [])])
     fence = " AND ".join(f"{table}.{quote(name)} = data.{quote(f'of_{name}')}" for name in (pk, *given))
     sql = (
-        f"UPDATE {table} SET {sets} FROM unnest({sources}) AS data ({', '.join(map(quote, data))}) "  # noqa: S608
-        f"WHERE {fence} RETURNING {table}.{quote(pk)}"  # our own names only
+        f"UPDATE {table} SET {sets} FROM unnest({sources}) AS data ({', '.join(map(quote, data))}) "  # noqa: S608  # ours
+        f"WHERE {fence} RETURNING {table}.{quote(pk)}"
     )
     with connections[using].cursor() as cursor:
         cursor.execute(sql, [list(values) for _, values in data.values()])
