@@ -262,8 +262,10 @@ def _is_strange(line: str, sign: str) -> bool:
 
 def _lines(text: str, sign: str) -> list[str]:
     """Return the lines, at most one more than counts. Any line end will do, but a LF inside a text is not an end."""
-    if "\n" not in text and "\r\r" not in text:
-        return text.split("\r", MOST_SEGMENTS)
+    if "\n" not in text:
+        lines = text.split("\r", MOST_SEGMENTS)
+        if len(lines) <= MOST_SEGMENTS:  # with fewer, blank ones among them take no other's place
+            return lines
     return _ends(sign).split(text, MOST_SEGMENTS)
 
 
