@@ -12,7 +12,7 @@ from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from backend.apps.core.models import Clinic
-from backend.apps.laboratory import services
+from backend.apps.laboratory import conflicts, services
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.reports import Outcome, ReportIn
 from integrations.hl7 import oru
@@ -46,6 +46,7 @@ def file_all(messages: Sequence[InboundMessage]) -> list[dict[str, Any]]:
     outcomes: dict[UUID, dict[str, Any]] = {}
     for group in portions(messages):
         outcomes.update(_filed(group))
+    conflicts.tell(messages)
     return [outcomes[message.pk] for message in messages]
 
 

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from backend.apps.core import alerts
+from backend.apps.core.models import Alert
 from backend.apps.laboratory.models import InboundMessage, LabResult, LabSpecimen
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_feed, make_lab_order
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
 from tests.workers.rows import HOUR, stored
 from workers.lab_results import file_due
 
@@ -100,6 +103,22 @@ def test_two_contents_under_one_control_id_are_both_filed_and_a_person_is_told()
     assert {filed(row).status for row in rows} == {"filed"}
     assert all("look at both" in stored(row).status_reason and stored(row).conflict for row in rows)
     assert LabResult.objects.filter(is_current=True).count() == 1
+
+
+def test_one_alert_of_the_feed_calls_a_person_to_a_conflict_and_handling_it_again_calls_nobody() -> None:
+    patient, feed = make_patient(), make_lab_feed(name="Northside")
+    obx = "OBX|1|NM|2823-3^Potassium^LN||{}||||||F\r"
+    rows = [message(patient, obx.format(value), conflict=True, feed=feed) for value in ("4.1", "5.9")]
+    filed(rows[0])
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.subject_id) == ("lab_conflict", str(feed.pk))
+    assert "Northside used one control id" in alert.sentence
+    alerts.resolve(alert, by=make_user())
+    Alert.objects.update(resolved_at=timezone.now() - HOUR)
+    InboundMessage.work.back_in_line(rows[0].pk, at_rest=["done"])
+    InboundMessage.work.filter(pk=rows[0].pk).update(due_at=timezone.now() - HOUR)
+    assert filed(rows[0]).status == "filed"
+    assert Alert.objects.filter(resolved_at=None).count() == 0
 
 
 def test_a_final_without_a_value_on_file_waits_for_a_person_and_hides_nothing() -> None:

@@ -40,7 +40,7 @@ def door(stage: Stage, any_feed: LabFeed) -> Iterator[Running]:
         stage.extra["DATABASE_URL"] = url.replace(f":{at['PORT']}/", f":{database.port}/")
         sizes = ["--message", str(LONGEST), "--in-flight", str(IN_FLIGHT)]
         counts = ["--connections", str(MOST), "--per-address", str(PER_ADDRESS)]
-        times = ["--frame-s", "1.2", "--idle-s", "2.5", "--blocked-s", "1.2"]
+        times = ["--frame-s", "2", "--idle-s", "3.5", "--blocked-s", "1.2"]
         port, _, process = listening(stage, "limits", *sizes, *counts, *times)
         yield Running(port, process, database)
         del stage.extra["DATABASE_URL"]
@@ -68,7 +68,7 @@ def test_a_message_that_drips_is_cut_however_often_a_byte_comes(door: Running, l
 
 def test_who_says_nothing_is_cut_and_who_talks_is_not(lab: Wire, door: Running) -> None:
     with wire(door.port) as talking:
-        for number in range(6):
+        for number in range(7):
             talking.say(framed(oru(f"T{number}")))
             assert talking.heard(1) == [("AA", f"T{number}")]
             time.sleep(0.6)
@@ -78,7 +78,7 @@ def test_who_says_nothing_is_cut_and_who_talks_is_not(lab: Wire, door: Running) 
 def test_a_message_has_its_whole_time_however_long_nothing_came_before_it(lab: Wire) -> None:
     lab.say(framed(oru("BEFORE")))
     assert lab.heard(1) == [("AA", "BEFORE")]
-    time.sleep(1.5)  # longer than a message may take, shorter than a connection may idle
+    time.sleep(2.3)  # longer than a message may take, shorter than a connection may idle
     later = framed(oru("LATER"))
     lab.say(later[:40])
     time.sleep(1.05)  # somebody looks at the clock meanwhile

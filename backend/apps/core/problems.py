@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, OperationalError
 from django.db.models import ProtectedError
 from django.http import Http404
+from psycopg import errors as postgres
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -24,6 +25,7 @@ CONSTANT: tuple[tuple[type[Exception], int, str, str], ...] = (
     (RequestDataTooBig, 413, "The body is too large.", "too_large"),
     (DataError, 400, "A value cannot be stored.", "invalid"),
 )
+CROSSED = (postgres.DeadlockDetected, postgres.SerializationFailure, postgres.LockNotAvailable)
 
 NAMED = re.compile(r"Constraint .+ is violated\.")  # Django's words for a constraint without words of its own
 
@@ -39,6 +41,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     for kind, status, detail, code in CONSTANT:
         if isinstance(error, kind):
             return problem(status, detail, code=code)
+    if isinstance(error, OperationalError) and isinstance(error.__cause__, CROSSED):
+        return problem(409, "Somebody changed the same rows at the same moment; try again.", code="conflict")
     response = exception_handler(error, context)
     if response is None:
         return None

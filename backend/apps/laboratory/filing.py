@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from backend.apps.laboratory import critical, matching, specimens, statuses, versions
+from backend.apps.laboratory import critical, matching, restating, specimens, statuses, versions
 from backend.apps.laboratory.codes import Codes
 from backend.apps.laboratory.matching import Unmatched
 from backend.apps.laboratory.models import InboundMessage, InboundStatus, LabResult
@@ -76,7 +76,9 @@ def _file(filings: list[Filing]) -> dict[int, Outcome]:
         filing.panels = [next(taken) for _ in filing.orders]
     panels.save()
     new = {id(filing): list(results_of(filing, codes)) for filing in filings}
-    placed = versions.place_all([each for filing in filings for each in new[id(filing)]])
+    everything = [each for filing in filings for each in new[id(filing)]]
+    placed = versions.place_all(everything)
+    restating.follow(everything, placed.fresh)
     specimens.place(filings)
     for result in placed.fresh:
         statuses.unreview(result.lab_order)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from backend.apps.core.bulk import copy_in, update_each
-from backend.apps.laboratory.models import LabResult, ResultStatus
+from backend.apps.laboratory.models.results import LabResult, ResultStatus
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+NOT_YET = datetime(9999, 1, 1, tzinfo=UTC)
 STAGE = {ResultStatus.PENDING.value: 0, ResultStatus.PRELIMINARY.value: 1}  # the others are settled: 2
 AT_ONCE = {ResultStatus.FINAL.value: 0, ResultStatus.CORRECTED.value: 1, ResultStatus.CANCELLED.value: 2}
 RESTATED = (
@@ -23,9 +25,21 @@ RESTATED = (
 )  # fmt: skip
 
 STORED = (
-    "id", "result_key", "digest", "status", "result_date", "reported_at", "sent_at", "version", "is_current",
-    "supersedes_id", "source_message_id",
-)  # fmt: skip
+    "id",
+    "result_key",
+    "digest",
+    "status",
+    "result_date",
+    "reported_at",
+    "sent_at",
+    "version",
+    "is_current",
+    "supersedes_id",
+    "source_message_id",
+    "restates",
+    "created_at",
+)
+PLACED = ("result_key", "digest", "version", "is_current", "supersedes")  # fmt: skip
 
 Groups = dict[str, list[LabResult]]
 
@@ -83,7 +97,7 @@ def moment(result: LabResult) -> tuple[Any, ...]:
 
     A settled result comes after a preliminary one, whenever either was reported. Among settled ones the time of the
     report counts, then that of the earliest message that said so, then correction over first result and withdrawal over
-    both. The rest only makes the order total.
+    both. Of two restatements in one the later knew more of the preliminary values. The rest only makes the order total.
     """
     sent = result.sent_at or LONG_AGO
     return (
@@ -92,6 +106,7 @@ def moment(result: LabResult) -> tuple[Any, ...]:
         sent,
         AT_ONCE.get(result.status, 0),
         result.result_date or LONG_AGO,
+        (result.created_at or NOT_YET) if result.restates else NOT_YET,
         result.digest,
     )
 
@@ -151,7 +166,43 @@ def _restate(result: LabResult, group: list[LabResult]) -> bool:
         last.refresh_from_db(fields=RESTATED)
     for name in RESTATED:
         setattr(result, name, getattr(last, name))
+    result.restates = True
     return True
+
+
+def join(stays: Iterable[LabResult], joins: Iterable[LabResult]) -> None:
+    """Make one history of each observation that is on file twice, in the same panel of two records of one person.
+
+    What both say stays on file twice, once as an older version of the other. Within a transaction of the caller's, who
+    holds the patients' rows locked; only there does the trigger let an observation be named anew.
+    """
+    known, twins = _histories(stays), _histories(joins)
+    pairs = [pair for name in twins.keys() & known.keys() for pair in zip(known[name], twins[name], strict=False)]
+    rows = [row for one, other in pairs for row in _joined(one, other)]
+    LabResult.all_objects.filter(pk__in=[row.pk for row in rows]).update(is_current=False)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('carerelay.joins_results', 'on', true)")
+        update_each(rows, PLACED)
+        cursor.execute("SELECT set_config('carerelay.joins_results', '', true)")
+
+
+def _histories(rows: Iterable[LabResult]) -> dict[str, list[list[LabResult]]]:
+    """Return the histories under each name; of several, as one report said the same of them, in its order."""
+    found: dict[str, Groups] = defaultdict(lambda: defaultdict(list))
+    for row in sorted(rows, key=lambda row: (row.observation_index or 0, row.pk)):
+        found[row.group_key][row.result_key].append(row)
+    return {name: list(groups.values()) for name, groups in found.items()}
+
+
+def _joined(one: list[LabResult], other: list[LabResult]) -> list[LabResult]:
+    said = {row.digest for row in one}
+    for row in other:
+        row.result_key = one[0].result_key
+        if row.digest in said:
+            row.digest = key_of("said of both records", row.digest, row.pk)
+    rows = one + other
+    _order(rows)
+    return rows
 
 
 def _stored(keys: Iterable[str]) -> Iterable[LabResult]:

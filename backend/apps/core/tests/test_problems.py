@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as ModelError
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, OperationalError
 from django.db.models import ProtectedError
 from django.http import Http404
+from psycopg import errors as postgres
 from rest_framework import exceptions as drf
 
 from backend.apps.core import problems
@@ -49,8 +50,19 @@ def test_each_refusal_has_its_status_its_type_and_no_secret(error: Exception, st
     assert SECRET not in str(answer.data)
 
 
+@pytest.mark.parametrize("crossed", [postgres.DeadlockDetected, postgres.SerializationFailure])
+def test_two_in_each_others_way_are_told_to_try_again(crossed: type[Exception]) -> None:
+    error = OperationalError(SECRET)
+    error.__cause__ = crossed(SECRET)
+    answer = problems.handle(error, {})
+    assert answer is not None
+    assert (answer.status_code, answer.data["type"]) == (409, "urn:carerelay:problem:conflict")
+    assert SECRET not in str(answer.data)
+
+
 def test_a_bug_is_left_to_django() -> None:
     assert problems.handle(RuntimeError(SECRET), {}) is None
+    assert problems.handle(OperationalError(SECRET), {}) is None
 
 
 def test_too_often_says_when_to_come_back() -> None:

@@ -10,6 +10,7 @@ from backend.apps.laboratory.models.order_messages import LabOrderMessage, Order
 from backend.apps.laboratory.models.orders import FillerNumber, LabOrder, OrderPriority, OrderStatus
 from backend.apps.laboratory.models.panels import ReportedPanel
 from backend.apps.laboratory.models.replays import LabReplay, ReplayedMessage, ReplayStatus
+from backend.apps.laboratory.models.restatements import Restatement
 from backend.apps.laboratory.models.results import AbnormalFlag, LabResult, ResultStatus
 from backend.apps.laboratory.models.rhythm import FeedRhythm
 from backend.apps.laboratory.models.specimens import LabSpecimen
@@ -45,6 +46,7 @@ __all__ = [
     "ReplayStatus",
     "ReplayedMessage",
     "ReportedPanel",
+    "Restatement",
     "ResultStatus",
     "SpecimenType",
     "TestCategory",

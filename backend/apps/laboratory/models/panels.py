@@ -8,7 +8,9 @@ from django.db import models, router
 from django.db.models import Q
 
 from backend.apps.core.bases import UUIDModel
+from backend.apps.laboratory import versions
 from backend.apps.laboratory.models.orders import LabOrder, OrderPriority
+from backend.apps.laboratory.models.results import LabResult
 
 
 class ReportedPanel(UUIDModel):
@@ -57,6 +59,7 @@ class ReportedPanel(UUIDModel):
 
     def join(self, other: ReportedPanel) -> None:
         """Give everything of this panel to `other`, the same one, and remove it, with an order made for it alone."""
+        versions.join(LabResult.all_objects.filter(panel=other), LabResult.all_objects.filter(panel=self))
         same = other.specimens.values("specimen_id")
         self.specimens.filter(specimen_id__in=same)._raw_delete(router.db_for_write(type(self)))
         for model in (relation.related_model for relation in self._meta.related_objects):

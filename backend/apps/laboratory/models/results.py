@@ -110,6 +110,12 @@ class LabResult(ClinicModel):
     flags_as_sent = models.CharField(max_length=60, blank=True, editable=False)
     panel_code = models.CharField(max_length=200, blank=True)
     sub_id = models.CharField(max_length=200, blank=True)
+    restates = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="The laboratory called it final without its value; this is the preliminary one.",
+    )
     group_key = models.CharField(max_length=64, blank=True, editable=False)  # what a later order calls this finding by
     parent_key = models.CharField(max_length=64, blank=True, editable=False)  # the group_key of what led to this
     source_message = models.ForeignKey(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from backend.apps.laboratory import matching, services
 from backend.apps.laboratory.models import LabOrder, LabResult
 from backend.apps.laboratory.reports import SpecimenIn
 from backend.apps.laboratory.tests.factories import (
+    NOON,
     make_inbound_message,
     make_lab_feed,
     observation_in,
@@ -139,3 +141,45 @@ def test_two_records_of_one_person_that_know_the_same_panel_are_merged_into_one_
     assert [row.number for row in order.filler_numbers.all()] == ["F1"]
     assert set(LabResult.objects.values_list("lab_order", flat=True)) == {order.pk}
     assert filed(report_in(old, panel)).status == "duplicate"
+
+
+def test_an_observation_on_file_under_both_records_has_one_history_after_their_merge() -> None:
+    old, new = make_patient(), make_patient(last_name="Married")
+    sodium = observation_in(code="2951-2")
+
+    def reported(hour: int, **said: Any) -> Any:
+        return order_in(observation_in(**said), sodium, filler="F1", reported_at=NOON + timedelta(hours=hour))
+
+    filed(report_in(old, reported(1, status="preliminary", value="4.0")))
+    for patient in (old, new):
+        filed(report_in(patient, reported(2)))
+    filed(report_in(new, reported(3, status="corrected", value="5.9")))
+    filed(report_in(old, reported(4, status="corrected", value="6.1")))
+    merge(old, by=None, into=new)
+    history = LabResult.objects.filter(code_as_sent="2823-3").order_by("version")
+    assert list(history.values_list("version", "result_value", "is_current")) == [
+        (1, "4.0", False), (2, "4.1", False), (3, "4.1", False), (4, "5.9", False), (5, "6.1", True)
+    ]  # fmt: skip
+    assert [row.supersedes_id for row in history] == [None, *(row.pk for row in history)][:5]
+    assert LabResult.objects.filter(code_as_sent="2951-2", is_current=True).count() == 1
+    for patient in (old, new):
+        assert filed(report_in(patient, reported(4, status="corrected", value="6.1"))).status == "duplicate"
+    later = reported(5, status="corrected", value="6.3")
+    assert filed(report_in(old, later)).status == "filed"
+    assert LabResult.objects.get(code_as_sent="2823-3", is_current=True).version == 6
+
+
+def test_two_observations_of_one_name_are_joined_with_their_own_twins() -> None:
+    old, new = make_patient(), make_patient(last_name="Married")
+    twice = order_in(observation_in(value="1"), observation_in(value="2"), filler="F1")
+    for patient in (old, new):
+        filed(report_in(patient, twice))
+    merge(old, by=None, into=new)
+    current = LabResult.objects.filter(is_current=True).values_list("result_value", "version")
+    assert sorted(current) == [("1", 2), ("2", 2)]
+
+
+def test_an_observation_is_named_anew_only_where_records_are_joined() -> None:
+    filed(report_in(make_patient()))
+    with pytest.raises(IntegrityError, match="never rewritten"), transaction.atomic():
+        LabResult.objects.update(result_key="0" * 64)
