@@ -16,7 +16,7 @@ from backend.apps.core.bulk import copy_in, update_each
 from backend.apps.laboratory.models.results import LabResult, ResultStatus
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
-NOT_YET = datetime(9999, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # a value of its own comes after a restated one
 STAGE = {ResultStatus.PENDING.value: 0, ResultStatus.PRELIMINARY.value: 1}  # the others are settled: 2
 AT_ONCE = {ResultStatus.FINAL.value: 0, ResultStatus.CORRECTED.value: 1, ResultStatus.CANCELLED.value: 2}
 RESTATED = (
@@ -25,21 +25,10 @@ RESTATED = (
 )  # fmt: skip
 
 STORED = (
-    "id",
-    "result_key",
-    "digest",
-    "status",
-    "result_date",
-    "reported_at",
-    "sent_at",
-    "version",
-    "is_current",
-    "supersedes_id",
-    "source_message_id",
-    "restates",
-    "created_at",
-)
-PLACED = ("result_key", "digest", "version", "is_current", "supersedes")  # fmt: skip
+    "id", "result_key", "digest", "status", "result_date", "reported_at", "sent_at", "version", "is_current",
+    "supersedes_id", "source_message_id", "restates", "created_at",
+)  # fmt: skip
+PLACED = ("result_key", "digest", "version", "is_current", "supersedes")
 
 Groups = dict[str, list[LabResult]]
 
@@ -106,7 +95,7 @@ def moment(result: LabResult) -> tuple[Any, ...]:
         sent,
         AT_ONCE.get(result.status, 0),
         result.result_date or LONG_AGO,
-        (result.created_at or NOT_YET) if result.restates else NOT_YET,
+        (result.created_at or timezone.now()) if result.restates else LATEST,
         result.digest,
     )
 
@@ -179,6 +168,8 @@ def join(stays: Iterable[LabResult], joins: Iterable[LabResult]) -> None:
     known, twins = _histories(stays), _histories(joins)
     pairs = [pair for name in twins.keys() & known.keys() for pair in zip(known[name], twins[name], strict=False)]
     rows = [row for one, other in pairs for row in _joined(one, other)]
+    if not rows:
+        return
     LabResult.all_objects.filter(pk__in=[row.pk for row in rows]).update(is_current=False)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('carerelay.joins_results', 'on', true)")
