@@ -94,8 +94,8 @@ def moment(result: LabResult) -> tuple[Any, ...]:
         result.reported_at or sent,
         sent,
         AT_ONCE.get(result.status, 0),
-        result.result_date or LONG_AGO,
         (result.created_at or timezone.now()) if result.restates else LATEST,
+        result.result_date or LONG_AGO,
         result.digest,
     )
 

@@ -117,9 +117,11 @@ def test_every_order_of_a_preliminary_a_restating_and_another_message_gives_one_
     assert len(charts) == 1
 
 
-def test_the_last_preliminary_value_before_it_is_what_became_final_in_every_order() -> None:
+@pytest.mark.parametrize("observed", [0, -1])
+def test_the_last_preliminary_value_before_it_is_what_became_final_in_every_order(observed: int) -> None:
     patient = make_patient()
-    feed = [early(patient), early(patient, 2, "4.6"), restating(patient), early(patient, 5, "9.9")]
+    second = sent(patient, 2, status="preliminary", value="4.6", observed_at=NOON + timedelta(hours=observed))
+    feed = [early(patient), second, restating(patient), early(patient, 5, "9.9")]
     found = set()
     for shuffled in permutations(feed):
         try:
