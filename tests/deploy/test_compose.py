@@ -12,10 +12,16 @@ import pytest
 
 from workers.cli.parts import PARTS
 from workers.cli.state import ROOT
+from workers.mllp_listener import CHOSEN
 
 TOOLS = Path(sys.executable).parent
 FILLED_IN = {"CARERELAY_PUBLIC_BASE_URL": "https://relay.example.org", "CARERELAY_HOST": "relay.example.org"}
 ONE_SHOT = {"migrate"}
+KEY_FILES = {"CARERELAY_MLLP_KEY", "CARERELAY_LAB_ORDERS_KEY"}  # names of mounted files; no secret stands in them
+TLS = {
+    "mllp": ("CARERELAY_MLLP_CERTIFICATE", "CARERELAY_MLLP_KEY", "CARERELAY_MLLP_CLIENT_CA"),
+    "worker": ("CARERELAY_LAB_ORDERS_CA", "CARERELAY_LAB_ORDERS_CERTIFICATE", "CARERELAY_LAB_ORDERS_KEY"),
+}
 
 
 def compose(
@@ -26,11 +32,15 @@ def compose(
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def project() -> dict[str, Any]:
-    done = compose("--format", "json", **FILLED_IN)
+def project_of(**variables: str) -> dict[str, Any]:
+    done = compose("--format", "json", **FILLED_IN, **variables)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return project_of()
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +107,37 @@ def test_only_loopback_ports_are_published_and_none_of_the_servers(services: dic
     assert {port["host_ip"] for ports in published.values() for port in ports} == {"127.0.0.1"}
 
 
+def test_every_documented_setting_of_the_doors_to_laboratories_reaches_its_container() -> None:
+    limits = [f"CARERELAY_MLLP_{name.upper()}" for name in CHOSEN]
+    wanted = {"mllp": (*TLS["mllp"], *limits), "worker": (*TLS["worker"], "CARERELAY_LAB_ORDERS_TIMEOUT_S")}
+    given = {name: f"{place}7" for place, name in enumerate(name for names in wanted.values() for name in names)}
+    started = project_of(**given)["services"]
+    for service, names in wanted.items():
+        assert {name: started[service]["environment"].get(name) for name in names} == {n: given[n] for n in names}
+
+
+def test_certificates_are_mounted_read_only_where_tls_is_spoken_and_may_be_missing(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for name, service in services.items():
+        mounts = [mount for mount in service.get("volumes", []) if mount["target"] == "/run/certificates"]
+        assert len(mounts) == (name in TLS), name
+        for mount in mounts:
+            assert (mount["type"], mount["read_only"]) == ("bind", True)
+            assert Path(mount["source"]) == ROOT / "certificates"
+            assert mount["bind"].get("create_host_path", True) is True
+    assert {port["target"] for port in services["mllp"]["ports"]} == {2575, 2576}
+    for service, names in TLS.items():
+        assert {services[service]["environment"][name] for name in names} == {""}, "no TLS until somebody asks for it"
+    assert float(services["worker"]["environment"]["CARERELAY_LAB_ORDERS_TIMEOUT_S"]) == 30
+
+
 def test_no_secret_has_a_default_or_stands_in_a_variable(services: dict[str, dict[str, Any]]) -> None:
     secret = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY|DATABASE_URL|REDIS_URL|BROKER_URL|AUTH")
     seen = set()
     for name, service in services.items():
         for variable, value in (service.get("environment") or {}).items():
-            if secret.search(variable):
+            if secret.search(variable) and variable not in KEY_FILES:
                 assert variable.endswith("_FILE"), f"{name}: {variable}"
                 seen.add(value.removeprefix("/run/secrets/"))
                 assert value.removeprefix("/run/secrets/") in {entry["source"] for entry in service["secrets"]}
