@@ -165,10 +165,10 @@ def _of_stream(stream: Readable, tell: Callable[[str], None]) -> Iterator[bytes]
     """Yield the messages of one file: framed as on the wire, in any number, or a batch; whole when it is small."""
     first = _read(stream, WHOLE)
     if first.removeprefix(BOM).lstrip(BETWEEN).startswith(START):
-        yield from _framed(first, stream)
+        yield from _framed(first, stream, tell)
     elif len(first) < WHOLE:
         yield from batch.messages(first) or ([first] if first.strip() else [])
-        _tell_miscounts(first, tell)
+        _tell_findings(batch.describe(first), tell)
     elif charsets.wide(first):
         raise Skip("a file in UTF-16 or UTF-32 of this size is not taken apart; write it in UTF-8")
     else:
@@ -184,7 +184,15 @@ def _read(stream: Readable, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _framed(first: bytes, stream: Readable) -> Iterator[bytes]:
+def _framed(first: bytes, stream: Readable, tell: Callable[[str], None]) -> Iterator[bytes]:
+    """Yield what is in each frame, as the door takes it: a message, or those of a batch."""
+    for content in _frames(first, stream):
+        whole, found = batch.of_frame(content, LARGEST) or (None, [content])
+        yield from found
+        _tell_findings(whole, tell)
+
+
+def _frames(first: bytes, stream: Readable) -> Iterator[bytes]:
     deframer = Deframer(LARGEST)
     yield from deframer.feed(first)
     while chunk := stream.read(CHUNK):
@@ -212,12 +220,12 @@ def _large(first: bytes, stream: Readable, tell: Callable[[str], None]) -> Itera
             skeleton += b"".join(line[0].rstrip(b"\r\n") + b"\r" for line in batch.ENVELOPE.finditer(piece))
     if not found:
         raise Skip("it holds no message")
-    _tell_miscounts(bytes(skeleton), tell)
+    _tell_findings(batch.describe(bytes(skeleton)), tell)
 
 
 def _pieces(first: bytes, stream: Readable) -> Iterator[bytes | None]:
     """Yield what lies before the first message, then each message up to the next; None for one that is too long."""
-    buffer, dropping = first.removeprefix(BOM), False
+    buffer, dropping = first.removeprefix(BOM).lstrip(), False
     while True:
         starts = list(_starts(buffer))
         if dropping and starts:
@@ -250,6 +258,6 @@ def _may_hold_envelope(piece: bytes) -> bool:
     return any(name in piece for name in (b"FHS", b"BHS", b"BTS", b"FTS"))
 
 
-def _tell_miscounts(whole: bytes, tell: Callable[[str], None]) -> None:
-    for finding in batch.describe(whole).findings:
+def _tell_findings(whole: batch.Batch | None, tell: Callable[[str], None]) -> None:
+    for finding in whole.findings if whole else ():
         tell(f"{finding.segment} {finding.number}: {finding.message}")

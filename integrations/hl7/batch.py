@@ -52,6 +52,16 @@ class Batch(NamedTuple):
         return self.header.raw(IDENTITY).decode("utf-8", "replace").strip() if self.header else ""
 
 
+def of_frame(content: bytes, most: int) -> tuple[Batch, list[bytes]] | None:
+    """Return the batch in a frame and its messages, at most one more than `most`; None where it is one message alone."""
+    if content.rfind(b"MSH") == 0:  # nearly always, and told in half the time of looking for a second one
+        return None
+    if content.startswith(b"MSH") and b"\rMSH" not in content and b"\nMSH" not in content:
+        return None
+    found, whole = list(islice(each(content), most + 1)), describe(content)
+    return (whole, found) if found and (whole.header or len(found) > 1) else None
+
+
 def messages(raw: bytes) -> list[bytes]:
     """Return each message of a batch or file as its own bytes; header and trailer segments are left out."""
     return list(each(raw))

@@ -89,6 +89,19 @@ def test_frames_saved_from_the_wire_come_out_without_their_frame(tmp_path: Path)
         read(saved(tmp_path, framed(oru("1"))[:-4]))
 
 
+def test_a_batch_in_a_frame_falls_apart_as_at_the_door(tmp_path: Path) -> None:
+    whole = HEAD + oru("1") + oru("2") + TAIL.replace(b"{}", b"3")
+    raws, told = read(saved(tmp_path, framed(whole, oru("3"), oru("4") + oru("5"), b"x")))
+    assert raws == [*map(oru, "12345"), b"x"]
+    assert told == ["BTS 1: counts 3 messages, there are 2"]
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("before", [b" ", b"\t\r\n ", b"\xef\xbb\xbf \r\n"])
+def test_blanks_before_the_first_message_of_a_large_file_cost_nothing(tmp_path: Path, before: bytes) -> None:
+    assert read(saved(tmp_path, before + oru("1") + oru("2"))) == ([oru("1"), oru("2")], [])
+
+
 def test_a_file_that_unpacks_to_far_more_than_its_size_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from itertools import islice
 
 from integrations.hl7 import batch
 from workers import intake
@@ -81,21 +80,17 @@ class Door:
 
     def take(self, connection: Connection, content: bytes) -> None:
         """Decide about what one frame holds, a message or a batch, and hand it to the writer."""
-        alone = content.rfind(b"MSH") == 0  # nearly always, and told in half the time of looking for a second one
-        if not alone and (not content.startswith(b"MSH") or b"\rMSH" in content or b"\nMSH" in content):
-            found = list(islice(batch.each(content), MOST_IN_BATCH + 1))
-            if len(found) > MOST_IN_BATCH:
-                return connection.end("batch_too_long")
-            whole = batch.describe(content)
-            if found and (whole.header or len(found) > 1):
-                return self._take_batch(connection, whole, found)
-        self._hand_in(connection, content, None)
-        return None
+        found = batch.of_frame(content, MOST_IN_BATCH)
+        if found is None:
+            return self._hand_in(connection, content, None)
+        if len(found[1]) > MOST_IN_BATCH:
+            return connection.end("batch_too_long")
+        return self._take_batch(connection, *found)
 
     def _take_batch(self, connection: Connection, whole: batch.Batch, found: list[bytes]) -> None:
         """Store each message by itself and answer all of them in one frame, in original mode."""
         if whole.findings:
-            log.info("a batch of %d messages has %d findings about its envelope", whole.count, len(whole.findings))
+            log.info("a batch of %d messages has %d findings about its envelope", whole.messages, len(whole.findings))
         group = Group(connection, len(found), whole)
         connection.pending.append(group)
         for each in found:
