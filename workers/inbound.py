@@ -82,8 +82,11 @@ def _merged(batch: Sequence[Taken]) -> list[tuple[Any, ...]]:
     contents: dict[tuple[str, str, str], set[str]] = {}
     fresh: dict[str, Taken] = {}
     for taken in batch:
-        times[taken.dedupe_key] = times.get(taken.dedupe_key, 0) + 1
-        if fresh.setdefault(taken.dedupe_key, taken) is taken and taken.head.control_id:
+        key = taken.dedupe_key
+        times[key] = times.get(key, 0) + 1
+        if key not in fresh or (taken.accepted and not fresh[key].accepted):  # one that is taken outweighs refusals
+            fresh[key] = taken
+        if taken.head.control_id:
             contents.setdefault(_name(taken), set()).add(taken.sha256)
     return [_row(fresh[key], times[key] - 1, len(contents.get(_name(fresh[key]), ())) > 1) for key in sorted(fresh)]
 

@@ -64,6 +64,19 @@ def test_a_batch_with_duplicates_inside_keeps_each_message_once_and_answers_all(
     assert not InboundMessage.objects.filter(conflict=True).exists()
 
 
+@pytest.mark.parametrize("barred_first", [True, False])
+def test_in_one_batch_a_copy_that_may_come_in_is_filed_whatever_was_refused(
+    any_lab: LabFeed, barred_first: bool
+) -> None:
+    LabFeed.objects.filter(pk=any_lab.pk).update(allowed_networks=["10.0.0.0/8"])
+    raw = oru("1")
+    copies = [Arrival(raw, "192.0.2.1"), Arrival(raw, "10.0.0.7")]
+    answers = store(copies if barred_first else copies[::-1])
+    assert sorted(told(answer)[0] for answer in answers) == ["AA", "AR"]
+    row = InboundMessage.objects.get()
+    assert (row.status, row.work_state, row.ack_code, row.repeats) == ("received", "waiting", "AA", 1)
+
+
 def test_a_repetition_is_answered_as_before_and_counted_and_not_filed_again() -> None:
     put(oru("1"))
     InboundMessage.work.update(work_state="done", status="filed")

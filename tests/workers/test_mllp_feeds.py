@@ -160,6 +160,14 @@ def test_a_deferred_answer_comes_with_the_outcome_in_the_order_of_the_messages(d
     assert (kept.ack_code, kept.application_ack, bytes(kept.ack_sent)) == ("AA", "AA", answers[0])
 
 
+def test_a_message_sent_twice_in_one_breath_gets_the_outcome_twice(door: Running, lab: Wire) -> None:
+    door.feed("TWICE", ack_mode="deferred")
+    lab.say(framed(*[oru("1", lab="TWICE")] * 2))
+    until(lambda: InboundMessage.objects.count() == 1)
+    settle("1")
+    assert lab.heard(2) == [("AA", "1"), ("AA", "1")]
+
+
 def test_a_deferred_answer_that_does_not_come_in_time_is_ae_and_the_repetition_gets_the_outcome(
     door: Running, lab: Wire
 ) -> None:
@@ -234,3 +242,9 @@ def test_two_messages_in_one_frame_without_a_header_are_both_kept(lab: Wire) -> 
     answer = lab.answers(1)[0]
     assert [line for line in answer.split(b"\r") if line.startswith(b"MSA")] == [b"MSA|AA|1", b"MSA|AA|2"]
     assert InboundMessage.objects.count() == 2
+
+
+def test_a_batch_that_counts_wrong_is_noted_in_the_log_and_taken(stage: Stage, lab: Wire) -> None:
+    lab.say(framed(b"BHS|^~\\&|LIS|LAB\r" + oru("1") + oru("2") + b"BTS|3\r"))
+    assert len(lab.answers(1)) == 1
+    assert b"a batch of 2 messages has 1 findings about its envelope" in stage.log("feeds")

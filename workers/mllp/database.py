@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
@@ -21,6 +23,7 @@ from psycopg.pq import ConnStatus, Format
 
 from workers.mllp.pipe import Pipe
 
+TELL_EVERY_S = 30.0
 ANSWER_S = 30.0  # the longest a statement may take; a database that says nothing for so long is away
 PATIENCE = {
     "connect_timeout": 5,
@@ -195,6 +198,20 @@ class Database:
         if connection is not None:
             with contextlib.suppress(psycopg.Error):
                 await connection.close()
+
+
+class Trouble:
+    """Tells of a database that cannot be used now and then, not at every try."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._told_at = -TELL_EVERY_S
+
+    def tell(self, what: str, error: Exception) -> None:
+        """Log `what` with the kind of the error: its text may hold a message."""
+        if time.monotonic() - self._told_at > TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            self._log.warning("%s (%s); trying again", what, type(error).__name__)
 
 
 def is_away(error: psycopg.Error) -> bool:

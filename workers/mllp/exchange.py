@@ -24,6 +24,10 @@ class Exchange:
         self.size = len(taken.arrival.raw)
         self.answer: bytes | None = None
 
+    def forget(self) -> None:
+        """Let go of the message's bytes, which are stored: an answer may be waited for long."""
+        self.taken = self.taken._replace(arrival=self.taken.arrival._replace(raw=b""))
+
     def settle(self, answer: bytes) -> None:
         """Say `answer` as soon as it is this message's turn."""
         self.answer = answer

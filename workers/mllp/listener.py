@@ -10,12 +10,14 @@ import ssl
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
+
 from backend.apps.core import dispatch
 from workers import feeds, intake
 from workers.inbound import INSERT, TASK
 from workers.mllp.connection import Connection
 from workers.mllp.counters import Counters
-from workers.mllp.database import Away, Database
+from workers.mllp.database import Database, Trouble
 from workers.mllp.door import Door
 from workers.mllp.exchange import Exchange
 from workers.mllp.limits import Limits
@@ -131,13 +133,13 @@ class Listener:
 
     async def _refresh(self) -> None:
         """Keep the book of feeds as the database has it; until there is one, nothing is read."""
-        database, before = Database(), list[Any]()
+        database, before, trouble = Database(), list[Any](), Trouble(log)
         is_known = False
         while True:
             try:
                 rows = await database.rows(feeds.QUERY)
-            except Away as error:
-                log.warning("cannot read the feeds (%s); trying again", type(error).__name__)
+            except psycopg.Error as error:
+                trouble.tell("cannot read the feeds", error)
             else:
                 if rows != before or not is_known:
                     before, is_known = rows, True

@@ -9,9 +9,11 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import psycopg
+
 from integrations.hl7.ack import Code
 from workers import intake
-from workers.mllp.database import Away, Blobs, Database, Texts, Uuids
+from workers.mllp.database import Blobs, Database, Texts, Trouble, Uuids
 from workers.mllp.exchange import Exchange
 
 EVERY_S = 0.1  # between two looks at all that is waited for
@@ -64,6 +66,7 @@ class Outcomes:
         self._waiting: dict[bytes, list[Awaited]] = {}
         self._told: deque[Told] = deque(maxlen=MOST)
         self._more = asyncio.Event()
+        self._trouble = Trouble(log)
         self._now = asyncio.get_running_loop().time
 
     def await_(self, exchange: Exchange, row: UUID | None) -> None:
@@ -72,6 +75,7 @@ class Outcomes:
             if exchange.taken.later == intake.DEFERRED:
                 exchange.settle(intake.refusal(exchange.taken, intake.now()))
             return
+        exchange.forget()
         key = row.bytes if row is not None else exchange.taken.key
         self._waiting.setdefault(key, []).append(Awaited(exchange, self._now() + self._filing_s))
         self._more.set()
@@ -89,8 +93,8 @@ class Outcomes:
             try:
                 await self._look()
                 await self._note()
-            except Away as error:
-                log.warning("cannot look for outcomes (%s); trying again", type(error).__name__)
+            except psycopg.Error as error:
+                self._trouble.tell("cannot look for outcomes", error)
             self._give_up()
             await asyncio.sleep(EVERY_S)
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from workers.inbound import columns
-from workers.mllp.database import Blobs, Column, Database, Flags, Numbers, SameTexts, SameUuids, Texts, Uuids, is_away
+from workers.intake import RECEIVED
+from workers.mllp.database import (
+    Blobs,
+    Column,
+    Database,
+    Flags,
+    Numbers,
+    SameTexts,
+    SameUuids,
+    Texts,
+    Trouble,
+    Uuids,
+    is_away,
+)
 from workers.mllp.exchange import Exchange
 
 BATCH, BATCH_BYTES = 256, 16 * 1024 * 1024  # of one commit
@@ -20,7 +33,6 @@ ON_DISK_S = 0.0025  # longer than nearly any batch takes to be written: now it i
 # With one connection alone, in interleaved runs: 8 labs are served 3 to 18 % slower; 32 labs 17 % slower while the disk
 # is slow and 4 % faster while it is quick, for 15 us less of PostgreSQL a message.
 RETRY_S = (0.1, 0.5, 1.0)  # the last of them over and over
-TELL_EVERY_S = 30.0
 KINDS: tuple[type[Column], ...] = (  # of `INSERT`
     Uuids, Blobs, Texts, Texts, *[SameTexts] * 3, Texts, *[SameTexts] * 5, SameUuids, Blobs, Numbers, Flags,
 )  # fmt: skip
@@ -49,7 +61,7 @@ class Writer:
         self._queue: deque[Exchange] = deque()
         self._more, self._on_disk, self._aside_is_free = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._in_main = self._in_aside = frozenset[str]()
-        self._told_at = 0.0
+        self._trouble = Trouble(log)
 
     def put(self, exchange: Exchange) -> None:
         self._queue.append(exchange)
@@ -112,7 +124,7 @@ class Writer:
             except psycopg.Error as error:
                 if not is_away(error):
                     return await self._one_by_one(database, batch, error)
-                self._tell(len(batch), error)
+                self._trouble.tell(f"cannot store {len(batch)} messages", error)
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
             else:
@@ -123,7 +135,8 @@ class Writer:
     async def _store(self, database: Database, batch: Sequence[Exchange]) -> dict[str, Before]:
         found = columns([exchange.taken for exchange in batch])
         rows = await database.run([kind(values) for kind, values in zip(KINDS, found, strict=True)])
-        return {_text(key): (UUID(bytes=row), _text(status), _text(state)) for key, row, status, state in rows}
+        known = {_text(key): (UUID(bytes=row), _text(status), _text(state)) for key, row, status, state in rows}
+        return known if len(found[0]) == len(batch) else {**_stored_first(found), **known}
 
     async def _one_by_one(self, database: Database, batch: Sequence[Exchange], error: psycopg.Error) -> None:
         log.error("%d messages cannot be stored: %s", len(batch), type(error).__name__)  # its text may hold a message
@@ -133,14 +146,15 @@ class Writer:
             await self._commit(database, [exchange])
         return None
 
-    def _tell(self, count: int, error: Exception) -> None:
-        if time.monotonic() - self._told_at > TELL_EVERY_S:
-            self._told_at = time.monotonic()
-            log.warning("cannot store %d messages (%s); trying again", count, type(error).__name__)
-
 
 def _names(batch: Sequence[Exchange]) -> frozenset[str]:
     return frozenset(exchange.taken.head.control_id for exchange in batch)
+
+
+def _stored_first(found: Sequence[Sequence[Any]]) -> dict[str, Before]:
+    """Return the row of each message of a batch, for those of the same batch that repeat it."""
+    rows = zip(found[0], found[3], found[11], strict=True)  # id, dedupe key and status, as `columns` has them
+    return {key: (UUID(bytes=row), status, "waiting" if status == RECEIVED else "done") for row, key, status in rows}
 
 
 def _text(value: bytes | None) -> str:
