@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -27,16 +28,29 @@ def record(
 
     detail: names of fields, counts and ids; never values.
     """
+    told = {"outcome": outcome, "patient_id": patient_id, "detail": detail or {}}
+    row = _row(request, action, resource_type, resource_id, user=user, **told)
+    row.save(force_insert=True)
+    return row
+
+
+def record_for_each(
+    request: Any, action: str, resource_type: str, resource_id: str, *, patients: Iterable[UUID]
+) -> None:
+    """Add one row for each of the patients of whom something was shown, all in one statement."""
+    named = (action, resource_type, resource_id)
+    AuditLog.objects.bulk_create([_row(request, *named, patient_id=patient) for patient in sorted(set(patients))])
+
+
+def _row(request: Any, action: str, resource_type: str, resource_id: str, *, user: Any = None, **told: Any) -> AuditLog:
     who: Any = user if user is not None else getattr(request, "user", None)
-    return AuditLog.objects.create(
+    return AuditLog(
         user_id=who.pk if getattr(who, "is_authenticated", False) else None,
         action=action[:60],
         resource_type=resource_type[:60],
         resource_id=str(resource_id)[:64],
-        patient_id=patient_id,
-        outcome=outcome,
-        detail=detail or {},
         **_origin(request),
+        **told,
     )
 
 
@@ -60,11 +74,15 @@ def log_phi_access(
 
 
 def patient_of(row: Any) -> UUID | None:
-    """Return the patient a row is about, by the path its access rule names; None when it is about no patient."""
+    """Return the patient a row is about, by the path its access rule names; None when it is about no patient.
+
+    A row that a person assigned to a patient is about them before it is filed.
+    """
     path = getattr(getattr(type(row), "access", None), "patient", None)
+    found = row
     for step in (path or "").split("__"):
-        row = getattr(row, step, None) if step else None
-    return row if isinstance(row, UUID) else None
+        found = getattr(found, step, None) if step else None
+    return found if isinstance(found, UUID) else getattr(row, "assigned_patient_id", None)
 
 
 def _origin(request: Any) -> dict[str, str | None]:

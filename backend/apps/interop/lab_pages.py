@@ -148,7 +148,8 @@ def twins(request: HttpRequest, row: InboundMessage) -> list[InboundMessage]:
     if not row.conflict:
         return []
     named = {name: getattr(row, name) for name in ("sending_application", "sending_facility", "control_id")}
-    return list(messages(request).filter(**named).exclude(pk=row.pk).order_by("received_at")[:MOST_ROWS])
+    rows = messages(request).select_related("feed").filter(**named).exclude(pk=row.pk)
+    return list(rows.order_by("received_at")[:MOST_ROWS])
 
 
 @console.page(permissions.LAB_RESULT, "retrieve")

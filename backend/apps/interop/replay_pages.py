@@ -34,11 +34,11 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 @console.page(REPLAYS, "retrieve")
 def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Show one replay: its progress, how its messages ended, and where the charts differ."""
+    """Show one replay: its progress, how its messages ended, and, once it has ended, where the charts differ."""
     row = get_object_or_404(visible(request), pk=pk)
-    asked = request.GET.get("first", "0")
-    first = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 9 else 0
-    differs = replays.difference(row, first=first)
+    pending = row.status == ReplayStatus.PENDING  # its page is loaded again and again: counts only, nobody's chart
+    first = replays.place_asked(request.GET.get("first", "0")) or 0
+    differs = [] if pending else replays.difference(row, first=first)
     patients = {entry["patient"] for entry in differs}
     replays.note_look(request, row, differs)
     console.note(request, "retrieve", row, count=len(differs))
@@ -47,7 +47,7 @@ def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
     context = {
         "title": "Dry run of a replay" if row.dry_run else "Replay",
         "row": row,
-        "pending": row.status == ReplayStatus.PENDING,
+        "pending": pending,
         "differs": [{**entry, "number": known.get(entry["patient"], "")} for entry in differs],
         "first": first + 1,
         "last": first + len(differs),
@@ -57,7 +57,7 @@ def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
         )[:MOST_SHOWN],
         "real": row.real_runs.first(),
         "apply": may(request.user, "apply", REPLAYS) and row.dry_run and row.status == ReplayStatus.FINISHED,
-        "cancel": may(request.user, "cancel", REPLAYS) and row.status == ReplayStatus.PENDING,
+        "cancel": may(request.user, "cancel", REPLAYS) and pending,
     }
     return console.render(request, "interop/labs/replay.html", context)
 

@@ -45,10 +45,10 @@ class LabReplayViewSet(ClinicViewSet):
     @action(detail=True, methods=["get"], filter_backends=[])
     def difference(self, request: Request, **_kwargs: Any) -> Response:
         """Answer where the charts differ, with values, 200 places at a time."""
-        row, first = self.get_object(), request.query_params.get("first", "0")
-        if not (first.isascii() and first.isdigit() and len(first) <= 9):
+        row, first = self.get_object(), replays.place_asked(request.query_params.get("first", "0"))
+        if first is None:
             raise ValidationError({"first": ["A number from 0."]})
-        entries = replays.difference(row, first=int(first))
+        entries = replays.difference(row, first=first)
         replays.note_look(request, row, entries)
         self.note(row, count=len(entries))
         return Response({"id": str(row.pk), "total": row.differs, "results": entries})

@@ -99,7 +99,12 @@ def difference(replay: LabReplay, *, first: int = 0, most: int = MOST_SHOWN) -> 
     return list(islice(every, first, first + most))
 
 
+def place_asked(text: str) -> int | None:
+    """Return the number of the first place a page is asked to show, None for what is no number from 0."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+
+
 def note_look(request: Any, replay: LabReplay, entries: Iterable[Mapping[str, Any]]) -> None:
     """Write down whose charts somebody saw a part of, so that the patient finds it."""
-    for patient in sorted({entry["patient"] for entry in entries}):
-        audit.record(request, "replay.difference", "labreplay", str(replay.pk), patient_id=UUID(patient))
+    patients = {UUID(entry["patient"]) for entry in entries}
+    audit.record_for_each(request, "replay.difference", "labreplay", str(replay.pk), patients=patients)

@@ -8,14 +8,9 @@ from django.test import Client
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import STAFF
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import signed_in
 
 pytestmark = pytest.mark.django_db
-
-
-def signed_in(role: str) -> Client:
-    client = Client()
-    client.force_login(make_user(role))
-    return client
 
 
 def test_who_is_not_signed_in_is_sent_to_the_sign_in_and_comes_back() -> None:

@@ -13,17 +13,11 @@ from backend.apps.core.models import AuditLog
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.laboratory.models import CriticalResult
 from backend.apps.laboratory.tests.factories import make_critical_result, make_lab_order
-from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import signed_in
 
 pytestmark = pytest.mark.django_db
 LIST = "/console/labs/critical/"
-
-
-def signed_in(login: User) -> Client:
-    client = Client()
-    client.force_login(login)
-    return client
 
 
 def critical_of(doctor: Any = None, **over: Any) -> CriticalResult:
@@ -50,7 +44,18 @@ def test_the_responsible_and_the_covering_doctor_find_it_and_another_does_not() 
         assert url(other).encode() not in listed.content
         assert client.get(url(row)).status_code == 200
         assert client.get(url(other)).status_code == 404
-    assert signed_in(make_user("nurse")).get(LIST).status_code == 403
+    assert signed_in("nurse").get(LIST).status_code == 403
+
+
+def test_a_doctor_who_does_not_answer_for_it_can_neither_acknowledge_nor_note_a_call() -> None:
+    row, stranger = critical_of(), signed_in(make_doctor().user)
+    answer = stranger.post(f"{url(row)}acknowledge/", {"read_back": "6.9"})
+    assert answer.status_code == 404
+    assert b"6.9" not in answer.content
+    assert stranger.post(f"{url(row)}call/", {"told": "Dr. Stone", "read_back": "6.9"}).status_code == 403
+    row.refresh_from_db()
+    assert (row.status, row.acknowledged_by) == ("open", None)
+    assert AuditLog.objects.filter(action="console.view", outcome="refused").count() == 2
 
 
 def test_the_page_shows_the_value_the_log_and_the_form_sealed_and_written_down() -> None:
@@ -87,7 +92,7 @@ def test_reading_the_value_back_acknowledges_and_a_wrong_one_is_told() -> None:
 
 def test_the_laboratory_notes_a_call_and_cannot_acknowledge_itself() -> None:
     row = critical_of()
-    client = signed_in(make_user("lab_tech"))
+    client = signed_in("lab_tech")
     assert client.post(f"{url(row)}acknowledge/", {"read_back": "6.9"}).status_code == 403
     answer = client.post(f"{url(row)}call/", {"told": "Voice mail", "read_back": ""}, follow=True)
     assert "still waits" in answer.content.decode()
@@ -106,7 +111,7 @@ def test_what_a_laboratory_sent_stays_text() -> None:
 
 
 def test_the_list_costs_the_same_for_many() -> None:
-    client = signed_in(make_user("admin"))
+    client = signed_in("admin")
     critical_of()
     client.get(LIST)
     with CaptureQueriesContext(connection) as few:
@@ -128,7 +133,7 @@ def test_a_change_needs_the_forms_token_and_a_post(action: str) -> None:
 
 
 def test_the_menu_marks_the_one_place_where_one_is() -> None:
-    client = signed_in(make_user("admin"))
+    client = signed_in("admin")
     row = critical_of()
     for address, title in ((url(row), "Critical results"), ("/console/labs/", "Lab inbox")):
         menu = client.get(address).content.decode().split("</nav>")[0]

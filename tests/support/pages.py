@@ -1,0 +1,15 @@
+"""A person at a browser, without one; without it each test of pages would sign in its own way."""
+
+from __future__ import annotations
+
+from django.test import Client
+
+from backend.apps.users.models import User
+from backend.apps.users.tests.factories import make_user
+
+
+def signed_in(who: User | str = "lab_tech") -> Client:
+    """Return a client that is signed in as this person, or as a new one of this role."""
+    client = Client()
+    client.force_login(make_user(who) if isinstance(who, str) else who)
+    return client
