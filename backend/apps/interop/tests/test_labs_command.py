@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from backend.apps.core.models import Clinic
 from backend.apps.interop.management.commands import labs
 from backend.apps.laboratory.models import LabReplay, ReplayedMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_feed
@@ -41,6 +43,24 @@ def test_messages_are_listed_by_the_filters_of_the_inbox() -> None:
     for words in (["--feed", "Nobody"], ["--since", "soon"]):
         with pytest.raises(CommandError):
             said("list", *words)
+
+
+@pytest.mark.parametrize(
+    ("since", "found"),
+    [("2026-03-02", True), ("2026-03-02T00:30", False), ("2026-03-02T00:30Z", True), ("2026-03-02T10:01Z", False)],
+)
+def test_a_day_begins_at_midnight_in_the_clinics_zone(since: str, found: bool) -> None:
+    Clinic.objects.create(name="West", time_zone="Pacific/Honolulu")
+    message = waiting(received_at=datetime(2026, 3, 2, 10, tzinfo=UTC))  # midnight in Honolulu
+    assert (str(message.pk) in said("list", "--since", since)) is found
+    assert (str(message.pk) in said("list", "--until", since)) is not found
+
+
+def test_the_books_are_opened_at_midnight_in_the_clinics_zone() -> None:
+    Clinic.objects.create(name="West", time_zone="Pacific/Honolulu")
+    out = io.StringIO()
+    call_command("reconcile", "--since", "2026-03-02", "--until", "2026-03-02T12:00", stdout=out)
+    assert "from 2026-03-02 10:00 UTC until 2026-03-02 22:00 UTC" in out.getvalue()
 
 
 def test_a_file_is_explained_masked_unless_asked_otherwise(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.work import WorkState
+from backend.apps.interop.moments import moment
 from backend.apps.laboratory import replays
 from backend.apps.laboratory.models import InboundMessage, InboundStatus, LabFeed, LabReplay, ReplayStatus
 from integrations.hl7.batch import messages
@@ -42,7 +43,9 @@ class Command(BaseCommand):
         replaying.add_argument("--yes", action="store_true", help="do not ask after the dry run")
         for each in (listing, replaying):
             each.add_argument("--feed", help='name of a feed, or "none"')
-            each.add_argument("--since", help="received at or after, as 2026-03-01 or 2026-03-01T08:00+00:00")
+            each.add_argument(
+                "--since", help="received at or after, as 2026-03-01 (of the clinic) or 2026-03-01T08:00Z"
+            )
             each.add_argument("--until", help="received before")
             each.add_argument(
                 "--state", action="append", choices=InboundStatus.values, help="may be given several times"
@@ -142,8 +145,8 @@ def filter_of(options: dict[str, Any]) -> dict[str, Any]:
     named = {
         "feed": feed,
         "status": options["state"],
-        "received_at__gte": options["since"],
-        "received_at__lt": options["until"],
+        "received_at__gte": moment(options["since"], "--since"),
+        "received_at__lt": moment(options["until"], "--until"),
         "control_id": options["control_id"],
         "error": options["error"],
     }
@@ -160,6 +163,6 @@ def told(entry: dict[str, Any]) -> str:
 
 
 def line(row: InboundMessage) -> str:
-    when, sender = f"{row.received_at:%Y-%m-%d %H:%M:%S}", row.feed.name if row.feed else row.sender or "unknown"
+    when, sender = f"{row.received_at:%Y-%m-%d %H:%M:%S} UTC", row.feed.name if row.feed else row.sender or "unknown"
     told = f"{row.pk}  {when}  {row.status:9}  {sender}  {row.message_type}  {row.control_id}"
     return f"{told}  {row.status_reason}".rstrip()

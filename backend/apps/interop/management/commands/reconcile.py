@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend.apps.core.ledger import Account, Books
+from backend.apps.interop.moments import moment
 from backend.apps.laboratory import reconcile
 
 PARTS: dict[str, Callable[..., Books]] = {"laboratory": reconcile.laboratory}
@@ -26,7 +25,7 @@ class Command(BaseCommand):
     help = "Prove that every message taken in ended in exactly one outcome; exit code 1 when something does not agree."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--since", metavar="WHEN", help="a date or moment; whole hours count (default: the first)")
+        parser.add_argument("--since", metavar="WHEN", help="a date or moment, in the clinic's zone; whole hours count")
         parser.add_argument("--until", metavar="WHEN", help="likewise (default: now)")
         parser.add_argument(
             "--settle-seconds", type=float, default=300.0, metavar="N",
@@ -67,20 +66,6 @@ def line_of(account: Account, names: list[str]) -> str:
     verdict = f"  {abs(account.unexplained)} {'missing' if account.unexplained > 0 else 'from nowhere'}"
     cells = "".join(f"{count:>{width},}" for count, width in zip(counts, (10, *(11,) * len(counts)), strict=False))
     return f"{account.name[:29]:30}{cells}{verdict if account.unexplained else ''}"
-
-
-def moment(text: str | None, option: str) -> datetime | None:
-    """Return what the person wrote, a date or a moment, in the clinic's zone where none is said."""
-    if text is None:
-        return None
-    try:
-        day = parse_date(text)
-        at = datetime(day.year, day.month, day.day) if day else parse_datetime(text)  # noqa: DTZ001  # made aware below
-    except ValueError:
-        at = None
-    if at is None:
-        raise CommandError(f"{option} is a date or a moment, as 2026-03-02 or 2026-03-02T14:00+01:00.")
-    return timezone.make_aware(at) if timezone.is_naive(at) else at
 
 
 def shown(at: datetime | None, otherwise: str) -> str:
