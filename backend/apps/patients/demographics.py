@@ -29,6 +29,7 @@ def update(patient: Patient, *, said: Mapping[str, Mapping[str, Any]], as_of: da
     """
     row = Patient.all_objects.select_for_update(no_key=True).get(pk=patient.pk)
     stamp, taken, wrong = f"{as_of.astimezone(UTC):%Y%m%dT%H%M%S} {source}", list[str](), list[str]()
+    stood = dict(row.demographics_as_of)
     for kind, values in said.items():
         if not _acceptable(row, values):
             wrong.append(kind)
@@ -37,7 +38,8 @@ def update(patient: Patient, *, said: Mapping[str, Mapping[str, Any]], as_of: da
             taken += [name for name, value in values.items() if getattr(row, name) != value]
             for name, value in values.items():
                 setattr(row, name, value)
-    row.save(update_fields=["demographics_as_of", *taken, "updated_at"])
+    if row.demographics_as_of != stood:
+        row.save(update_fields=["demographics_as_of", *taken, *(["updated_at"] if taken else [])])
     if taken:
         audit.record(None, "update", "patient", str(row.pk), patient_id=row.pk, detail={"fields": sorted(taken)})
     return wrong
