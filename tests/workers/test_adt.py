@@ -150,6 +150,17 @@ def test_messages_end_the_same_in_any_order_and_repetition() -> None:
     assert end[2:] == ("", "a@example.org", "fr")
 
 
+def test_a_repeated_or_older_message_leaves_the_record_as_it_was_seen() -> None:
+    patient = make_patient()
+    said = {"pid": {**OKAFOR, 13: "+14155550111"}}
+    told(patient, **said)
+    seen = Patient.objects.get(pk=patient.pk).updated_at
+    for at in ("20260302120000", "20260301120000", "20260303120000"):  # again, older, and later with nothing new
+        told(patient, **said, at=at)
+    row = Patient.objects.get(pk=patient.pk)
+    assert (row.updated_at, row.demographics_as_of["phone"][:8]) == (seen, "20260303")
+
+
 def test_what_a_person_wrote_later_stands() -> None:
     patient = services.register(
         by=None, first_name="Ada", last_name="Okafor", date_of_birth=date(1980, 5, 17), phone="+14155550100"
@@ -196,6 +207,14 @@ def test_records_are_merged_and_again_nothing_happens() -> None:
     gone.refresh_from_db()
     assert (order.patient, gone.merged_into) == (stays, stays)
     assert AuditLog.objects.filter(action="merge").count() == 1
+
+
+@pytest.mark.parametrize("number", ["000{}", "0{}", " {}"])
+def test_a_record_to_merge_is_found_by_its_number_as_results_are(number: str) -> None:
+    stays, gone = make_patient(), make_patient(medical_record_number="123")
+    told(stays, "A40", policy="merge", pid=OKAFOR, mrg={1: number.format("123")})
+    gone.refresh_from_db()
+    assert gone.merged_into == stays
 
 
 def test_a_record_of_somebody_else_is_not_merged() -> None:

@@ -48,8 +48,9 @@ def on_file(feed: LabFeed | None, who: PatientIn) -> list[Patient]:
     Raises:
         Unmatched: the message names no number of ours.
     """
-    numbers = matching.numbers_of(feed, who)
-    return list(Patient.all_objects.filter(medical_record_number__in=sorted(numbers)).order_by("pk"))
+    found = matching.as_on_file(matching.numbers_of(feed, who))
+    keys = {key for keys in found.values() for key in keys}
+    return list(Patient.all_objects.filter(pk__in=keys).order_by("pk"))
 
 
 def _named(patient: Patient, who: PatientIn) -> bool:

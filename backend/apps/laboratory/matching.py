@@ -5,7 +5,7 @@ It never guesses and never makes a patient: what does not fit goes to the workli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,7 @@ class People:
 
     def __init__(self, asked: Sequence[tuple[InboundMessage, ReportIn]]) -> None:
         numbers = {number for message, report in asked for number in _safe_numbers(message.feed, report.patient)}
-        self._spelled = _as_on_file(numbers)
+        self._spelled = as_on_file(numbers)
         wanted = {pk for found in self._spelled.values() for pk in found}
         wanted |= {message.assigned_patient_id for message, _ in asked if message.assigned_patient_id}
         self._rows = _locked(wanted)
@@ -118,13 +118,13 @@ def spelled(number: str) -> str:
     return "".join(number.replace("\x00", "").split()).upper()
 
 
-def _as_on_file(numbers: set[str]) -> dict[str, list[UUID]]:
+def as_on_file(numbers: Collection[str]) -> dict[str, list[UUID]]:
     """Return who has each number: as written, else the one number that differs in leading zeros only."""
     found: dict[str, list[UUID]] = {}
     rows = Patient.all_objects.filter(medical_record_number__in=sorted(numbers)) if numbers else Patient.objects.none()
     for number, pk in rows.values_list("medical_record_number", "pk"):
         found[number] = [pk]
-    missing = {number: with_zeros(number) for number in numbers - set(found)}
+    missing = {number: with_zeros(number) for number in set(numbers) - set(found)}
     variants = sorted({variant for each in missing.values() for variant in each})
     if variants:
         near = Patient.all_objects.filter(medical_record_number__in=variants)
