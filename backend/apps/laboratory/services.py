@@ -182,9 +182,8 @@ def _file(row: LabResult) -> LabResult:
     row.full_clean(exclude=["supersedes"], validate_unique=False, validate_constraints=False)
     fresh, known = versions.place([row])
     if fresh:
-        statuses.unreview(row.lab_order)
         critical.notice(fresh)
-    statuses.follow_all([row.lab_order])
+    statuses.follow_all([row.lab_order], renewed=[row.lab_order_id] if fresh else [])
     return (fresh or known)[0]
 
 

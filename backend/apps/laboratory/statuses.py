@@ -8,9 +8,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Max
-from django.db.models.functions import Coalesce
-
 from backend.apps.core.bulk import update_each
 from backend.apps.laboratory.models import LabOrder, LabResult, OrderStatus, ResultStatus
 from backend.apps.laboratory.models.results import SETTLED
@@ -22,14 +19,21 @@ class Current(NamedTuple):
     """What counts of a current result for its order."""
 
     status: str
-    answers: tuple[str | None, ...]  # the codes of what it answers
+    said_at: datetime | None  # by the laboratory's clock
+    answers: Sequence[str | None]  # the codes of what it answers
 
 
-def follow_all(orders: Iterable[LabOrder], *, emptied: Collection[UUID] = ()) -> None:
-    """Let each order's status say what its current results say, and save those that changed, in three statements."""
+def follow_all(orders: Iterable[LabOrder], *, renewed: Collection[UUID] = ()) -> None:
+    """Let each order's status say what its current results say, and save those that changed, in three statements.
+
+    renewed: orders with something new in them, which ask for another look.
+    """
     rows = list(orders)
     stood = {row.pk: _standing(row) for row in rows}
-    settle(rows, emptied=emptied)
+    for row in rows:
+        if row.pk in renewed:
+            unreview(row)
+    settle(rows)
     update_each([row for row in rows if _standing(row) != stood[row.pk]], FOLLOWED)
 
 
@@ -41,26 +45,21 @@ def settle(orders: Sequence[LabOrder], *, emptied: Collection[UUID] = ()) -> Non
     keys = [row.pk for row in orders]
     if not keys:
         return
-    current, ordered, said_at = _current(keys), _ordered(keys), _said_at(keys)
+    current, ordered = _current(keys), _ordered(keys)
     for row in orders:
-        at = said_at.get(row.pk) or row.completed_at
-        _settle(row, current[row.pk], ordered[row.pk], at, emptied=row.pk in emptied)
+        _settle(row, current[row.pk], ordered[row.pk], emptied=row.pk in emptied)
 
 
 def _current(keys: list[UUID]) -> dict[UUID, list[Current]]:
     names = (
-        "lab_order_id", "status", "panel_code", "code_as_sent", "lab_test__test_code", "panel__lab_test__test_code",
+        "lab_order_id", "status", "reported_at", "sent_at",
+        "panel_code", "code_as_sent", "lab_test__test_code", "panel__lab_test__test_code",
     )  # fmt: skip
     found: dict[UUID, list[Current]] = defaultdict(list)
-    for row in LabResult.objects.filter(lab_order__in=keys, is_current=True).values_list(*names):
-        found[row[0]].append(Current(row[1], row[2:]))
+    rows = LabResult.objects.filter(lab_order__in=keys, is_current=True).order_by().values_list(*names)
+    for order, status, reported_at, sent_at, *answers in rows:
+        found[order].append(Current(status, reported_at or sent_at, answers))
     return found
-
-
-def _said_at(keys: list[UUID]) -> dict[UUID, datetime | None]:
-    """Return when the laboratory last said something that is current, for each order."""
-    rows = LabResult.objects.filter(lab_order__in=keys, is_current=True).order_by().values("lab_order_id")
-    return dict(rows.annotate(at=Max(Coalesce("reported_at", "sent_at"))).values_list("lab_order_id", "at"))
 
 
 def _ordered(keys: list[UUID]) -> dict[UUID, set[str]]:
@@ -71,8 +70,9 @@ def _ordered(keys: list[UUID]) -> dict[UUID, set[str]]:
     return found
 
 
-def _settle(order: LabOrder, rows: list[Current], ordered: set[str], at: datetime | None, *, emptied: bool) -> None:
+def _settle(order: LabOrder, rows: list[Current], ordered: set[str], *, emptied: bool) -> None:
     statuses = {row.status for row in rows}
+    at = max((row.said_at for row in rows if row.said_at), default=order.completed_at)
     if rows and statuses == {ResultStatus.CANCELLED}:
         order.stand(OrderStatus.CANCELLED, at)
     elif rows and statuses <= set(SETTLED) and not _awaits_more(ordered, rows):

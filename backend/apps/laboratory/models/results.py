@@ -235,8 +235,9 @@ class LabResult(ClinicModel):
     @property
     def children(self) -> models.QuerySet[LabResult]:
         """The current findings this one led to."""
-        found = LabResult.objects.filter(parent_key=self.group_key, is_current=True)
-        return found.order_by("created_at", "id") if self.group_key else found.none()
+        same = LabResult.objects.filter(lab_order__patient=self.lab_order.patient_id, is_current=True)
+        found = same.filter(parent_key=self.group_key).order_by("created_at", "id")
+        return found if self.group_key else found.none()
 
     def verify(self, user: Any) -> None:
         """Note that `user` stands by this version, and release it to the patient; the first verification stands."""

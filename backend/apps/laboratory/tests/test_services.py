@@ -99,6 +99,17 @@ def test_a_correction_by_hand_follows_a_laboratory_whose_clock_is_ahead() -> Non
 
 
 @pytest.mark.django_db
+def test_a_correction_asks_for_another_look_even_if_nothing_else_of_the_order_changes() -> None:
+    order = make_lab_order(status="completed", completed_at=NOON + timedelta(days=4000))
+    make_lab_result(lab_order=order, reported_at=order.completed_at)
+    result = make_lab_result(lab_order=order)
+    order.review(make_user(role="doctor"))
+    services.correct(result, by=make_user(role="lab_tech"), result_value="5")
+    order.refresh_from_db()
+    assert (order.status, order.completed_at, order.reviewed_at) == ("completed", NOON + timedelta(days=4000), None)
+
+
+@pytest.mark.django_db
 def test_a_version_that_is_no_longer_current_is_neither_corrected_nor_verified() -> None:
     result = make_lab_result()
     services.correct(result, by=make_user(role="lab_tech"), result_value="5")
