@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
-from backend.apps.laboratory import statuses
+from backend.apps.laboratory import critical, statuses
 from backend.apps.laboratory.models import (
     CodeSystem,
     LabCodeMapping,
@@ -24,6 +25,7 @@ LOINC_NAMES = {"LN", "LOINC", "HTTP://LOINC.ORG"}
 
 Meaning = tuple[LabTest | None, LabCodeMapping | None]
 NO_MEANING: Meaning = (None, None)
+BATCH = 1000
 
 
 class Codes:
@@ -87,18 +89,41 @@ def map_code(*, by: Any, lab_test: LabTest, code: str, system: str = "", feed: L
 
 def _apply(mapping: LabCodeMapping) -> None:
     """Name the test in what is on file already, patient by patient in one order, and let their orders follow."""
-    of_code = {"code_as_sent": mapping.code, "lab_test__isnull": True, "source_message__isnull": False}
-    results = LabResult.all_objects.filter(**of_code)
-    panels = ReportedPanel.objects.filter(panel_code=mapping.code, lab_test__isnull=True)
+    results, panels = _unnamed(mapping)
+    orders = {*results.values_list("lab_order", flat=True), *panels.values_list("lab_order", flat=True)}
+    patients = LabOrder.objects.filter(pk__in=orders).values_list("patient", flat=True)
+    charts = Patient.all_objects.select_for_update(no_key=True).filter(pk__in=list(patients)).order_by("pk")
+    list(charts.values_list("pk", flat=True))
+    touched = LabOrder.objects.select_for_update(no_key=True).filter(pk__in=orders).order_by("pk").in_bulk()
+    named = list(results.filter(lab_order__in=orders).values_list("pk", flat=True))
+    LabResult.all_objects.filter(pk__in=named).update(lab_test=mapping.lab_test_id, mapping=mapping)
+    reported = dict(panels.filter(lab_order__in=orders).values_list("pk", "lab_order"))
+    ReportedPanel.objects.filter(pk__in=reported).update(lab_test=mapping.lab_test_id)
+    link, of_panels = LabOrder.tests.through, set(reported.values())
+    unasked = [row.pk for row in touched.values() if row.is_external and row.pk in of_panels]
+    rows = [link(laborder_id=pk, labtest_id=mapping.lab_test_id) for pk in unasked]
+    link.objects.bulk_create(rows, ignore_conflicts=True)
+    statuses.follow_all(touched.values())
+    _notice(named)
+
+
+def _unnamed(mapping: LabCodeMapping) -> tuple[QuerySet[LabResult], QuerySet[ReportedPanel]]:
+    """Return the results and panels without a test that filing would name by this mapping, now that it is known."""
+    by_code, by_other = Q(code_as_sent=mapping.code), Q(other_code_as_sent=mapping.code)
     if mapping.system:
-        results = results.filter(code_system_as_sent__iexact=mapping.system)
+        by_code &= Q(code_system_as_sent__iexact=mapping.system)
+        by_other &= Q(other_system_as_sent__iexact=mapping.system)
+    unnamed = LabResult.all_objects.filter(lab_test__isnull=True, source_message__isnull=False)
+    results, panels = unnamed.filter(by_code | by_other), ReportedPanel.objects.filter(panel_code=mapping.code)
     if mapping.feed_id:
         results = results.filter(source_message__feed=mapping.feed_id)
         panels = panels.filter(results__source_message__feed=mapping.feed_id)
-    orders = {*results.values_list("lab_order", flat=True), *panels.values_list("lab_order", flat=True)}
-    patients = LabOrder.objects.filter(pk__in=orders).values_list("patient", flat=True)
-    list(Patient.all_objects.select_for_update(no_key=True).filter(pk__in=list(patients)).order_by("pk"))
-    touched = LabOrder.objects.select_for_update(no_key=True).filter(pk__in=orders).order_by("pk").in_bulk()
-    results.filter(lab_order__in=orders).update(lab_test=mapping.lab_test_id, mapping=mapping)
-    ReportedPanel.objects.filter(pk__in=list(panels.values_list("pk", flat=True))).update(lab_test=mapping.lab_test_id)
-    statuses.follow_all(touched.values())
+    return results, panels.filter(lab_test__isnull=True)
+
+
+def _notice(named: Sequence[UUID]) -> None:
+    """Page for what is critical by the bounds of its test, now that it has one; what was paged for before is known."""
+    rows = LabResult.objects.filter(is_current=True, critical_result__isnull=True)
+    for start in range(0, len(named), BATCH):
+        some = rows.filter(pk__in=named[start : start + BATCH])
+        critical.notice(list(some.select_related("lab_order__doctor", "lab_test")))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,11 @@ from typing import Any
 import pytest
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils import timezone
 
 from backend.apps.laboratory import services, ucum
-from backend.apps.laboratory.models import LabOrder, LabResult, LabSpecimen
-from backend.apps.laboratory.reports import DocumentIn, ParentIn, SpecimenIn
+from backend.apps.laboratory.models import CriticalPage, CriticalResult, LabOrder, LabResult, LabSpecimen
+from backend.apps.laboratory.reports import DocumentIn, OrderIn, ParentIn, SpecimenIn
 from backend.apps.laboratory.tests.factories import (
     NOON,
     make_inbound_message,
@@ -24,7 +27,9 @@ from backend.apps.laboratory.tests.factories import (
     order_in,
     report_in,
 )
+from backend.apps.laboratory.tests.test_permutations import chart
 from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
 
 PDF = b"%PDF-1.4 a scanned report"
 pytestmark = pytest.mark.django_db
@@ -150,6 +155,42 @@ def test_a_code_mapped_later_names_what_is_on_file_and_completes_its_order() -> 
     assert (first.version, LabResult.objects.get(code_as_sent="K").mapping) == (1, first)
 
 
+def too_high(**said: Any) -> OrderIn:
+    found = observation_in(value="7.5", numeric=Decimal("7.5"), observed_at=timezone.now(), **said)
+    return order_in(found, code="K", reported_at=timezone.now())
+
+
+@pytest.mark.parametrize("said", [{"code": "K", "system": "L"}, {"code": "2", "other_code": "K", "other_system": "l"}])
+def test_a_code_may_be_mapped_before_its_result_is_filed_or_after(said: dict[str, Any]) -> None:
+    make_user(role="admin", email="boss@clinic.example", phone="+14155550177")
+    test, patient, found = make_lab_test(critical_high=Decimal("6.5")), make_patient(), []
+    report = report_in(patient, too_high(flag="", **said))
+    map_it = partial(services.map_code, by=None, code="K", system="L", lab_test=test)
+    for steps in permutations([map_it, partial(filed, report)]):
+        with transaction.atomic():
+            for step in steps:
+                step()
+            map_it()
+            paged = CriticalResult.objects.get()
+            found.append((chart(patient), paged.status, paged.tier, paged.steps.count(), paged.pages.count()))
+            transaction.set_rollback(True)
+    assert found[0] == found[1]
+    assert found[0][-1] == 1
+
+
+def test_a_mapping_with_a_system_names_only_codes_of_that_system() -> None:
+    filed(report_in(make_patient(), order_in(observation_in(code="2", system="L", other_code="K", other_system="99X"))))
+    services.map_code(by=None, code="K", system="L", lab_test=make_lab_test())
+    assert LabResult.objects.get().lab_test is None
+
+
+def test_what_the_laboratory_flagged_is_not_paged_for_again_when_its_code_is_mapped() -> None:
+    make_user(role="admin", email="boss@clinic.example", phone="+14155550177")
+    filed(report_in(make_patient(), too_high(code="K", system="L", flag="critical_high")))
+    services.map_code(by=None, code="K", lab_test=make_lab_test(critical_high=Decimal("6.5")))
+    assert CriticalPage.objects.count() == 1
+
+
 def test_the_newest_word_about_a_specimen_holds_whatever_came_first() -> None:
     patient = make_patient()
 
@@ -186,6 +227,16 @@ def test_a_susceptibility_finds_its_organism_whichever_came_first() -> None:
             assert child.parent.result_value == "S. aureus"
             assert list(child.parent.children) == [child]
             transaction.set_rollback(True)
+
+
+def test_a_number_used_again_for_another_patient_leads_to_nothing_of_theirs() -> None:
+    culture = order_in(observation_in(code="600-7", sub_id="1"), filler="C1")
+    tested = order_in(observation_in(code="18864-9"), filler="C1-2", parent=ParentIn("C1", "600-7", "1"))
+    for patient in (make_patient(), make_patient()):
+        filed(report_in(patient, culture, tested))
+    for found in LabResult.objects.filter(code_as_sent="600-7"):
+        (child,) = found.children
+        assert child.parent == found
 
 
 def test_a_final_without_its_value_takes_the_preliminary_one() -> None:
