@@ -53,7 +53,7 @@ class Batch(NamedTuple):
 
 
 def of_frame(content: bytes, most: int) -> tuple[Batch, list[bytes]] | None:
-    """Return the batch in a frame and its messages, at most one more than `most`; None where it is one message alone."""
+    """Return the batch in a frame and its messages, at most one more than `most`; None for one message alone."""
     if content.rfind(b"MSH") == 0:  # nearly always, and told in half the time of looking for a second one
         return None
     if content.startswith(b"MSH") and b"\rMSH" not in content and b"\nMSH" not in content:

@@ -1,6 +1,6 @@
 """Reads a laboratory's report (ORU^R01 and its kin) into records; pure, tolerant, and one bad OBX costs only itself.
 
-Source: HL7 v2.5.1, chapter 7, sections 7.3.1 (ORU^R01), 7.3.6 and 7.3.7 (OUL^R22 and R23, specimen first).
+Source: HL7 v2.5.1, chapter 7, sections 7.3.1 (ORU^R01), 7.3.6 to 7.3.8 (OUL^R22 to R24).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from integrations.hl7.records import Observation, Order, Patient, PatientResults
 from integrations.hl7.segments import order, patient
 
 SPECIMEN_FIRST = frozenset({"R22", "R23"})  # OUL: the SPM stands before the orders made on it
+COMMON_LAST = frozenset({"R22", "R23", "R24"})  # OUL: the ORC stands behind its OBR
 MOST_GROUPS = 20_000  # patients and orders of one message; far above any real one
 READ = frozenset({"PID", "ORC", "OBR", "NTE", "TQ1", "SPM"})
 BEFORE_NOTES = frozenset({"TCD", "CTD"})  # these stand between a segment and its notes
@@ -34,7 +35,7 @@ def read(message: Message, *, default_tz: tzinfo) -> Report:
     head = message.head
     signs, decode, field = message.separators, message.decode, head.filled(12)
     kind = [*coded.components(field[9], signs, decode), "", ""]
-    walk = _Walk(convert, message, specimen_first=kind[1] in SPECIMEN_FIRST)
+    walk = _Walk(convert, message, trigger=kind[1])
     results = walk.over(message.parts)
     sent_at = convert.stamp(("MSH", 1, 7), field[7], signs, decode)
     return Report(
@@ -92,10 +93,11 @@ class _Walk:
     An order is converted when the next one opens: of 100,000 segments only the records are kept.
     """
 
-    def __init__(self, convert: Converter, message: Message, *, specimen_first: bool) -> None:
+    def __init__(self, convert: Converter, message: Message, *, trigger: str) -> None:
         self._convert = convert
         self._message = message
-        self._specimen_first = specimen_first
+        self._specimen_first = trigger in SPECIMEN_FIRST
+        self._common_last = trigger in COMMON_LAST
         self._patients: list[_OpenPatient] = []
         self._order: _OpenOrder | None = None  # the one that observations belong to
         self._common: Segment | None = None  # the ORC that waits for its OBR
@@ -145,7 +147,7 @@ class _Walk:
                 self._patients.append(_OpenPatient(patient(self._convert, segment)))
                 self._common, self._timing, self._waiting = None, None, []
             case "ORC":
-                self._common = segment
+                self._take_common(segment)
             case "TQ1":
                 self._take_timing(segment)
             case "SPM":
@@ -168,10 +170,24 @@ class _Walk:
     def _open(self, obr: Segment) -> None:
         self._close()
         self._patient()
-        self._order = _OpenOrder(obr, self._common, self._timing, specimens=list(self._waiting))
-        self._common, self._timing, self._notes = None, None, self._order.notes
+        self._order = self._begun(obr)
+        self._notes = self._order.notes
+
+    def _begun(self, obr: Segment | None) -> _OpenOrder:
+        """Return an order with what came before it; a specimen of an OUL is that of the next orders too."""
+        begun = _OpenOrder(obr, self._common, self._timing, specimens=list(self._waiting))
+        self._common = self._timing = None
         if not self._specimen_first:
             self._waiting = []
+        return begun
+
+    def _take_common(self, orc: Segment) -> None:
+        """Keep an ORC for the OBR after it, or in an OUL give it to the OBR just before it."""
+        last = self._order
+        if self._common_last and last and last.request and not (last.common or last.observations):
+            last.common, self._notes = orc, last.notes
+        else:
+            self._common = orc
 
     def _take_timing(self, segment: Segment) -> None:
         """Keep the first TQ1 that says how urgent an order is: the last order's, or that of the ORC before it."""
@@ -203,5 +219,5 @@ class _Walk:
         """Open an order without a service for an observation that no OBR came before."""
         self._patient()
         self._convert.note(Finding("OBX", number, 0, "no OBR before it"))
-        self._order = _OpenOrder(None, self._common, specimens=self._waiting)
+        self._order = self._begun(None)
         return self._order

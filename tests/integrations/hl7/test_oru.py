@@ -192,6 +192,29 @@ def test_where_the_specimen_comes_first_each_order_has_the_one_before_it(trigger
     assert [[each.placer for each in order.specimens] for order in orders] == [["S1"], ["S1"], ["S2"]]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "SPM|1|S1;OBR|1||F-1;ORC|RE|P-1;NTE|1||n;{};OBR|2||F-2;ORC|RE|P-2",
+        "SPM|1|S1;ORC|RE|P-1;OBR|1||F-1;NTE|1||n;{};ORC|RE|P-2;OBR|2||F-2",
+    ],
+)
+@pytest.mark.parametrize("observation", ["OBX|1|NM|1^A||1||||||F", "ZZZ"])
+@pytest.mark.parametrize("trigger", ["R22", "R23", "R24"])
+def test_in_an_oul_the_numbers_behind_an_order_are_its_own(lines: str, observation: str, trigger: str) -> None:
+    raw = f"MSH|^~\\&|LIS|LAB|||20260301||OUL^{trigger}|1|P|2.5.1;PID|1||M-1;{lines.format(observation)}"
+    orders = oru.read(Message(raw.replace(";", "\r").encode()), default_tz=UTC).results[0].orders
+    assert [(each.placer, each.filler, each.notes) for each in orders] == [("P-1", "F-1", ("n",)), ("P-2", "F-2", ())]
+
+
+def test_what_stands_before_an_observation_without_an_order_stays_with_it() -> None:
+    head = HEAD.partition(b"OBR")[0]
+    lines = [b"ORC|RE|P1|F1", b"TQ1|1||||||||S", b"SPM|1|A", b"OBX|1|NM|1^A||1||||||F", b"SPM|2|B", b"OBR|1|||2^B"]
+    first, second = oru.read(Message(head + b"\r".join(lines)), default_tz=UTC).results[0].orders
+    assert (first.placer, first.filler, [each.placer for each in first.specimens]) == ("P1", "F1", ["A", "B"])
+    assert (second.placer, second.filler, second.priority, second.specimens) == ("", "", "", ())
+
+
 def test_a_message_of_far_too_many_orders_is_read_in_part_and_told() -> None:
     report = read(b"\r".join([b"OBR|1|P|F|1^A"] * (oru.MOST_GROUPS + 5)))
     assert len(report.results[0].orders) < oru.MOST_GROUPS
