@@ -154,6 +154,19 @@ def test_a_correction_is_told_to_whoever_may_have_read_the_page(outbox: Path) ->
     assert "6.9" not in json.dumps([message["body"] for message in taken(outbox)])
 
 
+def test_a_correction_is_told_to_whoever_is_being_paged_at_that_moment() -> None:
+    row, newer = found(), make_critical_result()
+    CriticalPage.objects.filter(critical_result=row).update(due_at=timezone.now() - HOUR)
+    (held,) = CriticalPage.work.lease(1)
+    policy = critical.CriticalPolicy.current()
+    for each in (row, newer):
+        critical._take_back(CriticalResult.objects.get(pk=each.pk), each.result, policy)
+    assert held.finish(status="sent")
+    assert [page.recipient for page in CriticalPage.objects.filter(subject="corrected")] == [row.doctor.user]
+    (waited,) = newer.pages.all()
+    assert (waited.status, waited.work_state) == ("not_needed", "done"), "no worker may begin to send it"
+
+
 def test_each_watch_leaves_its_heartbeat_and_tells_what_it_did() -> None:
     make_lab_feed(silence_minutes=5)
     make_lab_order(status="ordered", order_date=timezone.now() - timedelta(hours=25))

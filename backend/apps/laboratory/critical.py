@@ -17,7 +17,14 @@ from django.utils import timezone
 from backend.apps.core import alerts
 from backend.apps.core.exceptions import DomainError
 from backend.apps.laboratory import paging, ucum
-from backend.apps.laboratory.models import CriticalPolicy, CriticalResult, LabResult, LabTest, ResultStatus
+from backend.apps.laboratory.models import (
+    CriticalPolicy,
+    CriticalResult,
+    LabOrder,
+    LabResult,
+    LabTest,
+    ResultStatus,
+)
 from backend.apps.laboratory.models.critical import CriticalStatus, How, StepKind, Tier
 from backend.apps.laboratory.read_back import names_value, number_of
 
@@ -80,6 +87,24 @@ def note_call(critical: CriticalResult, *, by: Any, told: str, read_back: str = 
     _acknowledged(critical, by, read_back, How.PHONE)
     paging.log(critical, StepKind.ACKNOWLEDGED, by=by, told=told, read_back=read_back.strip(), note="By phone.")
     return critical
+
+
+def follow(order: LabOrder) -> None:
+    """Let who is responsible for `order` answer for its open critical results, those that were in another order before.
+
+    Called in the transaction that moves them, with the patient's row locked. One that is acknowledged stays as it is.
+    """
+    doctor = paging.responsible(order)
+    if doctor is None:
+        return
+    open_ones = CriticalResult.objects.filter(result__lab_order=order.pk, status=CriticalStatus.OPEN)
+    policy = CriticalPolicy.current()
+    for row in open_ones.exclude(doctor=doctor).select_for_update(of=("self",)).order_by("pk"):
+        row.doctor = doctor
+        row.save(update_fields=["doctor", "updated_at"])
+        paging.log(row, StepKind.NOTED, note="It turned out to be of another order; its doctor has to act.")
+        if row.due_at is not None:
+            paging.take_turn(row, Tier.DOCTOR, policy)
 
 
 def escalate_due() -> int:
@@ -149,9 +174,9 @@ def _open(result: LabResult, before: list[CriticalResult], policy: CriticalPolic
 
 
 def _begin(made: CriticalResult, same: CriticalResult | None, policy: CriticalPolicy) -> None:
-    observed = made.result.result_date or made.result.reported_at or made.result.sent_at
-    if observed is not None and observed < timezone.now() - timedelta(hours=policy.max_age_hours):
-        paging.log(made, StepKind.NOTED, note="It was observed too long ago to page anybody.")
+    told = made.result.reported_at or made.result.sent_at or made.result.result_date
+    if told is not None and told < timezone.now() - timedelta(hours=policy.max_age_hours):
+        paging.log(made, StepKind.NOTED, note="It was reported too long ago to page anybody.")
         return
     paging.log(made, StepKind.NOTED)
     paging.take_turn(made, same.tier if same else Tier.DOCTOR, policy)

@@ -19,7 +19,7 @@ from backend.apps.laboratory.models.critical import Channel, CriticalStatus, Pag
 from backend.apps.users.models import User
 
 TREATED = (AppointmentStatus.CHECKED_IN, AppointmentStatus.IN_PROGRESS, AppointmentStatus.COMPLETED)
-MAY_HAVE_ARRIVED = Q(status=PageStatus.SENT) | Q(work_state=WorkState.HELD)
+MAY_ARRIVE = Q(status=PageStatus.SENT) | Q(work_state__in=(WorkState.RUNNING, WorkState.HELD))
 
 
 def responsible(order: LabOrder) -> Doctor | None:
@@ -68,8 +68,13 @@ def write(critical: CriticalResult, person: User, policy: CriticalPolicy, turn: 
 
 
 def tell_corrected(critical: CriticalResult, policy: CriticalPolicy) -> None:
-    """Tell everybody who acted on it or may have heard of it that it is not critical any more."""
-    paged = critical.pages.filter(MAY_HAVE_ARRIVED).values("recipient_id")
+    """Tell everybody who acted on it or may hear of it that it is not critical any more; what has not left stays here.
+
+    What waits is taken back first: so no worker begins to send a page between this look and the end of the transaction.
+    """
+    waiting = critical.pages.filter(work_state=WorkState.WAITING)
+    waiting.update(status=PageStatus.NOT_NEEDED, work_state=WorkState.DONE, updated_at=timezone.now())
+    paged = critical.pages.filter(MAY_ARRIVE).values("recipient_id")
     for person in User.objects.filter(Q(pk__in=paged) | Q(pk=critical.acknowledged_by_id), is_active=True):
         write(critical, person, policy, "corrected", subject=PageSubject.CORRECTED)
 

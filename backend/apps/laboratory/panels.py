@@ -19,6 +19,7 @@ from django.db import connection
 from django.db.models import Q
 
 from backend.apps.core.bulk import copy_in, update_each
+from backend.apps.laboratory import critical
 from backend.apps.laboratory.models import (
     FillerNumber,
     LabOrder,
@@ -68,6 +69,11 @@ def strangers(orders: Iterable[OrderIn]) -> dict[str, UUID]:
     placers = {_plain(order.placer)[:200] for order in orders} - {""}
     rows = LabOrder.objects.filter(order_number__in=sorted(placers)) if placers else LabOrder.objects.none()
     return dict(rows.values_list("order_number", "patient_id"))
+
+
+def by_number(order: LabOrder) -> tuple[int, str]:
+    """Return the place of an order of ours among others: LO9999999 comes before LO10000000."""
+    return len(order.order_number), order.order_number
 
 
 class Panels:
@@ -162,7 +168,7 @@ class Panels:
         """Return the order of a panel sent under the numbers `claimed`: the first of several, whichever came."""
         ours = [row for placer in claimed if (row := self._ours.get((key[0], placer))) is not None]
         if ours:
-            return min(ours, key=lambda row: (len(row.order_number), row.order_number))
+            return min(ours, key=by_number)
         nameless = self._nameless(key)
         if not claimed:
             return nameless or self._make(key, "")
@@ -215,6 +221,8 @@ class Panels:
         self._order_tests(panels)
         for panel, left in self._moved:
             self._move(panel, left)
+        for order in {panel.lab_order_id: panel.lab_order for panel, _ in self._moved}.values():
+            critical.follow(order)
 
     def _order_tests(self, panels: list[ReportedPanel]) -> None:
         """Let an order nobody placed name the tests of its panels."""

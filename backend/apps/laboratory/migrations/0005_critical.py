@@ -205,7 +205,7 @@ class Migration(migrations.Migration):
                     "max_age_hours",
                     models.PositiveSmallIntegerField(
                         default=72,
-                        help_text="What was observed earlier than this, as in a load of old results, is listed and pages nobody.",
+                        help_text="What was reported earlier than this, as in a load of old results, is listed and pages nobody.",
                         validators=[django.core.validators.MinValueValidator(1)],
                     ),
                 ),

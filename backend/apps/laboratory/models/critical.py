@@ -72,7 +72,7 @@ class CriticalPolicy(ClinicModel):
     max_age_hours = models.PositiveSmallIntegerField(
         default=72,
         validators=[MinValueValidator(1)],
-        help_text="What was observed earlier than this, as in a load of old results, is listed and pages nobody.",
+        help_text="What was reported earlier than this, as in a load of old results, is listed and pages nobody.",
     )
     channel = models.CharField(max_length=5, choices=Preference, default=Preference.SMS)
 

@@ -164,12 +164,17 @@ def test_a_version_that_is_not_current_pages_nobody() -> None:
 
 
 def test_an_old_result_from_a_load_is_listed_and_pages_nobody() -> None:
-    row = make_critical_result(result_date=timezone.now() - timedelta(hours=73))
+    row = make_critical_result(reported_at=timezone.now() - timedelta(hours=73))
     assert (row.status, row.due_at, paged(row)) == ("open", None, [])
     assert "too long ago" in row.steps.get().note
     assert critical.escalate_due() == 0
-    recent = make_critical_result(result_date=timezone.now() - timedelta(hours=71))
+    recent = make_critical_result(reported_at=timezone.now() - timedelta(hours=71))
     assert len(paged(recent)) == 1
+
+
+@pytest.mark.parametrize("said", [{}, {"reported_at": None, "sent_at": timezone.now()}])
+def test_a_culture_that_grows_for_days_pages_when_it_is_reported(said: dict[str, Any]) -> None:
+    assert len(paged(make_critical_result(result_date=timezone.now() - timedelta(days=5), **said))) == 1
 
 
 def test_a_result_nobody_here_ordered_goes_to_the_doctor_who_treated_the_patient_last() -> None:
