@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
@@ -26,18 +26,19 @@ def open_once(
     subject: models.Model | None = None,
     damping: timedelta = DAMPING,
 ) -> Alert:
-    """Return the one open alert of `cause`, opened now if there was none. Safe to call at every look.
+    """Return the one open alert of `cause`, opened now if there was none; it says what is true now. Safe to repeat.
 
     What was resolved less than `damping` ago is opened again as the same row, with what people noted on it; longer ago
     it is a new row. `cause` and `sentence` hold no patient's data.
     """
     now = timezone.now()
+    says = {"sentence": sentence, "severity": severity, "last_seen_at": now}
     found = _open(cause) or _reopened(cause, now - damping)
     if found is None:
         about = {"subject_type": subject._meta.model_name, "subject_id": str(subject.pk)} if subject else {}
-        fields = {"kind": kind, "sentence": sentence, "severity": severity, "opened_at": now, **about}
+        fields = {"kind": kind, "opened_at": now, **says, **about}
         found, _ = Alert.objects.get_or_create(cause=cause, resolved_at=None, defaults=fields)
-    seen([cause])
+    Alert.objects.filter(pk=found.pk).update(**says, updated_at=now)
     found.refresh_from_db()
     return found
 
@@ -73,9 +74,15 @@ def open_causes(kind: str) -> set[str]:
     return set(Alert.objects.filter(kind=kind, resolved_at__isnull=True).values_list("cause", flat=True))
 
 
-def dismissed(cause: str, *, since: Any) -> bool:
+def dismissed(cause: str, *, since: datetime) -> bool:
     """Whether a person resolved the alert of `cause` that was opened after `since`: then telling again is nagging."""
-    return Alert.objects.filter(cause=cause, opened_at__gte=since, resolved_by__isnull=False).exists()
+    return bool(all_dismissed({cause: since}))
+
+
+def all_dismissed(since: Mapping[str, datetime]) -> set[str]:
+    """Return those of many causes that are `dismissed`, each since its own moment, in one query."""
+    settled = Alert.objects.filter(cause__in=list(since), resolved_by__isnull=False)
+    return {cause for cause, opened_at in settled.values_list("cause", "opened_at") if opened_at >= since[cause]}
 
 
 def _open(cause: str) -> Alert | None:

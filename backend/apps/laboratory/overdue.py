@@ -37,29 +37,26 @@ def late_tests() -> ArraySubquery:
 
 
 def watch() -> tuple[int, int]:
-    """Tell once of each order that is late, and clear what is late no more; return (opened, cleared)."""
+    """Tell once of each order that is late, and clear what is late no more; return (opened, cleared).
+
+    What a person dismissed since the order was placed is not told again.
+    """
     told = alerts.open_causes(KIND)
-    late = list(orders().values_list("pk", "order_number"))
-    new = [(pk, number) for pk, number in late if cause(pk) not in told]
-    gone = told - {cause(pk) for pk, _ in late}
+    late = {cause(order.pk): order for order in orders().only("order_number", "order_date")}
+    gone = told - late.keys()
     alerts.clear(*gone)
     alerts.seen(told - gone)
-    opened = [_tell(pk, number) for pk, number in new[:AT_ONCE]]
-    return sum(opened), len(gone)
+    untold = {name: order for name, order in late.items() if name not in told}
+    dismissed = alerts.all_dismissed({name: order.order_date for name, order in untold.items()})
+    new = [(name, order) for name, order in untold.items() if name not in dismissed][:AT_ONCE]
+    for name, order in new:
+        sentence = f"Results of order {order.order_number} are overdue; the order lists which tests."
+        alerts.open_once(name, kind=KIND, subject=order, sentence=sentence)
+    return len(new), len(gone)
 
 
 def cause(pk: UUID) -> str:
     return f"result overdue:{pk}"
-
-
-def _tell(pk: UUID, number: str) -> bool:
-    """Open the alert of one order, unless a person has dismissed it since the order was last changed."""
-    order = LabOrder.objects.get(pk=pk)
-    if alerts.dismissed(cause(pk), since=order.order_date):
-        return False
-    sentence = f"Results of order {number} are overdue; the order lists which tests."
-    alerts.open_once(cause(pk), kind=KIND, subject=order, sentence=sentence)
-    return True
 
 
 def _late_tests() -> QuerySet[Any]:

@@ -56,6 +56,17 @@ def test_what_comes_back_soon_is_the_same_alert_and_later_a_new_one(minutes: int
     assert (again.acknowledged_by == login) is (rows == 1), "what a person noted on the same trouble stays"
 
 
+@pytest.mark.parametrize("cleared", [False, True])
+def test_an_alert_says_what_is_true_now_and_keeps_who_looks_after_it(cleared: bool) -> None:
+    login = make_user("admin")
+    alerts.acknowledge(tell(), by=login)
+    if cleared:
+        alerts.clear(CAUSE)
+    again = tell(sentence="A feed is silent and orders wait.", severity=Alert.Severity.CRITICAL)
+    assert (again.sentence, again.severity) == ("A feed is silent and orders wait.", "critical")
+    assert (Alert.objects.get().sentence, again.acknowledged_by) == (again.sentence, login)
+
+
 def test_clearing_leaves_other_causes_alone_and_is_done_once() -> None:
     tell()
     other = tell("another")

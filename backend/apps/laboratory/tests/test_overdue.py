@@ -129,6 +129,31 @@ def test_what_a_person_dismissed_is_not_told_again() -> None:
     assert overdue.watch() == (0, 0)
 
 
+def test_dismissed_orders_leave_room_for_new_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overdue, "AT_ONCE", 2)
+    for hours in (50, 49):
+        waiting(hours)
+    overdue.watch()
+    for alert in Alert.objects.all():
+        alerts.resolve(alert, by=make_user("admin"))
+    orders = [waiting(hours) for hours in (48, 47, 46)]
+    assert [overdue.watch() for _ in range(3)] == [(2, 0), (1, 0), (0, 0)]
+    assert {alert.subject_id for alert in Alert.objects.filter(resolved_at=None)} == {str(one.pk) for one in orders}
+
+
+def test_what_is_dismissed_is_looked_up_once_for_all_orders() -> None:
+    with CaptureQueriesContext(connection) as none:
+        overdue.watch()
+    for _ in range(5):
+        waiting()
+    overdue.watch()
+    for alert in Alert.objects.all():
+        alerts.resolve(alert, by=make_user("admin"))
+    with CaptureQueriesContext(connection) as many:
+        assert overdue.watch() == (0, 0)
+    assert len(many) <= len(none) + 1
+
+
 def test_the_look_reads_the_open_orders_by_their_index_and_costs_the_same_for_many() -> None:
     for _ in range(3):
         waiting()
