@@ -19,6 +19,7 @@ from backend.apps.laboratory.models import (
     LabResult,
     ReplayedMessage,
 )
+from backend.apps.laboratory.tests.factories import make_lab_replay
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from tests.support.lab_messages import oru
@@ -127,6 +128,16 @@ def test_what_is_in_line_or_was_skipped_is_left_alone() -> None:
     assert not LabResult.objects.exists()
     skipped.refresh_from_db()
     assert skipped.status == "rejected"
+
+
+@pytest.mark.parametrize("ended", ["failed", "cancelled"])
+def test_a_failed_replay_put_back_in_line_goes_on_and_a_cancelled_one_does_not(ended: str) -> None:
+    made = make_lab_replay()
+    LabReplay.work.filter(pk=made.pk).update(work_state="failed", status=ended, attempts=8)
+    assert LabReplay.work.back_in_line(made.pk)
+    run_all()
+    made.refresh_from_db()
+    assert (made.status, made.work_state) == ("finished" if ended == "failed" else "cancelled", "done")
 
 
 def test_a_message_that_breaks_the_filing_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, UUIDModel
@@ -72,7 +72,11 @@ class LabReplay(ClinicModel, WorkItem):
 
     @classmethod
     def fields_when(cls, state: str) -> dict[str, Any]:
-        return {"status": ReplayStatus.FAILED} if state in {WorkState.FAILED, WorkState.HELD} else {}
+        """What failed is pending again once it is back in line; what somebody cancelled stays cancelled."""
+        if state in {WorkState.FAILED, WorkState.HELD}:
+            return {"status": ReplayStatus.FAILED}
+        again = When(status=ReplayStatus.FAILED, then=Value(ReplayStatus.PENDING))
+        return {"status": Case(again, default=F("status"))} if state == WorkState.WAITING else {}
 
     @property
     def differs(self) -> int:
