@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from backend.apps.core.roles import Role
 from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.laboratory.models import AbnormalFlag, LabOrder, LabOrderMessage, LabResult, LabTest
 
@@ -62,6 +63,13 @@ class LabOrderSerializer(ClinicSerializer):
             "tests": {"required": True, "allow_empty": False},
             "doctor": {"required": False},
         }
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        user: Any = getattr(self.context.get("request"), "user", None)
+        if getattr(user, "role", None) == Role.PATIENT:
+            del fields["last_message"]  # says what the staff has to do about it; `LabOrderMessage.access` hides it too
+        return fields
 
     @extend_schema_field(LastMessageSerializer(allow_null=True))
     def get_last_message(self, order: LabOrder) -> dict[str, Any] | None:
