@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from backend.apps.laboratory import services
 from backend.apps.laboratory.models import FillerNumber, LabOrder, LabOrderMessage, LabResult
@@ -21,6 +24,7 @@ from backend.apps.laboratory.tests.factories import (
     report_in,
 )
 from tests.support.lab_double import head
+from tests.workers.rows import COMMITS
 from workers import other_messages
 
 pytestmark = pytest.mark.django_db
@@ -174,6 +178,69 @@ def test_a_result_under_the_laboratorys_number_alone_finds_the_order_before_and_
     assert list(LabOrder.objects.all()) == [order]
     order.refresh_from_db()
     assert order.status == "completed"
+
+
+def test_a_number_answered_for_two_of_our_orders_is_the_first_ones_whatever_came_first() -> None:
+    one = sent()
+    patient, feed = one.lab_order.patient, one.feed
+    order = make_lab_order(status="ordered", feed=feed, patient=patient)
+    two = make_order_message(lab_order=order, status="sent", work_state="done")
+    message = make_inbound_message(feed=feed, sending_facility="LAB", sending_application="LIS")
+    alone = order_in(observation_in(), placer="", code="P1")
+    named = order_in(observation_in(), placer=order.order_number, code="P2")
+    foreign = order_in(observation_in(), placer="OUTSIDE", code="P3")
+    steps = [
+        *(partial(answered, row, "OK") for row in (two, one)),
+        *(partial(services.file_report, message, report_in(patient, panel)) for panel in (alone, named, foreign)),
+    ]
+    ends = set()
+    for some in itertools.permutations(steps):
+        with transaction.atomic():
+            for step in some:
+                step()
+            panels = LabResult.objects.order_by("panel_code").values_list("panel_code", "lab_order__order_number")
+            orders = {one.lab_order.order_number, order.order_number}
+            ends.add(
+                (
+                    FillerNumber.objects.get().lab_order.order_number,
+                    *((code, number if number in orders else "outside") for code, number in panels),
+                )
+            )
+            transaction.set_rollback(True)
+    first, second = one.lab_order.order_number, order.order_number
+    assert ends == {(first, ("P1", first), ("P2", second), ("P3", "outside"))}
+
+
+def wait_until_waited_for() -> None:
+    """Wait until another connection waits for what this transaction holds."""
+    until = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while time.monotonic() < until:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+            if cursor.fetchone():
+                return
+            time.sleep(0.01)
+    raise AssertionError("nobody waited")
+
+
+@pytest.mark.django_db(**COMMITS)
+@pytest.mark.usefixtures("rung")
+def test_a_person_who_cancels_at_the_same_moment_keeps_their_reason_and_time() -> None:
+    row = sent()
+
+    def hear() -> None:
+        answered(row, "OC")
+        connection.close()
+
+    answer = threading.Thread(target=hear)
+    with transaction.atomic():
+        services.cancel(LabOrder.objects.get(pk=row.lab_order_id), by=row.lab_order.doctor.user, reason="Not needed")
+        answer.start()
+        wait_until_waited_for()
+    answer.join(10)
+    order = LabOrder.objects.get(pk=row.lab_order_id)
+    assert (order.cancellation_reason, order.cancelled_by) == ("Not needed", row.lab_order.doctor.user)
+    assert standing(row)[0] == "cancelled_by_lab"
 
 
 def test_an_answer_and_results_of_a_sender_with_a_universal_id_go_by_one_name() -> None:

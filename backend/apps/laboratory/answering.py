@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from backend.apps.core import alerts, dispatch
+from backend.apps.core import alerts
 from backend.apps.core.work import WorkState
 from backend.apps.laboratory import statuses
 from backend.apps.laboratory.models import (
@@ -27,9 +27,9 @@ from backend.apps.laboratory.models import (
     ReportedPanel,
 )
 from backend.apps.laboratory.models.order_messages import TROUBLES
-from backend.apps.laboratory.panels import Panels, Said
+from backend.apps.laboratory.panels import Panels, Said, by_number
 from backend.apps.laboratory.reports import OrderIn
-from backend.apps.laboratory.sending import cause_of
+from backend.apps.laboratory.sending import cause_of, wake_next
 from backend.apps.patients.models import Patient
 
 Status = OrderMessageStatus
@@ -82,7 +82,7 @@ def take(answer: AnswerIn) -> Patient:
     """Note what a laboratory answered with the message and the order it is about; return whose order it is.
 
     Any order and repetition of the same answers ends in the same rows: of several the one counts that tells of the
-    tests in detail, then the latest, then the one with the worst news.
+    tests in detail, then the latest, then the one with the worst news. Locks: the patient, then orders by key.
 
     Raises:
         Unlinked: it answers nothing we sent to this laboratory.
@@ -92,8 +92,11 @@ def take(answer: AnswerIn) -> Patient:
     if len(patients) > 1:
         raise Unlinked("It is about orders of several patients.")
     patient = Patient.all_objects.select_for_update(no_key=True).get(pk=patients.pop())
+    wanted = [row.lab_order_id for row, _ in linked]
+    orders = LabOrder.all_objects.select_for_update(no_key=True).order_by("pk").in_bulk(wanted)
     for row, parts in linked:
         row.refresh_from_db()
+        row.lab_order = orders[row.lab_order_id]
         _take(row, parts, answer)
     return patient
 
@@ -145,7 +148,7 @@ def _take(row: LabOrderMessage, parts: Sequence[PartIn], answer: AnswerIn) -> No
         alerts.clear(cause_of(row))
     if row.control != OrderControl.CANCEL:
         _follow(row.lab_order, status, answer.at)
-    _wake_next(row)
+    wake_next(row)
 
 
 def _decided(row: LabOrderMessage, parts: Sequence[PartIn], answer: AnswerIn) -> tuple[OrderMessageStatus | None, str]:
@@ -190,28 +193,21 @@ def _follow(order: LabOrder, status: str, at: datetime) -> None:
 def _know(order: LabOrder, number: str, sender: str) -> None:
     """Note the laboratory's number of an order, so that a result under that number alone finds it.
 
-    What was filed under it before, in an order that nobody had placed, moves here.
+    A number of several of our orders is the first one's, whichever answer came first. What was filed under the number
+    alone moves along.
     """
     key = {"patient_id": order.patient_id, "sender": sender[:250], "number": number[:200]}
     known, made = FillerNumber.objects.get_or_create(**key, defaults={"lab_order": order})
-    if made or known.lab_order_id == order.pk or not known.lab_order.is_external:
+    if made or (not known.lab_order.is_external and by_number(known.lab_order) <= by_number(order)):
         return
     FillerNumber.objects.filter(pk=known.pk).update(lab_order=order)
-    rows = ReportedPanel.objects.filter(**key).select_related("patient")
-    panels = Panels([_said(row, order) for row in rows])
+    panels = Panels([_said(row) for row in ReportedPanel.objects.filter(**key).select_related("patient")])
     panels.save()
     statuses.settle(list(panels.touched.values()), emptied=panels.emptied)
     panels.save_orders()
 
 
-def _said(panel: ReportedPanel, order: LabOrder) -> Said:
-    """Return what is known of a panel, with the number of the order it turns out to belong to."""
-    known = OrderIn(placer=order.order_number, filler=panel.number, code=panel.panel_code, text=panel.panel_text)
+def _said(panel: ReportedPanel) -> Said:
+    """Return what is known of a panel already: saying it again only asks anew where the panel belongs."""
+    known = OrderIn(filler=panel.number, code=panel.panel_code, text=panel.panel_text)
     return Said(panel.patient, panel.sender, known, panel.ordered_at)
-
-
-def _wake_next(row: LabOrderMessage) -> None:
-    """Let the next message of the order go at once; it may have waited for this answer."""
-    waiting = LabOrderMessage.work.filter(lab_order=row.lab_order_id, work_state=WorkState.WAITING)
-    if waiting.filter(revision__gt=row.revision).update(due_at=timezone.now()):
-        dispatch.ring(LabOrderMessage.task_name)

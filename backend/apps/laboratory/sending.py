@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from backend.apps.core import alerts
+from backend.apps.core import alerts, dispatch
 from backend.apps.core.exceptions import Conflict
 from backend.apps.core.models import Alert
 from backend.apps.core.work import WorkState
@@ -104,10 +105,15 @@ def mark_as_arrived(message: LabOrderMessage, *, by: Any) -> LabOrderMessage:
     """Note that the laboratory has this message, as somebody there said."""
     message.mark_as_arrived(by)
     alerts.clear(cause_of(message))
-    LabOrderMessage.work.filter(
-        lab_order=message.lab_order_id, revision__gt=message.revision, work_state=WorkState.WAITING
-    ).update(due_at=timezone.now(), updated_at=timezone.now())
+    wake_next(message)
     return message
+
+
+def wake_next(message: LabOrderMessage) -> None:
+    """Let the later messages of the order go at once; they may have waited for this one."""
+    waiting = LabOrderMessage.work.filter(lab_order=message.lab_order_id, work_state=WorkState.WAITING)
+    if waiting.filter(revision__gt=message.revision).update(due_at=Now(), updated_at=Now()):
+        dispatch.ring(LabOrderMessage.task_name)
 
 
 def tell(now: datetime) -> int:

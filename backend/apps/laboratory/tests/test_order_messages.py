@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from backend.apps.core.models import Alert
 from backend.apps.core.work import WorkState
@@ -59,6 +62,17 @@ def test_an_order_shows_where_it_goes_and_how_its_last_message_stands() -> None:
     assert (answer["last_message"]["id"], answer["last_message"]["control"]) == (str(last.pk), "CA")
 
 
+def test_a_patient_does_not_read_what_the_staff_has_to_do_about_the_order() -> None:
+    patient = make_patient(user=make_user(role="patient"))
+    order = make_lab_order(status="ordered", patient=patient)
+    make_order_message(lab_order=order, status="uncertain", status_reason="Ask the laboratory, then resend it.")
+    for path in (f"{order.pk}/", ""):
+        answer = client_for(patient.user).get(f"/api/v1/lab-orders/{path}")
+        assert answer.status_code == 200
+        assert "last_message" not in answer.content.decode()
+        assert "Ask the laboratory" not in answer.content.decode()
+
+
 def test_the_feed_is_chosen_with_the_order() -> None:
     feeds, patient = [make_order_feed(), make_order_feed()], make_patient()
     doctor = make_lab_order().doctor
@@ -88,6 +102,19 @@ def test_placing_and_its_message_are_one_transaction_and_ring_once(
     row = order.messages.get()
     assert (row.control, row.dedupe_key) == ("NW", f"order:{order.pk}:1:NW")
     assert rung == ["lab_orders.send"]
+
+
+def test_what_waited_for_a_message_that_arrived_goes_at_once_by_the_clock_of_the_database(
+    django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr("backend.apps.core.dispatch.send", rung.append)
+    row = held()
+    later = make_order_message(lab_order=row.lab_order, due_at=timezone.now() + timedelta(hours=1))
+    with time_machine.travel(timezone.now() + timedelta(minutes=5)), django_capture_on_commit_callbacks(execute=True):
+        services.mark_as_arrived(row, by=make_user(role="lab_tech"))
+    assert rung == ["lab_orders.send"]
+    assert later in LabOrderMessage.work.overdue()
 
 
 def test_an_alert_a_person_was_told_of_is_opened_once_and_again_after_another_failure() -> None:
