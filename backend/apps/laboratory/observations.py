@@ -16,7 +16,7 @@ from backend.apps.laboratory import attachments, ucum
 from backend.apps.laboratory.codes import Codes
 from backend.apps.laboratory.models import AbnormalFlag, InboundMessage, LabResult, ReportedPanel, ResultStatus
 from backend.apps.laboratory.panels import number_of
-from backend.apps.laboratory.reports import ObservationIn, OrderIn
+from backend.apps.laboratory.reports import ObservationIn, OrderIn, clean
 from backend.apps.laboratory.versions import New, key_of
 from backend.apps.patients.models import Patient
 
@@ -156,10 +156,6 @@ def _made(**values: Any) -> LabResult:
     """Return a version with these values, by position: with names, Django takes ten times as long."""
     by_position: Any = {**BLANK, "id": uuid7(), **values}.values()
     return LabResult(*by_position)
-
-
-def clean(text: str) -> str:
-    return (text.replace("\x00", "") if "\x00" in text else text).strip()
 
 
 def _numeric(number: Decimal | None) -> Decimal | None:

@@ -29,7 +29,7 @@ from backend.apps.laboratory.models import (
     OrderPriority,
     ReportedPanel,
 )
-from backend.apps.laboratory.reports import OrderIn
+from backend.apps.laboratory.reports import OrderIn, clean
 from backend.apps.laboratory.statuses import FOLLOWED
 from backend.apps.patients.models import Patient
 
@@ -51,7 +51,7 @@ class Said:
 
     @property
     def placer(self) -> str:
-        return _plain(self.order.placer)[:200]
+        return clean(self.order.placer)[:200]
 
     @property
     def key(self) -> Numbered:
@@ -61,12 +61,12 @@ class Said:
 def number_of(order: OrderIn) -> str:
     """Return what the laboratory knows this panel by; without any number, the panel and when it was collected."""
     collected = order.observed_at.isoformat() if order.observed_at else ""
-    return _plain(order.filler or order.placer or f"{order.code or order.text}@{collected}")
+    return clean(order.filler or order.placer or f"{order.code or order.text}@{collected}")
 
 
 def strangers(orders: Iterable[OrderIn]) -> dict[str, UUID]:
     """Return whose the orders with our numbers are: patient by order number."""
-    placers = {_plain(order.placer)[:200] for order in orders} - {""}
+    placers = {clean(order.placer)[:200] for order in orders} - {""}
     rows = LabOrder.objects.filter(order_number__in=sorted(placers)) if placers else LabOrder.objects.none()
     return dict(rows.values_list("order_number", "patient_id"))
 
@@ -126,7 +126,7 @@ class Panels:
 
     def _take(self, said: Said) -> ReportedPanel:
         """Return the panel, with what this message adds to it."""
-        key, code = said.key, _plain(said.order.code)[:200]
+        key, code = said.key, clean(said.order.code)[:200]
         panel = self._groups[key].get(code)
         if panel is None:
             panel = ReportedPanel(
@@ -137,7 +137,7 @@ class Panels:
         panel.ordered_at = min(panel.ordered_at, said.at)
         panel.collected_at = min(filter(None, (panel.collected_at, said.order.observed_at)), default=None)
         panel.priority = max(panel.priority, said.order.priority, key=lambda word: URGENCY.get(word, -1))
-        panel.panel_text = min(filter(None, (panel.panel_text, _plain(said.order.text))), default="")
+        panel.panel_text = min(filter(None, (panel.panel_text, clean(said.order.text))), default="")
         if said.placer and said.placer not in panel.placers:
             panel.placers = sorted([*panel.placers, said.placer])
         if panel.lab_test_id is None and said.test is not None:
@@ -283,10 +283,6 @@ def _note_again(order: LabOrder, panels: list[ReportedPanel]) -> None:
     order.priority = OrderPriority.ROUTINE
     for panel in panels:
         _note(order, panel)
-
-
-def _plain(text: str) -> str:
-    return text.replace("\x00", "").strip()
 
 
 def _noted(panel: ReportedPanel) -> tuple[Any, ...]:

@@ -132,3 +132,8 @@ class Outcome:
     reason: str = ""
     patient_id: UUID | None = None
     filed: int = 0  # new versions
+
+
+def clean(text: str) -> str:
+    """Return the text without what PostgreSQL cannot hold, and without the blanks around it."""
+    return (text.replace("\x00", "") if "\x00" in text else text).strip()

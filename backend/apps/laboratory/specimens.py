@@ -9,8 +9,8 @@ from typing import Any
 from backend.apps.core.bulk import copy_in, update_each
 from backend.apps.laboratory import versions
 from backend.apps.laboratory.models import InboundMessage, LabSpecimen, ReportedPanel
-from backend.apps.laboratory.observations import Filing, clean
-from backend.apps.laboratory.reports import SpecimenIn
+from backend.apps.laboratory.observations import Filing
+from backend.apps.laboratory.reports import SpecimenIn, clean
 
 SAID = (
     "type_code", "type_text", "type_system", "site", "description", "collected_at", "collected_until", "received_at",
