@@ -9,10 +9,9 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from backend.apps.core.models import Clinic
 from backend.apps.core.work import WorkState
 from backend.apps.laboratory import answering, sending
-from backend.apps.laboratory.models import LabOrderMessage, OrderControl, OrderMessageStatus
+from backend.apps.laboratory.models import LabFeed, LabOrderMessage, OrderControl, OrderMessageStatus
 from backend.apps.laboratory.models.order_messages import ANSWERED, NEVER_TAKEN
 from integrations.errors import Permanent, Transient, Unknown
 from integrations.hl7 import answers, orders
@@ -123,9 +122,9 @@ def _client(row: LabOrderMessage) -> MllpClient:
 def _answered(row: LabOrderMessage, ack: bytes) -> dict[str, Any]:
     """Note the answer. One that is not to this message says nothing about it: it may have arrived."""
     now = timezone.now()
-    answer = _read(ack)
+    answer = _read(ack, row.feed)
     LabOrderMessage.work.filter(pk=row.pk).update(ack=ack, ack_code=answer.code if answer else "")
-    if answer is None or answer.answers != row.control_id or answer.code not in ACKNOWLEDGED:
+    if answer is None or answer.answers != row.control_id:
         _client(row).close()  # whatever comes next on this connection may be late by one
         return _lost(row, code="order:answer")
     if answer.code in AGAIN and not any(part.verdict for part in answer.parts):
@@ -138,11 +137,13 @@ def _answered(row: LabOrderMessage, ack: bytes) -> dict[str, Any]:
     return {}
 
 
-def _read(ack: bytes) -> Answer | None:
+def _read(ack: bytes, feed: LabFeed) -> Answer | None:
+    """Return what an answer says; None where it is none, or none with a code of the table."""
     try:
-        return answers.read(Message(ack), default_tz=Clinic.current().zone)
+        answer = answers.read(Message(ack, feed.charset), default_tz=feed.zone)
     except NotHl7:
         return None
+    return answer if answer.code in ACKNOWLEDGED else None
 
 
 def _lost(row: LabOrderMessage, code: str = "mllp:lost") -> dict[str, Any]:

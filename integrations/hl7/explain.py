@@ -65,13 +65,14 @@ class Explanation:
         return "\n".join(chain.from_iterable(_tree(segment, told=True) for segment in self.segments))
 
 
-def explain(raw: bytes, *, masked: bool = False) -> Explanation:
+def explain(raw: bytes, *, masked: bool = False, charset: str = "") -> Explanation:
     """Return the message field by field; never fails.
 
-    masked: show shapes ("12 characters") instead of what tells of a patient, see `masking`.
+    masked: show shapes ("12 characters") instead of what tells of a patient, see `masking`. charset: where MSH-18 is
+    empty.
     """
     try:
-        message = Message(raw)
+        message = Message(raw, charset)
     except NotHl7:
         return Explanation("", (Finding("MSH", 1, 0, "missing: this is not an HL7 message"),))
     version, _ = version_of(message)
@@ -87,10 +88,10 @@ def explain(raw: bytes, *, masked: bool = False) -> Explanation:
     return Explanation(tree, tuple(findings), segments)
 
 
-def mask(raw: bytes) -> str:
+def mask(raw: bytes, *, charset: str = "") -> str:
     """Return the message as it was sent, a line for each segment, with shapes for what tells of a patient."""
     try:
-        message = Message(raw)
+        message = Message(raw, charset)
     except NotHl7:
         return f"{len(raw)} bytes that are no HL7 message"
     return "\n".join(masking.line(message.segment(part)) for part in message.parts)

@@ -34,7 +34,7 @@ def message(
         f"EVN|{event}|{at}-0500",
         segment("PID", pid),
     ]
-    raw = "\r".join([*lines, *([segment("MRG", mrg)] if mrg else [])]).encode()
+    raw = "\r".join([*lines, *([segment("MRG", mrg)] if mrg else [])]).encode(fields.pop("encoding", "utf-8"))
     feed = fields.pop("feed", None) or make_lab_feed(sending_facility=f"H{timezone.now():%f}", adt_policy=policy)
     return make_inbound_message(raw, message_type=f"ADT^{event}", feed=feed, **fields)
 
@@ -67,6 +67,13 @@ def test_what_was_said_is_taken_and_audited() -> None:
     record = AuditLog.objects.get(action="update")
     assert (record.patient_id, record.user_id) == (patient.pk, None)
     assert "phone" in record.detail["fields"]
+
+
+def test_a_name_is_read_in_the_charset_of_the_feed_where_the_message_names_none() -> None:
+    patient, feed = make_patient(), make_lab_feed(charset="8859/2", adt_policy="update")
+    told(patient, feed=feed, pid={**OKAFOR, 5: "Ko\u0142odziej^Ada"}, encoding="iso8859-2")
+    patient.refresh_from_db()
+    assert patient.last_name == "Ko\u0142odziej"
 
 
 def test_empty_keeps_and_null_empties_what_may_be_empty() -> None:

@@ -29,7 +29,7 @@ class InboundMessageViewSet(inbox_views.InboundMessageViewSet):
     def explanation(self, request: Request, **_kwargs: Any) -> Response:
         """Answer the message as a tree with what was found at its fields; what names a patient is masked."""
         row = self.get_object()
-        told = reading.read(bytes(row.raw), row.findings)
+        told = reading.read(bytes(row.raw), row.findings, charset=row.usual_charset)
         self.note(row, masked=True)
         body = {"id": str(row.pk), "raw": told.raw, "segments": [asdict(part) for part in told.parts]}
         return Response({**body, "findings": told.others})
@@ -50,5 +50,6 @@ class InboundMessageViewSet(inbox_views.InboundMessageViewSet):
 
     def _revealed(self, row: InboundMessage) -> Response:
         raw = bytes(row.raw)
-        body = {"raw": base64.b64encode(raw).decode(), "text": reading.text(raw, masked=False)}
+        text = reading.text(raw, masked=False, charset=row.usual_charset)
+        body = {"raw": base64.b64encode(raw).decode(), "text": text}
         return Response({"id": str(row.pk), **body})

@@ -108,16 +108,16 @@ def one(request: HttpRequest, pk: UUID) -> InboundMessage:
 
 def shown(request: HttpRequest, row: InboundMessage, *, masked: bool = True, **more: Any) -> HttpResponse:
     """Return the page of a message. more: what a search found, say."""
-    raw, undecided = bytes(row.raw), row.status == InboundStatus.WORKLIST and row.assigned_patient_id is None
-    report = senders.report_of(raw)
+    undecided = row.status == InboundStatus.WORKLIST and row.assigned_patient_id is None
+    report, charset = senders.report_of(row), row.usual_charset
     results = LabResult.objects.filter(source_message=row).select_related("lab_order", "lab_test")
     sees_patients = may(request.user, "list", PATIENT)
     context = {
         "title": f"Message {row.control_id or 'without a control id'}",
         "row": row,
-        "told": reading.read(raw, row.findings, masked=masked),
+        "told": reading.read(bytes(row.raw), row.findings, masked=masked, charset=charset),
         "masked": masked,
-        "ack": reading.text(bytes(row.ack_sent), masked=False) if row.ack_sent else "",
+        "ack": reading.text(bytes(row.ack_sent), masked=False, charset=charset) if row.ack_sent else "",
         "twins": twins(request, row),
         "results": list(results.order_by("observation_index", "id")[:MOST_ROWS]),
         "suggestions": suggested(request, report) if undecided and sees_patients else [],

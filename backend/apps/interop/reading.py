@@ -50,12 +50,13 @@ class Reading:
     others: list[str]
 
 
-def read(raw: bytes, stored: Iterable[Mapping[str, Any]] = (), *, masked: bool = True) -> Reading:
+def read(raw: bytes, stored: Iterable[Mapping[str, Any]] = (), *, masked: bool = True, charset: str = "") -> Reading:
     """Return the message as text, a segment a line, and field by field with the findings beside them. Never fails.
 
-    stored: the findings noted when it was filed; those the explanation has too are told once.
+    stored: the findings noted when it was filed; those the explanation has too are told once. charset: where MSH-18 is
+    empty.
     """
-    told = explain(raw, masked=masked)
+    told = explain(raw, masked=masked, charset=charset)
     beside: Beside = defaultdict(lambda: defaultdict(dict))
     for segment, number, field, message in told.findings:
         beside[segment, number][field][message] = None
@@ -69,15 +70,15 @@ def read(raw: bytes, stored: Iterable[Mapping[str, Any]] = (), *, masked: bool =
         for field, messages in fields.items()
         for message in messages
     ]
-    return Reading(text(raw, masked=masked), parts, others)
+    return Reading(text(raw, masked=masked, charset=charset), parts, others)
 
 
-def text(raw: bytes, *, masked: bool = True) -> str:
+def text(raw: bytes, *, masked: bool = True, charset: str = "") -> str:
     """Return the message as readable text, at most `LONGEST_RAW` characters."""
     if masked:
-        return mask(raw)[:LONGEST_RAW]
+        return mask(raw, charset=charset)[:LONGEST_RAW]
     try:
-        whole = Message(raw).text
+        whole = Message(raw, charset).text
     except NotHl7:
         whole = raw.decode("latin-1")
     return LINE_END.sub("\n", whole).strip("\n")[:LONGEST_RAW]

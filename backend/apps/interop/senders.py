@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from backend.apps.core.models import Clinic
 from backend.apps.core.permissions import Table
 from backend.apps.laboratory import matching, permissions
 from backend.apps.laboratory.codes import Codes
@@ -28,10 +27,10 @@ class Code:
     text: str
 
 
-def report_of(raw: bytes) -> records.Report | None:
+def report_of(row: InboundMessage) -> records.Report | None:
     """Return what the message reports; None when it is no HL7 message."""
     try:
-        return oru.read(Message(raw), default_tz=Clinic.current().zone)
+        return oru.read(Message(bytes(row.raw), row.usual_charset), default_tz=row.zone)
     except NotHl7:
         return None
 

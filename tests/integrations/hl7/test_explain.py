@@ -138,6 +138,12 @@ def test_a_masked_message_keeps_its_separators_and_says_how_long_each_part_is() 
     assert mask(b"My name is Ana") == "14 bytes that are no HL7 message"
 
 
+def test_a_message_is_explained_in_the_charset_that_is_usual_where_it_names_none() -> None:
+    raw = "MSH|^~\\&|A\rPID|1||M1||\u68c0\u9a8c".encode("gb18030")
+    assert mask(raw, charset="GB 18030-2000").endswith("PID|1 character||2 characters||2 characters")
+    assert "\u68c0\u9a8c" in explain(raw, charset="GB 18030-2000").tree
+
+
 def test_an_endless_message_is_explained_in_part() -> None:
     found = explain(b"MSH|^~\\&|A|B|||2026||ORU^R01|1|P|2.5.1" + b"\rZZZ|1" * 30_000)
     assert found.tree.count("ZZZ-1") == 499

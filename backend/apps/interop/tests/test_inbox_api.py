@@ -7,8 +7,9 @@ import base64
 import pytest
 
 from backend.apps.core.models import AuditLog
+from backend.apps.interop import senders
 from backend.apps.laboratory.models import LabReplay, ReplayedMessage
-from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_replay
+from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_feed, make_lab_replay
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -52,6 +53,18 @@ def test_revealing_needs_a_reason_and_is_written_down_with_it() -> None:
     assert (base64.b64decode(shown.data["raw"]), "Zqlast^Zqfirst" in shown.data["text"]) == (RAW, True)
     noted = AuditLog.objects.get(action="reveal", outcome="allowed")
     assert (noted.detail, noted.patient_id) == ({"reason": "The laboratory asks"}, message.patient_id)
+
+
+def test_a_message_is_shown_in_the_charset_of_its_feed_where_it_names_none() -> None:
+    raw = RAW.replace(b"Zqlast", "Ko\u0142odziej".encode("iso8859-2"))
+    message = make_inbound_message(raw, feed=make_lab_feed(charset="8859/2"))
+    shown = client_for(make_user("admin")).post(
+        f"/api/v1/inbound-messages/{message.pk}/reveal/", {"reason": "a test"}, format="json"
+    )
+    assert "Ko\u0142odziej" in shown.data["text"]
+    report = senders.report_of(message)
+    assert report is not None
+    assert report.results[0].patient.family == "Ko\u0142odziej"
 
 
 def test_a_look_at_a_difference_is_found_by_the_patients_it_shows() -> None:

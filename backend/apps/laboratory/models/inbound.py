@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import tzinfo
 from typing import Any, ClassVar
 
 from django.db import models
@@ -14,6 +15,7 @@ from django.utils import timezone
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import Conflict, DomainError
+from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
@@ -152,6 +154,16 @@ class InboundMessage(ClinicModel, WorkItem):
             reason = "The machine could not file this message; a person has to look at it."
             return {"status": InboundStatus.WORKLIST, "status_reason": reason}
         return {"status": InboundStatus.RECEIVED, "status_reason": ""} if state == WorkState.WAITING else {}
+
+    @property
+    def usual_charset(self) -> str:
+        """The charset of a message whose MSH-18 is empty, as its feed says."""
+        return self.feed.charset if self.feed else ""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of times without an offset: the laboratory's own, else the clinic's."""
+        return self.feed.zone if self.feed else Clinic.current().zone
 
     @property
     def sender(self) -> str:
