@@ -16,11 +16,10 @@ import uuid_utils
 from integrations.hl7 import ack
 from integrations.hl7.ack import Code, Reason
 from integrations.hl7.head import Head, read_head
+from workers import kinds
 from workers.feeds import Book, Feed
 
 NETWORK, FILE = "network", "file"  # the doors
-RESULTS = frozenset({("ORU", "R01"), ("ORU", "R30"), ("ORU", "R31"), ("ORU", "R32"), ("ORU", "")})  # "": older senders
-ANSWERS = frozenset({"ACK", "ORL", "ORR"})  # never answered by another application acknowledgement
 RECEIVED, REJECTED = "received", "rejected"
 AS_ASKED, DEFERRED, ENHANCED = "as_asked", "deferred", "enhanced"
 WIDTH = 250  # of the columns for the sender's names and the control id
@@ -128,7 +127,7 @@ def _policy(head: Head, feed: Feed | None) -> Verdict:
             )
         if feed.versions and head.version not in feed.versions:
             return Code.REJECT, Reason.VERSION, "This feed does not take this version of HL7 (MSH-12)."
-    if (head.message_code, head.trigger) in RESULTS or head.message_code in ANSWERS:
+    if (head.message_code, head.trigger) in kinds.RESULTS or head.message_code in kinds.ABOUT_ORDERS:
         return ACCEPTED
     if feed is not None and (feed.takes_unknown_types or (feed.takes_adt and head.message_code == "ADT")):
         return ACCEPTED
@@ -142,7 +141,7 @@ def _conversation(head: Head, feed: Feed | None, code: Code) -> tuple[bool | Non
     """
     mode = feed.ack_mode if feed is not None else AS_ASKED
     on_receipt, when_filed = head.accept_ack, head.application_ack
-    is_answer = head.message_code in ANSWERS
+    is_answer = head.message_code in kinds.ANSWERS
     if mode == ENHANCED and not on_receipt and not when_filed:
         on_receipt = when_filed = "AL"
     elif mode != ENHANCED and (mode != AS_ASKED or not (on_receipt or when_filed)):

@@ -11,7 +11,6 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
-from backend.apps.core.models import Clinic
 from backend.apps.laboratory import conflicts, services
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.reports import Outcome, ReportIn
@@ -19,14 +18,13 @@ from integrations.hl7 import oru
 from integrations.hl7.findings import Finding
 from integrations.hl7.reader import Message, NotHl7
 from integrations.hl7.validate import validate
-from workers import other_messages
+from workers import kinds, other_messages
 from workers.celery_app import app
 from workers.records import lab
 from workers.runner import drain_together
 
 Status = InboundMessage.Status
 TELLS_MORE = (Status.WORKLIST, Status.REJECTED, Status.FILED, Status.DUPLICATE)
-RESULTS = {"ORU", "OUL", ""}  # MSH-9.1; some older senders leave it out
 MOST_FINDINGS = 100
 TOGETHER_BYTES = 16 * 2**20  # of messages that are in memory at a time
 CONFLICT = "Another message with other content came under the same control id; look at both."
@@ -83,7 +81,7 @@ class Read:
 def _filed(messages: list[InboundMessage]) -> dict[UUID, dict[str, Any]]:
     results, others = list[InboundMessage](), list[InboundMessage]()
     for message in messages:
-        (results if message.message_type.partition("^")[0] in RESULTS else others).append(message)
+        (results if message.message_type.partition("^")[0] in kinds.RESULT_CODES else others).append(message)
     done = {message.pk: other_messages.handle(message) for message in others}
     raws = dict(InboundMessage.all_objects.filter(pk__in=[row.pk for row in results]).values_list("pk", "raw"))
     known, zones = list[Read](), Zones()
@@ -105,7 +103,7 @@ class Zones:
 
     def of(self, message: InboundMessage) -> tzinfo:
         if message.feed_id not in self._known:
-            self._known[message.feed_id] = message.feed.zone if message.feed else Clinic.current().zone
+            self._known[message.feed_id] = message.zone
         return self._known[message.feed_id]
 
 
@@ -115,7 +113,7 @@ def read(message: InboundMessage, raw: bytes, zone: tzinfo) -> Read:
     Raises:
         NotHl7: it is no HL7 message.
     """
-    parsed = Message(raw, message.feed.charset if message.feed else "")
+    parsed = Message(raw, message.usual_charset)
     report = oru.read(parsed, default_tz=zone)
     reports = lab.reports(report)
     findings = dict.fromkeys((*report.findings, *lab.findings(reports), *validate(parsed)))

@@ -8,7 +8,6 @@ from typing import Any
 from django.db import transaction
 
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import Clinic
 from backend.apps.laboratory import answering, identity
 from backend.apps.laboratory.identity import Known
 from backend.apps.laboratory.matching import Unmatched
@@ -20,12 +19,12 @@ from integrations.hl7 import adt, answers
 from integrations.hl7.adt import Change, Event
 from integrations.hl7.findings import Finding
 from integrations.hl7.reader import Message, NotHl7
+from workers import kinds
 from workers.records import answers as answer_records
 from workers.records import demographics as demographic_records
 
 Status = InboundMessage.Status
 Outcome = dict[str, Any]
-ANSWERS = frozenset({"ACK", "ORL", "ORR", "ORG", "OML", "ORM", "MCF"})  # OML and ORM: the laboratory's own changes
 MOST_FINDINGS = 100
 
 
@@ -35,10 +34,11 @@ def handle(message: InboundMessage) -> Outcome:
     Safe to run twice: answers and demographics end the same in any order and repetition, and what was merged is merged.
     """
     kind = message.message_type.partition("^")[0]
-    if kind != "ADT" and kind not in ANSWERS:
+    if kind != "ADT" and kind not in kinds.ABOUT_ORDERS:
         return _unknown(message)
     try:
-        parsed = Message(bytes(InboundMessage.all_objects.values_list("raw", flat=True).get(pk=message.pk)))
+        raw = InboundMessage.all_objects.values_list("raw", flat=True).get(pk=message.pk)
+        parsed = Message(bytes(raw), message.usual_charset)
     except NotHl7:
         return _told(Status.REJECTED, "This is not an HL7 message.")
     return _adt(message, parsed) if kind == "ADT" else _answer(message, parsed)
@@ -52,7 +52,7 @@ def _unknown(message: InboundMessage) -> Outcome:
 
 def _answer(message: InboundMessage, parsed: Message) -> Outcome:
     """Link an answer to the order it is about; whatever links to nothing is for a person."""
-    sent = answers.read(parsed, default_tz=_zone(message))
+    sent = answers.read(parsed, default_tz=message.zone)
     told = answer_records.answer(sent, came_at=message.received_at, feed_id=message.feed_id, source=message)
     try:
         patient = answering.take(told)
@@ -65,7 +65,7 @@ def _adt(message: InboundMessage, parsed: Message) -> Outcome:
     policy = message.feed.adt_policy if message.feed else AdtPolicy.OFF
     if policy == AdtPolicy.OFF:
         return _told(Status.REJECTED, "Demographics are not taken from this sender.")
-    event = adt.read(parsed, default_tz=_zone(message))
+    event = adt.read(parsed, default_tz=message.zone)
     if event.trigger not in adt.UPDATES | adt.MERGES:
         return _unknown(message)
     if event.trigger in adt.MERGES and policy != AdtPolicy.MERGE:
@@ -120,10 +120,6 @@ def _known(message: InboundMessage, event: Event, change: Change) -> Known:
     person = change.person
     who = demographic_records.patient(person.identifiers, person.family, person.given, person.birth_date, person.sex)
     return identity.find(message.feed, who)
-
-
-def _zone(message: InboundMessage) -> Any:
-    return message.feed.zone if message.feed else Clinic.current().zone
 
 
 def _told(status: str, reason: str, patient: Patient | None = None, findings: Iterable[Finding] = ()) -> Outcome:

@@ -62,7 +62,8 @@ def test_a_refusal_has_its_code_its_reason_and_no_patients_data(
         (oru("1", kind="ADT^A08"), {"takes_adt": True}),
         (oru("1", kind="ZZZ^Z01"), {"takes_unknown_types": True}),
         (oru("1", kind="ORU^R31"), {}),
-        (oru("1", kind="ORL^O22"), {}),
+        *[(oru("1", kind=f"OUL^{trigger}"), {}) for trigger in ("R21", "R22", "R23", "R24")],
+        *[(oru("1", kind=kind), {}) for kind in ("ORL^O22", "ORG^O20", "MCF", "OML^O21", "ORM^O01")],
         (oru("1"), {"application": "LIS", "facility": "LAB"}),
     ],
 )
@@ -112,7 +113,11 @@ def test_a_refused_message_owes_nothing_later(mode: str, wants: str, receipt: st
     assert (told(found), found.later) == (receipt, "")
 
 
-@pytest.mark.parametrize("kind", ["ACK^R01", "ORL^O22", "ORR^O02"])
+def test_a_laboratorys_own_change_of_an_order_is_answered() -> None:
+    assert told(taken(oru("1", kind="OML^O21"))) == "AA"
+
+
+@pytest.mark.parametrize("kind", ["ACK^R01", "ORL^O22", "ORR^O02", "MCF"])
 @pytest.mark.parametrize("mode", ["original", "deferred", "as_asked"])
 def test_an_answer_is_never_answered_in_original_mode(kind: str, mode: str) -> None:
     found = taken(oru("1", kind=kind), ack_mode=mode)
