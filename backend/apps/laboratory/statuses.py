@@ -23,17 +23,17 @@ class Current(NamedTuple):
     answers: Sequence[str | None]  # the codes of what it answers
 
 
-def follow_all(orders: Iterable[LabOrder], *, renewed: Collection[UUID] = ()) -> None:
+def follow_all(orders: Iterable[LabOrder], *, emptied: Collection[UUID] = (), renewed: Collection[UUID] = ()) -> None:
     """Let each order's status say what its current results say, and save those that changed, in three statements.
 
-    renewed: orders with something new in them, which ask for another look.
+    emptied: as in `settle`. renewed: orders with something new in them, which ask for another look.
     """
     rows = list(orders)
     stood = {row.pk: _standing(row) for row in rows}
     for row in rows:
         if row.pk in renewed:
             unreview(row)
-    settle(rows)
+    settle(rows, emptied=emptied)
     update_each([row for row in rows if _standing(row) != stood[row.pk]], FOLLOWED)
 
 

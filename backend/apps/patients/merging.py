@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
+from django.apps import apps
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
@@ -37,7 +40,10 @@ def merge(patient: Patient, *, by: Any, into: Patient) -> Patient:
     patient.save(update_fields=["user", "merged_into", "is_deleted", "deleted_at", "updated_at"])
     into.save(update_fields=["user", *(f"{one}_consent{at}" for one in CHANNELS for at in ("", "_at")), "updated_at"])
     Patient.all_objects.filter(merged_into=patient).update(merged_into=into)  # who was merged here before
-    moved = {field.model._meta.model_name: _move(field, patient, into) for field in links()}
+    with ExitStack() as around:
+        for path in _around():
+            around.enter_context(import_string(path)(patient, into))
+        moved = {field.model._meta.model_name: _move(field, patient, into) for field in links()}
     detail = {"from": str(patient.pk), "moved": {name: count for name, count in moved.items() if count}}
     audit.record(None, "merge", "patient", str(into.pk), patient_id=into.pk, detail=detail, user=by)
     return into
@@ -48,6 +54,16 @@ def links() -> Iterator[models.Field[Any, Any]]:
     for relation in Patient._meta.get_fields(include_hidden=True):
         if isinstance(relation, models.ManyToOneRel) and relation.related_model is not Patient:
             yield relation.remote_field
+
+
+def _around() -> Iterator[str]:
+    """Yield what an app names as `around_merge`: a context of (patient, into) for what one table's `make_room` cannot.
+
+    Named and not imported, for such an app stands above this one.
+    """
+    for config in apps.get_app_configs():
+        if path := getattr(config, "around_merge", ""):
+            yield path
 
 
 def _locked(*patients: Patient) -> list[Patient]:

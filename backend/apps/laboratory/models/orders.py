@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import connection, models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from backend.apps.core import scope
@@ -249,9 +249,3 @@ class FillerNumber(UUIDModel):
 
     def __str__(self) -> str:
         return f"filler number {self.pk}"
-
-    @classmethod
-    def make_room(cls, patient: Any, into: Any) -> None:
-        """Before the records of one person are merged: a number both are known by stays with the record that stays."""
-        same = cls.objects.filter(patient=into, sender=OuterRef("sender"), number=OuterRef("number"))
-        cls.objects.filter(Exists(same), patient=patient).delete()

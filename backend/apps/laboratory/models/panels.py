@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from django.db import models, router
+from django.db import models
 from django.db.models import Q
 
 from backend.apps.core.bases import UUIDModel
-from backend.apps.laboratory import versions
 from backend.apps.laboratory.models.orders import LabOrder, OrderPriority
-from backend.apps.laboratory.models.results import LabResult
 
 
 class ReportedPanel(UUIDModel):
@@ -46,27 +44,3 @@ class ReportedPanel(UUIDModel):
 
     def __str__(self) -> str:
         return f"reported panel {self.pk}"
-
-    @classmethod
-    def make_room(cls, patient: Any, into: Any) -> None:
-        """Before `patient` is merged into `into`: join the panels both have, with their results."""
-        for row in cls.objects.filter(patient=patient):
-            other = cls.objects.filter(
-                patient=into, sender=row.sender, number=row.number, panel_code=row.panel_code
-            ).first()
-            if other is not None:
-                row.join(other)
-
-    def join(self, other: ReportedPanel) -> None:
-        """Give everything of this panel to `other`, the same one, and remove it, with an order made for it alone."""
-        versions.join(LabResult.all_objects.filter(panel=other), LabResult.all_objects.filter(panel=self))
-        same = other.specimens.values("specimen_id")
-        self.specimens.filter(specimen_id__in=same)._raw_delete(router.db_for_write(type(self)))
-        for model in (relation.related_model for relation in self._meta.related_objects):
-            model._base_manager.filter(panel=self).update(panel=other, lab_order=other.lab_order)
-        other.placers = sorted({*other.placers, *self.placers})
-        other.save(update_fields=["placers"])
-        left = self.lab_order
-        self.delete()
-        if left.is_external and not left.reported_panels.exists() and not left.results.exists():
-            left.delete()

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
+from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.laboratory import matching, services
-from backend.apps.laboratory.models import LabOrder, LabResult
+from backend.apps.laboratory.models import CriticalResult, FillerNumber, LabOrder, LabResult, LabSpecimen
 from backend.apps.laboratory.reports import SpecimenIn
 from backend.apps.laboratory.tests.factories import (
     NOON,
     make_inbound_message,
     make_lab_feed,
+    make_lab_order,
+    make_lab_test,
     observation_in,
     order_in,
     patient_in,
     report_in,
 )
+from backend.apps.laboratory.tests.test_permutations import chart
 from backend.apps.patients.services import merge
 from backend.apps.patients.tests.factories import make_patient
 
@@ -167,6 +173,96 @@ def test_an_observation_on_file_under_both_records_has_one_history_after_their_m
     later = reported(5, status="corrected", value="6.3")
     assert filed(report_in(old, later)).status == "filed"
     assert LabResult.objects.get(code_as_sent="2823-3", is_current=True).version == 6
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+@pytest.mark.parametrize("split", range(8))
+def test_records_that_are_merged_end_in_the_chart_of_one_record(split: int, gone: int) -> None:
+    """Whatever of the same messages was filed under which of the two."""
+    doctor, code = make_doctor(), make_lab_test(test_code="24323-8")
+    people = [make_patient(first_name=name) for name in ("Ada", "Bea")]
+    wanted = make_lab_order(patient=people[0], status="ordered", doctor=doctor, tests=[code])
+    early, late = (NOON + timedelta(hours=hour) for hour in (-3, 2))
+    theirs = [
+        order_in(observation_in(code="2951-2"), placer="X9", priority="stat", observed_at=early, reported_at=early),
+        order_in(observation_in(status="corrected", value="5.9"), reported_at=late),
+        order_in(observation_in(), filler="F2", placer="X9", priority="urgent", reported_at=late),
+    ]
+    feed = [(people[0], order_in(observation_in(), placer=wanted.order_number))]
+    feed += [(people[split >> place & 1], order) for place, order in enumerate(theirs)]
+    charts = []
+    for together in (True, False):
+        with transaction.atomic():
+            for patient, order in feed:
+                filed(report_in(people[0] if together else patient, order, sent_at=order.reported_at))
+            merge(people[gone], by=None, into=people[1 - gone])
+            charts.append(chart(people[1 - gone]))
+            transaction.set_rollback(True)
+    assert charts[0] == charts[1]
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_what_a_merge_brings_into_our_order_asks_its_doctor_for_another_look(gone: int) -> None:
+    people = [make_patient(), make_patient(first_name="Bea")]
+    order = make_lab_order(patient=people[0], status="ordered", tests=[])
+    filed(report_in(people[0], order_in(observation_in(), placer=order.order_number)))
+    order.refresh_from_db()
+    order.review(order.doctor.user)
+    filed(report_in(people[1], order_in(observation_in(code="2951-2", status="preliminary"))))
+    merge(people[gone], by=None, into=people[1 - gone])
+    order.refresh_from_db()
+    assert (order.results.count(), order.status, order.reviewed_at) == (2, "in_progress", None)
+    assert list(LabOrder.objects.all()) == [order]
+
+
+def test_a_number_the_laboratory_answered_to_our_order_leads_there_after_a_merge() -> None:
+    old, new = make_patient(), make_patient(first_name="Bea")
+    order = make_lab_order(patient=old, status="ordered")
+    sender = make_inbound_message().sender
+    FillerNumber.objects.create(lab_order=order, patient=old, sender=sender, number="F1")
+    filed(report_in(new))
+    merge(old, by=None, into=new)
+    assert (LabResult.objects.get().lab_order, FillerNumber.objects.get().lab_order) == (order, order)
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_the_newest_word_about_a_specimen_holds_after_a_merge(gone: int) -> None:
+    people = [make_patient(), make_patient(first_name="Bea")]
+    for hour, patient in enumerate(people):
+        specimen = SpecimenIn(specimen_id="S1", code="SER", condition=f"said at {hour}")
+        at = NOON + timedelta(hours=hour)
+        filed(report_in(patient, order_in(observation_in(), specimens=(specimen,)), sent_at=at))
+    merge(people[gone], by=None, into=people[1 - gone])
+    assert LabSpecimen.all_objects.get().condition == "said at 1"
+
+
+def test_a_merge_costs_the_same_for_one_panel_and_for_many() -> None:
+    costs = []
+    for count in (1, 6):
+        old, new = make_patient(), make_patient(first_name="Bea")
+        filed(report_in(old, *[order_in(observation_in(), filler=f"F{place}") for place in range(count)]))
+        filed(report_in(new, order_in(observation_in(), filler="G")))
+        with CaptureQueriesContext(connection) as queries:
+            merge(old, by=None, into=new)
+        costs.append(len(queries))
+    assert costs[0] == costs[1]
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+@pytest.mark.parametrize(("later", "standing"), [("6.9", ["6.9"]), ("4.1", [])])
+def test_of_what_two_records_were_paged_for_the_current_version_is_left(
+    gone: int, later: str, standing: list[str]
+) -> None:
+    people = [make_patient(), make_patient(first_name="Bea")]
+    for patient, value in zip(people, ("7.2", later), strict=True):
+        flag = "normal" if value == "4.1" else "critical_high"
+        said = observation_in(value=value, numeric=Decimal(value), flag=flag)
+        filed(report_in(patient, order_in(said, reported_at=NOON + timedelta(hours=1 if value == "7.2" else 2))))
+    assert CriticalResult.objects.filter(status="open").count() == 1 + len(standing)
+    merge(people[gone], by=None, into=people[1 - gone])
+    assert [row.result.result_value for row in CriticalResult.objects.filter(status="open")] == standing
+    assert CriticalResult.objects.get(result__result_value="7.2").status == "closed"
+    assert all(row.result.is_current for row in CriticalResult.objects.filter(status="open"))
 
 
 def test_two_observations_of_one_name_are_joined_with_their_own_twins() -> None:
