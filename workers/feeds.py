@@ -16,7 +16,8 @@ COLUMNS = (
 )  # fmt: skip
 KEPT = "laboratory_labfeed WHERE is_active AND NOT is_deleted ORDER BY id"
 QUERY = f"SELECT {', '.join(COLUMNS)} FROM {KEPT}"  # noqa: S608  # our own names only
-MOST_SENDERS = 10_000  # remembered; a stranger invents names for nothing
+MOST_SENDERS = 10_000  # remembered; a stranger invents names for nothing ...
+LONGEST_NAME = 250  # ... and long ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Book:
         """Return the feed of a sender (MSH-3 and MSH-4 as sent, `part` the component separator), None for nobody's."""
         sender = (application, facility, part)
         if sender not in self._known:
+            if max(len(application), len(facility)) > LONGEST_NAME:
+                return self._closest(*sender)
             if len(self._known) >= MOST_SENDERS:
                 self._known.clear()
             self._known[sender] = self._closest(*sender)

@@ -15,6 +15,7 @@ from integrations.hl7.head import DEFAULT_SEPARATORS, Head
 ENHANCED = frozenset({"AL", "ER", "SU"})  # MSH-15: the sender wants a commit acknowledgement
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 LONGEST_ECHO = 1000
+LONGEST_TRIGGER = 10  # one that is as long is none
 FIRST_CODED_ERR = (2, 5)  # ERR-3 and ERR-4 exist from this version on
 TRIGGER_OF_ANSWER = {"R30": "R33", "R31": "R33", "R32": "R33"}  # chapter 7: point of care results
 LAST = 18  # the last field an answer echoes, MSH-18
@@ -73,7 +74,7 @@ def build(
     tail = [b"", b"", b"NE", b"NE"] if final else []
     if sent[LAST]:
         tail += [*[b""] * (5 - len(tail)), sent[LAST]]
-    kind = _kind(head.trigger, part)
+    kind = _kind(head.trigger[:LONGEST_TRIGGER], part)
     own = control_id.encode("ascii", "ignore")
     msh = [b"MSH", encoding, sent[5], sent[6], sent[3], sent[4], _stamp(at), b"", kind, own]
     msh += [sent[11] or b"P", sent[12] or b"2.5.1", *tail]
@@ -102,7 +103,7 @@ def _echoes(head: Head) -> tuple[bytes, ...]:
 def _kind(trigger: str, part: bytes) -> bytes:
     """Return MSH-9 of the answer."""
     own = TRIGGER_OF_ANSWER.get(trigger, trigger).encode("ascii", "ignore")
-    return part.join([b"ACK", own, b"ACK"]) if own.isalnum() and len(own) < 10 else b"ACK"
+    return part.join([b"ACK", own, b"ACK"]) if own.isalnum() and len(own) < LONGEST_TRIGGER else b"ACK"
 
 
 @lru_cache(maxsize=4)

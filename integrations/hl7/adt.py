@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 
-from integrations.hl7 import fields
+from integrations.hl7 import coded, fields
 from integrations.hl7.coded import DELETED, kept
 from integrations.hl7.fields import BadField
 from integrations.hl7.findings import Finding
@@ -19,6 +19,7 @@ from integrations.hl7.records import Identifier
 UPDATES = frozenset({"A04", "A08", "A28", "A31"})
 MERGES = frozenset({"A40"})
 NET_KINDS = frozenset({"INTERNET", "X.400"})
+MOST_CHANGES = 500  # of one message; far above any real one, and each costs several queries
 ABSENT = frozenset({"", DELETED})
 PHONE_SIGNS = re.compile(r"[0-9]")
 
@@ -87,6 +88,9 @@ def read(message: Message, *, default_tz: tzinfo) -> Event:
         if segment.name == "EVN":
             event = event or segment
         elif segment.name == "PID":
+            if len(changes) == MOST_CHANGES:
+                findings.append(Finding("PID", segment.number, 0, f"only the first {MOST_CHANGES} patients are read"))
+                break
             changes.append(Change(_person(segment, findings)))
         elif segment.name == "MRG" and changes:
             changes[-1] = Change(changes[-1].person, _merged(segment))
@@ -186,13 +190,8 @@ def _email(pid: Segment) -> Said:
 
 
 def _identifiers(segment: Segment, field: int) -> tuple[Identifier, ...]:
-    found = []
-    for place, parts in enumerate(segment.repetitions(field), start=1):
-        value, kind = kept(parts[0]), kept([*parts, *[""] * 5][4])
-        names = [kept(part) for part in segment.subcomponents(field, 4, place)[:2]]
-        if value:
-            found.append(Identifier(value, next((name for name in names if name), ""), kind))
-    return tuple(found)
+    message = segment.message
+    return tuple(coded.identifiers(segment.raw(field), message.separators, message.decode))
 
 
 def _day(segment: Segment, field: int, findings: list[Finding]) -> date | None:

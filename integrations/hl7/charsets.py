@@ -115,7 +115,7 @@ def codec(declared: str) -> str | None:
     """Return Python's name of a charset in MSH-18; None when it is not known."""
     name = " ".join(declared.split()).upper()
     if found := ISO_8859.fullmatch(name):
-        return f"iso8859-{found[1]}" if 1 <= int(found[1]) <= 16 and found[1] != "12" else None
+        return f"iso8859-{int(found[1])}" if 1 <= int(found[1]) <= 16 and int(found[1]) != 12 else None
     return NAMES.get(name)
 
 

@@ -19,7 +19,7 @@ MISSING = [""] * (LAST + 1)
 class Head(NamedTuple):
     """What MSH says, in text; empty where it says nothing. `is_hl7` is False when there is no MSH at all.
 
-    `fields` are the same values as bytes, MSH-1 at index 1, for an answer that repeats them exactly.
+    `fields` are MSH-1 to MSH-18 as bytes, MSH-1 at index 1, for an answer that repeats them exactly.
     Texts are whole fields without decoding of escapes; NUL becomes U+FFFD, because no database takes it.
     accept_ack, application_ack: MSH-15 and MSH-16, which answers the sender wants. charset: MSH-18 with repetitions.
     """
@@ -55,8 +55,8 @@ def read_head(raw: bytes) -> Head:
     if line is None:
         return Head(is_hl7=False)
     separator = line[3:4]
-    parts = line[4:].split(separator)
-    fields = (b"MSH", separator, parts[0] or DEFAULT_SEPARATORS, *parts[1:])
+    parts = line[4:].split(separator, LAST)
+    fields = (b"MSH", separator, parts[0] or DEFAULT_SEPARATORS, *parts[1 : LAST - 1])
     texts = _texts(line, separator)
     if len(texts) < LAST:
         texts += MISSING
@@ -95,10 +95,10 @@ def _texts(line: bytes, separator: bytes) -> list[str]:
     try:
         text = line.decode()
     except UnicodeDecodeError:
-        return [_text(value) for value in line.split(separator)]
+        return [_text(value) for value in line.split(separator, LAST)]
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
-    return [part.strip() for part in text.split(separator.decode())]
+    return [part.strip() for part in text.split(separator.decode(), LAST)]
 
 
 def _text(value: bytes) -> str:

@@ -19,6 +19,7 @@ END = b"\x1c\r"
 RESTART = START + b"MSH"
 MAX_BYTES = 20 * 1024 * 1024
 CHUNK = 65_536
+NOT_REACHED = (OSError, ValueError)  # ValueError: what stands there is no name of a host
 
 
 class FrameTooLong(ValueError):
@@ -156,7 +157,7 @@ class MllpClient:
         if self._connection is None:
             try:
                 self._connection = self._connect()
-            except OSError:
+            except NOT_REACHED:
                 raise Transient("not reached", code="mllp:unreached") from None
         return self._connection
 
@@ -166,7 +167,7 @@ class MllpClient:
             return plain
         try:
             return self._tls.wrap_socket(plain, server_hostname=self._address[0])
-        except OSError:
+        except NOT_REACHED:
             plain.close()
             raise
 

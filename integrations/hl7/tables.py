@@ -20,6 +20,7 @@ CHECKED_ANYWAY = frozenset({"HL70078"})  # abnormal flags: user-defined by name,
 VALUE_TYPES = "HL70125"
 WHOLE = 4  # name, reference, cardinality, kind: an entry of the tables has all of them, a few are damaged
 PATTERN = re.compile(r"nnn|zzz|xxx|[ .]|\A\Z")  # an entry that stands for many codes makes its table open
+MOST_NAMES = 4096  # remembered of each kind, more than all versions have; a sender may invent names
 PRIVATE = frozenset({"PID", "NK1", "GT1", "IN1", "IN2", "IN3", "PD1", "MRG"})  # nothing of them is remembered
 
 
@@ -54,7 +55,7 @@ class Grammar(NamedTuple):
     last: frozenset[int]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=MOST_NAMES)
 def fields(version: str, segment: str) -> tuple[Rule, ...] | None:
     """Return the rule of each field of a segment from 1 on; None when the version has no such segment."""
     found = load_library(version).SEGMENTS.get(segment)
@@ -65,7 +66,7 @@ def fields(version: str, segment: str) -> tuple[Rule, ...] | None:
     return tuple(Rule(ref, times, version, remembered=remembered) for _, ref, times, _ in children)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=MOST_NAMES)
 def value(version: str, data_type: str) -> Rule | None:
     """Return the rule of an OBX-5 of a type that OBX-2 names; None when the version has no such type."""
     library = load_library(version)
@@ -75,7 +76,7 @@ def value(version: str, data_type: str) -> Rule | None:
     return Rule(("", children, data_type, "", None, -1), (0, -1), version, remembered=False)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=MOST_NAMES)
 def grammar(version: str, structure: str) -> Grammar | None:
     """Return the order of segments of a message structure such as ORU_R01; None when the version has none."""
     found = load_library(version).MESSAGES.get(structure)

@@ -53,6 +53,15 @@ def test_invented_names_do_not_fill_the_memory() -> None:
     assert book.of("LIS", "LAB") is BOTH
 
 
+def test_no_name_that_is_too_long_for_a_feed_is_remembered() -> None:
+    book = Book([BOTH])
+    for name in ("X" * 251, "X" * 1_000_000):
+        assert book.of(name, "LAB") is None
+        assert book.of("LIS", name) is None
+    assert book.of("LIS^" + "1" * 300, "LAB") is BOTH
+    assert book._known == {}
+
+
 @pytest.mark.parametrize(
     ("peer", "is_let_in"),
     [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.hl7 import ack
 from integrations.hl7.ack import Code, Reason, build
 from integrations.hl7.head import read_head
 from integrations.hl7.reader import Message
@@ -98,6 +100,23 @@ def test_the_head_is_read_without_the_body() -> None:
     assert (head.message_code, head.trigger, head.control_id) == ("ORU", "R01", "NL-000101")
     assert (head.processing_id, head.version, head.accept_ack) == ("P", "2.5.1", "AL")
     assert read_head(samples.raw("batch")).control_id == "S-1"
+
+
+@pytest.mark.parametrize("flood", [b"|", b"|\xe9", "|\u0141".encode()])
+def test_a_head_of_megabytes_is_read_as_far_as_it_counts(flood: bytes) -> None:
+    raw = b"MSH|^~\\&|A|B|C|D|2026||ORU^R01|7|P|2.5.1|||AL|NE||8859/1" + flood * 5_000_000
+    began = time.process_time()
+    head = read_head(raw)
+    assert time.process_time() - began < 0.5
+    assert (head.control_id, head.accept_ack, head.charset, len(head.fields)) == ("7", "AL", "8859/1", 19)
+
+
+def test_no_long_trigger_is_remembered() -> None:
+    ack._kind.cache_clear()
+    for number in range(3):
+        raw = b"MSH|^~\\&|A|B|C|D|2026||ORU^" + b"R" * (1_000_000 + number) + b"|7|P|2.5.1"
+        assert b"|ACK|" in acknowledged(raw)
+    assert ack._kind.cache_info().currsize == 1
 
 
 def test_the_head_never_holds_what_a_database_refuses() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,7 +40,7 @@ def test_a_whole_message_is_read() -> None:
     )
     assert (event.trigger, event.as_of) == ("A08", datetime(2026, 3, 1, 7, 8, 9, tzinfo=UTC))
     said = event.changes[0].person
-    assert said.identifiers == (Identifier("M1", "CLINIC", "MR"), Identifier("987", "SSA", "SS"))
+    assert said.identifiers == (Identifier("M1", "CLINIC", "MR", "1.2.3"), Identifier("987", "SSA", "SS"))
     assert (said.family, said.given, said.birth_date, said.sex) == ("Okafor", "Ada", date(1980, 5, 17), "F")
     assert said.address == Address("1 Elm", "Apt 2", "Troy", "NY", "12180", "USA")
     assert (said.phone, said.email, said.language) == ("(518)555-0143", None, "eng")
@@ -99,6 +100,19 @@ def test_what_cannot_be_read_is_told_without_itself() -> None:
     assert [(finding.segment, finding.field) for finding in event.findings] == [("PID", 7), ("EVN", 2)]
     assert "1980" not in str(event.findings)
     assert event.as_of == datetime(2026, 3, 2, 12, tzinfo=ZONE)
+
+
+def test_ten_thousand_numbers_of_one_patient_take_little_time() -> None:
+    began = time.process_time()
+    [change] = read("PID|1||" + "~".join([f"M1^^^{'C' * 1000}&1.2.3&ISO^MR"] * 10_000)).changes
+    assert time.process_time() - began < 2
+    assert len(change.person.identifiers) == 10_000
+
+
+def test_a_message_of_far_too_many_patients_is_read_in_part_and_told() -> None:
+    event = read(*["PID|1||M1", "MRG|M2"] * (adt.MOST_CHANGES + 5))
+    assert len(event.changes) == adt.MOST_CHANGES == sum(change.merged is not None for change in event.changes)
+    assert [finding.message for finding in event.findings] == ["only the first 500 patients are read"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -33,6 +33,7 @@ def note(declared: bytes, text: bytes) -> tuple[str, Message]:
         (b"GB 18030-2000", "检验€".encode("gb18030"), "检验€"),
         (b"BIG-5", "檢驗".encode("big5"), "檢驗"),
         (b"8859/5", "анализ".encode("iso8859-5"), "анализ"),
+        (b"8859/01", "\u00e9".encode("latin-1"), "\u00e9"),
         (b"8859/9", "ğı".encode("iso8859-9"), "ğı"),
     ],
 )

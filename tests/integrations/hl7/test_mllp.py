@@ -152,6 +152,12 @@ def test_each_message_gets_its_own_answer_over_one_connection(peers: Callable[[B
     assert peer.accepted == 1
 
 
+@pytest.mark.parametrize("host", ["lab..example", ".example", "x" * 64 + ".example", "lab\0"])
+def test_a_name_that_no_host_can_have_is_transient(host: str) -> None:
+    with pytest.raises(Transient), MllpClient(host, 9) as sender:
+        sender.send(BODY)
+
+
 def test_a_peer_that_is_not_there_is_transient() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

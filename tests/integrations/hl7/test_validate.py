@@ -101,6 +101,13 @@ def test_every_segment_and_message_of_every_version_can_be_compiled(version: str
     assert tables.fields(version, "MSH")
 
 
+def test_names_that_a_sender_invents_are_not_remembered_without_end() -> None:
+    for number in range(tables.MOST_NAMES + 10):
+        assert tables.grammar("2.5.1", f"X{number}") is tables.value("2.5.1", f"X{number}") is None
+    for remembered in (tables.grammar, tables.value, tables.fields):
+        assert remembered.cache_info().currsize <= tables.MOST_NAMES
+
+
 def test_segments_in_any_order_take_time_in_proportion() -> None:
     raw = HEAD + b"OBR|1|||1^A\r" * 3_000 + b"PV1|1|O\r"
     assert Finding("PV1", 1, 0, "not expected here in ORU_R01") in validate(Message(raw))
