@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Q
 
 from backend.apps.core.bulk import copy_in, update_each
@@ -29,6 +28,7 @@ from backend.apps.laboratory.models import (
     OrderPriority,
     ReportedPanel,
 )
+from backend.apps.laboratory.models.orders import next_order_numbers
 from backend.apps.laboratory.reports import OrderIn, clean
 from backend.apps.laboratory.statuses import FOLLOWED
 from backend.apps.patients.models import Patient
@@ -259,15 +259,6 @@ class Panels:
             [row for row in self.touched.values() if row.pk in self._stood and _standing(row) != self._stood[row.pk]],
             [*NOTED, *FOLLOWED],
         )
-
-
-def next_order_numbers(count: int) -> list[str]:
-    """Return as many order numbers, as LO0000001, from the database's own sequence: none is given twice."""
-    if not count:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('laboratory_order_number') FROM generate_series(1, %s)", [count])
-        return [f"LO{number:07d}" for (number,) in cursor.fetchall()]
 
 
 def _note(order: LabOrder, panel: ReportedPanel) -> None:

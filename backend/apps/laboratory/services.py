@@ -16,7 +16,7 @@ from backend.apps.laboratory.codes import map_code
 from backend.apps.laboratory.filing import file_report, file_reports
 from backend.apps.laboratory.inbox import retry
 from backend.apps.laboratory.models import LabOrder, LabResult, LabTest, OrderStatus, ResultStatus
-from backend.apps.laboratory.models.orders import next_order_number
+from backend.apps.laboratory.models.orders import next_order_numbers
 from backend.apps.laboratory.models.results import SETTLED
 from backend.apps.laboratory.sending import mark_as_arrived, resend
 from backend.apps.patients.models import Patient
@@ -40,7 +40,7 @@ def order(*, by: Any, tests: Sequence[LabTest], **fields: Any) -> LabOrder:
     fields["doctor"] = _ordering_doctor(by, fields.get("doctor"))
     if "feed" not in fields:
         fields["feed"] = sending.usual_feed()
-    row = LabOrder(**fields, order_number=next_order_number())
+    row = LabOrder(**fields, order_number=next_order_numbers(1)[0])
     return _save(row, tests)
 
 

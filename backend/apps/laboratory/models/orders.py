@@ -35,11 +35,13 @@ class OrderPriority(models.TextChoices):
     STAT = "stat", "STAT"
 
 
-def next_order_number() -> str:
-    """Return the next order number, as LO0000001, from the database's own sequence: none is given twice."""
+def next_order_numbers(count: int) -> list[str]:
+    """Return as many order numbers, as LO0000001, from the database's own sequence: none is given twice."""
+    if not count:
+        return []
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('laboratory_order_number')")
-        return f"LO{cursor.fetchone()[0]:07d}"
+        cursor.execute("SELECT nextval('laboratory_order_number') FROM generate_series(1, %s)", [count])
+        return [f"LO{number:07d}" for (number,) in cursor.fetchall()]
 
 
 class LabOrder(Stateful, ClinicModel):
@@ -171,7 +173,7 @@ class LabOrder(Stateful, ClinicModel):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self.order_number:
-            self.order_number = next_order_number()
+            [self.order_number] = next_order_numbers(1)
         super().save(*args, **kwargs)
 
     def place(self) -> None:
