@@ -12,9 +12,11 @@ class Proxy:
     """Passes TCP connections on to `target` for the length of a `with`.
 
     `cut` closes every connection and refuses new ones, `hole` keeps them open and passes nothing on, `ok` heals both.
+    `held` is what came since there was a hole.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
+        self.held: list[bytes] = []
         self._target = target
         self._flowing = threading.Event()
         self._flowing.set()
@@ -35,6 +37,7 @@ class Proxy:
         self._flowing.set()
 
     def hole(self) -> None:
+        self.held.clear()
         self._flowing.clear()
 
     def ok(self) -> None:
@@ -61,7 +64,9 @@ class Proxy:
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
-                self._flowing.wait()
+                if not self._flowing.is_set():
+                    self.held.append(data)
+                    self._flowing.wait()
                 sink.sendall(data)
         for end in (source, sink):
             _hang_up(end)

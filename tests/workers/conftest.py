@@ -66,7 +66,7 @@ def clear(but: LabFeed | None = None) -> None:
 @pytest.fixture
 def lab(settings: Any, rung: list[str]) -> Iterator[LabDouble]:
     """A laboratory that takes orders; whoever sends to it begins without an open connection."""
-    settings.LAB_ORDERS_TIMEOUT_S = 0.3
+    settings.LAB_ORDERS_TIMEOUT_S = 5.0
     gateways._clients.__dict__.clear()
     with LabDouble() as double:
         yield double

@@ -72,24 +72,36 @@ def test_the_only_feed_that_takes_orders_is_the_usual_one() -> None:
 @pytest.mark.parametrize(
     ("answer", "how"),
     [
-        (None, {}),
         (None, {"closes": True}),
         (ack("AA", answers="ANOTHER"), {}),
         (lambda _: b"hello", {}),
         (lambda _: head("ACK").encode(), {}),
         (ack("OK"), {}),
-        (ack("AA"), {"wait_s": 0.6}),
+        (ack("ERROR"), {}),
     ],
-    ids=["silence", "hung up", "another's answer", "no HL7", "no MSA", "no code", "too late"],
+    ids=["hung up", "another's answer", "no HL7", "no MSA", "no code", "too long for a code"],
 )
 def test_a_message_without_an_answer_of_its_own_is_held_and_never_sent_again(
     lab: LabDouble, answer: Any, how: dict[str, Any]
 ) -> None:
+    assert_is_held(lab, answer, **how)
+
+
+@pytest.mark.parametrize(("answer", "how"), [(None, {}), (ack("AA"), {"wait_s": 0.6})], ids=["silence", "too late"])
+def test_a_laboratory_that_lets_us_wait_too_long_is_sent_nothing_again(
+    lab: LabDouble, settings: Any, answer: Any, how: dict[str, Any]
+) -> None:
+    settings.LAB_ORDERS_TIMEOUT_S = 0.3
+    assert_is_held(lab, answer, **how)
+
+
+def assert_is_held(lab: LabDouble, answer: Any, **how: Any) -> None:
     order = place(lab)
     lab.next(answer, **how)
     send_all()
     assert send_all() == "nothing due"
     assert states(order) == [("NW", "uncertain", "held")]
+    until(lambda: lab.taken)
     assert len(lab.taken) == 1
 
 
@@ -109,7 +121,7 @@ def test_a_person_sends_a_lost_message_again_under_the_same_control_id(lab: LabD
 
 def test_a_person_who_asked_marks_a_lost_message_as_arrived(lab: LabDouble) -> None:
     order = place(lab)
-    lab.next(None)
+    lab.next(None, closes=True)
     send_all()
     services.mark_as_arrived(only(order), by=make_user(role="lab_tech"))
     assert states(order) == [("NW", "accepted", "done")]
@@ -219,7 +231,7 @@ def test_a_commit_is_no_answer_yet_and_the_answer_may_come_another_way(lab: LabD
 
 def test_an_answer_that_comes_another_way_settles_a_lost_one(lab: LabDouble) -> None:
     order = place(lab)
-    lab.next(None)
+    lab.next(None, closes=True)
     send_all()
     inbound("ORL^O22", orl("OK"), only(order))
     assert states(order) == [("NW", "accepted", "done")]
@@ -245,7 +257,6 @@ def test_orders_go_out_over_tls_to_the_laboratory_whose_certificate_is_known(
     certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    settings.LAB_ORDERS_TIMEOUT_S = 5.0
     with LabDouble(tls=context) as secured:
         feed = make_order_feed(order_port=secured.port, order_tls=True)
         order = place(secured, feed=feed)

@@ -65,7 +65,7 @@ def test_a_cancellation_never_overtakes_its_order_and_waiting_costs_no_attempt(l
 
 def test_a_cancellation_waits_for_what_a_person_has_to_decide(lab: LabDouble) -> None:
     order = place(lab)
-    lab.next(None)
+    lab.next(None, closes=True)
     send_all()
     services.cancel(order, by=make_user(role="doctor"), reason="Not needed")
     send_all()

@@ -21,7 +21,8 @@ from tests.workers.rows import KEEPS
 from tests.workers.wire import Wire, framed, listening, msa, oru, self_signed, wire
 
 pytestmark = [pytest.mark.django_db(**KEEPS), pytest.mark.usefixtures("emptied")]
-FILING_S = 1.5
+FILING_S = 5.0  # a busy machine may be slow to look
+SHORT_S = 0.8  # where the waiting itself is what is tested
 
 
 @dataclass
@@ -169,13 +170,15 @@ def test_a_message_sent_twice_in_one_breath_gets_the_outcome_twice(door: Running
 
 
 def test_a_deferred_answer_that_does_not_come_in_time_is_ae_and_the_repetition_gets_the_outcome(
-    door: Running, lab: Wire
+    stage: Stage, door: Running, lab: Wire
 ) -> None:
     door.feed("SLOW", ack_mode="deferred")
-    began = time.monotonic()
-    lab.say(framed(oru("1", lab="SLOW")))
-    assert lab.heard(1) == [("AE", "1")]
-    assert time.monotonic() - began >= FILING_S
+    port, _, _ = listening(stage, "impatient", "--filing-s", str(SHORT_S))
+    with wire(port) as impatient:
+        began = time.monotonic()
+        impatient.say(framed(oru("1", lab="SLOW")))
+        assert impatient.heard(1) == [("AE", "1")]
+    assert time.monotonic() - began >= SHORT_S
     settle("1")
     lab.say(framed(oru("1", lab="SLOW")))
     assert lab.heard(1) == [("AA", "1")]

@@ -109,7 +109,7 @@ def test_a_peer_that_hangs_up_while_its_message_is_committed_stops_nobody(door: 
     door.database.hole()
     with wire(door.port) as gone, wire(door.port) as waiting:
         gone.say(framed(oru("GONE")))
-        time.sleep(0.2)
+        until(lambda: commits(door.database, b"GONE"))
         gone.connection.close()
         waiting.say(framed(oru("STAYS")))
         door.database.ok()
@@ -203,6 +203,15 @@ def test_two_listeners_share_one_port_and_one_may_leave(stage: Stage) -> None:
     assert second.wait(8) == 0
 
 
+def commits(database: Proxy, control: bytes) -> bool:
+    """Tell whether the listener has begun to store this message, or to connect for that (no letter comes first)."""
+    return any(b"|" + control + b"|" in data or data.startswith(b"\0") for data in database.held)
+
+
+def listens(process: subprocess.Popen[bytes]) -> bool:
+    return any(each.status == psutil.CONN_LISTEN for each in psutil.Process(process.pid).net_connections())
+
+
 def test_told_to_stop_it_answers_what_it_has_and_then_leaves(stage: Stage, door: Running) -> None:
     at = connection.settings_dict
     with Proxy((at["HOST"], int(at["PORT"]))) as database:
@@ -213,9 +222,9 @@ def test_told_to_stop_it_answers_what_it_has_and_then_leaves(stage: Stage, door:
         with wire(port) as talking:
             database.hole()
             talking.say(framed(oru("D1")))
-            time.sleep(0.3)
+            until(lambda: commits(database, b"D1"))
             process.terminate()
-            time.sleep(0.3)
+            until(lambda: not listens(process))
             assert process.poll() is None, "it waits for its commit"
             database.ok()
             assert talking.heard(1) == [("AA", "D1")]
