@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from backend.apps.core import dispatch
 from workers import feeds, intake
-from workers.intake import RECEIVED, REJECTED, WIDTH, Arrival, Taken
+from workers.intake import RECEIVED, REJECTED, Arrival, Taken, names_of
 
 __all__ = ("Arrival", "store")
 
@@ -87,13 +87,9 @@ def _merged(batch: Sequence[Taken]) -> list[tuple[Any, ...]]:
         if key not in fresh or (taken.accepted and not fresh[key].accepted):  # one that is taken outweighs refusals
             fresh[key] = taken
         if taken.head.control_id:
-            contents.setdefault(_name(taken), set()).add(taken.sha256)
-    return [_row(fresh[key], times[key] - 1, len(contents.get(_name(fresh[key]), ())) > 1) for key in sorted(fresh)]
-
-
-def _name(taken: Taken) -> tuple[str, str, str]:
-    head = taken.head
-    return head.sending_app[:WIDTH], head.sending_facility[:WIDTH], head.control_id[:WIDTH]
+            contents.setdefault(names_of(taken.head), set()).add(taken.sha256)
+    rows = [(fresh[key], times[key] - 1) for key in sorted(fresh)]
+    return [_row(taken, again, len(contents.get(names_of(taken.head), ())) > 1) for taken, again in rows]
 
 
 def _row(taken: Taken, repeats: int, conflict: bool) -> tuple[Any, ...]:
@@ -104,7 +100,7 @@ def _row(taken: Taken, repeats: int, conflict: bool) -> tuple[Any, ...]:
         else head.message_code or head.trigger
     )
     return (
-        taken.key, arrival.raw, taken.sha256, taken.dedupe_key, arrival.peer[:60], *_name(taken), kind[:60],
+        taken.key, arrival.raw, taken.sha256, taken.dedupe_key, arrival.peer[:60], *names_of(taken.head), kind[:60],
         head.version[:60], taken.ack_code, RECEIVED if taken.accepted else REJECTED, taken.why,
         taken.feed.key if taken.feed else None, taken.receipt, repeats, conflict,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
@@ -14,11 +15,14 @@ from pathlib import Path
 import django
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from backend.apps.laboratory.keys import key_of
+from integrations.hl7.head import read_head
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 django.setup()
 
 from backend.apps.laboratory.models import InboundMessage, InboundStatus  # noqa: E402  # models load after setup()
-from workers import feeds, hl7_files, inbound, intake  # noqa: E402  # models load only after django.setup()
+from workers import hl7_files, inbound, intake  # noqa: E402  # models load only after django.setup()
 from workers.lab_results import file_due  # noqa: E402  # models load only after django.setup()
 from workers.runner import HandlerBug  # noqa: E402  # models load only after django.setup()
 
@@ -45,7 +49,7 @@ class Run:
     def take(self, raws: Sequence[bytes]) -> None:
         """Store some messages in one commit and file what is due."""
         arrivals = [intake.Arrival(raw, "file", intake.FILE) for raw in raws]
-        keys = Counter(key_of(raw) for raw in raws)
+        keys = Counter(dedupe_key(raw) for raw in raws)
         known = set(InboundMessage.all_objects.filter(dedupe_key__in=keys).values_list("dedupe_key", flat=True))
         inbound.store(arrivals)
         self.messages += len(raws)
@@ -119,12 +123,9 @@ def batches(raws: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield group
 
 
-def key_of(raw: bytes) -> str:
+def dedupe_key(raw: bytes) -> str:
     """Return the key under which a message is stored once."""
-    return intake.take(intake.Arrival(raw, "file", intake.FILE), NO_FEEDS, intake.now()).dedupe_key
-
-
-NO_FEEDS = feeds.Book(())
+    return key_of(*intake.names_of(read_head(raw)), hashlib.sha256(raw).hexdigest())
 
 
 def file_all() -> None:

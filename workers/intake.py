@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import uuid_utils
 
+from backend.apps.laboratory.keys import key_of
 from integrations.hl7 import ack
 from integrations.hl7.ack import Code, Reason
 from integrations.hl7.head import Head, read_head
@@ -90,16 +91,13 @@ def take(arrival: Arrival, book: Book, at: datetime, *, in_batch: bool = False) 
         receipt = ack.build(head, code, control_id=key.hex()[12:], at=at, reason=reason, commit=commit)
         told = ack.told(head, code, commit=commit)
     digest = hashlib.sha256(arrival.raw).hexdigest()
-    names = (head.sending_app[:WIDTH], head.sending_facility[:WIDTH], head.control_id[:WIDTH])
-    return Taken(
-        key, arrival, head, code, reason, why, feed, digest, key_of(*names, digest), receipt, told.decode(), later
-    )
+    own = key_of(*names_of(head), digest)
+    return Taken(key, arrival, head, code, reason, why, feed, digest, own, receipt, told.decode(), later)
 
 
-def key_of(sending_application: str, sending_facility: str, control_id: str, sha256: str) -> str:
-    """Return `InboundMessage.key_of`: one per sender, control id and content."""
-    parts = "\x1f".join((sending_application, sending_facility, control_id, sha256))
-    return f"in:{hashlib.sha256(parts.encode()).hexdigest()}"
+def names_of(head: Head) -> tuple[str, str, str]:
+    """Return the sender's names and the control id, each as much as its column takes."""
+    return head.sending_app[:WIDTH], head.sending_facility[:WIDTH], head.control_id[:WIDTH]
 
 
 def verdict(head: Head, feed: Feed | None, arrival: Arrival) -> Verdict:

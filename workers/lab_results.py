@@ -21,11 +21,11 @@ from integrations.hl7.validate import validate
 from workers import kinds, other_messages
 from workers.celery_app import app
 from workers.records import lab
+from workers.records.findings import kept
 from workers.runner import drain_together
 
 Status = InboundMessage.Status
 TELLS_MORE = (Status.WORKLIST, Status.REJECTED, Status.FILED, Status.DUPLICATE)
-MOST_FINDINGS = 100
 TOGETHER_BYTES = 16 * 2**20  # of messages that are in memory at a time
 CONFLICT = "Another message with other content came under the same control id; look at both."
 
@@ -126,16 +126,7 @@ def _told(one: Read, outcomes: list[Outcome]) -> dict[str, Any]:
     if one.message.conflict and fields["status"] in {Status.FILED, Status.DUPLICATE}:
         fields["status_reason"] = f"{fields['status_reason']} {CONFLICT}".strip()
     filed_at = one.message.filed_at or (timezone.now() if fields["status"] == Status.FILED else None)
-    return {**fields, "filed_at": filed_at, "findings": [told(each) for each in one.findings[:MOST_FINDINGS]]}
-
-
-def told(finding: Finding) -> dict[str, Any]:
-    return {
-        "segment": finding.segment,
-        "number": finding.number,
-        "field": finding.field,
-        "message": finding.message,
-    }
+    return {**fields, "filed_at": filed_at, "findings": kept(one.findings)}
 
 
 def merged(outcomes: list[Outcome]) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from integrations.hl7.reader import Message, NotHl7
 from workers import kinds
 from workers.records import answers as answer_records
 from workers.records import demographics as demographic_records
+from workers.records.findings import kept
 
 Status = InboundMessage.Status
 Outcome = dict[str, Any]
-MOST_FINDINGS = 100
 
 
 def handle(message: InboundMessage) -> Outcome:
@@ -124,10 +124,9 @@ def _known(message: InboundMessage, event: Event, change: Change) -> Known:
 
 def _told(status: str, reason: str, patient: Patient | None = None, findings: Iterable[Finding] = ()) -> Outcome:
     """Return the outcome fields; findings name places and shapes, never values."""
-    told = [finding._asdict() for finding in list(findings)[:MOST_FINDINGS]]
     return {
         "status": status,
         "status_reason": reason,
         "patient_id": patient.pk if patient else None,
-        "findings": told,
+        "findings": kept(findings),
     }

@@ -35,13 +35,10 @@ class Reason(Enum):
 
     SEGMENTS = (100, "Segment sequence error")
     REQUIRED_FIELD = (101, "Required field missing")
-    DATA_TYPE = (102, "Data type error")
     MESSAGE_TYPE = (200, "Unsupported message type")
-    EVENT = (201, "Unsupported event code")
     PROCESSING_ID = (202, "Unsupported processing id")
     VERSION = (203, "Unsupported version id")
     SENDER = (204, "Unknown key identifier")
-    DUPLICATE = (205, "Duplicate key identifier")
     INTERNAL = (207, "Application internal error")
 
 

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 
-from integrations.hl7 import coded, fields
+from integrations.hl7 import coded
 from integrations.hl7.coded import DELETED, kept
-from integrations.hl7.fields import BadField
+from integrations.hl7.converter import Converter
 from integrations.hl7.findings import Finding
 from integrations.hl7.reader import Message, Segment
 from integrations.hl7.records import Identifier
@@ -82,31 +82,36 @@ class Event:
 
 def read(message: Message, *, default_tz: tzinfo) -> Event:
     """Return what `message` says. Never fails on what a field holds: what cannot be read is told in `findings`."""
-    findings, changes = list[Finding](), list[Change]()
+    convert, changes = Converter(default_tz), list[Change]()
     event: Segment | None = None
     for segment in message.segments:
         if segment.name == "EVN":
             event = event or segment
         elif segment.name == "PID":
             if len(changes) == MOST_CHANGES:
-                findings.append(Finding("PID", segment.number, 0, f"only the first {MOST_CHANGES} patients are read"))
+                convert.found(("PID", segment.number, 0), f"only the first {MOST_CHANGES} patients are read")
                 break
-            changes.append(Change(_person(segment, findings)))
+            changes.append(Change(_person(convert, segment)))
         elif segment.name == "MRG" and changes:
             changes[-1] = Change(changes[-1].person, _merged(segment))
     said = (kept(message.head.component(9, 2)) or (kept(event.component(1)) if event else "")).upper()
-    recorded = _moment(event, 2, default_tz, findings) if event else None
-    as_of = recorded or _moment(message.head, 7, default_tz, findings)
-    return Event(said, as_of, tuple(changes), (*message.findings, *findings))
+    recorded = _moment(convert, event, 2) if event else None
+    as_of = recorded or _moment(convert, message.head, 7)
+    return Event(said, as_of, tuple(changes), (*message.findings, *convert.findings))
 
 
-def _person(pid: Segment, findings: list[Finding]) -> Demographics:
+def _moment(convert: Converter, segment: Segment, field: int) -> datetime | None:
+    text = kept(segment.component(field))
+    return convert.moment((segment.name, segment.number, field), text) if text else None
+
+
+def _person(convert: Converter, pid: Segment) -> Demographics:
     names = _names(pid, 5)
     return Demographics(
         identifiers=_identifiers(pid, 3),
         family=_said(names[0]),
         given=_said(names[1]),
-        birth_date=_day(pid, 7, findings),
+        birth_date=convert.day(("PID", pid.number, 7), kept(pid.component(7))),
         sex=_said(pid.component(8)),
         address=_address(pid),
         phone=_phone(pid),
@@ -192,21 +197,3 @@ def _email(pid: Segment) -> Said:
 def _identifiers(segment: Segment, field: int) -> tuple[Identifier, ...]:
     message = segment.message
     return tuple(coded.identifiers(segment.raw(field), message.separators, message.decode))
-
-
-def _day(segment: Segment, field: int, findings: list[Finding]) -> date | None:
-    text = kept(segment.component(field))
-    try:
-        return fields.day(text) if text else None
-    except BadField as error:
-        findings.append(Finding(segment.name, segment.number, field, str(error)))
-        return None
-
-
-def _moment(segment: Segment, field: int, default_tz: tzinfo, findings: list[Finding]) -> datetime | None:
-    text = kept(segment.component(field))
-    try:
-        return fields.moment(text, default_tz=default_tz) if text else None
-    except BadField as error:
-        findings.append(Finding(segment.name, segment.number, field, str(error)))
-        return None

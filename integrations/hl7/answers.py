@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import Enum
 
-from integrations.hl7 import fields
 from integrations.hl7.ack import Reason
 from integrations.hl7.coded import kept
-from integrations.hl7.fields import BadField
+from integrations.hl7.converter import Converter
 from integrations.hl7.reader import Message, Segment
 
 LONGEST_ID = 200
 PLACE = re.compile(r"[A-Z][A-Z0-9]{2}")
 KNOWN = {str(reason.value[0]): reason.value[1] for reason in Reason} | {
+    "102": "Data type error",
     "103": "Table value not found",
-    "204": "Unknown key identifier",
+    "201": "Unsupported event code",
+    "205": "Duplicate key identifier",
     "206": "Application record locked",
 }  # table 0357
 
@@ -100,7 +101,7 @@ def read(message: Message, *, default_tz: tzinfo) -> Answer:
         control_id=kept(head.text(10)),
         sending_app=head.raw(3).strip(),
         sending_facility=head.raw(4).strip(),
-        sent_at=_moment(head.component(7), default_tz),
+        sent_at=Converter(default_tz).moment_if_any(kept(head.component(7))),
         code=kept(msa.component(1)).upper() if msa else "",
         answers=kept(msa.text(2)) if msa else "",
         troubles=_troubles(message.segments, msa),
@@ -150,10 +151,3 @@ def _code(text: str) -> str:
 def _place(segment: str, field: str) -> str:
     name, number = kept(segment).upper(), _code(field)
     return f"{name}-{number}" if PLACE.fullmatch(name) and number else ""
-
-
-def _moment(text: str, default_tz: tzinfo) -> datetime | None:
-    try:
-        return fields.moment(kept(text), default_tz=default_tz)
-    except BadField:
-        return None

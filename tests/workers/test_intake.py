@@ -5,12 +5,11 @@ Source of the modes: HL7 v2.5.1, chapter 2, sections 2.9.2 and 2.9.3; of the con
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
 
-from backend.apps.laboratory.models import AckMode, InboundMessage, InboundStatus
+from backend.apps.laboratory.models import AckMode, InboundStatus
 from integrations.hl7.ack import Code
 from tests.workers.wire import msa, oru
 from workers import intake
@@ -157,8 +156,5 @@ def test_the_charset_of_the_sender_is_told_back() -> None:
 
 
 def test_the_words_are_those_of_the_table() -> None:
-    digest = hashlib.sha256(b"x").hexdigest()
-    names = {"sending_application": "A", "sending_facility": "B", "control_id": "1"}
-    assert intake.key_of("A", "B", "1", digest) == InboundMessage.key_of(**names, sha256=digest)
     assert {intake.RECEIVED, intake.REJECTED} < set(InboundStatus.values)
     assert {intake.AS_ASKED, intake.DEFERRED, intake.ENHANCED} < set(AckMode.values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import tzinfo
 from typing import Any, ClassVar
 
@@ -141,12 +140,6 @@ class InboundMessage(ClinicModel, WorkItem):
             models.Index(fields=["feed", "-received_at"], name="inbound_feed"),
             models.Index(fields=["-received_at"], name="inbound_conflict", condition=Q(conflict=True)),
         ]
-
-    @classmethod
-    def key_of(cls, *, sending_application: str, sending_facility: str, control_id: str, sha256: str) -> str:
-        """Return the `dedupe_key` of a message: one per sender, control id and content."""
-        parts = "\x1f".join((sending_application, sending_facility, control_id, sha256))
-        return f"in:{hashlib.sha256(parts.encode()).hexdigest()}"
 
     @classmethod
     def fields_when(cls, state: str) -> dict[str, Any]:

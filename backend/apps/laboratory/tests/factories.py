@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.laboratory import critical, replays, versions
+from backend.apps.laboratory.keys import key_of
 from backend.apps.laboratory.models import (
     CriticalPage,
     CriticalResult,
@@ -156,9 +157,7 @@ def make_inbound_message(raw: bytes | None = None, **over: Any) -> InboundMessag
         **over,
     }
     key = {name: fields[name] for name in ("sending_application", "sending_facility", "control_id", "sha256")}
-    return InboundMessage.objects.create(
-        raw=raw, size_bytes=len(raw), dedupe_key=InboundMessage.key_of(**key), **fields
-    )
+    return InboundMessage.objects.create(raw=raw, size_bytes=len(raw), dedupe_key=key_of(**key), **fields)
 
 
 def make_lab_replay(*messages: InboundMessage, **over: Any) -> LabReplay:

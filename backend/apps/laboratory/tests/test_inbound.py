@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from backend.apps.core import dispatch
 from backend.apps.core.exceptions import DomainError
 from backend.apps.laboratory import services
+from backend.apps.laboratory.keys import key_of
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message
 
@@ -53,10 +54,10 @@ def test_the_same_message_is_one_row_and_another_under_its_id_is_a_second() -> N
 
 def test_keys_tell_senders_ids_and_contents_apart() -> None:
     same = {"sending_application": "A", "sending_facility": "B", "control_id": "1", "sha256": "0"}
-    keys = {InboundMessage.key_of(**{**same, **other}) for other in ({}, {"control_id": "2"}, {"sha256": "1"})}
-    shifted = InboundMessage.key_of(**{**same, "sending_application": "AB", "sending_facility": ""})
+    keys = {key_of(**{**same, **other}) for other in ({}, {"control_id": "2"}, {"sha256": "1"})}
+    shifted = key_of(**{**same, "sending_application": "AB", "sending_facility": ""})
     assert len({*keys, shifted}) == 4
-    assert InboundMessage.key_of(**same) == InboundMessage.key_of(**same)
+    assert key_of(**same) == key_of(**same)
 
 
 @pytest.mark.parametrize("state", ["failed", "held"])
