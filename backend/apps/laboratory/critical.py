@@ -170,7 +170,7 @@ def _open(result: LabResult, before: list[CriticalResult], policy: CriticalPolic
         made.save(force_insert=True)
         _begin(made, same, policy)
     for row in before:
-        _close(row, "A newer version of the result took its place.")
+        close(row, "A newer version of the result took its place.")
 
 
 def _begin(made: CriticalResult, same: CriticalResult | None, policy: CriticalPolicy) -> None:
@@ -189,11 +189,12 @@ def _says_the_same(one: LabResult, other: LabResult) -> bool:
 def _take_back(critical: CriticalResult, newer: LabResult, policy: CriticalPolicy) -> None:
     withdrawn = newer.status == ResultStatus.CANCELLED
     reason = "The laboratory took the result back." if withdrawn else "The laboratory corrected it: it is not critical."
-    _close(critical, reason, StepKind.CORRECTED)
+    close(critical, reason, StepKind.CORRECTED)
     paging.tell_corrected(critical, policy)
 
 
-def _close(critical: CriticalResult, reason: str, kind: str = StepKind.CLOSED) -> None:
+def close(critical: CriticalResult, reason: str, kind: str = StepKind.CLOSED) -> None:
+    """Let nobody be paged for it any more, and say why."""
     critical.move_to(CriticalStatus.CLOSED, closed_at=timezone.now(), closed_reason=reason, due_at=None)
     paging.log(critical, kind, note=reason)
     alerts.clear(critical.cause, critical.unreachable_cause)

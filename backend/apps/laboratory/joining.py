@@ -9,10 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import router
-from django.utils import timezone
 
-from backend.apps.core import alerts
-from backend.apps.laboratory import critical, paging, statuses, versions
+from backend.apps.laboratory import critical, statuses, versions
 from backend.apps.laboratory.models import (
     CriticalResult,
     FillerNumber,
@@ -21,8 +19,7 @@ from backend.apps.laboratory.models import (
     LabSpecimen,
     ReportedPanel,
 )
-from backend.apps.laboratory.models.critical import CriticalStatus, StepKind
-from backend.apps.laboratory.panels import URGENCY, Panels, Said
+from backend.apps.laboratory.panels import URGENCY, Panels, Said, by_number
 from backend.apps.laboratory.reports import OrderIn
 from backend.apps.patients.models import Patient
 
@@ -74,7 +71,7 @@ def _join_numbers(patient: Patient, into: Patient) -> None:
 
 
 def _rank(order: LabOrder) -> tuple[Any, ...]:
-    return order.is_external, len(order.order_number), order.order_number
+    return order.is_external, *by_number(order)
 
 
 def _join(gone: ReportedPanel, stays: ReportedPanel) -> UUID:
@@ -110,9 +107,7 @@ def _notice(ousted: Collection[UUID]) -> None:
     critical.notice([row for row in current.select_related("lab_order", "lab_test") if row.result_key not in own])
     stands = CriticalResult.objects.filter(result__in=ousted, status__in=critical.STANDS).order_by("pk")
     for row in stands.filter(result__result_key__in=[key for key, status in own.items() if status in critical.STANDS]):
-        row.move_to(CriticalStatus.CLOSED, closed_at=timezone.now(), closed_reason=OUSTED, due_at=None)
-        paging.log(row, StepKind.CLOSED, note=OUSTED)
-        alerts.clear(row.cause, row.unreachable_cause)
+        critical.close(row, OUSTED)
 
 
 def _find_again(patient: Patient) -> None:

@@ -207,6 +207,11 @@ class LabResult(ClinicModel):
                 condition=Q(is_current=True, verified_at__isnull=True, status__in=["final", "corrected"]),
             ),
             models.Index(fields=["code_as_sent"], name="labresult_code"),
+            models.Index(
+                fields=["other_code_as_sent"],
+                name="labresult_other_code",
+                condition=Q(lab_test__isnull=True) & ~Q(other_code_as_sent=""),
+            ),
             models.Index(fields=["parent_key"], name="labresult_parent", condition=~Q(parent_key="")),
             models.Index(fields=["result_date"], name="labresult_date"),
             models.Index(fields=["-created_at", "id"], name="labresult_newest"),
