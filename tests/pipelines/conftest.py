@@ -1,17 +1,10 @@
-"""Gives each pipeline test its stage of real processes, and a feed for any laboratory."""
-
-from collections.abc import Iterator
-from pathlib import Path
+"""Gives each pipeline test a feed for any laboratory beside its stage."""
 
 import pytest
 
 from backend.apps.laboratory.tests.factories import make_lab_feed
-from tests.support.stage import Stage
 
 
-@pytest.fixture
-def stage(tmp_path: Path, transactional_db: None) -> Iterator[Stage]:
+@pytest.fixture(autouse=True)
+def any_lab(transactional_db: None) -> None:
     make_lab_feed()
-    made = Stage(tmp_path)
-    yield made
-    made.close()

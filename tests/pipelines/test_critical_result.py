@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from datetime import timedelta
-from typing import Any
 
-import pytest
 from django.utils import timezone
 
 from backend.apps.core.models import Heartbeat
@@ -22,18 +20,6 @@ from tests.support.twilio_double import TwilioDouble
 DOCTOR, COVERING = "+14155550171", "+14155550172"
 ESCALATE = "import workers.celery_app; from workers import critical_results; print(critical_results.escalate())"
 RING = "import workers.celery_app; from workers import sweep; print(sweep.hold_lost(), sweep.overdue())"
-
-
-@pytest.fixture
-def twilio(stage: Stage) -> Any:
-    with TwilioDouble() as double:
-        stage.extra.update({
-            "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-            "TWILIO_AUTH_TOKEN": "test-token",
-            "TWILIO_FROM": "+14155550199",
-            "TWILIO_BASE_URL": double.url,
-        })  # fmt: skip
-        yield double
 
 
 def arrive() -> User:

@@ -54,10 +54,7 @@ def test_a_booked_visit_gets_its_reminders_and_the_due_one_leaves(stage: Stage, 
 
 def providers(twilio: TwilioDouble, sendgrid: SendGridDouble) -> dict[str, str]:
     return {
-        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-        "TWILIO_AUTH_TOKEN": "test-token",
-        "TWILIO_FROM": "+14155550199",
-        "TWILIO_BASE_URL": twilio.url,
+        **twilio.environment,
         "SENDGRID_API_KEY": "test-key",
         "SENDGRID_FROM": "clinic@example.org",
         "SENDGRID_BASE_URL": sendgrid.url,

@@ -25,6 +25,14 @@ def placers_of(message: bytes) -> list[str]:
     return [line.split(b"|")[2].decode() for line in message.split(b"\r") if line.startswith(b"ORC|")]
 
 
+def msa(answer: bytes) -> tuple[str, str]:
+    """Return MSA-1 and MSA-2 of an acknowledgement."""
+    assert answer.startswith(b"MSH|")
+    line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA|"))
+    code, control = line.decode().split("|")[1:3]
+    return code, control
+
+
 def ack(code: str, *, answers: str = "", err: str = "") -> Answer:
     """Return what answers a message with a plain acknowledgement. answers: another MSA-2 than the message's own."""
 

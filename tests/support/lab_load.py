@@ -14,6 +14,7 @@ from functools import cached_property
 
 from integrations.errors import Transient, Unknown
 from integrations.hl7.mllp import MllpClient
+from tests.support.lab_double import msa
 
 SENDERS = 16
 FACILITY = "SIEGE LAB"
@@ -178,9 +179,3 @@ class Load:
             else:
                 self.troubles[code] += 1
                 time.sleep(0.1)
-
-
-def msa(answer: bytes) -> tuple[str, str]:
-    """Return MSA-1 and MSA-2 of an acknowledgement."""
-    fields = next(line for line in answer.split(b"\r") if line.startswith(b"MSA|")).decode().split("|")
-    return fields[1], fields[2]

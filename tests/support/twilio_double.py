@@ -39,6 +39,16 @@ class TwilioDouble(HttpDouble):
         self.sent = []
         super().__init__(**options)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to send here."""
+        return {
+            "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+            "TWILIO_AUTH_TOKEN": "test-token",
+            "TWILIO_FROM": "+14155550199",
+            "TWILIO_BASE_URL": self.url,
+        }
+
     def refuse_next(self, code: int, *, status: int = 400, **how: Any) -> None:
         """Answer the next request with Twilio's error `code`."""
         self.fail_next(status, error(code, status), **how)

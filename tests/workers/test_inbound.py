@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from backend.apps.laboratory.models import InboundMessage, LabFeed
 from backend.apps.laboratory.tests.factories import make_lab_feed
 from integrations.hl7 import ack
+from tests.support.lab_double import msa
 from tests.workers.rows import COMMITS, elsewhere
 from workers import intake
 from workers.feeds import Book, Feed
@@ -35,19 +36,12 @@ def put(*raws: bytes) -> list[bytes]:
     return store([Arrival(raw, "10.0.0.7") for raw in raws])
 
 
-def told(answer: bytes) -> tuple[str, str]:
-    """Return MSA-1 and MSA-2."""
-    line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA"))
-    _, code, control, *_ = line.decode().split("|")
-    return code, control
-
-
 def test_a_message_is_kept_byte_for_byte_and_waits_for_its_worker(
     rung: list[str], django_capture_on_commit_callbacks: Any
 ) -> None:
     raw = oru("1").replace(b"M1", b"\xe9\xff\x00")
     with django_capture_on_commit_callbacks(execute=True):
-        assert [told(answer) for answer in put(raw)] == [("AA", "1")]
+        assert [msa(answer) for answer in put(raw)] == [("AA", "1")]
         assert rung == []
     row = InboundMessage.objects.get()
     assert (bytes(row.raw), row.size_bytes, row.peer) == (raw, len(raw), "10.0.0.7")
@@ -59,7 +53,7 @@ def test_a_message_is_kept_byte_for_byte_and_waits_for_its_worker(
 
 def test_a_batch_with_duplicates_inside_keeps_each_message_once_and_answers_all() -> None:
     answers = put(oru("1"), oru("2"), oru("1"), oru("1"))
-    assert [told(answer) for answer in answers] == [("AA", "1"), ("AA", "2"), ("AA", "1"), ("AA", "1")]
+    assert [msa(answer) for answer in answers] == [("AA", "1"), ("AA", "2"), ("AA", "1"), ("AA", "1")]
     assert dict(InboundMessage.objects.values_list("control_id", "repeats")) == {"1": 2, "2": 0}
     assert not InboundMessage.objects.filter(conflict=True).exists()
 
@@ -72,7 +66,7 @@ def test_in_one_batch_a_copy_that_may_come_in_is_filed_whatever_was_refused(
     raw = oru("1")
     copies = [Arrival(raw, "192.0.2.1"), Arrival(raw, "10.0.0.7")]
     answers = store(copies if barred_first else copies[::-1])
-    assert sorted(told(answer)[0] for answer in answers) == ["AA", "AR"]
+    assert sorted(msa(answer)[0] for answer in answers) == ["AA", "AR"]
     row = InboundMessage.objects.get()
     assert (row.status, row.work_state, row.ack_code, row.repeats) == ("received", "waiting", "AA", 1)
 
@@ -81,14 +75,14 @@ def test_a_repetition_is_answered_as_before_and_counted_and_not_filed_again() ->
     put(oru("1"))
     InboundMessage.work.update(work_state="done", status="filed")
     for repeats in (1, 2):
-        assert told(put(oru("1"))[0]) == ("AA", "1")
+        assert msa(put(oru("1"))[0]) == ("AA", "1")
         row = InboundMessage.objects.get()
         assert (row.repeats, row.status, row.work_state, row.conflict) == (repeats, "filed", "done", False)
 
 
 def test_another_content_under_a_known_control_id_is_kept_and_both_are_flagged() -> None:
     put(oru("1"), oru("2"))
-    assert told(put(oru("1", value="9.9"))[0]) == ("AA", "1")
+    assert msa(put(oru("1", value="9.9"))[0]) == ("AA", "1")
     flags = InboundMessage.objects.order_by("control_id", "created_at").values_list("control_id", "conflict")
     assert list(flags) == [("1", True), ("1", True), ("2", False)]
 
@@ -118,7 +112,7 @@ def test_what_is_refused_is_kept_too_with_the_reason_and_no_work(
     raw: bytes, answer: tuple[str, str], word: str, rung: list[str], django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
-        assert told(put(raw)[0]) == answer
+        assert msa(put(raw)[0]) == answer
     row = InboundMessage.objects.get()
     assert (row.status, row.work_state, bytes(row.raw)) == ("rejected", "done", raw)
     assert word in row.status_reason
@@ -127,12 +121,12 @@ def test_what_is_refused_is_kept_too_with_the_reason_and_no_work(
 
 @pytest.mark.parametrize("kind", ["ORU^R01", "ORU^R01^ORU_R01", "ORU^R30", "ORU^R32", "ORU"])
 def test_every_kind_of_result_is_taken(kind: str) -> None:
-    assert told(put(oru("1", kind=kind))[0]) == ("AA", "1")
+    assert msa(put(oru("1", kind=kind))[0]) == ("AA", "1")
 
 
 @pytest.mark.parametrize(("kind", "code"), [("ORU^R01", "CA"), ("ADT^A08", "CR")])
 def test_in_enhanced_mode_the_answer_is_a_commit_acknowledgement(kind: str, code: str) -> None:
-    assert told(put(oru("1", kind=kind, mode="AL"))[0]) == (code, "1")
+    assert msa(put(oru("1", kind=kind, mode="AL"))[0]) == (code, "1")
 
 
 def test_a_lab_that_repeats_an_empty_message_fills_no_table() -> None:
@@ -167,21 +161,21 @@ def test_no_bytes_a_peer_can_send_break_the_reader_or_the_answer(raw: bytes) -> 
 @pytest.mark.parametrize("sign", [b" ", b"\xa0", b"\x85", b"\x1f", b"\xff", b"|"])
 def test_odd_separators_of_one_sender_stop_nobody(sign: bytes) -> None:
     odd = oru("1").replace(b"^~\\&", sign + b"~\\&", 1)
-    assert [told(answer)[0] for answer in put(odd, oru("2"))][1] == "AA"
+    assert [msa(answer)[0] for answer in put(odd, oru("2"))][1] == "AA"
     assert InboundMessage.objects.count() == 2
 
 
 def test_names_longer_than_any_column_are_cut_and_not_refused() -> None:
     raw = oru("C" * 5000, app="A" * 5000)
-    assert told(put(raw)[0])[0] == "AA"
-    assert told(put(raw)[0])[0] == "AA"
+    assert msa(put(raw)[0])[0] == "AA"
+    assert msa(put(raw)[0])[0] == "AA"
     row = InboundMessage.objects.get()
     assert (len(row.control_id), len(row.sending_application), row.repeats) == (250, 250, 1)
 
 
 def test_a_refusal_asks_the_sender_to_keep_the_message() -> None:
     answer = intake.refusal(intake.take(Arrival(oru("7"), "10.0.0.7"), Book([]), intake.now()), intake.now())
-    assert told(answer) == ("AE", "7")
+    assert msa(answer) == ("AE", "7")
     assert str(ack.Reason.INTERNAL.value[0]).encode() in answer
     assert not InboundMessage.objects.exists()
 

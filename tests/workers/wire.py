@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.lab_double import msa
 from tests.support.stage import Stage, until
 from workers.cli import state
 
@@ -32,13 +33,6 @@ def oru(
 
 def framed(*messages: bytes) -> bytes:
     return b"".join(VT + message + FS_CR for message in messages)
-
-
-def msa(answer: bytes) -> tuple[str, str]:
-    assert answer.startswith(b"MSH|")
-    line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA|"))
-    code, control = line.decode().split("|")[1:3]
-    return code, control
 
 
 class Wire:

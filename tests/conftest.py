@@ -1,4 +1,6 @@
-"""Gives each fault test its stage."""
+"""Gives tests of the whole a stage of real processes, and a provider that all of them send to."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +22,5 @@ def stage(tmp_path: Path, transactional_db: None) -> Iterator[Stage]:
 def twilio(stage: Stage) -> Iterator[TwilioDouble]:
     """A provider behind a real socket that every process of the stage sends to."""
     with TwilioDouble() as double:
-        stage.extra.update(
-            TWILIO_ACCOUNT_SID="AC" + "0" * 32,
-            TWILIO_AUTH_TOKEN="test-token",
-            TWILIO_FROM="+14155550199",
-            TWILIO_BASE_URL=double.url,
-            CARERELAY_SMS="twilio",
-        )
+        stage.extra.update(double.environment)
         yield double
