@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +29,7 @@ from backend.apps.users.tests.factories import make_user
 from tests.security.matrix import RESOURCES
 from tests.support.api_contract import client_for
 from tests.support.lab_double import LabDouble, ack
+from tests.support.pages import signed_in
 from tests.support.stage import Stage, until
 from workers.cli.demo_labs import message
 from workers.inbound import Arrival, store
@@ -46,13 +46,6 @@ MARKS = ("zq", "1931-07-23", "19310723", "4155557391", "4155557392")
 REASON, VALUE = "Zqreason", "Zqvalue"
 
 
-@pytest.fixture
-def stage(tmp_path: Path, transactional_db: None) -> Iterator[Stage]:
-    made = Stage(tmp_path)
-    yield made
-    made.close()
-
-
 def marks_in(text: str) -> list[str]:
     return [mark for mark in MARKS if mark in text.lower()]
 
@@ -66,6 +59,7 @@ def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
     order(patient, refusing_lab)
     visit = book(patient)
     look_around(patient)
+    tend_the_inbox(patient)
     ring(stage)
     assert everything_in(stage.redis.url), "the bells wait in Redis, so there is something to look through"
     assert marks_in(everything_in(stage.redis.url)) == []
@@ -160,6 +154,27 @@ def look_around(patient: Patient) -> None:
     api.post("/api/v1/auth/token/", {"email": "zqmail@example.org", "password": "Zqpassword-1931"})
     for page in (f"{patient.pk}/change/", "?q=zqlast", f"{patient.pk}/history/"):
         assert pages.get(f"/admin/patients/patient/{page}").status_code == 200
+
+
+def tend_the_inbox(patient: Patient) -> None:
+    """Fill in the console's forms: find people, reveal, skip, retry; what is typed there may name anybody."""
+    pages = signed_in("admin")
+    message = InboundMessage.objects.get(control_id="CANARY02")
+    InboundMessage.objects.filter(pk=message.pk).update(status="worklist", work_state="done")
+    page = f"/console/labs/{message.pk}/"
+    number = pages.post("/console/labs/patient/", {"number": PERSON["medical_record_number"]})
+    assert number["Location"] == f"/console/labs/?patient={patient.pk}"
+    assert pages.post("/console/labs/patient/", {"number": "ZQNOBODY"})["Location"] == "/console/labs/"
+    for form, shows in (({"text": "zqlast 1931-07-23"}, b"Zqlast"), ({"text": "Zqnobody"}, b"Nobody fits")):
+        assert shows in pages.post(f"{page}find/", form).content
+    assert b"ZQMRN8" in pages.post(f"{page}reveal/", {"reason": "The laboratory asks"}).content
+    for address in ("/console/labs/", number["Location"], page):
+        assert pages.get(address).status_code == 200
+    assert b"Zqnobody" not in pages.post(f"{page}find/", {"text": ""}).content
+    for verb, status in (("skip", "rejected"), ("retry", "received")):
+        assert pages.post(f"{page}{verb}/", {"reason": "a test of the line"}, follow=True).status_code == 200
+        message.refresh_from_db()
+        assert message.status == status
 
 
 def ring(stage: Stage) -> None:
