@@ -6,16 +6,15 @@ import gzip
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from backend.apps.laboratory.models import InboundMessage, LabResult
+from backend.apps.laboratory.tests.factories import make_lab_feed
 from backend.apps.patients.tests.factories import make_patient
 from tests.workers.wire import framed, oru
-from workers import hl7_files, ingest, lab_results
+from workers import hl7_files, ingest
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples" / "hl7"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
@@ -143,17 +142,11 @@ def test_a_folder_without_files_is_told(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_message_whose_filing_breaks_is_back_in_line_and_stops_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "two.hl7").write_bytes(report("1", "NOBODY") + report("2", "NOBODY"))
-    filed = lab_results.file_all
-
-    def breaks(messages: Sequence[InboundMessage]) -> list[dict[str, Any]]:
-        if any(message.control_id == "1" for message in messages):
-            raise KeyError
-        return filed(messages)
-
-    monkeypatch.setattr(lab_results, "file_all", breaks)
+    make_lab_feed(sending_facility="BREAKS", time_zone="No/Zone")  # which no form would take
+    breaks = report("1", "NOBODY").replace(b"|LAB|", b"|BREAKS|")
+    (tmp_path / "two.hl7").write_bytes(breaks + report("2", "NOBODY"))
     assert ingest.main([str(tmp_path)]) == 0
     states = dict(InboundMessage.objects.values_list("control_id", "work_state"))
     assert states == {"1": "waiting", "2": "done"}

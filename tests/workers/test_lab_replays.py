@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
-from backend.apps.laboratory import charts, inbox, replays
+from backend.apps.interop.management.commands import labs
+from backend.apps.laboratory import inbox, replays
 from backend.apps.laboratory.models import (
     CriticalResult,
     InboundMessage,
@@ -19,7 +26,7 @@ from backend.apps.laboratory.models import (
     LabResult,
     ReplayedMessage,
 )
-from backend.apps.laboratory.tests.factories import make_lab_replay
+from backend.apps.laboratory.tests.factories import make_lab_feed, make_lab_replay
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from tests.support.lab_messages import oru
@@ -140,18 +147,12 @@ def test_a_failed_replay_put_back_in_line_goes_on_and_a_cancelled_one_does_not(e
     assert (made.status, made.work_state) == ("finished" if ended == "failed" else "cancelled", "done")
 
 
-def test_a_message_that_breaks_the_filing_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_that_breaks_the_filing_does_not_stop_the_others() -> None:
     patient = make_patient()
     messages = [oru(patient, value=f"4.{n}", minute=n) for n in range(2)]
+    messages[0].feed = make_lab_feed(time_zone="/no/zone")  # which no form would take
+    messages[0].save(update_fields=["feed"])
     InboundMessage.objects.update(status="worklist", work_state="done")
-    file_together = lab_results.file_all
-
-    def broken(rows: Sequence[InboundMessage]) -> Any:
-        if messages[0].pk in {row.pk for row in rows}:
-            raise ValueError("Okafor 1980-05-17")
-        return file_together(rows)
-
-    monkeypatch.setattr(lab_results, "file_all", broken)
     made = replay(*messages, dry_run=False)
     assert replays.outcomes(made) == {"broken": 1, "filed": 1}
     assert ReplayedMessage.objects.get(status="broken").status_reason == "Filing it broke (ValueError)."
@@ -242,4 +243,49 @@ def test_a_worker_that_lost_its_lease_changes_nothing_and_its_successor_ends_the
     done = stored(made)
     assert (done.status, done.done, done.appears) == ("finished", 4, 8)
     assert LabResult.objects.count() == 4
-    assert charts.difference({}, {}) == []
+
+
+@pytest.mark.django_db(**COMMITS)
+def test_a_replay_from_a_terminal_is_tried_told_and_done_only_with_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labs, "LOOK_AGAIN_S", 0.02)
+    message = oru(make_patient(), value="6.9", flag="HH")
+    InboundMessage.objects.update(status="worklist", work_state="done")
+    with working():
+        told = said("replay", "--ids", str(message.pk), "--dry-run")
+        assert "1 of 1 messages done" in told
+        assert "2 appear, 0 change" in told
+        assert "appears     2823-3 version 1 in a new order: final" in told
+        assert "6.9" not in told
+        with pytest.raises(CommandError, match="Nothing was filed"):
+            said("replay", "--ids", str(message.pk))
+        assert not LabReplay.objects.filter(dry_run=False).exists()
+        assert said("replay", "--ids", str(message.pk), "--yes").count("Messages: 1 filed") == 2
+    assert LabReplay.objects.filter(dry_run=False).count() == 1
+    assert LabResult.objects.get().result_value == "6.9"
+
+
+def said(*words: str) -> str:
+    out = io.StringIO()
+    call_command(labs.Command(), *words, stdout=out)  # its app is not among `available_apps`
+    return out.getvalue()
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """A worker that does what is due meanwhile."""
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            while not stop.wait(0.02):
+                lab_replays.run_due()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        try:
+            yield
+        finally:
+            stop.set()
+        done.result(10)

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from backend.apps.core.models import Clinic
 from backend.apps.interop.management.commands import labs
-from backend.apps.laboratory.models import LabReplay, ReplayedMessage
+from backend.apps.laboratory.models import LabReplay
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_feed
 
 pytestmark = pytest.mark.django_db
@@ -87,27 +87,3 @@ def test_a_replay_nobody_begins_with_is_told_and_stays_in_line(monkeypatch: pyte
     assert LabReplay.objects.get().status == "pending"
     with pytest.raises(CommandError, match="no messages"):
         said("replay", "--state", "filed")
-
-
-def test_a_replay_is_tried_told_and_done_only_with_consent(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = waiting()
-
-    def work(_seconds: float) -> None:
-        entry = {
-            "kind": "result", "change": "appears", "patient": "x", "order": "", "code": "2823-3", "text": "K",
-            "version": 1, "before": None, "after": {"result_value": "6.9", "status": "final"},
-        }  # fmt: skip
-        ReplayedMessage.objects.update(status="filed", difference=[entry])
-        LabReplay.objects.update(status="finished", appears=1, done=1)
-
-    monkeypatch.setattr(labs.time, "sleep", work)  # a worker, while the command waits
-    told = said("replay", "--ids", str(message.pk), "--dry-run")
-    assert "1 of 1 messages done" in told
-    assert "1 appear, 0 change" in told
-    assert "appears     2823-3 version 1 in a new order: final" in told
-    assert "6.9" not in told
-    with pytest.raises(CommandError, match="Nothing was filed"):
-        said("replay", "--ids", str(message.pk))
-    assert not LabReplay.objects.filter(dry_run=False).exists()
-    assert said("replay", "--ids", str(message.pk), "--yes").count("Messages: 1 filed") == 2
-    assert LabReplay.objects.filter(dry_run=False).count() == 1
