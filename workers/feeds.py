@@ -54,9 +54,6 @@ class Book:
         self._feeds = tuple(feeds)
         self._known: dict[tuple[str, str, str], Feed | None] = {}
 
-    def __len__(self) -> int:
-        return len(self._feeds)
-
     def of(self, application: str, facility: str, part: str = "^") -> Feed | None:
         """Return the feed of a sender (MSH-3 and MSH-4 as sent, `part` the component separator), None for nobody's."""
         sender = (application, facility, part)

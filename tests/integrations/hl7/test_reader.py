@@ -22,7 +22,6 @@ OTHER_SIGNS = Separators("$", "%", "*", "!", "@", "#")
 PIECES = st.sampled_from(
     [b"MSH|", b"\r", b"\n", b"|", b"^", b"~", b"\\", b"&", b"OBX|1|NM|", b"\\X0", b"PID|", b"\xc3"]
 )
-TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 MESSY = st.lists(st.one_of(PIECES, st.binary(max_size=8)), max_size=40).map(b"".join)
 
 
