@@ -186,18 +186,20 @@ def _read(stream: Readable, size: int) -> bytes:
 
 def _framed(first: bytes, stream: Readable, tell: Callable[[str], None]) -> Iterator[bytes]:
     """Yield what is in each frame, as the door takes it: a message, or those of a batch."""
-    for content in _frames(first, stream):
+    for content in _frames(first, stream, tell):
         whole, found = batch.of_frame(content, LARGEST) or (None, [content])
         yield from found
         _tell_findings(whole, tell)
 
 
-def _frames(first: bytes, stream: Readable) -> Iterator[bytes]:
+def _frames(first: bytes, stream: Readable, tell: Callable[[str], None]) -> Iterator[bytes]:
     deframer = Deframer(LARGEST)
     yield from deframer.feed(first)
     while chunk := stream.read(CHUNK):
         yield from deframer.feed(chunk)
     yield from deframer.feed(b"")  # refuses now what was too long in the last chunk
+    if deframer.skipped:
+        tell(f"{deframer.skipped} bytes stand outside of any whole message and were left out")
     if deframer.pending:
         raise Skip("its last message breaks off")
 

@@ -30,11 +30,15 @@ def frame(body: bytes) -> bytes:
     return START + body + END
 
 
+BLANKS = b" \t\r\n"
+
+
 class Deframer:
     """Takes bytes as they come, cut anywhere; gives whole messages.
 
-    Bytes between messages are dropped and counted in `skipped`. When a message breaks off and the peer begins again
-    (VT followed by MSH inside a message), the broken part is dropped too: it was never acknowledged.
+    Bytes between messages are dropped, and counted in `skipped` but for blanks and line ends. When a message breaks off
+    and the peer begins again (VT followed by MSH inside a message), the broken part is dropped and counted too: it was
+    never acknowledged.
     """
 
     __slots__ = ("_buffer", "_max_bytes", "_searched", "_too_long", "_whole", "skipped")
@@ -103,8 +107,9 @@ class Deframer:
         """Take the next whole message off the buffer, which then begins with VT or is empty."""
         start = self._buffer.find(START)
         junk = len(self._buffer) if start < 0 else start
-        self.skipped += junk
-        del self._buffer[:junk]
+        if junk:
+            self.skipped += len(self._buffer[:junk].translate(None, BLANKS))
+            del self._buffer[:junk]
         end = self._buffer.find(END, max(self._searched - 1, 0))
         if end < 0:
             self._searched = len(self._buffer)

@@ -69,6 +69,13 @@ def test_what_was_said_is_taken_and_audited() -> None:
     assert "phone" in record.detail["fields"]
 
 
+@pytest.mark.parametrize(("kind", "status"), [("SS", "worklist"), ("MR", "filed")])
+def test_a_number_that_is_never_a_record_number_finds_nobody(kind: str, status: str) -> None:
+    patient = make_patient(medical_record_number="900001001")
+    outcome = told(patient, pid={**OKAFOR, 3: f"900001001^^^CLINIC^{kind}"})
+    assert (outcome["status"], outcome["patient_id"]) == (status, patient.pk if kind == "MR" else None)
+
+
 def test_a_name_is_read_in_the_charset_of_the_feed_where_the_message_names_none() -> None:
     patient, feed = make_patient(), make_lab_feed(charset="8859/2", adt_policy="update")
     told(patient, feed=feed, pid={**OKAFOR, 5: "Ko\u0142odziej^Ada"}, encoding="iso8859-2")

@@ -89,6 +89,12 @@ def test_frames_saved_from_the_wire_come_out_without_their_frame(tmp_path: Path)
         read(saved(tmp_path, framed(oru("1"))[:-4]))
 
 
+def test_what_stands_outside_of_every_frame_is_told(tmp_path: Path) -> None:
+    raws, told = read(saved(tmp_path, framed(oru("1")) + b"\r\nMSH|\r\n" + framed(oru("2"))))
+    assert raws == [oru("1"), oru("2")]
+    assert told == ["4 bytes stand outside of any whole message and were left out"]
+
+
 def test_a_batch_in_a_frame_falls_apart_as_at_the_door(tmp_path: Path) -> None:
     whole = HEAD + oru("1") + oru("2") + TAIL.replace(b"{}", b"3")
     raws, told = read(saved(tmp_path, framed(whole, oru("3"), oru("4") + oru("5"), b"x")))

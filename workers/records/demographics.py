@@ -14,6 +14,7 @@ import phonenumbers
 from backend.apps.laboratory.reports import PatientIn
 from integrations.hl7.adt import Address, Demographics, Said
 from integrations.hl7.records import Identifier
+from workers.records.lab import numbers
 
 SEX = {"F": "female", "M": "male", "O": "other", "A": "other", "N": "other", "U": "unknown", "": "unknown"}
 COUNTRIES = {"USA": "US", "CAN": "CA", "MEX": "MX", "GBR": "GB", "DEU": "DE", "FRA": "FR", "ESP": "ES", "ITA": "IT"}
@@ -65,7 +66,7 @@ def said(person: Demographics, *, country: str, by_name: bool, by_birth: bool) -
 def patient(identifiers: tuple[Identifier, ...], family: Said, given: Said, birth_date: Any, sex: Said) -> PatientIn:
     """Return who a message is about, for finding them."""
     return PatientIn(
-        identifiers=tuple((one.value, one.authority) for one in identifiers),
+        identifiers=numbers(identifiers),
         family_name=family or "",
         given_name=given or "",
         birth_date=birth_date,

@@ -6,6 +6,7 @@ Source: HL7 v2.5.1, tables 0085 (observation status), 0123 (order status) and 00
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from decimal import Decimal
 
 from backend.apps.core.documents import LARGEST, kind_of
@@ -107,9 +108,14 @@ def findings(reports: list[ReportIn]) -> list[Finding]:
     ]
 
 
+def numbers(identifiers: Iterable[records.Identifier]) -> tuple[tuple[str, str], ...]:
+    """Return those that may be a record number, each with who gave it out."""
+    return tuple((each.value, each.authority) for each in identifiers if each.kind not in NOT_OURS)
+
+
 def patient(sent: records.Patient) -> PatientIn:
     return PatientIn(
-        identifiers=tuple((each.value, each.authority) for each in sent.identifiers if each.kind not in NOT_OURS),
+        identifiers=numbers(sent.identifiers),
         family_name=sent.family,
         given_name=sent.given,
         birth_date=sent.birth_date,

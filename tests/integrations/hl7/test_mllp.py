@@ -49,7 +49,7 @@ def test_what_is_framed_comes_out_again(bodies: list[bytes]) -> None:
 def test_bytes_between_frames_are_dropped_and_counted() -> None:
     deframer = Deframer()
     assert deframer.feed(b"hello\r\n" + frame(BODY) + b"\r\n" + frame(BODY)) == [BODY, BODY]
-    assert deframer.skipped == 9
+    assert deframer.skipped == len(b"hello")
     assert not deframer.pending
 
 
