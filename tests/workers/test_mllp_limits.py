@@ -46,6 +46,18 @@ def door(stage: Stage, any_feed: LabFeed) -> Iterator[Running]:
         del stage.extra["DATABASE_URL"]
 
 
+@pytest.fixture(autouse=True)
+def alone(door: Running) -> None:
+    """Begin with no connection of an earlier test: a listener that does not read sees late that a peer is gone."""
+    until(lambda: not peers(door.process, door.port))
+
+
+def peers(process: subprocess.Popen[bytes], port: int) -> int:
+    """Return how many connections a listener holds at its port, those included whose peer has gone."""
+    found = psutil.Process(process.pid).net_connections()
+    return sum(each.laddr.port == port and each.status != psutil.CONN_LISTEN for each in found)
+
+
 @pytest.fixture
 def lab(door: Running) -> Iterator[Wire]:
     with wire(door.port) as made:
@@ -185,13 +197,7 @@ def test_two_listeners_share_one_port_and_one_may_leave(stage: Stage) -> None:
         for number, each in enumerate(labs):
             each.say(framed(oru(f"P{number}")))
             assert each.heard(1) == [("AA", f"P{number}")]
-        open_at = [
-            sum(
-                one.status == "ESTABLISHED" and one.laddr.port == port
-                for one in psutil.Process(each.pid).net_connections()
-            )
-            for each in (first, second)
-        ]
+        open_at = [peers(each, port) for each in (first, second)]
         assert sum(open_at) == 24
         assert min(open_at) > 0, "the system gives both something to do"
     first.terminate()
