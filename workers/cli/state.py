@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
 from dotenv import dotenv_values
 
 from workers.cli.errors import Refused
@@ -137,16 +138,24 @@ class Running:
 def write_running(folder: Path, running: Running) -> None:
     """Replace `stack.json` in one step: a reader sees the old or the new one, never half of it."""
     fresh = folder / "stack.json.new"
-    write_private(fresh, json.dumps(asdict(running), indent=1))
+    write_private(fresh, json.dumps({**asdict(running), "supervisor": os.getpid()}, indent=1))
     fresh.replace(folder / "stack.json")
 
 
 def read_running(folder: Path) -> Running | None:
-    """Return the stack that runs in this folder now, or None."""
+    """Return the stack that runs in this folder now, or None.
+
+    A held lock alone does not tell: the next start holds it too, before it has put away what a killed one wrote.
+    """
     path = folder / "stack.json"
-    if not path.exists() or not is_held(folder):
+    if not is_held(folder):
         return None
-    content = json.loads(path.read_text())
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    if not psutil.pid_exists(content.get("supervisor", 0)):
+        return None
     return Running(Ports(**content["ports"]), content["env"], content["pids"], content["ready"])
 
 
