@@ -19,6 +19,7 @@ END = b"\x1c\r"
 RESTART = START + b"MSH"
 MAX_BYTES = 20 * 1024 * 1024
 CHUNK = 65_536
+BLANKS = b" \t\r\n"
 NOT_REACHED = (OSError, ValueError)  # ValueError: what stands there is no name of a host
 
 
@@ -28,9 +29,6 @@ class FrameTooLong(ValueError):
 
 def frame(body: bytes) -> bytes:
     return START + body + END
-
-
-BLANKS = b" \t\r\n"
 
 
 class Deframer:

@@ -10,11 +10,10 @@ from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from backend.apps.core.documents import MEDIA_TYPES
+from backend.apps.core import documents
 from backend.apps.core.models import Clinic
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.doctors import permissions, serializers, services
@@ -93,16 +92,9 @@ class DoctorCredentialViewSet(ClinicViewSet):
     def download(self, request: Request, pk: str | None = None) -> FileResponse:
         """Return the document itself, always as a download and never as a page."""
         credential = self.get_object()
-        if not credential.document:
-            raise NotFound
+        answer = documents.download(credential.document, f"credential-{credential.pk}")
         self.note(credential)
-        kind = credential.document.name.rpartition(".")[2]
-        return FileResponse(
-            credential.document.open("rb"),
-            as_attachment=True,
-            filename=f"credential-{credential.pk}.{kind}",
-            content_type=MEDIA_TYPES.get(kind, "application/octet-stream"),
-        )
+        return answer
 
 
 class DoctorAvailabilityViewSet(ClinicViewSet):

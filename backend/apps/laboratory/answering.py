@@ -28,7 +28,6 @@ from backend.apps.laboratory.models import (
 )
 from backend.apps.laboratory.models.order_messages import TROUBLES
 from backend.apps.laboratory.panels import Panels, Said, by_number
-from backend.apps.laboratory.reports import OrderIn
 from backend.apps.laboratory.sending import cause_of, wake_next
 from backend.apps.patients.models import Patient
 
@@ -201,13 +200,8 @@ def _know(order: LabOrder, number: str, sender: str) -> None:
     if made or (not known.lab_order.is_external and by_number(known.lab_order) <= by_number(order)):
         return
     FillerNumber.objects.filter(pk=known.pk).update(lab_order=order)
-    panels = Panels([_said(row) for row in ReportedPanel.objects.filter(**key).select_related("patient")])
+    rows = ReportedPanel.objects.filter(**key).select_related("patient")
+    panels = Panels([Said.again(row, row.patient) for row in rows])
     panels.save()
     statuses.settle(list(panels.touched.values()), emptied=panels.emptied)
     panels.save_orders()
-
-
-def _said(panel: ReportedPanel) -> Said:
-    """Return what is known of a panel already: saying it again only asks anew where the panel belongs."""
-    known = OrderIn(filler=panel.number, code=panel.panel_code, text=panel.panel_text)
-    return Said(panel.patient, panel.sender, known, panel.ordered_at)

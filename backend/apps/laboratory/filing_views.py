@@ -9,10 +9,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from backend.apps.core.documents import MEDIA_TYPES
+from backend.apps.core import documents
 from backend.apps.core.serializers import ClinicSerializer
 from backend.apps.core.views import ClinicViewSet, ReadOnlyClinicViewSet
 from backend.apps.laboratory import codes, permissions
@@ -80,14 +79,6 @@ class WithDocument:
         """Return the document itself, always as a download and never as a page."""
         view: Any = self
         result = view.get_object()
-        if not result.file_attachment:
-            raise NotFound
+        answer = documents.download(result.file_attachment, f"result-{result.pk}")
         view.note(result)
-        kind = result.file_attachment.name.rpartition(".")[2]
-        return FileResponse(
-            result.file_attachment.open("rb"),
-            as_attachment=True,
-            filename=f"result-{result.pk}.{kind}",
-            content_type=MEDIA_TYPES.get(kind, "application/octet-stream"),
-            headers={"X-Content-Type-Options": "nosniff"},
-        )
+        return answer

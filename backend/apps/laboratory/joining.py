@@ -19,8 +19,7 @@ from backend.apps.laboratory.models import (
     LabSpecimen,
     ReportedPanel,
 )
-from backend.apps.laboratory.panels import URGENCY, Panels, Said, by_number
-from backend.apps.laboratory.reports import OrderIn
+from backend.apps.laboratory.panels import URGENCY, Panels, Said, by_number, note_again
 from backend.apps.patients.models import Patient
 
 OUSTED = "A version of the other record took its place when the records were merged."
@@ -112,28 +111,20 @@ def _notice(ousted: Collection[UUID]) -> None:
 
 def _find_again(patient: Patient) -> None:
     """Ask anew where each panel belongs, now that more is known of the person."""
-    panels = Panels([_said(patient, row) for row in ReportedPanel.objects.filter(patient=patient).order_by("pk")])
+    panels = Panels([Said.again(row, patient) for row in ReportedPanel.objects.filter(patient=patient).order_by("pk")])
     panels.save()
     panels.save_orders()
 
 
-def _said(patient: Patient, panel: ReportedPanel) -> Said:
-    known = OrderIn(filler=panel.number, code=panel.panel_code, text=panel.panel_text)
-    return Said(patient, panel.sender, known, panel.ordered_at)
-
-
 def _note_again(order: LabOrder) -> None:
-    """Let an order nobody here placed tell of the panels it still has; without anything in it, it goes."""
+    """Let an order tell of the panels it still has; without anything in it, it goes."""
     panels = list(order.reported_panels.select_related("lab_test"))
     if not panels:
         if not order.results.exists():
             order.delete()
         return
-    order.order_date = min(panel.ordered_at for panel in panels)
-    order.specimen_collected_at = min((panel.collected_at for panel in panels if panel.collected_at), default=None)
-    order.priority = max((panel.priority for panel in panels), key=URGENCY.__getitem__)
+    note_again(order, panels)
     order.save(update_fields=["order_date", "specimen_collected_at", "priority", "updated_at"])
-    order.tests.set([panel.lab_test for panel in panels if panel.lab_test])
 
 
 def _settle(before: Orders, after: Orders) -> None:

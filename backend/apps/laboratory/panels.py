@@ -49,6 +49,12 @@ class Said:
     at: datetime
     test: LabTest | None = None
 
+    @classmethod
+    def again(cls, panel: ReportedPanel, patient: Patient) -> Said:
+        """Return what is known of a panel already: saying it again only asks anew where the panel belongs."""
+        known = OrderIn(filler=panel.number, code=panel.panel_code, text=panel.panel_text)
+        return cls(patient, panel.sender, known, panel.ordered_at)
+
     @property
     def placer(self) -> str:
         return clean(self.order.placer)[:200]
@@ -240,10 +246,9 @@ class Panels:
             model.all_objects.filter(panel=panel, lab_order=left).update(lab_order=panel.lab_order_id)
         if not left.is_external:
             return
-        stay = list(ReportedPanel.objects.filter(lab_order=left))
+        stay = list(ReportedPanel.objects.filter(lab_order=left).select_related("lab_test"))
         if stay:
-            _note_again(left, stay)
-            left.tests.set([each.lab_test for each in stay if each.lab_test])
+            note_again(left, stay)
         elif not left.is_deleted:
             LabResult.all_objects.filter(lab_order=left).update(lab_order=panel.lab_order_id)
             left.delete()
@@ -269,11 +274,13 @@ def _note(order: LabOrder, panel: ReportedPanel) -> None:
         order.priority = panel.priority
 
 
-def _note_again(order: LabOrder, panels: list[ReportedPanel]) -> None:
+def note_again(order: LabOrder, panels: list[ReportedPanel]) -> None:
+    """Let an order nobody here placed tell of the panels it still has. The caller saves it."""
     order.order_date, order.specimen_collected_at = panels[0].ordered_at, None
     order.priority = OrderPriority.ROUTINE
     for panel in panels:
         _note(order, panel)
+    order.tests.set([panel.lab_test for panel in panels if panel.lab_test])
 
 
 def _noted(panel: ReportedPanel) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.laboratory import critical, replays, versions
+from backend.apps.laboratory import critical, replays, services, versions
 from backend.apps.laboratory.keys import key_of
 from backend.apps.laboratory.models import (
     CriticalPage,
@@ -28,7 +28,7 @@ from backend.apps.laboratory.models import (
     LabTest,
     ReportedPanel,
 )
-from backend.apps.laboratory.reports import ObservationIn, OrderIn, PatientIn, ReportIn
+from backend.apps.laboratory.reports import ObservationIn, OrderIn, Outcome, PatientIn, ReportIn
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 
@@ -227,3 +227,8 @@ def make_critical_result(**over: Any) -> CriticalResult:
 
 def make_critical_page(**over: Any) -> CriticalPage:
     return make_critical_result(**over).pages.first()
+
+
+def filed(report: ReportIn, **message: Any) -> Outcome:
+    """File `report` as that of a new message; `message`: fields of it."""
+    return services.file_report(make_inbound_message(**message), report)

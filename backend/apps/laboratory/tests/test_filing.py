@@ -14,6 +14,7 @@ from backend.apps.laboratory import services
 from backend.apps.laboratory.models import LabOrder, LabResult
 from backend.apps.laboratory.tests.factories import (
     NOON,
+    filed,
     make_inbound_message,
     make_lab_order,
     make_lab_test,
@@ -27,10 +28,6 @@ from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
-
-
-def filed(report: Any, **message: Any) -> Any:
-    return services.file_report(make_inbound_message(**message), report)
 
 
 def current(order: LabOrder) -> dict[str, LabResult]:

@@ -16,6 +16,7 @@ from backend.apps.laboratory.models import CriticalResult, FillerNumber, LabOrde
 from backend.apps.laboratory.reports import SpecimenIn
 from backend.apps.laboratory.tests.factories import (
     NOON,
+    filed,
     make_inbound_message,
     make_lab_feed,
     make_lab_order,
@@ -30,10 +31,6 @@ from backend.apps.patients.services import merge
 from backend.apps.patients.tests.factories import make_patient
 
 pytestmark = pytest.mark.django_db
-
-
-def filed(report: Any, **message: Any) -> Any:
-    return services.file_report(make_inbound_message(**message), report)
 
 
 @pytest.mark.parametrize(

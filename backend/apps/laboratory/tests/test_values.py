@@ -19,7 +19,7 @@ from backend.apps.laboratory.models import CriticalPage, CriticalResult, LabOrde
 from backend.apps.laboratory.reports import DocumentIn, OrderIn, ParentIn, SpecimenIn
 from backend.apps.laboratory.tests.factories import (
     NOON,
-    make_inbound_message,
+    filed,
     make_lab_feed,
     make_lab_order,
     make_lab_test,
@@ -38,10 +38,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _media(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path
-
-
-def filed(report: Any, **message: Any) -> Any:
-    return services.file_report(make_inbound_message(**message), report)
 
 
 def kept() -> list[str]:
