@@ -6,7 +6,7 @@ import argparse
 import json
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,7 +56,7 @@ class HttpDouble:
         self.connections = 0
         self._log = log
         self._lock = threading.Lock()
-        self._failures: deque[Failure] = deque()
+        self._failures: defaultdict[str, deque[Failure]] = defaultdict(deque)
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", port), self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -75,15 +75,16 @@ class HttpDouble:
         drop: bool = False,
         accepted: bool = False,
         times: int = 1,
+        method: str = "POST",
     ) -> None:
-        """Make the next `times` requests go wrong.
+        """Make the next `times` requests of `method` go wrong.
 
         status, body, headers: the answer instead of the usual one. hang_s: wait that long first. drop: close the
         connection without an answer. accepted: take the message before that, as a partner does whose answer is lost.
         """
         answer = None if status is None else Answer(status, body, headers or {})
         with self._lock:
-            self._failures.extend([Failure(answer, hang_s, drop, accepted)] * times)
+            self._failures[method].extend([Failure(answer, hang_s, drop, accepted)] * times)
 
     def take(self, request: Request) -> Answer:
         """Accept one request and return the usual answer; called by one thread at a time."""
@@ -94,7 +95,8 @@ class HttpDouble:
         self._closing.wait(self.latency_s)
         with self._lock:
             self.requests.append(request)
-            failure = self._failures.popleft() if self._failures and request.method == "POST" else Failure()
+            scripted = self._failures[request.method]
+            failure = scripted.popleft() if scripted else Failure()
             goes_wrong = failure.answer is not None or failure.drop
             usual = None if goes_wrong and not failure.accepted else self.take(request)
         if failure.hang_s:
@@ -105,7 +107,7 @@ class HttpDouble:
         """Write an accepted message to the log file, if there is one."""
         if self._log is not None:
             with self._log.open("a") as log:
-                log.write(json.dumps(record) + "\n")
+                log.write(json.dumps(record, default=str) + "\n")
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from dataclasses import asdict, dataclass
+import re
+import time
+from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from tests.support.double import Answer, HttpDouble, Request, serve
+
+ATTEMPT = re.compile(r"\(unique_args\['attempt_id'\]=\"(?P<attempt>[^\"]*)\"\)")
+BAD_TYPE = re.compile(r"[;\r\n]")
 
 
 @dataclass(frozen=True)
@@ -22,12 +33,17 @@ class SentEmail:
     html: str
     attempt_id: str
     payload: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+    reply_to: str = ""
+    attachments: tuple[tuple[str, str, bytes], ...] = ()  # name, type, content
 
 
 class SendGridDouble(HttpDouble):
-    """POST /v3/mail/send takes a mail and answers 202 with X-Message-Id; errors are SendGrid's own JSON.
+    """POST /v3/mail/send takes a mail and answers 202 with X-Message-Id, GET /v3/messages finds it by its attempt.
 
-    Source: SendGrid v3 API, Mail Send.
+    Errors are SendGrid's own JSON.
+
+    Source: SendGrid v3 API, Mail Send and Email Activity.
     """
 
     default_port = 24011
@@ -38,28 +54,102 @@ class SendGridDouble(HttpDouble):
         super().__init__(**options)
 
     def take(self, request: Request) -> Answer:
-        if (request.method, request.path) != ("POST", "/v3/mail/send"):
+        url = urlsplit(request.path)
+        if (request.method, url.path) == ("GET", "/v3/messages"):
+            return self._find(parse_qs(url.query)["query"][0])
+        if (request.method, url.path) != ("POST", "/v3/mail/send"):
             return Answer(404, errors("not found"))
         payload = json.loads(request.body)
-        people = payload["personalizations"][0]
-        content = {part["type"]: part["value"] for part in payload["content"]}
-        mail = SentEmail(
-            message_id=uuid4().hex,
-            to=people["to"][0]["email"],
-            sender=payload["from"]["email"],
-            subject=payload.get("subject") or people.get("subject", ""),
-            text=content.get("text/plain", ""),
-            html=content.get("text/html", ""),
-            attempt_id={**payload.get("custom_args", {}), **people.get("custom_args", {})}.get("attempt_id", ""),
-            payload=payload,
-        )
+        for place, part in enumerate(payload.get("attachments", [])):
+            if BAD_TYPE.search(part["type"]):
+                return Answer(400, errors("The attachment type cannot contain ';', or CRLF.", f"attachments.{place}"))
+        mail = as_sent(payload)
         self.sent.append(mail)
         self.keep(asdict(mail))
         return Answer(202, None, {"X-Message-Id": mail.message_id})
 
+    def _find(self, query: str) -> Answer:
+        asked = ATTEMPT.fullmatch(query)
+        if not asked:
+            return Answer(400, errors("invalid query"))
+        found = [mail for mail in self.sent if mail.attempt_id == asked["attempt"]]
+        return Answer(200, {"messages": [as_activity(mail) for mail in found]})
+
+
+def as_sent(payload: dict[str, Any]) -> SentEmail:
+    people = payload["personalizations"][0]
+    content = {part["type"]: part["value"] for part in payload["content"]}
+    return SentEmail(
+        message_id=uuid4().hex[:22],
+        to=people["to"][0]["email"],
+        sender=payload["from"]["email"],
+        subject=payload.get("subject") or people.get("subject", ""),
+        text=content.get("text/plain", ""),
+        html=content.get("text/html", ""),
+        attempt_id={**payload.get("custom_args", {}), **people.get("custom_args", {})}.get("attempt_id", ""),
+        payload=payload,
+        headers={**payload.get("headers", {}), **people.get("headers", {})},
+        reply_to=payload.get("reply_to", {}).get("email", ""),
+        attachments=tuple(
+            (part["filename"], part["type"], base64.b64decode(part["content"]))
+            for part in payload.get("attachments", [])
+        ),
+    )
+
+
+def as_activity(mail: SentEmail) -> dict[str, Any]:
+    return {
+        "msg_id": long_id(mail.message_id),
+        "from_email": mail.sender,
+        "to_email": mail.to,
+        "subject": mail.subject,
+        "status": "delivered",
+        "opens_count": 0,
+        "clicks_count": 0,
+        "last_event_time": "2026-03-03T10:30:00Z",
+    }
+
+
+def long_id(message_id: str) -> str:
+    """Return the id that events and the activity feed carry; Mail Send answered with its first part only."""
+    return f"{message_id}.recvd-68d8dcf7c9-4vqxz-1-65F0A1B2-1F.0"
+
 
 def errors(message: str, field: str | None = None) -> dict[str, Any]:
     return {"errors": [{"message": message, "field": field, "help": None}]}
+
+
+def key_pair() -> tuple[ec.EllipticCurvePrivateKey, str]:
+    """Return a key that signs webhooks and its public half as SendGrid shows it: base64 of DER, one line."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return private, base64.b64encode(public).decode()
+
+
+def sign(body: bytes, key: ec.EllipticCurvePrivateKey, *, timestamp: str = "") -> dict[str, str]:
+    """Return the two headers of an event webhook with this very body; timestamp: seconds since 1970, now if empty.
+
+    Source: SendGrid, Event Webhook Security Features.
+    """
+    timestamp = timestamp or str(int(time.time()))
+    signature = key.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+    return {
+        "X-Twilio-Email-Event-Webhook-Signature": base64.b64encode(signature).decode(),
+        "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
+    }
+
+
+def event(mail: SentEmail, kind: str, **more: Any) -> dict[str, Any]:
+    """Return one event of `mail` as SendGrid posts it, in an array; more: other fields, as `type="blocked"`."""
+    return {
+        "email": mail.to,
+        "timestamp": int(time.time()),
+        "event": kind,
+        "sg_event_id": uuid4().hex,
+        "sg_message_id": long_id(mail.message_id),
+        "attempt_id": mail.attempt_id,
+        **more,
+    }
 
 
 if __name__ == "__main__":

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
 from tests.support.double import Answer, HttpDouble, Request, serve
 
 MESSAGES = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages(?:/(?P<sid>\w+))?\.json")
+PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
 class SentSms:
-    """One message Twilio took: the form's fields under our names."""
+    """One message Twilio took: the form's fields under our names, and what became of it since."""
 
     sid: str
     to: str
@@ -24,10 +31,17 @@ class SentSms:
     attempt_id: str  # "a" of the status callback's query
     status_callback: str
     form: dict[str, str]
+    created_at: datetime
+    sent_at: datetime | None  # None: it still waits in Twilio's queue
+    status: str = "queued"
+    error_code: int | None = None
+    direction: str = "outbound-api"
 
 
 class TwilioDouble(HttpDouble):
-    """POST Messages.json takes a message, GET lists (`To`) or fetches; errors are Twilio's own JSON.
+    """POST Messages.json takes a message, GET lists (`To`, `DateSent>`, in pages) or fetches; errors are Twilio's JSON.
+
+    A list begins with the newest. `DateSent>` is a day, and never finds what Twilio has not sent yet.
 
     Source: Twilio API 2010-04-01, resource Messages.
     """
@@ -53,6 +67,13 @@ class TwilioDouble(HttpDouble):
         """Answer the next request with Twilio's error `code`."""
         self.fail_next(status, error(code, status), **how)
 
+    def change(self, sid: str, **changes: Any) -> SentSms:
+        """Let something happen to a message: `change(sid, status="undelivered", error_code=30005)`."""
+        with self._lock:
+            [place] = [place for place, sms in enumerate(self.sent) if sms.sid == sid]
+            self.sent[place] = replace(self.sent[place], **changes)
+            return self.sent[place]
+
     def take(self, request: Request) -> Answer:
         url = urlsplit(request.path)
         found = MESSAGES.fullmatch(url.path)
@@ -60,41 +81,63 @@ class TwilioDouble(HttpDouble):
             return Answer(404, error(20404, 404))
         if request.method == "POST":
             return self._create(found["account"], dict(parse_qsl(request.body.decode())))
-        query = dict(parse_qsl(url.query))
-        wanted = [sms for sms in self.sent if found["sid"] in (None, sms.sid) and query.get("To") in (None, sms.to)]
-        if found["sid"]:
-            return Answer(200, as_json(found["account"], wanted[0])) if wanted else Answer(404, error(20404, 404))
-        page = {"page": 0, "page_size": len(wanted), "next_page_uri": None, "uri": request.path}
-        return Answer(200, {"messages": [as_json(found["account"], sms) for sms in reversed(wanted)], **page})
+        if not found["sid"]:
+            return self._list(found["account"], dict(parse_qsl(url.query)), url.path)
+        wanted = [sms for sms in self.sent if sms.sid == found["sid"]]
+        return Answer(200, as_json(found["account"], wanted[0])) if wanted else Answer(404, error(20404, 404))
+
+    def _list(self, account: str, query: dict[str, str], path: str) -> Answer:
+        since = date.fromisoformat(query["DateSent>"][:10]) if "DateSent>" in query else None
+        wanted = [
+            as_json(account, sms)
+            for sms in reversed(self.sent)
+            if query.get("To") in (None, sms.to)
+            and (since is None or (sms.sent_at is not None and sms.sent_at.date() >= since))
+        ]
+        size, page = int(query.get("PageSize", PAGE_SIZE)), int(query.get("Page", 0))
+        more = f"{path}?{urlencode({**query, 'Page': page + 1})}" if len(wanted) > (page + 1) * size else None
+        page_info = {"page": page, "page_size": size, "next_page_uri": more, "uri": path}
+        return Answer(200, {"messages": wanted[page * size :][:size], **page_info})
 
     def _create(self, account: str, form: dict[str, str]) -> Answer:
         missing = {"To": 21604, "Body": 21602}
         for name, code in missing.items():
             if not form.get(name):
                 return Answer(400, error(code, 400))
-        callback = form.get("StatusCallback", "")
-        attempt = parse_qs(urlsplit(callback).query).get("a", [""])[0]
-        sid = f"SM{uuid4().hex}"
-        sender = form.get("From") or form.get("MessagingServiceSid", "")
-        sms = SentSms(sid, form["To"], sender, form["Body"], attempt, callback, form)
-        self.sent.append(sms)
+        if not 1 <= int(form.get("ValidityPeriod", 1)) <= 36000:
+            return Answer(400, error(21620, 400))
+        sms = self.place(form)
         self.keep(asdict(sms))
         return Answer(201, as_json(account, sms))
 
+    def place(self, form: dict[str, str], **more: Any) -> SentSms:
+        """Take the message that `form` asks for, however it came here."""
+        callback, now = form.get("StatusCallback", ""), datetime.now(UTC)
+        attempt = parse_qs(urlsplit(callback).query).get("a", [""])[0]
+        sender = form.get("From") or form.get("MessagingServiceSid", "")
+        whole = {"status_callback": callback, "form": form, "created_at": now, "sent_at": now, **more}
+        sms = SentSms(f"SM{uuid4().hex}", form["To"], sender, form["Body"], attempt, **whole)
+        self.sent.append(sms)
+        return sms
+
 
 def as_json(account: str, sms: SentSms) -> dict[str, Any]:
+    service = sms.form.get("MessagingServiceSid")
     return {
         "sid": sms.sid,
         "account_sid": account,
         "api_version": "2010-04-01",
         "to": sms.to,
-        "from": sms.sender,
+        "from": None if service else sms.sender,
+        "messaging_service_sid": service,
         "body": sms.body,
-        "status": "queued",
-        "direction": "outbound-api",
-        "error_code": None,
+        "status": sms.status,
+        "direction": sms.direction,
+        "date_created": format_datetime(sms.created_at),
+        "date_sent": sms.sent_at and format_datetime(sms.sent_at),
+        "error_code": sms.error_code,
         "error_message": None,
-        "num_segments": "1",
+        "num_segments": "0" if service else "1",
         "num_media": "0",
         "uri": f"/2010-04-01/Accounts/{account}/Messages/{sms.sid}.json",
     }
@@ -107,6 +150,30 @@ def error(code: int, status: int) -> dict[str, Any]:
         "more_info": f"https://www.twilio.com/docs/errors/{code}",
         "status": status,
     }
+
+
+def sign(url: str, form: Mapping[str, str], token: str) -> str:
+    """Return the X-Twilio-Signature of a POST of `form` to `url`, written down anew rather than by the SDK we test.
+
+    Source: Twilio, Webhooks Security, "Validating Signatures from Twilio".
+    """
+    text = url + "".join(name + form[name] for name in sorted(form))
+    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+def status_form(sms: SentSms, status: str, *, error_code: int | None = None, account: str = "") -> dict[str, str]:
+    """Return the form of the status callback Twilio sends for `sms`."""
+    form = {"MessageSid": sms.sid, "SmsSid": sms.sid, "MessageStatus": status, "SmsStatus": status, "To": sms.to}
+    form |= {"From": sms.sender, "AccountSid": account or "AC" + "0" * 32, "ApiVersion": "2010-04-01"}
+    return form | ({"ErrorCode": str(error_code)} if error_code is not None else {})
+
+
+def inbound_form(sender: str, to: str, body: str, *, sid: str = "", account: str = "", **more: str) -> dict[str, str]:
+    """Return the form Twilio posts when somebody writes to our number; more: other fields, as `OptOutType="STOP"`."""
+    sid = sid or f"SM{uuid4().hex}"
+    form = {"MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "From": sender, "To": to, "Body": body}
+    form |= {"AccountSid": account or "AC" + "0" * 32, "ApiVersion": "2010-04-01", "SmsStatus": "received"}
+    return form | {"NumSegments": "1", "NumMedia": "0"} | more
 
 
 if __name__ == "__main__":
