@@ -1,3 +1,13 @@
 """The names of the queues; without it the command line would have to load Django to start a worker."""
 
-QUEUES = ("reminders", "lab_results", "lab_orders", "lab_replays", "critical_results", "lab_watch", "sweep")
+QUEUES = (
+    "reminders",
+    "provider_events",
+    "waitlist",
+    "lab_results",
+    "lab_orders",
+    "lab_replays",
+    "critical_results",
+    "lab_watch",
+    "sweep",
+)

@@ -39,7 +39,7 @@ ALLOWED_HOSTS = os.environ.get("CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 
 CLINIC_APPS = [
-    "core", "users", "patients", "doctors", "appointments", "clinical_notes", "laboratory", "employees",
+    "core", "users", "patients", "doctors", "messaging", "appointments", "clinical_notes", "laboratory", "employees",
     "prescriptions", "insurance", "interop",
 ]  # fmt: skip
 INSTALLED_APPS = [
@@ -250,15 +250,29 @@ TWILIO_ACCOUNT_SID = os.environ.get("TWILIO_ACCOUNT_SID", "")
 TWILIO_AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "")
 TWILIO_FROM = os.environ.get("TWILIO_FROM", "")
 TWILIO_BASE_URL = os.environ.get("TWILIO_BASE_URL", "")  # a local double in tests; empty in production
+TWILIO_TOKENS = [TWILIO_AUTH_TOKEN, *filter(None, [secret("TWILIO_OLD_AUTH_TOKEN", "")])]  # either signs, in rotation
 SENDGRID_API_KEY = secret("SENDGRID_API_KEY", "")
 SENDGRID_FROM = os.environ.get("SENDGRID_FROM", "")
 SENDGRID_BASE_URL = os.environ.get("SENDGRID_BASE_URL", "")
+SENDGRID_WEBHOOK_KEYS = list(filter(None, secret("SENDGRID_WEBHOOK_KEYS", "").split(",")))  # public keys, base64
+SENDGRID_ACTIVITY_FEED = os.environ.get("SENDGRID_ACTIVITY_FEED", "") == "1"  # a paid add-on; finds lost mails
+SMTP_HOST = os.environ.get("SMTP_HOST", "")
+SMTP_PORT = int(os.environ.get("SMTP_PORT", "587"))
+SMTP_USER, SMTP_PASSWORD = os.environ.get("SMTP_USER", ""), secret("SMTP_PASSWORD", "")
+SMTP_FROM = os.environ.get("SMTP_FROM", "")
+SMTP_SECURITY = os.environ.get("SMTP_SECURITY", "starttls")  # starttls, tls or none
+SMS_PER_SECOND = float(os.environ.get("CARERELAY_SMS_PER_SECOND", "1"))  # what our sender may: 1 for a US long code
+EMAILS_PER_SECOND = float(os.environ.get("CARERELAY_EMAILS_PER_SECOND", "50"))
+SEND_THREADS = int(os.environ.get("CARERELAY_SEND_THREADS", "16"))  # messages on their way at once, per process
+UNCERTAIN_AFTER_S = float(os.environ.get("CARERELAY_UNCERTAIN_AFTER_S", "600"))  # then a lost send counts as not made
 LAB_ORDERS_TIMEOUT_S = float(os.environ.get("CARERELAY_LAB_ORDERS_TIMEOUT_S", "30"))
 LAB_ORDERS_CA = os.environ.get("CARERELAY_LAB_ORDERS_CA", "")  # empty: the system's certificate authorities
 LAB_ORDERS_CERTIFICATE = os.environ.get("CARERELAY_LAB_ORDERS_CERTIFICATE", "")  # ours, for laboratories that ask
 LAB_ORDERS_KEY = os.environ.get("CARERELAY_LAB_ORDERS_KEY", "")
 SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
-EMAIL_TRANSPORT = os.environ.get("CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "sandbox")
+EMAIL_TRANSPORT = os.environ.get(
+    "CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "smtp" if SMTP_HOST else "sandbox"
+)
 
 LOGGING = {
     "version": 1,

@@ -8,8 +8,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from backend.apps.core import health
 
 CLINIC_APPS = (
-    "core", "users", "patients", "doctors", "appointments", "clinical_notes", "laboratory", "employees",
-    "prescriptions", "insurance", "interop",
+    "core", "users", "patients", "doctors", "messaging", "appointments", "clinical_notes", "laboratory",
+    "employees", "prescriptions", "insurance", "interop",
 )  # fmt: skip
 
 urlpatterns = [

@@ -48,14 +48,21 @@ class WorkQuerySet(models.QuerySet[Item]):
         return self.filter(WAITING_AND_DUE | LEASE_EXPIRED)
 
     def lease(self, limit: int) -> list[Any]:  # rows of this model; mypy loses which one on the way to the runner
-        """Take up to `limit` rows that are due, oldest first; return them. All clocks are the database's.
+        """Take up to `limit` rows that are due, lane by lane and the oldest first; return them by when they were due.
+
+        All clocks are the database's.
 
         Binary columns (a message of 20 MB, say) stay behind until they are asked for.
 
         An expired lease is taken again where that is safe: the model is `replay_safe`, or its last holder had not
         begun to speak to a partner, and attempts are left.
         """
-        rows = self._take("work_state = 'waiting' AND due_at <= now()", limit)
+        rows: list[Item] = []
+        for lane in self.model.lanes or (None,):
+            own = "" if lane is None else f" AND lane = {lane}"
+            rows += self._take(f"work_state = 'waiting' AND due_at <= now(){own}", limit - len(rows))
+            if len(rows) == limit:
+                break
         if len(rows) < limit:
             begun = "" if self.model.replay_safe else " AND begun_at IS NULL"
             expired = f"work_state = 'running' AND leased_until < now() AND attempts < {self.model.max_attempts}{begun}"
@@ -114,6 +121,7 @@ class WorkItem(TimeStampedModel):
     task_name: ClassVar[str]
     max_attempts: ClassVar[int] = 8
     replay_safe: ClassVar[bool] = False  # True: handling twice has the effect of handling once
+    lanes: ClassVar[tuple[int, ...]] = ()  # values of a column `lane`: rows of an earlier one are leased first
 
     work_state = models.CharField(
         max_length=8,

@@ -185,3 +185,81 @@ class Patient(ClinicModel):
         if getattr(self, f"{channel}_consent") != given or (given and not getattr(self, f"{channel}_consent_at")):
             setattr(self, f"{channel}_consent_at", timezone.now())
         setattr(self, f"{channel}_consent", given)
+
+
+class ConsentMethod(models.TextChoices):
+    STAFF = "staff", "told to staff"
+    PATIENT = "patient", "changed by the patient"
+    TEXT = "text", "text message from the number"
+    UNSUBSCRIBE = "unsubscribe", "unsubscribe link or button"
+    PROVIDER = "provider", "reported by the provider"
+    IMPORT = "import", "taken over from another system"
+    MERGE = "merge", "two records became one"
+
+
+class ContactConsent(ClinicModel):
+    """One change of a consent: who said so, when and how. Rows are only added; the patient's own columns hold the last.
+
+    evidence: what shows it, as the id of the text message; address: the number or mailbox it was about then.
+    """
+
+    Method = ConsentMethod
+
+    access: ClassVar[scope.Access] = scope.of_patient()
+
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="consents")
+    channel = models.CharField(max_length=5, choices=[("sms", "text message"), ("email", "e-mail")])
+    given = models.BooleanField()
+    method = models.CharField(max_length=11, choices=ConsentMethod)
+    address = models.CharField(max_length=254, blank=True)
+    evidence = models.CharField(max_length=80, blank=True)
+    by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["-created_at", "-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.CheckConstraint(condition=Q(channel__in=["sms", "email"]), name="patients_consent_channel_known"),
+            models.CheckConstraint(condition=Q(method__in=ConsentMethod.values), name="patients_consent_method_known"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["patient", "channel", "-created_at"], name="consent_patient"),
+            models.Index(fields=["method", "-created_at"], name="consent_method"),
+            models.Index(fields=["-created_at", "id"], name="consent_newest"),
+        ]
+
+
+class ContactPoint(ClinicModel):
+    """What is known of one number or mailbox, whoever's it is: opted out, or unable to take messages.
+
+    opted_out_evidence: the id of the message that said so, or the provider's code. unusable_code: the provider's code.
+    """
+
+    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset({Role.RECEPTIONIST, Role.NURSE, Role.DOCTOR}))
+
+    channel = models.CharField(max_length=5, choices=[("sms", "text message"), ("email", "e-mail")], editable=False)
+    address = models.CharField(max_length=254, editable=False)  # E.164, or a mailbox in small letters
+    opted_out_at = models.DateTimeField(null=True, blank=True, editable=False)
+    opted_out_evidence = models.CharField(max_length=80, blank=True, editable=False)
+    unusable_at = models.DateTimeField(null=True, blank=True, editable=False)
+    unusable_code = models.CharField(max_length=40, blank=True, editable=False)
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["-updated_at", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.UniqueConstraint(fields=["channel", "address"], name="patients_contactpoint_once"),
+            models.CheckConstraint(condition=Q(channel__in=["sms", "email"]), name="patients_contactpoint_channel"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["address"], name="contact_point_address"),
+            models.Index(fields=["-updated_at", "id"], name="contact_point_changed"),
+            models.Index(
+                fields=["-opted_out_at"], name="contact_point_opted_out", condition=Q(opted_out_at__isnull=False)
+            ),
+            models.Index(
+                fields=["-unusable_at"], name="contact_point_unusable", condition=Q(unusable_at__isnull=False)
+            ),
+        ]

@@ -1,4 +1,4 @@
-"""Who sees whom and when, and the reminders of it: without this nobody is expected and nobody comes."""
+"""Who sees whom and when: without this nobody is expected and nobody comes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, Ra
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Case, F, Func, Q, Value, When
-from django.db.models.functions import Coalesce, Now
+from django.db.models import F, Func, Q
 from django.utils import timezone
 
 from backend.apps.core import scope
@@ -19,8 +18,6 @@ from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.transitions import Stateful, Table
-from backend.apps.core.validators import validate_phone
-from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
 SHORTEST, LONGEST = 5, 480  # minutes
 FIRST_YEAR, LAST_YEAR = 1950, 2150
@@ -250,127 +247,3 @@ class Appointment(Stateful, ClinicModel):
             raise ValidationError({"appointment_datetime": "A time needs its zone."})
         if start and not FIRST_YEAR <= start.year <= LAST_YEAR:
             raise ValidationError({"appointment_datetime": "This year cannot be right."})
-
-
-class ReminderType(models.TextChoices):
-    EMAIL = "email", "e-mail"
-    SMS = "sms", "text message"
-    PUSH = "push", "push message"
-
-
-class ReminderStatus(models.TextChoices):
-    PENDING = "pending"
-    SENT = "sent"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    BOUNCED = "bounced"
-    SUPPRESSED = "suppressed", "suppressed: not wanted when it was due"
-    SUPERSEDED = "superseded", "superseded: the appointment changed first"
-
-
-RANK = {
-    ReminderStatus.PENDING: 0,
-    ReminderStatus.SENT: 1,
-    ReminderStatus.DELIVERED: 2,
-    ReminderStatus.FAILED: 2,
-    ReminderStatus.BOUNCED: 3,
-}
-
-
-class AppointmentReminder(ClinicModel, WorkItem):
-    """One message about one version of an appointment. `status` is what the patient got, `work_state` what we did.
-
-    Providers report late, twice and out of order: `status` only rises (see RANK).
-    """
-
-    Status = ReminderStatus
-    ReminderType = ReminderType
-
-    task_name: ClassVar[str] = "reminders.deliver"
-    replay_safe: ClassVar[bool] = False
-    access: ClassVar[scope.Access] = scope.Access(
-        patient="appointment__patient_id", doctor_user="appointment__doctor__user"
-    )
-
-    appointment = models.ForeignKey(Appointment, on_delete=models.PROTECT, related_name="reminders")
-    appointment_version = models.PositiveIntegerField(editable=False)
-    offset_minutes = models.PositiveIntegerField(editable=False)  # before the visit; a day counts 1440
-    reminder_type = models.CharField(max_length=5, choices=ReminderType)
-    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING, editable=False)
-    status_reason = models.CharField(max_length=200, blank=True, editable=False)
-    scheduled_send_time = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, blank=True, editable=False)
-    delivered_at = models.DateTimeField(null=True, blank=True, editable=False)
-    recipient_email = models.EmailField(blank=True, editable=False)
-    recipient_phone = models.CharField(max_length=16, blank=True, editable=False, validators=[validate_phone])
-    external_id = models.CharField(max_length=128, blank=True, editable=False)  # the provider's name for the message
-
-    class Meta(ClinicModel.Meta):
-        ordering = ["scheduled_send_time", "id"]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            SOFT_DELETE_CHECK,
-            models.UniqueConstraint(
-                fields=["appointment", "appointment_version", "offset_minutes", "reminder_type"],
-                name="appointments_reminder_once",
-            ),
-            models.CheckConstraint(
-                condition=Q(reminder_type__in=ReminderType.values), name="appointments_reminder_type_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(status__in=ReminderStatus.values), name="appointments_reminder_status_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(work_state__in=WorkState.values), name="appointments_reminder_work_state_known"
-            ),
-            models.CheckConstraint(
-                condition=~Q(status__in=["sent", "delivered"]) | Q(sent_at__isnull=False),
-                name="appointments_reminder_sent_has_time",
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            *work_indexes("reminder"),
-            models.Index(fields=["external_id"], name="reminder_external", condition=~Q(external_id="")),
-            models.Index(fields=["scheduled_send_time", "id"], name="reminder_time"),
-            models.Index(fields=["status", "scheduled_send_time"], name="reminder_status_time"),
-            models.Index(fields=["reminder_type", "scheduled_send_time"], name="reminder_type_time"),
-            models.Index(fields=["work_state", "scheduled_send_time"], name="reminder_work_state"),
-            models.Index(fields=["-created_at", "id"], name="reminder_newest"),
-        ]
-
-    @classmethod
-    def fields_when(cls, state: str) -> dict[str, Any]:
-        told = {WorkState.FAILED: cls.Status.FAILED, WorkState.WAITING: cls.Status.PENDING}
-        return {"status": told[WorkState(state)]} if state in told else {}
-
-    def mark_as_sent(self, external_id: str = "") -> bool:
-        """Note that the provider took it; return whether anything changed. Also adopts a send whose answer was lost."""
-        known = {"external_id": external_id} if external_id else {}
-        return self._rise(self.Status.SENT, sent_at=Coalesce("sent_at", Now()), **known)
-
-    def mark_as_delivered(self) -> bool:
-        """Note that the patient's device or mailbox has it; return whether anything changed."""
-        return self._rise(self.Status.DELIVERED, sent_at=Coalesce("sent_at", Now()), delivered_at=Now())
-
-    def mark_as_failed(self, reason: str = "") -> bool:
-        """Note that it did not arrive, with the provider's code; return whether anything changed."""
-        return self._rise(self.Status.FAILED, status_reason=reason[:200])
-
-    def mark_as_bounced(self, reason: str = "") -> bool:
-        """Note that it came back, perhaps after it was said to be delivered; return whether anything changed."""
-        return self._rise(self.Status.BOUNCED, status_reason=reason[:200])
-
-    def _rise(self, new: ReminderStatus, **changes: Any) -> bool:
-        """Move to `new` from a lower status only; a row that waited for word of its fate is done now."""
-        lower = [status for status, rank in RANK.items() if rank < RANK[new]]
-        rose = (
-            type(self)
-            .all_objects.filter(pk=self.pk, status__in=lower)
-            .update(
-                **changes,
-                status=new,
-                work_state=Case(When(work_state=WorkState.HELD, then=Value(WorkState.DONE)), default=F("work_state")),
-                updated_at=timezone.now(),
-            )
-        )
-        self.refresh_from_db()
-        return bool(rose)

@@ -1,0 +1,25 @@
+"""Visits, their reminders and the table of when to remind."""
+
+from backend.apps.appointments.models.policies import ReminderPolicy
+from backend.apps.appointments.models.reminders import AppointmentReminder
+from backend.apps.appointments.models.visits import (
+    AWAITED,
+    HOLDS_SLOT,
+    LONGEST,
+    RESCHEDULED,
+    SHORTEST,
+    Appointment,
+    AppointmentStatus,
+    AppointmentType,
+    EndOfVisit,
+    TimeRange,
+)
+from backend.apps.messaging.models import RANK
+from backend.apps.messaging.models import Channel as ReminderType
+from backend.apps.messaging.models import MessageStatus as ReminderStatus
+
+__all__ = [
+    "AWAITED", "HOLDS_SLOT", "LONGEST", "RANK", "RESCHEDULED", "SHORTEST", "Appointment", "AppointmentReminder",
+    "AppointmentStatus", "AppointmentType", "EndOfVisit", "ReminderPolicy", "ReminderStatus", "ReminderType",
+    "TimeRange",
+]  # fmt: skip

@@ -1,0 +1,72 @@
+"""One message about one version of a visit; without these rows nobody could prove who was reminded, and once."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from backend.apps.appointments.models.visits import Appointment
+from backend.apps.core import scope
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+from backend.apps.core.work import WorkState, work_indexes
+from backend.apps.messaging.models.outgoing import Channel, MessageStatus, OutgoingMessage, outgoing_indexes
+
+
+class AppointmentReminder(OutgoingMessage):
+    """A reminder of one version of an appointment, `offset_minutes` before it, on one channel."""
+
+    ReminderType = Channel
+
+    task_name: ClassVar[str] = "reminders.deliver"
+    access: ClassVar[scope.Access] = scope.Access(
+        patient="appointment__patient_id", doctor_user="appointment__doctor__user"
+    )
+
+    appointment = models.ForeignKey(Appointment, on_delete=models.PROTECT, related_name="reminders")
+    appointment_version = models.PositiveIntegerField(editable=False)
+    offset_minutes = models.PositiveIntegerField(editable=False)  # before the visit; a day counts 1440
+    reminder_type = models.CharField(max_length=5, choices=Channel)
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["scheduled_send_time", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.UniqueConstraint(
+                fields=["appointment", "appointment_version", "offset_minutes", "reminder_type"],
+                name="appointments_reminder_once",
+            ),
+            models.UniqueConstraint(fields=["fallback_of"], name="appointments_reminder_one_fallback"),
+            models.CheckConstraint(
+                condition=Q(reminder_type__in=Channel.values), name="appointments_reminder_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=MessageStatus.values), name="appointments_reminder_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(work_state__in=WorkState.values), name="appointments_reminder_work_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["sent", "delivered"]) | Q(sent_at__isnull=False),
+                name="appointments_reminder_sent_has_time",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            *work_indexes("reminder"),
+            *outgoing_indexes("reminder"),
+            models.Index(fields=["scheduled_send_time", "id"], name="reminder_time"),
+            models.Index(fields=["status", "scheduled_send_time"], name="reminder_status_time"),
+            models.Index(fields=["reminder_type", "scheduled_send_time"], name="reminder_type_time"),
+            models.Index(fields=["work_state", "scheduled_send_time"], name="reminder_work_state"),
+            models.Index(fields=["-created_at", "id"], name="reminder_newest"),
+        ]
+
+    @property
+    def channel(self) -> str:
+        return self.reminder_type
+
+    @property
+    def patient(self) -> Any:
+        """Whom it is for, as the visit says now."""
+        return self.appointment.patient
