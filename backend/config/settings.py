@@ -250,7 +250,6 @@ TWILIO_ACCOUNT_SID = os.environ.get("TWILIO_ACCOUNT_SID", "")
 TWILIO_AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "")
 TWILIO_FROM = os.environ.get("TWILIO_FROM", "")
 TWILIO_BASE_URL = os.environ.get("TWILIO_BASE_URL", "")  # a local double in tests; empty in production
-TWILIO_TOKENS = [TWILIO_AUTH_TOKEN, *filter(None, [secret("TWILIO_OLD_AUTH_TOKEN", "")])]  # either signs, in rotation
 SENDGRID_API_KEY = secret("SENDGRID_API_KEY", "")
 SENDGRID_FROM = os.environ.get("SENDGRID_FROM", "")
 SENDGRID_BASE_URL = os.environ.get("SENDGRID_BASE_URL", "")
@@ -270,6 +269,9 @@ LAB_ORDERS_CA = os.environ.get("CARERELAY_LAB_ORDERS_CA", "")  # empty: the syst
 LAB_ORDERS_CERTIFICATE = os.environ.get("CARERELAY_LAB_ORDERS_CERTIFICATE", "")  # ours, for laboratories that ask
 LAB_ORDERS_KEY = os.environ.get("CARERELAY_LAB_ORDERS_KEY", "")
 SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
+# Whoever signs with one of these is believed to be the provider of texts: ours and the one before it, or the sandbox's.
+_signers = ("TWILIO_AUTH_TOKEN", "TWILIO_OLD_AUTH_TOKEN") if SMS_TRANSPORT == "twilio" else ("CARERELAY_SANDBOX_TOKEN",)
+TWILIO_TOKENS = list(filter(None, (secret(name, "") for name in _signers)))
 EMAIL_TRANSPORT = os.environ.get(
     "CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "smtp" if SMTP_HOST else "sandbox"
 )

@@ -181,6 +181,7 @@ def own_secrets(folder: Path) -> dict[str, str]:
         "CARERELAY_SECRET_KEY": secrets.token_urlsafe(48),
         "CARERELAY_JWT_KEY": secrets.token_urlsafe(48),
         "FLOWER_BASIC_AUTH": f"carerelay:{secrets.token_urlsafe(18)}",
+        "CARERELAY_SANDBOX_TOKEN": secrets.token_urlsafe(32),
     }
     complete = {**made, **kept}
     if complete != kept:

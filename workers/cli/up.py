@@ -167,7 +167,16 @@ def report(supervisor: Supervisor, env: Mapping[str, str], ports: Ports, folder:
 
 def shared(env: Mapping[str, str]) -> dict[str, str]:
     """Return what another command needs to work beside this stack."""
-    prefixes = ("CARERELAY_", "DATABASE_URL", "REDIS_URL", "CELERY_", "DJANGO_", "PYTHONPATH", "FLOWER_BASIC_AUTH")
+    prefixes = (
+        "CARERELAY_",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "CELERY_",
+        "DJANGO_",
+        "PYTHONPATH",
+        "FLOWER_BASIC_AUTH",
+        "TWILIO_",
+    )
     return {name: value for name, value in env.items() if name.startswith(prefixes) and name != "CARERELAY_CWD"}
 
 
