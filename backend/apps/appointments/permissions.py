@@ -14,4 +14,4 @@ APPOINTMENT: Table = {
     **allow(("confirm", "cancel"), *DESK, Role.PATIENT),
     **allow(("check_in", "start", "complete", "mark_no_show", "reschedule"), *DESK),
 }
-REMINDER: Table = allow(READ, *DESK)
+REMINDER: Table = allow((*READ, "send_now", "mute"), *DESK)

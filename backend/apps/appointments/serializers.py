@@ -49,6 +49,10 @@ class RescheduleForm(Form):
     availability_override_reason = serializers.CharField(required=False, allow_blank=True, max_length=200)
 
 
+class MuteForm(Form):
+    reason = serializers.CharField(max_length=150)
+
+
 class AppointmentReminderSerializer(ClinicSerializer):
     class Meta:
         model = AppointmentReminder

@@ -8,16 +8,17 @@ from typing import ClassVar
 import django_filters
 from django.db.models import QuerySet
 
-from backend.apps.appointments import permissions, services
+from backend.apps.appointments import permissions, reminder_actions, services
 from backend.apps.appointments.models import Appointment, AppointmentReminder, AppointmentStatus, ReminderStatus
 from backend.apps.appointments.serializers import (
     AppointmentReminderSerializer,
     AppointmentSerializer,
     CancelForm,
+    MuteForm,
     RescheduleForm,
 )
 from backend.apps.core.models import Clinic
-from backend.apps.core.views import ClinicViewSet, ReadOnlyClinicViewSet, verb
+from backend.apps.core.views import ClinicViewSet, verb
 
 
 class AppointmentFilter(django_filters.FilterSet):
@@ -76,10 +77,12 @@ class AppointmentReminderFilter(django_filters.FilterSet):
         }
 
 
-class AppointmentReminderViewSet(ReadOnlyClinicViewSet):
+class AppointmentReminderViewSet(ClinicViewSet):
     queryset = AppointmentReminder.objects.select_related("appointment")
     serializer_class = AppointmentReminderSerializer
     permissions = permissions.REMINDER
     filterset_class = AppointmentReminderFilter
     ordering_fields = ("scheduled_send_time", "created_at")
     ordering = ("-scheduled_send_time",)
+    send_now = verb(reminder_actions.send_now)
+    mute = verb(reminder_actions.mute, takes=MuteForm)

@@ -1,0 +1,105 @@
+"""What staff do to a reminder by hand; without it an impatient person would have to change the row itself."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Any
+
+from django.db import models, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from backend.apps.appointments import reminders
+from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus, ReminderType
+from backend.apps.core import dispatch
+from backend.apps.core.exceptions import Conflict, DomainError
+from backend.apps.core.models import Clinic
+from backend.apps.core.work import WorkState
+from backend.apps.messaging.models import ContactRules
+
+MUTED = "Muted by staff"  # how the reason of such a row begins
+SETTLED = {
+    ReminderStatus.SENT: "This reminder is on its way already.",
+    ReminderStatus.DELIVERED: "This reminder has arrived already.",
+    ReminderStatus.BOUNCED: "This reminder came back; correct the address, or call the patient.",
+    ReminderStatus.SUPPRESSED: "This reminder was not wanted and stays where it is.",
+    ReminderStatus.SUPERSEDED: "The appointment changed after this was planned; its newer reminders count.",
+}
+
+
+@transaction.atomic
+def send_now(reminder: AppointmentReminder, *, by: Any) -> AppointmentReminder:
+    """Put a reminder that waits, or that we gave up, at the front of the line.
+
+    It is decided late all the same: what the worker finds out then counts. Nothing is sent whose first try may have
+    arrived.
+    """
+    reason = _why_not_now(reminder)
+    if reason:
+        raise DomainError(reason)
+    if reminder.status == ReminderStatus.PENDING:
+        waiting = AppointmentReminder.objects.filter(pk=reminder.pk, work_state=WorkState.WAITING)
+        moved = bool(waiting.update(due_at=Now(), lane=0, updated_at=timezone.now()))
+        dispatch.ring(AppointmentReminder.task_name)
+    else:
+        moved = AppointmentReminder.work.back_in_line(reminder.pk, at_rest=(WorkState.FAILED,))
+    if not moved:
+        raise Conflict("A machine has just taken this reminder; load the page again.")
+    reminder.refresh_from_db()
+    return reminder
+
+
+@transaction.atomic
+def mute(reminder: AppointmentReminder, *, by: Any, reason: str) -> AppointmentReminder:
+    """Take back one reminder that nobody has begun to send, for good."""
+    if not _suppress(AppointmentReminder.objects.filter(pk=reminder.pk), reason):
+        raise DomainError("This reminder does not wait any more; there is nothing to mute.")
+    reminder.refresh_from_db()
+    return reminder
+
+
+@transaction.atomic
+def mute_all(appointment: Appointment, *, by: Any, reason: str) -> int:
+    """Take back every reminder of this visit that nobody has begun to send; return how many."""
+    return _suppress(AppointmentReminder.objects.filter(appointment=appointment), reason)
+
+
+def _why_not_now(reminder: AppointmentReminder) -> str | None:
+    """Return why nobody may send it now, as a sentence; None when it may go."""
+    if reminder.work_state == WorkState.HELD or reminder.uncertain_since:
+        return "Nobody knows yet whether this reminder arrived; that is found out first, or it could arrive twice."
+    if reminder.work_state == WorkState.RUNNING:
+        return "This reminder is being sent at this moment."
+    if reminder.status in SETTLED:
+        return SETTLED[ReminderStatus(reminder.status)]
+    if reminder.status == ReminderStatus.FAILED and reminder.work_state != WorkState.FAILED:
+        return "The provider took this reminder and could not deliver it; correct the address, or call the patient."
+    if AppointmentReminder.all_objects.filter(fallback_of=reminder).exists():
+        return "Another message has taken the place of this one."
+    return reminders.why_not(reminder, now=timezone.now()) or _asleep(reminder)
+
+
+def _asleep(reminder: AppointmentReminder) -> str | None:
+    """Return a sentence when a text would reach the patient outside of the hours the clinic allows itself."""
+    rules, patient = ContactRules.current(), reminder.appointment.patient
+    zone = patient.time_zone or Clinic.current().time_zone
+    clock = timezone.localtime(timezone=zoneinfo.ZoneInfo(zone)).time()
+    if reminder.reminder_type != ReminderType.SMS or rules.opens_at <= clock < rules.closes_at:
+        return None
+    return f"Texts go out between {rules.opens_at:%H:%M} and {rules.closes_at:%H:%M} by the patient's clock."
+
+
+def _suppress(rows: models.QuerySet[AppointmentReminder], reason: str) -> int:
+    """Suppress those of `rows` not begun; a worker that leased one loses its lease before it speaks to anybody."""
+    told = reason.strip()
+    if not told:
+        raise DomainError("Say why.")
+    waiting = rows.filter(reminders.NOT_BEGUN, status=ReminderStatus.PENDING)
+    found = [row.pk for row in waiting.order_by("pk").select_for_update()]
+    return AppointmentReminder.objects.filter(pk__in=found).update(
+        status=ReminderStatus.SUPPRESSED,
+        status_reason=f"{MUTED}: {told}"[:200],
+        work_state=WorkState.DONE,
+        leased_until=None,
+        updated_at=timezone.now(),
+    )
