@@ -14,7 +14,8 @@ from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.core.validators import luhn_ok
 from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorSpecialization, Specialization
-from backend.apps.patients.models import Gender, Patient
+from backend.apps.patients import consents
+from backend.apps.patients.models import ConsentMethod, Gender, Patient
 from backend.apps.users.models import User
 from backend.demo import calendar, names
 
@@ -107,6 +108,7 @@ def patients(count: int, login: User, tell: Tell) -> list[Patient]:
         if start == 0:
             part[0].user, part[0].first_name, part[0].last_name = login, "Pat", "Demo"
         made += Patient.objects.bulk_create(part)
+        consents.begin(part, method=ConsentMethod.IMPORT)
         tell(len(part))
     return made
 

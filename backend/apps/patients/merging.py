@@ -13,7 +13,8 @@ from django.utils.module_loading import import_string
 
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
-from backend.apps.patients.models import Patient
+from backend.apps.patients import consents
+from backend.apps.patients.models import ConsentMethod, Patient
 
 CHANNELS = ("sms", "email")
 
@@ -35,10 +36,10 @@ def merge(patient: Patient, *, by: Any, into: Patient) -> Patient:
         return survivor(into)
     patient, into = _locked(patient, survivor(into))
     _refuse(patient, into)
-    _take_over(patient, into)
+    _take_over(patient, into, by)
     patient.merged_into, patient.is_deleted, patient.deleted_at = into, True, timezone.now()
     patient.save(update_fields=["user", "merged_into", "is_deleted", "deleted_at", "updated_at"])
-    into.save(update_fields=["user", *(f"{one}_consent{at}" for one in CHANNELS for at in ("", "_at")), "updated_at"])
+    into.save(update_fields=["user", "updated_at"])
     Patient.all_objects.filter(merged_into=patient).update(merged_into=into)  # who was merged here before
     with ExitStack() as around:
         for path in _around():
@@ -87,13 +88,13 @@ def _refuse(patient: Patient, into: Patient) -> None:
         raise DomainError("Each of these records has a login of its own; take one login away first.")
 
 
-def _take_over(patient: Patient, into: Patient) -> None:
+def _take_over(patient: Patient, into: Patient, by: Any) -> None:
     """Give `into` the login, and a consent only where both records had it."""
     into.user, patient.user = patient.user or into.user, None
     Patient.all_objects.filter(pk=patient.pk).update(user=None)  # a login belongs to one record at a time
     for channel in CHANNELS:
         if getattr(into, f"{channel}_consent") and not getattr(patient, f"{channel}_consent"):
-            into.consent(channel, False)
+            consents.record(into, channel, False, by=by, method=ConsentMethod.MERGE, evidence=str(patient.pk))
 
 
 def _move(field: models.Field[Any, Any], patient: Patient, into: Patient) -> int:

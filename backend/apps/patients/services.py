@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
-from backend.apps.patients import demographics
+from backend.apps.patients import consents, demographics
 from backend.apps.patients.merging import CHANNELS, merge
-from backend.apps.patients.models import Patient
+from backend.apps.patients.models import ConsentMethod, Patient
 
-__all__ = ["by_name", "correct", "duplicates", "merge", "next_record_number", "register", "search"]
+__all__ = ["by_name", "consent", "correct", "duplicates", "merge", "next_record_number", "register", "search"]
 
 WHO = ("first_name", "last_name", "date_of_birth")
 SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
@@ -43,7 +43,7 @@ def register(
     """
     if not fields.get("medical_record_number"):
         fields["medical_record_number"] = next_record_number()
-    return _save(Patient(), fields, confirm_duplicate=confirm_duplicate)
+    return _save(Patient(), fields, by=by, confirm_duplicate=confirm_duplicate)
 
 
 @transaction.atomic
@@ -53,7 +53,16 @@ def correct(patient: Patient, *, by: Any, confirm_duplicate: bool = False, **fie
     if number and number.upper() != patient.medical_record_number and getattr(by, "role", None) != Role.ADMIN:
         raise DomainError("Only an administrator may change a record number.")
     moved = any(name in fields and fields[name] != getattr(patient, name) for name in WHO)
-    return _save(patient, fields, confirm_duplicate=confirm_duplicate or not moved)
+    return _save(patient, fields, by=by, confirm_duplicate=confirm_duplicate or not moved)
+
+
+@transaction.atomic
+def consent(
+    patient: Patient, *, by: Any, channel: str, given: bool, method: str = ConsentMethod.STAFF, evidence: str = ""
+) -> Patient:
+    """Note what the patient said about text messages or e-mails, and who was told."""
+    consents.record(patient, channel, given, by=by, method=method, evidence=evidence)
+    return patient
 
 
 def next_record_number() -> str:
@@ -93,19 +102,23 @@ def duplicates(first_name: str, last_name: str, date_of_birth: date) -> QuerySet
     )
 
 
-def _save(patient: Patient, fields: dict[str, Any], *, confirm_duplicate: bool) -> Patient:
-    consents = {channel: fields.pop(f"{channel}_consent") for channel in CHANNELS if f"{channel}_consent" in fields}
+def _save(patient: Patient, fields: dict[str, Any], *, by: Any, confirm_duplicate: bool) -> Patient:
+    agreed = {channel: fields.pop(f"{channel}_consent") for channel in CHANNELS if f"{channel}_consent" in fields}
     changed = [name for name, value in fields.items() if getattr(patient, name) != value]
     for name, value in fields.items():
         setattr(patient, name, value)
     demographics.note(patient, changed, at=timezone.now())
-    for channel, given in consents.items():
-        patient.consent(channel, given)
     patient.medical_record_number = patient.medical_record_number.upper()
     patient.full_clean()
     if not confirm_duplicate:
         _refuse_duplicate(patient)
-    patient.save()
+    if patient._state.adding:
+        patient.save()
+    else:  # not the consents: a STOP that came in meanwhile stays
+        patient.save(update_fields=[*changed, "medical_record_number", "demographics_as_of", "updated_at"])
+    for channel, given in agreed.items():
+        if given != getattr(patient, f"{channel}_consent"):
+            consents.record(patient, channel, given, by=by, method=ConsentMethod.STAFF)
     return patient
 
 
