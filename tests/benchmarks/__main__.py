@@ -13,7 +13,19 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402  # after django.setup()
 
-from tests.benchmarks import labs, labs_filing, labs_intake, labs_kill, labs_read, lists, seam  # noqa: E402  # models
+from tests.benchmarks import (  # noqa: E402  # models
+    labs,
+    labs_filing,
+    labs_intake,
+    labs_kill,
+    labs_read,
+    lists,
+    reminders,
+    reminders_kill,
+    reminders_planning,
+    reminders_sending,
+    seam,
+)
 
 BENCHMARKS = {
     "labs": labs.run,
@@ -22,17 +34,21 @@ BENCHMARKS = {
     "labs-kill": labs_kill.run,
     "labs-read": labs_read.run,
     "lists": lists.run,
+    "reminders": reminders.run,
+    "reminders-kill": reminders_kill.run,
+    "reminders-planning": reminders_planning.run,
+    "reminders-sending": reminders_sending.run,
     "seam": seam.run,
 }
-
-
-PARTS_OF_LABS = ("labs-filing", "labs-intake", "labs-read")  # `labs` runs them all
+PARTS_OF_OTHERS = (  # `labs` and `reminders` run them
+    "labs-filing", "labs-intake", "labs-read", "reminders-kill", "reminders-planning", "reminders-sending",
+)  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="carerelay bench")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    names = parser.parse_args().names or [name for name in BENCHMARKS if name not in PARTS_OF_LABS]
+    names = parser.parse_args().names or [name for name in BENCHMARKS if name not in PARTS_OF_OTHERS]
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
