@@ -2,75 +2,205 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import os
+import select
+import ssl
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
+from typing import cast
+from urllib.parse import SplitResult, unquote, urlsplit
 
-import requests
-from requests import exceptions
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
+import certifi
+from requests.utils import get_environ_proxies, select_proxy
 
-from integrations.errors import IntegrationError, Permanent, Transient, Unknown
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
 TIMEOUT_S = (3.05, 10.0)  # to connect, to wait for each answer
+IDLE_S = 20.0  # partners close what is idle for longer: 60 s is common, less is not rare
 LONGEST_WAIT_S = 86_400.0
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-NEVER_SENT = (exceptions.ConnectTimeout, exceptions.ProxyError, exceptions.SSLError)
-NOT_A_REQUEST = (exceptions.InvalidURL, exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidHeader)
+NOT_A_REQUEST = (ValueError, InvalidURL)  # raised before a byte left: a wrong URL or header
+LOST = (OSError, HTTPException)
 
 
-def session(*, pool: int = 8) -> requests.Session:
-    """Return a session that keeps up to `pool` connections a host and never repeats a request by itself."""
-    made = requests.Session()
-    for scheme in ("http://", "https://"):
-        made.mount(scheme, HTTPAdapter(pool_maxsize=pool, max_retries=0))
-    return made
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a partner said, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
-def send(
-    using: requests.Session,
-    request: requests.Request,
-    *,
-    partner: str,
-    timeout_s: tuple[float, float] = TIMEOUT_S,
-) -> requests.Response:
-    """Send once and return the 2xx answer.
+@dataclass(slots=True)
+class Line:
+    """An open connection, and what its requests need beside their own headers."""
 
-    partner: names it in error codes, as "clearinghouse".
+    connection: HTTPConnection
+    prefix: str  # a proxy for plain HTTP wants whole URLs: this stands before each path
+    headers: Mapping[str, str]
+    used_at_s: float = 0.0
 
-    Raises:
-        Transient: never reached, 429 or 503; any lost answer to a request that only reads.
-        Permanent: every other refusal, a redirect included.
-        Unknown: sent without an answer, or another 5xx: the partner may have acted.
+
+class Http:
+    """Calls partners over one kept connection a host; one instance per thread.
+
+    Nothing is repeated and no redirect followed. Proxies and authorities come from the environment, by the rules of
+    `requests`. partner: names it in error codes, as "clearinghouse". timeout_s: to connect, to wait for each answer.
     """
+
+    def __init__(self, *, partner: str, timeout_s: tuple[float, float] = TIMEOUT_S) -> None:
+        self.partner = partner
+        self._timeout_s = timeout_s
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    def send(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Send once and return the 2xx answer.
+
+        Raises:
+            Transient: never reached, 429 or 503; any lost answer to a request that only reads.
+            Permanent: every other refusal, a redirect included.
+            Unknown: sent without an answer, or another 5xx: the partner may have acted.
+        """
+        answer = self.exchange(method, url, headers=headers, body=body)
+        if not 200 <= answer.status < 300:
+            raise refused(answer.status, answer.headers, partner=self.partner, method=method)
+        return answer
+
+    def exchange(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Send once and return the answer whatever its status; raises as `send` does when none came.
+
+        A connection leaves the pool for the length of a call, so that one which broke off half way is never used again.
+        """
+        parts = _split(url, self.partner)
+        key = (parts.scheme, parts.netloc)
+        line = self._kept(key) or self._open(parts)
+        try:
+            target = f"{line.prefix}{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+            answer = self._once(line, method, target, {**headers, **line.headers}, body)
+        except BaseException:
+            line.connection.close()
+            raise
+        if line.connection.sock is not None:  # the partner did not close it
+            line.used_at_s = time.monotonic()
+            self._lines[key] = line
+        return answer
+
+    def _once(self, line: Line, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        try:
+            line.connection.request(method, target, body, headers)
+        except NOT_A_REQUEST:
+            raise Permanent("not a request that can be sent", code=f"{self.partner}:request") from None
+        except LOST:  # its last byte never left, so nobody can have acted on it
+            raise Transient("not sent to its end", code=f"{self.partner}:unsent") from None
+        try:
+            raw = line.connection.getresponse()
+            return Answer(raw.status, cast("Mapping[str, str]", raw.headers), raw.read())
+        except LOST:
+            raise unanswered(self.partner, method) from None
+
+    def _kept(self, key: tuple[str, str]) -> Line | None:
+        """Return the open connection to a host unless it is gone or near the age at which partners hang up."""
+        line = self._lines.pop(key, None)
+        if line is None:
+            return None
+        if time.monotonic() - line.used_at_s < IDLE_S and not _has_ended(line.connection):
+            return line
+        line.connection.close()
+        return None
+
+    def _open(self, parts: SplitResult) -> Line:
+        try:
+            line = self._line(parts)
+            line.connection.connect()
+        except ssl.SSLError:  # a ValueError too, when it is about a certificate
+            raise self._unreached() from None
+        except NOT_A_REQUEST:
+            raise Permanent("not a request that can be sent", code=f"{self.partner}:request") from None
+        except LOST:
+            raise self._unreached() from None
+        line.connection.sock.settimeout(self._timeout_s[1])
+        return line
+
+    def _unreached(self) -> Transient:
+        return Transient("not reached", code=f"{self.partner}:unreached")
+
+    def _line(self, parts: SplitResult) -> Line:
+        """Return how to reach a host, straight or by the proxy the environment names for it."""
+        secure = parts.scheme == "https"
+        url = f"{parts.scheme}://{parts.netloc}/"
+        proxy_url = select_proxy(url, get_environ_proxies(url))
+        if not proxy_url:
+            return Line(self._connection(parts, secure=secure), "", {})
+        proxy = urlsplit(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
+        if proxy.scheme != "http" or not proxy.hostname:
+            raise Misconfigured("the proxy is none that speaks plain HTTP", code=f"{self.partner}:proxy")
+        connection, own = self._connection(proxy, secure=secure), _proxy_headers(proxy)
+        if not secure:
+            return Line(connection, url.rstrip("/"), own)
+        connection.set_tunnel(parts.hostname or "", parts.port or 443, headers=own)
+        return Line(connection, "", {})
+
+    def _connection(self, to: SplitResult, *, secure: bool) -> HTTPConnection:
+        """Return an unopened connection to the host of `to`; secure: TLS is spoken over it, to whoever is behind."""
+        host, wait_s = to.hostname or "", self._timeout_s[0]
+        if not secure:
+            return HTTPConnection(host, to.port or 80, timeout=wait_s)
+        self._tls = self._tls or _tls_context(self.partner)
+        return HTTPSConnection(host, to.port or 443, timeout=wait_s, context=self._tls)
+
+
+def _split(url: str, partner: str) -> SplitResult:
     try:
-        prepared = using.prepare_request(request)
-        environment = using.merge_environment_settings(prepared.url or "", {}, None, None, None)
-        answer = using.send(prepared, timeout=timeout_s, allow_redirects=False, **environment)
-    except exceptions.RequestException as error:
-        raise unanswered(error, partner=partner, method=request.method or "") from None
-    if not 200 <= answer.status_code < 300:
-        raise refused(answer.status_code, answer.headers, partner=partner, method=request.method or "")
-    return answer
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = None
+    if not known:
+        raise Permanent("not a request that can be sent", code=f"{partner}:request")
+    return parts
 
 
-def unanswered(error: exceptions.RequestException, *, partner: str, method: str) -> IntegrationError:
-    """Return what it means that no answer came. The library's text holds the URL, so it is not kept."""
-    if isinstance(error, NOT_A_REQUEST):
-        return Permanent("not a request that can be sent", code=f"{partner}:request")
-    if isinstance(error, NEVER_SENT) or _refused_connection(error):
-        return Transient("not reached", code=f"{partner}:unreached")
+def _has_ended(connection: HTTPConnection) -> bool:
+    """Tell whether the partner hung up, or said something nobody asked for, since the last answer."""
+    waiting = select.poll()
+    waiting.register(connection.sock, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
+    if not proxy.username:
+        return {}
+    return {"Proxy-Authorization": basic_auth(unquote(proxy.username), unquote(proxy.password or ""))}
+
+
+def basic_auth(user: str, password: str) -> str:
+    """Return the value of an Authorization header. Source: RFC 7617."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _tls_context(partner: str) -> ssl.SSLContext:
+    """Return how partners are checked: by the bundle the environment names, else by certifi's."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    where = {"capath" if os.path.isdir(bundle) else "cafile": bundle}
+    try:
+        return ssl.create_default_context(**where)  # type: ignore[arg-type]  # one key of two
+    except OSError:
+        raise Misconfigured("the bundle of certificates cannot be read", code=f"{partner}:certificates") from None
+
+
+def unanswered(partner: str, method: str) -> IntegrationError:
+    """Return what it means that a request went out and no answer came."""
     if method.upper() in SAFE:
         return Transient("no answer", code=f"{partner}:unanswered")
     return Unknown("sent, but no answer came", code=f"{partner}:unanswered")
-
-
-def _refused_connection(error: exceptions.RequestException) -> bool:
-    """Tell whether the connection could not even be opened: urllib3 wraps the cause in its own exception."""
-    return any(isinstance(getattr(cause, "reason", cause), NewConnectionError) for cause in error.args)
 
 
 def refused(status: int, headers: Mapping[str, str], *, partner: str, method: str) -> IntegrationError:

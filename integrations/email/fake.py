@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 
-from integrations.email import Email
+from integrations.email import Email, Found, LostEmail
 from integrations.errors import IntegrationError, Unknown
 
 
 class FakeEmail:
     """Takes every message; `sent` holds them in order. An Unknown failure takes the message and loses the answer."""
+
+    can_find = True
 
     def __init__(self) -> None:
         self.sent: list[Email] = []
@@ -26,3 +28,6 @@ class FakeEmail:
         if error is not None:
             raise error
         return f"fake-{email.attempt_id}"
+
+    def find(self, lost: LostEmail) -> Found | None:
+        return Found(f"fake-{lost.attempt_id}") if lost.attempt_id in {mail.attempt_id for mail in self.sent} else None

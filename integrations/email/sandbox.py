@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from integrations.email import Email
+from integrations.email import Attachment, Email, Found, LostEmail
 from integrations.errors import Transient
 
 
@@ -20,11 +21,13 @@ class SandboxEmail:
     address.
     """
 
+    can_find = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def send(self, email: Email) -> str:
-        message_id = "EB" + hashlib.sha256(email.attempt_id.encode()).hexdigest()[:32]
+        message_id = _id_of(email.attempt_id)
         record = {
             "id": message_id,
             "kind": "email",
@@ -32,7 +35,9 @@ class SandboxEmail:
             "subject": email.subject,
             "text": email.text,
             "html": email.html,
-            "headers": dict(email.headers),
+            "headers": email.all_headers(),
+            "reply_to": email.reply_to,
+            "attachments": [_as_record(file) for file in email.attachments],
             "attempt_id": email.attempt_id,
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
@@ -42,9 +47,22 @@ class SandboxEmail:
             raise Transient("the outbox cannot be written", code=f"sandbox:{error.errno}") from None
         return message_id
 
+    def find(self, lost: LostEmail) -> Found | None:
+        message_id = _id_of(lost.attempt_id)
+        return Found(message_id, "delivered") if (self._folder / f"{message_id}.json").exists() else None
+
     def _write(self, name: str, text: str) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         Path(draft).replace(self._folder / name)
+
+
+def _id_of(attempt_id: str) -> str:
+    return "EB" + hashlib.sha256(attempt_id.encode()).hexdigest()[:32]
+
+
+def _as_record(file: Attachment) -> dict[str, str]:
+    content = base64.b64encode(file.content).decode()
+    return {"name": file.name, "content_type": file.content_type, "content_base64": content}

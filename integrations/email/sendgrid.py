@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
+import re
 import time
-import urllib.request
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, Self
 
-import requests
 from python_http_client.client import Client
-from requests import exceptions
 from sendgrid import SendGridAPIClient
-from sendgrid.helpers.mail import ClickTracking, CustomArg, Header, Mail, OpenTracking, TrackingSettings
+from sendgrid.helpers.mail import Attachment as SdkAttachment
+from sendgrid.helpers.mail import ClickTracking, CustomArg, Header, Mail, OpenTracking, ReplyTo, TrackingSettings
 
 from integrations import http
-from integrations.email import Email
-from integrations.errors import IntegrationError, Transient, Unknown
+from integrations.email import Attachment, Email, Found, LostEmail
+from integrations.email.sendgrid_events import short_id
+from integrations.errors import IntegrationError, Misconfigured, Transient, Unknown
 
 PARTNER = "sendgrid"
 BASE_URL = "https://api.sendgrid.com"
 SDK_LOGGERS = ("python_http_client", "python_http_client.client")  # at DEBUG they write bodies and the key
-OURS_RETRY_S = 300.0  # 401 and 403: nothing was sent, and nothing will be until our account is right
+ASKABLE = re.compile(r"[\w.:-]+", re.ASCII)  # attempt ids that need no quoting in a query
 
 
 class SendGridEmail:
-    """base_url: another server than SendGrid's, as its EU one; only this machine unless `allow_any_host`."""
+    """base_url: another server than SendGrid's, as its EU one; only this machine unless `allow_any_host`.
+
+    activity_feed: the account pays for Email Activity, so a lost mail can be looked for. One instance per thread.
+    """
 
     def __init__(
         self,
@@ -34,14 +39,16 @@ class SendGridEmail:
         sender: str,
         base_url: str = "",
         allow_any_host: bool = False,
+        activity_feed: bool = False,
         timeout_s: tuple[float, float] = http.TIMEOUT_S,
     ) -> None:
         for name in SDK_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         host = http.checked_base_url(base_url, allow_any_host=allow_any_host) if base_url else BASE_URL
         self._sdk = SendGridAPIClient(api_key, host=host)
-        self._sdk.client = StrictClient(self._sdk.client, http.session(), timeout_s)
+        self._sdk.client = StrictClient(self._sdk.client, http.Http(partner=PARTNER, timeout_s=timeout_s))
         self._sender = sender
+        self.can_find = activity_feed
 
     def send(self, email: Email) -> str:
         """See `EmailTransport.send`; returns X-Message-Id, the first part of `sg_message_id` in later events."""
@@ -50,6 +57,18 @@ class SendGridEmail:
         if not message_id:
             raise Unknown("accepted, but the answer names no message", code="sendgrid:unreadable")
         return str(message_id)
+
+    def find(self, lost: LostEmail) -> Found | None:
+        """See `EmailTransport.find`. Source: SendGrid v3 API, Email Activity, query on `unique_args`."""
+        if not self.can_find or not ASKABLE.fullmatch(lost.attempt_id):
+            raise Unknown("the account cannot look for a mail", code="sendgrid:no-activity")
+        query = f"(unique_args['attempt_id']=\"{lost.attempt_id}\")"
+        answer = self._sdk.client.messages.get(query_params={"query": query, "limit": 10})
+        try:
+            found = json.loads(answer.body)["messages"]
+            return Found(short_id(found[0]["msg_id"]), str(found[0]["status"])) if found else None
+        except (ValueError, LookupError, TypeError):
+            raise Transient("a list that cannot be read", code="sendgrid:unreadable") from None
 
     def _mail(self, email: Email) -> Mail:
         mail = Mail(
@@ -60,59 +79,55 @@ class SendGridEmail:
             html_content=email.html or None,
         )
         mail.custom_arg = CustomArg("attempt_id", email.attempt_id)
-        for name, value in email.headers.items():
+        for name, value in email.all_headers().items():
             mail.header = Header(name, value)
+        for file in email.attachments:
+            mail.attachment = _sdk_attachment(file)
+        if email.reply_to:
+            mail.reply_to = ReplyTo(email.reply_to)
         mail.tracking_settings = TrackingSettings(  # tracked links would tell a third party what a patient reads
             click_tracking=ClickTracking(enable=False, enable_text=False), open_tracking=OpenTracking(enable=False)
         )
         return mail
 
 
-class StrictClient(Client):  # type: ignore[misc]  # the SDK has no types
-    """The SDK's client over one session; headers are copied, never shared between calls."""
+def _sdk_attachment(file: Attachment) -> SdkAttachment:
+    """Return `file` as SendGrid takes it: it refuses parameters of the type, so they are left to the content."""
+    content = base64.b64encode(file.content).decode()
+    return SdkAttachment(content, file.name, file.content_type.partition(";")[0], "attachment")
 
-    def __init__(self, like: Client, session: requests.Session, timeout_s: tuple[float, float]) -> None:
+
+class StrictClient(Client):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's client on our transport; headers are copied, never shared between calls."""
+
+    def __init__(self, like: Client, over: http.Http) -> None:
         super().__init__(
             host=like.host,
             request_headers=dict(like.request_headers),
             version=like._version,
             url_path=list(like._url_path),
             append_slash=like.append_slash,
-            timeout=timeout_s,
         )
-        self._session = session
+        self._http = over
 
     def _build_client(self, name: str | None = None) -> Self:
-        child = type(self)(self, self._session, self.timeout)
+        child = type(self)(self, self._http)
         if name:
             child._url_path.append(name)
         return child
 
-    def _make_request(self, opener: Any, request: urllib.request.Request, timeout: Any = None) -> _Answer:
-        method, headers = request.get_method(), dict(request.header_items())
-        try:
-            answer = self._session.request(
-                method,
-                request.full_url,
-                data=cast("bytes | None", request.data),
-                headers=headers,
-                timeout=timeout or self.timeout,
-                allow_redirects=False,
-            )
-        except exceptions.RequestException as error:
-            raise http.unanswered(error, partner=PARTNER, method=method) from None
-        if not 200 <= answer.status_code < 300:
-            raise refusal(answer.status_code, answer.headers, method=method, now_s=time.time())
-        return _Answer(answer)
+    def get(self, *, query_params: Mapping[str, Any]) -> http.Answer:
+        return self._call("GET", query_params, None)
 
+    def post(self, *, request_body: Mapping[str, Any]) -> http.Answer:
+        return self._call("POST", None, json.dumps(request_body).encode())
 
-class _Answer:
-    """A `requests` answer under the names of urllib's that the SDK reads."""
-
-    def __init__(self, answer: requests.Response) -> None:
-        self.getcode = lambda: answer.status_code
-        self.read = lambda: answer.content
-        self.info = lambda: answer.headers
+    def _call(self, method: str, query_params: Mapping[str, Any] | None, body: bytes | None) -> http.Answer:
+        headers = {**self.request_headers, **({"Content-Type": "application/json"} if body else {})}
+        answer = self._http.exchange(method, self._build_url(query_params), headers=headers, body=body)
+        if not 200 <= answer.status < 300:
+            raise refusal(answer.status, answer.headers, method=method, now_s=time.time())
+        return answer
 
 
 def refusal(status: int, headers: Mapping[str, str], *, method: str, now_s: float) -> IntegrationError:
@@ -122,11 +137,11 @@ def refusal(status: int, headers: Mapping[str, str], *, method: str, now_s: floa
     """
     code = f"sendgrid:http-{status}"
     if status in (401, 403):
-        return Transient("our account is not allowed to send this", code=code, retry_after_s=OURS_RETRY_S)
+        return Misconfigured("our account is not allowed to send this", code=code)
     reset = headers.get("X-RateLimit-Reset", "")
     if status == 429 and reset.isascii() and reset.isdigit():
         wait = min(max(float(reset[:12]) - now_s, 1.0), http.LONGEST_WAIT_S)
         return Transient("too many requests", code=code, retry_after_s=wait)
-    if status >= 500:
+    if status >= 500 and method.upper() not in http.SAFE:
         return Unknown(f"HTTP {status}", code=code)
     return http.refused(status, headers, partner=PARTNER, method=method)

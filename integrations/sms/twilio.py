@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-from requests import exceptions
-from twilio.http.http_client import TwilioHttpClient
+from twilio.base.exceptions import TwilioException
+from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
+from twilio.rest.api.v2010.account.message import MessageInstance
 
 from integrations import http
-from integrations.errors import IntegrationError, Permanent, Transient, Unknown
-from integrations.sms import Sms
+from integrations.errors import IntegrationError, Misconfigured, Transient, Unknown
+from integrations.sms import Found, LostSms, MessageStatus, Sms, body_sha256, twilio_codes
 
 PARTNER = "twilio"
 SDK_LOGGERS = ("twilio.http_client",)  # at INFO it writes phone numbers
-
-# Twilio error dictionary. Codes of neither table are the message's or the number's own fault: Permanent.
-PASSING = frozenset({20429, 20500, 20503, 21611, 30001, 30003, 30008})
-OURS = frozenset({20003, 20005, 20403, 21408, 21606, 21612, 30002})  # account, sender, permission: a person must act
-OURS_RETRY_S = 300.0  # nothing was sent, and nothing will be until our configuration is right
+UNREADABLE = (TwilioException, TypeError, AttributeError)  # what the SDK raises over a list of another shape
+LONGEST_VALIDITY_S = 36_000  # ValidityPeriod, at least 1
+PAGE = 100  # messages; on the first, without a date, stand those that Twilio has not sent yet
+MOST = 1_000  # messages to one number since a text was lost
 
 
 class TwilioSms:
@@ -33,6 +34,8 @@ class TwilioSms:
     callback_url: where Twilio reports the status; the attempt id is added as `a`. Empty: no reports.
     base_url: another server than Twilio's, for tests and rehearsals; only this machine unless `allow_any_host`.
     """
+
+    can_find = True
 
     def __init__(
         self,
@@ -54,52 +57,123 @@ class TwilioSms:
 
     def send(self, sms: Sms) -> str:
         """See `SmsTransport.send`; returns the message's SID."""
-        extra: dict[str, str] = dict(self._sender)
+        extra: dict[str, Any] = dict(self._sender)
         if self._callback_url:
             joint = "&" if urlsplit(self._callback_url).query else "?"
             extra["status_callback"] = f"{self._callback_url}{joint}a={quote(sms.attempt_id, safe='')}"
+        if sms.valid_for_s is not None:
+            extra["validity_period"] = min(max(sms.valid_for_s, 1), LONGEST_VALIDITY_S)
         message = self._client.messages.create(to=sms.to, body=sms.body, **extra)
-        return str(message.sid)
+        if not isinstance(message.sid, str):
+            raise Unknown("accepted, but the answer names no message", code="twilio:unreadable")
+        return message.sid
+
+    def find(self, lost: LostSms) -> Found | None:
+        """See `SmsTransport.find`.
+
+        Known by its text, or, when Twilio wrote other characters for ours (smart encoding), by being the only one.
+        Of several with the same text the first is taken: each of them is one that was sent.
+        """
+        candidates = [message for message in self._since(lost) if self._may_be(message, lost)]
+        same = [message for message in candidates if body_sha256(message.body or "") == lost.body_sha256]
+        if not same and len(candidates) > 1:
+            raise Unknown(f"one of {len(candidates)} messages, or none of them", code="twilio:several")
+        if not (same or candidates):
+            return None
+        first = min(same or candidates, key=lambda message: message.date_created)
+        return Found(str(first.sid), _as_status(first))
+
+    def status(self, message_id: str) -> MessageStatus:
+        """See `SmsTransport.status`."""
+        return _as_status(self._client.messages(message_id).fetch())
+
+    def _since(self, lost: LostSms) -> Iterable[MessageInstance]:
+        """Return what was sent to the number since: the filter counts in days, and passes over what is still queued."""
+        list_of = self._client.messages.list
+        try:
+            dated = list_of(to=lost.to, date_sent_after=lost.sent_after.astimezone(UTC), page_size=PAGE, limit=MOST)
+            newest = list_of(to=lost.to, page_size=PAGE, limit=PAGE)
+        except UNREADABLE:
+            raise Transient("a list that cannot be read", code="twilio:unreadable") from None
+        return {message.sid: message for message in (*dated, *newest)}.values()
+
+    def _may_be(self, message: MessageInstance, lost: LostSms) -> bool:
+        ours = {message.from_, message.messaging_service_sid} & set(self._sender.values())
+        return bool(
+            ours
+            and message.direction == "outbound-api"
+            and isinstance(message.date_created, datetime)
+            and message.date_created >= lost.sent_after - timedelta(seconds=1)  # Twilio's are whole seconds
+            and message.sid not in lost.taken
+        )
 
 
-class StrictHttpClient(TwilioHttpClient):  # type: ignore[misc]  # the SDK has no types
-    """The SDK's transport over one session: returns good answers only, everything else is sorted and raised here."""
+class StrictHttpClient(HttpClient):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's transport on ours: returns good answers only, everything else is sorted and raised here."""
 
     def __init__(self, base_url: str, timeout_s: float) -> None:
-        super().__init__(timeout=timeout_s)
-        self.session = http.session()
+        super().__init__(logging.getLogger(SDK_LOGGERS[0]), False, timeout_s)
+        self._http = http.Http(partner=PARTNER, timeout_s=(min(timeout_s, http.TIMEOUT_S[0]), timeout_s))
         self._base_url = base_url
 
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
-        if self._base_url:
-            parts = urlsplit(url)
-            url = self._base_url + parts.path + (f"?{parts.query}" if parts.query else "")
-        try:
-            answer = super().request(method, url, *args, **kwargs)
-        except exceptions.RequestException as error:
-            raise http.unanswered(error, partner=PARTNER, method=method) from None
-        document = _document(answer.text)
-        if not 200 <= answer.status_code < 300:
-            raise refusal(answer.status_code, document, answer.headers or {}, method=method)
+    def request(  # noqa: PLR0917  # the SDK calls it so
+        self,
+        method: str,
+        uri: str,
+        params: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        url = self._rebased(uri, params or {})
+        whole = {**(headers or {}), **({"Authorization": http.basic_auth(*auth)} if auth else {})}
+        body = urlencode(data, doseq=True).encode() if data else None
+        answer = self._http.exchange(method, url, headers=whole, body=body)
+        text = answer.body.decode("utf-8", "replace")
+        document = _document(text)
+        if not 200 <= answer.status < 300:
+            raise refusal(answer.status, document, answer.headers, method=method)
         if not document:
-            raise Unknown("accepted, but the answer cannot be read", code="twilio:unreadable")
-        return answer
+            raise http.unanswered(PARTNER, method)
+        return Response(answer.status, text, answer.headers)
+
+    def _rebased(self, uri: str, params: Mapping[str, Any]) -> str:
+        """Return the URL on our base; pages that Twilio names by their whole URL are brought there too."""
+        if self._base_url:
+            parts = urlsplit(uri)
+            uri = f"{self._base_url}{parts.path}{'?' if parts.query else ''}{parts.query}"
+        if not params:
+            return uri
+        return f"{uri}{'&' if '?' in uri else '?'}{urlencode(params, doseq=True)}"
 
 
-def refusal(status: int, document: dict[str, Any], headers: Any, *, method: str) -> IntegrationError:
+def refusal(status: int, document: Mapping[str, Any], headers: Mapping[str, str], *, method: str) -> IntegrationError:
     """Return what Twilio's error answer means. Its own message may repeat the number, so only the code is kept."""
     number = document.get("code")
     if not isinstance(number, int):  # not written by Twilio's application: a proxy, or a crash half way
-        if status == 503:
+        if status == 503 and method.upper() not in http.SAFE:
             return Unknown("HTTP 503 without a reason", code="twilio:http-503")
+        if status in (401, 403):
+            return Misconfigured("our account is not allowed to", code=f"twilio:http-{status}")
         return http.refused(status, headers, partner=PARTNER, method=method)
-    code = f"twilio:{number}"
-    if number in OURS or status in (401, 403):
-        return Transient("our account or sender is not set up for this", code=code, retry_after_s=OURS_RETRY_S)
-    if number in PASSING or status == 429 or status >= 500:
-        wait = http.retry_after_s(headers, now=datetime.now(UTC))
-        return Transient("refused for now", code=code, retry_after_s=wait)
-    return Permanent("refused", code=code)
+    wait = http.retry_after_s(headers, now=datetime.now(UTC))
+    if number not in twilio_codes.SORTS and status in (401, 403):
+        return Misconfigured("our account is not allowed to", code=f"twilio:{number}")
+    if number not in twilio_codes.SORTS and (status == 429 or status >= 500):
+        return Transient("refused for now", code=f"twilio:{number}", retry_after_s=wait)
+    return twilio_codes.error_for(number, retry_after_s=wait)
+
+
+def _as_status(message: MessageInstance) -> MessageStatus:
+    word, code = str(message.status), _number(message.error_code)
+    return MessageStatus(word, code, _number(message.num_segments) or 0, twilio_codes.status_of(word, code))
+
+
+def _number(value: Any) -> int | None:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from integrations import http
-from integrations.errors import IntegrationError, Permanent, Transient, Unknown
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.support.double import Answer, HttpDouble, Request
 
 SECRET = "secret-in-the-url"
+DAY = timedelta(days=1)
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -31,9 +39,19 @@ def partner() -> Iterator[Echo]:
         yield double
 
 
-def call(url: str, method: str = "POST") -> requests.Response:
-    request = requests.Request(method, f"{url}/claims?q={SECRET}", data=b"body")
-    return http.send(http.session(), request, partner="house", timeout_s=(1.0, 0.3))
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def caller() -> http.Http:
+    return http.Http(partner="house", timeout_s=(1.0, 0.3))
+
+
+def call(url: str, method: str = "POST", *, using: http.Http | None = None) -> http.Answer:
+    return (using or caller()).send(method, f"{url}/claims?q={SECRET}", headers={}, body=b"body")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +72,7 @@ def test_every_status_outside_2xx_has_its_sort(partner: Echo, status: int, sort:
 
 
 def test_a_good_answer_comes_back_whole(partner: Echo) -> None:
-    assert call(partner.url).content == b"body"
+    assert call(partner.url).body == b"body"
 
 
 def test_a_partner_that_is_not_there_is_transient() -> None:
@@ -81,9 +99,140 @@ def test_a_lost_answer_to_a_mere_question_is_transient() -> None:
         call(f"http://127.0.0.1:{silent.getsockname()[1]}", method="GET")
 
 
-def test_a_url_that_is_none_is_permanent() -> None:
+@pytest.mark.parametrize(
+    "url", ["no-scheme", "ftp://127.0.0.1", "http://", "http://[", "http://127.0.0.1:x", "http://a b"]
+)
+def test_a_url_that_is_none_is_permanent(url: str) -> None:
     with pytest.raises(Permanent):
-        call("no-scheme")
+        call(url)
+
+
+@pytest.mark.parametrize("headers", [{"X-One": "a\r\nX-Two: b"}, {"X-One": "\u2028"}, {"X One:": "a"}])
+def test_a_header_that_is_none_is_permanent_and_nothing_leaves(partner: Echo, headers: dict[str, str]) -> None:
+    with pytest.raises(Permanent):
+        caller().send("GET", partner.url, headers=headers)
+    assert partner.requests == []
+
+
+def test_a_connection_is_kept_and_a_new_one_made_when_the_partner_hung_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        using, url = caller(), f"http://127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=answer_once_a_connection, args=(server, 2), daemon=True).start()
+        assert [call(url, using=using).body for _ in range(2)] == [b"first", b"second"]
+
+
+def test_a_kept_connection_that_breaks_under_a_request_is_unknown_and_nothing_is_repeated(partner: Echo) -> None:
+    using = caller()
+    call(partner.url, using=using)
+    partner.fail_next(drop=True)
+    with pytest.raises(Unknown):
+        call(partner.url, using=using)
+    assert (partner.connections, len(partner.requests)) == (1, 2)
+    assert call(partner.url, using=using).body == b"body", "and the broken one is not used again"
+
+
+def test_a_connection_that_was_idle_for_long_is_not_trusted(partner: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    using = caller()
+    call(partner.url, using=using)
+    monkeypatch.setattr(http, "IDLE_S", 0.0)
+    call(partner.url, using=using)
+    assert partner.connections == 2
+
+
+def test_whoever_is_interrupted_half_way_never_reads_the_answer_of_another(
+    partner: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: http.HTTPConnection) -> None:
+        raise KeyboardInterrupt
+
+    using = caller()
+    call(partner.url, using=using)
+    with monkeypatch.context() as patch:
+        patch.setattr(http.HTTPConnection, "getresponse", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            using.send("POST", partner.url, headers={}, body=b"mine")
+    assert using.send("POST", partner.url, headers={}, body=b"yours").body == b"yours"
+
+
+def test_plain_http_goes_by_the_proxy_the_environment_names(partner: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", partner.url.replace("//", "//clinic:p%40ss@"))
+    assert call("http://partner.example.org").body == b"body"
+    [seen] = partner.requests
+    assert seen.path == f"http://partner.example.org/claims?q={SECRET}"
+    assert seen.headers["Host"] == "partner.example.org"
+    assert seen.headers["Proxy-Authorization"] == http.basic_auth("clinic", "p@ss")
+
+
+def test_a_host_the_environment_exempts_is_called_straight(partner: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert call(partner.url).body == b"body"
+
+
+def test_a_proxy_that_refuses_the_tunnel_is_transient(partner: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", partner.url)
+    with pytest.raises(Transient) as raised:
+        call("https://partner.example.org")
+    assert raised.value.code == "house:unreached"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "https://127.0.0.1:9"])
+def test_a_proxy_of_another_kind_is_our_configuration(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(Misconfigured):
+        call("https://partner.example.org")
+
+
+def test_a_partner_is_believed_only_with_a_certificate_from_the_bundle(
+    tls_partner: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, authority = tls_partner
+    with pytest.raises(Transient) as raised:
+        call(url)
+    assert raised.value.code == "house:unreached"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    assert call(url).body == b"first"
+
+
+def test_a_bundle_that_is_not_there_is_our_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
+    with pytest.raises(Misconfigured):
+        call("https://127.0.0.1:9")
+
+
+@pytest.fixture
+def tls_partner(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server whose certificate is its own authority, and that certificate's file."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate_for_this_machine(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer_once_a_connection, args=(server, 2, context), daemon=True).start()
+        yield f"https://localhost:{server.getsockname()[1]}", certificate
+
+
+def certificate_for_this_machine(certificate: Path, key: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 7, now - DAY, now + DAY)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    certificate.write_bytes(builder.sign(private, hashes.SHA256()).public_bytes(Encoding.PEM))
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def answer_once_a_connection(server: socket.socket, times: int, tls: ssl.SSLContext | None = None) -> None:
+    """Answer one request on each of `times` connections, promise to keep it, and hang up all the same."""
+    words = iter((b"first", b"second"))
+    for _ in range(times):
+        plain, _address = server.accept()
+        try:
+            with tls.wrap_socket(plain, server_side=True) if tls else plain as connection:
+                while not connection.recv(65536).endswith(b"body"):
+                    pass
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(word := next(words)) + word)
+        except ssl.SSLError:
+            plain.close()
 
 
 def test_retry_after_travels_with_the_error(partner: Echo) -> None:

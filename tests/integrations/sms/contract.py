@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from integrations.errors import Transient
-from integrations.sms import Sms, SmsTransport
+from integrations.errors import Permanent, Transient
+from integrations.sms import LostSms, Sms, SmsTransport, body_sha256
 
 TO = "+14155550123"
 BODY = "Riverside: your visit is Tue at 10:30 · réponse « STOP » 👍"
+
+
+def lost(attempt_id: str = "018f.1", *, body: str = BODY, taken: tuple[str, ...] = ()) -> LostSms:
+    return LostSms(TO, body_sha256(body), attempt_id, datetime.now(UTC) - timedelta(minutes=1), taken)
 
 
 class SmsContract:
@@ -41,3 +47,32 @@ class SmsContract:
             transport.send(Sms(TO, BODY, "018f.1"))
         assert raised.value.code
         assert TO not in str(raised.value)
+
+    def test_a_lost_message_that_arrived_is_found_again(self, transport: SmsTransport) -> None:
+        assert transport.can_find
+        message_id = transport.send(Sms(TO, BODY, "018f.1"))
+        found = transport.find(lost())
+        assert found is not None
+        assert found.message_id == message_id
+        assert found.status == transport.status(message_id)
+
+    def test_a_lost_message_that_never_arrived_is_not_found(self, transport: SmsTransport) -> None:
+        assert transport.find(lost()) is None
+
+    def test_what_belongs_to_another_attempt_is_not_found(self, transport: SmsTransport) -> None:
+        message_id = transport.send(Sms(TO, BODY, "018f.1"))
+        assert transport.find(lost(taken=(message_id,))) is None
+
+    def test_a_message_says_how_far_it_has_come(self, transport: SmsTransport) -> None:
+        status = transport.status(transport.send(Sms(TO, BODY, "018f.1", valid_for_s=3600)))
+        assert status.provider_status
+        assert status.status in ("sent", "delivered")
+        assert status.error_code is None
+
+    def test_a_message_nobody_sent_has_no_status(self, transport: SmsTransport) -> None:
+        transport.send(Sms(TO, BODY, "018f.1"))
+        with pytest.raises(Permanent):
+            transport.status("SM" + "0" * 32)
+
+    def test_a_lost_message_does_not_print_its_number(self) -> None:
+        assert TO not in repr(lost())

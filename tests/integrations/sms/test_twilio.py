@@ -11,7 +11,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from integrations.errors import IntegrationError, Permanent, Transient, Unknown
+from integrations.errors import (
+    BadAddress,
+    Blocked,
+    Expired,
+    IntegrationError,
+    Misconfigured,
+    OptedOut,
+    Permanent,
+    Transient,
+    Unknown,
+)
 from integrations.sms import Sms
 from integrations.sms.twilio import TwilioSms
 from tests.integrations.sms.contract import BODY, TO, SmsContract
@@ -64,6 +74,16 @@ def test_without_a_callback_url_none_is_asked_for(double: TwilioDouble) -> None:
     assert "StatusCallback" not in double.sent[0].form
 
 
+@pytest.mark.parametrize(
+    ("wanted_s", "asked"), [(5400, "5400"), (0, "1"), (-60, "1"), (200_000, "36000"), (None, None)]
+)
+def test_r32_the_validity_period_is_set_within_what_twilio_takes(
+    double: TwilioDouble, wanted_s: int | None, asked: str | None
+) -> None:
+    client(double.url).send(Sms(TO, BODY, "a", valid_for_s=wanted_s))
+    assert double.sent[0].form.get("ValidityPeriod") == asked
+
+
 def test_a_messaging_service_can_be_the_sender(double: TwilioDouble) -> None:
     client(double.url, sender="MG" + "2" * 32).send(SMS)
     assert double.sent[0].form["MessagingServiceSid"] == "MG" + "2" * 32
@@ -72,19 +92,28 @@ def test_a_messaging_service_can_be_the_sender(double: TwilioDouble) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status", "sort"),
-    [(code, 400, Permanent) for code in (21211, 21214, 21614, 21610, 30004, 30005, 30006, 30007, 30034, 30036)]
-    + [(code, 400, Transient) for code in (30001, 30003, 30008, 21611)]
-    + [(20429, 429, Transient), (20500, 500, Transient), (20503, 503, Transient)]
-    + [(20003, 401, Transient), (21606, 400, Transient), (21408, 400, Transient), (21612, 400, Transient)],
+    [
+        *((code, 400, sort) for code, sort in ((21211, BadAddress), (21610, OptedOut), (30007, Blocked))),
+        *((code, 400, sort) for code, sort in ((30036, Expired), (21602, Permanent), (21606, Misconfigured))),
+        *((code, status, Transient) for code, status in ((21611, 429), (20503, 503), (99999, 500))),
+        *((code, status, Misconfigured) for code, status in ((20003, 401), (99999, 403))),
+    ],
 )
-def test_each_error_code_has_its_sort(
+def test_a_refusal_is_sorted_by_its_code_and_then_by_its_status(
     double: TwilioDouble, code: int, status: int, sort: type[IntegrationError]
 ) -> None:
     double.refuse_next(code, status=status)
-    with pytest.raises(sort) as raised:
+    with pytest.raises(IntegrationError) as raised:
         client(double.url).send(SMS)
-    assert raised.value.code == f"twilio:{code}"
+    assert (type(raised.value), raised.value.code) == (sort, f"twilio:{code}")
     assert (len(double.requests), double.sent) == (1, [])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_account_refused_without_a_code_waits_for_a_person_too(double: TwilioDouble, status: int) -> None:
+    double.fail_next(status, b"<html>no</html>")
+    with pytest.raises(Misconfigured):
+        client(double.url).send(SMS)
 
 
 def test_our_own_misconfiguration_waits_for_a_person(double: TwilioDouble) -> None:
@@ -94,7 +123,7 @@ def test_our_own_misconfiguration_waits_for_a_person(double: TwilioDouble) -> No
     assert raised.value.retry_after_s == 300.0
 
 
-def test_too_many_requests_wait_as_long_as_twilio_asks(double: TwilioDouble) -> None:
+def test_r28_too_many_requests_wait_as_long_as_twilio_asks(double: TwilioDouble) -> None:
     double.refuse_next(20429, status=429, headers={"Retry-After": "7"})
     with pytest.raises(Transient) as raised:
         client(double.url).send(SMS)
@@ -112,6 +141,7 @@ def test_too_many_requests_wait_as_long_as_twilio_asks(double: TwilioDouble) -> 
         {"hang_s": 2.0},
         {"status": 201, "body": b"<html>welcome to the hotel</html>"},
         {"status": 201, "body": b"null"},
+        {"status": 201, "body": {"status": "queued"}},
     ],
     ids=str,
 )
