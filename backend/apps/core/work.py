@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
-from django.db import connections, models
+from django.db import connections, models, router
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -18,6 +18,7 @@ from backend.apps.core.bulk import prepared, write_each
 
 LEASE = timedelta(seconds=360)  # longer than CELERY_TASK_TIME_LIMIT, shorter than the broker's visibility timeout
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 30, 6 * 3600
+TOUCHED = "updated_at = now()"
 
 Item = TypeVar("Item", bound="WorkItem")
 
@@ -47,10 +48,10 @@ class WorkQuerySet(models.QuerySet[Item]):
         """Rows a worker should look at: waiting and due, or leased by a worker that died."""
         return self.filter(WAITING_AND_DUE | LEASE_EXPIRED)
 
-    def lease(self, limit: int) -> list[Any]:  # rows of this model; mypy loses which one on the way to the runner
+    def lease(self, limit: int, only: str = "") -> list[Any]:  # rows of this model; mypy loses which on the way
         """Take up to `limit` rows that are due, lane by lane and the oldest first; return them by when they were due.
 
-        All clocks are the database's.
+        All clocks are the database's. only: what else must hold, in SQL of our own names only.
 
         Binary columns (a message of 20 MB, say) stay behind until they are asked for.
 
@@ -58,15 +59,16 @@ class WorkQuerySet(models.QuerySet[Item]):
         begun to speak to a partner, and attempts are left.
         """
         rows: list[Item] = []
+        also = f" AND {only}" if only else ""
         for lane in self.model.lanes or (None,):
             own = "" if lane is None else f" AND lane = {lane}"
-            rows += self._take(f"work_state = 'waiting' AND due_at <= now(){own}", limit - len(rows))
+            rows += self._take(f"work_state = 'waiting' AND due_at <= now(){own}{also}", limit - len(rows))
             if len(rows) == limit:
                 break
         if len(rows) < limit:
             begun = "" if self.model.replay_safe else " AND begun_at IS NULL"
             expired = f"work_state = 'running' AND leased_until < now() AND attempts < {self.model.max_attempts}{begun}"
-            rows += self._take(expired, limit - len(rows))
+            rows += self._take(f"{expired}{also}", limit - len(rows))
         return sorted(rows, key=lambda row: row.due_at)
 
     def hold_lost(self) -> int:
@@ -190,57 +192,101 @@ class WorkItem(TimeStampedModel):
         return bool(self._mine().update(**values, leased_until=None, updated_at=Now()))
 
 
+def begin_all(items: Sequence[Item]) -> list[Item]:
+    """Do what `begin` does for leased rows of one model in one fenced statement; return those that are still ours."""
+    if not items:
+        return []
+    model = type(items[0])
+    table = connections[router.db_for_write(model)].ops.quote_name(model._meta.db_table)
+    sql = f"""
+        UPDATE {table} SET begun_at = now(), updated_at = now()
+        FROM unnest(%s::uuid[], %s::int[]) AS mine (id, lease_no)
+        WHERE {table}.id = mine.id AND {table}.lease_no = mine.lease_no
+          AND work_state = 'running' AND leased_until > now() RETURNING {table}.id"""  # noqa: S608  # our own names only
+    with connections[router.db_for_write(model)].cursor() as cursor:
+        cursor.execute(sql, [[item.pk for item in items], [item.lease_no for item in items]])
+        ours = {key for (key,) in cursor.fetchall()}
+    return [item for item in items if item.pk in ours]
+
+
+def release_all(items: Sequence[WorkItem]) -> int:
+    """Do what `release` does for leased rows of one model in one fenced statement; return how many were still ours."""
+    if not items:
+        return 0
+    model = type(items[0])
+    back = {"work_state": WorkState.WAITING, "attempts": F("attempts") - 1, "begun_at": None, "leased_until": None}
+    mine = model.work.filter(_held_by(items), work_state=WorkState.RUNNING)
+    return mine.update(**model.fields_when(WorkState.WAITING), **back, updated_at=Now())
+
+
+def _held_by(rows: Sequence[WorkItem]) -> Q:
+    """Return the fence around these rows, each at the lease we hold it by."""
+    fence = Q()
+    for lease_no in {row.lease_no for row in rows}:
+        fence |= Q(lease_no=lease_no, pk__in=[row.pk for row in rows if row.lease_no == lease_no])
+    return fence
+
+
 def finish_all(items: Iterable[WorkItem]) -> int:
     """Mark every leased row of one model as done in one fenced statement; return how many were still ours."""
     rows = list(items)
     if not rows:
         return 0
     model = type(rows[0])
-    fence = Q()
-    for lease_no in {row.lease_no for row in rows}:
-        fence |= Q(
-            lease_no=lease_no,
-            pk__in=[row.pk for row in rows if row.lease_no == lease_no],
-        )
     values = {
         **model.fields_when(WorkState.DONE),
         "work_state": WorkState.DONE,
         "last_error": "",
     }
-    return model.work.filter(fence, work_state=WorkState.RUNNING).update(**values, leased_until=None, updated_at=Now())
+    mine = model.work.filter(_held_by(rows), work_state=WorkState.RUNNING)
+    return mine.update(**values, leased_until=None, updated_at=Now())
 
 
-def settle_all(outcomes: Iterable[tuple[WorkItem, Mapping[str, Any]]]) -> set[Any]:
+def settle_all(outcomes: Iterable[tuple[WorkItem, Mapping[str, Any]]], *, also: str = "") -> set[Any]:
     """Mark leased rows of one model as done, each with its own fields, in one fenced statement per set of field names.
 
     Returns the keys of the rows that were still ours; the others have been taken over, and nothing was written there.
+    also: more assignments for all of them, in SQL of our own names only.
     """
     kinds: dict[frozenset[str], list[tuple[WorkItem, Mapping[str, Any]]]] = defaultdict(list)
     for item, changes in outcomes:
         kinds[frozenset(changes)].append((item, changes))
-    return {key for names, rows in kinds.items() for key in _settle_alike(rows, sorted(names))}
+    return {key for names, rows in kinds.items() for key in _settle_alike(rows, sorted(names), also)}
 
 
-def _settle_alike(rows: list[tuple[WorkItem, Mapping[str, Any]]], names: list[str]) -> list[Any]:
-    model = type(rows[0][0])
-    known = {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
-    fields = {name: known[name] for name in names}
-    values = {
-        str(field.column): [prepared(field, changes[name]) for _, changes in rows] for name, field in fields.items()
-    }
+def note_all(notes: Sequence[tuple[WorkItem, Mapping[str, Any]]]) -> set[Any]:
+    """Write fields of leased rows that stay leased, the same fields for each; return the keys of those still ours."""
+    if not notes:
+        return set()
+    columns = _columns(notes, sorted(notes[0][1]))
+    rows = [item for item, _ in notes]
+    return set(write_each(type(rows[0]), [row.pk for row in rows], columns, also=TOUCHED, matched=_fence(rows)))
+
+
+def _settle_alike(rows: list[tuple[WorkItem, Mapping[str, Any]]], names: list[str], also: str) -> list[Any]:
+    model, values = type(rows[0][0]), _columns(rows, names)
     done = {**model.fields_when(WorkState.DONE), "work_state": WorkState.DONE.value, "last_error": ""}
     for name, value in done.items():
-        values.setdefault(str(known[name].column), [value] * len(rows))
-    return write_each(
-        model,
-        [item.pk for item, _ in rows],
-        values,
-        matched={
-            "lease_no": [item.lease_no for item, _ in rows],
-            "work_state": [WorkState.RUNNING.value] * len(rows),
-        },
-        also="leased_until = NULL, updated_at = now()",
-    )
+        values.setdefault(str(_fields(model)[name].column), [value] * len(rows))
+    items = [item for item, _ in rows]
+    more = f"leased_until = NULL, {TOUCHED}{', ' if also else ''}{also}"
+    return write_each(model, [item.pk for item in items], values, matched=_fence(items), also=more)
+
+
+def _columns(rows: Sequence[tuple[WorkItem, Mapping[str, Any]]], names: Collection[str]) -> dict[str, list[Any]]:
+    """Return by column what the rows are to hold in the fields `names`."""
+    fields = {name: _fields(type(rows[0][0]))[name] for name in names}
+    return {
+        str(field.column): [prepared(field, changes[name]) for _, changes in rows] for name, field in fields.items()
+    }
+
+
+def _fields(model: type[WorkItem]) -> dict[str, models.Field[Any, Any]]:
+    return {name: field for field in model._meta.concrete_fields for name in (field.name, field.attname)}
+
+
+def _fence(items: Sequence[WorkItem]) -> dict[str, list[Any]]:
+    return {"lease_no": [item.lease_no for item in items], "work_state": [WorkState.RUNNING.value] * len(items)}
 
 
 def work_indexes(name: str) -> list[models.Index]:
