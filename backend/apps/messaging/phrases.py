@@ -1,0 +1,24 @@
+"""The small words of one language that stand around a clinic's own text; without them half a mail would be English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backend.apps.messaging.models import MessageKind
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """day: a format of `django.utils.dateformat`, empty for the language's own long date.
+
+    moment holds {day} and {time}; several visits are joined by commas and `last`. buttons: what a link is called, by
+    kind of message.
+    """
+
+    day: str
+    moment: str
+    last: str
+    clinic_time: str
+    unsubscribe: str
+    buttons: Mapping[MessageKind, str]
