@@ -42,7 +42,7 @@ from backend.apps.laboratory.tests.factories import (
     make_lab_test,
     make_order_message,
 )
-from backend.apps.patients.models import Patient
+from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
 from backend.apps.patients.serializers import SearchForm
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.prescriptions.tests.factories import make_medication, make_prescription, make_refill
@@ -131,6 +131,10 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "clinical-note-templates": lambda p: make_template(doctor=p.doctor),
     "clinical-notes": lambda p: make_note(signed=True, **both(p)),
     "clinics": lambda _: Clinic.objects.create(name="Elm Street Clinic"),
+    "contact-consents": lambda p: ContactConsent.objects.create(
+        patient=p.patient, channel="sms", given=True, method="staff"
+    ),
+    "contact-points": lambda _: ContactPoint.objects.create(channel="email", address=f"{uuid.uuid4()}@example.org"),
     "critical-pages": lambda p: make_critical_page(lab_order=make_lab_order(status="in_progress", **both(p))),
     "critical-policies": lambda _: CriticalPolicy.objects.create(),
     "critical-results": lambda p: make_critical_result(lab_order=make_lab_order(status="in_progress", **both(p))),

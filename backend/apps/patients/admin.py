@@ -8,9 +8,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from backend.apps.core.admin import ClinicAdmin
+from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.patients import permissions, services
-from backend.apps.patients.models import Patient
+from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
 from backend.apps.patients.serializers import SEEN_BY
 
 
@@ -39,3 +39,28 @@ class PatientAdmin(ClinicAdmin):
         if not search_term.strip():
             return queryset, False
         return services.by_name(services.search(queryset, search_term[:200])), False
+
+
+@admin.register(ContactConsent)
+class ContactConsentAdmin(ReadOnlyAdmin):
+    """Consents are given and taken back through the patient's form and the API."""
+
+    permissions = permissions.CONTACT_CONSENT
+    list_display = ("created_at", "patient_number", "channel", "given", "method", "by", "evidence")
+    list_filter = ("method", "created_at")
+    search_fields = ("patient__medical_record_number__exact",)
+    list_select_related = ("patient", "by")
+
+    @admin.display(description="patient")
+    def patient_number(self, row: ContactConsent) -> str:
+        return row.patient.medical_record_number
+
+
+@admin.register(ContactPoint)
+class ContactPointAdmin(ReadOnlyAdmin):
+    """A number or mailbox is said to be usable again through the API."""
+
+    permissions = permissions.CONTACT_POINT
+    list_display = ("updated_at", "channel", "address", "opted_out_at", "unusable_at", "unusable_code")
+    list_filter = ("channel", "updated_at")
+    search_fields = ("address__exact",)

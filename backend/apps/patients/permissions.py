@@ -8,5 +8,11 @@ PATIENT: Table = {
     **allow(("search",), *(role for role in ALL_ROLES if role != Role.PATIENT)),
     **allow(("create",), Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST),
     **allow(("update", "partial_update"), Role.NURSE, Role.RECEPTIONIST),
+    **allow(("consent",), Role.NURSE, Role.RECEPTIONIST),
     **allow(("merge", "destroy")),
+}
+CONTACT_CONSENT: Table = allow(READ, Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST, Role.PATIENT)
+CONTACT_POINT: Table = {
+    **allow(READ, Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST),
+    **allow(("mark_usable",), Role.NURSE, Role.RECEPTIONIST),
 }

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.core.serializers import ClinicSerializer, Form
-from backend.apps.patients.models import Patient
+from backend.apps.patients.models import ConsentMethod, ContactConsent, ContactPoint, Patient
 
 IDENTITY = frozenset({
     "id", "medical_record_number", "first_name", "last_name", "full_name", "date_of_birth", "age", "gender",
@@ -61,6 +61,36 @@ class MergeForm(Form):
     into: serializers.Field = serializers.PrimaryKeyRelatedField(
         queryset=Patient.objects.all(), help_text="The record that stays."
     )
+
+
+class ConsentForm(Form):
+    channel = serializers.ChoiceField(choices=["sms", "email"])
+    given = serializers.BooleanField()
+    method = serializers.ChoiceField(
+        choices=[ConsentMethod.STAFF, ConsentMethod.PATIENT, ConsentMethod.IMPORT],
+        default=ConsentMethod.STAFF,
+        help_text="How it became known; texts and unsubscribe links are noted by the machine.",
+    )
+    evidence = serializers.CharField(
+        max_length=80, required=False, allow_blank=True, help_text="What shows it, as the number of a signed form."
+    )
+
+
+class ContactConsentSerializer(ClinicSerializer):
+    class Meta:
+        model = ContactConsent
+        fields = ["id", "patient", "channel", "given", "method", "address", "evidence", "by", "created_at"]
+        read_only_fields = fields
+
+
+class ContactPointSerializer(ClinicSerializer):
+    class Meta:
+        model = ContactPoint
+        fields = [
+            "id", "channel", "address", "opted_out_at", "opted_out_evidence", "unusable_at", "unusable_code",
+            "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields = fields
 
 
 class SearchForm(Form):

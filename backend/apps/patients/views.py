@@ -15,7 +15,7 @@ from backend.apps.core.filters import BoundedSearch, StrictFilterBackend, Strict
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.patients import permissions, services
 from backend.apps.patients.models import Patient
-from backend.apps.patients.serializers import MergeForm, PatientSerializer, SearchForm
+from backend.apps.patients.serializers import ConsentForm, MergeForm, PatientSerializer, SearchForm
 
 MOST_FOUND = 50
 
@@ -52,6 +52,7 @@ class PatientViewSet(ClinicViewSet):
     creates = services.register
     updates = services.correct
     merge = verb(services.merge, takes=MergeForm)
+    consent = verb(services.consent, takes=ConsentForm)
 
     @extend_schema(request=SearchForm, responses=PatientSerializer(many=True))
     @action(detail=False, methods=["post"], pagination_class=None, filter_backends=[])
