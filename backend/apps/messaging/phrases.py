@@ -13,7 +13,7 @@ class Phrases:
     """day: a format of `django.utils.dateformat`, empty for the language's own long date.
 
     moment holds {day} and {time}; several visits are joined by commas and `last`. buttons: what a link is called, by
-    kind of message.
+    kind of message. calendar: the name of an entry in the patient's calendar.
     """
 
     day: str
@@ -21,4 +21,5 @@ class Phrases:
     last: str
     clinic_time: str
     unsubscribe: str
+    calendar: str
     buttons: Mapping[MessageKind, str]

@@ -11,6 +11,7 @@ PHRASES = Phrases(
     last=" and ",
     clinic_time="clinic time",
     unsubscribe="No more e-mails of this kind:",
+    calendar="Appointment",
     buttons={
         Kind.REMINDER: "Confirm or change",
         Kind.ASK_TO_CONFIRM: "Confirm or change",

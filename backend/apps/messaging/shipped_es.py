@@ -14,6 +14,7 @@ PHRASES = Phrases(
     last=" y ",
     clinic_time="hora de la clínica",
     unsubscribe="No recibir más correos como este:",
+    calendar="Cita",
     buttons={
         Kind.REMINDER: "Confirmar o cambiar",
         Kind.ASK_TO_CONFIRM: "Confirmar o cambiar",
