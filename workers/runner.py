@@ -25,6 +25,8 @@ BATCH = 100
 TOGETHER = 200  # rows of one `drain_together`
 BUDGET_S = 200.0  # below CELERY_TASK_SOFT_TIME_LIMIT: what is not begun by then goes back in line
 
+LEASE_LOST = "lease lost"
+
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,9 @@ class Again(Exception):
     """The handler did a part and saved how far it is: the row goes back in line at once, the attempt not counted."""
 
 
+ENDS = (NotNeeded, Again, Permanent, Unknown, Transient)  # how a row ends that did not succeed; all else is a bug
+
+
 def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk: bool = False) -> str:
     """Work on up to `batch` due rows of `model`; ring again when there may be more. Return counts by outcome.
 
@@ -67,12 +72,12 @@ def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk:
             outcome, bug = _after_bug(item, error), error
         counts[outcome] += 1
     lost = len(done) - finish_all(done)
-    counts.update({"done": -lost, "lease lost": lost})
+    counts.update({"done": -lost, LEASE_LOST: lost})
     if len(items) == batch or counts["released"]:
         dispatch.send(model.task_name)
     if bug is not None:
         raise HandlerBug(f"{type(bug).__name__} in {model.task_name}")
-    return _told(counts)
+    return told(counts)
 
 
 def drain_together(model: type[Item], handle_all: TogetherHandler[Item], *, batch: int = TOGETHER) -> str:
@@ -105,7 +110,7 @@ def drain_together(model: type[Item], handle_all: TogetherHandler[Item], *, batc
         dispatch.send(model.task_name)
     if bugs:
         raise HandlerBug(f"{type(bugs[-1]).__name__} in {model.task_name}")
-    return _told(counts)
+    return told(counts)
 
 
 def _together(group: list[Item], handle_all: TogetherHandler[Item]) -> Counter[str] | None:
@@ -113,14 +118,17 @@ def _together(group: list[Item], handle_all: TogetherHandler[Item]) -> Counter[s
 
     What went wrong is told in full when the row that caused it is handled alone.
     """
-    try:
-        outcomes = list(zip(group, handle_all(group), strict=True))
-        with transaction.atomic():
-            settled = settle_all(outcomes)
-    except Exception as error:  # handled again in halves, down to single rows, where it is raised
+    settled, error = attempt(_settled_together, group, handle_all)
+    if error is not None:  # handled again in halves, down to single rows, where it is raised
         log.warning("%s: %s in a group of %d; trying halves", group[0].task_name, type(error).__name__, len(group))
         return None
-    return Counter({"done": len(settled), "lease lost": len(group) - len(settled)})
+    return Counter({"done": settled, LEASE_LOST: len(group) - settled})
+
+
+def _settled_together(group: list[Item], handle_all: TogetherHandler[Item]) -> int:
+    outcomes = list(zip(group, handle_all(group), strict=True))
+    with transaction.atomic():
+        return len(settle_all(outcomes))
 
 
 def _alone(item: Item, handle_all: TogetherHandler[Item], bugs: list[Exception]) -> str:
@@ -131,8 +139,16 @@ def _alone(item: Item, handle_all: TogetherHandler[Item], bugs: list[Exception])
     return outcome
 
 
-def _told(counts: Counter[str]) -> str:
+def told(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()) if count) or "nothing due"
+
+
+def attempt(job: Callable[..., Any], *given: Any) -> tuple[Any, Exception | None]:
+    """Return what the job returns, or what it raised: a bug and a refusal alike."""
+    try:
+        return job(*given), None
+    except Exception as error:  # the one broad except; who called says what it means, or raises again after the batch
+        return None, error
 
 
 def _guarded(item: Item, handle: Handler[Item], done: list[Item] | None) -> tuple[str, Exception | None]:
@@ -141,41 +157,54 @@ def _guarded(item: Item, handle: Handler[Item], done: list[Item] | None) -> tupl
     The bug is dealt with outside the `except`: when the database is away that fails too, the lease stays until it
     expires, and an exception raised in here would carry the text of the first one along.
     """
-    try:
-        return _handle(item, handle, done), None
-    except Exception as error:  # the one broad except; the runner raises again after the batch
-        return "", error
+    outcome, bug = attempt(_handle, item, handle, done)
+    return outcome or "", bug
 
 
 def _handle(item: Item, handle: Handler[Item], done: list[Item] | None) -> str:
     """Run the handler on one leased row and write its outcome under the fence; return the outcome's name."""
     if not item.replay_safe and not item.begin():
-        return "lease lost"
+        return LEASE_LOST
     try:
         changes = handle(item)
-    except NotNeeded as reason:
-        return _named("not needed", item.finish(**reason.changes))
-    except Again:
-        return _named("released", item.release())
-    except Permanent as error:
-        return _named("failed", item.give_up(str(error)))
-    except Unknown as error:
-        return _named("held", item.hold(str(error)))
-    except Transient as error:
-        return _later(item, str(error), wait(item.attempts, error))
+    except ENDS as error:
+        return ended(item, error)
     if done is not None:
         done.append(item)
         return "done"
     return _named("done", item.finish(**changes))
 
 
+def ended(item: WorkItem, error: Exception) -> str:
+    """Write under the fence how a row ended that did not succeed, by one of ENDS; return the outcome's name."""
+    if isinstance(error, NotNeeded):
+        return _named("not needed", item.finish(**error.changes))
+    if isinstance(error, Again):
+        return _named("released", item.release())
+    if isinstance(error, Permanent):
+        return _named("failed", item.give_up(str(error)))
+    if isinstance(error, Unknown):
+        return _named("held", item.hold(str(error)))
+    return _later(item, str(error), wait(item.attempts, error))
+
+
+def told_of(bug: Exception, item: WorkItem) -> str:
+    """Log where a bug is, under its type only, for its text may hold a patient's data; return the type's name."""
+    where = "".join(traceback.format_tb(bug.__traceback__))
+    log.error("%s %s: %s in its handler\n%s", type(item).__name__, item.pk, type(bug).__name__, where)
+    return type(bug).__name__
+
+
 def _after_bug(item: WorkItem, error: Exception) -> str:
-    """Put the row back in line under the exception's type only: its text may hold a patient's data."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s %s: %s in its handler\n%s", type(item).__name__, item.pk, type(error).__name__, where)
+    """Put the row back in line under the exception's type only."""
+    name = told_of(error, item)
     if item.replay_safe:
-        return _later(item, type(error).__name__, wait(item.attempts))
-    return _named("held", item.hold(f"{type(error).__name__} after the send may have begun"))
+        return _later(item, name, wait(item.attempts))
+    return hold_after_bug(item, name)
+
+
+def hold_after_bug(item: WorkItem, name: str) -> str:
+    return _named("held", item.hold(f"{name} after the send may have begun"))
 
 
 def _later(item: WorkItem, error: str, after: timedelta) -> str:
@@ -184,10 +213,10 @@ def _later(item: WorkItem, error: str, after: timedelta) -> str:
 
 
 def _named(outcome: str, ours: bool) -> str:
-    return outcome if ours else "lease lost"
+    return outcome if ours else LEASE_LOST
 
 
-def wait(attempts: int, error: Transient | None = None) -> timedelta:
+def wait(attempts: int, error: Exception | None = None) -> timedelta:
     """Return the time to wait after attempt number `attempts`: the partner's Retry-After, else backoff; plus jitter."""
     asked = getattr(error, "retry_after_s", None)
     base = timedelta(seconds=asked) if asked else backoff(attempts)

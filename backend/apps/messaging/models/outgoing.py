@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
@@ -43,7 +43,8 @@ class OutgoingMessage(ClinicModel, WorkItem):
     """One message to one patient. `status` is what the patient got, `work_state` what we did.
 
     Providers report late, twice and out of order: `status` only rises (see RANK). A subclass has `channel` and
-    `patient`, as columns or properties.
+    `patient`, as columns or properties; `channel_column` is the former's. replacement: path of a function that returns
+    the channel to try when this one failed, or None; named and not imported, for it may stand above this app.
 
     lane: which goes first when the sender's rate is short, 0 before 1. useful_until: it is not sent after this.
     body_sha256, recipient_phone or recipient_email, provider and segments are written before the provider is spoken to,
@@ -56,6 +57,8 @@ class OutgoingMessage(ClinicModel, WorkItem):
 
     replay_safe: ClassVar[bool] = False
     lanes: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
+    channel_column: ClassVar[str] = "channel"
+    replacement: ClassVar[str]
 
     status = models.CharField(max_length=10, choices=MessageStatus, default=MessageStatus.PENDING, editable=False)
     status_reason = models.CharField(max_length=200, blank=True, editable=False)
@@ -95,12 +98,35 @@ class OutgoingMessage(ClinicModel, WorkItem):
         """The name of this try, that travels with the message and comes back with its status."""
         return f"{self.pk}.{self.lease_no}"
 
+    @property
+    def is_moot(self) -> bool:
+        """Whether nobody has to be told any more: the visit is over or was cancelled, say."""
+        return False
+
+    def copy_for(self, channel: str) -> Self:
+        """Return an unsaved message that says the same on another channel, now, instead of this one."""
+        common = {field.attname for field in OutgoingMessage._meta.fields}
+        own = [field for field in self._meta.concrete_fields if field.attname not in common and not field.generated]
+        return type(self)(
+            **{
+                **{field.attname: getattr(self, field.attname) for field in own},
+                **{name: getattr(self, name) for name in ("wording", "lane", "useful_until")},
+                self.channel_column: channel,
+            },
+            scheduled_send_time=timezone.now(),
+            fallback_of=self,
+            dedupe_key=f"instead:{self.pk}",
+        )
+
     @classmethod
     def fields_when(cls, state: str) -> dict[str, Any]:
-        """Held means that nobody knows the outcome; `workers.lost_messages` finds it out."""
+        """Held means that nobody knows the outcome; `workers.lost_messages` finds it out.
+
+        A message that waits has been handed to no provider: `provider` is empty then, and stays so until that begins.
+        """
         told: dict[str, dict[str, Any]] = {
             WorkState.FAILED: {"status": MessageStatus.FAILED},
-            WorkState.WAITING: {"status": MessageStatus.PENDING, "uncertain_since": None},
+            WorkState.WAITING: {"status": MessageStatus.PENDING, "uncertain_since": None, "provider": ""},
             WorkState.HELD: {"uncertain_since": Now()},
         }
         return told.get(state, {})

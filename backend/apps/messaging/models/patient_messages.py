@@ -17,6 +17,7 @@ class PatientMessage(OutgoingMessage):
     """`wording` says which kind it is, `subject_id` what it is about: the visit, recall or offer of that kind."""
 
     task_name: ClassVar[str] = "reminders.deliver_messages"
+    replacement: ClassVar[str] = "backend.apps.messaging.fallbacks.other_channel"
     access: ClassVar[scope.Access] = scope.Access(patient="patient_id")
 
     patient = models.ForeignKey("patients.Patient", on_delete=models.PROTECT, related_name="messages")

@@ -1,0 +1,74 @@
+"""Tries the other channel once, then asks a person to call; without it a wrong number would be a silent no-show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from backend.apps.core import dispatch
+from backend.apps.messaging import tasks
+from backend.apps.messaging.models import Channel, OutgoingMessage, StaffTask, TaskKind
+from backend.apps.patients import contacts
+
+OTHER = {Channel.SMS: Channel.EMAIL, Channel.EMAIL: Channel.SMS}
+
+
+@transaction.atomic
+def fall_back(message: OutgoingMessage, *, reason: str, call: bool = True) -> OutgoingMessage | StaffTask | None:
+    """Say it on another channel instead, once; what cannot be said there either becomes a task. Safe to repeat.
+
+    reason: a sentence without a patient's data. call: False where nobody needs to be called when no channel is left, as
+    after one text too many a day.
+    """
+    if message.is_moot:
+        return None
+    channel = None if message.fallback_of_id else _replacement(message)
+    if channel is not None:
+        return _instead(message, channel)
+    return _ask_to_call(message, reason) if call else None
+
+
+def other_channel(message: OutgoingMessage) -> str | None:
+    """Return the other of text and e-mail if the patient may be reached there."""
+    channel = OTHER.get(message.channel)
+    if channel is None or contacts.why_unreachable(message.patient, channel, contacts.points_of([message.patient])):
+        return None
+    return channel
+
+
+def ask_to_fix(message: OutgoingMessage) -> StaffTask:
+    """Ask for a right number or mailbox, once per patient and channel until that is done."""
+    what = "phone number cannot take text messages" if message.channel == Channel.SMS else "e-mail address is wrong"
+    cause = f"fix contact:{message.channel}:{message.patient.pk}"
+    return tasks.open_once(TaskKind.FIX_CONTACT, cause, f"This patient's {what}.", patient=message.patient)
+
+
+def _replacement(message: OutgoingMessage) -> str | None:
+    find: Callable[[Any], str | None] = import_string(message.replacement)
+    return find(message)
+
+
+def _instead(message: OutgoingMessage, channel: str) -> OutgoingMessage | None:
+    """Write the other message; None when the patient is told the same on that channel anyway."""
+    model = type(message)
+    model.objects.bulk_create([message.copy_for(channel)], ignore_conflicts=True)
+    dispatch.ring(model.task_name)
+    found: OutgoingMessage | None = model.all_objects.filter(fallback_of=message).first()
+    return found
+
+
+def _ask_to_call(message: OutgoingMessage, reason: str) -> StaffTask:
+    subject = _subject(message)
+    sentence = f"Neither a text nor an e-mail reaches this patient; please call. {reason}"
+    return tasks.open_once(
+        TaskKind.CALL, f"call:{subject}", sentence[:300], patient=message.patient, subject_id=subject
+    )
+
+
+def _subject(message: OutgoingMessage) -> Any:
+    """Return the id of the visit, recall or offer it is about."""
+    about = getattr(message, "subject_id", None) or getattr(message, "appointment_id", None)
+    return about or message.pk

@@ -1,0 +1,202 @@
+"""Works on leased rows by threads that only speak to partners; without it each message would wait for the last."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar, cast
+
+from backend.apps.core import dispatch
+from backend.apps.core.work import WorkItem, begin_all, release_all, settle_all
+from workers.runner import BUDGET_S, ENDS, LEASE_LOST, HandlerBug, attempt, ended, hold_after_bug, told, told_of, wait
+
+Item = TypeVar("Item", bound=WorkItem)
+
+FLUSH_S, FLUSH_ROWS = 0.2, 50  # outcomes are written down at the latest then: a kill loses no more
+BUG_TRIES = 3  # of a row that cannot even be prepared: nothing was sent, and the same rarely helps
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is left to do for a row: `speak` uses no database, speaks to one partner, and returns the fields to save.
+
+    It may raise what a handler may (`runner.ENDS`).
+    """
+
+    speak: Callable[[], Mapping[str, Any]]
+
+
+class LeaseLost(Exception):
+    """The row was taken from us before we spoke; nothing is to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class End(Generic[Item]):
+    """How one row ended: the fields to save with success, or an exception. spoke: the partner may have heard of it."""
+
+    item: Item
+    result: Mapping[str, Any] | Exception
+    spoke: bool
+
+
+Prepare = Callable[[Sequence[Item]], Sequence[Call | Exception]]
+Settle = Callable[[Sequence[End[Item]]], Counter[str]]
+Lease = Callable[[int], Sequence[Any]]
+
+
+def drain_side_by_side(
+    model: type[Item],
+    prepare: Prepare[Item],
+    *,
+    limit: int,
+    threads: int,
+    lease: Lease | None = None,
+    settle: Settle[Item] | None = None,
+) -> str:
+    """Work on up to `limit` due rows of `model`; ring again when there may be more. Return counts by outcome.
+
+    prepare: reads some begun rows again, decides late, and returns for each in order a `Call`, or the exception it ends
+        by. What must be on disk before anybody is spoken to, it writes. When it raises, each half is tried again, down
+        to single rows.
+    lease: takes the rows, by default any that are due. settle: writes ends down, by default as `drain` would.
+    """
+    items = cast("list[Item]", list((lease or model.work.lease)(limit)))
+    run = SideBySide(prepare, settle or settled, threads)
+    try:
+        run.through(items)
+    finally:
+        run.stop()
+    if len(items) >= limit or run.counts["put back"]:
+        dispatch.send(model.task_name)
+    if run.bugs:
+        raise HandlerBug(f"{run.bugs[-1]} in {model.task_name}")
+    return told(run.counts)
+
+
+def settled(ends: Sequence[End[Item]], *, also: str = "") -> Counter[str]:
+    """Write ends down: successes in one statement, the others one by one. also: see `settle_all`."""
+    good = [(end.item, end.result) for end in ends if isinstance(end.result, Mapping)]
+    kept = settle_all(good, also=also)
+    counts = Counter({"done": len(kept), LEASE_LOST: len(good) - len(kept)})
+    for end in ends:
+        if isinstance(end.result, Exception):
+            counts[end_badly(end, end.result)] += 1
+    return counts
+
+
+def end_badly(end: End[Item], error: Exception) -> str:
+    """Write down how a row ended that did not succeed.
+
+    A bug before anybody was spoken to is tried again twice, then the row has failed: its text or template is wrong, and
+    tells the same each time. A bug after that may stand on a message that arrived: the row is held.
+    """
+    item = end.item
+    if isinstance(error, LeaseLost):
+        return LEASE_LOST
+    if isinstance(error, ENDS):
+        return ended(item, error)
+    name = told_of(error, item)
+    if end.spoke:
+        return hold_after_bug(item, name)
+    if item.attempts >= BUG_TRIES:
+        return "failed" if item.give_up(name) else LEASE_LOST
+    return "waiting" if item.retry_later(name, wait(item.attempts)) else LEASE_LOST
+
+
+@functools.cache
+def pool(threads: int) -> ThreadPoolExecutor:
+    """Return this process's threads; they are kept, for each has an open connection to its partners."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="send")
+
+
+class SideBySide(Generic[Item]):
+    """One run over leased rows: begins as many as the threads will take up next, and writes ends down as they come.
+
+    counts: rows by outcome. bugs: names of exceptions nobody expected, for whoever rings.
+    """
+
+    def __init__(self, prepare: Prepare[Item], settle: Settle[Item], threads: int) -> None:
+        self.counts, self.bugs = Counter[str](), list[str]()
+        self._prepare, self._settle, self._threads = prepare, settle, threads
+        self._until = time.monotonic() + BUDGET_S
+        self._heard: SimpleQueue[End[Item]] = SimpleQueue()
+        self._speaking: dict[Any, Future[None]] = {}
+        self._ends: list[End[Item]] = []
+        self._flush_at = 0.0
+
+    def through(self, items: Sequence[Item]) -> None:
+        waiting = deque(items)
+        while waiting or self._speaking:
+            if waiting and time.monotonic() > self._until:
+                self.counts["put back"] += release_all(list(waiting))
+                waiting.clear()
+            elif waiting and len(self._speaking) <= self._threads:  # none of them idles while we prepare
+                self._begin([waiting.popleft() for _ in range(min(self._threads, len(waiting)))])
+            else:
+                self._listen()
+            self._write_down(FLUSH_ROWS)
+        self._write_down(1)
+
+    def stop(self) -> None:
+        """Let nobody speak who has not begun to; after a good run there is none."""
+        for future in self._speaking.values():
+            future.cancel()
+
+    def _begin(self, chunk: list[Item]) -> None:
+        ours = begin_all(chunk)
+        self.counts[LEASE_LOST] += len(chunk) - len(ours)
+        groups = [ours] if ours else []
+        while groups:
+            group = groups.pop()
+            calls, bug = attempt(self._prepare, group)
+            if bug is None:
+                self._take_up(group, calls)
+            elif len(group) == 1:
+                self._end(End(group[0], bug, spoke=False))
+            else:
+                groups += [group[len(group) // 2 :], group[: len(group) // 2]]
+
+    def _take_up(self, group: list[Item], calls: Sequence[Call | Exception]) -> None:
+        for item, call in zip(group, calls, strict=True):
+            if isinstance(call, Call):
+                self._speaking[item.pk] = pool(self._threads).submit(self._speak, item, call)
+            else:
+                self._end(End(item, call, spoke=False))
+
+    def _speak(self, item: Item, call: Call) -> None:
+        """Runs in a thread."""
+        result, error = attempt(call.speak)
+        self._heard.put(End(item, result if error is None else error, spoke=True))
+
+    def _listen(self) -> None:
+        """Wait for the next end, or until it is time to write down those that are here; take all there are."""
+        until_flush = max(self._flush_at - time.monotonic(), 0.0) if self._ends else None
+        try:
+            end = self._heard.get(timeout=until_flush)
+            while True:
+                del self._speaking[end.item.pk]
+                self._end(end)
+                end = self._heard.get_nowait()
+        except Empty:
+            return
+
+    def _end(self, end: End[Item]) -> None:
+        if not self._ends:
+            self._flush_at = time.monotonic() + FLUSH_S
+        self._ends.append(end)
+
+    def _write_down(self, enough: int) -> None:
+        if not self._ends or (len(self._ends) < enough and time.monotonic() < self._flush_at):
+            return
+        ends, self._ends = self._ends, []
+        self.bugs += [type(end.result).__name__ for end in ends if _is_bug(end.result)]
+        self.counts.update(self._settle(ends))
+
+
+def _is_bug(result: Mapping[str, Any] | Exception) -> bool:
+    return isinstance(result, Exception) and not isinstance(result, (*ENDS, LeaseLost))
