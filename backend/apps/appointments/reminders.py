@@ -1,83 +1,151 @@
-"""Plans the reminders of an appointment, takes them back when it changes, and decides late whether one still helps."""
+"""Plans the reminders of a visit, takes them back when it changes, and decides late whether one still helps."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from backend.apps.appointments import reminder_policy
-from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder, ReminderStatus, ReminderType
-from backend.apps.appointments.reminder_policy import Planned
-from backend.apps.core import dispatch
-from backend.apps.core.models import Clinic
-from backend.apps.core.work import WorkState
+from backend.apps.appointments import timing
+from backend.apps.appointments.models import (
+    AWAITED,
+    Appointment,
+    AppointmentReminder,
+    AppointmentStatus,
+    ReminderStatus,
+)
+from backend.apps.appointments.planning import Planner
+from backend.apps.appointments.replanning import NOT_BEGUN, bring_in_line, take_back
+from backend.apps.messaging.models import MessageKind
+from backend.apps.patients import contacts
+from backend.apps.patients.contacts import Points
 from backend.apps.patients.models import Patient
 
-NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
+__all__ = [
+    "NOT_BEGUN", "next_channel", "plan", "plan_all", "replan", "replan_patient", "supersede", "why_not",
+    "why_not_wording",
+]  # fmt: skip
+
+CHUNK = 2000  # visits planned in one transaction
+
+
+def replan(appointment: Appointment) -> None:
+    """Take back what is planned for older versions of this visit and plan for this one, if it is still awaited.
+
+    What was due but not begun is planned again while it helps, so that a confirmation in that moment does not swallow
+    it; what left already for this start of the visit is not.
+    """
+    plan(appointment, now=timezone.now())
+
+
+def plan(appointment: Appointment, *, now: datetime) -> None:
+    """Bring the reminders of a visit in line with the table, the patient's consent and zone. Safe to repeat."""
+    bring_in_line([appointment.pk], Planner.load(), now=now)
 
 
 @transaction.atomic
-def replan(appointment: Appointment) -> None:
-    """Take back what is planned for older versions of this appointment and plan for this one, if it is still awaited.
-
-    A reminder that was due but not begun yet is planned again when its time still stands, so that a confirmation in
-    that moment does not swallow it.
-    """
-    taken_back = supersede(appointment)
-    if appointment.status in AWAITED:
-        plan(appointment, now=timezone.now(), carried=taken_back)
-
-
-def plan(appointment: Appointment, *, now: datetime, carried: Collection[Planned] = ()) -> None:
-    """Write down the reminders that are still ahead, on the channels the patient has and agreed to. Safe to repeat."""
-    if appointment.appointment_datetime <= now:
-        return
-    wanted = [
-        planned
-        for planned in reminder_policy.plan(appointment.appointment_datetime, Clinic.current().zone)
-        if (planned.send_at > now or planned in carried) and not _unreachable(appointment.patient, planned.channel)
-    ]
-    AppointmentReminder.objects.bulk_create(
-        [_row(appointment, planned) for planned in wanted],
-        ignore_conflicts=True,  # planned before: the same row
-    )
-    if any(planned.send_at <= now for planned in wanted):
-        dispatch.ring(AppointmentReminder.task_name)
-
-
-def supersede(appointment: Appointment) -> set[Planned]:
-    """Take back the reminders nobody has begun to send; return what they were.
+def supersede(appointment: Appointment) -> int:
+    """Take back the reminders nobody has begun to send; return how many.
 
     A worker that leased one loses its lease, and `begin()` tells it so before it speaks to the provider.
     """
     rows = AppointmentReminder.objects.filter(NOT_BEGUN, appointment=appointment, status=ReminderStatus.PENDING)
-    found = list(rows.select_for_update())
-    AppointmentReminder.objects.filter(pk__in=[row.pk for row in found]).update(
-        status=ReminderStatus.SUPERSEDED,
-        status_reason="The appointment changed first.",
-        work_state=WorkState.DONE,
-        leased_until=None,
-        updated_at=timezone.now(),
-    )
-    return {Planned(row.offset_minutes, row.reminder_type, row.scheduled_send_time) for row in found}
+    return take_back([key for (key,) in rows.order_by("pk").select_for_update().values_list("pk")])
 
 
-def why_not(reminder: AppointmentReminder, *, now: datetime) -> str | None:
-    """Return why this reminder must not go out now, as a sentence without a patient's data; None when it must."""
+def replan_patient(patient: Patient) -> None:
+    """Plan every visit ahead of a patient anew: their zone, numbers or consents have changed, or two records are one.
+
+    A visit without reminders stays so if its patient cannot be reached, and gets them when that changes.
+    """
+    now = timezone.now()
+    ahead = Appointment.objects.filter(patient=patient, status__in=AWAITED, appointment_datetime__gt=now)
+    if keys := list(ahead.values_list("pk", flat=True)):
+        bring_in_line(keys, Planner.load(), now=now)
+
+
+def plan_all(
+    appointments: QuerySet[Appointment] | Iterable[Appointment],
+    *,
+    now: datetime,
+    progress: Callable[[int], Any] = int,
+) -> int:
+    """Plan many visits, as after an import; return how many reminders were added. Repeating adds none.
+
+    Each chunk is a transaction of its own; `progress` is told how many visits each held.
+    """
+    planner, added = Planner.load(), 0
+    for keys in _chunks(appointments):
+        added += len(bring_in_line(keys, planner, now=now).new)
+        progress(len(keys))
+    return added
+
+
+def _chunks(appointments: QuerySet[Appointment] | Iterable[Appointment]) -> Iterator[list[Any]]:
+    if not isinstance(appointments, QuerySet) or appointments.query.is_sliced:
+        keys = (row.pk for row in appointments)
+        yield from iter(lambda: list(islice(keys, CHUNK)), [])
+        return
+    rows, last = appointments.order_by("pk").values_list("pk", flat=True), None
+    while found := list((rows.filter(pk__gt=last) if last else rows)[:CHUNK]):
+        last = found[-1]
+        yield found
+
+
+def why_not(reminder: AppointmentReminder, *, now: datetime, points: Points | None = None) -> str | None:
+    """Return why this reminder must not go out now, as a sentence without a patient's data; None when it must.
+
+    points: what is known of the addresses of many patients; without them one query asks for this patient's.
+    """
     appointment = reminder.appointment
     if appointment.is_deleted or appointment.status not in AWAITED:
         return f"The appointment is {'deleted' if appointment.is_deleted else appointment.status}."
-    if reminder.appointment_version != appointment.version and _moved_on(reminder):
+    if _moved_on(reminder):
         return "The appointment has changed since this was planned."
     if appointment.appointment_datetime <= now:
         return "The appointment has already begun."
-    if now > reminder.scheduled_send_time + reminder_policy.usable_for(reminder.offset_minutes):
+    if now > _useful_until(reminder):
         return "It is too late for this reminder."
-    return _unreachable(appointment.patient, reminder.reminder_type)
+    known = contacts.points_of([appointment.patient]) if points is None else points
+    return contacts.why_unreachable(appointment.patient, reminder.reminder_type, known)
+
+
+def why_not_wording(reminder: AppointmentReminder) -> str | None:
+    """Return why its words no longer fit, as a sentence; those of a plain reminder then do."""
+    confirmed = reminder.appointment.status == AppointmentStatus.CONFIRMED
+    if confirmed and reminder.wording == MessageKind.ASK_TO_CONFIRM:
+        return "The visit is confirmed; nobody asks again."
+    return None
+
+
+def next_channel(reminder: AppointmentReminder) -> str | None:
+    """Return the next channel of the same offset, by the order of the table, that reaches the patient now.
+
+    A text is none at an hour at which it may not reach them.
+    """
+    appointment, planner, now = reminder.appointment, Planner.load(), timezone.now()
+    patient = appointment.patient
+    points, welcome = contacts.points_of([patient]), planner.hours_of(patient).allow(now)
+    for channel in _after(planner, reminder):
+        reachable = contacts.why_unreachable(patient, channel, points) is None
+        if reachable and (welcome or channel != timing.SMS):
+            return channel
+    return None
+
+
+def _after(planner: Planner, reminder: AppointmentReminder) -> list[str]:
+    """Return the channels after this one; all others when the table no longer has this one."""
+    for alternatives in planner.policies.of(reminder.appointment.appointment_type):
+        if alternatives[0].minutes == reminder.offset_minutes:
+            channels = [rule.channel for rule in alternatives]
+            mine = reminder.reminder_type
+            return channels[channels.index(mine) + 1 :] if mine in channels else channels
+    return []
 
 
 def _moved_on(reminder: AppointmentReminder) -> bool:
@@ -86,39 +154,18 @@ def _moved_on(reminder: AppointmentReminder) -> bool:
     Neither holds when the visit was confirmed, say, just after a worker began with this one: then nobody else sends it.
     """
     appointment = reminder.appointment
-    times = reminder_policy.plan(appointment.appointment_datetime, Clinic.current().zone)
-    mine = Planned(reminder.offset_minutes, reminder.reminder_type, reminder.scheduled_send_time)
-    if mine not in set(times):
+    if reminder.visit_starts_at not in (None, appointment.appointment_datetime):
         return True
+    if reminder.appointment_version == appointment.version:
+        return False
     newer = AppointmentReminder.objects.filter(
         appointment=appointment,
         offset_minutes=reminder.offset_minutes,
-        reminder_type=reminder.reminder_type,
         appointment_version__gt=reminder.appointment_version,
     )
-    return bool(newer.exists())
+    return reminder.visit_starts_at is None or newer.exclude(status=ReminderStatus.SUPERSEDED).exists()
 
 
-def _unreachable(patient: Patient, channel: str) -> str | None:
-    if channel == ReminderType.EMAIL:
-        address, agreed = patient.email, patient.email_consent
-    elif channel == ReminderType.SMS:
-        address, agreed = patient.phone, patient.sms_consent
-    else:
-        return "There is no provider for this channel."
-    if not address:
-        return "The patient has no address on this channel."
-    return None if agreed else "The patient has not agreed to this channel."
-
-
-def _row(appointment: Appointment, planned: Planned) -> AppointmentReminder:
-    version, minutes, channel, send_at = appointment.version, planned.offset_minutes, planned.channel, planned.send_at
-    return AppointmentReminder(
-        appointment=appointment,
-        appointment_version=version,
-        offset_minutes=minutes,
-        reminder_type=channel,
-        scheduled_send_time=send_at,
-        due_at=send_at,
-        dedupe_key=f"reminder:{appointment.pk}:{version}:{minutes}:{channel}",
-    )
+def _useful_until(reminder: AppointmentReminder) -> datetime:
+    stored = reminder.useful_until
+    return stored or reminder.scheduled_send_time + timing.usable_for(reminder.offset_minutes)

@@ -15,17 +15,23 @@ from backend.apps.messaging.models.outgoing import Channel, MessageStatus, Outgo
 
 
 class AppointmentReminder(OutgoingMessage):
-    """A reminder of one version of an appointment, `offset_minutes` before it, on one channel."""
+    """A reminder of one version of an appointment, `offset_minutes` before it, on one channel.
+
+    visit_starts_at: when the visit was to begin as this was planned; a row of another start says nothing of this one.
+    """
 
     ReminderType = Channel
 
     task_name: ClassVar[str] = "reminders.deliver"
+    channel_column: ClassVar[str] = "reminder_type"
+    replacement: ClassVar[str] = "backend.apps.appointments.reminders.next_channel"
     access: ClassVar[scope.Access] = scope.Access(
         patient="appointment__patient_id", doctor_user="appointment__doctor__user"
     )
 
     appointment = models.ForeignKey(Appointment, on_delete=models.PROTECT, related_name="reminders")
     appointment_version = models.PositiveIntegerField(editable=False)
+    visit_starts_at = models.DateTimeField(null=True, blank=True, editable=False)
     offset_minutes = models.PositiveIntegerField(editable=False)  # before the visit; a day counts 1440
     reminder_type = models.CharField(max_length=5, choices=Channel)
 
@@ -65,6 +71,10 @@ class AppointmentReminder(OutgoingMessage):
     @property
     def channel(self) -> str:
         return self.reminder_type
+
+    @property
+    def is_moot(self) -> bool:
+        return self.appointment.is_deleted or not self.appointment.is_upcoming
 
     @property
     def patient(self) -> Any:

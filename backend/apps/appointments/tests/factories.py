@@ -47,6 +47,7 @@ def make_reminder(**over: Any) -> AppointmentReminder:
     appointment = over.pop("appointment") or make_appointment(patient=make_reachable_patient())
     fields = {
         "appointment_version": appointment.version,
+        "visit_starts_at": appointment.appointment_datetime,
         "offset_minutes": 1440,
         "reminder_type": AppointmentReminder.ReminderType.SMS,
         "scheduled_send_time": appointment.appointment_datetime - timedelta(hours=24),

@@ -1,0 +1,218 @@
+"""Brings the reminders of visits in line with what is wanted now: the one place that adds, moves or takes back rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus
+from backend.apps.appointments.planning import Expected, Planner, expected
+from backend.apps.appointments.timing import Planned
+from backend.apps.core import dispatch
+from backend.apps.core.bases import uuid7
+from backend.apps.core.bulk import write_each
+from backend.apps.core.work import WorkState
+from backend.apps.patients import contacts
+
+NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
+CHANGED_FIRST = "The appointment changed first."
+COLUMNS = (
+    "pk", "appointment_id", "appointment__patient_id", "appointment_version", "offset_minutes", "reminder_type",
+    "status", "work_state", "begun_at", "scheduled_send_time", "useful_until", "wording", "visit_starts_at",
+    "fallback_of_id",
+)  # fmt: skip
+WRITTEN = (  # of a new row; the other columns have defaults in the database
+    "id", "created_at", "updated_at", "is_deleted", "status", "status_reason", "recipient_email", "recipient_phone",
+    "external_id", "appointment_id", "appointment_version", "visit_starts_at", "offset_minutes", "reminder_type",
+    "wording", "scheduled_send_time", "due_at", "useful_until", "lane", "dedupe_key",
+)  # fmt: skip
+
+
+class Row(NamedTuple):
+    """What of a reminder that stands must be known, in the order of COLUMNS."""
+
+    pk: Any
+    appointment_id: Any
+    patient_id: Any
+    version: int
+    minutes: int
+    channel: str
+    status: str
+    work_state: str
+    begun_at: datetime | None
+    send_at: datetime
+    useful_until: datetime | None
+    wording: str
+    starts_at: datetime | None
+    fallback_of_id: Any
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody has begun to send it: NOT_BEGUN, of a row in hand."""
+        leased = self.work_state == WorkState.RUNNING and self.begun_at is None
+        return self.status == ReminderStatus.PENDING and (leased or self.work_state == WorkState.WAITING)
+
+    @property
+    def is_superseded(self) -> bool:
+        return self.status == ReminderStatus.SUPERSEDED
+
+    def says(self, visit: Expected, one: Planned) -> bool:
+        """Whether it is what is planned now."""
+        mine = (self.starts_at, self.send_at, self.useful_until, self.wording)
+        return mine == (visit.start, one.send_at, one.useful_until, one.wording)
+
+
+@dataclass
+class Changes:
+    """What there is to do: rows to add, to give another time or words (or life again), and to take back."""
+
+    new: list[tuple[Expected, Planned]] = field(default_factory=list)
+    moved: list[tuple[Row, Expected, Planned]] = field(default_factory=list)
+    gone: list[Row] = field(default_factory=list)
+
+
+@transaction.atomic
+def bring_in_line(keys: Collection[Any], planner: Planner, *, now: datetime, dry_run: bool = False) -> Changes:
+    """Plan the visits of these keys as they are now; return what was done. Doing it twice does it once.
+
+    The visits are locked meanwhile: whoever plans one of them too waits, and finds it planned.
+    """
+    rows = Appointment.all_objects.filter(pk__in=keys).order_by("pk").select_for_update(no_key=True, of=("self",))
+    visits = expected(rows)
+    changes = compare(visits, planner, now=now)
+    if not dry_run:
+        _apply(changes, now)
+    return changes
+
+
+def compare(visits: Sequence[Expected], planner: Planner, *, now: datetime) -> Changes:
+    """Return what there is to do about `visits`."""
+    people: Any = visits  # they read as patients
+    points, standing, changes = contacts.points_of(people), _standing(visits), Changes()
+    for visit in visits:
+        rows = standing.get(visit.patient_id, ())
+        plan = planner.plan(visit, points, now=now, carried=_carried(visit, rows, now))
+        _compare(visit, rows, plan.planned, changes)
+    return changes
+
+
+def _carried(visit: Expected, rows: Iterable[Row], now: datetime) -> dict[int, datetime]:
+    """Return, by offset, when what waits for this start of the visit was to leave, if that still helps."""
+    return {
+        row.minutes: row.send_at
+        for row in rows
+        if row.appointment_id == visit.pk and row.starts_at == visit.start and row.waits and not row.fallback_of_id
+        if row.useful_until is None or row.useful_until > now
+    }
+
+
+def _compare(visit: Expected, rows: Iterable[Row], planned: Iterable[Planned], changes: Changes) -> None:
+    """Add to `changes` what there is to do about one visit; rows: all of its patient's.
+
+    What left for this start of the visit on any channel, for an older version or before a move there and back too, is
+    not planned again; nor is what staff muted.
+    """
+    done = {row.minutes for row in rows if row.starts_at == visit.start and not (row.waits or row.is_superseded)}
+    wanted = {(one.offset_minutes, one.channel): one for one in planned if one.offset_minutes not in done}
+    own = [row for row in rows if row.appointment_id == visit.pk]
+    for row in own:
+        stands = row.version == visit.version and (row.minutes, row.channel) in wanted
+        if row.waits and not stands and not _replaces(row, visit):
+            changes.gone.append(row)
+    there = {(row.minutes, row.channel): row for row in own if row.version == visit.version}
+    for key, one in wanted.items():
+        stood = there.get(key)
+        if stood is None:
+            changes.new.append((visit, one))
+        elif stood.is_superseded or (stood.waits and not stood.says(visit, one)):
+            changes.moved.append((stood, visit, one))
+
+
+def _replaces(row: Row, visit: Expected) -> bool:
+    """Whether it stands for a message that failed: nobody plans that one again, so it is decided late."""
+    return bool(row.fallback_of_id) and row.starts_at == visit.start and visit.is_awaited
+
+
+def _standing(visits: Iterable[Expected]) -> dict[Any, list[Row]]:
+    """Return by patient every reminder that may matter: it waits, is of the version of now, or of a start ahead."""
+    matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=Now())
+    matters |= Q(appointment_version=F("appointment__version"))
+    rows = AppointmentReminder.all_objects.filter(
+        matters, appointment__patient__in={visit.patient_id for visit in visits}
+    )
+    found: dict[Any, list[Row]] = defaultdict(list)
+    for values in rows.order_by("pk").select_for_update(of=("self",)).values_list(*COLUMNS):
+        row = Row(*values)
+        found[row.patient_id].append(row)
+    return found
+
+
+def _apply(changes: Changes, now: datetime) -> None:
+    take_back([row.pk for row in changes.gone])
+    _move(changes.moved)
+    _add(changes.new)
+    planned = [one for _, one in changes.new] + [one for _, _, one in changes.moved]
+    if any(one.send_at <= now for one in planned):
+        dispatch.ring(AppointmentReminder.task_name)
+
+
+def take_back(keys: Collection[Any]) -> int:
+    """Supersede rows nobody has begun to send; a worker that leased one learns from `begin()` that it is gone."""
+    if not keys:
+        return 0
+    return AppointmentReminder.all_objects.filter(pk__in=keys).update(
+        status=ReminderStatus.SUPERSEDED,
+        status_reason=CHANGED_FIRST,
+        work_state=WorkState.DONE,
+        leased_until=None,
+        updated_at=timezone.now(),
+    )
+
+
+def _move(moved: Collection[tuple[Row, Expected, Planned]]) -> None:
+    """Give rows their new time and words, and put them back in line; a worker that leased one loses its lease."""
+    if not moved:
+        return
+    write_each(
+        AppointmentReminder,
+        [row.pk for row, _, _ in moved],
+        {
+            "visit_starts_at": [visit.start for _, visit, _ in moved],
+            "wording": [one.wording for _, _, one in moved],
+            "scheduled_send_time": [one.send_at for _, _, one in moved],
+            "due_at": [one.send_at for _, _, one in moved],
+            "useful_until": [one.useful_until for _, _, one in moved],
+            "lane": [one.lane for _, _, one in moved],
+        },
+        also="status = 'pending', status_reason = '', work_state = 'waiting', leased_until = NULL, begun_at = NULL, "
+        "attempts = 0, last_error = '', updated_at = now()",
+    )
+
+
+def _add(new: Collection[tuple[Expected, Planned]]) -> None:
+    """Write new rows with one COPY, without making models of them: a million visits have four million."""
+    if not new:
+        return
+    now, table = timezone.now(), connection.ops.quote_name(AppointmentReminder._meta.db_table)
+    statement = f"COPY {table} ({', '.join(WRITTEN)}) FROM STDIN"
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
+        for visit, one in new:
+            copy.write_row(_values(visit, one, now))
+
+
+def _values(visit: Expected, one: Planned, now: datetime) -> tuple[Any, ...]:
+    """Return a row in the order of WRITTEN. Its dedupe key names the version, the offset and the channel."""
+    key = f"reminder:{visit.pk}:{visit.version}:{one.offset_minutes}:{one.channel}"
+    return (
+        uuid7(), now, now, False, "pending", "", "", "", "",
+        visit.pk, visit.version, visit.start, one.offset_minutes, one.channel,
+        one.wording, one.send_at, one.send_at, one.useful_until, one.lane, key,
+    )  # fmt: skip
