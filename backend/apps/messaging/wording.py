@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Self
+from typing import Any, Self
 
 from backend.apps.core import alerts
-from backend.apps.messaging import shipped
+from backend.apps.messaging import shipped, template_checks
 from backend.apps.messaging.facts import Facts
 from backend.apps.messaging.models import ContactRules, MessageTemplate
 from backend.apps.messaging.rendering import Source, Words, write
 from backend.apps.messaging.template_syntax import Unwritable
 
+TYPICAL_NAME = "x" * 20  # of a clinic
+LONGEST_SENTENCE = 300  # characters of an alert
 __all__ = ["Facts", "Unwritable", "Wordings", "Words", "render"]
 
 
@@ -30,7 +32,8 @@ class Wordings:
     def __init__(self, rows: Iterable[MessageTemplate], default_language: str) -> None:
         self._own = {(row.kind, row.channel, row.language.lower()): row for row in rows}
         self._default = default_language
-        self._broken: set[str] = set()
+        self._unfit: dict[str, str] = {}  # key of a row: why it is not used, empty when it is
+        self._told: set[str] = set()
 
     @classmethod
     def load(cls, rules: ContactRules | None = None) -> Self:
@@ -41,6 +44,7 @@ class Wordings:
         """Return the words. An own text that cannot be used is told as an alert, and the next one speaks instead."""
         for source in self.sources(kind, channel, language):
             try:
+                self._check(source)
                 return write(source, facts)
             except Unwritable as refusal:
                 if source.row is None:
@@ -58,15 +62,28 @@ class Wordings:
             if text is not None:
                 yield Source(kind, channel, tag, text.subject, text.body)
 
-    def _tell(self, source: Source, refusal: Unwritable) -> None:
-        if source.row in self._broken:
+    def _check(self, source: Source) -> None:
+        """Refuse a row that could not be saved today: one written past the checks, or before a word was denied."""
+        if source.row is None:
             return
-        self._broken.add(source.row)
-        alerts.open_once(
-            f"message template:{source.row}",
-            kind="message_template_unusable",
-            sentence=f"The clinic's own text {source.kind}, {source.channel}, {source.language} is not used: {refusal}",
-        )
+        if source.row not in self._unfit:
+            found = template_checks.faults(source, template_checks.longest(TYPICAL_NAME))
+            self._unfit[source.row] = next((sentences[0] for sentences in found.values()), "")
+        if why := self._unfit[source.row]:
+            raise Unwritable(why)
+
+    def _tell(self, source: Source, refusal: Unwritable) -> None:
+        if source.row in self._told:
+            return
+        self._told.add(source.row)
+        name = f"{source.kind}, {source.channel}, {source.language}"
+        sentence = f"The clinic's own text ({name}) is not used, the next one is: {refusal}"
+        alerts.open_once(cause(source.row), kind="message_template_unusable", sentence=sentence[:LONGEST_SENTENCE])
+
+
+def cause(row: Any) -> str:
+    """Return the cause of the alert that tells of one unusable text."""
+    return f"message template:{row}"
 
 
 def chain(language: str, default: str) -> list[str]:

@@ -1,0 +1,187 @@
+"""Judges a clinic's own text before it is kept; without it the first patient would find what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from backend.apps.messaging import phi, segments
+from backend.apps.messaging.facts import Facts
+from backend.apps.messaging.models import Channel
+from backend.apps.messaging.models import MessageKind as Kind
+from backend.apps.messaging.phi import Finding
+from backend.apps.messaging.rendering import VARIABLES, Source, write
+from backend.apps.messaging.template_syntax import Unwritable, parse, required, variables
+
+MOST_SEGMENTS = 3
+LONGEST_SUBJECT = 78  # characters of a line (RFC 5322, 2.1.1)
+COMMON = {"clinic", "phone"}
+VISIT = {"when", "date", "time", "link"}
+KNOWN: Mapping[str, set[str]] = {
+    Kind.REMINDER: COMMON | VISIT,
+    Kind.ASK_TO_CONFIRM: COMMON | VISIT,
+    Kind.SOON: COMMON | VISIT,
+    Kind.DIGEST: COMMON | {"visits", "link"},
+    Kind.NO_SHOW: COMMON | VISIT,
+    Kind.RECALL: COMMON | {"link"},
+    Kind.WAITLIST_OFFER: COMMON | VISIT | {"expires"},
+    Kind.CHOOSE: COMMON | {"link"},
+}
+NEEDED: Mapping[str, tuple[set[str], ...]] = {  # one of each set, outside of [ ]
+    Kind.REMINDER: ({"when", "date"}, {"when", "time"}),
+    Kind.ASK_TO_CONFIRM: ({"when", "date"}, {"when", "time"}),
+    Kind.SOON: ({"when", "time"},),
+    Kind.DIGEST: ({"visits"},),
+    Kind.NO_SHOW: (),
+    Kind.RECALL: (),
+    Kind.WAITLIST_OFFER: ({"when", "date"}, {"when", "time"}, {"link"}, {"expires"}),
+    Kind.CHOOSE: ({"link"},),
+}
+IN_SUBJECT = {"clinic", "date"}
+ABOUT_PATIENTS = re.compile(
+    r"(?:first_|last_|full_|given_|family_|middle_)?name$|nombre|patient|paciente|birth|dob|mrn|ssn|doctor|provider"
+    r"|reason|diagnos|location|address|(?:visit|appointment)_type"
+)
+OPT_OUT = re.compile(r"\bSTOP\b")
+OTHER_WAY_OUT = re.compile(
+    r"(?:reply|text|send|answer|respond|type|responda|conteste|envie|escriba|mande)(?: with| con| back)?[ :\"']+"
+    r"(?:cancel|end|quit|unsubscribe|stopall|revoke|optout|alto|parar)\b"
+)
+SHOUTED_WAY_OUT = re.compile(r"\b(?:CANCEL|END|QUIT|UNSUBSCRIBE|STOPALL|REVOKE|OPTOUT|ALTO|PARAR)\b")
+URL = re.compile(r"https?://|www\.", re.IGNORECASE)
+NEW_YORK = ZoneInfo("America/New_York")
+Faults = dict[str, list[str]]
+
+
+def longest(clinic: str) -> Facts:
+    """Return facts that say as much as a message usually may: the length of a text is judged by them."""
+    link = f"{settings.PUBLIC_BASE_URL}/a/{'x' * 22}"
+    first, second = datetime(2026, 9, 30, 16, 30, tzinfo=UTC), datetime(2026, 11, 25, 17, 30, tzinfo=UTC)
+    return Facts(
+        clinic=clinic, zone=NEW_YORK, phone="+15185550100", starts_at=first, visits=(first, second),
+        expires_at=datetime(2026, 9, 29, 16, 45, tzinfo=UTC), link=link, unsubscribe_link=link,
+    )  # fmt: skip
+
+
+def faults(source: Source, facts: Facts) -> Faults:
+    """Return why a text cannot be kept, by field; empty when it can. Reads nothing from the database."""
+    found: Faults = {}
+    for field, sentence in (*_of_subject(source), *_of_body(source), *_of_words(source)):
+        found.setdefault(field, []).append(sentence)
+    if not found:
+        found = _of_result(source, facts)
+    return found
+
+
+def faults_on_file(source: Source) -> Faults:
+    """Return the faults only our own files tell: names of our doctors and specialties."""
+    texts = {"subject": source.subject, "body": source.body}
+    told = {field: [_told(found) for found in phi.on_file(text)] for field, text in texts.items() if text}
+    return {field: sentences for field, sentences in told.items() if sentences}
+
+
+def warnings(source: Source, facts: Facts) -> list[str]:
+    """Return what is allowed but should be known: a text without faults may cost more or not always be usable."""
+    found: list[str] = []
+    try:
+        pieces = parse(source.body)
+        if source.channel == Channel.SMS:
+            found += _of_length(write(source, facts).text)
+    except Unwritable:
+        return found
+    if "phone" in required(pieces):
+        found.append("Put the part with {phone} in [ ]: without a phone of the clinic this text is not used.")
+    if source.channel == Channel.SMS and not {"phone", "link"} & variables(pieces):
+        found.append("A text should tell how to reach the clinic: {phone} or {link}.")
+    if source.kind == Kind.ASK_TO_CONFIRM and "link" not in variables(pieces) and not re.search(r"\b1\b", source.body):
+        found.append("Tell patients how to confirm: with the answer 1, or by {link}.")
+    if URL.search(source.body):
+        found.append("A link written out is the same for all; whoever runs that page learns who comes to it.")
+    return found
+
+
+def _of_length(text: str) -> list[str]:
+    told = segments.count(text)
+    if told.segments <= 1:
+        return []
+    costly = segments.not_gsm(text)
+    why = f" Letters that make it long: {' '.join(costly[:10])}" if costly else ""
+    return [f"This is sent, and paid, as {told.segments} messages.{why}"]
+
+
+def _of_subject(source: Source) -> Iterator[tuple[str, str]]:
+    subject = source.subject
+    if source.channel == Channel.SMS:
+        if subject:
+            yield "subject", "A text message has no subject."
+        return
+    if not subject.strip():
+        yield "subject", "An e-mail needs a subject."
+    if len(subject) > LONGEST_SUBJECT:
+        yield "subject", f"A subject has at most {LONGEST_SUBJECT} characters; this one has {len(subject)}."
+    if len(subject.splitlines()) > 1 or subject != subject.strip("\r\n"):
+        yield "subject", "A subject is one line."
+    yield from (("subject", sentence) for sentence in _of_variables(subject, IN_SUBJECT))
+
+
+def _of_body(source: Source) -> Iterator[tuple[str, str]]:
+    yield from (("body", sentence) for sentence in _of_variables(source.body, KNOWN[source.kind]))
+    try:
+        said = required(parse(source.body))
+    except Unwritable:
+        return
+    needed = [*NEEDED[source.kind], *([{"clinic"}] if source.channel == Channel.SMS else [])]
+    for choice in needed:
+        if not choice & said:
+            names = " or ".join(f"{{{name}}}" for name in sorted(choice, reverse=True))
+            yield "body", f"This kind of message needs {names}, outside of [ ]."
+    if source.channel == Channel.SMS:
+        yield from (("body", sentence) for sentence in _of_way_out(source.body))
+
+
+def _of_variables(text: str, known: set[str]) -> Iterator[str]:
+    try:
+        used = variables(parse(text))
+    except Unwritable as refusal:
+        yield str(refusal)
+        return
+    for name in sorted(used - known):
+        if ABOUT_PATIENTS.match(name):
+            yield f"{{{name}}}: what tells who the patient is or whom they see does not go into messages."
+        elif name in VARIABLES:
+            yield f"{{{name}}} has no meaning here."
+        else:
+            yield f"There is no {{{name}}}. Known here: {', '.join(sorted(known))}."
+
+
+def _of_way_out(body: str) -> Iterator[str]:
+    if not OPT_OUT.search(body):
+        yield "A text message tells the way out: Reply STOP to opt out."
+    if SHOUTED_WAY_OUT.search(body) or OTHER_WAY_OUT.search(phi.folded(body)):
+        yield "Do not ask for an answer such as CANCEL, END or QUIT: it is taken for the wish to get no more texts."
+
+
+def _of_words(source: Source) -> Iterator[tuple[str, str]]:
+    for field, text in (("subject", source.subject), ("body", source.body)):
+        yield from ((field, _told(found)) for found in phi.findings(text))
+
+
+def _told(found: Finding) -> str:
+    return f'"{found.word[:60]}" cannot be sent: {found.why}.'
+
+
+def _of_result(source: Source, facts: Facts) -> Faults:
+    try:
+        words = write(source, facts)
+    except Unwritable as refusal:
+        return {"body": [str(refusal)]}
+    told = segments.count(words.text)
+    if source.channel == Channel.SMS and told.segments > MOST_SEGMENTS:
+        costly = " ".join(segments.not_gsm(words.text)[:10])
+        because = f" Letters that make it long: {costly}" if costly else ""
+        return {"body": [f"This would be {told.segments} messages; at most {MOST_SEGMENTS} are sent.{because}"]}
+    return {}
