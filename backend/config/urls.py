@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from backend.apps.core import health
+from backend.apps.interop import answer_pages
 
 CLINIC_APPS = (
     "core", "users", "patients", "doctors", "messaging", "appointments", "clinical_notes", "laboratory",
@@ -19,6 +20,9 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),
     path("console/", include("backend.apps.interop.console_urls")),
+    path("a/<str:token>/calendar.ics", answer_pages.calendar, name="patient-link-calendar"),
+    path("a/<path:token>", answer_pages.door, name="patient-link"),
+    path("webhooks/", include("backend.apps.interop.webhook_urls")),
     path("healthz", health.alive),
     path("readyz", health.ready),
 ]

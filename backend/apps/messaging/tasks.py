@@ -22,9 +22,10 @@ def open_once(kind: str, cause: str, sentence: str, *, patient: Patient | None, 
 
 @transaction.atomic
 def complete(task: StaffTask, *, by: Any, note: str = "") -> StaffTask:
-    """Note that it is done."""
+    """Note that it is done; what the patient wrote stays below it, as far as there is room."""
     open_ones = StaffTask.objects.filter(pk=task.pk, done_at__isnull=True)
-    if not open_ones.update(done_at=timezone.now(), done_by=by, note=note.strip(), updated_at=timezone.now()):
+    told = "\n".join(filter(None, [note.strip(), task.note]))[:300]
+    if not open_ones.update(done_at=timezone.now(), done_by=by, note=told, updated_at=timezone.now()):
         raise Conflict("This task is done already.")
     task.refresh_from_db()
     return task

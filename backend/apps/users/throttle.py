@@ -32,7 +32,7 @@ def attempt(address: str, login: str = "") -> int | None:
     slow by itself, and a clinic must be able to sign in.
     """
     try:
-        waits = [_over(limit, who) for limit, who in _limits(address, login)]
+        waits = [over(limit, who) for limit, who in _limits(address, login)]
     except redis.RedisError:
         log.warning("sign-in throttle is off: Redis does not answer")
         return None
@@ -52,13 +52,18 @@ def forgive(address: str, login: str = "") -> None:
 
 
 def _limits(address: str, login: str) -> list[tuple[Limit, str]]:
-    found = [(BY_ADDRESS, _network(address))]
+    found = [(BY_ADDRESS, network(address))]
     if login:
         found.append((BY_LOGIN, login.strip().lower()))
     return found
 
 
-def _over(limit: Limit, who: str) -> int | None:
+def over(limit: Limit, who: str) -> int | None:
+    """Count one try of `who`; return the seconds to wait when there were too many in this window.
+
+    Raises:
+        redis.RedisError: nobody counts.
+    """
     key = _key(limit, who)
     cache.add(key, 0, timeout=limit.window_s)
     try:
@@ -70,10 +75,10 @@ def _over(limit: Limit, who: str) -> int | None:
 
 def _key(limit: Limit, who: str) -> str:
     window = int(time.time()) // limit.window_s
-    return f"sign-in:{limit.name}:{window}:{salted_hmac('users.throttle', who).hexdigest()}"
+    return f"throttle:{limit.name}:{window}:{salted_hmac('users.throttle', who).hexdigest()}"
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """Return what one customer of a provider holds: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         ip = ipaddress.ip_address(address)
