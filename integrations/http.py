@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import os
 import select
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -111,7 +112,7 @@ class Http:
         line = self._lines.pop(key, None)
         if line is None:
             return None
-        if time.monotonic() - line.used_at_s < IDLE_S and not _has_ended(line.connection):
+        if time.monotonic() - line.used_at_s < IDLE_S and not has_ended(line.connection.sock):
             return line
         line.connection.close()
         return None
@@ -153,7 +154,7 @@ class Http:
         host, wait_s = to.hostname or "", self._timeout_s[0]
         if not secure:
             return HTTPConnection(host, to.port or 80, timeout=wait_s)
-        self._tls = self._tls or _tls_context(self.partner)
+        self._tls = self._tls or tls_context(self.partner)
         return HTTPSConnection(host, to.port or 443, timeout=wait_s, context=self._tls)
 
 
@@ -168,10 +169,10 @@ def _split(url: str, partner: str) -> SplitResult:
     return parts
 
 
-def _has_ended(connection: HTTPConnection) -> bool:
+def has_ended(sock: socket.socket) -> bool:
     """Tell whether the partner hung up, or said something nobody asked for, since the last answer."""
     waiting = select.poll()
-    waiting.register(connection.sock, select.POLLIN)
+    waiting.register(sock, select.POLLIN)
     return bool(waiting.poll(0))
 
 
@@ -186,7 +187,7 @@ def basic_auth(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _tls_context(partner: str) -> ssl.SSLContext:
+def tls_context(partner: str) -> ssl.SSLContext:
     """Return how partners are checked: by the bundle the environment names, else by certifi's."""
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
     where = {"capath" if os.path.isdir(bundle) else "cafile": bundle}

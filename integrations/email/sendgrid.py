@@ -81,7 +81,7 @@ class SendGridEmail:
         mail.custom_arg = CustomArg("attempt_id", email.attempt_id)
         for name, value in email.all_headers().items():
             mail.header = Header(name, value)
-        for file in email.attachments:
+        for file in reversed(email.attachments):  # the SDK puts each before the others
             mail.attachment = _sdk_attachment(file)
         if email.reply_to:
             mail.reply_to = ReplyTo(email.reply_to)

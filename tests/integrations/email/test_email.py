@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from integrations.email import Email
+from integrations.email import Attachment, Email
 from integrations.errors import Permanent
 from tests.integrations.email.contract import MAIL, TO
 
@@ -29,6 +29,14 @@ GOOD = {"to": TO, "subject": "Hello", "text": "plain", "attempt_id": "a"}
         ({"subject": " "}, "email:subject"),
         ({"headers": {"X-One": "a\r\nX-Two: b"}}, "email:header"),
         ({"headers": {"X-One: b\r\nX-Two": "a"}}, "email:header"),
+        ({"headers": {"From": "somebody@example.org"}}, "email:header"),
+        ({"headers": {"bcc": "somebody@example.org"}}, "email:header"),
+        ({"reply_to": "desk"}, "email:reply-to"),
+        ({"reply_to": "desk@example.org\r\nBcc: b@example.org"}, "email:reply-to"),
+        ({"unsubscribe_url": "relay.example.org/u"}, "email:unsubscribe"),
+        ({"unsubscribe_url": "https://relay.example.org/u>\r\nBcc: b@example.org"}, "email:unsubscribe"),
+        ({"unsubscribe_url": "https://relay.example.org/é"}, "email:unsubscribe"),
+        ({"unsubscribe_url": "https://relay.example.org/" + "a" * 900}, "email:unsubscribe"),
         ({"text": "\n"}, "email:text"),
         ({"attempt_id": ""}, "email:attempt"),
     ],
@@ -38,6 +46,25 @@ def test_a_mail_nobody_may_send_is_permanent(wrong: dict[str, Any], code: str) -
     with pytest.raises(Permanent) as raised:
         Email(**{**GOOD, **wrong})
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        *(
+            (name, "text/calendar")
+            for name in ("", "../visit.ics", "visit\n.ics", 'vi"sit.ics', ".ics", "cita\u2028.ics")
+        ),
+        *(
+            ("visit.ics", kind)
+            for kind in ("", "calendar", "text/calendar\r\nX: y", "text/calendar;method", "a/b; c=d e")
+        ),
+    ],
+)
+def test_an_attachment_nobody_would_carry_unchanged_is_permanent(name: str, content_type: str) -> None:
+    with pytest.raises(Permanent) as raised:
+        Attachment(name, content_type, b"")
+    assert raised.value.code == "email:attachment"
 
 
 def test_a_mail_does_not_print_its_address_or_text() -> None:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from integrations.email import Email
 from integrations.email.fake import FakeEmail
 from integrations.email.sandbox import SandboxEmail
 from integrations.errors import Transient, Unknown
-from tests.integrations.email.contract import MAIL, EmailContract, Seen
+from tests.integrations.email.contract import MAIL, EmailContract, Files, Seen
+
+
+def as_seen(mail: Email) -> Seen:
+    whole = (mail.to, mail.subject, mail.text, mail.html, mail.attempt_id)
+    return Seen(*whole, *unsubscribes(mail.all_headers()), mail.reply_to)
+
+
+def unsubscribes(headers: Mapping[str, str]) -> tuple[str, str]:
+    return headers.get("List-Unsubscribe", ""), headers.get("List-Unsubscribe-Post", "")
 
 
 class TestFake(EmailContract):
@@ -21,10 +33,11 @@ class TestFake(EmailContract):
         return self.fake
 
     def seen(self) -> list[Seen]:
-        return [
-            (mail.to, mail.subject, mail.text, mail.html, mail.attempt_id, mail.headers.get("List-Unsubscribe", ""))
-            for mail in self.fake.sent
-        ]
+        return [as_seen(mail) for mail in self.fake.sent]
+
+    def files(self) -> Files:
+        [mail] = self.fake.sent
+        return [(file.name, file.content_type.partition(";")[0], file.content) for file in mail.attachments]
 
     def take_away(self) -> None:
         self.fake.fail_next(Transient("not reached", code="fake:unreached"))
@@ -45,7 +58,17 @@ class TestSandbox(EmailContract):
     def seen(self) -> list[Seen]:
         records = [json.loads(path.read_text()) for path in sorted(self.folder.iterdir())]
         keys = ("to", "subject", "text", "html", "attempt_id")
-        return [(*(record[key] for key in keys), record["headers"].get("List-Unsubscribe", "")) for record in records]
+        return [
+            Seen(*(record[key] for key in keys), *unsubscribes(record["headers"]), record["reply_to"])
+            for record in records
+        ]
+
+    def files(self) -> Files:
+        [path] = self.folder.iterdir()
+        return [
+            (file["name"], file["content_type"].partition(";")[0], base64.b64decode(file["content_base64"]))
+            for file in json.loads(path.read_text())["attachments"]
+        ]
 
     def take_away(self) -> None:
         self.folder.parent.write_text("a file where the folder should be")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from integrations.email.sendgrid import SendGridEmail, refusal
-from integrations.errors import IntegrationError, Permanent, Transient, Unknown
-from tests.integrations.email.contract import MAIL, TO, EmailContract, Seen
-from tests.support.sendgrid_double import SendGridDouble, errors
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
+from tests.integrations.email.contract import MAIL, TO, EmailContract, Files, Seen, lost
+from tests.support.sendgrid_double import SendGridDouble, SentEmail, errors
 
 KEY = "SG.key-that-must-not-be-logged"
 SENDER = "clinic@example.org"
@@ -32,21 +32,22 @@ class TestSendGrid(EmailContract):
     @pytest.fixture
     def transport(self, double: SendGridDouble) -> SendGridEmail:
         self.double = double
-        return client(double.url)
+        return client(double.url, activity_feed=True)
 
     def seen(self) -> list[Seen]:
-        return [
-            (mail.to, mail.subject, mail.text, mail.html, mail.attempt_id, headers(mail.payload))
-            for mail in self.double.sent
-        ]
+        return [as_seen(mail) for mail in self.double.sent]
+
+    def files(self) -> Files:
+        [mail] = self.double.sent
+        return list(mail.attachments)
 
     def take_away(self) -> None:
         self.double.__exit__()
 
 
-def headers(payload: dict[str, Any]) -> str:
-    whole = {**payload.get("headers", {}), **payload["personalizations"][0].get("headers", {})}
-    return str(whole.get("List-Unsubscribe", ""))
+def as_seen(mail: SentEmail) -> Seen:
+    unsubscribe, post = (mail.headers.get(name, "") for name in ("List-Unsubscribe", "List-Unsubscribe-Post"))
+    return Seen(mail.to, mail.subject, mail.text, mail.html, mail.attempt_id, unsubscribe, post, mail.reply_to)
 
 
 def test_the_id_is_sendgrids_and_the_key_goes_in_the_header(double: SendGridDouble) -> None:
@@ -67,14 +68,16 @@ def test_nobody_tracks_what_a_patient_opens(double: SendGridDouble) -> None:
     ("status", "sort"),
     [
         *((status, Permanent) for status in (301, 400, 404, 413)),
-        *((status, Transient) for status in (401, 403, 429)),
+        *((status, Misconfigured) for status in (401, 403)),
+        (429, Transient),
         *((status, Unknown) for status in (500, 502, 503)),
     ],
 )
 def test_each_answer_has_its_sort(double: SendGridDouble, status: int, sort: type[IntegrationError]) -> None:
     double.fail_next(status, errors(f"no: {TO}"), headers={"Location": double.url + "/v3/mail/send"})
-    with pytest.raises(sort) as raised:
+    with pytest.raises(IntegrationError) as raised:
         client(double.url).send(MAIL)
+    assert type(raised.value) is sort
     assert raised.value.code == f"sendgrid:http-{status}"
     assert TO not in str(raised.value)
     assert (len(double.requests), double.sent) == (1, [])
@@ -129,3 +132,29 @@ def test_no_address_body_or_key_reaches_the_log(
     else:
         transport.send(MAIL)
     assert [word for word in (TO, "visit", KEY) if word in caplog.text] == []
+
+
+def test_without_the_activity_feed_a_lost_mail_cannot_be_looked_for(double: SendGridDouble) -> None:
+    transport = client(double.url)
+    assert not transport.can_find
+    with pytest.raises(Unknown):
+        transport.find(lost())
+    assert double.requests == []
+
+
+@pytest.mark.parametrize("attempt_id", ['a" OR "1"="1', "a b", "é", "a\n"])
+def test_an_attempt_that_would_change_the_question_is_not_asked_for(double: SendGridDouble, attempt_id: str) -> None:
+    with pytest.raises(Unknown):
+        client(double.url, activity_feed=True).find(lost(attempt_id))
+    assert double.requests == []
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"status": 500}, {"status": 429}, {"drop": True}, *({"status": 200, "body": body} for body in ({}, [1], b"no"))],
+    ids=str,
+)
+def test_a_question_without_an_answer_is_asked_again_later(double: SendGridDouble, how: dict[str, Any]) -> None:
+    double.fail_next(**how, method="GET")
+    with pytest.raises(Transient):
+        client(double.url, activity_feed=True).find(lost())
