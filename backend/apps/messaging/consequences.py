@@ -1,0 +1,96 @@
+"""What has to be done when a message did not arrive or came twice; without it a patient would never hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backend.apps.core import alerts
+from backend.apps.messaging import fallbacks, tasks
+from backend.apps.messaging.models import OutgoingMessage, ProviderEvent, StaffTask, TaskKind
+from backend.apps.patients import consents
+
+LOST, ADDRESS, DOUBLE = "lost", "address", "double"  # it will not arrive; it says something of the address; came twice
+FAILING = ("failed", "undelivered", "canceled", "bounce", "dropped")  # provider words
+CANCELLED = "cancelled"  # we took it back ourselves: nobody has to be told in another way
+WHY = {
+    "bad_address": "The number or address cannot take it.",
+    "opted_out": "The owner of the number or address wants no messages from us.",
+    "blocked": "Somebody on the way blocks it.",
+    "expired": "It was not delivered in time.",
+    "lost": "It was lost on the way to the provider.",
+    "unknown": "Nobody knows whether it was sent.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a provider says about one message.
+
+    message_id: its name for the message. lease_no: which try of ours it was; None: known by the provider's name only.
+    word: how far it is, in the provider's word; status: in ours, None when nothing of ours changes. sort: why it did
+    not arrive, as `integrations.errors` names that; code: the provider's, as "twilio:30005". may_retry: it failed by
+    something that passes.
+    """
+
+    message_id: str
+    lease_no: int | None
+    word: str
+    status: str | None
+    sort: str = ""
+    code: str = ""
+    segments: int = 0
+    may_retry: bool = False
+
+
+def follow(rows: Sequence[OutgoingMessage], report: Report, follows: frozenset[str]) -> None:
+    """Do what follows for the messages of one text: the leader first, then those it told of. Safe to repeat."""
+    leader = rows[0]
+    if ADDRESS in follows:
+        _mark(leader, report)
+    if LOST in follows and report.sort != CANCELLED:
+        instead(rows, report.sort)
+    if DOUBLE in follows and report.lease_no is not None:
+        _tell_of_a_double(leader, report.lease_no)
+
+
+def instead(rows: Sequence[OutgoingMessage], sort: str) -> None:
+    """Say each of them in another way."""
+    for row in rows:
+        fallbacks.fall_back(row, reason=WHY.get(sort, "The provider did not deliver it."))
+
+
+def open_unknown(row: OutgoingMessage, sentence: str, *, cause: str = "") -> StaffTask:
+    """Tell the front desk that nobody knows whether a message arrived."""
+    return tasks.open_once(
+        TaskKind.UNKNOWN, cause or f"unknown:{row.pk}", sentence, patient=row.patient, subject_id=subject_of(row)
+    )
+
+
+def subject_of(row: OutgoingMessage) -> Any:
+    """Return the key of what the message is about."""
+    return getattr(row, "appointment_id", None) or getattr(row, "subject_id", None)
+
+
+def _mark(row: OutgoingMessage, report: Report) -> None:
+    address = row.recipient_phone or row.recipient_email.lower()
+    if report.sort == "bad_address" and address:
+        consents.mark_unusable(row.channel, address, code=report.code)
+        fallbacks.ask_to_fix(row)
+    elif report.sort == "opted_out" and address:
+        consents.mark_opted_out(row.channel, address, code=report.code)
+    elif report.sort in ("blocked", "misconfigured"):
+        alerts.open_once(
+            f"messages {report.sort}:{report.code}",
+            kind=f"messages_{report.sort}",
+            sentence=f"Messages do not arrive: {report.code} ({report.sort}). Content, registration or account.",
+        )
+
+
+def _tell_of_a_double(row: OutgoingMessage, lease_no: int) -> None:
+    """Open one task, ever; none when the earlier try is known to have failed."""
+    cause, attempt_id = f"double:{row.pk}", f"{row.pk}.{lease_no}"
+    failed = ProviderEvent.objects.filter(attempt_id=attempt_id, provider_status__in=FAILING)
+    if not failed.exists() and not StaffTask.objects.filter(cause=cause).exists():
+        open_unknown(row, "A message may have come twice: a lost try of it came to light later.", cause=cause)
