@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
 
 from backend.apps.appointments import timing, zones
 from backend.apps.appointments.models import AWAITED, Appointment, AppointmentStatus, AppointmentType
@@ -22,14 +23,18 @@ COLUMNS = (
     "pk", "version", "status", "is_deleted", "appointment_datetime", "appointment_type", "patient_id",
     *(f"patient__{name}" for name in (
         "is_deleted", "time_zone", "country", "state", "phone", "email", "sms_consent", "email_consent"
-    )),
+    )), "moved_from",
 )  # fmt: skip
+SAME_TIME = Appointment.all_objects.filter(
+    patient=OuterRef("patient"), appointment_datetime=OuterRef("appointment_datetime")
+)
 
 
 class Expected(NamedTuple):
     """What planning must know of a visit and its patient, in the order of COLUMNS. Many times lighter than the rows.
 
     The names of the patient's fields are those of Patient: `patients.contacts` and `zones` read both alike.
+    moved_from: other visits of the patient at this very time, now cancelled: rescheduled away and back, say.
     """
 
     pk: Any
@@ -47,6 +52,7 @@ class Expected(NamedTuple):
     email: str
     sms_consent: bool
     email_consent: bool
+    moved_from: list[Any]
 
     @property
     def is_awaited(self) -> bool:
@@ -54,7 +60,9 @@ class Expected(NamedTuple):
 
 
 def expected(rows: QuerySet[Appointment]) -> list[Expected]:
-    return [Expected(*values) for values in rows.values_list(*COLUMNS)]
+    given_up = SAME_TIME.filter(status=AppointmentStatus.CANCELLED).exclude(pk=OuterRef("pk"))
+    found = rows.annotate(moved_from=ArraySubquery(given_up.values("pk")))
+    return [Expected(*values) for values in found.values_list(*COLUMNS)]
 
 
 @dataclass(frozen=True)

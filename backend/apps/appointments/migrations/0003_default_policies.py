@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import django.db.models.deletion
 from django.db import migrations, models
 from django.utils import timezone
 
@@ -37,6 +38,16 @@ class Migration(migrations.Migration):
             model_name="appointmentreminder",
             name="visit_starts_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AlterField(
+            model_name="appointmentreminder",
+            name="appointment",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="reminders",
+                to="appointments.appointment",
+            ),
         ),
         migrations.RunSQL(STARTS, migrations.RunSQL.noop),
         migrations.RunPython(write_defaults, migrations.RunPython.noop),

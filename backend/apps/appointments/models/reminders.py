@@ -29,7 +29,12 @@ class AppointmentReminder(OutgoingMessage):
         patient="appointment__patient_id", doctor_user="appointment__doctor__user"
     )
 
-    appointment = models.ForeignKey(Appointment, on_delete=models.PROTECT, related_name="reminders")
+    appointment = models.ForeignKey(
+        Appointment,
+        on_delete=models.PROTECT,
+        related_name="reminders",
+        db_index=False,  # reminder_once begins with it
+    )
     appointment_version = models.PositiveIntegerField(editable=False)
     visit_starts_at = models.DateTimeField(null=True, blank=True, editable=False)
     offset_minutes = models.PositiveIntegerField(editable=False)  # before the visit; a day counts 1440
