@@ -1,0 +1,125 @@
+"""Takes in what patients text: once, in order, by rule; without it a STOP could be lost or an answer told twice."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from backend.apps.core.exceptions import Conflict
+from backend.apps.messaging import replies
+from backend.apps.messaging.models import Channel, InboundText, MessageKind, PatientMessage, ProviderEvent
+from backend.apps.messaging.models.replies import ReplyIntent, ReplyOutcome
+from backend.apps.patients import consents, contacts
+from backend.apps.patients.models import Patient
+
+NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164: a short code or another service is never answered
+CONSENTING = (ReplyIntent.OPT_OUT, ReplyIntent.OPT_IN)
+LANE = 2
+ANSWER_EVERY = timedelta(hours=1)
+USEFUL = timedelta(minutes=30)  # an answer that comes later puzzles more than it helps
+MOST_AN_HOUR = 5  # more texts than these within an hour look like a machine that answers ours
+
+
+def take(event: ProviderEvent) -> InboundText | None:
+    """Write down the text an event brought; None when it is there already.
+
+    Within a transaction of the caller, in which the texts of one number are taken one after the other.
+    """
+    said = {name: str(event.payload.get(name, "")) for name in ("From", "To", "Body", "OptOutType")}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"reply {said['From']}"])
+    text, is_new = InboundText.objects.get_or_create(
+        sid=event.message_id,
+        defaults={
+            "from_number": said["From"][:32],
+            "to_number": said["To"][:64],
+            "body": said["Body"],
+            "intent": replies.intent(said["Body"], said["OptOutType"]).value,
+            "patient": only_patient(said["From"]),
+            "received_at": event.created_at,
+        },
+    )
+    return text if is_new else None
+
+
+def only_patient(number: str) -> Patient | None:
+    """Return whose number this is when it is one patient's only."""
+    found = list(Patient.objects.filter(phone=number)[:2]) if number else []
+    return found[0] if len(found) == 1 else None
+
+
+def heed(text: InboundText) -> list[Patient]:
+    """Do what a STOP or START says, unless a later one of this number was read first; return who gets texts again."""
+    if is_overtaken(text):
+        settle(text, ReplyOutcome.NOTHING)
+        return []
+    if text.intent == ReplyIntent.OPT_OUT:
+        consents.stop(text.from_number, evidence=text.sid)
+        settle(text, ReplyOutcome.OPTED_OUT)
+        return []
+    back = consents.start(text.from_number, evidence=text.sid)
+    settle(text, ReplyOutcome.OPTED_IN if back else ReplyOutcome.NOTHING)
+    return back
+
+
+def is_overtaken(text: InboundText) -> bool:
+    """Whether a later STOP or START of the same number was read first."""
+    later = InboundText.objects.filter(from_number=text.from_number, received_at__gt=text.received_at)
+    return bool(later.filter(intent__in=CONSENTING).exists())
+
+
+def settle(text: InboundText, outcome: ReplyOutcome, *, patient: Patient | None = None, answers_id: Any = None) -> None:
+    """Note what came of a text, and what it answers where there is no doubt."""
+    text.outcome, text.answers_id, text.patient = outcome, answers_id, patient or text.patient
+    text.save(update_fields=["outcome", "answers_id", "patient", "updated_at"])
+
+
+def ask_to_choose(text: InboundText, visit: Any) -> PatientMessage | None:
+    """Answer that a text was not clear, with the link of one `visit` it may be about; None where that could do harm.
+
+    The words say nothing of a visit or a person. One an hour to a number, none to a number that opted out, that cannot
+    be a patient's or that sends more than a person does: two machines could thank each other for ever.
+    """
+    if not NUMBER.fullmatch(text.from_number) or _was_answered(text) or _sounds_like_a_machine(text):
+        return None
+    patient: Patient = visit.patient
+    if contacts.why_unreachable(patient, Channel.SMS, contacts.points_of([patient])):
+        return None
+    now = timezone.now()
+    return PatientMessage.work.enqueue(
+        dedupe_key=f"choose:{text.pk}",
+        patient=patient,
+        subject_id=visit.pk,
+        channel=Channel.SMS,
+        wording=MessageKind.CHOOSE,
+        recipient_phone=text.from_number,
+        scheduled_send_time=now,
+        useful_until=now + USEFUL,
+        lane=LANE,
+    )
+
+
+@transaction.atomic
+def handle(text: InboundText, *, by: Any) -> InboundText:
+    """Note that somebody has read this text and done what it asks for."""
+    now = timezone.now()
+    waiting = InboundText.objects.filter(pk=text.pk, handled_at__isnull=True)
+    if not waiting.update(handled_at=now, handled_by=by, updated_at=now):
+        raise Conflict("Somebody has handled this text already.")
+    text.refresh_from_db()
+    return text
+
+
+def _was_answered(text: InboundText) -> bool:
+    since = timezone.now() - ANSWER_EVERY
+    sent = PatientMessage.objects.filter(recipient_phone=text.from_number, wording=MessageKind.CHOOSE)
+    return sent.filter(created_at__gt=since).exists()
+
+
+def _sounds_like_a_machine(text: InboundText) -> bool:
+    since = text.received_at - ANSWER_EVERY
+    return InboundText.objects.filter(from_number=text.from_number, received_at__gt=since).count() > MOST_AN_HOUR

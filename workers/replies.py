@@ -1,0 +1,123 @@
+"""Does what patients ask for by text; without it a "1" would confirm nothing, or the wrong person's visit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from backend.apps.appointments import reminders, services
+from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder
+from backend.apps.core import audit
+from backend.apps.core.exceptions import DomainError
+from backend.apps.messaging import inbound, tasks
+from backend.apps.messaging.models import (
+    Channel,
+    EventOutcome,
+    InboundText,
+    MessageKind,
+    MessageStatus,
+    PatientMessage,
+    ProviderEvent,
+    TaskKind,
+)
+from backend.apps.messaging.models.replies import ReplyIntent, ReplyOutcome
+
+ARRIVED = (MessageStatus.SENT, MessageStatus.DELIVERED)
+WANTS_CHANGE = "The patient asks by text for another time."
+ASK_WHO = "A text answers one of several visits that were reminded of at the same number; ask which one it is about."
+
+
+@transaction.atomic
+def handle(event: ProviderEvent) -> Mapping[str, Any]:
+    """Read one text and do what it asks for; return the fields to save with the event.
+
+    Safe to run twice: the text is one row by its id, and all it does is the transaction that writes this row.
+    """
+    text = inbound.take(event)
+    if text is None:
+        return {"outcome": EventOutcome.UNCHANGED}
+    if text.intent in inbound.CONSENTING:
+        for patient in inbound.heed(text):
+            reminders.replan_patient(patient)
+    elif text.intent in (ReplyIntent.CONFIRM, ReplyIntent.RESCHEDULE):
+        _answer(text)
+    return {"outcome": EventOutcome.APPLIED}
+
+
+def _answer(text: InboundText) -> None:
+    """Find the one visit this can be about and do it; where there are several, nothing is guessed."""
+    asked = outstanding(text)
+    if not asked:
+        return  # in the inbox: no visit of this number is reminded of and still ahead
+    if len({reminder.appointment_id for reminder in asked}) > 1:
+        first = min(str(reminder.appointment_id) for reminder in asked)
+        tasks.open_once(TaskKind.ASK_WHO, f"ask_who:{first}", ASK_WHO, patient=None, subject_id=text.pk)
+        inbound.settle(text, ReplyOutcome.AMBIGUOUS)
+        inbound.ask_to_choose(text, asked[0].appointment)
+    elif text.intent == ReplyIntent.CONFIRM and _was_offered_a_time_since(text, asked[0]):
+        inbound.ask_to_choose(text, asked[0].appointment)
+    else:
+        outcome = (_confirm if text.intent == ReplyIntent.CONFIRM else _reschedule)(text, asked[0].appointment)
+        inbound.settle(text, outcome, patient=asked[0].appointment.patient, answers_id=asked[0].pk)
+
+
+def outstanding(text: InboundText) -> list[AppointmentReminder]:
+    """Return the reminders this text may answer, the newest first: of visits still ahead, sent to this very number.
+
+    Reminders that were told in one text with another one count too. One of a visit that was moved since does not: who
+    answers it has not seen the new time.
+    """
+    if settings.TWILIO_FROM.startswith("+") and text.to_number != settings.TWILIO_FROM:
+        return []  # written to another number of ours
+    sent = AppointmentReminder.objects.filter(reminder_type=Channel.SMS, status__in=ARRIVED).select_related(
+        "appointment__patient"
+    )
+    ahead = {"appointment__status__in": AWAITED, "appointment__appointment_datetime__gt": timezone.now()}
+    told = list(sent.filter(recipient_phone=text.from_number, **ahead))
+    leaders = AppointmentReminder.objects.filter(recipient_phone=text.from_number, status__in=ARRIVED)
+    told += sent.filter(digest_of__in=leaders, **ahead).exclude(pk__in=[reminder.pk for reminder in told])
+    told = [reminder for reminder in told if _still_stands(reminder, text.from_number)]
+    return sorted(told, key=lambda reminder: reminder.sent_at or reminder.created_at, reverse=True)
+
+
+def _still_stands(reminder: AppointmentReminder, number: str) -> bool:
+    visit = reminder.appointment
+    same_time = reminder.visit_starts_at in (None, visit.appointment_datetime)
+    return not visit.is_deleted and same_time and visit.patient.phone == number
+
+
+def _was_offered_a_time_since(text: InboundText, reminder: AppointmentReminder) -> bool:
+    """Whether "yes" may mean an offered time: those are taken by their link only."""
+    offers = PatientMessage.objects.filter(
+        recipient_phone=text.from_number, wording=MessageKind.WAITLIST_OFFER, status__in=ARRIVED
+    )
+    return bool(offers.filter(sent_at__gt=reminder.sent_at or reminder.created_at).exists())
+
+
+def _confirm(text: InboundText, visit: Appointment) -> ReplyOutcome:
+    if visit.status == Appointment.Status.CONFIRMED:
+        return ReplyOutcome.CONFIRMED
+    try:
+        with transaction.atomic():
+            services.confirm(visit, by=None)
+    except DomainError:  # it changed in this very moment
+        return ReplyOutcome.INBOX
+    _note("confirm", text, visit)
+    return ReplyOutcome.CONFIRMED
+
+
+def _reschedule(text: InboundText, visit: Appointment) -> ReplyOutcome:
+    """Give the front desk the wish for another time, once per visit as long as it is open."""
+    cause = f"reschedule:{visit.pk}"
+    tasks.open_once(TaskKind.RESCHEDULE, cause, WANTS_CHANGE, patient=visit.patient, subject_id=visit.pk)
+    _note("reschedule", text, visit)
+    return ReplyOutcome.TASK
+
+
+def _note(verb: str, text: InboundText, visit: Appointment) -> None:
+    detail = {"reply": str(text.pk)}
+    audit.record(None, f"reply.{verb}", "appointment", str(visit.pk), patient_id=visit.patient_id, detail=detail)
