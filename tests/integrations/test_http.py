@@ -23,6 +23,7 @@ from tests.support.double import Answer, HttpDouble, Request
 
 SECRET = "secret-in-the-url"
 DAY = timedelta(days=1)
+HOSTS = ("localhost", "partner.example.org")
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -194,6 +195,17 @@ def test_a_partner_is_believed_only_with_a_certificate_from_the_bundle(
     assert call(url).body == b"first"
 
 
+def test_a_tunnel_of_the_proxy_ends_at_the_partner_itself(
+    tls_partner: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, authority = tls_partner
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    monkeypatch.setenv("https_proxy", url.replace("https", "http"))
+    assert call("https://partner.example.org").body == b"first"
+    with pytest.raises(Transient):
+        call("https://somebody-else.example.org")
+
+
 def test_a_bundle_that_is_not_there_is_our_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
     with pytest.raises(Misconfigured):
@@ -216,16 +228,22 @@ def certificate_for_this_machine(certificate: Path, key: Path) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, private.public_key(), 7, now - DAY, now + DAY)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in HOSTS]), critical=False)
     certificate.write_bytes(builder.sign(private, hashes.SHA256()).public_bytes(Encoding.PEM))
     key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def answer_once_a_connection(server: socket.socket, times: int, tls: ssl.SSLContext | None = None) -> None:
-    """Answer one request on each of `times` connections, promise to keep it, and hang up all the same."""
+    """Answer one request on each of `times` connections, promise to keep it, and hang up all the same.
+
+    Whoever asks for a tunnel is let through to the same server.
+    """
     words = iter((b"first", b"second"))
     for _ in range(times):
         plain, _address = server.accept()
+        if plain.recv(7, socket.MSG_PEEK) == b"CONNECT":
+            plain.recv(65536)
+            plain.sendall(b"HTTP/1.1 200 through\r\n\r\n")
         try:
             with tls.wrap_socket(plain, server_side=True) if tls else plain as connection:
                 while not connection.recv(65536).endswith(b"body"):
