@@ -10,7 +10,7 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, parseaddr
-from typing import Literal
+from typing import Literal, get_args
 
 from integrations import http
 from integrations.email import CONTROL, Attachment, Email, Found, LostEmail, is_address
@@ -91,15 +91,21 @@ class SmtpEmail:
 
 
 def connector(
-    *,
     host: str,
+    *,
     port: int,
-    username: str = "",
-    password: str = "",
     security: Security = "starttls",
+    user: str = "",
+    password: str = "",
     timeout_s: float = TIMEOUT_S,
 ) -> Connect:
-    """Return how to open a connection; security: TLS from the first byte, by STARTTLS (required then), or none."""
+    """Return how to open a connection; security: TLS from the first byte, by STARTTLS (required then), or none.
+
+    Raises:
+        ValueError: another word for security, which must not end in none by mistake.
+    """
+    if security not in get_args(Security):
+        raise ValueError(f"the security of SMTP is one of {', '.join(get_args(Security))}")
 
     def connect() -> smtplib.SMTP:
         tls = None if security == "none" else http.tls_context(PARTNER)
@@ -112,8 +118,8 @@ def connector(
             if security == "starttls":
                 line.starttls(context=tls)
             line.ehlo_or_helo_if_needed()
-            if username:
-                line.login(username, password)
+            if user:
+                line.login(user, password)
         except BaseException:
             line.close()
             raise

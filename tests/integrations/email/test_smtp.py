@@ -169,7 +169,7 @@ def test_a_lost_answer_after_the_mail_was_handed_over_is_unknown(double: SmtpDou
 
 def test_a_server_that_never_greets_is_transient() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        connect = connector(host="127.0.0.1", port=silent.getsockname()[1], security="none", timeout_s=0.1)
+        connect = connector("127.0.0.1", port=silent.getsockname()[1], security="none", timeout_s=0.1)
         transport = SmtpEmail(connect=connect, sender=SENDER)
         with pytest.raises(Transient):
             transport.send(MAIL)
@@ -205,15 +205,15 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(
 
 def test_a_server_that_asks_for_a_login_gets_it() -> None:
     with SmtpDouble(login=("clinic", "secret")) as double:
-        client(double, username="clinic", password="secret").send(MAIL)
+        client(double, user="clinic", password="secret").send(MAIL)
         assert len(double.sent) == 1
 
 
 @pytest.mark.parametrize(
     ("login", "over"),
     [
-        (("clinic", "secret"), {"username": "clinic", "password": "wrong"}),
-        (None, {"username": "clinic", "password": "secret"}),
+        (("clinic", "secret"), {"user": "clinic", "password": "wrong"}),
+        (None, {"user": "clinic", "password": "secret"}),
         (None, {"security": "starttls"}),
     ],
     ids=str,
@@ -228,7 +228,7 @@ def test_a_login_that_is_refused_for_now_may_be_tried_again() -> None:
     with SmtpDouble(login=("clinic", "secret")) as double:
         double.answer_next("AUTH", "454 4.7.0 later")
         with pytest.raises(Transient) as raised:
-            client(double, username="clinic", password="secret").send(MAIL)
+            client(double, user="clinic", password="secret").send(MAIL)
     assert type(raised.value) is Transient
 
 
@@ -242,3 +242,8 @@ def test_smtp_cannot_be_asked_for_a_lost_mail(double: SmtpDouble) -> None:
 def test_a_sender_that_is_none_is_refused_at_the_start(double: SmtpDouble, sender: str) -> None:
     with pytest.raises(ValueError, match="sender"):
         client(double, sender=sender)
+
+
+def test_another_word_for_security_is_refused_before_a_password_travels_in_the_clear() -> None:
+    with pytest.raises(ValueError, match="starttls, tls, none"):
+        connector("127.0.0.1", port=25, security="ssl")  # type: ignore[arg-type]  # as a setting might say
