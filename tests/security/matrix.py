@@ -15,6 +15,12 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from backend.apps.appointments.tests.factories import make_appointment, make_reminder
+from backend.apps.appointments.tests.waitlist_factories import (
+    make_recall,
+    make_recall_rule,
+    make_waitlist_entry,
+    make_waitlist_offer,
+)
 from backend.apps.clinical_notes.tests.factories import make_note, make_progress, make_soap, make_template
 from backend.apps.core import alerts
 from backend.apps.core.management.commands.roles import viewsets
@@ -42,6 +48,8 @@ from backend.apps.laboratory.tests.factories import (
     make_lab_test,
     make_order_message,
 )
+from backend.apps.messaging.template_serializers import PreviewForm
+from backend.apps.messaging.tests.factories import make_message_template
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
 from backend.apps.patients.serializers import SearchForm
 from backend.apps.patients.tests.factories import make_patient
@@ -61,6 +69,7 @@ CRUD = {
 FORMS = {
     ("patients", "search"): SearchForm,
     ("inbound-messages", "replay"): ReplayForm,
+    ("message-templates", "preview"): PreviewForm,
     ("inbound-messages", "reveal"): RevealForm,
 }  # of calls that are not made by `verb`
 
@@ -158,14 +167,19 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "lab-specimens": lambda p: make_lab_specimen(lab_order=make_lab_order(status="in_progress", **both(p))),
     "lab-tests": lambda _: make_lab_test(),
     "medications": lambda _: make_medication(),
+    "message-templates": lambda _: make_message_template(),
     "patient-insurances": lambda p: make_patient_insurance(patient=p.patient),
     "patients": lambda p: p.patient,
     "prescription-refills": lambda p: make_refill(prescription=make_prescription(**both(p))),
     "prescriptions": lambda p: make_prescription(**both(p)),
     "progress-notes": lambda p: signed(make_progress(clinical_note=make_note(**both(p))), p),
+    "recall-rules": lambda _: make_recall_rule(),
+    "recalls": lambda p: make_recall(patient=p.patient),
     "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),
     "specializations": lambda _: make_specialization(),
     "users": lambda p: p.patient.user,
+    "waitlist-entries": lambda p: make_waitlist_entry(**both(p)),
+    "waitlist-offers": lambda p: make_waitlist_offer(entry=make_waitlist_entry(**both(p))),
 }
 DRAFTS: dict[str, Callable[[Practice], models.Model]] = {  # of rows that no longer change once patients see them
     "clinical-notes": lambda p: make_note(**both(p)),

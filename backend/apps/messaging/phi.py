@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import F, Value
-from django.db.models.fields import TextField
+from django.db.models import F, QuerySet, TextField, Value
 
 from backend.apps.doctors.models import Doctor, Specialization
 from backend.apps.messaging import phi_words
@@ -82,9 +81,9 @@ def _small(letter: str) -> str:
     return small or letter
 
 
-def _contained(rows: object, path: str, text: str, how: str) -> Iterator[str]:
+def _contained(rows: QuerySet[Any], path: str, text: str, how: str) -> Iterator[str]:
     """Yield the values of a column that occur in `text`, each once."""
-    found = rows.annotate(told=Value(text, output_field=TextField())).filter(**{f"told__{how}": F(path)})  # type: ignore[attr-defined]
+    found = rows.annotate(told=Value(text, output_field=TextField())).filter(**{f"told__{how}": F(path)})
     yield from found.order_by(path).values_list(path, flat=True).distinct()
 
 

@@ -47,11 +47,16 @@ def discard(template: MessageTemplate, *, by: Any) -> None:
 
 def refuse(source: Source) -> None:
     """Raise what is wrong with a text, by field."""
+    if found := faults_of(source):
+        raise ValidationError({field: list(sentences) for field, sentences in found.items()})
+
+
+def faults_of(source: Source) -> template_checks.Faults:
+    """Return by field why a text cannot be kept, judged under the clinic's name and by who works here."""
     found = template_checks.faults(source, current_facts())
     for field, sentences in template_checks.faults_on_file(source).items():
         found.setdefault(field, []).extend(sentences)
-    if found:
-        raise ValidationError({field: list(sentences) for field, sentences in found.items()})
+    return found
 
 
 def current_facts() -> Facts:

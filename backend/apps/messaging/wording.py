@@ -14,6 +14,7 @@ from backend.apps.messaging.template_syntax import Unwritable
 
 TYPICAL_NAME = "x" * 20  # of a clinic
 LONGEST_SENTENCE = 300  # characters of an alert
+NO_WORDS = "There are no words for this kind of message on this channel."
 __all__ = ["Facts", "Unwritable", "Wordings", "Words", "render"]
 
 
@@ -44,13 +45,21 @@ class Wordings:
         """Return the words. An own text that cannot be used is told as an alert, and the next one speaks instead."""
         for source in self.sources(kind, channel, language):
             try:
-                self._check(source)
+                if why := self._why_not(source):
+                    raise Unwritable(why)
                 return write(source, facts)
             except Unwritable as refusal:
                 if source.row is None:
                     raise
                 self._tell(source, refusal)
-        raise Unwritable("There are no words for this kind of message on this channel.")
+        raise Unwritable(NO_WORDS)
+
+    def best(self, kind: str, channel: str, language: str) -> Source:
+        """Return the text that speaks now, an unusable one passed over."""
+        for source in self.sources(kind, channel, language):
+            if not self._why_not(source):
+                return source
+        raise Unwritable(NO_WORDS)
 
     def sources(self, kind: str, channel: str, language: str) -> Iterator[Source]:
         """Yield what may speak, best first: es-MX, es, the clinic's default language, English; own before shipped."""
@@ -62,15 +71,14 @@ class Wordings:
             if text is not None:
                 yield Source(kind, channel, tag, text.subject, text.body)
 
-    def _check(self, source: Source) -> None:
-        """Refuse a row that could not be saved today: one written past the checks, or before a word was denied."""
+    def _why_not(self, source: Source) -> str:
+        """Return why a row could not be saved today: it was written past the checks, or before a word was denied."""
         if source.row is None:
-            return
+            return ""
         if source.row not in self._unfit:
             found = template_checks.faults(source, template_checks.longest(TYPICAL_NAME))
             self._unfit[source.row] = next((sentences[0] for sentences in found.values()), "")
-        if why := self._unfit[source.row]:
-            raise Unwritable(why)
+        return self._unfit[source.row]
 
     def _tell(self, source: Source, refusal: Unwritable) -> None:
         if source.row in self._told:
