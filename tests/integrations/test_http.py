@@ -6,24 +6,18 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from integrations import http
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
+from tests.support.certificates import server_tls
 from tests.support.double import Answer, HttpDouble, Request
 
 SECRET = "secret-in-the-url"
-DAY = timedelta(days=1)
-HOSTS = ("localhost", "partner.example.org")
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -215,22 +209,10 @@ def test_a_bundle_that_is_not_there_is_our_configuration(monkeypatch: pytest.Mon
 @pytest.fixture
 def tls_partner(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A server whose certificate is its own authority, and that certificate's file."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificate_for_this_machine(certificate, key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context, certificate = server_tls(tmp_path, "localhost", "partner.example.org")
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=answer_once_a_connection, args=(server, 2, context), daemon=True).start()
         yield f"https://localhost:{server.getsockname()[1]}", certificate
-
-
-def certificate_for_this_machine(certificate: Path, key: Path) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
-    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, private.public_key(), 7, now - DAY, now + DAY)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in HOSTS]), critical=False)
-    certificate.write_bytes(builder.sign(private, hashes.SHA256()).public_bytes(Encoding.PEM))
-    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def answer_once_a_connection(server: socket.socket, times: int, tls: ssl.SSLContext | None = None) -> None:

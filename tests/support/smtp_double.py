@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import socketserver
+import ssl
 import threading
 from collections import defaultdict, deque
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ GONE = b""  # what a scripted answer of a connection that breaks looks like
 
 @dataclass(frozen=True)
 class SentMail:
-    """One mail the server took: its envelope, and itself as it came and as it reads."""
+    """One mail the server took: its envelope, and itself as it came and as it reads. is_private: it came over TLS."""
 
     sender: str
     to: str
     raw: bytes
+    is_private: bool = False
 
     @property
     def message(self) -> EmailMessage:
@@ -37,12 +39,15 @@ class SentMail:
 class SmtpDouble:
     """A server on 127.0.0.1 for the length of a `with`. Source: RFC 5321, 4.1; RFC 4954 (AUTH PLAIN).
 
-    login: the only user and password it takes; None: it offers no AUTH. `answer_next` scripts answers by command:
+    login: the only user and password it takes; None: it offers no AUTH. tls: it offers STARTTLS, or speaks TLS from the
+    first byte when `tls_first`. `answer_next` scripts answers by command:
     CONNECT, EHLO, AUTH, MAIL, RCPT, DATA, CONTENT (the mail itself), RSET.
     """
 
-    def __init__(self, *, login: tuple[str, str] | None = None) -> None:
-        self.login = login
+    def __init__(
+        self, *, login: tuple[str, str] | None = None, tls: ssl.SSLContext | None = None, tls_first: bool = False
+    ) -> None:
+        self.login, self.tls, self.tls_first = login, tls, tls_first
         self.sent: list[SentMail] = []
         self.commands: list[str] = []
         self.connections = 0
@@ -105,10 +110,12 @@ class _Talk(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
-        self.double, self.sender, self.to = self.server.double, "", ""
+        self.double, self.sender, self.to, self.is_private = self.server.double, "", "", False
         self.double.connections += 1
         self.double._open.add(self.connection)
         try:
+            if self.double.tls_first:
+                self._speak_tls()
             going_on = self._say("CONNECT", b"220 clinic.example.org ESMTP\r\n")
             while going_on and (line := self.rfile.readline()):
                 going_on = self._command(line.decode().strip())
@@ -122,6 +129,10 @@ class _Talk(socketserver.StreamRequestHandler):
             return False
         if verb == "DATA":
             return self._data()
+        if verb == "STARTTLS":
+            self._say(verb, b"220 2.0.0 go on\r\n")
+            self._speak_tls()
+            return True
         answers = {"MAIL": b"250 2.1.0 ok\r\n", "RCPT": b"250 2.1.5 ok\r\n", "RSET": b"250 2.0.0 ok\r\n"}
         answers |= {"EHLO": self._extensions(), "AUTH": self._auth(rest) if verb == "AUTH" else GONE}
         if verb == "MAIL":
@@ -130,8 +141,21 @@ class _Talk(socketserver.StreamRequestHandler):
             self.to = rest.partition("<")[2].partition(">")[0]
         return self._say(verb, answers.get(verb, b"502 5.5.1 not known here\r\n"))
 
+    def _speak_tls(self) -> None:
+        """Wrap the connection. Source: RFC 3207; RFC 8314, 3.3."""
+        if self.double.tls is None:
+            raise ConnectionAbortedError
+        self.double._open.discard(self.connection)
+        self.connection = self.double.tls.wrap_socket(self.connection, server_side=True)
+        self.double._open.add(self.connection)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+        self.is_private = True
+
     def _extensions(self) -> bytes:
-        return b"250-clinic.example.org\r\n250-AUTH PLAIN\r\n250 SIZE\r\n" if self.double.login else b"250 SIZE\r\n"
+        words = ["clinic.example.org", "SIZE"]
+        words += ["AUTH PLAIN"] if self.double.login else []
+        words += ["STARTTLS"] if self.double.tls and not self.is_private else []
+        return "".join(f"250{'-' if word != words[-1] else ' '}{word}\r\n" for word in words).encode()
 
     def _auth(self, rest: str) -> bytes:
         given = tuple(base64.b64decode(rest.partition(" ")[2]).decode().split("\0")[1:])
@@ -149,7 +173,7 @@ class _Talk(socketserver.StreamRequestHandler):
             lines.append(line[1:] if line.startswith(b".") else line)
         scripted = self.double.scripted("CONTENT")
         if scripted in (None, GONE):
-            self.double.take(SentMail(self.sender, self.to, b"".join(lines)), lost=scripted == GONE)
+            self.double.take(SentMail(self.sender, self.to, b"".join(lines), self.is_private), lost=scripted == GONE)
         self.wfile.write(b"250 2.0.0 taken\r\n" if scripted is None else scripted)
         return scripted != GONE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from integrations.email import Attachment, Email
 from integrations.email.smtp import SmtpEmail, connector
 from integrations.errors import BadAddress, Blocked, IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.integrations.email.contract import FULL, MAIL, TO, EmailContract, Files, Seen, lost
+from tests.support.certificates import server_tls
 from tests.support.smtp_double import SentMail, SmtpDouble
 
 SENDER = "Riverside Clinic <clinic@example.org>"
@@ -222,6 +224,24 @@ def test_what_the_server_does_not_grant_us_waits_for_a_person(login: Any, over: 
     with SmtpDouble(login=login) as double, pytest.raises(Misconfigured) as raised:
         client(double, **over).send(MAIL)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("security", "tls_first"), [("starttls", False), ("tls", True)])
+def test_tls_is_spoken_with_a_server_whose_certificate_is_in_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, security: str, tls_first: bool
+) -> None:
+    tls, authority = server_tls(tmp_path, "localhost")
+    how = {"host": "localhost", "security": security, "user": "clinic", "password": "secret"}
+    with SmtpDouble(login=("clinic", "secret"), tls=tls, tls_first=tls_first) as double:
+        with pytest.raises(Misconfigured):
+            client(double, **how).send(MAIL)
+        assert "AUTH" not in double.commands, "the password stays here"
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+        transport = client(double, **how)
+        transport.send(MAIL)
+        transport.send(MAIL)
+        assert [mail.is_private for mail in double.sent] == [True, True]
+        assert double.connections == 2, "one was refused, one is kept"
 
 
 def test_a_login_that_is_refused_for_now_may_be_tried_again() -> None:
