@@ -61,12 +61,13 @@ def supersede(appointment: Appointment) -> int:
 def replan_patient(patient: Patient) -> None:
     """Plan every visit ahead of a patient anew: their zone, numbers or consents have changed, or two records are one.
 
-    A visit without reminders stays so if its patient cannot be reached, and gets them when that changes.
+    Who changes one of them at this moment plans it after us, since booking locks visits before patients: to wait for
+    them here, with the patient locked, would be a deadlock.
     """
     now = timezone.now()
     ahead = Appointment.objects.filter(patient=patient, status__in=AWAITED, appointment_datetime__gt=now)
     if keys := list(ahead.values_list("pk", flat=True)):
-        bring_in_line(keys, Planner.load(), now=now)
+        bring_in_line(keys, Planner.load(), now=now, skip_locked=True)
 
 
 def plan_all(

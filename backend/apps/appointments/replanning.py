@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus
@@ -79,13 +78,16 @@ class Changes:
 
 
 @transaction.atomic
-def bring_in_line(keys: Collection[Any], planner: Planner, *, now: datetime, dry_run: bool = False) -> Changes:
+def bring_in_line(
+    keys: Collection[Any], planner: Planner, *, now: datetime, dry_run: bool = False, skip_locked: bool = False
+) -> Changes:
     """Plan the visits of these keys as they are now; return what was done. Doing it twice does it once.
 
-    The visits are locked meanwhile: whoever plans one of them too waits, and finds it planned.
+    The visits are locked meanwhile: whoever plans one of them too waits, and finds it planned. skip_locked: leave out
+    those that somebody changes at this moment.
     """
-    rows = Appointment.all_objects.filter(pk__in=keys).order_by("pk").select_for_update(no_key=True, of=("self",))
-    visits = expected(rows)
+    rows = Appointment.all_objects.filter(pk__in=keys).order_by("pk")
+    visits = expected(rows.select_for_update(no_key=True, of=("self",), skip_locked=skip_locked))
     changes = compare(visits, planner, now=now)
     if not dry_run:
         _apply(changes, now)
@@ -95,7 +97,7 @@ def bring_in_line(keys: Collection[Any], planner: Planner, *, now: datetime, dry
 def compare(visits: Sequence[Expected], planner: Planner, *, now: datetime) -> Changes:
     """Return what there is to do about `visits`."""
     people: Any = visits  # they read as patients
-    points, standing, changes = contacts.points_of(people), _standing(visits), Changes()
+    points, standing, changes = contacts.points_of(people), _standing(visits, now), Changes()
     for visit in visits:
         rows = [row for key in (visit.pk, *visit.moved_from) for row in standing.get(key, ())]
         plan = planner.plan(visit, points, now=now, carried=_carried(visit, rows, now))
@@ -140,9 +142,9 @@ def _replaces(row: Row, visit: Expected) -> bool:
     return bool(row.fallback_of_id) and row.starts_at == visit.start and visit.is_awaited
 
 
-def _standing(visits: Iterable[Expected]) -> dict[Any, list[Row]]:
+def _standing(visits: Iterable[Expected], now: datetime) -> dict[Any, list[Row]]:
     """Return by visit every reminder that may matter: it waits, is of the version of now, or of a start ahead."""
-    matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=Now())
+    matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=now)
     matters |= Q(appointment_version=F("appointment__version"))
     asked = {key for visit in visits for key in (visit.pk, *visit.moved_from)}
     rows = AppointmentReminder.all_objects.filter(matters, appointment__in=asked)

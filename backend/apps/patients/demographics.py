@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from backend.apps.core import audit
+from backend.apps.patients import changes
 from backend.apps.patients.models import Patient
 
 ADDRESS = ("address_line1", "address_line2", "city", "state", "postal_code", "country")
@@ -42,6 +43,7 @@ def update(patient: Patient, *, said: Mapping[str, Mapping[str, Any]], as_of: da
         row.save(update_fields=["demographics_as_of", *taken, *(["updated_at"] if taken else [])])
     if taken:
         audit.record(None, "update", "patient", str(row.pk), patient_id=row.pk, detail={"fields": sorted(taken)})
+        changes.tell(row, taken)
     return wrong
 
 

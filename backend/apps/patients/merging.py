@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
-from backend.apps.patients import consents
+from backend.apps.patients import changes, consents
 from backend.apps.patients.models import ConsentMethod, Patient
 
 CHANNELS = ("sms", "email")
@@ -45,6 +45,7 @@ def merge(patient: Patient, *, by: Any, into: Patient) -> Patient:
         for path in _around():
             around.enter_context(import_string(path)(patient, into))
         moved = {field.model._meta.model_name: _move(field, patient, into) for field in links()}
+    changes.tell(into)
     detail = {"from": str(patient.pk), "moved": {name: count for name, count in moved.items() if count}}
     audit.record(None, "merge", "patient", str(into.pk), patient_id=into.pk, detail=detail, user=by)
     return into

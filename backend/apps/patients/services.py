@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
-from backend.apps.patients import consents, demographics
+from backend.apps.patients import changes, consents, demographics
 from backend.apps.patients.merging import CHANNELS, merge
 from backend.apps.patients.models import ConsentMethod, Patient
 
@@ -61,7 +61,8 @@ def consent(
     patient: Patient, *, by: Any, channel: str, given: bool, method: str = ConsentMethod.STAFF, evidence: str = ""
 ) -> Patient:
     """Note what the patient said about text messages or e-mails, and who was told."""
-    consents.record(patient, channel, given, by=by, method=method, evidence=evidence)
+    if consents.record(patient, channel, given, by=by, method=method, evidence=evidence):
+        changes.tell(patient)
     return patient
 
 
@@ -112,13 +113,17 @@ def _save(patient: Patient, fields: dict[str, Any], *, by: Any, confirm_duplicat
     patient.full_clean()
     if not confirm_duplicate:
         _refuse_duplicate(patient)
-    if patient._state.adding:
+    known = not patient._state.adding
+    if not known:
         patient.save()
     else:  # not the consents: a STOP that came in meanwhile stays
         patient.save(update_fields=[*changed, "medical_record_number", "demographics_as_of", "updated_at"])
     for channel, given in agreed.items():
         if given != getattr(patient, f"{channel}_consent"):
             consents.record(patient, channel, given, by=by, method=ConsentMethod.STAFF)
+            changed.append(f"{channel}_consent")
+    if known:
+        changes.tell(patient, changed)
     return patient
 
 
