@@ -1,10 +1,15 @@
 """When things happen. One table: name, sentence, task, period or crontab. What happens is in `workers/`."""
 
+from celery.schedules import crontab
+
 SCHEDULE = {
     "sweep overdue rows": {"task": "sweep.overdue", "schedule": 15.0},
+    "dispatch due reminders": {"task": "reminders.dispatch", "schedule": 15.0},
     "hold work whose outcome is unknown": {"task": "sweep.hold_lost", "schedule": 60.0},
     "critical results unacknowledged": {"task": "critical_results.escalate", "schedule": 60.0},
     "overdue results": {"task": "lab_watch.overdue_results", "schedule": 300.0},
     "orders in trouble": {"task": "lab_orders.watch", "schedule": 60.0},
     "feed silence": {"task": "lab_watch.feed_silence", "schedule": 300.0},
+    "waitlist holds": {"task": "waitlist.watch", "schedule": 60.0},
+    "recalls": {"task": "recalls.remind", "schedule": crontab(hour="14", minute="0")},  # UTC; the next day catches up
 }

@@ -33,6 +33,8 @@ app.conf.update(
         "workers.lab_replays",
         "workers.critical_results",
         "workers.lab_watch",
+        "workers.waitlist",
+        "workers.recalls",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

@@ -4,6 +4,7 @@ QUEUES = (
     "reminders",
     "provider_events",
     "waitlist",
+    "recalls",
     "lab_results",
     "lab_orders",
     "lab_replays",

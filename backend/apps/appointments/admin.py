@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from backend.apps.appointments import permissions, services
-from backend.apps.appointments.models import Appointment, AppointmentReminder
+from backend.apps.appointments import permissions, recalls, services, waitlist
+from backend.apps.appointments.models import (
+    Appointment,
+    AppointmentReminder,
+    FreedSlot,
+    Recall,
+    RecallRule,
+    WaitlistEntry,
+    WaitlistOffer,
+)
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 
 
@@ -49,3 +57,51 @@ class AppointmentReminderAdmin(ReadOnlyAdmin):
     search_fields = ("external_id", "appointment__patient__medical_record_number")
     list_select_related = ("appointment",)
     autocomplete_fields = ("appointment",)
+
+
+@admin.register(WaitlistEntry)
+class WaitlistEntryAdmin(ClinicAdmin):
+    permissions = permissions.WAITLIST_ENTRY
+    creates = waitlist.join
+    list_display = ("created_at", "appointment_type", "from_on", "until_on", "status")
+    list_filter = ("status", "appointment_type")
+    search_fields = ("patient__medical_record_number",)
+    list_select_related = ("patient",)
+    autocomplete_fields = ("patient", "doctor")
+    readonly_fields = ("status",)
+
+
+@admin.register(FreedSlot)
+class FreedSlotAdmin(ReadOnlyAdmin):
+    permissions = permissions.FREED_SLOT
+    list_display = ("starts_at", "duration_minutes", "appointment_type", "status", "work_state", "due_at")
+    list_filter = ("status", "appointment_type")
+    search_fields = ("freed_by__id__exact",)
+
+
+@admin.register(WaitlistOffer)
+class WaitlistOfferAdmin(ReadOnlyAdmin):
+    permissions = permissions.WAITLIST_OFFER
+    list_display = ("created_at", "status", "held_until", "sent_at")
+    list_filter = ("status",)
+    search_fields = ("entry__patient__medical_record_number",)
+
+
+@admin.register(RecallRule)
+class RecallRuleAdmin(ClinicAdmin):
+    permissions = permissions.RECALL_RULE
+    list_display = ("name", "appointment_type", "after_days", "is_active")
+    list_filter = ("is_active", "appointment_type")
+    search_fields = ("name",)
+
+
+@admin.register(Recall)
+class RecallAdmin(ClinicAdmin):
+    permissions = permissions.RECALL
+    creates = recalls.enter
+    list_display = ("due_on", "appointment_type", "status", "reminded_times", "handed_over_at")
+    list_filter = ("status", "appointment_type")
+    search_fields = ("patient__medical_record_number",)
+    list_select_related = ("patient",)
+    autocomplete_fields = ("patient",)
+    readonly_fields = ("rule", "status", "reminded_times", "reminded_at", "handed_over_at", "appointment")

@@ -41,6 +41,9 @@ class AppointmentSerializer(ClinicSerializer):
 
 class CancelForm(Form):
     reason = serializers.CharField(max_length=300)
+    offer_time = serializers.BooleanField(
+        default=True, help_text="Offer the time to who waits for one; not where the doctor is ill, say."
+    )
 
 
 class RescheduleForm(Form):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from backend.apps.appointments import freed_time, no_shows, recalls
 from backend.apps.appointments.models import AWAITED, HOLDS_SLOT, Appointment
 from backend.apps.appointments.reminders import replan, supersede, why_not
 from backend.apps.core.exceptions import Conflict, DomainError
@@ -48,6 +50,7 @@ def book(
     with _taking_a_slot(row):
         row.save(force_insert=True)
     replan(row)
+    recalls.booked(row)
     return row
 
 
@@ -58,11 +61,13 @@ def change(appointment: Appointment, *, by: Any, **fields: Any) -> Appointment:
     if not new:
         return appointment
     _check_changeable(appointment, set(new))
-    version = appointment.version
+    before = copy.copy(appointment)
     with _taking_a_slot(appointment, new.get("doctor")):
         appointment.change(**_checked_changes(appointment, new, by))
-    if appointment.version != version:
+    if appointment.version != before.version:
         replan(appointment)
+    if {"appointment_datetime", "doctor"} & set(new):
+        freed_time.note(before)
     return appointment
 
 
@@ -104,20 +109,26 @@ def complete(appointment: Appointment, *, by: Any) -> Appointment:
 
 
 @transaction.atomic
-def cancel(appointment: Appointment, *, by: Any, reason: str) -> Appointment:
-    """Cancel an appointment; its time is free again and its reminders go with it."""
+def cancel(appointment: Appointment, *, by: Any, reason: str, offer_time: bool = True) -> Appointment:
+    """Cancel an appointment; its time is free again and its reminders go with it.
+
+    offer_time: offer the time to who waits for one; not where the doctor is ill, say.
+    """
     if getattr(by, "role", None) == Role.PATIENT and (appointment.has_begun or appointment.status not in AWAITED):
         raise DomainError("This appointment can no longer be cancelled here; please call the clinic.")
     appointment.cancel(reason)
     supersede(appointment)
+    if offer_time:
+        freed_time.note(appointment)
     return appointment
 
 
 @transaction.atomic
 def mark_no_show(appointment: Appointment, *, by: Any) -> Appointment:
-    """Note that the patient did not come."""
+    """Note that the patient did not come; they are written to once, unless they book another visit first."""
     appointment.mark_no_show()
     supersede(appointment)
+    no_shows.follow_up(appointment)
     return appointment
 
 
@@ -152,6 +163,7 @@ def reschedule(
         )
     supersede(appointment)
     replan(new)
+    freed_time.note(appointment)
     return new
 
 
@@ -199,7 +211,7 @@ def _check_time(row: Appointment) -> None:
 
 
 def _check_hours(row: Appointment, by: Any) -> None:
-    """Refuse a time outside the doctor's hours unless a reason is given; note who gave it."""
+    """Refuse a time outside the doctor's hours or held for the waitlist unless a reason is given; note who gave it."""
     row.availability_override_reason = row.availability_override_reason.strip()
     row.availability_overridden_by = by if row.availability_override_reason else None
     if row.availability_override_reason:
@@ -208,6 +220,7 @@ def _check_hours(row: Appointment, by: Any) -> None:
         raise DomainError(
             "The doctor does not see patients at that time; choose another time or give a reason for the exception."
         )
+    freed_time.refuse_held(row.doctor, row.appointment_datetime, row.end_datetime)
 
 
 def _check_changeable(appointment: Appointment, names: set[str]) -> None:

@@ -1,0 +1,53 @@
+"""Writes once to who missed a visit; without it a missed visit would be the last the clinic hears of a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from backend.apps.appointments import notices
+from backend.apps.appointments.models import Appointment
+from backend.apps.appointments.recalls import ahead_of
+from backend.apps.appointments.zones import recipient_zone
+from backend.apps.core.models import Clinic
+from backend.apps.messaging.models import ContactRules, MessageKind, PatientMessage
+from backend.apps.patients.contacts import points_of
+
+OLD = timedelta(days=3)  # a visit cleared up later than that is no news to the patient
+USEFUL = timedelta(hours=8)  # from ten o'clock: it does not ring at night
+
+
+def follow_up(visit: Appointment) -> PatientMessage | None:
+    """Plan the one message about a missed visit, for ten o'clock of the patient's next business day.
+
+    Called in the transaction that marks the visit; twice is one row. Whether it still helps is decided when it is due.
+    """
+    now, patient = timezone.now(), visit.patient
+    if visit.appointment_datetime < now - OLD:
+        return None
+    channel = notices.channel_for(patient, points_of([patient]))
+    if channel is None:
+        return None
+    due_at = notices.business_morning(now, recipient_zone(patient, Clinic.current()), ContactRules.current().opens_at)
+    return PatientMessage.work.enqueue(
+        dedupe_key=f"no_show:{visit.pk}",
+        due_at=due_at,
+        patient=patient,
+        channel=channel,
+        wording=MessageKind.NO_SHOW,
+        subject_id=visit.pk,
+        scheduled_send_time=due_at,
+        useful_until=due_at + USEFUL,
+    )
+
+
+def why_not(visits: Collection[Appointment], *, now: datetime) -> dict[Any, str]:
+    """Return for those of `visits` whose message must not go out why not, by key."""
+    coming = set(ahead_of([visit.patient_id for visit in visits], now))
+    told = {visit.pk: "The patient has another visit ahead." for visit in visits if visit.patient_id in coming}
+    missed = {visit.pk for visit in visits if visit.status == Appointment.Status.NO_SHOW and not visit.is_deleted}
+    corrected = {visit.pk: "The visit does not count as missed any more." for visit in visits if visit.pk not in missed}
+    return {**told, **corrected}

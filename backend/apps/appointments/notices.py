@@ -1,0 +1,74 @@
+"""Writes messages that are no reminder, at a decent hour, and takes them back; each kind would do it its own way."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from backend.apps.appointments.zones import recipient_zones
+from backend.apps.core.work import WorkState
+from backend.apps.messaging.models import Channel, ContactRules, MessageStatus, PatientMessage
+from backend.apps.patients.contacts import Points, why_unreachable
+from backend.apps.patients.models import Patient
+
+TEN = time(10)
+SPREAD = timedelta(hours=2)
+FRIDAY = 4
+NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
+
+
+def channel_for(patient: Patient, points: Points, order: Iterable[str] = (Channel.SMS, Channel.EMAIL)) -> str | None:
+    """Return the first channel of `order` that reaches the patient, if one does."""
+    return next((channel for channel in order if why_unreachable(patient, channel, points) is None), None)
+
+
+def take_back(kind: str, subjects: Collection[Any], reason: str) -> int:
+    """Take back the messages of a kind about these rows that nobody has begun to send; return how many."""
+    rows = PatientMessage.objects.filter(
+        NOT_BEGUN, wording=kind, subject_id__in=list(subjects), status=MessageStatus.PENDING
+    )
+    return rows.update(
+        status=MessageStatus.SUPERSEDED,
+        status_reason=reason,
+        work_state=WorkState.DONE,
+        leased_until=None,
+        updated_at=Now(),
+    )
+
+
+def business_morning(after: datetime, zone: ZoneInfo, opens_at: time, *, spread_by: Any = None) -> datetime:
+    """Return ten o'clock (or when the clinic's hours for texts begin) of the next day from Monday to Friday there.
+
+    spread_by: a key that moves it by up to two hours, always by the same, so that not all leave in one minute.
+    """
+    day = after.astimezone(zone).date() + timedelta(days=1)
+    while day.weekday() > FRIDAY:
+        day += timedelta(days=1)
+    morning = datetime.combine(day, max(opens_at, TEN), zone)
+    share = zlib.crc32(str(spread_by).encode()) / 2**32 if spread_by else 0
+    return morning + SPREAD * share
+
+
+def opens_next(patient: Patient, clinic: ZoneInfo, rules: ContactRules, now: datetime) -> datetime:
+    """Return when a text may reach the patient: now, or the next moment it is allowed wherever they may be."""
+    zones = recipient_zones(patient, clinic)
+    moments = sorted([now, *(moment for zone in zones for moment in _openings(zone, rules, now))])
+    return next((one for one in moments if all(_is_open(one, zone, rules) for zone in zones)), moments[-1])
+
+
+def _openings(zone: ZoneInfo, rules: ContactRules, now: datetime) -> Iterator[datetime]:
+    today = now.astimezone(zone).date()
+    for day in (today, today + timedelta(days=1)):
+        opening = datetime.combine(day, rules.opens_at, zone)
+        if opening > now:
+            yield opening
+
+
+def _is_open(moment: datetime, zone: ZoneInfo, rules: ContactRules) -> bool:
+    return rules.opens_at <= moment.astimezone(zone).time() < rules.closes_at
