@@ -102,7 +102,7 @@ def test_the_demo_laboratory_ends_as_it_should_and_the_books_agree(up: Up) -> No
     assert "worklist: No patient has this record number." in said
     assert "0 would appear, 0 change, 0 disappear" in said
     assert "NOT as it should be" not in said
-    books = up.command("manage", "reconcile", "--settle-seconds", "0")
+    books = up.command("manage", "reconcile", "--part", "laboratory", "--settle-seconds", "0")
     told, _ = books.communicate(timeout=60)
     assert books.returncode == 0, told
     assert "Everything agrees, to the row." in told

@@ -136,8 +136,9 @@ class Siege:
             return cursor.fetchall() if cursor.description else []
 
     def reconcile(self) -> tuple[int, Any]:
-        """Return the exit code of `manage reconcile` and what it says."""
-        done = self.run("backend/manage.py", "reconcile", "--json", "--settle-seconds", "0")
+        """Return the exit code of `manage reconcile` for the laboratory and what it says."""
+        part = ("--part", "laboratory")
+        done = self.run("backend/manage.py", "reconcile", *part, "--json", "--settle-seconds", "0")
         return done.returncode, json.loads(done.stdout)
 
     def close(self) -> None:

@@ -222,7 +222,7 @@ def test_the_command_prints_each_account_and_ends_with_1_when_a_row_is_gone() ->
         cursor.execute("DELETE FROM laboratory_inboundmessage WHERE id = %s", [gone.pk])
     out = StringIO()
     with pytest.raises(CommandError):
-        call_command("reconcile", "--json", stdout=out)
+        call_command("reconcile", "--part", "laboratory", "--json", stdout=out)
     (laboratory,) = json.loads(out.getvalue())
     assert laboratory["agree"] is False
     assert laboratory["accounts"][0]["unexplained"] == 1

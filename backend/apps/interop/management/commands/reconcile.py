@@ -1,4 +1,4 @@
-"""Proves conservation to the row: what came in is what was filed, waits, was refused or was a duplicate."""
+"""Proves conservation to the row: what came in or was planned is in exactly one outcome, and nothing is there twice."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from backend.apps.appointments.reconcile import reminders
 from backend.apps.core.ledger import Account, Books
 from backend.apps.interop.moments import moment
-from backend.apps.laboratory import reconcile
+from backend.apps.laboratory.reconcile import laboratory
 
-PARTS: dict[str, Callable[..., Books]] = {"laboratory": reconcile.laboratory}
+PARTS: dict[str, Callable[..., Books]] = {"laboratory": laboratory, "reminders": reminders}
 
 
 class Command(BaseCommand):
-    help = "Prove that every message taken in ended in exactly one outcome; exit code 1 when something does not agree."
+    help = "Prove that every message taken in or planned ended in exactly one outcome; exit code 1 when it does not."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--since", metavar="WHEN", help="a date or moment, in the clinic's zone; whole hours count")
@@ -32,13 +33,14 @@ class Command(BaseCommand):
             help="how long a message may be in line before that is a fault (default 300)",
         )  # fmt: skip
         parser.add_argument("--json", action="store_true", help="print the books as one JSON document")
+        parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given again")
 
     def handle(self, *args: Any, settle_seconds: float, json: bool, **options: Any) -> None:
         since, until = moment(options["since"], "--since"), moment(options["until"], "--until")
         found = list[Books]()
-        for name, prove in PARTS.items():
+        for name in options["part"] or PARTS:
             with bar(name, shown=not json and sys.stdout.isatty()) as progress:
-                found.append(prove(since, until, settle=timedelta(seconds=settle_seconds), progress=progress))
+                found.append(PARTS[name](since, until, settle=timedelta(seconds=settle_seconds), progress=progress))
         if json:
             self.stdout.write(as_json(found))
         else:

@@ -1,0 +1,125 @@
+"""Holds the books of what patients are sent: each planned message in one outcome, and whatever is wrong is named."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from backend.apps.appointments import reconcile
+from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.appointments.tests.factories import make_reminder
+from backend.apps.core.ledger import Books
+from backend.apps.messaging.models import PatientMessage
+from backend.apps.patients.tests.factories import make_patient
+
+pytestmark = pytest.mark.django_db
+MINUTES, HOUR = timedelta(minutes=5), timedelta(hours=1)
+SENT = {"status": "sent", "work_state": "done", "external_id": "SM1", "recipient_phone": "+14155550123"}
+
+
+def row(**changes: Any) -> AppointmentReminder:
+    """Save a reminder as it is, whatever that says."""
+    made = make_reminder()
+    if changes.get("status") in ("sent", "delivered"):
+        changes.setdefault("sent_at", timezone.now())
+    AppointmentReminder.objects.filter(pk=made.pk).update(**changes)
+    made.refresh_from_db()
+    return made
+
+
+def books(settle: timedelta = MINUTES) -> Books:
+    return reconcile.reminders(None, None, settle=settle)
+
+
+def faults() -> list[str]:
+    return [fault.check for fault in books().faults]
+
+
+def test_every_planned_message_is_in_one_outcome_by_kind_and_channel() -> None:
+    row(**SENT)
+    row(**{**SENT, "status": "delivered", "external_id": "SM2"})
+    row(status="superseded", work_state="done")
+    row(status="suppressed", work_state="done")
+    row(status="failed", work_state="failed")
+    row(status="bounced", work_state="done")
+    row(work_state="held")
+    row()
+    row(work_state="running", begun_at=timezone.now())
+    row(reminder_type="email")
+    fields = {"patient": make_patient(), "channel": "sms", "scheduled_send_time": timezone.now() + HOUR}
+    PatientMessage.objects.create(**fields, dedupe_key="one", due_at=timezone.now() + HOUR)
+    found = books()
+    assert found.agree
+    texts = {"sent": 2, "superseded": 1, "suppressed": 1, "failed": 2, "held": 1}
+    nothing = dict.fromkeys(texts, 0)
+    assert [(one.name, one.taken_in, one.outcomes, one.in_line) for one in found.accounts] == [
+        ("other messages by text", 1, nothing, 1),
+        ("reminders by e-mail", 1, nothing, 1),
+        ("reminders by text", 9, texts, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"work_state": "done"}, "contradiction"),
+        ({**SENT, "work_state": "waiting"}, "contradiction"),
+        ({"status": "superseded", "work_state": "held"}, "contradiction"),
+        ({**SENT, "external_id": ""}, "no name"),
+        ({**SENT, "recipient_phone": ""}, "recipient"),
+        ({**SENT, "uncertain_since": timezone.now()}, "left behind"),
+        ({"due_at": timezone.now() - HOUR}, "in line"),
+        ({"work_state": "held", "begun_at": timezone.now() - HOUR, "uncertain_since": timezone.now()}, "in line"),
+    ],
+)
+def test_what_is_wrong_with_one_row_is_named_with_its_id(changes: dict[str, Any], check: str) -> None:
+    row(**SENT | {"external_id": "SM-of-another"})
+    wrong = row(**changes)
+    found = books()
+    assert not found.agree
+    assert [(fault.check, fault.examples) for fault in found.faults] == [(f"reminders: {check}", (str(wrong.pk),))]
+    assert sum(one.unexplained for one in found.accounts) == (check == "contradiction")
+
+
+def test_two_messages_that_claim_one_text_are_named_and_a_family_in_one_text_is_not() -> None:
+    leader = row(**SENT)
+    row(**SENT | {"external_id": "", "digest_of": leader})
+    row(**SENT | {"digest_of": leader})
+    assert books().agree
+    row(**SENT)
+    assert faults() == ["reminders: one text, two messages"]
+
+
+def test_a_message_told_in_a_text_that_was_not_sent_is_named() -> None:
+    row(**SENT | {"external_id": "", "digest_of": row(status="failed", work_state="failed")})
+    assert faults() == ["reminders: nobody told it"]
+
+
+def test_a_range_holds_what_was_to_be_sent_in_it() -> None:
+    wrong = row(work_state="done")
+    at = wrong.scheduled_send_time
+    assert not reconcile.reminders(at, at + HOUR, settle=MINUTES).agree
+    assert reconcile.reminders(at - HOUR, at, settle=MINUTES).agree
+    assert reconcile.reminders(at + HOUR, None, settle=MINUTES).agree
+
+
+def test_the_command_prints_the_books_and_ends_with_1_when_they_do_not_agree() -> None:
+    row(**SENT)
+    out = StringIO()
+    call_command("reconcile", "--part", "reminders", stdout=out)
+    assert "reminders by text" in out.getvalue()
+    assert "Everything agrees, to the row." in out.getvalue()
+    row(work_state="done")
+    out = StringIO()
+    with pytest.raises(CommandError, match="do not agree"):
+        call_command("reconcile", "--json", stdout=out)
+    laboratory, messages = json.loads(out.getvalue())
+    assert (laboratory["agree"], messages["agree"]) == (True, False)
+    assert messages["accounts"][0]["unexplained"] == 1
