@@ -4,37 +4,58 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from backend.apps.messaging.senders import Bucket
 from integrations.email import EmailTransport
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
+from integrations.email.smtp import SmtpEmail, connector
 from integrations.errors import Permanent
 from integrations.hl7.mllp import MllpClient
 from integrations.sms import SmsTransport
 from integrations.sms.sandbox import SandboxSms
 from integrations.sms.twilio import TwilioSms
 
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+
 _clients = threading.local()  # one client per thread: the SDKs share state between calls
 
 
 def sms() -> SmsTransport:
     """Return this thread's transport for text messages."""
-    if not hasattr(_clients, "sms"):
-        _clients.sms = _sms(settings.SMS_TRANSPORT)
-    transport: SmsTransport = _clients.sms
+    transport: SmsTransport = _kept("sms", *_sms(settings.SMS_TRANSPORT))
     return transport
 
 
 def email() -> EmailTransport:
     """Return this thread's transport for e-mail."""
-    if not hasattr(_clients, "email"):
-        _clients.email = _email(settings.EMAIL_TRANSPORT)
-    transport: EmailTransport = _clients.email
+    transport: EmailTransport = _kept("email", *_email(settings.EMAIL_TRANSPORT))
     return transport
+
+
+def provider(channel: str) -> str:
+    """Return the name of the provider that takes messages of "sms" or "email"."""
+    return str(settings.SMS_TRANSPORT if channel == "sms" else settings.EMAIL_TRANSPORT)
+
+
+def sender(channel: str) -> Bucket:
+    """Return what our sender at that provider is called and how fast patients may be written to by it.
+
+    Pages to the staff do not count: they are few, and may not wait.
+    """
+    name = provider(channel)
+    ours = {"twilio": settings.TWILIO_FROM, "sendgrid": settings.SENDGRID_FROM, "smtp": settings.SMTP_FROM}.get(
+        name, ""
+    )
+    rate = settings.SMS_PER_SECOND if channel == "sms" else settings.EMAILS_PER_SECOND
+    return Bucket(f"{name}:{ours}"[:120], channel, None if name == "sandbox" else rate)
 
 
 def laboratory(host: str, port: int, *, tls: bool) -> MllpClient:
@@ -63,24 +84,58 @@ def _tls_to_laboratories() -> ssl.SSLContext:
     return context
 
 
-def _sms(name: str) -> SmsTransport:
+def _kept(what: str, kind: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Return this thread's client, made anew only when the settings name another; it keeps its connection open."""
+    made_of, client = _clients.__dict__.get(what, (None, None))
+    if made_of != (kind, options):
+        client = kind(**options)
+        _clients.__dict__[what] = ((kind, options), client)
+    return client
+
+
+def _sms(name: str) -> tuple[Callable[..., SmsTransport], dict[str, Any]]:
+    """Return how the transport of this name is made."""
     if name == "twilio":
-        return TwilioSms(
-            account_sid=settings.TWILIO_ACCOUNT_SID,
-            auth_token=settings.TWILIO_AUTH_TOKEN,
-            sender=settings.TWILIO_FROM,
-            base_url=settings.TWILIO_BASE_URL,
-        )
+        return TwilioSms, {
+            "account_sid": settings.TWILIO_ACCOUNT_SID,
+            "auth_token": settings.TWILIO_AUTH_TOKEN,
+            "sender": settings.TWILIO_FROM,
+            "callback_url": _status_callback(),
+            "base_url": settings.TWILIO_BASE_URL,
+        }
     if name == "sandbox":
-        return SandboxSms(outbox())
+        return SandboxSms, {"folder": outbox()}
     raise ImproperlyConfigured("CARERELAY_SMS is one of twilio, sandbox.")
 
 
-def _email(name: str) -> EmailTransport:
+def _status_callback() -> str:
+    """Return where Twilio reports; nothing where it could not reach us. A double on this machine can."""
+    base = urlsplit(settings.PUBLIC_BASE_URL)
+    is_public = base.scheme == "https" and base.hostname not in LOCAL
+    return f"{settings.PUBLIC_BASE_URL}/webhooks/twilio/status" if is_public or settings.TWILIO_BASE_URL else ""
+
+
+def _email(name: str) -> tuple[Callable[..., EmailTransport], dict[str, Any]]:
     if name == "sendgrid":
-        return SendGridEmail(
-            api_key=settings.SENDGRID_API_KEY, sender=settings.SENDGRID_FROM, base_url=settings.SENDGRID_BASE_URL
-        )
+        return SendGridEmail, {
+            "api_key": settings.SENDGRID_API_KEY,
+            "sender": settings.SENDGRID_FROM,
+            "base_url": settings.SENDGRID_BASE_URL,
+            "activity_feed": settings.SENDGRID_ACTIVITY_FEED,
+        }
+    if name == "smtp":
+        return _smtp, {
+            "host": settings.SMTP_HOST,
+            "port": settings.SMTP_PORT,
+            "security": settings.SMTP_SECURITY,
+            "username": settings.SMTP_USER,
+            "password": settings.SMTP_PASSWORD,
+            "sender": settings.SMTP_FROM,
+        }
     if name == "sandbox":
-        return SandboxEmail(outbox())
-    raise ImproperlyConfigured("CARERELAY_EMAIL is one of sendgrid, sandbox.")
+        return SandboxEmail, {"folder": outbox()}
+    raise ImproperlyConfigured("CARERELAY_EMAIL is one of sendgrid, smtp, sandbox.")
+
+
+def _smtp(*, sender: str, **how: Any) -> SmtpEmail:
+    return SmtpEmail(connect=connector(**how), sender=sender)

@@ -44,7 +44,7 @@ class End(Generic[Item]):
     spoke: bool
 
 
-Prepare = Callable[[Sequence[Item]], Sequence[Call | Exception]]
+Prepare = Callable[[Sequence[Item]], Sequence[Call | Exception | None]]
 Settle = Callable[[Sequence[End[Item]]], Counter[str]]
 Lease = Callable[[int], Sequence[Any]]
 
@@ -61,8 +61,8 @@ def drain_side_by_side(
     """Work on up to `limit` due rows of `model`; ring again when there may be more. Return counts by outcome.
 
     prepare: reads some begun rows again, decides late, and returns for each in order a `Call`, or the exception it ends
-        by. What must be on disk before anybody is spoken to, it writes. When it raises, each half is tried again, down
-        to single rows.
+        by, or None where it ends with another one (`settle` sees to it). What must be on disk before anybody is spoken
+        to, it writes. When it raises, each half is tried again, down to single rows.
     lease: takes the rows, by default any that are due. settle: writes ends down, by default as `drain` would.
     """
     items = cast("list[Item]", list((lease or model.work.lease)(limit)))
@@ -161,11 +161,11 @@ class SideBySide(Generic[Item]):
             else:
                 groups += [group[len(group) // 2 :], group[: len(group) // 2]]
 
-    def _take_up(self, group: list[Item], calls: Sequence[Call | Exception]) -> None:
+    def _take_up(self, group: list[Item], calls: Sequence[Call | Exception | None]) -> None:
         for item, call in zip(group, calls, strict=True):
             if isinstance(call, Call):
                 self._speaking[item.pk] = pool(self._threads).submit(self._speak, item, call)
-            else:
+            elif call is not None:
                 self._end(End(item, call, spoke=False))
 
     def _speak(self, item: Item, call: Call) -> None:

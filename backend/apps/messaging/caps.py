@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,8 @@ from django.db import connection
 from django.db.models import Q
 
 from backend.apps.core.work import WorkState
-from backend.apps.messaging.models import ContactRules, MessageKind, OutgoingMessage
+from backend.apps.messaging import outgoing
+from backend.apps.messaging.models import ContactRules, MessageKind
 
 WEEK_DAYS = 7
 UNCOUNTED = (MessageKind.CHOOSE,)  # answers what the patient has just texted: on demand, so the exemption is not used
@@ -25,7 +26,7 @@ def lock(numbers: Iterable[str]) -> None:
     """Let nobody else count or write texts to these numbers until our transaction ends; all lock in one order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('texts to ' || number, 0)) FROM unnest(%s) AS number",
+            "SELECT pg_advisory_xact_lock(hashtextextended('texts to ' || number, 0)) FROM unnest(%s::text[]) AS number",
             [sorted(set(numbers))],
         )
 
@@ -38,7 +39,7 @@ def texts_to(numbers: Collection[str], *, since: datetime, but: Sequence[Any]) -
     Source: 47 CFR 64.1200(a)(9)(iv)(F): one message a day, three a week to each patient.
     """
     found = defaultdict[str, list[datetime]](list)
-    for model in _kinds(OutgoingMessage):
+    for model in outgoing.kinds():
         rows = model.all_objects.filter(
             Q(sent_at__gte=since) | ON_ITS_WAY & Q(begun_at__gte=since),
             recipient_phone__in=numbers,
@@ -46,7 +47,7 @@ def texts_to(numbers: Collection[str], *, since: datetime, but: Sequence[Any]) -
         )
         counted = rows.exclude(pk__in=but).exclude(wording__in=UNCOUNTED)
         for number, sent_at, begun_at in counted.values_list("recipient_phone", "sent_at", "begun_at"):
-            found[number].append(sent_at or begun_at)
+            found[number] += filter(None, [sent_at or begun_at])
     return found
 
 
@@ -69,10 +70,3 @@ def begin_of_day(now: datetime, zone: ZoneInfo, *, days: int = 0) -> datetime:
 def begin_of_week(now: datetime, zone: ZoneInfo) -> datetime:
     """Return when the first of the seven days began of which today is the last."""
     return begin_of_day(now, zone, days=1 - WEEK_DAYS)
-
-
-def _kinds(model: type[OutgoingMessage]) -> Iterator[type[OutgoingMessage]]:
-    for kind in model.__subclasses__():
-        yield from _kinds(kind)
-        if not kind._meta.abstract:
-            yield kind

@@ -25,7 +25,8 @@ def fall_back(message: OutgoingMessage, *, reason: str, call: bool = True) -> Ou
     """
     if message.is_moot:
         return None
-    channel = None if message.fallback_of_id else _replacement(message)
+    is_second = getattr(message, "fallback_of_id", None) is not None
+    channel = None if is_second else _replacement(message)
     if channel is not None:
         return _instead(message, channel)
     return _ask_to_call(message, reason) if call else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import F, Value
+from django.db.models.functions import Least
 
 from backend.apps.core import alerts
 from backend.apps.core.bases import uuid7
@@ -77,15 +79,9 @@ def take(bucket: Bucket, wanted: int) -> int:
 
 def charge(bucket: Bucket, tokens: int) -> None:
     """Take more tokens for messages of several segments, or give back, with a number below 0, what was not needed."""
-    if not tokens:
-        return
-    _one(
-        """UPDATE messaging_sender SET tokens = LEAST(burst, tokens - %s),
-                  paused_until = CASE WHEN %s < 0 AND paused_since IS NOT NULL
-                                      THEN LEAST(paused_until, clock_timestamp()) ELSE paused_until END
-           WHERE name = %s AND (rate_per_s IS NOT NULL OR paused_since IS NOT NULL) RETURNING id""",
-        [tokens, tokens, bucket.name],
-    )
+    if tokens and bucket.rate_per_s is not None:
+        rows = Sender.objects.filter(name=bucket.name)
+        rows.update(tokens=Least(F("burst"), F("tokens") - Value(float(tokens))))
 
 
 def pause(bucket: Bucket, code: str, seconds: float, *, alert: bool = False) -> None:

@@ -114,6 +114,7 @@ class OutgoingMessage(ClinicModel, WorkItem):
                 self.channel_column: channel,
             },
             scheduled_send_time=timezone.now(),
+            due_at=self.due_at,
             fallback_of=self,
             dedupe_key=f"instead:{self.pk}",
         )
@@ -122,11 +123,13 @@ class OutgoingMessage(ClinicModel, WorkItem):
     def fields_when(cls, state: str) -> dict[str, Any]:
         """Held means that nobody knows the outcome; `workers.lost_messages` finds it out.
 
-        A message that waits has been handed to no provider: `provider` is empty then, and stays so until that begins.
+        A message that waits has been handed to no provider: `provider` is empty then, and stays so until that begins;
+        nor does another one's text tell of it.
         """
+        waiting = {"status": MessageStatus.PENDING, "uncertain_since": None, "provider": "", "digest_of": None}
         told: dict[str, dict[str, Any]] = {
             WorkState.FAILED: {"status": MessageStatus.FAILED},
-            WorkState.WAITING: {"status": MessageStatus.PENDING, "uncertain_since": None, "provider": ""},
+            WorkState.WAITING: waiting,
             WorkState.HELD: {"uncertain_since": Now()},
         }
         return told.get(state, {})

@@ -1,0 +1,51 @@
+"""Says what a failed send means for all its sender has yet to send; without it each row would find out alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from backend.apps.messaging import senders
+from backend.apps.messaging.senders import Bucket
+from integrations.errors import Misconfigured, Transient, Unknown
+
+ASKED_TO_WAIT_S = 10.0  # after 429 without a Retry-After
+MISCONFIGURED_S = 300.0
+TOO_MANY = ("http-429", "20429")
+
+
+def is_ours(error: object) -> bool:
+    """Whether the row has no part in it: it goes back in line as if it had not been tried."""
+    return isinstance(error, Misconfigured) or asked_to_wait_s(error) is not None
+
+
+def asked_to_wait_s(error: object) -> float | None:
+    """Return for how long the provider wants to hear nothing from this sender, None where it does not say so."""
+    if not isinstance(error, Transient) or isinstance(error, Misconfigured):
+        return None
+    if error.retry_after_s:
+        return error.retry_after_s
+    return ASKED_TO_WAIT_S if error.code.endswith(TOO_MANY) else None
+
+
+def learn(bucket: Bucket, results: Sequence[object]) -> bool:
+    """Take in how messages of one sender ended, in order; return whether it is stopped now.
+
+    A provider that refuses for good shows that it works. One that cannot be reached, or never answers, does not: after
+    some in a row nothing more is put at risk.
+    """
+    for result in results:
+        if isinstance(result, Misconfigured):
+            senders.pause(bucket, result.code, MISCONFIGURED_S, alert=True)
+            return True
+        if (seconds := asked_to_wait_s(result)) is not None:
+            senders.pause(bucket, getattr(result, "code", ""), seconds)
+            return True
+    down = list(takewhile(is_down, reversed(results)))
+    if len(down) < len(results):
+        senders.works(bucket)
+    return bool(down) and senders.fail(bucket, getattr(down[0], "code", ""), len(down))
+
+
+def is_down(result: object) -> bool:
+    return isinstance(result, Transient | Unknown)

@@ -1,0 +1,223 @@
+"""Sends messages to patients that are due: decides late, counts texts, notes what leaves, and acts on how it ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from django.conf import settings
+from django.db import transaction
+
+from backend.apps.core.work import note_all, release_all
+from backend.apps.messaging import digests, fallbacks, links, senders
+from backend.apps.messaging.models import Channel, OutgoingMessage
+from backend.apps.messaging.senders import Bucket
+from backend.apps.patients import consents, contacts
+from integrations.errors import BadAddress, IntegrationError, OptedOut
+from integrations.sms import Sms
+from workers import gateways
+from workers.composing import House, Letter, facts_of, late, letter
+from workers.runner import Again, NotNeeded, attempt
+from workers.senders import is_ours, learn
+from workers.sending_texts import Texts, WhyNot
+from workers.side_by_side import Call, End, LeaseLost, drain_side_by_side, end_badly, settled
+
+LIMIT = 500  # rows of one channel in one run
+NO_ADDRESS = ("sms:to", "email:to")  # codes of addresses that no provider would take
+Status = OutgoingMessage.Status
+Note = tuple[Any, dict[str, Any]]
+
+# A report of the provider may be here before our own outcome: what it said stays.
+RISEN = (
+    "status = CASE WHEN status = 'pending' THEN 'sent' ELSE status END, sent_at = COALESCE(sent_at, now()), "
+    "uncertain_since = NULL"
+)
+
+
+def send_due(model: type[OutgoingMessage], related: Sequence[str], why_not: WhyNot) -> str:
+    """Send what is due of one kind of message, as fast as its senders may. Return counts by outcome.
+
+    related: relations to read along. why_not: returns why a message, read again, must not leave now.
+    """
+    sending = Sending(model, related, why_not)
+    return drain_side_by_side(
+        model,
+        sending.prepare,
+        limit=LIMIT,
+        threads=settings.SEND_THREADS,
+        lease=sending.lease,
+        settle=sending.settle,
+    )
+
+
+class Sending:
+    """One run. Running twice is safe: nothing is spoken for before it is noted that we begin, and a row whose worker
+    died after that is held until it is known what became of it (`replay_safe` is False).
+    """
+
+    def __init__(self, model: type[OutgoingMessage], related: Sequence[str], why_not: WhyNot) -> None:
+        self._model, self._related, self._why_not = model, tuple(related), why_not
+        self._buckets: dict[str, Bucket] = {one: gateways.sender(one) for one in (Channel.SMS, Channel.EMAIL)}
+        self._stopped: set[str] = set()
+        self._told_with: dict[Any, list[Any]] = {}  # by the key of a leader, who its text tells of too
+        self._house: House | None = None
+
+    @property
+    def house(self) -> House:
+        self._house = self._house or House.load()
+        return self._house
+
+    def lease(self, limit: int) -> list[Any]:
+        """Take what each sender may send now, and what no provider is there for."""
+        column, rows = self._model.channel_column, []
+        for channel, bucket in self._buckets.items():
+            granted = senders.take(bucket, limit)
+            found = self._model.work.lease(granted, only=f"{column} = '{channel}'") if granted else []
+            senders.charge(bucket, len(found) - granted)
+            rows += found
+        known = ", ".join(f"'{channel}'" for channel in self._buckets)
+        return rows + self._model.work.lease(limit, only=f"{column} NOT IN ({known})")
+
+    def prepare(self, rows: Sequence[Any]) -> list[Call | Exception | None]:
+        """Read everything again in a few queries, decide late, and note what leaves; all of it or nothing."""
+        if not set(self._buckets) - self._stopped:
+            return [Again()] * len(rows)
+        with transaction.atomic():
+            outcomes = self._decide(rows)
+        self._pay(rows, outcomes)
+        return [_call(outcome) if isinstance(outcome, Letter) else outcome for outcome in map(outcomes.get, keys(rows))]
+
+    def _decide(self, rows: Sequence[Any]) -> dict[Any, Letter | Exception]:
+        """Return how each row goes on; a row that another's text tells of is not among them."""
+        fresh, outcomes = self._fresh(rows), dict[Any, Letter | Exception]()
+        for row in rows:
+            if row.pk not in fresh:
+                outcomes[row.pk] = not_wanted("The message was deleted.")
+        points, too_late = contacts.points_of([row.patient for row in fresh.values()]), late(list(fresh.values()))
+        for row in fresh.values():
+            if row.channel in self._stopped:
+                outcomes[row.pk] = Again()
+            elif reason := too_late.get(row.pk) or self._why_not(row, points):
+                outcomes[row.pk] = not_wanted(reason)
+                if contacts.why_unreachable(row.patient, row.channel, points) == reason:
+                    fallbacks.fall_back(row, reason=reason, call=False)
+        return outcomes | self._compose([row for row in fresh.values() if row.pk not in outcomes])
+
+    def _fresh(self, rows: Sequence[Any]) -> dict[Any, Any]:
+        """Return by key the rows as they are now, under the lease we hold, with what they are about."""
+        found: dict[Any, Any] = self._model.objects.select_related(*self._related).in_bulk(keys(rows))
+        for row in rows:
+            if row.pk in found:
+                found[row.pk].lease_no = row.lease_no
+        return found
+
+    def _compose(self, wanted: Sequence[Any]) -> dict[Any, Letter | Exception]:
+        """Write the messages, count texts, and note what is about to leave."""
+        texts = Texts(wanted, self.house, self._why_not, self._related)
+        outcomes: dict[Any, Letter | Exception] = {}
+        facts, notes = facts_of(wanted, self.house), list[Note]()
+        for row in wanted:
+            if reason := texts.too_many.get(row.pk):
+                outcomes[row.pk] = not_wanted(reason)
+                fallbacks.fall_back(row, reason=reason, call=False)
+            elif row.pk not in texts.led:
+                also = texts.told_with.get(row.pk, [])
+                made, refusal = attempt(letter, row, facts[row.pk], self.house, also)
+                outcomes[row.pk] = made or cast("Exception", refusal)
+                notes += _notes(row, made, also) if made else ()
+                self._told_with[row.pk] = also if made else [one for one in also if one.pk in facts]
+        digests.take(row for row, note in notes if note["digest_of"] and row.pk not in facts)
+        self._note(notes, outcomes)
+        return outcomes
+
+    def _note(self, notes: Sequence[Note], outcomes: dict[Any, Letter | Exception]) -> None:
+        """Put on disk what leaves and the links it holds; whoever lost the lease meanwhile is not spoken for."""
+        ours = note_all(notes)
+        for row, note in notes:
+            if row.pk not in ours and not note["digest_of"]:
+                outcomes[row.pk] = LeaseLost()
+        links.keep(one for made in outcomes.values() if isinstance(made, Letter) for one in made.links)
+
+    def _pay(self, rows: Sequence[Any], outcomes: Mapping[Any, Letter | Exception]) -> None:
+        """Charge texts of several segments, and give back what was leased and does not leave."""
+        owed = Counter[str]()
+        for row in rows:
+            made = outcomes.get(row.pk)
+            owed[row.channel] += max(made.note["segments"], 1) - 1 if isinstance(made, Letter) else -1
+        for channel, tokens in owed.items():
+            if channel in self._buckets:
+                senders.charge(self._buckets[channel], tokens)
+
+    def settle(self, ends: Sequence[End[Any]]) -> Counter[str]:
+        """Write down how messages ended, with those their text told of too, and let their senders learn from it."""
+        for channel, bucket in self._buckets.items():
+            heard = [end.result for end in ends if end.spoke and end.item.channel == channel]
+            if heard and learn(bucket, heard):
+                self._stopped.add(channel)
+        whole = [one for end in ends for one in self._all_of(end)]
+        counts = Counter({"released": release_all([end.item for end in whole if _is_untried(end)])})
+        counts += settled([end for end in whole if isinstance(end.result, Mapping)], also=RISEN)
+        for end in whole:
+            if isinstance(end.result, Exception) and not _is_untried(end):
+                counts[self._end_badly(end, end.result)] += 1
+        return counts
+
+    def _all_of(self, end: End[Any]) -> Iterator[End[Any]]:
+        """Yield the end of a message, and the same for those its text told of."""
+        yield end
+        result = Again() if isinstance(end.result, LeaseLost) else end.result
+        for item in self._told_with.pop(end.item.pk, ()):
+            yield replace(end, item=item, result=result)
+
+    def _end_badly(self, end: End[Any], error: Exception) -> str:
+        """Write down a failure and, in the same transaction, do what follows from it."""
+        with transaction.atomic():
+            outcome = end_badly(end, error)
+            if outcome == "failed":
+                row = self._model.all_objects.select_related(*self._related).get(pk=end.item.pk)
+                follow(row, error)
+        return outcome
+
+
+def not_wanted(reason: str) -> NotNeeded:
+    return NotNeeded(reason, status=Status.SUPPRESSED, status_reason=reason[:200])
+
+
+def keys(rows: Sequence[Any]) -> list[Any]:
+    return [row.pk for row in rows]
+
+
+def follow(row: Any, error: Exception) -> None:
+    """Do what follows when a message has failed for good: tell of the address, and reach the patient otherwise."""
+    code = error.code if isinstance(error, IntegrationError) else type(error).__name__
+    address = row.recipient_phone or row.recipient_email.lower()
+    if isinstance(error, OptedOut) and address:
+        consents.mark_opted_out(row.channel, address, code=code)
+    elif isinstance(error, BadAddress) and address:
+        consents.mark_unusable(row.channel, address, code=code)
+    if isinstance(error, BadAddress) or code in NO_ADDRESS:
+        fallbacks.ask_to_fix(row)
+    type(row).all_objects.filter(pk=row.pk).update(error_code=code[:40], status_reason=row.last_error[:200])
+    fallbacks.fall_back(row, reason=f"It could not be sent: {code}.")
+
+
+def _is_untried(end: End[Any]) -> bool:
+    """Whether the row goes back in line as if nobody had taken it."""
+    return isinstance(end.result, Again) or (end.spoke and is_ours(end.result))
+
+
+def _call(made: Letter) -> Call:
+    """Return what is left to do: it runs in a thread, with that thread's own connection to the provider."""
+    content = made.content
+    if isinstance(content, Sms):
+        return Call(lambda: {"external_id": gateways.sms().send(content)})
+    return Call(lambda: {"external_id": gateways.email().send(content)})
+
+
+def _notes(row: Any, made: Letter, also: Sequence[Any]) -> Iterator[Note]:
+    """Yield what is written down of a message and of those it tells of, which cost nothing."""
+    yield row, {**made.note, "digest_of": None}
+    for one in also:
+        yield one, {**made.note, "digest_of": row.pk, "segments": 0}
