@@ -28,6 +28,9 @@ app.conf.update(
     beat_schedule=beat_schedule.SCHEDULE,
     imports=[
         "workers.reminders",
+        "workers.lost_messages",
+        "workers.provider_events",
+        "workers.statuses",
         "workers.lab_results",
         "workers.lab_orders",
         "workers.lab_replays",
