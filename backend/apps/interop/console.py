@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
 
+from backend.apps.appointments import permissions as appointment_permissions
 from backend.apps.core import audit
 from backend.apps.core.admin import sentence
 from backend.apps.core.exceptions import DomainError
@@ -25,6 +26,7 @@ from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.permissions import ALL_ROLES, Table, allow, may
 from backend.apps.core.roles import Role
 from backend.apps.laboratory import permissions as lab_permissions
+from backend.apps.messaging import permissions as messaging_permissions
 
 View = Callable[..., HttpResponse]
 
@@ -47,6 +49,9 @@ class Section:
 
 
 SECTIONS = (
+    Section("Reminders", "console:reminders", appointment_permissions.REMINDER),
+    Section("Replies", "console:replies", messaging_permissions.INBOUND_TEXT),
+    Section("Tasks", "console:tasks", messaging_permissions.STAFF_TASK),
     Section("Lab inbox", "console:lab-inbox", lab_permissions.INBOUND_MESSAGE),
     Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT),
     Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY),

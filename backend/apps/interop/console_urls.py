@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from backend.apps.interop import console, critical_pages, lab_actions, lab_pages, replay_pages
+from backend.apps.interop import (
+    console,
+    critical_pages,
+    lab_actions,
+    lab_pages,
+    reminder_changes,
+    reminder_pages,
+    replay_pages,
+    reply_pages,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -27,4 +36,14 @@ urlpatterns = [
     path("replays/<uuid:pk>/", replay_pages.replay, name="lab-replay"),
     path("replays/<uuid:pk>/apply/", replay_pages.apply, name="lab-replay-apply"),
     path("replays/<uuid:pk>/cancel/", replay_pages.cancel, name="lab-replay-cancel"),
+    path("reminders/", reminder_pages.board, name="reminders"),
+    path("reminders/bulk/", reminder_changes.bulk, name="reminder-bulk"),
+    path("reminders/opt-outs/", reminder_pages.opt_outs, name="reminder-opt-outs"),
+    path("reminders/visits/<uuid:pk>/", reminder_pages.visit, name="reminder-visit"),
+    path("reminders/<uuid:pk>/send-now/", reminder_changes.send_now, name="reminder-send-now"),
+    path("reminders/<uuid:pk>/mute/", reminder_changes.mute, name="reminder-mute"),
+    path("replies/", reply_pages.replies, name="replies"),
+    path("replies/<uuid:pk>/handle/", reply_pages.handle, name="reply-handle"),
+    path("tasks/", reply_pages.staff_tasks, name="tasks"),
+    path("tasks/<uuid:pk>/complete/", reply_pages.complete, name="task-complete"),
 ]

@@ -40,6 +40,23 @@ def newest_first(rows: QuerySet[Row], asked: QueryDict, moment: str, *, size: in
     return Page(page, _query(asked, "older", page if more else []), _query(asked, "newer", page[:1] if older else []))
 
 
+def earliest_first(rows: QuerySet[Row], asked: QueryDict, moment: str, *, size: int = PAGE) -> Page[Row]:
+    """Return the same pages the other way round: earliest first, so that `older` leads back and `newer` leads on."""
+    older, newer = _row(rows, asked.get("older", "")), _row(rows, asked.get("newer", ""))
+    if older is not None:
+        at = getattr(older, moment)
+        ahead = Q(**{f"{moment}__lt": at}) | Q(**{moment: at}, id__lt=older.pk)
+        found = list(rows.filter(ahead).order_by(f"-{moment}", "-id")[: size + 1])
+        page, more = found[:size][::-1], len(found) > size
+        return Page(page, _query(asked, "older", page[:1] if more else []), _query(asked, "newer", page))
+    if newer is not None:
+        at = getattr(newer, moment)
+        rows = rows.filter(Q(**{f"{moment}__gt": at}) | Q(**{moment: at}, id__gt=newer.pk))
+    found = list(rows.order_by(moment, "id")[: size + 1])
+    page, more = found[:size], len(found) > size
+    return Page(page, _query(asked, "older", page[:1] if newer else []), _query(asked, "newer", page if more else []))
+
+
 def _row(rows: QuerySet[Row], pk: str) -> Row | None:
     """Return the row a page begins or ends at, whatever the filters are by now."""
     if not pk:

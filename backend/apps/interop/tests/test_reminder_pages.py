@@ -1,0 +1,360 @@
+"""Proves that the board of reminders shows who was told, leads from each number to its rows, and changes by forms."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from backend.apps.appointments.models import Appointment, AppointmentReminder
+from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
+from backend.apps.core.models import AuditLog
+from backend.apps.core.models import Clinic as Practice
+from backend.apps.core.roles import STAFF
+from backend.apps.doctors.tests.factories import make_doctor
+from backend.apps.interop import failure_words
+from backend.apps.messaging import tasks
+from backend.apps.messaging.models import InboundText, PatientMessage, Sender, StaffTask
+from backend.apps.patients import consents
+from backend.apps.patients.models import Patient
+from backend.apps.users.tests.factories import make_user
+from tests.support.pages import signed_in
+
+pytestmark = pytest.mark.django_db
+BOARD = "/console/reminders/"
+DESK = {"admin", "doctor", "nurse", "receptionist"}
+
+
+def visit_on(hour: int = 15, **over: Any) -> Appointment:
+    """Save a visit the day after tomorrow at this hour (UTC) whose patient can be reached."""
+    at = (timezone.now() + timedelta(days=2)).replace(hour=hour, minute=0, second=0, microsecond=0)
+    over.setdefault("patient", make_reachable_patient())
+    return make_appointment(appointment_datetime=at, **over)
+
+
+def day_of(visit: Appointment) -> str:
+    return f"{visit.appointment_datetime.astimezone(Practice.current().zone):%Y-%m-%d}"
+
+
+def page(client: Client, visit: Appointment, **query: str) -> str:
+    answer = client.get(BOARD, {"day": day_of(visit), **query})
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
+def sent(visit: Appointment, **over: Any) -> AppointmentReminder:
+    fields = {"status": "sent", "work_state": "done", "sent_at": timezone.now(), "segments": 1, **over}
+    return make_reminder(appointment=visit, **fields)
+
+
+def failed(visit: Appointment, code: str = "twilio:30005", **over: Any) -> AppointmentReminder:
+    return make_reminder(appointment=visit, status="failed", work_state="done", error_code=code, **over)
+
+
+def test_the_board_tells_each_reminder_of_the_day_in_words_and_is_written_down() -> None:
+    visit, client = visit_on(), signed_in("receptionist")
+    sent(visit, status="delivered")
+    make_reminder(appointment=visit, offset_minutes=10080, reminder_type="email")
+    make_reminder(appointment=visit, offset_minutes=120, status="superseded", work_state="done")
+    told = page(client, visit)
+    assert "text, 24 hours before: <b>delivered</b>" in told
+    assert "e-mail, 7 days before: <b>" in told
+    assert "taken back" not in told.split('class="list"')[1]
+    noted = AuditLog.objects.get(action="console.list")
+    assert (noted.detail["ids"], noted.resource_type) == ([str(visit.pk)], "appointmentreminder")
+    assert visit.patient.full_name not in page(client, visit, day="2001-01-01")
+
+
+@pytest.mark.parametrize("role", sorted(STAFF))
+def test_the_desk_sees_the_board_and_nobody_else(role: str) -> None:
+    visit = visit_on()
+    row = make_reminder(appointment=visit)
+    client = signed_in(role)
+    for url in (BOARD, f"{BOARD}visits/{visit.pk}/", f"{BOARD}opt-outs/"):
+        expected = {200} if role in DESK - {"doctor"} else {200, 404} if role == "doctor" else {403}
+        assert client.get(url).status_code in expected, url
+    for verb in ("send-now", "mute"):
+        status = client.post(f"{BOARD}{row.pk}/{verb}/", {"reason": "x"}).status_code
+        assert status == (302 if role in DESK - {"doctor"} else 404 if role == "doctor" else 403)
+    assert (client.post(f"{BOARD}bulk/", {"verb": "mute", "visit": visit.pk}).status_code == 200) == (role in DESK)
+
+
+def test_a_doctor_sees_the_visits_of_own_patients_only() -> None:
+    doctor = make_doctor()
+    mine = visit_on(patient=make_reachable_patient(last_name="Zqmine"), doctor=doctor)
+    other = visit_on(17, patient=make_reachable_patient(last_name="Zqother"))
+    for each in (mine, other):
+        failed(each)
+    client = signed_in(doctor.user)
+    told = page(client, mine)
+    assert "Zqmine" in told
+    assert "Zqother" not in told
+    assert "<b>1</b> failed" in told
+    assert client.get(f"{BOARD}visits/{other.pk}/").status_code == 404
+    answer = client.post(f"{BOARD}bulk/", {"verb": "mute", "visit": [str(other.pk)]})
+    assert "None of the ticked visits" in answer.content.decode()
+
+
+def test_each_number_leads_to_its_rows() -> None:
+    good, bad, lost, lone = (
+        visit_on(hour, patient=make_reachable_patient(last_name=name))
+        for hour, name in ((14, "Zqgood"), (15, "Zqbad"), (16, "Zqlost"), (17, "Zqlone"))
+    )
+    sent(good)
+    failed(bad)
+    make_reminder(appointment=lost, work_state="held", uncertain_since=timezone.now())
+    client = signed_in("nurse")
+    told = page(client, good)
+    for state, name, number in (
+        ("sent", "Zqgood", "<b>1</b> sent"),
+        ("failed", "Zqbad", "<b>1</b> failed"),
+        ("unknown", "Zqlost", "<b>1</b> nobody knows"),
+        ("none", "Zqlone", "<b>1</b> no reminder"),
+    ):
+        assert number in told
+        rows = page(client, good, state=state).split('class="list"')[1]
+        assert [each for each in ("Zqgood", "Zqbad", "Zqlost", "Zqlone") if each in rows] == [name]
+    assert "<b>4</b> visits" in told
+    problems = page(client, good, problems="1").split('class="list"')[1]
+    assert [each for each in ("Zqgood", "Zqbad", "Zqlost", "Zqlone") if each in problems] == [
+        "Zqbad", "Zqlost", "Zqlone",
+    ]  # fmt: skip
+    assert lone.reminders.count() == 0
+
+
+def test_failures_are_told_by_code_with_what_to_do_and_lead_to_their_visits() -> None:
+    first, second = visit_on(14), visit_on(15, patient=make_reachable_patient(last_name="Zqblocked"))
+    failed(first)
+    failed(second, "twilio:30007")
+    client = signed_in("receptionist")
+    told = page(client, first)
+    assert "The number or mailbox cannot take messages." in told
+    assert "twilio:30007" in told
+    rows = page(client, first, code="twilio:30007").split('class="list"')[1]
+    assert "Zqblocked" in rows
+    assert first.patient.full_name not in rows
+
+
+@pytest.mark.parametrize(
+    ("code", "begins"),
+    [
+        ("twilio:30005", "The number or mailbox cannot"),
+        ("twilio:21610", "The owner of the number"),
+        ("twilio:99999", "The provider refused it"),
+        ("sendgrid:blocked", "Somebody on the way"),
+        ("sendgrid:bounce", "The number or mailbox cannot"),
+        ("sendgrid:5.1.1", "The number or mailbox cannot"),
+        ("The appointment changed.", "The appointment changed."),
+        ("", "No reason was given."),
+    ],
+)
+def test_every_code_has_a_sentence_for_the_desk(code: str, begins: str) -> None:
+    assert failure_words.sentence(code).startswith(begins)
+
+
+def test_the_filters_know_channel_doctor_the_time_of_the_reminder_and_ignore_nonsense() -> None:
+    visit, other = visit_on(14), visit_on(15, patient=make_reachable_patient(last_name="Zqother"))
+    sent(visit)
+    sent(other, reminder_type="email")
+    client = signed_in("receptionist")
+    assert "Zqother" in page(client, visit, channel="email").split('class="list"')[1]
+    assert visit.patient.full_name not in page(client, visit, channel="email").split('class="list"')[1]
+    assert "Zqother" not in page(client, visit, doctor=str(visit.doctor_id)).split('class="list"')[1]
+    due = visit.reminders.get().scheduled_send_time.astimezone(Practice.current().zone)
+    assert visit.patient.full_name in page(client, visit, by="reminder", day=f"{due:%Y-%m-%d}")
+    assert "Zqother" in page(client, visit, by="reminder", span="month", channel="email", day=f"{due:%Y-%m-%d}")
+    for nonsense in ({"day": "9999-12-31"}, {"day": "x"}, {"doctor": "x"}, {"state": "x"}, {"by": "'"}, {"span": "y"}):
+        assert client.get(BOARD, nonsense).status_code == 200
+
+
+def test_the_board_costs_the_same_for_a_full_day_and_cuts_it_into_pages() -> None:
+    client, first = signed_in("receptionist"), visit_on(14)
+    failed(first)
+    page(client, first)
+    with CaptureQueriesContext(connection) as few:
+        page(client, first)
+    doctor, patient = make_doctor(), make_reachable_patient()
+    for minute in range(1, 60):
+        at = first.appointment_datetime + timedelta(minutes=minute)
+        visit = make_appointment(
+            patient=patient, doctor=doctor, appointment_datetime=at, duration_minutes=5, status="completed"
+        )
+        failed(visit, f"twilio:{30000 + minute}")
+    with CaptureQueriesContext(connection) as many:
+        told = page(client, first)
+    assert len(many) == len(few) <= 24
+    assert told.count('name="visit"') == 50
+    later = told.split('class="pages"')[1].split("Later")[0].rsplit('href="?', 1)[1].split('"')[0].replace("&amp;", "&")
+    answer = client.get(f"{BOARD}?{later}").content.decode()
+    assert answer.count('name="visit"') == 10
+    assert "Earlier" in answer
+
+
+def test_the_story_of_a_visit_holds_what_was_taken_back_and_what_followed() -> None:
+    visit, client = visit_on(), signed_in("receptionist")
+    lost = failed(visit, status_reason="x")
+    make_reminder(appointment=visit, reminder_type="email", fallback_of=lost)
+    make_reminder(appointment=visit, offset_minutes=120, status="superseded", work_state="done", status_reason="Moved.")
+    PatientMessage.objects.create(
+        patient=visit.patient, channel="sms", wording="no_show", subject_id=visit.pk, dedupe_key="t",
+        scheduled_send_time=timezone.now(),
+    )  # fmt: skip
+    told = " ".join(client.get(f"{BOARD}visits/{visit.pk}/").content.decode().split())
+    for each in ("in place of another", "taken back", "Moved.", "Other messages about it", "twilio:30005"):
+        assert each in told
+    assert AuditLog.objects.filter(action="console.retrieve", patient_id=visit.patient_id).count() == 1
+
+
+def test_a_reminder_is_sent_now_or_muted_and_a_refusal_is_a_sentence() -> None:
+    visit = visit_on()
+    mail = make_reminder(
+        appointment=visit, reminder_type="email", offset_minutes=10080, scheduled_send_time=timezone.now()
+    )
+    client = signed_in("receptionist")
+    answer = client.post(f"{BOARD}{mail.pk}/send-now/", follow=True).content.decode()
+    assert "It goes out next" in answer
+    mail.refresh_from_db()
+    assert mail.due_at <= timezone.now()
+    assert "Say why." in client.post(f"{BOARD}{mail.pk}/mute/", {"reason": " "}, follow=True).content.decode()
+    answer = client.post(f"{BOARD}{mail.pk}/mute/", {"reason": "She knows"}, follow=True).content.decode()
+    assert "Muted by staff: She knows" in answer
+    assert "was not wanted" in client.post(f"{BOARD}{mail.pk}/send-now/", follow=True).content.decode()
+    told = AuditLog.objects.filter(action__in=["console.send_now", "console.mute"]).values_list("action", "outcome")
+    assert sorted(told) == [
+        ("console.mute", "allowed"), ("console.mute", "refused"), ("console.send_now", "allowed"),
+        ("console.send_now", "refused"),
+    ]  # fmt: skip
+
+
+def test_to_mute_many_takes_a_second_look_at_how_many() -> None:
+    first, second = visit_on(14), visit_on(15, patient=make_reachable_patient(last_name="Two"))
+    rows = [make_reminder(appointment=each) for each in (first, second)]
+    client, form = signed_in("nurse"), {"verb": "mute", "visit": [str(first.pk), str(second.pk)]}
+    asked = client.post(f"{BOARD}bulk/", form).content.decode()
+    assert "<b>2 reminders</b> of 2 visits would be muted" in asked
+    assert AppointmentReminder.objects.filter(status="pending").count() == 2
+    make_reminder(appointment=first, offset_minutes=120)
+    again = client.post(f"{BOARD}bulk/", {**form, "confirmed": "2", "reason": "Closed"}).content.decode()
+    assert "The number has changed" in again
+    done = client.post(f"{BOARD}bulk/", {**form, "confirmed": "3", "reason": "Closed"}, follow=True).content.decode()
+    assert "3 of 3 reminders muted." in done
+    assert not AppointmentReminder.objects.filter(status="pending").exists()
+    assert AuditLog.objects.filter(action="console.mute", resource_id__in=[str(row.pk) for row in rows]).count() == 2
+
+
+def test_to_send_many_now_takes_one_of_each_visit_and_tells_the_refusals() -> None:
+    soon = timezone.now() + timedelta(hours=3)
+    able = visit_on(14)
+    silent = visit_on(15, patient=make_reachable_patient(last_name="Two", email_consent=False))
+    for visit in (able, silent):
+        for offset in (2880, 4320):
+            make_reminder(appointment=visit, reminder_type="email", offset_minutes=offset, scheduled_send_time=soon)
+    form = {"verb": "send_now", "visit": [str(able.pk), str(silent.pk)], "confirmed": "2"}
+    told = signed_in("receptionist").post(f"{BOARD}bulk/", form, follow=True).content.decode()
+    assert "1 of 2 reminders sent now. 1 not: The patient has not agreed to this channel." in told
+    assert AppointmentReminder.objects.filter(due_at__lte=timezone.now()).count() == 1
+
+
+def test_the_board_tells_of_senders_segments_and_opt_outs() -> None:
+    visit = visit_on()
+    sent(visit, segments=3, scheduled_send_time=timezone.now())
+    Sender.objects.create(
+        name="twilio +14155550100", channel="sms", paused_since=timezone.now(), paused_code="twilio:20003"
+    )
+    consents.stop(visit.patient.phone, evidence="SM1")
+    client = signed_in("receptionist")
+    told = page(client, visit)
+    assert "3 today" in told
+    assert "is stopped" in told
+    assert "Our own account with the provider is not in order." in told
+    assert "1 today</a>" in told
+    assert "no texts" in client.get(f"{BOARD}opt-outs/").content.decode()
+
+
+def test_a_change_needs_the_forms_token_and_a_post() -> None:
+    row = make_reminder(appointment=visit_on())
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(make_user("admin"))
+    for url in (f"{BOARD}{row.pk}/send-now/", f"{BOARD}{row.pk}/mute/", f"{BOARD}bulk/"):
+        assert client.post(url, {"reason": "x", "verb": "mute"}).status_code == 403
+        assert client.get(url).status_code == 405
+
+
+def text_from(patient: Patient | None, **over: Any) -> InboundText:
+    """Save a text nobody understood; patient: whose number it came from, where that is one person's."""
+    fields = {"sid": f"SM{InboundText.objects.count()}", "from_number": "+14155550100", "body": "Zqwhen is it?", **over}
+    return InboundText.objects.create(patient=patient, received_at=timezone.now(), **fields)
+
+
+def test_a_text_that_waits_is_read_with_the_visits_ahead_and_handled_once() -> None:
+    visit = visit_on()
+    row, client = text_from(visit.patient), signed_in("receptionist")
+    text_from(None, outcome="confirmed", body="Zqdone")
+    told = client.get("/console/replies/").content.decode()
+    assert "Zqwhen is it?" in told
+    assert f"{BOARD}visits/{visit.pk}/" in told
+    assert "Zqdone" not in told
+    assert "Zqdone" in client.get("/console/replies/?all=1").content.decode()
+    answer = client.post(f"/console/replies/{row.pk}/handle/", {"note": "Call her"}, follow=True).content.decode()
+    assert "The note is a task now." in answer
+    again = client.post(f"/console/replies/{row.pk}/handle/", follow=True).content.decode()
+    assert 'class="error"' in again
+    row.refresh_from_db()
+    assert row.handled_by is not None
+    assert StaffTask.objects.get().sentence == "After a text of the patient: Call her"
+    assert AuditLog.objects.filter(action="console.handle", outcome="allowed", resource_id=str(row.pk)).count() == 1
+    assert signed_in("lab_tech").get("/console/replies/").status_code == 403
+
+
+def test_a_task_leads_to_its_visit_and_is_done_with_a_note_below_which_the_patients_words_stay() -> None:
+    visit, client = visit_on(), signed_in("receptionist")
+    task = tasks.open_once("reschedule", "t", "Asks for another time.", patient=visit.patient, subject_id=visit.pk)
+    StaffTask.objects.update(note="Zqmondays")
+    tasks.open_once("call", "c", "Please call.", patient=visit.patient)
+    told = client.get("/console/tasks/", {"kind": "reschedule"}).content.decode()
+    assert f"{BOARD}visits/{visit.pk}/" in told
+    assert "Zqmondays" in told
+    assert "Please call." not in told
+    for sentence in ("Done.", "This task is done already."):
+        answer = client.post(f"/console/tasks/{task.pk}/complete/", {"note": "Moved to Friday"}, follow=True)
+        assert sentence in answer.content.decode()
+    task.refresh_from_db()
+    assert (task.note, task.done_by is not None) == ("Moved to Friday\nZqmondays", True)
+    assert signed_in("pharmacist").get("/console/tasks/").status_code == 403
+
+
+@pytest.mark.parametrize("url", ["/console/replies/", "/console/tasks/"])
+def test_the_lists_of_the_desk_cost_the_same_for_many(url: str) -> None:
+    client = signed_in("receptionist")
+
+    def add(hour: int) -> None:
+        visit = visit_on(hour)
+        text_from(visit.patient)
+        tasks.open_once("call", f"c{hour}", "Please call.", patient=visit.patient, subject_id=visit.pk)
+
+    add(1)
+    client.get(url)
+    with CaptureQueriesContext(connection) as few:
+        client.get(url)
+    for hour in range(2, 8):
+        add(hour)
+    with CaptureQueriesContext(connection) as many:
+        client.get(url)
+    assert len(many) == len(few)
+
+
+def test_what_a_patient_wrote_stays_text() -> None:
+    visit, nasty = visit_on(), "<script>alert(1)</script>"
+    text_from(visit.patient, body=nasty)
+    tasks.open_once("reschedule", "t", "Asks.", patient=visit.patient, subject_id=visit.pk)
+    StaffTask.objects.update(note=nasty)
+    client = signed_in("nurse")
+    for url in ("/console/replies/", "/console/tasks/", f"{BOARD}visits/{visit.pk}/"):
+        told = client.get(url).content.decode()
+        assert nasty not in told
+        assert " style=" not in told
