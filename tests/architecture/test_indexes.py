@@ -14,7 +14,7 @@ FEW_ROWS = {  # tables of a few hundred rows at most, whatever the size of the c
     "clinics", "critical-policies", "departments", "doctors", "doctor-availabilities", "doctor-credentials",
     "employees", "employee-performance-reviews", "employee-time-offs", "insurance-plans", "insurance-providers",
     "lab-feeds", "lab-tests", "medications", "recall-rules", "specializations", "users", "clinical-note-templates",
-    "message-templates",
+    "message-templates", "reminder-policies", "contact-rules",
 }  # fmt: skip
 WITH_ANOTHER = {"audit-logs": {"resource_id"}}  # found by the second column of an index, beside its first
 LARGE = {name: view for name, view in viewsets(get_resolver().url_patterns) if name not in FEW_ROWS}

@@ -14,7 +14,8 @@ from django.urls import get_resolver
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from backend.apps.appointments.tests.factories import make_appointment, make_reminder
+from backend.apps.appointments.policies_serializers import ReplanForm
+from backend.apps.appointments.tests.factories import make_appointment, make_reminder, make_reminder_policy
 from backend.apps.appointments.tests.waitlist_factories import (
     make_recall,
     make_recall_rule,
@@ -48,8 +49,15 @@ from backend.apps.laboratory.tests.factories import (
     make_lab_test,
     make_order_message,
 )
+from backend.apps.messaging.models import ContactRules
 from backend.apps.messaging.template_serializers import PreviewForm
 from backend.apps.messaging.tests.factories import make_message_template
+from backend.apps.messaging.tests.inbox_factories import (
+    make_inbound_text,
+    make_patient_message,
+    make_provider_event,
+    make_staff_task,
+)
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
 from backend.apps.patients.serializers import SearchForm
 from backend.apps.patients.tests.factories import make_patient
@@ -69,6 +77,7 @@ CRUD = {
 FORMS = {
     ("patients", "search"): SearchForm,
     ("inbound-messages", "replay"): ReplayForm,
+    ("reminder-policies", "replan"): ReplanForm,
     ("message-templates", "preview"): PreviewForm,
     ("inbound-messages", "reveal"): RevealForm,
 }  # of calls that are not made by `verb`
@@ -144,6 +153,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
         patient=p.patient, channel="sms", given=True, method="staff"
     ),
     "contact-points": lambda _: ContactPoint.objects.create(channel="email", address=f"{uuid.uuid4()}@example.org"),
+    "contact-rules": lambda _: ContactRules.objects.create(),
     "critical-pages": lambda p: make_critical_page(lab_order=make_lab_order(status="in_progress", **both(p))),
     "critical-policies": lambda _: CriticalPolicy.objects.create(),
     "critical-results": lambda p: make_critical_result(lab_order=make_lab_order(status="in_progress", **both(p))),
@@ -155,6 +165,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "employee-time-offs": lambda p: make_time_off(employee=p.employee),
     "employees": lambda p: p.employee,
     "inbound-messages": lambda p: make_inbound_message(patient=p.patient),
+    "inbound-texts": lambda p: make_inbound_text(patient=p.patient),
     "insurance-claims": lambda p: make_claim(patient_insurance=make_patient_insurance(patient=p.patient)),
     "insurance-plans": lambda _: make_plan(),
     "insurance-providers": lambda _: make_provider(),
@@ -169,14 +180,18 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "medications": lambda _: make_medication(),
     "message-templates": lambda _: make_message_template(),
     "patient-insurances": lambda p: make_patient_insurance(patient=p.patient),
+    "patient-messages": lambda p: make_patient_message(p.patient),
     "patients": lambda p: p.patient,
     "prescription-refills": lambda p: make_refill(prescription=make_prescription(**both(p))),
     "prescriptions": lambda p: make_prescription(**both(p)),
     "progress-notes": lambda p: signed(make_progress(clinical_note=make_note(**both(p))), p),
     "recall-rules": lambda _: make_recall_rule(),
     "recalls": lambda p: make_recall(patient=p.patient),
+    "provider-events": lambda _: make_provider_event(),
+    "reminder-policies": lambda _: make_reminder_policy(),
     "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),
     "specializations": lambda _: make_specialization(),
+    "staff-tasks": lambda p: make_staff_task(p.patient),
     "users": lambda p: p.patient.user,
     "waitlist-entries": lambda p: make_waitlist_entry(**both(p)),
     "waitlist-offers": lambda p: make_waitlist_offer(entry=make_waitlist_entry(**both(p))),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from backend.apps.appointments import permissions, recalls, services, waitlist
+from backend.apps.appointments import permissions, recalls, reminder_policies, services, waitlist
 from backend.apps.appointments.models import (
     Appointment,
     AppointmentReminder,
     FreedSlot,
     Recall,
     RecallRule,
+    ReminderPolicy,
     WaitlistEntry,
     WaitlistOffer,
 )
@@ -105,3 +106,16 @@ class RecallAdmin(ClinicAdmin):
     list_select_related = ("patient",)
     autocomplete_fields = ("patient",)
     readonly_fields = ("rule", "status", "reminded_times", "reminded_at", "handed_over_at", "appointment")
+
+
+@admin.register(ReminderPolicy)
+class ReminderPolicyAdmin(ClinicAdmin):
+    """What is planned already stays as it is; `reminder-policies/replan/` has it planned anew."""
+
+    permissions = permissions.POLICY
+    creates = reminder_policies.add
+    updates = reminder_policies.change
+    list_display = (
+        "appointment_type", "offset_days", "offset_hours", "channel", "order", "wording", "condition", "is_active",
+    )  # fmt: skip
+    list_filter = ("appointment_type", "channel", "is_active")

@@ -15,6 +15,7 @@ APPOINTMENT: Table = {
     **allow(("check_in", "start", "complete", "mark_no_show", "reschedule"), *DESK),
 }
 REMINDER: Table = allow((*READ, "send_now", "mute"), *DESK)
+POLICY: Table = {**allow(READ, *DESK), **allow((*WRITE, "destroy", "replan"))}
 WAITLIST_ENTRY: Table = allow((*READ, "create", "withdraw"), *DESK)
 WAITLIST_OFFER: Table = allow((*READ, "accept", "decline"), *DESK)
 FREED_SLOT: Table = allow(READ, *DESK)

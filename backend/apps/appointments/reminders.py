@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -27,8 +27,8 @@ from backend.apps.patients.contacts import Points
 from backend.apps.patients.models import Patient
 
 __all__ = [
-    "NOT_BEGUN", "next_channel", "plan", "plan_all", "replan", "replan_patient", "supersede", "why_not",
-    "why_not_wording",
+    "NOT_BEGUN", "next_channel", "plan", "plan_all", "replan", "replan_ahead", "replan_patient",
+    "supersede", "why_not", "why_not_wording",
 ]  # fmt: skip
 
 CHUNK = 2000  # visits planned in one transaction
@@ -85,6 +85,29 @@ def plan_all(
         added += len(bring_in_line(keys, planner, now=now).new)
         progress(len(keys))
     return added
+
+
+class Tally(NamedTuple):
+    """What planning anew did, or would do; `after`: where to go on, None at the end."""
+
+    visits: int
+    added: int
+    moved: int
+    taken_back: int
+    after: Any
+
+
+def replan_ahead(*, after: Any = None, dry_run: bool = False) -> Tally:
+    """Plan the next visits that are still awaited anew, as after a change of the table; at most CHUNK of them.
+
+    after: the key at which the call before this one ended. dry_run: only count.
+    """
+    now = timezone.now()
+    ahead = Appointment.objects.filter(status__in=AWAITED, appointment_datetime__gt=now).order_by("pk")
+    keys = list((ahead.filter(pk__gt=after) if after else ahead).values_list("pk", flat=True)[:CHUNK])
+    done = bring_in_line(keys, Planner.load(), now=now, dry_run=dry_run)
+    last = keys[-1] if len(keys) == CHUNK else None
+    return Tally(len(keys), len(done.new), len(done.moved), len(done.gone), last)
 
 
 def _chunks(appointments: QuerySet[Appointment] | Iterable[Appointment]) -> Iterator[list[Any]]:

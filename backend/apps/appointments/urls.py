@@ -2,6 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+from backend.apps.appointments.policies_views import ReminderPolicyViewSet
 from backend.apps.appointments.recall_views import RecallRuleViewSet, RecallViewSet
 from backend.apps.appointments.views import AppointmentReminderViewSet, AppointmentViewSet
 from backend.apps.appointments.waitlist_views import WaitlistEntryViewSet, WaitlistOfferViewSet
@@ -13,4 +14,5 @@ router.register("waitlist-entries", WaitlistEntryViewSet, basename="waitlist-ent
 router.register("waitlist-offers", WaitlistOfferViewSet, basename="waitlist-offer")
 router.register("recall-rules", RecallRuleViewSet, basename="recall-rule")
 router.register("recalls", RecallViewSet, basename="recall")
+router.register("reminder-policies", ReminderPolicyViewSet, basename="reminder-policy")
 urlpatterns = router.urls

@@ -8,11 +8,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from backend.apps.appointments.models import Appointment, AppointmentReminder
+from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderPolicy
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.tests.factories import make_patient
 
 _hours = itertools.count(1)
+_offsets = itertools.count(20)
 
 
 def free_time() -> datetime:
@@ -57,3 +58,9 @@ def make_reminder(**over: Any) -> AppointmentReminder:
     key = f"{fields['appointment_version']}:{fields['offset_minutes']}:{fields['reminder_type']}"
     fields.setdefault("dedupe_key", f"reminder:{appointment.pk}:{key}")
     return AppointmentReminder.objects.create(appointment=appointment, **fields)
+
+
+def make_reminder_policy(**over: Any) -> ReminderPolicy:
+    """Save a reminder by e-mail for visits of a procedure, at an offset no other call takes."""
+    fields = {"appointment_type": "procedure", "offset_hours": next(_offsets), "channel": "email", **over}
+    return ReminderPolicy.objects.create(**fields)
