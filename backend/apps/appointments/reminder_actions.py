@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any
 
 from django.db import models, transaction
@@ -11,11 +10,10 @@ from django.utils import timezone
 
 from backend.apps.appointments import reminders
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus, ReminderType
+from backend.apps.appointments.planning import Planner
 from backend.apps.core import dispatch
 from backend.apps.core.exceptions import Conflict, DomainError
-from backend.apps.core.models import Clinic
 from backend.apps.core.work import WorkState
-from backend.apps.messaging.models import ContactRules
 
 MUTED = "Muted by staff"  # how the reason of such a row begins
 SETTLED = {
@@ -81,11 +79,12 @@ def _why_not_now(reminder: AppointmentReminder) -> str | None:
 
 def _asleep(reminder: AppointmentReminder) -> str | None:
     """Return a sentence when a text would reach the patient outside of the hours the clinic allows itself."""
-    rules, patient = ContactRules.current(), reminder.appointment.patient
-    zone = patient.time_zone or Clinic.current().time_zone
-    clock = timezone.localtime(timezone=zoneinfo.ZoneInfo(zone)).time()
-    if reminder.reminder_type != ReminderType.SMS or rules.opens_at <= clock < rules.closes_at:
+    if reminder.reminder_type != ReminderType.SMS:
         return None
+    planner = Planner.load()
+    if planner.hours_of(reminder.appointment.patient).allow(timezone.now()):
+        return None
+    rules = planner.rules
     return f"Texts go out between {rules.opens_at:%H:%M} and {rules.closes_at:%H:%M} by the patient's clock."
 
 

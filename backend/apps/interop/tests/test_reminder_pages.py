@@ -358,3 +358,15 @@ def test_what_a_patient_wrote_stays_text() -> None:
         told = client.get(url).content.decode()
         assert nasty not in told
         assert " style=" not in told
+
+
+def test_the_table_and_the_words_are_shown_and_the_administrator_is_led_to_the_forms() -> None:
+    told = " ".join(signed_in("receptionist").get(f"{BOARD}policies/").content.decode().split())
+    assert '<th scope="row">24 hours</th><td>text, else e-mail</td>' in told
+    assert "unless confirmed" in told
+    assert "between 09:00 and 20:00" in told
+    assert "Change the words" not in told
+    answer = signed_in("admin").get(f"{BOARD}policies/").content.decode()
+    for model in ("appointments/reminderpolicy", "messaging/contactrules", "messaging/messagetemplate"):
+        assert f"/admin/{model}/" in answer
+    assert signed_in("lab_tech").get(f"{BOARD}policies/").status_code == 403
