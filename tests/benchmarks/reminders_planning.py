@@ -38,10 +38,10 @@ VISIT_ROWS = """
         appointment_type, appointment_datetime, duration_minutes, location, reason, cancellation_reason,
         availability_override_reason, version)
     SELECT gen_random_uuid(), now(), now(), false, who.id, by.id, 'scheduled', 'consultation',
-        date_trunc('hour', now()) + interval '8 days' + (place / %(doctors)s) * interval '15 minutes', 15, '', '', '',
+        date_trunc('hour', now()) + interval '8 days' + (number / %(doctors)s) * interval '15 minutes', 15, '', '', '',
         '', 1
-    FROM generate_series(0, %(visits)s - 1) place
-    JOIN who ON who.place = place %% %(patients)s JOIN by ON by.place = place %% %(doctors)s"""
+    FROM generate_series(0, %(visits)s - 1) number
+    JOIN who ON who.place = number %% %(patients)s JOIN by ON by.place = number %% %(doctors)s"""
 
 
 def run() -> bool:
