@@ -151,9 +151,9 @@ def _ids_of_pages(since: datetime) -> set[str]:
 def _apply_what_came(rows: Sequence[OutgoingMessage]) -> None:
     """Apply the provider's events about any try of these rows before anything else is decided."""
     tries = [f"{row.pk}.{number}" for row in rows for number in range(1, row.lease_no + 1)]
-    came = list(ProviderEvent.objects.filter(attempt_id__in=tries).exclude(kind="inbound"))
-    if came:
-        provider_events.apply_all(came)
+    about = ~Q(attempt_id="") & Q(attempt_id__in=tries)  # the first half is the index's own condition
+    came = ProviderEvent.objects.filter(about).exclude(kind="inbound")
+    provider_events.apply_all([event for event in came if provider_events.report_of(event).status is not None])
 
 
 def _may_have_spoken(row: OutgoingMessage) -> bool:

@@ -28,7 +28,7 @@ from workers.runner import drain_together
 
 ATTEMPT = re.compile(r"(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?P<lease_no>[0-9]{1,9})")
 PLAIN_WORD = re.compile(r"[a-z_]{1,30}")
-BUSY, UNKNOWN_YET = timedelta(seconds=2), timedelta(seconds=30)  # until we look again
+BUSY, UNKNOWN_YET = timedelta(seconds=2), timedelta(seconds=30)  # until an event is looked at again
 GIVE_UP = timedelta(minutes=15)  # by then our own commit is there, or the message is not ours
 TWILIO, SENDGRID = "twilio", "sendgrid"
 

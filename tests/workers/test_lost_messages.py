@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from backend.apps.appointments import reconcile as books
 from backend.apps.core.models import Heartbeat
 from backend.apps.laboratory.models import CriticalPage
 from backend.apps.laboratory.tests.factories import make_critical_page
 from backend.apps.messaging.models import PatientMessage, StaffTask
 from integrations.email import Email
+from integrations.sms import Sms
 from tests.support.sendgrid_double import SendGridDouble
 from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import HOUR, run_out, stored
 from tests.workers.tries import BODY, begun, instead_of, sent, states, told, uncertain
-from workers import gateways, lost_messages, reminders, sweep
+from workers import gateways, lost_messages, provider_events, reminders, sweep
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 OLD = 601.0  # seconds: after `UNCERTAIN_AFTER_S` a send nobody knows of counts as not made
@@ -163,6 +166,18 @@ def test_of_several_that_it_could_be_none_is_guessed_and_a_person_is_told(twilio
     assert (states(row), stored(row).uncertain_since) == (("pending", "held"), None)
     assert StaffTask.objects.get().kind == "unknown"
     assert lost_messages.reconcile() == "nothing uncertain"
+    told(row, "delivered", message_id=twilio.sent[0].sid)
+    provider_events.apply()
+    assert states(row) == ("delivered", "done")
+    assert StaffTask.objects.get().done_at is not None
+
+
+def test_the_sandbox_knows_its_own_by_their_attempts(providers: Any, tmp_path: Path) -> None:
+    providers.SMS_TRANSPORT, providers.DATA_DIR = "sandbox", tmp_path
+    row, other = (uncertain(ago_s=OLD, provider="sandbox") for _ in range(2))
+    gateways.sms().send(Sms(row.recipient_phone, BODY, row.attempt_id))
+    assert lost_messages.reconcile() == "1 adopted, 1 back in line"
+    assert (states(row), states(other)) == (("delivered", "done"), ("pending", "waiting"))
 
 
 @pytest.mark.parametrize("provider", ["smtp", "sendgrid"])
@@ -270,3 +285,4 @@ def test_r24_a_worker_that_dies_at_any_step_neither_loses_a_message_nor_sends_it
     assert (after.status, after.work_state) == ("delivered" if dies == "reported" else "sent", "done")
     assert [sms.to for sms in twilio.sent] == [row.patient.phone]
     assert after.external_id == twilio.sent[0].sid
+    assert books.reminders(None, None, settle=timedelta(0)).agree

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from backend.apps.core.models import Alert
 from backend.apps.laboratory.tests.factories import make_critical_page
 from backend.apps.messaging.models import ProviderEvent, StaffTask
 from backend.apps.patients.models import ContactPoint, Patient
+from tests.support.races import at_once
 from tests.workers.rows import stored
 from tests.workers.tries import again, begun, instead_of, sent, states, told, uncertain, waiting
 from workers import provider_events
+from workers.runner import drain_together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 
@@ -215,6 +218,17 @@ def test_what_would_come_too_late_is_not_sent_again_but_said_in_another_way() ->
     assert instead_of(row) == ["email"]
 
 
+@pytest.mark.parametrize(("useful_h", "instead"), [(-1, []), (5, ["email"])])
+def test_what_expired_at_the_provider_is_not_sent_again_and_said_by_mail_only_while_that_helps(
+    useful_h: int, instead: list[str]
+) -> None:
+    row = sent(useful_until=timezone.now() + timedelta(hours=useful_h))
+    told(row, "undelivered", error_code="30036")
+    provider_events.apply()
+    assert states(row) == ("failed", "done")
+    assert instead_of(row) == instead
+
+
 def test_a_first_try_heard_of_after_the_second_went_out_is_told_to_a_person_once() -> None:
     row = sent(message_id="SM2", lease_no=2, resends=1)
     for word in ("sent", "delivered"):
@@ -287,3 +301,25 @@ def test_one_event_that_cannot_be_applied_costs_only_itself() -> None:
         provider_events.apply()
     assert {states(row) for row in rows} == {("delivered", "done")}
     assert stored(poison).work_state == "waiting"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_apply_reports_at_once_do_not_wait_for_each_other_and_lose_none() -> None:
+    rows = [sent(message_id=f"SM{place}") for place in range(30)]
+    for word in ("sent", "delivered", "sent"):
+        for row in rows:
+            told(row, word, message_id=row.external_id)
+    with transaction.atomic():
+        held = type(rows[0]).objects.select_for_update().get(pk=rows[0].pk)
+        assert at_once(*[drained] * 3) == ["done"] * 3  # while somebody else has one of the messages
+        waiting = ProviderEvent.objects.filter(work_state="waiting")
+        assert set(waiting.values_list("message_id", flat=True)) >= {held.external_id}
+    waiting.update(due_at=timezone.now() - timedelta(seconds=1))
+    drained()
+    assert {states(row) for row in rows} == {("delivered", "done")}
+    assert set(ProviderEvent.objects.values_list("work_state", "attempts")) == {("done", 1)}
+
+
+def drained() -> None:
+    while drain_together(ProviderEvent, provider_events.apply_all, batch=7) != "nothing due":
+        pass

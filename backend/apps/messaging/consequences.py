@@ -11,7 +11,7 @@ from backend.apps.messaging import fallbacks, tasks
 from backend.apps.messaging.models import OutgoingMessage, ProviderEvent, StaffTask, TaskKind
 from backend.apps.patients import consents
 
-LOST, ADDRESS, DOUBLE = "lost", "address", "double"  # it will not arrive; it says something of the address; came twice
+LOST, ADDRESS, DOUBLE, FOUND = "lost", "address", "double", "found"
 FAILING = ("failed", "undelivered", "canceled", "bounce", "dropped")  # provider words
 CANCELLED = "cancelled"  # we took it back ourselves: nobody has to be told in another way
 WHY = {
@@ -45,8 +45,15 @@ class Report:
 
 
 def follow(rows: Sequence[OutgoingMessage], report: Report, follows: frozenset[str]) -> None:
-    """Do what follows for the messages of one text: the leader first, then those it told of. Safe to repeat."""
+    """Do what follows for the messages of one text: the leader first, then those it told of. Safe to repeat.
+
+    LOST: it will not arrive. ADDRESS: the report may say something of the number or mailbox. DOUBLE: an earlier try was
+    taken as well. FOUND: it was given up, and is there after all.
+    """
     leader = rows[0]
+    if FOUND in follows:
+        for task in StaffTask.objects.filter(cause__in=[f"unknown:{row.pk}" for row in rows], done_at__isnull=True):
+            tasks.complete(task, by=None, note="The provider has reported on it since.")
     if ADDRESS in follows:
         _mark(leader, report)
     if LOST in follows and report.sort != CANCELLED:

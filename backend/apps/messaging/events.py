@@ -15,10 +15,11 @@ from django.db import connection
 from backend.apps.core.bulk import update_each
 from backend.apps.core.work import WorkState
 from backend.apps.messaging import consequences, outgoing
-from backend.apps.messaging.consequences import ADDRESS, DOUBLE, LOST, Report
+from backend.apps.messaging.consequences import ADDRESS, DOUBLE, FOUND, LOST, Report
 from backend.apps.messaging.models import RANK, EventOutcome, MessageStatus, OutgoingMessage
 
 ARRIVES = (MessageStatus.SENT, MessageStatus.DELIVERED)
+EXPIRED = "expired"  # the sort of what must not come late
 EARLY = frozenset({"queued", "accepted", "scheduled", "sending", "processed"})  # not written over a later word
 SOON, LATER = timedelta(minutes=2), timedelta(minutes=10)  # until it goes out again; soon: close to the visit
 SHARED = (
@@ -80,8 +81,9 @@ def receive(row: OutgoingMessage, report: Report, *, now: datetime) -> Told:
     if report.status not in ARRIVES:
         return _failed(row, report, now=now) if is_latest else Told(EventOutcome.UNCHANGED, False, _marks(report))
     has_begun = row.begun_at is not None and row.work_state != WorkState.WAITING
-    both = frozenset({DOUBLE}) if has_begun and not is_latest else frozenset[str]()
-    return _arrives(row, report, now=now, follows=both)
+    both = {DOUBLE} if has_begun and not is_latest else set[str]()
+    given_up = {FOUND} if row.work_state == WorkState.HELD and row.uncertain_since is None else set[str]()
+    return _arrives(row, report, now=now, follows=frozenset(both | given_up))
 
 
 def share(leaders: Collection[OutgoingMessage]) -> dict[object, list[OutgoingMessage]]:
@@ -154,7 +156,8 @@ def _failed(row: OutgoingMessage, report: Report, *, now: datetime) -> Told:
         return Told(EventOutcome.APPLIED, True, _marks(report))
     row.status_reason = f"{report.sort or 'refused'}: {report.code or report.word}"[:200]
     _settle(row, new, report)
-    return Told(EventOutcome.APPLIED, True, frozenset({LOST}) | _marks(report))
+    is_over = report.sort == EXPIRED and not is_useful(row, now)
+    return Told(EventOutcome.APPLIED, True, _marks(report) | (frozenset() if is_over else frozenset({LOST})))
 
 
 def _settle(row: OutgoingMessage, new: MessageStatus, report: Report) -> None:
