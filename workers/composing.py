@@ -32,7 +32,7 @@ from backend.apps.patients.models import Patient
 from integrations.email import Attachment, Email
 from integrations.errors import Permanent
 from integrations.sms import Sms, body_sha256
-from workers import gateways
+from workers import gateways, no_shows, recalls, waitlist
 
 CALENDAR = "text/calendar; charset=utf-8; method=PUBLISH"
 LINK_WORKS = timedelta(days=14)  # of a message that is about no visit
@@ -40,8 +40,16 @@ VISIT = "visit"  # among the kinds: every reminder of a visit
 EMPTY = {"recipient_phone": "", "recipient_email": "", "segments": 0}
 
 # What messages of a kind say, by their keys, and why they no longer help. Kinds without a row say the plain facts.
-FACTS: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, Facts]]] = {}
-LATE: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, str | None]]] = {}
+FACTS: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, Facts]]] = {
+    MessageKind.WAITLIST_OFFER: waitlist.facts,
+    MessageKind.RECALL: recalls.facts,
+    MessageKind.NO_SHOW: no_shows.facts,
+}
+LATE: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, str | None]]] = {
+    MessageKind.WAITLIST_OFFER: waitlist.late,
+    MessageKind.RECALL: recalls.late,
+    MessageKind.NO_SHOW: no_shows.late,
+}
 
 
 @dataclass(frozen=True)

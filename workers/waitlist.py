@@ -69,15 +69,6 @@ def facts(messages: Sequence[PatientMessage]) -> dict[Any, Facts]:
     }
 
 
-def carried(messages: Sequence[PatientMessage]) -> list[links.Wanted]:
-    """Return the links the messages carry; they lead to the offer until its time comes."""
-    offers = _offers(messages)
-    return [
-        links.Wanted(message, LinkPurpose.WAITLIST, message.subject_id, offers[message.subject_id].slot.starts_at)
-        for message in messages
-    ]
-
-
 def told_until(slot: FreedSlot) -> datetime:
     """Return until when a message that leaves now says the time is held; never later than it is."""
     return min(timezone.now() + HOLD, slot.last_moment).replace(second=0, microsecond=0)

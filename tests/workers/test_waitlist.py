@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from datetime import time, timedelta
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,9 +24,10 @@ from backend.apps.appointments.tests.waitlist_factories import (
 )
 from backend.apps.core.models import Heartbeat
 from backend.apps.doctors.tests.factories import make_always_available, make_doctor
-from backend.apps.messaging.models import ContactRules, PatientLink, PatientMessage
+from backend.apps.messaging import links
+from backend.apps.messaging.models import ContactRules, PatientMessage
 from tests.workers.rows import HOUR, stored
-from workers import waitlist
+from workers import gateways, reminders, waitlist
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +35,15 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def rules(rung: list[str]) -> ContactRules:
     return ContactRules.objects.create(opens_at=time(0), closes_at=time.max, display_name="The clinic")
+
+
+@pytest.fixture
+def outbox(settings: Any, tmp_path: Path) -> Iterator[Path]:
+    settings.SMS_TRANSPORT = settings.EMAIL_TRANSPORT = "sandbox"
+    settings.DATA_DIR = tmp_path
+    gateways._clients.__dict__.clear()
+    yield tmp_path / "outbox"
+    gateways._clients.__dict__.clear()
 
 
 def run() -> str:
@@ -84,7 +99,7 @@ def offered() -> WaitlistOffer:
     make_freed_slot()
     make_waitlist_entry()
     run()
-    return WaitlistOffer.objects.select_related("slot").get()
+    return stored_offer()
 
 
 @pytest.mark.parametrize("why", ["still offered", "declined", "withdrawn", "taken", "gone"])
@@ -111,7 +126,25 @@ def test_an_offer_says_the_time_until_when_it_holds_and_where_to_answer() -> Non
     assert said.expires_at <= offer.held_until
     assert offer.held_until - said.expires_at < timedelta(minutes=2)
     assert said.patient_zone == ZoneInfo("America/New_York")
-    waitlist.links.keep(waitlist.carried([message]))
-    link = PatientLink.objects.get()
-    assert (link.purpose, link.subject_id, link.patient) == ("waitlist", offer.pk, message.patient)
-    assert waitlist.links.find(said.link.rpartition("/")[2]) == link
+    assert said.link == links.url(message.pk, "waitlist")
+
+
+def test_an_offer_leaves_with_a_link_to_it_and_its_hold_runs_from_then(outbox: Path) -> None:
+    offer = offered()
+    PatientMessage.objects.update(due_at=timezone.now() - HOUR)
+    assert reminders.deliver_messages() == "1 done"
+    (text,) = [json.loads(file.read_text()) for file in outbox.glob("*.json")]
+    token = re.search(r"/a/([\w-]{22})", text["body"])
+    assert token is not None
+    link = links.find(token[1])
+    assert link is not None
+    assert (link.purpose, link.subject_id, link.patient) == ("waitlist", offer.pk, offer.entry.patient)
+    FreedSlot.objects.update(due_at=timezone.now())
+    run()
+    after = stored_offer()
+    assert after.sent_at == message_of(offer).sent_at
+    assert after.held_until == after.sent_at + timedelta(minutes=30)
+
+
+def stored_offer() -> WaitlistOffer:
+    return WaitlistOffer.objects.select_related("slot", "entry").get()

@@ -17,7 +17,6 @@ from backend.apps.messaging.models import ContactRules, MessageKind, PatientMess
 from backend.apps.patients.contacts import points_of
 
 OLD = timedelta(days=3)  # a visit cleared up later than that is no news to the patient
-USEFUL = timedelta(hours=8)  # from ten o'clock: it does not ring at night
 
 
 def follow_up(visit: Appointment) -> PatientMessage | None:
@@ -31,7 +30,8 @@ def follow_up(visit: Appointment) -> PatientMessage | None:
     channel = notices.channel_for(patient, points_of([patient]))
     if channel is None:
         return None
-    due_at = notices.business_morning(now, recipient_zone(patient, Clinic.current()), ContactRules.current().opens_at)
+    zone = recipient_zone(patient, Clinic.current())
+    due_at, until = notices.business_morning(now, zone, ContactRules.current())
     return PatientMessage.work.enqueue(
         dedupe_key=f"no_show:{visit.pk}",
         due_at=due_at,
@@ -40,7 +40,7 @@ def follow_up(visit: Appointment) -> PatientMessage | None:
         wording=MessageKind.NO_SHOW,
         subject_id=visit.pk,
         scheduled_send_time=due_at,
-        useful_until=due_at + USEFUL,
+        useful_until=until,
     )
 
 

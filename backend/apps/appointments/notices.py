@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
@@ -42,7 +42,14 @@ def take_back(kind: str, subjects: Collection[Any], reason: str) -> int:
     )
 
 
-def business_morning(after: datetime, zone: ZoneInfo, opens_at: time, *, spread_by: Any = None) -> datetime:
+class Hours(NamedTuple):
+    """When a message is due, and until when it may be sent: a text that was held up does not ring at night."""
+
+    due_at: datetime
+    until: datetime
+
+
+def business_morning(after: datetime, zone: ZoneInfo, rules: ContactRules, *, spread_by: Any = None) -> Hours:
     """Return ten o'clock (or when the clinic's hours for texts begin) of the next day from Monday to Friday there.
 
     spread_by: a key that moves it by up to two hours, always by the same, so that not all leave in one minute.
@@ -50,9 +57,10 @@ def business_morning(after: datetime, zone: ZoneInfo, opens_at: time, *, spread_
     day = after.astimezone(zone).date() + timedelta(days=1)
     while day.weekday() > FRIDAY:
         day += timedelta(days=1)
-    morning = datetime.combine(day, max(opens_at, TEN), zone)
+    closes = datetime.combine(day, rules.closes_at, zone)
+    morning = min(datetime.combine(day, max(rules.opens_at, TEN), zone), closes - timedelta(hours=1))
     share = zlib.crc32(str(spread_by).encode()) / 2**32 if spread_by else 0
-    return morning + SPREAD * share
+    return Hours(morning + min(SPREAD, (closes - morning) / 2) * share, closes)
 
 
 def opens_next(patient: Patient, clinic: ZoneInfo, rules: ContactRules, now: datetime) -> datetime:
@@ -60,6 +68,12 @@ def opens_next(patient: Patient, clinic: ZoneInfo, rules: ContactRules, now: dat
     zones = recipient_zones(patient, clinic)
     moments = sorted([now, *(moment for zone in zones for moment in _openings(zone, rules, now))])
     return next((one for one in moments if all(_is_open(one, zone, rules) for zone in zones)), moments[-1])
+
+
+def closes_next(patient: Patient, clinic: ZoneInfo, rules: ContactRules, now: datetime) -> datetime:
+    """Return when texts end today, wherever the patient may be."""
+    zones = recipient_zones(patient, clinic)
+    return min(datetime.combine(now.astimezone(zone).date(), rules.closes_at, zone) for zone in zones)
 
 
 def _openings(zone: ZoneInfo, rules: ContactRules, now: datetime) -> Iterator[datetime]:

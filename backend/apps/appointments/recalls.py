@@ -30,7 +30,6 @@ from backend.apps.messaging.models import Channel, ContactRules, MessageKind, Pa
 from backend.apps.patients.contacts import points_of
 
 MOST, APART = 3, timedelta(days=30)
-USEFUL = timedelta(hours=8)  # from the morning it is due: a text of ten o'clock does not ring at night
 CHUNK = 500
 FIRST_BY_MAIL = (Channel.EMAIL, Channel.SMS)  # nothing hurries, and texts to a number are few
 ASKED_ENOUGH = "Due for a visit; three messages brought none. Please call."
@@ -219,7 +218,7 @@ def _write(told: Sequence[tuple[Recall, str]], clinic: Clinic, rules: ContactRul
 
 def _message(recall: Recall, channel: str, clinic: Clinic, rules: ContactRules, now: datetime) -> PatientMessage:
     zone = recipient_zone(recall.patient, clinic)
-    due_at = notices.business_morning(now, zone, rules.opens_at, spread_by=recall.pk)
+    due_at, until = notices.business_morning(now, zone, rules, spread_by=recall.pk)
     return PatientMessage(
         patient=recall.patient,
         channel=channel,
@@ -227,7 +226,7 @@ def _message(recall: Recall, channel: str, clinic: Clinic, rules: ContactRules, 
         subject_id=recall.pk,
         scheduled_send_time=due_at,
         due_at=due_at,
-        useful_until=due_at + USEFUL,
+        useful_until=until,
         dedupe_key=f"recall:{recall.pk}:{recall.reminded_times + 1}",
     )
 

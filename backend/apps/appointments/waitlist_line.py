@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -36,11 +36,19 @@ KIND = MessageKind.WAITLIST_OFFER
 OVER = "The time is no longer offered."
 
 
+class Choice(NamedTuple):
+    """Who can be asked, by which channel, and until when tonight."""
+
+    entry: WaitlistEntry
+    channel: str
+    until: datetime
+
+
 @dataclass(slots=True)
 class Line:
     """Those of the line whom a time can be offered now, and when the first of the others may be written to."""
 
-    found: list[tuple[WaitlistEntry, str]]
+    found: list[Choice]
     opens_at: datetime | None = None
 
 
@@ -76,7 +84,7 @@ def _looks(slot: FreedSlot, now: datetime) -> Iterator[datetime]:
     held = list(WaitlistOffer.objects.filter(slot=slot, status=OfferStatus.OFFERED))
     if len(held) < settings.WAITLIST_AT_ONCE and now + LEAST_HOLD <= slot.last_moment:
         line = _next_in_line(slot, settings.WAITLIST_AT_ONCE - len(held), now)
-        held += [_offer(slot, entry, channel, now) for entry, channel in line.found]
+        held += [_offer(slot, choice, now) for choice in line.found]
         if line.opens_at:
             yield line.opens_at
     for offer in held:
@@ -145,14 +153,15 @@ def _next_in_line(slot: FreedSlot, wanted: int, now: datetime) -> Line:
         points = points_of(entry.patient for entry in some)
         for entry in some:
             channel = notices.channel_for(entry.patient, points)
-            if channel is None or any(other.patient_id == entry.patient_id for other, _ in line.found):
+            if channel is None or any(one.entry.patient_id == entry.patient_id for one in line.found):
                 continue
             opens_at = notices.opens_next(entry.patient, clinic, rules, now)
             if opens_at > now:
                 if opens_at + LEAST_HOLD <= slot.last_moment:
                     line.opens_at = min(opens_at, line.opens_at or opens_at)
             elif _take(entry):
-                line.found.append((entry, channel))
+                until = notices.closes_next(entry.patient, clinic, rules, now)
+                line.found.append(Choice(entry, channel, min(until, slot.last_moment - LEAST_HOLD)))
             if len(line.found) == wanted:
                 return line
     return line
@@ -188,17 +197,17 @@ def _take(entry: WaitlistEntry) -> bool:
     return rows.filter(pk=entry.pk, status=EntryStatus.WAITING).first() is not None
 
 
-def _offer(slot: FreedSlot, entry: WaitlistEntry, channel: str, now: datetime) -> WaitlistOffer:
-    until = min(now + HOLD, slot.last_moment)
-    offer = WaitlistOffer.objects.create(slot=slot, entry=entry, held_until=until)
+def _offer(slot: FreedSlot, choice: Choice, now: datetime) -> WaitlistOffer:
+    held_until = min(now + HOLD, slot.last_moment)
+    offer = WaitlistOffer.objects.create(slot=slot, entry=choice.entry, held_until=held_until)
     PatientMessage.work.enqueue(
         dedupe_key=f"waitlist_offer:{offer.pk}",
-        patient=entry.patient,
-        channel=channel,
+        patient=choice.entry.patient,
+        channel=choice.channel,
         wording=KIND,
         subject_id=offer.pk,
         scheduled_send_time=now,
-        useful_until=slot.last_moment - LEAST_HOLD,
+        useful_until=choice.until,
         lane=lane(slot.starts_at - now),
     )
     return offer
