@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.utils.timezone import now
 
 from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.exceptions import DomainError
@@ -13,6 +15,7 @@ from backend.apps.core.models import AuditLog
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance
 from backend.apps.laboratory.models import FillerNumber, ReportedPanel
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_order
+from backend.apps.messaging.models import PatientLink
 from backend.apps.patients import merging, services
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
@@ -51,12 +54,15 @@ def test_everything_of_a_patient_is_moved_signed_notes_and_claimed_coverages_too
 
 def test_a_row_of_every_table_with_patients_is_moved() -> None:
     practice = make_practice()
-    for resource in set(MAKERS) - {"patient-insurances"}:  # the claim brings one along
+    for resource in set(MAKERS) - {"patient-insurances", "waitlist-entries"}:  # claim and offer bring them along
         make(resource, practice)
     make_reported_panel(practice.patient)
     make_inbound_message(assigned_patient=practice.patient)
     FillerNumber.objects.create(
         lab_order=make_lab_order(patient=practice.patient), patient=practice.patient, sender="LAB", number="F1"
+    )
+    PatientLink.objects.create(
+        token_sha256="0" * 64, purpose="answer", patient=practice.patient, message_id=uuid.uuid4(), expires_at=now()
     )
     fields = list(merging.links())
     assert [field for field in fields if not points(field, practice.patient)] == [], "Make a row of this table here."
