@@ -28,7 +28,7 @@ def asked_to_wait_s(error: object) -> float | None:
     return ASKED_TO_WAIT_S if error.code.endswith(TOO_MANY) else None
 
 
-def learn(bucket: Bucket, results: Sequence[object]) -> bool:
+def learn(bucket: Bucket, results: Sequence[object], *, is_probe: bool) -> bool:
     """Take in how messages of one sender ended, in order; return whether it is stopped now.
 
     A provider that refuses for good shows that it works. One that cannot be reached, or never answers, does not: after
@@ -43,7 +43,7 @@ def learn(bucket: Bucket, results: Sequence[object]) -> bool:
             return True
     down = list(takewhile(is_down, reversed(results)))
     if len(down) < len(results):
-        senders.works(bucket)
+        senders.works(bucket, is_probe=is_probe)
     return bool(down) and senders.fail(bucket, getattr(down[0], "code", ""), len(down))
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.db import transaction
 
+from backend.apps.core import dispatch
 from backend.apps.core.work import note_all, release_all
 from backend.apps.messaging import digests, fallbacks, links, senders
 from backend.apps.messaging.models import Channel, OutgoingMessage
@@ -60,7 +61,8 @@ class Sending:
     def __init__(self, model: type[OutgoingMessage], related: Sequence[str], why_not: WhyNot) -> None:
         self._model, self._related, self._why_not = model, tuple(related), why_not
         self._buckets: dict[str, Bucket] = {one: gateways.sender(one) for one in (Channel.SMS, Channel.EMAIL)}
-        self._stopped: set[str] = set()
+        self._stopped = set[str]()
+        self._probes: dict[str, Any] = {}  # by channel, the key of the one message that may be sent
         self._told_with: dict[Any, list[Any]] = {}  # by the key of a leader, who its text tells of too
         self._house: House | None = None
 
@@ -73,9 +75,15 @@ class Sending:
         """Take what each sender may send now, and what no provider is there for."""
         column, rows = self._model.channel_column, []
         for channel, bucket in self._buckets.items():
-            granted = senders.take(bucket, limit)
-            found = self._model.work.lease(granted, only=f"{column} = '{channel}'") if granted else []
-            senders.charge(bucket, len(found) - granted)
+            tokens, is_probe = senders.take(bucket, limit)
+            if not tokens:
+                continue
+            # One is sent as a probe: those before it that nobody needs any more must not use it up.
+            found = self._model.work.lease(limit if is_probe else tokens, only=f"{column} = '{channel}'")
+            if is_probe:
+                self._probes[channel] = None
+            else:
+                senders.charge(bucket, len(found) - tokens)
             rows += found
         known = ", ".join(f"'{channel}'" for channel in self._buckets)
         return rows + self._model.work.lease(limit, only=f"{column} NOT IN ({known})")
@@ -103,7 +111,16 @@ class Sending:
                 outcomes[row.pk] = not_wanted(reason)
                 if contacts.why_unreachable(row.patient, row.channel, points) == reason:
                     fallbacks.fall_back(row, reason=reason, call=False)
+            elif self._waits_for_probe(row):
+                outcomes[row.pk] = Again()
         return outcomes | self._compose([row for row in fresh.values() if row.pk not in outcomes])
+
+    def _waits_for_probe(self, row: Any) -> bool:
+        """Whether another message is the one that finds out whether the provider works again."""
+        if row.channel not in self._probes:
+            return False
+        self._probes[row.channel] = self._probes[row.channel] or row.pk
+        return bool(self._probes[row.channel] != row.pk)
 
     def _fresh(self, rows: Sequence[Any]) -> dict[Any, Any]:
         """Return by key the rows as they are now, under the lease we hold, with what they are about."""
@@ -147,15 +164,17 @@ class Sending:
             made = outcomes.get(row.pk)
             owed[row.channel] += max(made.note["segments"], 1) - 1 if isinstance(made, Letter) else -1
         for channel, tokens in owed.items():
-            if channel in self._buckets:
+            if channel in self._buckets and channel not in self._probes:
                 senders.charge(self._buckets[channel], tokens)
 
     def settle(self, ends: Sequence[End[Any]]) -> Counter[str]:
         """Write down how messages ended, with those their text told of too, and let their senders learn from it."""
         for channel, bucket in self._buckets.items():
             heard = [end.result for end in ends if end.spoke and end.item.channel == channel]
-            if heard and learn(bucket, heard):
+            if heard and learn(bucket, heard, is_probe=channel in self._probes):
                 self._stopped.add(channel)
+            elif heard and channel in self._probes:
+                dispatch.send(self._model.task_name)  # it works again: the others need not wait for the next beat
         whole = [one for end in ends for one in self._all_of(end)]
         counts = Counter({"released": release_all([end.item for end in whole if _is_untried(end)])})
         counts += settled([end for end in whole if isinstance(end.result, Mapping)], also=RISEN)

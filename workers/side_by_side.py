@@ -188,6 +188,8 @@ class SideBySide(Generic[Item]):
     def _end(self, end: End[Item]) -> None:
         if not self._ends:
             self._flush_at = time.monotonic() + FLUSH_S
+        if end.spoke and isinstance(end.result, Exception):
+            self._flush_at = 0.0  # at once: it may say that nobody should go on
         self._ends.append(end)
 
     def _write_down(self, enough: int) -> None:

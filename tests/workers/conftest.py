@@ -14,6 +14,7 @@ from backend.apps.laboratory.models import InboundMessage, LabFeed
 from backend.apps.laboratory.tests.factories import make_lab_feed
 from tests.support.lab_double import LabDouble
 from tests.support.stage import Stage
+from tests.support.twilio_double import TwilioDouble
 from workers import gateways
 
 
@@ -72,3 +73,14 @@ def lab(settings: Any, rung: list[str]) -> Iterator[LabDouble]:
         yield double
     for client in gateways._clients.__dict__.pop("laboratories", {}).values():
         client.close()
+
+
+@pytest.fixture
+def twilio(settings: Any, tmp_path: Path, rung: list[str]) -> Iterator[TwilioDouble]:
+    """Twilio behind a real socket, with a sender that is not limited; mails land in a folder."""
+    settings.SMS_TRANSPORT, settings.EMAIL_TRANSPORT, settings.DATA_DIR = "twilio", "sandbox", tmp_path
+    settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "AC" + "0" * 32, "test-token"
+    settings.TWILIO_FROM, settings.SMS_PER_SECOND, settings.SEND_THREADS = "+14155550199", 1000.0, 4
+    with TwilioDouble() as double:
+        settings.TWILIO_BASE_URL = double.url
+        yield double

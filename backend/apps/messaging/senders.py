@@ -36,7 +36,7 @@ TAKE = f"""
            refilled_at = GREATEST(s.refilled_at, clock_timestamp()),
            paused_until = CASE WHEN s.paused_since IS NOT NULL AND g.tokens > 0
                                THEN clock_timestamp() + make_interval(secs => {PROBE_S}) ELSE s.paused_until END
-    FROM granted AS g WHERE s.id = g.id RETURNING g.tokens::int"""  # noqa: S608  # our own names and numbers only
+    FROM granted AS g WHERE s.id = g.id RETURNING g.tokens::int, s.paused_since IS NOT NULL"""  # noqa: S608  # our own names and numbers only
 PAUSE = """
     UPDATE messaging_sender SET paused_since = COALESCE(paused_since, clock_timestamp()), paused_code = %s,
            paused_until = GREATEST(clock_timestamp() + make_interval(secs => %s), paused_until)
@@ -64,17 +64,21 @@ class Bucket(NamedTuple):
         return max(LEAST_BURST, BURST_S * (self.rate_per_s or 0))
 
 
-def take(bucket: Bucket, wanted: int) -> int:
-    """Return how many of `wanted` messages may leave now, and count them; 0 while the sender is stopped.
+class Grant(NamedTuple):
+    """How many messages may leave now. is_probe: it is the one that tells whether the provider works again."""
 
-    After a pause one message goes first, alone, and tells whether the provider works again (`works`, `fail`).
-    """
+    tokens: int
+    is_probe: bool
+
+
+def take(bucket: Bucket, wanted: int) -> Grant:
+    """Grant up to `wanted` messages, and count them; none while the sender is stopped, one alone after a pause."""
     values = {"name": bucket.name, "rate": bucket.rate_per_s, "burst": bucket.burst, "wanted": wanted}
-    granted = _one(TAKE, values)
-    if granted is None:
+    found = _row(TAKE, values)
+    if found is None:
         _open(bucket)
-        granted = _one(TAKE, values)
-    return int(granted or 0)
+        found = _row(TAKE, values)
+    return Grant(*found) if found else Grant(0, False)
 
 
 def charge(bucket: Bucket, tokens: int) -> None:
@@ -105,16 +109,15 @@ def fail(bucket: Bucket, code: str, times: int = 1) -> bool:
     return stopped
 
 
-def works(bucket: Bucket) -> None:
-    """Note that the provider took a message: a sender that was stopped is open again, and its alert goes away."""
-    was_stopped = _one(
-        """WITH was AS (SELECT id, paused_since FROM messaging_sender
-                        WHERE name = %s AND (failures > 0 OR paused_since IS NOT NULL) FOR UPDATE)
-           UPDATE messaging_sender AS s SET failures = 0, paused_since = NULL, paused_until = NULL, paused_code = ''
-           FROM was WHERE s.id = was.id RETURNING was.paused_since IS NOT NULL""",
-        [bucket.name],
-    )
-    if was_stopped:
+def works(bucket: Bucket, *, is_probe: bool) -> None:
+    """Note that the provider took a message. After a probe the sender is open again, and its alert goes away.
+
+    Any other may have been on its way before the sender was stopped: it opens nothing.
+    """
+    rows = Sender.objects.filter(name=bucket.name)
+    if not is_probe:
+        rows.filter(paused_since__isnull=True, failures__gt=0).update(failures=0)
+    elif rows.update(failures=0, paused_since=None, paused_until=None, paused_code=""):
         alerts.clear(_cause(bucket))
 
 
@@ -148,7 +151,12 @@ def _cause(bucket: Bucket) -> str:
 
 def _one(sql: str, values: Any) -> Any:
     """Return the first value a statement answers with, None without a row."""
+    row = _row(sql, values)
+    return row[0] if row else None
+
+
+def _row(sql: str, values: Any) -> tuple[Any, ...] | None:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        row = cursor.fetchone()
-    return row[0] if row else None
+        found: tuple[Any, ...] | None = cursor.fetchone()
+    return found
