@@ -56,7 +56,7 @@ class Asked:
         known = {"by": ("reminder",), "span": ("month",), "state": STATES, "channel": ("sms", "email")}
         found: dict[str, Any] = {name: query[name] for name, values in known.items() if query.get(name) in values}
         return cls(
-            day=_day(query.get("day", "")) or today,
+            day=day_of(query.get("day", "")) or today,
             doctor=_key(query.get("doctor", "")),
             code=query.get("code", "")[:300],
             problems="1" if query.get("problems") else "",
@@ -227,7 +227,8 @@ def _narrowed(rows: QuerySet[AppointmentReminder], asked: Asked) -> QuerySet[App
     return rows.filter(TROUBLE) if asked.problems else rows
 
 
-def _day(text: str) -> date | None:
+def day_of(text: str) -> date | None:
+    """Return a day written as 2026-03-02; None for what is no day or lies at the ends of time."""
     try:
         day = parse_date(text)
     except ValueError:

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from backend.apps.appointments import reminders
 from backend.apps.appointments.models import Appointment, AppointmentReminder
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
 from backend.apps.core.models import AuditLog
@@ -22,6 +23,7 @@ from backend.apps.messaging import tasks
 from backend.apps.messaging.models import InboundText, PatientMessage, Sender, StaffTask
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.pages import signed_in
 
@@ -370,3 +372,28 @@ def test_the_table_and_the_words_are_shown_and_the_administrator_is_led_to_the_f
     for model in ("appointments/reminderpolicy", "messaging/contactrules", "messaging/messagetemplate"):
         assert f"/admin/{model}/" in answer
     assert signed_in("lab_tech").get(f"{BOARD}policies/").status_code == 403
+
+
+def test_the_preview_tells_who_would_be_reminded_and_who_not_and_changes_nothing() -> None:
+    doctor = make_doctor()
+    visit = visit_on(patient=make_reachable_patient(last_name="Zqtold"), doctor=doctor)
+    visit_on(17, patient=make_patient(last_name="Zqsilent"))
+    reminders.replan(visit)
+    row = visit.reminders.order_by("scheduled_send_time").first()
+    assert row is not None
+    on = f"{row.scheduled_send_time.astimezone(Practice.current().zone):%Y-%m-%d}"
+    before = list(AppointmentReminder.objects.order_by("pk").values())
+    client = signed_in("receptionist")
+    told = client.get(f"{BOARD}preview/", {"date": on}).content.decode()
+    assert "Zqtold" in told
+    assert "Zqsilent" in told
+    held = client.get(f"{BOARD}preview/", {"date": on, "held": "1"}).content.decode()
+    assert "leaves</span>" in told
+    assert "leaves</span>" not in held
+    assert "has not agreed" in held
+    own = signed_in(doctor.user).get(f"{BOARD}preview/", {"date": on}).content.decode()
+    assert ("Zqtold" in own, "Zqsilent" in own) == (True, False)
+    assert list(AppointmentReminder.objects.order_by("pk").values()) == before
+    for nonsense in ({"date": "x"}, {"first": "-1"}, {"date": "0001-01-01"}):
+        assert client.get(f"{BOARD}preview/", nonsense).status_code == 200
+    assert signed_in("lab_tech").get(f"{BOARD}preview/").status_code == 403
