@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from backend.apps.appointments import reminders, services
+from backend.apps.appointments import services
 from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
@@ -41,8 +41,7 @@ def handle(event: ProviderEvent) -> Mapping[str, Any]:
     if text is None:
         return {"outcome": EventOutcome.UNCHANGED}
     if text.intent in inbound.CONSENTING:
-        for patient in inbound.heed(text):
-            reminders.replan_patient(patient)
+        inbound.heed(text)
     elif text.intent in (ReplyIntent.CONFIRM, ReplyIntent.RESCHEDULE):
         _answer(text)
     return {"outcome": EventOutcome.APPLIED}

@@ -52,18 +52,16 @@ def only_patient(number: str) -> Patient | None:
     return found[0] if len(found) == 1 else None
 
 
-def heed(text: InboundText) -> list[Patient]:
-    """Do what a STOP or START says, unless a later one of this number was read first; return who gets texts again."""
+def heed(text: InboundText) -> None:
+    """Do what a STOP or START says, unless a later one of this number was read first."""
     if is_overtaken(text):
         settle(text, ReplyOutcome.NOTHING)
-        return []
-    if text.intent == ReplyIntent.OPT_OUT:
+    elif text.intent == ReplyIntent.OPT_OUT:
         consents.stop(text.from_number, evidence=text.sid)
         settle(text, ReplyOutcome.OPTED_OUT)
-        return []
-    back = consents.start(text.from_number, evidence=text.sid)
-    settle(text, ReplyOutcome.OPTED_IN if back else ReplyOutcome.NOTHING)
-    return back
+    else:
+        back = consents.start(text.from_number, evidence=text.sid)
+        settle(text, ReplyOutcome.OPTED_IN if back else ReplyOutcome.NOTHING)
 
 
 def is_overtaken(text: InboundText) -> bool:

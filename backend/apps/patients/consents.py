@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from backend.apps.patients import changes
 from backend.apps.patients.contacts import address_of
 from backend.apps.patients.models import ConsentMethod, ContactConsent, ContactPoint, Patient
 
@@ -19,7 +20,7 @@ OPT_OUTS = (ConsentMethod.TEXT, ConsentMethod.UNSUBSCRIBE, ConsentMethod.PROVIDE
 
 @transaction.atomic
 def record(patient: Patient, channel: str, given: bool, *, by: Any, method: str, evidence: str = "") -> bool:
-    """Note that a consent was given or taken back; return whether the patient's column changed.
+    """Note that a consent was given or taken back; return whether it changes where messages may go.
 
     Column and ledger row are one transaction; only the same words of the same person twice are one row. A person who
     agrees to e-mail again opens the mailbox again that somebody had unsubscribed; a number that said STOP opens only
@@ -32,11 +33,10 @@ def record(patient: Patient, channel: str, given: bool, *, by: Any, method: str,
     if changed := before != given:
         row.save(update_fields=[*names, "updated_at"])
     _write_down(row, channel, given, by=by, method=method, evidence=evidence, changed=changed)
-    if given and channel == EMAIL and (address := address_of(row, EMAIL)):
-        _open(EMAIL, address)
+    opened = given and channel == EMAIL and _open(EMAIL, address_of(row, EMAIL))
     for name in (*names, "updated_at"):
         setattr(patient, name, getattr(row, name))
-    return changed
+    return changed or opened
 
 
 def begin(patients: Iterable[Patient], *, method: str) -> None:
@@ -62,7 +62,7 @@ def stop(number: str, *, evidence: str) -> list[Patient]:
 
 @transaction.atomic
 def start(number: str, *, evidence: str) -> list[Patient]:
-    """Let texts go to this number again; return the patients whose consent is back.
+    """Let texts go to this number again, and plan them; return the patients whose consent is back.
 
     Those only whose last word was the STOP of this number: who had not agreed before it, or refused in another way
     since, does not agree by it.
@@ -104,7 +104,10 @@ def mark_unusable(channel: str, address: str, *, code: str) -> ContactPoint:
 @transaction.atomic
 def mark_usable(point: ContactPoint, *, by: Any) -> ContactPoint:
     """Try this number or mailbox again, as a person decided; an opt-out stays."""
+    rows = _locked_at(point.channel, point.address)
     _change(point, unusable_at=None, unusable_code="")
+    for row in rows:
+        changes.tell(row)
     return point
 
 
@@ -129,6 +132,8 @@ def _reopen(channel: str, address: str, *, method: str, evidence: str) -> list[P
     _change(point, opted_out_at=None, opted_out_evidence="")
     for row in ended:
         record(row, channel, True, by=None, method=method, evidence=evidence)
+    for row in rows:
+        changes.tell(row)
     return ended
 
 
@@ -159,15 +164,15 @@ def _point(channel: str, address: str) -> ContactPoint:
     return ContactPoint.objects.select_for_update().get(channel=channel, address=address)
 
 
-def _open(channel: str, address: str) -> None:
+def _open(channel: str, address: str) -> bool:
     closed = ContactPoint.objects.filter(channel=channel, address=address, opted_out_at__isnull=False)
-    closed.update(opted_out_at=None, opted_out_evidence="", updated_at=timezone.now())
+    return bool(closed.update(opted_out_at=None, opted_out_evidence="", updated_at=timezone.now()))
 
 
-def _change(point: ContactPoint, **changes: datetime | str | None) -> None:
-    for name, value in changes.items():
+def _change(point: ContactPoint, **values: datetime | str | None) -> None:
+    for name, value in values.items():
         setattr(point, name, value)
-    point.save(update_fields=[*changes, "updated_at"])
+    point.save(update_fields=[*values, "updated_at"])
 
 
 def _write_down(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
+from backend.apps.appointments import services as services_of_visits
+from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients import consents, contacts, services
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
 from backend.apps.patients.tests.factories import make_patient
@@ -191,8 +195,14 @@ class TestUsability:
         point = consents.mark_unusable("sms", NUMBER, code="21614")
         assert (point.unusable_code, ContactPoint.objects.count()) == ("30006", 1)
         assert why_unreachable(patient, "sms") == "This address cannot take messages."
+        visit = services_of_visits.book(
+            by=None, patient=patient, doctor=make_doctor(), appointment_datetime=timezone.now() + timedelta(days=9),
+            availability_override_reason="asked",
+        )  # fmt: skip
+        assert not visit.reminders.filter(reminder_type="sms").exists()
         consents.mark_usable(point, by=make_user(role="nurse"))
         assert why_unreachable(patient, "sms") is None
+        assert visit.reminders.filter(reminder_type="sms", status="pending").exists()
 
     def test_making_it_usable_again_does_not_take_a_stop_back(self) -> None:
         patient = agreed()
