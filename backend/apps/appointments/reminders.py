@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -32,6 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 CHUNK = 2000  # visits planned in one transaction
+AT_ONCE = 2  # such transactions
 
 
 def replan(appointment: Appointment) -> None:
@@ -78,13 +82,42 @@ def plan_all(
 ) -> int:
     """Plan many visits, as after an import; return how many reminders were added. Repeating adds none.
 
-    Each chunk is a transaction of its own; `progress` is told how many visits each held.
+    Each chunk is a transaction of its own, two at once; `progress` is told how many visits each held. Inside of a
+    transaction it is all part of that.
     """
-    planner, added = Planner.load(), 0
-    for keys in _chunks(appointments):
-        added += len(bring_in_line(keys, planner, now=now).new)
-        progress(len(keys))
+    work = partial(_plan_chunk, planner=Planner.load(), now=now)
+    added = 0
+    for visits, found in _each(work, _chunks(appointments)):
+        added += found
+        progress(visits)
     return added
+
+
+def _plan_chunk(keys: list[Any], *, planner: Planner, now: datetime) -> tuple[int, int]:
+    return len(keys), len(bring_in_line(keys, planner, now=now).new)
+
+
+def _each(work: Callable[[list[Any]], tuple[int, int]], chunks: Iterator[list[Any]]) -> Iterator[tuple[int, int]]:
+    """Yield what `work` returns of each chunk; several at once, unless they are to be part of our own transaction.
+
+    While one waits for the database another computes: on two cores that is nearly twice as fast.
+    """
+    if connection.in_atomic_block:
+        yield from map(work, chunks)
+        return
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running = deque(pool.submit(_apart, work, keys) for keys in islice(chunks, AT_ONCE + 1))
+        while running:
+            yield running.popleft().result()
+            running.extend(pool.submit(_apart, work, keys) for keys in islice(chunks, 1))
+
+
+def _apart(work: Callable[[list[Any]], tuple[int, int]], keys: list[Any]) -> tuple[int, int]:
+    """Do it on a connection of this thread, and leave none behind."""
+    try:
+        return work(keys)
+    finally:
+        connection.close()
 
 
 class Tally(NamedTuple):

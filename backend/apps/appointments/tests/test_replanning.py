@@ -357,3 +357,15 @@ class TestMany:
         assert reminders.plan_all(Appointment.objects.all(), now=timezone.now(), progress=seen.append) == 12
         assert reminders.plan_all(iter(rows), now=timezone.now()) == 0
         assert sum(seen) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_chunks_that_are_planned_at_once_leave_nobody_out_and_no_table_at_all_means_the_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reminders, "CHUNK", 1)
+    ReminderPolicy.all_objects.all()._raw_delete(using="default")
+    rows = [make_appointment(patient=make_reachable_patient()) for _ in range(5)]
+    assert reminders.plan_all(Appointment.objects.all(), now=timezone.now()) == 20
+    assert reminders.plan_all(rows, now=timezone.now()) == 0
+    assert [live(row) for row in rows] == [ALL] * 5
