@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +15,14 @@ from backend.apps.appointments import services
 from backend.apps.appointments.models import Appointment, AppointmentReminder
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
 from backend.apps.core.models import AuditLog
+from backend.apps.messaging import links
 from backend.apps.messaging.models import InboundText, PatientMessage, ProviderEvent, StaffTask
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.twilio_double import inbound_form
 from workers import provider_events, replies
+from workers.reminders import deliver_messages
 
 pytestmark = pytest.mark.django_db
 
@@ -180,6 +184,22 @@ class TestSharedNumbers:
         PatientMessage.objects.update(created_at=timezone.now() - timedelta(hours=2))
         text("1")
         assert PatientMessage.objects.count() == 2
+
+    def test_the_answer_that_goes_back_holds_a_link_and_says_nothing_of_visit_or_person(
+        self, settings: Any, tmp_path: Path
+    ) -> None:
+        settings.SMS_TRANSPORT, settings.DATA_DIR = "sandbox", tmp_path
+        newest = [reminded(patient(first_name="Zebedee")), reminded(patient(first_name="Zebedee"))][-1]
+        text("1")
+        PatientMessage.objects.update(due_at=timezone.now() - timedelta(minutes=1))
+        assert deliver_messages() == "1 done"
+        (sent,) = (json.loads(file.read_text()) for file in (tmp_path / "outbox").glob("*.json"))
+        assert sent["to"] == NUMBER
+        assert "Zebedee" not in sent["body"]
+        token = sent["body"].split("/a/")[1].split()[0]
+        link = links.find(token)
+        assert link is not None
+        assert (link.purpose, link.subject_id) == ("answer", newest.appointment_id)
 
     def test_two_visits_of_one_patient_are_two(self) -> None:
         one = patient()

@@ -94,6 +94,18 @@ class TestTheLedger:
             cursor.execute("DELETE FROM patients_contactconsent")
 
 
+@pytest.mark.parametrize(("channel", "other"), [("sms", "email"), ("email", "sms")])
+def test_r36_without_consent_nothing_is_planned_on_that_channel(channel: str, other: str) -> None:
+    patient = agreed(**{f"{channel}_consent": False})
+    visit = services_of_visits.book(
+        by=None, patient=patient, doctor=make_doctor(), appointment_datetime=timezone.now() + timedelta(days=9),
+        availability_override_reason="asked",
+    )  # fmt: skip
+    assert set(visit.reminders.filter(status="pending").values_list("reminder_type", flat=True)) == {other}
+    services.consent(patient, by=make_user(role="receptionist"), channel=other, given=False)
+    assert not visit.reminders.filter(status="pending").exists()
+
+
 class TestStopAndStart:
     def test_r38_stop_holds_for_all_patients_on_that_number_and_for_who_comes_later(self) -> None:
         mother, child, stranger = agreed(), agreed(email=""), agreed(phone="+14155550199")
