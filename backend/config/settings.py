@@ -273,6 +273,7 @@ LAB_ORDERS_KEY = os.environ.get("CARERELAY_LAB_ORDERS_KEY", "")
 SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
 # Whoever signs with one of these is believed to be the provider of texts: ours and the one before it, or the sandbox's.
 _signers = ("TWILIO_AUTH_TOKEN", "TWILIO_OLD_AUTH_TOKEN") if SMS_TRANSPORT == "twilio" else ("CARERELAY_SANDBOX_TOKEN",)
+SANDBOX_ACCOUNT = "sandbox" if SMS_TRANSPORT == "sandbox" else ""
 TWILIO_TOKENS = list(filter(None, (secret(name, "") for name in _signers)))
 EMAIL_TRANSPORT = os.environ.get(
     "CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "smtp" if SMTP_HOST else "sandbox"

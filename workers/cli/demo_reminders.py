@@ -111,20 +111,21 @@ def book(scene: Scene, doctor: str, start: datetime) -> str:
 def text_from_patient(scene: Scene, body: str) -> str:
     """Post an inbound text as the provider does, signed with the stack's own token; return its id."""
     address = f"{scene.stack.web_url}/webhooks/twilio/inbound"
+    sid = f"SM{secrets.token_hex(16)}"
     form = {
-        "MessageSid": f"SM{secrets.token_hex(16)}",
-        "AccountSid": scene.stack.env.get("TWILIO_ACCOUNT_SID", ""),
+        "MessageSid": sid,
+        "AccountSid": scene.stack.env.get("TWILIO_ACCOUNT_SID") or "sandbox",
         "From": scene.patient["phone"],
         "To": scene.stack.env.get("TWILIO_FROM", ""),
         "Body": body,
     }
     public = scene.stack.env.get("CARERELAY_PUBLIC_BASE_URL", scene.stack.web_url)
     token = scene.stack.env.get("TWILIO_AUTH_TOKEN") or scene.stack.env.get("CARERELAY_SANDBOX_TOKEN", "")
-    signature = RequestValidator(token).compute_signature(f"{public}/webhooks/twilio/inbound", form)
+    signature: str = RequestValidator(token).compute_signature(f"{public}/webhooks/twilio/inbound", form)
     answer = requests.post(address, data=form, headers={"X-Twilio-Signature": signature}, timeout=30)
     if not answer.ok:
         raise Refused(f"The webhook for texts answered {answer.status_code}.")
-    return form["MessageSid"]
+    return sid
 
 
 def reminders(scene: Scene, visit: str) -> list[dict[str, Any]]:
