@@ -261,6 +261,10 @@ def test_two_reconcilers_take_each_step_once(twilio: TwilioDouble) -> None:
     assert lost_messages.reconcile() == "1 back in line"
     assert lost_messages._back_in_line(stale, timezone.now()) == "left alone"
     assert stored(row).resends == 1
+    uncertain_again = {"work_state": "held", "lease_no": 2, "uncertain_since": timezone.now()}
+    type(row).objects.filter(pk=row.pk).update(**uncertain_again)
+    assert lost_messages._back_in_line(stale, timezone.now()) == "left alone"
+    assert stored(row).resends == 1
 
 
 @pytest.mark.parametrize("dies", ["leased", "begun", "noted", "taken", "reported"])

@@ -66,6 +66,16 @@ def test_r25_a_second_try_that_has_not_begun_is_taken_from_its_worker() -> None:
     assert not StaffTask.objects.exists()
 
 
+def test_r25_what_becomes_of_an_adopted_first_try_is_what_became_of_the_message() -> None:
+    row = begun(lease_no=2, begun_at=None, resends=1, provider="", useful_until=timezone.now())
+    told(row, "sent")
+    provider_events.apply()
+    told(row, "undelivered", error_code="30003")
+    provider_events.apply()
+    assert states(row) == ("failed", "done")
+    assert instead_of(row) == ["email"]
+
+
 def test_r26_a_callback_before_our_commit_is_kept_by_the_attempt_and_the_late_worker_changes_nothing() -> None:
     row = begun()
     told(row, "delivered")
