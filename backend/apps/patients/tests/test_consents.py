@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -86,6 +87,25 @@ class TestTheLedger:
         with pytest.raises(IntegrityError, match="insert-only"), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"UPDATE patients_contactconsent {change}", {"other": other.pk})
         assert ledger(patient) == [("sms", False, "text", "SM1")]
+
+    def test_the_ledger_of_an_old_clinic_begins_with_what_its_patients_had_agreed_to(self) -> None:
+        patient, never = agreed(email="Ada@Example.org"), make_patient()
+        begins = import_module("backend.apps.patients.migrations.0004_consents_stay").BEGINS
+        with connection.cursor() as cursor:
+            cursor.execute(begins)
+        rows = ContactConsent.objects.filter(patient=patient)
+        assert set(rows.values_list("channel", "given", "method", "address")) == {
+            ("sms", True, "import", NUMBER),
+            ("email", True, "import", "ada@example.org"),
+        }
+        assert rows.get(channel="sms").created_at == patient.sms_consent_at
+        assert ledger(never) == []
+
+    def test_a_patient_made_in_bulk_has_a_ledger_from_the_first_day(self) -> None:
+        patient, never = agreed(), make_patient()
+        consents.begin([patient, never], method="import")
+        assert sorted(ledger(patient)) == [("email", True, "import", ""), ("sms", True, "import", "")]
+        assert ledger(never) == []
 
     def test_a_row_is_never_deleted(self) -> None:
         agreed()
