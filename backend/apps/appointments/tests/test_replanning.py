@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ from backend.apps.messaging.models import ContactRules
 from backend.apps.patients import demographics
 from backend.apps.patients import services as patients
 from backend.apps.patients.models import ContactPoint, Patient
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -271,12 +272,6 @@ class TestPatients:
         patients.correct(row.patient, by=None, city="Troy", time_zone="America/New_York")
         assert everything() == before
 
-    def test_a_visit_somebody_changes_at_this_moment_is_left_to_them(self) -> None:
-        row = book()
-        AppointmentReminder.objects.all().update(lane=3)
-        reminders.replan_patient(row.patient)
-        assert live(row) == ALL
-
 
 class TestTable:
     def test_rows_of_a_type_replace_the_general_ones_also_when_they_are_inactive(self) -> None:
@@ -369,3 +364,21 @@ def test_chunks_that_are_planned_at_once_leave_nobody_out_and_no_table_at_all_me
     assert reminders.plan_all(Appointment.objects.all(), now=timezone.now()) == 20
     assert reminders.plan_all(rows, now=timezone.now()) == 0
     assert [live(row) for row in rows] == [ALL] * 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_of_a_patient_does_not_wait_for_their_visit_and_whoever_holds_that_plans_by_it() -> None:
+    row = book()
+
+    def move() -> None:
+        patients.correct(Patient.objects.get(pk=row.patient_id), by=None, time_zone="Pacific/Auckland")
+
+    with transaction.atomic():
+        held = Appointment.objects.select_for_update(no_key=True).get(pk=row.pk)  # as a confirmation begins
+        assert at_once(move) == ["done"]
+        assert one(row, 1440).scheduled_send_time == row.appointment_datetime - DAY
+        services.confirm(held, by=None)
+    text = one(row, 1440)
+    row.patient.refresh_from_db()
+    assert (text.wording, text.appointment_version) == ("reminder", 2)
+    assert text.scheduled_send_time.astimezone(patient_zone(row)).hour == 19
