@@ -16,9 +16,7 @@ WAITING = Q(outcome=InboundText.Outcome.INBOX, handled_at__isnull=True)
 
 
 class InboundTextFilter(django_filters.FilterSet):
-    waiting = django_filters.BooleanFilter(
-        method="that_wait", label="Neither a machine nor a person has settled it."
-    )
+    waiting = django_filters.BooleanFilter(method="that_wait", label="Neither a machine nor a person has settled it.")
 
     class Meta:
         model = InboundText
