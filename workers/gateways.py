@@ -128,7 +128,7 @@ def _email(name: str) -> tuple[Callable[..., EmailTransport], dict[str, Any]]:
             "host": settings.SMTP_HOST,
             "port": settings.SMTP_PORT,
             "security": settings.SMTP_SECURITY,
-            "username": settings.SMTP_USER,
+            "user": settings.SMTP_USER,
             "password": settings.SMTP_PASSWORD,
             "sender": settings.SMTP_FROM,
         }
