@@ -27,6 +27,7 @@ from backend.apps.patients import contacts
 
 NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 CHANGED_FIRST = "The appointment changed first."
+PLANNED_OTHERWISE = "The patient or the clinic's table of reminders changed first."
 COLUMNS = (
     "pk", "appointment_id", "appointment_version", "offset_minutes", "reminder_type",
     "status", "work_state", "begun_at", "scheduled_send_time", "useful_until", "wording", "visit_starts_at",
@@ -78,7 +79,7 @@ class Changes:
 
     new: list[tuple[Expected, Planned]] = field(default_factory=list)
     moved: list[tuple[Row, Expected, Planned]] = field(default_factory=list)
-    gone: list[Row] = field(default_factory=list)
+    gone: list[tuple[Row, str]] = field(default_factory=list)  # and the sentence why
 
 
 @transaction.atomic
@@ -131,7 +132,8 @@ def _compare(visit: Expected, rows: Iterable[Row], planned: Iterable[Planned], c
     for row in own:
         stands = row.version == visit.version and (row.minutes, row.channel) in wanted
         if row.waits and not stands and not _replaces(row, visit):
-            changes.gone.append(row)
+            same = row.version == visit.version and visit.is_awaited
+            changes.gone.append((row, PLANNED_OTHERWISE if same else CHANGED_FIRST))
     there = {(row.minutes, row.channel): row for row in own if row.version == visit.version}
     for key, one in wanted.items():
         stood = there.get(key)
@@ -165,7 +167,8 @@ def _one_of(column: str, keys: Iterable[Any]) -> Among:
 
 
 def _apply(changes: Changes, now: datetime) -> None:
-    take_back([row.pk for row in changes.gone])
+    for reason in (CHANGED_FIRST, PLANNED_OTHERWISE):
+        take_back([row.pk for row, why in changes.gone if why == reason], reason)
     _move(changes.moved)
     _add(changes.new)
     planned = [one for _, one in changes.new] + [one for _, _, one in changes.moved]
@@ -173,13 +176,13 @@ def _apply(changes: Changes, now: datetime) -> None:
         dispatch.ring(AppointmentReminder.task_name)
 
 
-def take_back(keys: Collection[Any]) -> int:
+def take_back(keys: Collection[Any], reason: str = CHANGED_FIRST) -> int:
     """Supersede rows nobody has begun to send; a worker that leased one learns from `begin()` that it is gone."""
     if not keys:
         return 0
     return AppointmentReminder.all_objects.filter(pk__in=keys).update(
         status=ReminderStatus.SUPERSEDED,
-        status_reason=CHANGED_FIRST,
+        status_reason=reason,
         work_state=WorkState.DONE,
         leased_until=None,
         updated_at=timezone.now(),

@@ -60,8 +60,10 @@ class AppointmentReminderSerializer(ClinicSerializer):
     class Meta:
         model = AppointmentReminder
         fields = [
-            "id", "appointment", "appointment_version", "reminder_type", "offset_minutes", "status", "status_reason",
-            "scheduled_send_time", "sent_at", "delivered_at", "recipient_email", "recipient_phone", "external_id",
-            "work_state", "attempts", "last_error", "created_at", "updated_at",
+            "id", "appointment", "appointment_version", "visit_starts_at", "reminder_type", "offset_minutes", "wording",
+            "status", "status_reason", "scheduled_send_time", "useful_until", "lane", "sent_at", "delivered_at",
+            "recipient_email", "recipient_phone", "external_id", "provider", "provider_status", "error_code",
+            "segments", "fallback_of", "digest_of", "uncertain_since", "work_state", "attempts", "last_error",
+            "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from backend.apps.appointments import reminders, services
+from backend.apps.appointments import reminders, replanning, services
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderPolicy
 from backend.apps.appointments.tests.factories import (
     free_time,
@@ -261,6 +261,8 @@ class TestPatients:
         before = live(row)
         patients.correct(row.patient, by=None, sms_consent=False)
         assert live(row) == {(minutes, "email") for minutes, _ in ALL}
+        gone = AppointmentReminder.objects.filter(status="superseded")
+        assert set(gone.values_list("status_reason", flat=True)) == {replanning.PLANNED_OTHERWISE}
         patients.correct(row.patient, by=None, sms_consent=True)
         assert live(row) == before
         assert AppointmentReminder.objects.filter(status="superseded").count() == 2
