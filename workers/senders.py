@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
+from typing import Any
 
 from backend.apps.messaging import senders
 from backend.apps.messaging.senders import Bucket
-from integrations.errors import Misconfigured, Transient, Unknown
+from integrations.errors import Misconfigured, Permanent, Transient, Unknown
+from workers.runner import Again
 
 ASKED_TO_WAIT_S = 10.0  # after 429 without a Retry-After
 MISCONFIGURED_S = 300.0
@@ -26,6 +28,36 @@ def asked_to_wait_s(error: object) -> float | None:
     if error.retry_after_s:
         return error.retry_after_s
     return ASKED_TO_WAIT_S if error.code.endswith(TOO_MANY) else None
+
+
+class Wire:
+    """What the threads of one run find out about one sender: closed, those that have not begun to speak do not.
+
+    The database learns it soon after (`learn`); until then this keeps a run from burning what it has begun.
+    """
+
+    def __init__(self) -> None:
+        self.is_closed, self._down = False, 0
+
+    def speak(self, send: Callable[[], str]) -> dict[str, Any]:
+        """Send one message; runs in many threads at once, and a count that is off by one does no harm.
+
+        Raises:
+            Again: the sender was stopped first.
+        """
+        if self.is_closed:
+            raise Again
+        try:
+            sent = {"external_id": send()}
+        except (Transient, Unknown) as error:
+            self._down += 1
+            self.is_closed = self.is_closed or is_ours(error) or self._down >= senders.UNREACHED
+            raise
+        except Permanent:
+            self._down = 0
+            raise
+        self._down = 0
+        return sent
 
 
 def learn(bucket: Bucket, results: Sequence[object], *, is_probe: bool) -> bool:

@@ -18,10 +18,10 @@ from backend.apps.messaging.senders import Bucket
 from backend.apps.patients import consents, contacts
 from integrations.errors import BadAddress, IntegrationError, OptedOut
 from integrations.sms import Sms
-from workers import gateways
+from workers import gateways, sending_lanes
 from workers.composing import House, Letter, facts_of, late, letter
 from workers.runner import Again, NotNeeded, attempt
-from workers.senders import is_ours, learn
+from workers.senders import Wire, is_ours, learn
 from workers.sending_texts import Texts, WhyNot
 from workers.side_by_side import Call, End, LeaseLost, drain_side_by_side, end_badly, settled
 
@@ -61,7 +61,7 @@ class Sending:
     def __init__(self, model: type[OutgoingMessage], related: Sequence[str], why_not: WhyNot) -> None:
         self._model, self._related, self._why_not = model, tuple(related), why_not
         self._buckets: dict[str, Bucket] = {one: gateways.sender(one) for one in (Channel.SMS, Channel.EMAIL)}
-        self._stopped = set[str]()
+        self._wires = {channel: Wire() for channel in self._buckets}
         self._probes: dict[str, Any] = {}  # by channel, the key of the one message that may be sent
         self._told_with: dict[Any, list[Any]] = {}  # by the key of a leader, who its text tells of too
         self._house: House | None = None
@@ -79,7 +79,7 @@ class Sending:
             if not tokens:
                 continue
             # One is sent as a probe: those before it that nobody needs any more must not use it up.
-            found = self._model.work.lease(limit if is_probe else tokens, only=f"{column} = '{channel}'")
+            found = sending_lanes.lease(self._model, channel, limit if is_probe else tokens, limit=limit)
             if is_probe:
                 self._probes[channel] = None
             else:
@@ -90,12 +90,12 @@ class Sending:
 
     def prepare(self, rows: Sequence[Any]) -> list[Call | Exception | None]:
         """Read everything again in a few queries, decide late, and note what leaves; all of it or nothing."""
-        if not set(self._buckets) - self._stopped:
+        if all(wire.is_closed for wire in self._wires.values()):
             return [Again()] * len(rows)
         with transaction.atomic():
             outcomes = self._decide(rows)
         self._pay(rows, outcomes)
-        return [_call(outcome) if isinstance(outcome, Letter) else outcome for outcome in map(outcomes.get, keys(rows))]
+        return [self._call(one) if isinstance(one, Letter) else one for one in map(outcomes.get, keys(rows))]
 
     def _decide(self, rows: Sequence[Any]) -> dict[Any, Letter | Exception]:
         """Return how each row goes on; a row that another's text tells of is not among them."""
@@ -105,7 +105,7 @@ class Sending:
                 outcomes[row.pk] = not_wanted("The message was deleted.")
         points, too_late = contacts.points_of([row.patient for row in fresh.values()]), late(list(fresh.values()))
         for row in fresh.values():
-            if row.channel in self._stopped:
+            if row.channel in self._wires and self._wires[row.channel].is_closed:
                 outcomes[row.pk] = Again()
             elif reason := too_late.get(row.pk) or self._why_not(row, points):
                 outcomes[row.pk] = not_wanted(reason)
@@ -167,12 +167,20 @@ class Sending:
             if channel in self._buckets and channel not in self._probes:
                 senders.charge(self._buckets[channel], tokens)
 
+    def _call(self, made: Letter) -> Call:
+        """Return what is left to do: it runs in a thread, with that thread's own connection to the provider."""
+        content = made.content
+        if isinstance(content, Sms):
+            return Call(lambda: self._wires[Channel.SMS].speak(lambda: gateways.sms().send(content)))
+        return Call(lambda: self._wires[Channel.EMAIL].speak(lambda: gateways.email().send(content)))
+
     def settle(self, ends: Sequence[End[Any]]) -> Counter[str]:
         """Write down how messages ended, with those their text told of too, and let their senders learn from it."""
         for channel, bucket in self._buckets.items():
-            heard = [end.result for end in ends if end.spoke and end.item.channel == channel]
+            spoke = [end.result for end in ends if end.spoke and end.item.channel == channel]
+            heard = [result for result in spoke if not isinstance(result, Again)]
             if heard and learn(bucket, heard, is_probe=channel in self._probes):
-                self._stopped.add(channel)
+                self._wires[channel].is_closed = True
             elif heard and channel in self._probes:
                 dispatch.send(self._model.task_name)  # it works again: the others need not wait for the next beat
         whole = [one for end in ends for one in self._all_of(end)]
@@ -225,14 +233,6 @@ def follow(row: Any, error: Exception) -> None:
 def _is_untried(end: End[Any]) -> bool:
     """Whether the row goes back in line as if nobody had taken it."""
     return isinstance(end.result, Again) or (end.spoke and is_ours(end.result))
-
-
-def _call(made: Letter) -> Call:
-    """Return what is left to do: it runs in a thread, with that thread's own connection to the provider."""
-    content = made.content
-    if isinstance(content, Sms):
-        return Call(lambda: {"external_id": gateways.sms().send(content)})
-    return Call(lambda: {"external_id": gateways.email().send(content)})
 
 
 def _notes(row: Any, made: Letter, also: Sequence[Any]) -> Iterator[Note]:

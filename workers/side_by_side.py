@@ -18,6 +18,7 @@ from workers.runner import BUDGET_S, ENDS, LEASE_LOST, HandlerBug, attempt, ende
 Item = TypeVar("Item", bound=WorkItem)
 
 FLUSH_S, FLUSH_ROWS = 0.2, 50  # outcomes are written down at the latest then: a kill loses no more
+CHUNK = 32  # rows at least that are begun as one; a kill leaves these uncertain, and those being spoken for
 BUG_TRIES = 3  # of a row that cannot even be prepared: nothing was sent, and the same rarely helps
 
 
@@ -123,6 +124,7 @@ class SideBySide(Generic[Item]):
     def __init__(self, prepare: Prepare[Item], settle: Settle[Item], threads: int) -> None:
         self.counts, self.bugs = Counter[str](), list[str]()
         self._prepare, self._settle, self._threads = prepare, settle, threads
+        self._chunk = max(2 * threads, CHUNK)
         self._until = time.monotonic() + BUDGET_S
         self._heard: SimpleQueue[End[Item]] = SimpleQueue()
         self._speaking: dict[Any, Future[None]] = {}
@@ -136,7 +138,7 @@ class SideBySide(Generic[Item]):
                 self.counts["put back"] += release_all(list(waiting))
                 waiting.clear()
             elif waiting and len(self._speaking) <= self._threads:  # none of them idles while we prepare
-                self._begin([waiting.popleft() for _ in range(min(self._threads, len(waiting)))])
+                self._begin([waiting.popleft() for _ in range(min(self._chunk, len(waiting)))])
             else:
                 self._listen()
             self._write_down(FLUSH_ROWS)

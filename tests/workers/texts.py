@@ -8,8 +8,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from backend.apps.appointments.models import AppointmentReminder, ReminderPolicy
+from backend.apps.appointments.models import AppointmentReminder, AppointmentType, ReminderPolicy
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
+from backend.apps.appointments.tests.waitlist_factories import make_recall
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.messaging.models import PatientMessage
@@ -17,6 +18,7 @@ from backend.apps.patients.models import Patient
 
 _numbers = itertools.count(100)
 _minutes = itertools.count(1)
+_types = itertools.cycle(AppointmentType.values)
 
 
 def number() -> str:
@@ -44,11 +46,13 @@ def due_text(who: Patient | None = None, *, doctor: Doctor | None = None, **over
 
 
 def due_message(who: Patient | None = None, **over: Any) -> PatientMessage:
-    """Save another message that is due."""
-    now = timezone.now()
+    """Save another message that is due, by default of a recall."""
+    now, who = timezone.now(), who or patient()
+    if over.get("wording", "recall") == "recall":
+        over["subject_id"] = make_recall(patient=who, status="reminded", appointment_type=next(_types)).pk
     fields = {"channel": "sms", "wording": "recall", "scheduled_send_time": now, "due_at": now - timedelta(minutes=1)}
     fields |= {"useful_until": now + timedelta(hours=4), "dedupe_key": f"test:{next(_minutes)}:{number()}"}
-    return PatientMessage.objects.create(patient=who or patient(), **{**fields, **over})
+    return PatientMessage.objects.create(patient=who, **{**fields, **over})
 
 
 def mail_after_text() -> None:

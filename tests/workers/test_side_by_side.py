@@ -1,0 +1,181 @@
+"""Holds the run over many rows at once: no thread idles, ends are on disk soon, and a bad row costs only itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from backend.apps.appointments.models import AppointmentReminder
+from integrations.errors import Permanent, Transient, Unknown
+from tests.workers.rows import CANARY, HOUR, reminders, run_out, stored
+from workers import side_by_side
+from workers.runner import Again, HandlerBug, NotNeeded
+from workers.side_by_side import Call, drain_side_by_side
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
+SENT = {"status": "sent", "sent_at": timezone.now()}
+
+
+def is_sent(row: Any) -> dict[str, Any]:
+    return SENT
+
+
+def sends(what: Callable[[Any], Any] = is_sent) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return a preparation whose calls do `what` with their row."""
+    return lambda rows: [Call(lambda row=row: what(row)) for row in rows]
+
+
+def drain(prepare: Any, **over: Any) -> str:
+    return drain_side_by_side(AppointmentReminder, prepare, **{"limit": 100, "threads": 4, **over})
+
+
+def test_calls_run_at_once_and_never_see_the_database() -> None:
+    barrier, mine = threading.Barrier(4), threading.get_ident()
+    reminders(4)
+
+    def speak(row: Any) -> dict[str, Any]:
+        barrier.wait(5)  # four are here at the same time, or this breaks
+        assert threading.get_ident() != mine
+        return SENT
+
+    assert drain(sends(speak)) == "4 done"
+
+
+def test_every_end_of_a_call_is_written_down() -> None:
+    ends: list[Any] = [
+        SENT, Permanent("p", code="x:1"), Unknown("u", code="x:2"), Transient("t", code="x:3"),
+        NotNeeded("n", status="suppressed"), Again(),
+    ]  # fmt: skip
+    rows = reminders(len(ends))
+    by_key = dict(zip([row.pk for row in rows], ends, strict=True))
+
+    def speak(row: Any) -> dict[str, Any]:
+        end = by_key[row.pk]
+        if isinstance(end, Exception):
+            raise end
+        return dict(end)
+
+    assert drain(sends(speak)) == "1 done, 1 failed, 1 held, 1 not needed, 1 released, 1 waiting"
+    states = ["done", "failed", "held", "waiting", "done", "waiting"]
+    assert [stored(row).work_state for row in rows] == states
+    assert stored(rows[5]).attempts == 0
+
+
+def test_a_bug_in_a_call_holds_its_row_and_tells_its_type_only(caplog: pytest.LogCaptureFixture) -> None:
+    rows = reminders(3)
+
+    def speak(row: Any) -> dict[str, Any]:
+        if row.pk == rows[1].pk:
+            raise KeyError(CANARY)
+        return SENT
+
+    with pytest.raises(HandlerBug, match=r"^KeyError in reminders\.deliver$"):
+        drain(sends(speak))
+    assert [stored(row).work_state for row in rows] == ["done", "held", "done"]
+    assert CANARY not in caplog.text + stored(rows[1]).last_error
+
+
+def test_a_row_that_cannot_be_prepared_costs_only_itself_and_fails_the_third_time() -> None:
+    rows = reminders(5)
+
+    def prepare(some: Sequence[Any]) -> list[Any]:
+        if rows[3].pk in {row.pk for row in some}:
+            raise ZeroDivisionError
+        return sends()(some)
+
+    for state in ("waiting", "waiting", "failed"):
+        with pytest.raises(HandlerBug, match="ZeroDivisionError"):
+            drain(prepare)
+        assert stored(rows[3]).work_state == state
+        AppointmentReminder.objects.filter(pk=rows[3].pk).update(due_at=timezone.now() - HOUR)
+    assert [stored(row).work_state for row in rows] == ["done", "done", "done", "failed", "done"]
+
+
+def test_who_lost_the_lease_before_it_began_is_not_prepared() -> None:
+    rows = reminders(2)
+    prepared: list[Any] = []
+
+    def lease(limit: int) -> Sequence[Any]:
+        leased = AppointmentReminder.work.lease(limit)
+        run_out(rows[0])
+        return leased
+
+    def prepare(some: Sequence[Any]) -> list[Any]:
+        prepared.extend(row.pk for row in some)
+        return sends()(some)
+
+    assert drain(prepare, lease=lease) == "1 done, 1 lease lost"
+    assert prepared == [rows[1].pk]
+
+
+def test_ends_are_on_disk_while_others_still_speak() -> None:
+    rows, seen = reminders(3), list[list[str]]()
+    slow = threading.Event()
+
+    def speak(row: Any) -> dict[str, Any]:
+        if row.pk == rows[0].pk:
+            slow.wait(5)
+        return SENT
+
+    def settle(ends: Sequence[Any]) -> Any:
+        counts = side_by_side.settled(ends)
+        seen.append([stored(row).work_state for row in rows])
+        slow.set()
+        return counts
+
+    assert drain(sends(speak), settle=settle) == "3 done"
+    assert seen[0] == ["running", "done", "done"]
+
+
+def test_no_more_is_begun_than_the_threads_take_up_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "CHUNK", 1)
+    reminders(20)
+    begun: list[int] = []
+    lock, spoke = threading.Lock(), [0]
+
+    def speak(row: Any) -> dict[str, Any]:
+        with lock:
+            spoke[0] += 1
+        return SENT
+
+    def prepare(some: Sequence[Any]) -> list[Any]:
+        held = AppointmentReminder.objects.filter(work_state="running", begun_at__isnull=False).count()
+        begun.append(held)
+        return sends(speak)(some)
+
+    drain(prepare, threads=2)
+    assert spoke == [20]
+    assert max(begun) <= 2 + 4 + side_by_side.FLUSH_ROWS
+
+
+def test_when_the_run_ends_early_nobody_speaks_who_had_not_begun_to() -> None:
+    reminders(8)
+    spoke: list[Any] = []
+
+    def speak(row: Any) -> dict[str, Any]:
+        spoke.append(row.pk)
+        time.sleep(0.02)
+        return SENT
+
+    def settle(ends: Sequence[Any]) -> Any:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        drain(sends(speak), threads=1, settle=settle)
+    so_far = len(spoke)
+    time.sleep(0.05)
+    assert len(spoke) <= so_far + 1
+    assert connection.in_atomic_block  # the rows stay leased; a kill leaves no less
+
+
+@pytest.mark.parametrize(("count", "rings"), [(3, []), (4, ["reminders.deliver"])])
+def test_only_a_full_batch_rings_again(count: int, rings: list[str], rung: list[str]) -> None:
+    reminders(count)
+    drain(sends(), limit=4)
+    assert rung == rings
