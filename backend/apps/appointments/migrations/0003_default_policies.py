@@ -14,6 +14,7 @@ DEFAULTS = (  # days, hours, channel, order, wording, condition: what held then,
     (0, 2, "sms", 1, "soon", "unless_confirmed"),
     (0, 2, "email", 2, "soon", "unless_confirmed"),
 )
+UNREAD = "DROP INDEX IF EXISTS appointments_appointmentreminder_dedupe_key_1a083d76_like"  # nobody reads by a beginning
 STARTS = """
     UPDATE appointments_appointmentreminder AS reminder SET visit_starts_at = visit.appointment_datetime
     FROM appointments_appointment AS visit
@@ -49,6 +50,7 @@ class Migration(migrations.Migration):
                 to="appointments.appointment",
             ),
         ),
+        migrations.RunSQL(UNREAD, migrations.RunSQL.noop),
         migrations.RunSQL(STARTS, migrations.RunSQL.noop),
         migrations.RunPython(write_defaults, migrations.RunPython.noop),
     ]
