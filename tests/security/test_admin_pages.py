@@ -13,6 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from backend.apps.appointments.models import FreedSlot
+from backend.apps.appointments.tests.waitlist_factories import make_freed_slot
 from backend.apps.core.models import AuditLog
 from backend.apps.core.permissions import may
 from backend.apps.core.roles import Role
@@ -37,6 +39,8 @@ def page(model: Any, name: str, *args: Any) -> str:
 def make_row(model: Any, practice: Practice) -> Any:
     if model is LoginSession:
         return LoginSession.objects.create(user=practice.logins[Role.NURSE], refresh_jti="x" * 32)
+    if model is FreedSlot:
+        return make_freed_slot(doctor=practice.doctor)
     assert model in RESOURCE_OF, f"Say here how a row of {model.__name__} is made."
     return make(RESOURCE_OF[model], practice)
 
