@@ -1,4 +1,4 @@
-"""`carerelay secrets`: the files docker-compose.yml asks for; without it nine of them would be written by hand."""
+"""`carerelay secrets`: the files docker-compose.yml asks for; without it all of them would be written by hand."""
 
 import argparse
 import secrets
@@ -39,7 +39,9 @@ def write_missing(folder: Path) -> list[str]:
         "jwt_key": secrets.token_urlsafe(48),
         "flower_login": f"carerelay:{secrets.token_urlsafe(18)}",
         "twilio_auth_token": "",  # fill in to leave the sandbox
+        "twilio_old_auth_token": "",  # for a while after a rotation
         "sendgrid_api_key": "",
+        "smtp_password": "",
     }
     missing = {name: value for name, value in wanted.items() if not (folder / name).exists()}
     for name, value in missing.items():
