@@ -27,7 +27,7 @@ PATIENT_ROWS = """
         date_of_birth, gender, phone, email, address_line1, address_line2, city, state, postal_code, country,
         emergency_contact_name, emergency_contact_phone, emergency_contact_relationship, insurance_info, time_zone,
         preferred_language, sms_consent, sms_consent_at, email_consent, email_consent_at, demographics_as_of)
-    SELECT gen_random_uuid(), now(), now(), false, 'PLAN' || place, 'Person', 'Load', '1980-05-17', 'unknown',
+    SELECT uuidv7(), now(), now(), false, 'PLAN' || place, 'Person', 'Load', '1980-05-17', 'unknown',
         '+1415' || 2000000 + place, 'p' || place || '@example.org', '', '', '', '', '', 'US', '', '', '', '{}', '',
         'en', true, now(), true, now(), '{}'
     FROM generate_series(1, %(patients)s) place"""
@@ -37,7 +37,7 @@ VISIT_ROWS = """
     INSERT INTO appointments_appointment (id, created_at, updated_at, is_deleted, patient_id, doctor_id, status,
         appointment_type, appointment_datetime, duration_minutes, location, reason, cancellation_reason,
         availability_override_reason, version)
-    SELECT gen_random_uuid(), now(), now(), false, who.id, by.id, 'scheduled', 'consultation',
+    SELECT uuidv7(), now(), now(), false, who.id, by.id, 'scheduled', 'consultation',
         date_trunc('hour', now()) + interval '8 days' + (number / %(doctors)s) * interval '15 minutes', 15, '', '', '',
         '', 1
     FROM generate_series(0, %(visits)s - 1) number
