@@ -17,7 +17,7 @@ from integrations.email import EmailTransport
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
 from integrations.email.smtp import SmtpEmail, connector
-from integrations.errors import Permanent
+from integrations.errors import Misconfigured, Permanent
 from integrations.hl7.mllp import MllpClient
 from integrations.sms import SmsTransport
 from integrations.sms.sandbox import SandboxSms
@@ -49,8 +49,12 @@ def sender(channel: str) -> Bucket:
     """Return what our sender at that provider is called and how fast patients may be written to by it.
 
     Pages to the staff do not count: they are few, and may not wait.
+
+    Raises:
+        ImproperlyConfigured: there is no such provider; nothing has been leased for it yet.
     """
     name = provider(channel)
+    (_sms if channel == "sms" else _email)(name)
     ours = {"twilio": settings.TWILIO_FROM, "sendgrid": settings.SENDGRID_FROM, "smtp": settings.SMTP_FROM}.get(
         name, ""
     )
@@ -85,10 +89,17 @@ def _tls_to_laboratories() -> ssl.SSLContext:
 
 
 def _kept(what: str, kind: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """Return this thread's client, made anew only when the settings name another; it keeps its connection open."""
+    """Return this thread's client, made anew only when the settings name another; it keeps its connection open.
+
+    Raises:
+        Misconfigured: no client can be made of these settings.
+    """
     made_of, client = _clients.__dict__.get(what, (None, None))
     if made_of != (kind, options):
-        client = kind(**options)
+        try:
+            client = kind(**options)
+        except ValueError:  # a sender that is no address, a URL that is none
+            raise Misconfigured("no client can be made of the settings", code=f"{what}:settings") from None
         _clients.__dict__[what] = ((kind, options), client)
     return client
 

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from backend.apps.messaging.senders import Bucket
 from integrations.email import Email
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
+from integrations.email.smtp import SmtpEmail
+from integrations.errors import Misconfigured
 from integrations.sms import Sms
 from integrations.sms.sandbox import SandboxSms
 from integrations.sms.twilio import TwilioSms
@@ -35,7 +38,7 @@ def as_a_new_thread() -> Iterator[None]:
 def credentials(settings: Any) -> Any:
     settings.TWILIO_ACCOUNT_SID, settings.TWILIO_AUTH_TOKEN = "AC" + "0" * 32, "test-token"
     settings.TWILIO_FROM, settings.SENDGRID_API_KEY = "+14155550199", "test-key"
-    settings.SENDGRID_FROM = "clinic@example.org"
+    settings.SENDGRID_FROM = settings.SMTP_FROM = "clinic@example.org"
     return settings
 
 
@@ -44,6 +47,7 @@ def credentials(settings: Any) -> Any:
     [
         ("SMS_TRANSPORT", "twilio", gateways.sms, TwilioSms),
         ("SMS_TRANSPORT", "sandbox", gateways.sms, SandboxSms),
+        ("EMAIL_TRANSPORT", "smtp", gateways.email, SmtpEmail),
         ("EMAIL_TRANSPORT", "sendgrid", gateways.email, SendGridEmail),
         ("EMAIL_TRANSPORT", "sandbox", gateways.email, SandboxEmail),
     ],
@@ -74,6 +78,55 @@ def test_a_thread_keeps_its_client_and_shares_it_with_no_other(settings: Any, ma
     assert make() is mine
     assert others[0] is others[1]
     assert others[0] is not mine
+
+
+def test_settings_no_client_can_be_made_of_are_our_own_fault_and_nobodys_row(credentials: Any) -> None:
+    credentials.EMAIL_TRANSPORT, credentials.SMTP_HOST, credentials.SMTP_FROM = "smtp", "127.0.0.1", ""
+    with pytest.raises(Misconfigured, match="email:settings"):
+        gateways.email()
+
+
+def test_a_new_setting_makes_a_new_client(settings: Any, tmp_path: Path) -> None:
+    settings.SMS_TRANSPORT, settings.DATA_DIR = "sandbox", tmp_path
+    first = gateways.sms()
+    settings.DATA_DIR = tmp_path / "other"
+    assert gateways.sms() is not first
+    assert gateways.sms() is gateways.sms()
+
+
+@pytest.mark.parametrize(
+    ("url", "double", "reports_to"),
+    [
+        ("https://clinic.example", "", "https://clinic.example/webhooks/twilio/status"),
+        ("http://clinic.example", "", ""),
+        ("https://localhost", "", ""),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:24010", "http://127.0.0.1:8000/webhooks/twilio/status"),
+    ],
+)
+def test_twilio_reports_only_where_it_can_reach_us(credentials: Any, url: str, double: str, reports_to: str) -> None:
+    credentials.PUBLIC_BASE_URL, credentials.TWILIO_BASE_URL = url, double
+    assert gateways._status_callback() == reports_to
+
+
+@pytest.mark.parametrize(
+    ("channel", "transport", "bucket"),
+    [
+        ("sms", "twilio", Bucket("twilio:+14155550199", "sms", 1.0)),
+        ("sms", "sandbox", Bucket("sandbox:", "sms", None)),
+        ("email", "sendgrid", Bucket("sendgrid:clinic@example.org", "email", 50.0)),
+    ],
+)
+def test_each_sender_has_a_bucket_of_its_own(credentials: Any, channel: str, transport: str, bucket: Bucket) -> None:
+    credentials.SMS_TRANSPORT = credentials.EMAIL_TRANSPORT = transport
+    if channel == "sms":
+        credentials.EMAIL_TRANSPORT = "sandbox"
+    assert gateways.sender(channel) == bucket
+
+
+def test_a_provider_that_does_not_exist_is_refused_before_a_row_is_leased(settings: Any) -> None:
+    settings.SMS_TRANSPORT = "pigeon"
+    with pytest.raises(ImproperlyConfigured):
+        gateways.sender("sms")
 
 
 def test_account_and_address_come_from_the_settings(credentials: Any) -> None:

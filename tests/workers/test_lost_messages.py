@@ -185,6 +185,7 @@ def test_where_nobody_can_be_asked_it_is_sent_once_more_and_then_a_person_is_tol
     provider: str, providers: Any
 ) -> None:
     providers.EMAIL_TRANSPORT, providers.SMTP_HOST = provider, "127.0.0.1"
+    providers.SMTP_FROM = "clinic@example.org"
     row = uncertain("email", provider=provider)
     assert lost_messages.reconcile() == "1 uncertain"
     type(row).objects.filter(pk=row.pk).update(begun_at=timezone.now() - timedelta(seconds=OLD))
