@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import models, transaction
@@ -14,7 +15,10 @@ from backend.apps.appointments.planning import Planner
 from backend.apps.core import dispatch
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.work import WorkState
+from backend.apps.patients import contacts
+from backend.apps.patients.contacts import Points
 
+NOT_WAITING = "This reminder does not wait any more; there is nothing to mute."
 MUTED = "Muted by staff"  # how the reason of such a row begins
 SETTLED = {
     ReminderStatus.SENT: "This reminder is on its way already.",
@@ -32,8 +36,7 @@ def send_now(reminder: AppointmentReminder, *, by: Any) -> AppointmentReminder:
     It is decided late all the same: what the worker finds out then counts. Nothing is sent whose first try may have
     arrived.
     """
-    reason = _why_not_now(reminder)
-    if reason:
+    if reason := refusals([reminder]).get(reminder.pk):
         raise DomainError(reason)
     if reminder.status == ReminderStatus.PENDING:
         waiting = AppointmentReminder.objects.filter(pk=reminder.pk, work_state=WorkState.WAITING)
@@ -50,8 +53,8 @@ def send_now(reminder: AppointmentReminder, *, by: Any) -> AppointmentReminder:
 @transaction.atomic
 def mute(reminder: AppointmentReminder, *, by: Any, reason: str) -> AppointmentReminder:
     """Take back one reminder that nobody has begun to send, for good."""
-    if not _suppress(AppointmentReminder.objects.filter(pk=reminder.pk), reason):
-        raise DomainError("This reminder does not wait any more; there is nothing to mute.")
+    if not mute_these([reminder.pk], by=by, reason=reason):
+        raise DomainError(NOT_WAITING)
     reminder.refresh_from_db()
     return reminder
 
@@ -59,10 +62,24 @@ def mute(reminder: AppointmentReminder, *, by: Any, reason: str) -> AppointmentR
 @transaction.atomic
 def mute_all(appointment: Appointment, *, by: Any, reason: str) -> int:
     """Take back every reminder of this visit that nobody has begun to send; return how many."""
-    return _suppress(AppointmentReminder.objects.filter(appointment=appointment), reason)
+    return len(_suppress(AppointmentReminder.objects.filter(appointment=appointment), reason))
 
 
-def _why_not_now(reminder: AppointmentReminder) -> str | None:
+@transaction.atomic
+def mute_these(keys: Collection[Any], *, by: Any, reason: str) -> set[Any]:
+    """Take back those of these reminders that nobody has begun to send; return their keys."""
+    return _suppress(AppointmentReminder.objects.filter(pk__in=keys), reason)
+
+
+def refusals(rows: Sequence[AppointmentReminder]) -> dict[Any, str]:
+    """Return by key why `send_now` would refuse a row; the visits and patients are loaded with the rows."""
+    planner, points = Planner.load(), contacts.points_of([row.appointment.patient for row in rows])
+    replaced = set(AppointmentReminder.all_objects.filter(fallback_of__in=rows).values_list("fallback_of", flat=True))
+    told = {row.pk: _why_not_now(row, planner, points, is_replaced=row.pk in replaced) for row in rows}
+    return {key: reason for key, reason in told.items() if reason}
+
+
+def _why_not_now(reminder: AppointmentReminder, planner: Planner, points: Points, *, is_replaced: bool) -> str | None:
     """Return why nobody may send it now, as a sentence; None when it may go."""
     if reminder.work_state == WorkState.HELD or reminder.uncertain_since:
         return "Nobody knows yet whether this reminder arrived; that is found out first, or it could arrive twice."
@@ -72,33 +89,36 @@ def _why_not_now(reminder: AppointmentReminder) -> str | None:
         return SETTLED[ReminderStatus(reminder.status)]
     if reminder.status == ReminderStatus.FAILED and reminder.work_state != WorkState.FAILED:
         return "The provider took this reminder and could not deliver it; correct the address, or call the patient."
-    if AppointmentReminder.all_objects.filter(fallback_of=reminder).exists():
+    if is_replaced:
         return "Another message has taken the place of this one."
-    return reminders.why_not(reminder, now=timezone.now()) or _asleep(reminder)
+    return reminders.why_not(reminder, now=timezone.now(), points=points) or _asleep(reminder, planner)
 
 
-def _asleep(reminder: AppointmentReminder) -> str | None:
+def _asleep(reminder: AppointmentReminder, planner: Planner) -> str | None:
     """Return a sentence when a text would reach the patient outside of the hours the clinic allows itself."""
     if reminder.reminder_type != ReminderType.SMS:
         return None
-    planner = Planner.load()
     if planner.hours_of(reminder.appointment.patient).allow(timezone.now()):
         return None
     rules = planner.rules
     return f"Texts go out between {rules.opens_at:%H:%M} and {rules.closes_at:%H:%M} by the patient's clock."
 
 
-def _suppress(rows: models.QuerySet[AppointmentReminder], reason: str) -> int:
-    """Suppress those of `rows` not begun; a worker that leased one loses its lease before it speaks to anybody."""
+def _suppress(rows: models.QuerySet[AppointmentReminder], reason: str) -> set[Any]:
+    """Suppress those of `rows` not begun and return their keys.
+
+    A worker that leased one loses its lease before it speaks to anybody.
+    """
     told = reason.strip()
     if not told:
         raise DomainError("Say why.")
     waiting = rows.filter(reminders.NOT_BEGUN, status=ReminderStatus.PENDING)
-    found = [row.pk for row in waiting.order_by("pk").select_for_update()]
-    return AppointmentReminder.objects.filter(pk__in=found).update(
+    found = [key for (key,) in waiting.order_by("pk").select_for_update().values_list("pk")]
+    AppointmentReminder.objects.filter(pk__in=found).update(
         status=ReminderStatus.SUPPRESSED,
         status_reason=f"{MUTED}: {told}"[:200],
         work_state=WorkState.DONE,
         leased_until=None,
         updated_at=timezone.now(),
     )
+    return set(found)

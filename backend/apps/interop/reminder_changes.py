@@ -24,7 +24,7 @@ from backend.apps.interop.lab_actions import uuid_of
 
 REMINDERS = permissions.REMINDER
 POST = ("POST",)
-MOST = 200  # visits one form may name
+MOST, MOST_REMINDERS = 200, 2000  # that one form may name
 WAITS = Q(NOT_BEGUN, status=ReminderStatus.PENDING)
 GIVEN_UP = Q(status=ReminderStatus.FAILED, work_state=WorkState.FAILED)
 VERBS = {"send_now": "sent now", "mute": "muted"}
@@ -52,13 +52,15 @@ def bulk(request: HttpRequest) -> HttpResponse:
     ticked = [uuid_of(pk) for pk in request.POST.getlist("visit")[:MOST]]
     visits = list(Appointment.objects.visible_to(request.user).filter(pk__in=ticked).order_by("pk"))
     found = waiting(visits) if verb == "mute" else nearest(visits)
-    if found and request.POST.get("confirmed") == str(len(found)):
+    shown = ",".join(str(row.pk) for row in found)
+    if found and request.POST.get("confirmed") == shown:
         return _do_all(request, verb, found)
     context = {
         "title": f"Reminders to be {VERBS[verb]}",
         "verb": verb,
         "visits": visits,
         "count": len(found),
+        "shown": shown,
         "changed": "confirmed" in request.POST,
     }
     return console.render(request, "interop/reminders/bulk.html", context)
@@ -66,14 +68,24 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 def waiting(visits: Sequence[Appointment]) -> list[AppointmentReminder]:
     """Return every reminder of these visits that nobody has begun to send."""
-    return list(AppointmentReminder.objects.filter(WAITS, appointment__in=visits).order_by("pk"))
+    rows = AppointmentReminder.objects.filter(WAITS, appointment__in=visits)
+    return list(rows.select_related("appointment").order_by("pk"))
 
 
 def nearest(visits: Sequence[Appointment]) -> list[AppointmentReminder]:
-    """Return of each visit the one that would leave next or was given up: nobody gets four texts at once."""
+    """Return of each visit the one that would leave next, and where none may leave one that was given up and may.
+
+    Where none may, the first is returned all the same, so that whoever asked is told why not. One of each visit: nobody
+    gets four texts at once.
+    """
     rows = AppointmentReminder.objects.filter(WAITS | GIVEN_UP, appointment__in=visits)
-    first = rows.order_by("appointment_id", "scheduled_send_time", "pk").distinct("appointment_id")
-    return list(first.select_related("appointment__patient"))
+    rows = rows.select_related("appointment__patient").order_by("appointment_id", "scheduled_send_time", "pk")
+    found = sorted(rows[:MOST_REMINDERS], key=lambda row: row.status != ReminderStatus.PENDING)  # a stable sort
+    refused = reminder_actions.refusals(found)
+    chosen: dict[Any, AppointmentReminder] = {}
+    for row in sorted(found, key=lambda row: row.pk in refused):
+        chosen.setdefault(row.appointment_id, row)
+    return sorted(chosen.values(), key=lambda row: str(row.appointment_id))
 
 
 def _change(
@@ -92,26 +104,37 @@ def _change(
 
 
 def _do_all(request: HttpRequest, verb: str, found: Sequence[AppointmentReminder]) -> HttpResponse:
+    work = _mute_all if verb == "mute" else _send_all
+
     def act() -> str:
-        refusals = Counter[str]()
-        for row in found:
-            try:
-                with transaction.atomic():
-                    _do(request, verb, row)
-            except DomainError as refusal:
-                refusals[str(refusal)] += 1
-        done = len(found) - refusals.total()
+        done, refusals = work(request, found)
+        for row in done:
+            console.note(request, verb, row, bulk=True)
         if not done:
             raise DomainError(" ".join(refusals) or "There is nothing to do.")
         left = "".join(f" {count} not: {why}" for why, count in refusals.most_common(5))
-        return f"{done} of {len(found)} reminder{'' if len(found) == 1 else 's'} {VERBS[verb]}.{left}"
+        return f"{len(done)} of {len(found)} reminder{'' if len(found) == 1 else 's'} {VERBS[verb]}.{left}"
 
     return console.attempt(request, verb, "appointmentreminder", act, back=reverse("console:reminders"))
 
 
-def _do(request: HttpRequest, verb: str, row: AppointmentReminder) -> None:
-    if verb == "mute":
-        reminder_actions.mute(row, by=request.user, reason=request.POST.get("reason", "")[:150])
-    else:
-        reminder_actions.send_now(row, by=request.user)
-    console.note(request, verb, row, bulk=True)
+def _send_all(
+    request: HttpRequest, found: Sequence[AppointmentReminder]
+) -> tuple[list[AppointmentReminder], Counter[str]]:
+    done, refusals = list[AppointmentReminder](), Counter[str]()
+    for row in found:
+        try:
+            with transaction.atomic():
+                done.append(reminder_actions.send_now(row, by=request.user))
+        except DomainError as refusal:
+            refusals[str(refusal)] += 1
+    return done, refusals
+
+
+def _mute_all(
+    request: HttpRequest, found: Sequence[AppointmentReminder]
+) -> tuple[list[AppointmentReminder], Counter[str]]:
+    reason = request.POST.get("reason", "")[:150]
+    muted = reminder_actions.mute_these([row.pk for row in found], by=request.user, reason=reason)
+    done = [row for row in found if row.pk in muted]
+    return done, Counter({reminder_actions.NOT_WAITING: len(found) - len(done)} if len(found) > len(done) else {})

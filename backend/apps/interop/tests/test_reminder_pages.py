@@ -233,6 +233,11 @@ def test_a_reminder_is_sent_now_or_muted_and_a_refusal_is_a_sentence() -> None:
     ]  # fmt: skip
 
 
+def confirmed(page: str) -> str:
+    """Return what the button of a page about many reminders confirms: the very rows it was shown with."""
+    return page.split('name="confirmed" value="')[1].split('"', maxsplit=1)[0]
+
+
 def test_to_mute_many_takes_a_second_look_at_how_many() -> None:
     first, second = visit_on(14), visit_on(15, patient=make_reachable_patient(last_name="Two"))
     rows = [make_reminder(appointment=each) for each in (first, second)]
@@ -241,9 +246,11 @@ def test_to_mute_many_takes_a_second_look_at_how_many() -> None:
     assert "<b>2 reminders</b> of 2 visits would be muted" in asked
     assert AppointmentReminder.objects.filter(status="pending").count() == 2
     make_reminder(appointment=first, offset_minutes=120)
-    again = client.post(f"{BOARD}bulk/", {**form, "confirmed": "2", "reason": "Closed"}).content.decode()
+    stale = {**form, "confirmed": confirmed(asked), "reason": "Closed"}
+    again = client.post(f"{BOARD}bulk/", stale).content.decode()
     assert "The number has changed" in again
-    done = client.post(f"{BOARD}bulk/", {**form, "confirmed": "3", "reason": "Closed"}, follow=True).content.decode()
+    fresh = {**stale, "confirmed": confirmed(again)}
+    done = client.post(f"{BOARD}bulk/", fresh, follow=True).content.decode()
     assert "3 of 3 reminders muted." in done
     assert not AppointmentReminder.objects.filter(status="pending").exists()
     assert AuditLog.objects.filter(action="console.mute", resource_id__in=[str(row.pk) for row in rows]).count() == 2
@@ -256,10 +263,61 @@ def test_to_send_many_now_takes_one_of_each_visit_and_tells_the_refusals() -> No
     for visit in (able, silent):
         for offset in (2880, 4320):
             make_reminder(appointment=visit, reminder_type="email", offset_minutes=offset, scheduled_send_time=soon)
-    form = {"verb": "send_now", "visit": [str(able.pk), str(silent.pk)], "confirmed": "2"}
-    told = signed_in("receptionist").post(f"{BOARD}bulk/", form, follow=True).content.decode()
+    client, form = signed_in("receptionist"), {"verb": "send_now", "visit": [str(able.pk), str(silent.pk)]}
+    form["confirmed"] = confirmed(client.post(f"{BOARD}bulk/", form).content.decode())
+    told = client.post(f"{BOARD}bulk/", form, follow=True).content.decode()
     assert "1 of 2 reminders sent now. 1 not: The patient has not agreed to this channel." in told
     assert AppointmentReminder.objects.filter(due_at__lte=timezone.now()).count() == 1
+
+
+def test_a_confirmation_of_many_is_about_the_very_reminders_that_were_shown() -> None:
+    visit = visit_on()
+    row = make_reminder(appointment=visit)
+    client, form = signed_in("nurse"), {"verb": "mute", "visit": [str(visit.pk)], "reason": "Closed"}
+    form["confirmed"] = confirmed(client.post(f"{BOARD}bulk/", form).content.decode())
+    AppointmentReminder.objects.filter(pk=row.pk).update(status="sent", work_state="done", sent_at=timezone.now())
+    other = make_reminder(appointment=visit, offset_minutes=120)  # as many as before, but not the same
+    assert "about other reminders now" in client.post(f"{BOARD}bulk/", form).content.decode()
+    other.refresh_from_db()
+    assert other.status == "pending"
+
+
+def test_the_next_one_of_a_visit_is_what_waits_and_not_what_was_given_up_before() -> None:
+    soon = timezone.now() + timedelta(hours=3)
+    visit, given_up = visit_on(14), visit_on(15, patient=make_reachable_patient(last_name="Two"))
+    lost = [
+        make_reminder(
+            appointment=each, reminder_type="email", offset_minutes=10080, status="failed", work_state="failed",
+            scheduled_send_time=soon - timedelta(hours=1),
+        )
+        for each in (visit, given_up)
+    ]  # fmt: skip
+    waits = make_reminder(appointment=visit, reminder_type="email", offset_minutes=2880, scheduled_send_time=soon)
+    make_reminder(  # refused: it was planned for a time that holds no more
+        appointment=given_up, reminder_type="email", offset_minutes=2880, scheduled_send_time=soon,
+        visit_starts_at=given_up.appointment_datetime - timedelta(days=1),
+    )  # fmt: skip
+    client, form = signed_in("receptionist"), {"verb": "send_now", "visit": [str(visit.pk), str(given_up.pk)]}
+    form["confirmed"] = confirmed(client.post(f"{BOARD}bulk/", form).content.decode())
+    assert set(form["confirmed"].split(",")) == {str(waits.pk), str(lost[1].pk)}
+    assert "2 of 2 reminders sent now." in client.post(f"{BOARD}bulk/", form, follow=True).content.decode()
+    assert AppointmentReminder.objects.get(pk=lost[0].pk).status == "failed"
+
+
+def test_to_mute_many_costs_an_audit_row_each_and_no_more() -> None:
+    client, form = signed_in("nurse"), {"verb": "mute", "reason": "Closed"}
+
+    def cost(visits: list[Appointment]) -> int:
+        for visit in visits:
+            make_reminder(appointment=visit)
+        wanted = {**form, "visit": [str(visit.pk) for visit in visits]}
+        wanted["confirmed"] = confirmed(client.post(f"{BOARD}bulk/", wanted).content.decode())
+        with CaptureQueriesContext(connection) as queries:
+            client.post(f"{BOARD}bulk/", wanted)
+        return len(queries)
+
+    few, many = cost([visit_on(1)]), cost([visit_on(hour) for hour in range(2, 8)])
+    assert many - few == 5
 
 
 def test_the_board_tells_of_senders_segments_and_opt_outs() -> None:
