@@ -124,7 +124,7 @@ class SideBySide(Generic[Item]):
     def __init__(self, prepare: Prepare[Item], settle: Settle[Item], threads: int) -> None:
         self.counts, self.bugs = Counter[str](), list[str]()
         self._prepare, self._settle, self._threads = prepare, settle, threads
-        self._chunk = max(2 * threads, CHUNK)
+        self._chunk, self._few = max(threads, CHUNK), threads + threads // 2
         self._until = time.monotonic() + BUDGET_S
         self._heard: SimpleQueue[End[Item]] = SimpleQueue()
         self._speaking: dict[Any, Future[None]] = {}
@@ -137,7 +137,7 @@ class SideBySide(Generic[Item]):
             if waiting and time.monotonic() > self._until:
                 self.counts["put back"] += release_all(list(waiting))
                 waiting.clear()
-            elif waiting and len(self._speaking) <= self._threads:  # none of them idles while we prepare
+            elif waiting and len(self._speaking) <= self._few:  # none of them idles while we prepare
                 self._begin([waiting.popleft() for _ in range(min(self._chunk, len(waiting)))])
             else:
                 self._listen()

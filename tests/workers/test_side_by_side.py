@@ -151,7 +151,7 @@ def test_no_more_is_begun_than_the_threads_take_up_next(monkeypatch: pytest.Monk
 
     drain(prepare, threads=2)
     assert spoke == [20]
-    assert max(begun) <= 2 + 4 + side_by_side.FLUSH_ROWS
+    assert max(begun) <= 3 + 2 + side_by_side.FLUSH_ROWS
 
 
 def test_when_the_run_ends_early_nobody_speaks_who_had_not_begun_to() -> None:
