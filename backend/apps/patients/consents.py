@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,15 +16,18 @@ from backend.apps.patients.models import ConsentMethod, ContactConsent, ContactP
 
 SMS, EMAIL = "sms", "email"
 OPT_OUTS = (ConsentMethod.TEXT, ConsentMethod.UNSUBSCRIBE, ConsentMethod.PROVIDER)
+OPEN: Mapping[str, Any] = {"opted_out_at": None, "opted_out_method": "", "opted_out_evidence": ""}
 
 
 @transaction.atomic
-def record(patient: Patient, channel: str, given: bool, *, by: Any, method: str, evidence: str = "") -> bool:
+def record(
+    patient: Patient, channel: str, given: bool, *, by: Any, method: str, evidence: str = "", opens: bool = False
+) -> bool:
     """Note that a consent was given or taken back; return whether it changes where messages may go.
 
-    Column and ledger row are one transaction; only the same words of the same person twice are one row. A person who
-    agrees to e-mail again opens the mailbox again that somebody had unsubscribed; a number that said STOP opens only
-    by START, for the carrier blocks it as well.
+    Column and ledger row are one transaction; only the same words of the same person twice are one row. opens: somebody
+    has changed their mind, which opens a mailbox again that was unsubscribed, but not one the provider keeps closed (it
+    called our mail spam). A number that said STOP opens only by START, for the carrier blocks it as well.
     """
     row = Patient.all_objects.select_for_update(no_key=True).get(pk=patient.pk)
     before = getattr(row, f"{channel}_consent")
@@ -33,7 +36,7 @@ def record(patient: Patient, channel: str, given: bool, *, by: Any, method: str,
     if changed := before != given:
         row.save(update_fields=[*names, "updated_at"])
     _write_down(row, channel, given, by=by, method=method, evidence=evidence, changed=changed)
-    opened = given and channel == EMAIL and _open(EMAIL, address_of(row, EMAIL))
+    opened = opens and given and channel == EMAIL and _open(EMAIL, address_of(row, EMAIL))
     for name in (*names, "updated_at"):
         setattr(patient, name, getattr(row, name))
     return changed or opened
@@ -82,7 +85,7 @@ def opt_out_email(whose: Patient | str, *, method: str, evidence: str) -> list[P
 
 @transaction.atomic
 def opt_in_email(whose: Patient | str, *, method: str, evidence: str) -> list[Patient]:
-    """Take `opt_out_email` back; return the patients whose consent is back."""
+    """Take `opt_out_email` back, unless the provider keeps the mailbox closed; return whose consent is back."""
     return _reopen(EMAIL, _mailbox(whose), method=method, evidence=evidence)
 
 
@@ -116,7 +119,9 @@ def _close(channel: str, address: str, *, method: str, evidence: str) -> list[Pa
     agreed = [row for row in _locked_at(channel, address) if getattr(row, f"{channel}_consent")]
     point = _point(channel, address)
     if point.opted_out_at is None:
-        _change(point, opted_out_at=timezone.now(), opted_out_evidence=evidence[:80])
+        _change(point, opted_out_at=timezone.now(), opted_out_method=method, opted_out_evidence=evidence[:80])
+    elif method == ConsentMethod.PROVIDER != point.opted_out_method:
+        _change(point, opted_out_method=method)  # unsubscribed first, then called spam: the stricter one holds
     for row in agreed:
         record(row, channel, False, by=None, method=method, evidence=evidence)
     return agreed
@@ -125,11 +130,11 @@ def _close(channel: str, address: str, *, method: str, evidence: str) -> list[Pa
 def _reopen(channel: str, address: str, *, method: str, evidence: str) -> list[Patient]:
     """Take an opt-out back, with the consents that ended by it and by nothing else."""
     rows = _locked_at(channel, address)
-    point = ContactPoint.objects.filter(channel=channel, address=address, opted_out_at__isnull=False).first()
+    point = _closed(channel, address).first()
     if point is None:
         return []
     ended = [row for row in rows if _ended_by(point, _last_word(row, channel))]
-    _change(point, opted_out_at=None, opted_out_evidence="")
+    _change(point, **OPEN)
     for row in ended:
         record(row, channel, True, by=None, method=method, evidence=evidence)
     for row in rows:
@@ -165,8 +170,13 @@ def _point(channel: str, address: str) -> ContactPoint:
 
 
 def _open(channel: str, address: str) -> bool:
-    closed = ContactPoint.objects.filter(channel=channel, address=address, opted_out_at__isnull=False)
-    return bool(closed.update(opted_out_at=None, opted_out_evidence="", updated_at=timezone.now()))
+    return bool(_closed(channel, address).update(**OPEN, updated_at=timezone.now()))
+
+
+def _closed(channel: str, address: str) -> QuerySet[ContactPoint]:
+    """Return the point of an address that opted out, unless it is a mailbox that the provider keeps closed."""
+    points = ContactPoint.objects.filter(channel=channel, address=address, opted_out_at__isnull=False)
+    return points.exclude(channel=EMAIL, opted_out_method=ConsentMethod.PROVIDER)
 
 
 def _change(point: ContactPoint, **values: datetime | str | None) -> None:

@@ -39,11 +39,11 @@ def why_unreachable(patient: Patient, channel: str, points: Points) -> str | Non
     address = address_of(patient, channel)
     if not address:
         return "The patient has no address on this channel."
+    point = points.get((channel, address))
+    if point is not None and point.opted_out_at:  # first, for it ended the consent as well
+        return "Somebody at this address asked for no more messages."
     if not getattr(patient, f"{channel}_consent"):
         return "The patient has not agreed to this channel."
-    point = points.get((channel, address))
-    if point is not None and point.opted_out_at:
-        return "Somebody at this address asked for no more messages."
     if point is not None and point.unusable_at:
         return "This address cannot take messages."
     return None

@@ -234,7 +234,8 @@ class ContactConsent(ClinicModel):
 class ContactPoint(ClinicModel):
     """What is known of one number or mailbox, whoever's it is: opted out, or unable to take messages.
 
-    opted_out_evidence: the id of the message that said so, or the provider's code. unusable_code: the provider's code.
+    opted_out_method: how it became known. opted_out_evidence: the id of the message that said so, or the provider's
+    code. unusable_code: the provider's code.
     """
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset({Role.RECEPTIONIST, Role.NURSE, Role.DOCTOR}))
@@ -242,6 +243,7 @@ class ContactPoint(ClinicModel):
     channel = models.CharField(max_length=5, choices=[("sms", "text message"), ("email", "e-mail")], editable=False)
     address = models.CharField(max_length=254, editable=False)  # E.164, or a mailbox in small letters
     opted_out_at = models.DateTimeField(null=True, blank=True, editable=False)
+    opted_out_method = models.CharField(max_length=11, choices=ConsentMethod, blank=True, editable=False)
     opted_out_evidence = models.CharField(max_length=80, blank=True, editable=False)
     unusable_at = models.DateTimeField(null=True, blank=True, editable=False)
     unusable_code = models.CharField(max_length=40, blank=True, editable=False)

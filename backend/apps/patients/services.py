@@ -61,7 +61,7 @@ def consent(
     patient: Patient, *, by: Any, channel: str, given: bool, method: str = ConsentMethod.STAFF, evidence: str = ""
 ) -> Patient:
     """Note what the patient said about text messages or e-mails, and who was told."""
-    if consents.record(patient, channel, given, by=by, method=method, evidence=evidence):
+    if consents.record(patient, channel, given, by=by, method=method, evidence=evidence, opens=True):
         changes.tell(patient)
     return patient
 
@@ -120,7 +120,7 @@ def _save(patient: Patient, fields: dict[str, Any], *, by: Any, confirm_duplicat
         patient.save(update_fields=[*changed, "medical_record_number", "demographics_as_of", "updated_at"])
     for channel, given in agreed.items():
         if given != getattr(patient, f"{channel}_consent"):
-            consents.record(patient, channel, given, by=by, method=ConsentMethod.STAFF)
+            consents.record(patient, channel, given, by=by, method=ConsentMethod.STAFF, opens=known)
             changed.append(f"{channel}_consent")
     if known:
         changes.tell(patient, changed)

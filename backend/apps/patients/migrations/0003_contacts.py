@@ -34,6 +34,23 @@ class Migration(migrations.Migration):
                 ),
                 ("address", models.CharField(editable=False, max_length=254)),
                 ("opted_out_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "opted_out_method",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("staff", "told to staff"),
+                            ("patient", "changed by the patient"),
+                            ("text", "text message from the number"),
+                            ("unsubscribe", "unsubscribe link or button"),
+                            ("provider", "reported by the provider"),
+                            ("import", "taken over from another system"),
+                            ("merge", "two records became one"),
+                        ],
+                        editable=False,
+                        max_length=11,
+                    ),
+                ),
                 ("opted_out_evidence", models.CharField(blank=True, editable=False, max_length=80)),
                 ("unusable_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("unusable_code", models.CharField(blank=True, editable=False, max_length=40)),

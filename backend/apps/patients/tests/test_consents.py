@@ -145,7 +145,7 @@ class TestStopAndStart:
     def test_r37_after_stop_and_start_the_patient_is_texted_again(self) -> None:
         patient = agreed()
         consents.stop(NUMBER, evidence="SM1")
-        assert why_unreachable(patient, "sms")
+        assert why_unreachable(patient, "sms") == "Somebody at this address asked for no more messages."
         assert consents.start(NUMBER, evidence="SM2") == [patient]
         assert why_unreachable(patient, "sms") is None
         assert ledger(patient) == [("sms", False, "text", "SM1"), ("sms", True, "text", "SM2")]
@@ -208,10 +208,29 @@ class TestMailboxes:
 
     def test_who_agrees_to_e_mail_again_at_the_desk_gets_it_again(self) -> None:
         patient, shares = agreed(), agreed()
-        consents.opt_out_email(MAILBOX, method="provider", evidence="spamreport")
+        consents.opt_out_email(MAILBOX, method="unsubscribe", evidence="link")
         services.consent(patient, by=make_user(role="nurse"), channel="email", given=True)
         assert why_unreachable(patient, "email") is None
         assert why_unreachable(shares, "email") == "The patient has not agreed to this channel."
+
+    def test_registering_somebody_with_that_mailbox_does_not_open_it(self) -> None:
+        agreed()
+        consents.opt_out_email(MAILBOX, method="unsubscribe", evidence="link")
+        who = {"first_name": "Ida", "last_name": "Wells", "date_of_birth": "1980-05-17", "email": MAILBOX}
+        new = services.register(by=make_user(role="receptionist"), email_consent=True, **who)
+        assert why_unreachable(new, "email") == "Somebody at this address asked for no more messages."
+        services.correct(new, by=None, email_consent=False)
+        services.correct(new, by=None, email_consent=True)  # changed on purpose
+        assert why_unreachable(new, "email") is None
+
+    @pytest.mark.parametrize("first", ["provider", "unsubscribe"])
+    def test_nobody_opens_a_mailbox_that_called_our_mail_spam(self, first: str) -> None:
+        patient = agreed()
+        for method in (first, "provider", "unsubscribe"):
+            consents.opt_out_email(MAILBOX, method=method, evidence="spamreport")
+        services.consent(patient, by=make_user(role="nurse"), channel="email", given=True, method="patient")
+        assert consents.opt_in_email(patient, method="unsubscribe", evidence="link") == []
+        assert why_unreachable(patient, "email") == "Somebody at this address asked for no more messages."
 
     def test_a_patient_without_a_mailbox_can_unsubscribe(self) -> None:
         patient = agreed(email="")
