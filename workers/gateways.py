@@ -45,6 +45,17 @@ def provider(channel: str) -> str:
     return str(settings.SMS_TRANSPORT if channel == "sms" else settings.EMAIL_TRANSPORT)
 
 
+def account(channel: str) -> str:
+    """Return by which account and sender of ours that provider is spoken to: what it took is found only there."""
+    name = provider(channel)
+    ours = {
+        "twilio": (settings.TWILIO_ACCOUNT_SID, settings.TWILIO_FROM),
+        "sendgrid": (settings.SENDGRID_BASE_URL, settings.SENDGRID_FROM),
+        "smtp": (settings.SMTP_HOST, settings.SMTP_FROM),
+    }
+    return " ".join(filter(None, ours.get(name, (name,))))[:120]
+
+
 def sender(channel: str) -> Bucket:
     """Return what our sender at that provider is called and how fast patients may be written to by it.
 

@@ -158,6 +158,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="appointmentreminder",
+            name="sender",
+            field=models.CharField(blank=True, db_default="", default="", editable=False, max_length=120),
+        ),
+        migrations.AddField(
+            model_name="appointmentreminder",
             name="uncertain_since",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),

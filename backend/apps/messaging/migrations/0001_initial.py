@@ -300,6 +300,8 @@ class Migration(migrations.Migration):
                 ("paused_since", models.DateTimeField(blank=True, null=True)),
                 ("paused_code", models.CharField(blank=True, default="", max_length=60)),
                 ("failures", models.PositiveIntegerField(default=0)),
+                ("refused", models.JSONField(blank=True, default=list)),
+                ("probe", models.UUIDField(blank=True, null=True)),
             ],
             options={
                 "constraints": [
@@ -562,6 +564,7 @@ class Migration(migrations.Migration):
                 ),
                 ("external_id", models.CharField(blank=True, editable=False, max_length=128)),
                 ("provider", models.CharField(blank=True, db_default="", default="", editable=False, max_length=12)),
+                ("sender", models.CharField(blank=True, db_default="", default="", editable=False, max_length=120)),
                 (
                     "provider_status",
                     models.CharField(blank=True, db_default="", default="", editable=False, max_length=30),

@@ -47,8 +47,8 @@ class OutgoingMessage(ClinicModel, WorkItem):
     the channel to try when this one failed, or None; named and not imported, for it may stand above this app.
 
     lane: which goes first when the sender's rate is short, 0 before 1. useful_until: it is not sent after this.
-    body_sha256, recipient_phone or recipient_email, provider and segments are written before the provider is spoken to,
-    so that a send whose answer was lost can be found there. uncertain_since: when that happened and nobody knows the
+    body_sha256, recipient_phone or recipient_email, provider, sender (our account and number there) and segments are
+    written before the provider is spoken to, so that a send whose answer was lost can be found there. uncertain_since: when that happened and nobody knows the
     outcome yet. resends: how often it was sent again after such a loss. fallback_of: the message on another channel
     that this one replaces. digest_of: the message of another family member that said this too.
     """
@@ -72,6 +72,7 @@ class OutgoingMessage(ClinicModel, WorkItem):
     recipient_phone = models.CharField(max_length=16, blank=True, editable=False, validators=[validate_phone])
     external_id = models.CharField(max_length=128, blank=True, editable=False)  # the provider's name for the message
     provider = models.CharField(max_length=12, blank=True, default="", db_default="", editable=False)
+    sender = models.CharField(max_length=120, blank=True, default="", db_default="", editable=False)
     provider_status = models.CharField(max_length=30, blank=True, default="", db_default="", editable=False)
     error_code = models.CharField(max_length=40, blank=True, default="", db_default="", editable=False)
     body_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)

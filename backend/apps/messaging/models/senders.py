@@ -14,7 +14,8 @@ class Sender(UUIDModel):
 
     name: the provider and our own number or address there. rate_per_s: tokens a second, None for no limit; a text of
     three segments costs three. paused_until: nothing is sent before; paused_code: why, as the provider's code.
-    failures: how often in a row the provider could not be reached.
+    failures: how often in a row the provider could not be reached. refused: [key, times] of messages it refused as if
+    our account were wrong while it took others, the newest last. probe: the message the last probe failed with.
     """
 
     name = models.CharField(max_length=120, unique=True)
@@ -27,6 +28,8 @@ class Sender(UUIDModel):
     paused_since = models.DateTimeField(null=True, blank=True)
     paused_code = models.CharField(max_length=60, blank=True, default="")
     failures = models.PositiveIntegerField(default=0)
+    refused = models.JSONField(default=list, blank=True)
+    probe = models.UUIDField(null=True, blank=True)
 
     class Meta:
         constraints = [
