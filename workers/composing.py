@@ -36,6 +36,7 @@ from workers import gateways, no_shows, recalls, waitlist
 
 CALENDAR = "text/calendar; charset=utf-8; method=PUBLISH"
 LINK_WORKS = timedelta(days=14)  # of a message that is about no visit
+WAY_OUT_WORKS = timedelta(days=400)  # a mail is read, and its button pressed, long after the visit
 VISIT = "visit"  # among the kinds: every reminder of a visit
 EMPTY = {"recipient_phone": "", "recipient_email": "", "segments": 0}
 
@@ -131,10 +132,12 @@ def _kind(message: OutgoingMessage) -> str:
 
 
 def _link(message: Any, purpose: str) -> Wanted:
-    """Return the link to write down: for a visit, until that is over."""
-    if isinstance(message, AppointmentReminder):
-        return Wanted(message, purpose, message.appointment_id, message.appointment.end_datetime)
-    return Wanted(message, purpose, message.subject_id, timezone.now() + LINK_WORKS)
+    """Return the link to write down: for a visit, until that is over; the way out works when that is long past."""
+    is_reminder, now = isinstance(message, AppointmentReminder), timezone.now()
+    subject_id = message.appointment_id if is_reminder else message.subject_id
+    if purpose == LinkPurpose.UNSUBSCRIBE:
+        return Wanted(message, purpose, subject_id, now + WAY_OUT_WORKS)
+    return Wanted(message, purpose, subject_id, message.appointment.end_datetime if is_reminder else now + LINK_WORKS)
 
 
 def _plain(message: Any, house: House) -> Facts:
@@ -181,7 +184,7 @@ def _mail(message: OutgoingMessage, words: Words, house: House) -> tuple[Email, 
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: nobody's absence note answers it
         attachments=_calendar(message, words, house),
         unsubscribe_url=links.url(message.pk, LinkPurpose.UNSUBSCRIBE),
-        reply_to=house.rules.reply_to or house.clinic.email,
+        reply_to=house.rules.mailbox_of(house.clinic),
     )
     return mail, {"recipient_email": address, "body_sha256": hashlib.sha256(words.text.encode()).hexdigest()}
 

@@ -29,6 +29,7 @@ def facts(messages: Sequence[PatientMessage]) -> dict[Any, Facts]:
         message.pk: Facts(
             clinic=rules.name_of(clinic),
             phone=clinic.phone,
+            email=rules.written_to(clinic),
             zone=clinic.zone,
             patient_zone=recipient_zone(message.patient, clinic),
             starts_at=visits[message.subject_id].appointment_datetime,

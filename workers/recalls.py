@@ -37,5 +37,6 @@ def late(messages: Sequence[PatientMessage]) -> dict[Any, str | None]:
 def facts(messages: Sequence[PatientMessage]) -> dict[Any, Facts]:
     """Return what each message says: nothing but who asks, for the kind of visit is nobody's business on the way."""
     clinic, rules = Clinic.current(), ContactRules.current()
-    said = Facts(clinic=rules.name_of(clinic), phone=clinic.phone, zone=clinic.zone)
+    name, mailbox = rules.name_of(clinic), rules.written_to(clinic)
+    said = Facts(clinic=name, phone=clinic.phone, email=mailbox, zone=clinic.zone)
     return {message.pk: said for message in messages}

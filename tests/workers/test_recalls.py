@@ -11,8 +11,8 @@ from backend.apps.appointments import services
 from backend.apps.appointments.models import Appointment, Recall
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient
 from backend.apps.appointments.tests.waitlist_factories import make_recall, make_recall_rule
-from backend.apps.core.models import Heartbeat
-from backend.apps.messaging.models import PatientMessage
+from backend.apps.core.models import Clinic, Heartbeat
+from backend.apps.messaging.models import ContactRules, PatientMessage
 from workers import no_shows, recalls
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +48,19 @@ def test_a_recall_says_nothing_but_who_asks_and_not_to_who_comes_anyway() -> Non
     assert reasons[gone.pk] == "The recall was deleted."
     said = recalls.facts(rows)[rows[0].pk]
     assert (said.starts_at, said.link, said.visits) == (None, "", ())
+
+
+def test_a_recall_names_the_mailbox_of_a_clinic_without_a_phone() -> None:
+    Clinic.objects.all().delete()
+    clinic = Clinic.objects.create(name="Elm Street Clinic", phone="", email="care@elm.example")
+    make_recall()
+    recalls.remind()
+    (row,) = messages()
+    assert recalls.facts([row])[row.pk].email == "care@elm.example"
+    ContactRules.objects.create(reply_to="desk@elm.example")
+    assert recalls.facts([row])[row.pk].email == "desk@elm.example"
+    Clinic.objects.filter(pk=clinic.pk).update(phone="+15185550100")
+    assert recalls.facts([row])[row.pk].email == ""
 
 
 def test_a_missed_visit_is_named_by_its_day_and_left_out_once_another_is_booked() -> None:

@@ -137,6 +137,7 @@ def test_a_mail_brings_the_visit_for_the_calendar_and_a_way_out_of_one_click(out
     assert set(kept) == {"answer", "unsubscribe"}
     assert {link.subject_id for link in kept.values()} == {row.appointment_id}
     assert kept["answer"].expires_at == row.appointment.end_datetime
+    assert kept["unsubscribe"].expires_at > timezone.now() + timedelta(days=399)  # a mail is read long after the visit
     assert message["headers"]["List-Unsubscribe"] == f"<{links.url(row.pk, 'unsubscribe')}>"
 
 

@@ -12,6 +12,8 @@ from django.utils.dateformat import format as dateformat
 
 from backend.apps.messaging import shipped
 
+MOST_VISITS = 4  # in one text: it is two messages long then
+
 
 def day(moment: datetime, zone: ZoneInfo, language: str) -> str:
     """Return the date, as "Tue 3 Mar" or "mar 3 de marzo"; in other languages that language's own long date."""
@@ -39,13 +41,20 @@ def short(moment: datetime, zone: ZoneInfo, language: str) -> str:
 
 
 def several(moments: Iterable[datetime], zone: ZoneInfo, language: str) -> str:
-    """Return moments in order on one line; those of one zone label name it once, at the end."""
+    """Return moments in order on one line; those of one zone label name it once, at the end.
+
+    Only the first four are told; of the others only how many there are.
+    """
     ordered = sorted(set(moments))
+    others, ordered = len(ordered[MOST_VISITS:]), ordered[:MOST_VISITS]
     said: list[str] = []
     for name, run in groupby(ordered, key=lambda moment: label(moment, zone)):
         texts = [_full(moment, zone, language, _clock(moment, zone, language)) for moment in run]
         said += [*texts[:-1], f"{texts[-1]} {name}"]
-    return shipped.phrases(language).last.join([*filter(None, [", ".join(said[:-1])]), *said[-1:]])
+    phrases = shipped.phrases(language)
+    if others:
+        return ", ".join(said) + phrases.more.replace("{count}", str(others))
+    return phrases.last.join([*filter(None, [", ".join(said[:-1])]), *said[-1:]])
 
 
 def label(moment: datetime, zone: ZoneInfo) -> str:

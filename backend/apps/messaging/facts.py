@@ -13,7 +13,8 @@ class Facts:
 
     clinic: the name patients are told (`ContactRules.name_of`). zone: the clinic's own; every time is said by its
     clock. patient_zone: the patient's, where it is known. visits: of a digest, in any order. expires_at: of an offer.
-    An empty field means that the message has no such thing.
+    email: the clinic's mailbox, where there is neither a phone nor a link. An empty field means that the message has no
+    such thing.
     """
 
     clinic: str
@@ -25,3 +26,4 @@ class Facts:
     unsubscribe_link: str = ""
     visits: tuple[datetime, ...] = ()
     expires_at: datetime | None = None
+    email: str = ""

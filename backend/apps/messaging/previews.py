@@ -82,7 +82,7 @@ def _at_ten_thirty(zone: ZoneInfo) -> datetime:
 
 def _filled(source: Source) -> Words:
     try:
-        return write(source, sample())
+        return write(source, template_checks.of_kind(source.kind, sample()))
     except Unwritable:
         return Words("", "", "")
 

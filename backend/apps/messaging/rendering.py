@@ -24,6 +24,7 @@ VARIABLES = {
     "visits": "all visits of a family",
     "expires": "until when an offer is kept",
     "link": "the patient's own page",
+    "email": "the clinic's mailbox, where the clinic has no phone",
 }
 
 
@@ -77,6 +78,7 @@ def values_of(source: Source, facts: Facts) -> dict[str, str]:
         "visits": dates.several(visits, zone, language) if by_text else _listed(source, facts, visits),
     }
     told = {"clinic": clean(facts.clinic), "phone": clean(facts.phone), "link": clean(facts.link)}
+    told["email"] = clean(facts.email)
     values = {**said, **told}
     return {name: plain(value) for name, value in values.items()} if by_text else values
 

@@ -9,16 +9,14 @@ PHRASES = Phrases(
     day="D j M",
     moment="{day} at {time}",
     last=" and ",
+    more=" and {count} more, please call",
     clinic_time="clinic time",
-    unsubscribe="No more e-mails of this kind:",
+    unsubscribe="No more e-mails from us:",
     calendar="Appointment",
     buttons={
         Kind.REMINDER: "Confirm or change",
         Kind.ASK_TO_CONFIRM: "Confirm or change",
         Kind.SOON: "Confirm or change",
-        Kind.DIGEST: "See the appointments",
-        Kind.NO_SHOW: "Ask for another time",
-        Kind.RECALL: "Ask for a time",
         Kind.WAITLIST_OFFER: "Take this time",
         Kind.CHOOSE: "Choose",
     },
@@ -32,8 +30,14 @@ SMS = {
     ),
     Kind.SOON: "{clinic}: see you soon, {when}.[ Running late? Call {phone}.] Reply STOP to opt out.",
     Kind.DIGEST: "{clinic}: your appointments are {visits}.[ Questions? Call {phone}.] Reply STOP to opt out.",
-    Kind.NO_SHOW: "{clinic}: we missed you on {date}.[ For another time call {phone}.] Reply STOP to opt out.",
-    Kind.RECALL: "{clinic}: it is time to plan your next visit.[ Please call {phone}.] Reply STOP to opt out.",
+    Kind.NO_SHOW: (
+        "{clinic}: we missed you on {date}.[ For another time call {phone}.][ For another time write to {email}.]"
+        " Reply STOP to opt out."
+    ),
+    Kind.RECALL: (
+        "{clinic}: it is time to plan your next visit.[ Please call {phone}.][ Please write to {email}.]"
+        " Reply STOP to opt out."
+    ),
     Kind.WAITLIST_OFFER: "{clinic}: {when} is open. Take it by {expires}: {link} Reply STOP to opt out.",
     Kind.CHOOSE: "{clinic}: we want to get this right. Please choose here: {link} Reply STOP to opt out.",
 }
@@ -57,16 +61,17 @@ EMAIL = {
     ),
     Kind.DIGEST: (
         "Your appointments",
-        "Hello,\n\nthis is a reminder of these appointments:\n\n{visits}[\n\nSee them here:\n{link}]" + CALL,
+        "Hello,\n\nthis is a reminder of these appointments:\n\n{visits}" + CALL,
     ),
     Kind.NO_SHOW: (
         "Your appointment",
         "Hello,\n\nwe missed you on {date}. We are glad to find another time for you."
-        "[\n\nTo ask for one:\n{link}][\n\nOr call us at {phone}.]",
+        "[\n\nTo ask for one, call us at {phone}.][\n\nTo ask for one, write to us at {email}.]",
     ),
     Kind.RECALL: (
         "Your next appointment",
-        "Hello,\n\nit is time to plan your next visit.[\n\nTo ask for a time:\n{link}][\n\nOr call us at {phone}.]",
+        "Hello,\n\nit is time to plan your next visit."
+        "[\n\nTo ask for a time, call us at {phone}.][\n\nTo ask for a time, write to us at {email}.]",
     ),
     Kind.WAITLIST_OFFER: (
         "A time has opened",

@@ -12,16 +12,14 @@ PHRASES = Phrases(
     day=r"D j \d\e F",
     moment="{day}, {time}",
     last=" y ",
+    more=" y {count} más, llámenos",
     clinic_time="hora de la clínica",
-    unsubscribe="No recibir más correos como este:",
+    unsubscribe="No recibir más correos nuestros:",
     calendar="Cita",
     buttons={
         Kind.REMINDER: "Confirmar o cambiar",
         Kind.ASK_TO_CONFIRM: "Confirmar o cambiar",
         Kind.SOON: "Confirmar o cambiar",
-        Kind.DIGEST: "Ver las citas",
-        Kind.NO_SHOW: "Pedir otra hora",
-        Kind.RECALL: "Pedir una cita",
         Kind.WAITLIST_OFFER: "Tomar esta hora",
         Kind.CHOOSE: "Elegir",
     },
@@ -36,9 +34,13 @@ SMS = {
     Kind.SOON: "{clinic}: le esperamos, {when}.[ Si llega tarde, llame: {phone}.] Responda STOP para darse de baja.",
     Kind.DIGEST: "{clinic}: sus citas: {visits}.[ Tel. {phone}.] Responda STOP para baja.",
     Kind.NO_SHOW: (
-        "{clinic}: le echamos de menos el {date}.[ Para otra hora llame al {phone}.] Responda STOP para darse de baja."
+        "{clinic}: le echamos de menos el {date}.[ Para otra hora llame al {phone}.]"
+        "[ Para otra hora escriba a {email}.] Responda STOP para darse de baja."
     ),
-    Kind.RECALL: "{clinic}: es hora de pedir su cita.[ Llame al {phone}.] Para no recibir mensajes responda STOP.",
+    Kind.RECALL: (
+        "{clinic}: es hora de pedir su cita.[ Llame al {phone}.][ Escriba a {email}.]"
+        " Para no recibir mensajes responda STOP."
+    ),
     Kind.WAITLIST_OFFER: "{clinic}: hora libre {when}. Acepte antes de {expires}: {link} STOP para baja.",
     Kind.CHOOSE: "{clinic}: queremos entenderle bien. Por favor, elija: {link} Responda STOP para darse de baja.",
 }
@@ -61,16 +63,17 @@ EMAIL = {
     ),
     Kind.DIGEST: (
         "Sus citas",
-        "Hola:\n\nLe recordamos estas citas:\n\n{visits}[\n\nVéalas aquí:\n{link}]" + CALL,
+        "Hola:\n\nLe recordamos estas citas:\n\n{visits}" + CALL,
     ),
     Kind.NO_SHOW: (
         "Su cita",
         "Hola:\n\nLe echamos de menos el {date}. Con gusto le buscamos otra hora."
-        "[\n\nPara pedirla:\n{link}][\n\nO llámenos al {phone}.]",
+        "[\n\nPara pedirla, llámenos al {phone}.][\n\nPara pedirla, escríbanos a {email}.]",
     ),
     Kind.RECALL: (
         "Su próxima cita",
-        "Hola:\n\nEs hora de pedir su próxima cita.[\n\nPara pedirla:\n{link}][\n\nO llámenos al {phone}.]",
+        "Hola:\n\nEs hora de pedir su próxima cita."
+        "[\n\nPara pedirla, llámenos al {phone}.][\n\nPara pedirla, escríbanos a {email}.]",
     ),
     Kind.WAITLIST_OFFER: (
         "Hay una hora libre",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -21,13 +22,13 @@ MOST_SEGMENTS = 3
 LONGEST_SUBJECT = 78  # characters of a line (RFC 5322, 2.1.1)
 COMMON = {"clinic", "phone"}
 VISIT = {"when", "date", "time", "link"}
-KNOWN: Mapping[str, set[str]] = {
+KNOWN: Mapping[str, set[str]] = {  # what `workers.composing` gives
     Kind.REMINDER: COMMON | VISIT,
     Kind.ASK_TO_CONFIRM: COMMON | VISIT,
     Kind.SOON: COMMON | VISIT,
-    Kind.DIGEST: COMMON | {"visits", "link"},
-    Kind.NO_SHOW: COMMON | VISIT,
-    Kind.RECALL: COMMON | {"link"},
+    Kind.DIGEST: COMMON | {"visits"},
+    Kind.NO_SHOW: COMMON | VISIT - {"link"} | {"email"},
+    Kind.RECALL: COMMON | {"email"},
     Kind.WAITLIST_OFFER: COMMON | VISIT | {"expires"},
     Kind.CHOOSE: COMMON | {"link"},
 }
@@ -42,6 +43,7 @@ NEEDED: Mapping[str, tuple[set[str], ...]] = {  # one of each set, outside of [ 
     Kind.CHOOSE: ({"link"},),
 }
 IN_SUBJECT = {"clinic", "date"}
+REACHED = {"phone", "link", "email"}
 ABOUT_PATIENTS = re.compile(
     r"(?:first_|last_|full_|given_|family_|middle_)?name$|nombre|patient|paciente|birth|dob|mrn|ssn|doctor|provider"
     r"|reason|diagnos|location|address|(?:visit|appointment)_type"
@@ -67,6 +69,19 @@ def longest(clinic: str) -> Facts:
     )  # fmt: skip
 
 
+def of_kind(kind: str, facts: Facts) -> Facts:
+    """Return what of `facts` a message of this kind has."""
+    known = KNOWN[kind]
+    return replace(
+        facts,
+        starts_at=facts.starts_at if known & {"when", "date", "time"} else None,
+        visits=facts.visits if "visits" in known else (),
+        expires_at=facts.expires_at if "expires" in known else None,
+        link=facts.link if "link" in known else "",
+        email=facts.email if "email" in known else "",
+    )
+
+
 def faults(source: Source, facts: Facts) -> Faults:
     """Return why a text cannot be kept, by field; empty when it can. Reads nothing from the database."""
     found: Faults = {}
@@ -90,13 +105,14 @@ def warnings(source: Source, facts: Facts) -> list[str]:
     try:
         pieces = parse(source.body)
         if source.channel == Channel.SMS:
-            found += _of_length(write(source, facts).text)
+            found += _of_length(write(source, of_kind(source.kind, facts)).text)
     except Unwritable:
         return found
     if "phone" in required(pieces):
         found.append("Put the part with {phone} in [ ]: without a phone of the clinic this text is not used.")
-    if source.channel == Channel.SMS and not {"phone", "link"} & variables(pieces):
-        found.append("A text should tell how to reach the clinic: {phone} or {link}.")
+    if not REACHED & variables(pieces) and (source.channel == Channel.SMS or "email" in KNOWN[source.kind]):
+        ways = " or ".join(f"{{{name}}}" for name in sorted(REACHED & KNOWN[source.kind], reverse=True))
+        found.append(f"A message should tell how to reach the clinic: {ways}.")
     if source.kind == Kind.ASK_TO_CONFIRM and "link" not in variables(pieces) and not re.search(r"\b1\b", source.body):
         found.append("Tell patients how to confirm: with the answer 1, or by {link}.")
     if URL.search(source.body):
@@ -125,7 +141,7 @@ def _of_subject(source: Source) -> Iterator[tuple[str, str]]:
         yield "subject", f"A subject has at most {LONGEST_SUBJECT} characters; this one has {len(subject)}."
     if len(subject.splitlines()) > 1 or subject != subject.strip("\r\n"):
         yield "subject", "A subject is one line."
-    yield from (("subject", sentence) for sentence in _of_variables(subject, IN_SUBJECT))
+    yield from (("subject", sentence) for sentence in _of_variables(subject, IN_SUBJECT & KNOWN[source.kind]))
 
 
 def _of_body(source: Source) -> Iterator[tuple[str, str]]:
@@ -176,7 +192,7 @@ def _told(found: Finding) -> str:
 
 def _of_result(source: Source, facts: Facts) -> Faults:
     try:
-        words = write(source, facts)
+        words = write(source, of_kind(source.kind, facts))
     except Unwritable as refusal:
         return {"body": [str(refusal)]}
     told = segments.count(words.text)

@@ -53,3 +53,11 @@ class ContactRules(ClinicModel):
     def name_of(self, clinic: Clinic) -> str:
         """Return the name patients are told."""
         return self.display_name or clinic.name
+
+    def mailbox_of(self, clinic: Clinic) -> str:
+        """Return where patients' answers by e-mail go; empty if nowhere."""
+        return self.reply_to or clinic.email
+
+    def written_to(self, clinic: Clinic) -> str:
+        """Return the mailbox to name in a message without a link: none where there is a phone to call."""
+        return "" if clinic.phone else self.mailbox_of(clinic)

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from backend.apps.core.models import Alert, Clinic
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.messaging import shipped, template_checks, templates, wording
+from backend.apps.messaging import previews, shipped, template_checks, templates, wording
 from backend.apps.messaging.models import ContactRules, MessageTemplate
 from backend.apps.messaging.rendering import Source
 from backend.apps.messaging.template_serializers import MessageTemplateSerializer
@@ -105,6 +105,14 @@ def test_the_shipped_texts_pass_the_checks_without_a_warning(kind: str, channel:
         ({**MAIL, "subject": "Visit\u2028Bcc: all@example.org"}, "subject", "one line"),
         ({**MAIL, "subject": "Oncology visit"}, "subject", '"Oncology" cannot be sent'),
         ({**MAIL, "subject": "Visit {phone}"}, "subject", "{phone} has no meaning here."),
+        *(
+            ({"kind": kind, "body": f"{{clinic}} {says} {{link}} Reply STOP"}, "body", "{link} has no meaning here.")
+            for kind, says in (("recall", ""), ("no_show", "{date}"), ("digest", "{visits}"))
+        ),
+        *(
+            ({**MAIL, "kind": kind, "subject": "On {date}"}, "subject", "{date} has no meaning here.")
+            for kind in ("recall", "digest", "choose")
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_refused_and_the_sentence_says_which_word_and_why(
@@ -127,7 +135,7 @@ def test_a_good_text_has_no_fault() -> None:
             "3 messages. Letters that make it long: í",
         ),
         ("{clinic}: {when}. Call {phone}. Reply STOP to opt out.", "Put the part with {phone} in [ ]"),
-        ("{clinic}: {when}. Reply STOP to opt out.", "how to reach the clinic"),
+        ("{clinic}: {when}. Reply STOP to opt out.", "how to reach the clinic: {phone} or {link}."),
         (GOOD + " https://elm.example/parking", "A link written out"),
     ],
 )
@@ -136,6 +144,24 @@ def test_what_is_allowed_but_dear_or_unwise_is_a_warning(body: str, says: str) -
     longest = template_checks.longest("Elm Street Clinic")
     assert template_checks.faults(source, longest) == {}
     assert says in " ".join(template_checks.warnings(source, longest))
+
+
+def test_a_message_without_a_link_should_tell_a_phone_or_a_mailbox() -> None:
+    source = Source(**text(kind="recall", body="{clinic}: it is time. Reply STOP to opt out."))
+    (told,) = template_checks.warnings(source, template_checks.longest("Elm Street Clinic"))
+    assert "how to reach the clinic: {phone} or {email}." in told
+
+
+@pytest.mark.django_db
+def test_a_preview_holds_what_a_message_of_that_kind_will_hold() -> None:
+    Clinic.objects.create(name="Elm Street Clinic", phone="+15185550100")
+    for kind in ("recall", "digest", "no_show"):
+        for channel in ("sms", "email"):
+            told = previews.preview(kind=kind, channel=channel, language="en")
+            assert told.text
+            assert "example" not in told.text.replace(f"No more e-mails from us:\n{told.text.split()[-1]}", "")
+    old = Source("recall", "email", "en", "On {date}", "Hello {link}")
+    assert previews._filled(old).text == ""
 
 
 @pytest.mark.django_db

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from backend.apps.messaging import dates, phi, segments, shipped, wording
+from backend.apps.messaging import dates, phi, segments, shipped, template_checks, wording
 from backend.apps.messaging.facts import Facts
 from backend.apps.messaging.models import MessageKind, MessageTemplate
 from backend.apps.messaging.plain_letters import plain
@@ -38,7 +38,7 @@ def facts(**over: Any) -> Facts:
 
 
 def words(kind: str, channel: str, language: str, **over: Any) -> Words:
-    return BARE.render(kind, channel, language, facts(**over))
+    return BARE.render(kind, channel, language, template_checks.of_kind(kind, facts(**over)))
 
 
 def test_there_are_words_of_every_kind_on_both_channels_in_both_languages() -> None:
@@ -144,6 +144,36 @@ def test_several_visits_name_their_zone_once_unless_the_clock_changes_between_th
     assert dates.several([one], NEW_YORK, "es") == "mar 3 de marzo, 10:30 EST"
 
 
+@pytest.mark.parametrize(
+    ("language", "said", "end"),
+    [
+        ("en", ["10:30", "1:30", "4:30", "7:30"], "EST and 8 more, please call."),
+        ("es", ["10:30", "13:30", "16:30", "19:30"], "EST y 8 más, llámenos."),
+    ],
+)
+def test_r43_a_text_of_many_visits_names_four_and_how_many_more(language: str, said: list[str], end: str) -> None:
+    many = tuple(VISIT + timedelta(hours=hours) for hours in range(0, 36, 3))
+    text = words("digest", "sms", language, visits=many).text
+    assert re.findall(r"\d+:30", text) == said
+    assert plain(end) in text
+    assert segments.count(text).segments == 2
+    assert words("digest", "email", language, visits=many).text.count("\n- ") == 12
+
+
+@pytest.mark.parametrize(("language", "kind"), [(tag, kind) for tag in ("en", "es") for kind in ("recall", "no_show")])
+@pytest.mark.parametrize("channel", ["sms", "email"])
+def test_without_phone_and_link_a_message_names_a_mailbox_to_write_to(kind: str, channel: str, language: str) -> None:
+    told = words(kind, channel, language, phone="", email="care@elmstreetclinic.com")
+    assert "care@elmstreetclinic.com" in told.text
+    assert segments.count(told.text).segments == 1 or channel == "email"
+    assert "+1518" not in told.text
+
+
+def test_a_mail_says_that_its_way_out_ends_all_mail() -> None:
+    assert f"No more e-mails from us:\n{OUT}" in words("soon", "email", "en").text
+    assert f"No recibir más correos nuestros:\n{OUT}" in words("soon", "email", "es").text
+
+
 @pytest.mark.parametrize(("kind", "channel", "language"), TEXTS_ONLY)
 def test_r39_a_text_asks_for_no_word_that_providers_take_for_the_wish_to_get_no_more(
     kind: str, channel: str, language: str
@@ -167,6 +197,7 @@ def test_r42_no_shipped_text_tells_who_the_patient_is_or_why_they_come(kind: str
 def test_r42_there_is_no_fact_about_the_patient_that_a_text_could_say() -> None:
     assert {field.name for field in dataclasses.fields(Facts)} == {
         "clinic", "zone", "phone", "starts_at", "patient_zone", "link", "unsubscribe_link", "visits", "expires_at",
+        "email",
     }  # fmt: skip
 
 
@@ -228,8 +259,9 @@ def test_a_mail_says_the_same_as_text_and_as_page_and_tells_the_way_out(kind: st
     told = words(kind, channel, language)
     page = Reader(told.html)
     assert page.language == language
-    assert page.links == [LINK, OUT]
-    assert LINK in told.text
+    has_link = "link" in template_checks.KNOWN[kind]
+    assert page.links == ([LINK, OUT] if has_link else [OUT])
+    assert (LINK in told.text) is has_link
     assert told.text.rstrip().endswith(OUT)
     shown = " ".join(" ".join(page.shown).split())
     for sentence in told.text.split("\n"):
