@@ -1,5 +1,6 @@
 """The one settings module: everything that differs between machines is read from the environment."""
 
+import ipaddress
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,16 @@ def secret(name: str, default: str | None = None) -> str:
     return value
 
 
+def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return how many proxies stand before us, or their networks: "1", or "10.0.0.0/8,192.0.2.7"."""
+    if text.strip().isdigit():
+        return int(text)
+    try:
+        return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CARERELAY_TRUSTED_PROXIES: {error}") from None
+
+
 ENV = os.environ.get("CARERELAY_ENV", "development")
 if ENV not in {"development", "test", "production"}:
     raise ImproperlyConfigured("CARERELAY_ENV is one of development, test, production.")
@@ -37,6 +48,7 @@ if SECRET_KEY == JWT_SIGNING_KEY:
 PUBLIC_BASE_URL = os.environ.get("CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = os.environ.get("CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
+TRUSTED_PROXIES = proxies(os.environ.get("CARERELAY_TRUSTED_PROXIES", ""))  # whose X-Forwarded-For is believed
 
 CLINIC_APPS = [
     "core", "users", "patients", "doctors", "messaging", "appointments", "clinical_notes", "laboratory", "employees",
@@ -282,7 +294,9 @@ EMAIL_TRANSPORT = os.environ.get(
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"()": "backend.config.logs.Line", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {
         "handlers": ["console"],
@@ -292,5 +306,9 @@ LOGGING = {
         "twilio.http_client": {"level": "WARNING"},  # at INFO it logs phone numbers in URLs
         "python_http_client": {"level": "WARNING"},  # at DEBUG it logs bodies and keys
         "django.request": {"level": "ERROR"},
+        "django.server": {
+            "handlers": ["console"],
+            "propagate": False,
+        },  # Django's own handler would not clean the lines
     },
 }

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import models
 from django.http import HttpRequest
 
+from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
 
 
@@ -90,7 +91,7 @@ def _origin(request: Any) -> dict[str, str | None]:
         return {}
     plain: HttpRequest = getattr(request, "_request", request)
     return {
-        "ip_address": _ip(plain.META.get("REMOTE_ADDR", "")),
+        "ip_address": _ip(client_of(plain)),
         "user_agent": "".join(c for c in plain.headers.get("User-Agent", "") if c.isprintable())[:300],
         "request_id": getattr(plain, "request_id", ""),
     }

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import redis
+from django.db import Error as DatabaseFailed
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import translation
@@ -16,15 +17,16 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 
 from backend.apps.core import audit
+from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.interop.answer_words import Words, moment, words_for
 from backend.apps.interop.console import CONTENT_POLICY
 from backend.apps.messaging import dates, links
-from backend.apps.messaging.models import ContactRules, PatientLink
+from backend.apps.messaging.models import ContactRules, LinkPurpose, PatientLink
 from backend.apps.users import throttle
 
 BY_LINK = throttle.Limit("patient-link", most=40, window_s=60)
-BY_ADDRESS = throttle.Limit("patient-link-address", most=600, window_s=60)  # a whole mobile network may share one
+BY_ADDRESS = throttle.Limit("patient-link-address", most=100, window_s=60)  # of links that do not work
 METHODS = ("GET", "HEAD", "POST")
 log = logging.getLogger(__name__)
 Page = Callable[["Asked"], HttpResponse]
@@ -86,19 +88,26 @@ class Asked:
 
 def opened(request: HttpRequest, token: str, page: Page) -> HttpResponse:
     """Answer with `page` for a good token; a token that is unknown and one that is too old look the same."""
+    try:
+        return sealed(_answer(request, token, page))
+    except DatabaseFailed as error:  # its own words may hold the row, so none is logged
+        log.error("a patient's link was not answered: %s", type(error).__name__)
+        return sealed(_plain(request, 503))
+
+
+def _answer(request: HttpRequest, token: str, page: Page) -> HttpResponse:
     if request.method not in METHODS:
-        return sealed(HttpResponseNotAllowed(METHODS))
-    wait = _wait(request, token)
-    if wait:
+        return HttpResponseNotAllowed(METHODS)
+    link = links.find(token)
+    if wait := _wait(request, link, token):
         answer = _plain(request, 429)
         answer["Retry-After"] = str(wait)
-        return sealed(answer)
-    link = links.find(token)
+        return answer
     if link is None:
-        return sealed(_plain(request, 404))
+        return _plain(request, 404)
     asked = Asked(request, link, token)
     with translation.override(asked.words.language):
-        return sealed(page(asked))
+        return page(asked)
 
 
 def gone(asked: Asked) -> HttpResponse:
@@ -127,24 +136,36 @@ def sealed(response: HttpResponse) -> HttpResponse:
 
 def _plain(request: HttpRequest, status: int) -> HttpResponse:
     """Return a page for whoever has no good link, in the language of the browser."""
-    clinic, rules = Clinic.current(), ContactRules.current()
+    clinic, rules = _house()
     words = words_for(translation.get_language_from_request(request), rules.default_language)
-    title, why = (words.slow, words.slow_why) if status == 429 else (words.gone, words.gone_why)
+    said = {429: (words.slow, words.slow_why), 503: (words.away, words.away_why)}
+    title, why = said.get(status, (words.gone, words.gone_why))
     told = {"words": words, "title": title, "why": why, "clinic_name": rules.name_of(clinic), "phone": clinic.phone}
     return render(request, "interop/answers/message.html", told, status=status)
 
 
-def _wait(request: HttpRequest, token: str) -> int | None:
+def _house() -> tuple[Clinic, ContactRules]:
+    """Return whom to call, as far as the database can say."""
+    try:
+        return Clinic.current(), ContactRules.current()
+    except DatabaseFailed:
+        return Clinic(), ContactRules()
+
+
+def _wait(request: HttpRequest, link: PatientLink | None, token: str) -> int | None:
     """Count the request; return how many seconds to wait when there were too many.
 
+    An address is asked to wait for links that do not work only: behind one may be a whole mobile network, and mailbox
+    providers take their users off a mailing from few addresses (RFC 8058), each of which must work.
     While Redis is away nobody is refused: the secret has 128 bits, and what could be guessed behind it (a date of
     birth) is counted in the audit log.
     """
     try:
-        waits = [throttle.over(BY_ADDRESS, throttle.network(request.META.get("REMOTE_ADDR", "")))]
-        if links.TOKEN.fullmatch(token):
-            waits.append(throttle.over(BY_LINK, token))
+        if link is None:
+            return throttle.over(BY_ADDRESS, throttle.network(client_of(request)))
+        if link.purpose == LinkPurpose.UNSUBSCRIBE and request.method == "POST":
+            return None
+        return throttle.over(BY_LINK, token)
     except redis.RedisError:
         log.warning("limit of patients' links is off: Redis does not answer")
         return None
-    return max((wait for wait in waits if wait), default=None)

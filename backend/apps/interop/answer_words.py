@@ -51,6 +51,8 @@ class Words:
     over_why: str
     slow: str
     slow_why: str
+    away: str
+    away_why: str
     mail: str
     mail_intro: str
     mail_stop: str
@@ -109,6 +111,8 @@ EN = Words(
     over_why="If you have a question, please call us.",
     slow="Please wait a moment",
     slow_why="This page was opened very often. Try again in a few minutes, or call us.",
+    away="This page does not work at the moment",
+    away_why="Nothing was changed. Try again in a few minutes, or call us.",
     mail="Our e-mails to you",
     mail_intro="We send reminders of appointments to this mailbox.",
     mail_stop="Send me no more e-mails",
@@ -166,6 +170,8 @@ ES = Words(
     over_why="Si tiene una pregunta, por favor llámenos.",
     slow="Por favor espere un momento",
     slow_why="Esta página se abrió muchas veces. Intente otra vez en unos minutos, o llámenos.",
+    away="Esta página no funciona en este momento",
+    away_why="No se cambió nada. Intente otra vez en unos minutos, o llámenos.",
     mail="Nuestros correos para usted",
     mail_intro="Enviamos recordatorios de citas a este buzón.",
     mail_stop="No me envíen más correos",

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from backend.apps.core import audit
+from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
 from backend.apps.users import services, throttle
 from backend.apps.users.models import User
@@ -22,7 +23,7 @@ class StaffPassword(BaseBackend):
     ) -> User | None:
         if not username or password is None:
             return None
-        address = request.META.get("REMOTE_ADDR", "") if request else ""
+        address = client_of(request) if request else ""
         if throttle.attempt(address, username):
             _note(request, None, "throttled")
             raise PermissionDenied

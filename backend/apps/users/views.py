@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.apps.core import audit
+from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
 from backend.apps.core.permissions import Table
 from backend.apps.core.serializers import Form
@@ -47,12 +48,12 @@ class AuthView(APIView):
         return taken.validated_data
 
     def slow_down(self, login: str = "") -> None:
-        wait = throttle.attempt(self.request.META.get("REMOTE_ADDR", ""), login)
+        wait = throttle.attempt(client_of(self.request._request), login)
         if wait:
             raise Throttled(wait)
 
     def forgive(self, login: str = "") -> None:
-        throttle.forgive(self.request.META.get("REMOTE_ADDR", ""), login)
+        throttle.forgive(client_of(self.request._request), login)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
-from django.test import Client
+from django.core.exceptions import ImproperlyConfigured
+from django.test import Client, RequestFactory
 
+from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
 from backend.apps.users.tests.factories import make_user
+from backend.config.settings import proxies
 from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db
@@ -59,3 +63,32 @@ def test_the_probes_answer_without_a_login() -> None:
 
 def test_a_probe_is_read_only() -> None:
     assert Client().post("/readyz").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("trusted", "nearest", "told", "expected"),
+    [
+        ("", "10.0.0.1", "203.0.113.9", "10.0.0.1"),
+        ("1", "10.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("2", "10.0.0.1", "198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        ("2", "10.0.0.1", "203.0.113.9", "10.0.0.1"),
+        ("1", "10.0.0.1", "nonsense", "10.0.0.1"),
+        ("1", "10.0.0.1", "", "10.0.0.1"),
+        ("1", "10.0.0.1", "[2001:db8::7]:4711", "2001:db8::7"),
+        ("10.0.0.0/8", "10.0.0.1", "198.51.100.1, 203.0.113.9:80, 10.0.0.2", "203.0.113.9"),
+        ("10.0.0.0/8", "192.0.2.1", "203.0.113.9", "192.0.2.1"),
+        ("10.0.0.0/8,2001:db8::/32", "2001:db8::1", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.0/8", "10.0.0.1", "10.0.0.3, x, 10.0.0.2", "10.0.0.2"),
+    ],
+)
+def test_an_address_is_believed_as_far_as_our_proxies_reach(
+    settings: Any, trusted: str, nearest: str, told: str, expected: str
+) -> None:
+    settings.TRUSTED_PROXIES = proxies(trusted)
+    request = RequestFactory().get("/", REMOTE_ADDR=nearest, headers={"x-forwarded-for": told})
+    assert client_of(request) == expected
+
+
+def test_proxies_that_are_none_stop_the_start() -> None:
+    with pytest.raises(ImproperlyConfigured, match="CARERELAY_TRUSTED_PROXIES"):
+        proxies("10.0.0.0/8,proxy")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import logging
+import secrets
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings
+from django.db import connection
 from django.test import Client, override_settings
 from django.utils import timezone
 from icalendar import Calendar
@@ -17,12 +23,13 @@ from backend.apps.appointments.tests.factories import free_time, make_appointmen
 from backend.apps.core.models import AuditLog
 from backend.apps.core.models import Clinic as Practice
 from backend.apps.doctors.tests.factories import make_always_available
-from backend.apps.interop.answer_frame import BY_LINK
+from backend.apps.interop.answer_frame import BY_ADDRESS, BY_LINK
 from backend.apps.interop.answer_words import EN, ES
 from backend.apps.interop.visit_answers import MOST_BIRTHS
 from backend.apps.messaging import links
 from backend.apps.messaging.models import ContactRules, LinkPurpose, PatientLink, StaffTask
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
+from backend.config.logs import Line
 
 pytestmark = pytest.mark.django_db
 BIRTH = "1980-05-17"
@@ -354,16 +361,82 @@ def test_an_offer_that_is_left_or_over_is_told_so() -> None:
     assert over.status == "offered"
 
 
+@pytest.fixture
+def minute() -> Iterator[None]:
+    """Hold the clock, so that no minute of a limit ends in the middle, at a time no other run of this hour counted."""
+    at = datetime(2031, 3, 4, 15, 0, 30, tzinfo=UTC) + timedelta(minutes=secrets.randbelow(10**6))
+    with time_machine.travel(at, tick=False):
+        yield
+
+
+@pytest.mark.usefixtures("minute")
 def test_who_opens_one_link_again_and_again_is_asked_to_wait() -> None:
     url, other = link_of(visit_ahead()), link_of(visit_ahead())
-    codes = [Client().get(url).status_code for _ in range(BY_LINK.most + 1)]
-    assert 200 in codes
-    refused = next((answer for answer in (Client().get(url) for _ in range(2)) if answer.status_code == 429), None)
-    if refused is not None:  # the minute may have ended meanwhile
-        assert int(refused["Retry-After"]) > 0
-        assert EN.slow in text(refused)
-        assert codes[-1] == 429
+    codes = [Client().get(url).status_code for _ in range(BY_LINK.most)]
+    assert set(codes) == {200}
+    refused = Client().get(url)
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= BY_LINK.window_s
+    assert EN.slow in text(refused)
     assert Client().get(other).status_code == 200
+
+
+@pytest.mark.usefixtures("minute")
+def test_an_address_waits_for_links_that_do_not_work_and_never_for_those_that_do() -> None:
+    visit = visit_ahead()
+    good, mailbox = link_of(visit), link_of(visit, LinkPurpose.UNSUBSCRIBE)
+    codes = [Client().get("/a/" + secrets.token_urlsafe(16)).status_code for _ in range(BY_ADDRESS.most + 1)]
+    assert (set(codes[:-1]), codes[-1]) == ({404}, 429)
+    assert Client().get("/a/" + "A" * 22, REMOTE_ADDR="192.0.2.7").status_code == 404
+    assert Client().get(good).status_code == 200
+    pressed = [Client().post(mailbox, {"List-Unsubscribe": "One-Click"}) for _ in range(BY_LINK.most + 2)]
+    assert {answer.status_code for answer in pressed} == {200}
+
+
+@pytest.mark.usefixtures("minute")
+def test_behind_a_proxy_we_trust_each_patient_has_a_limit_of_their_own(settings: Any) -> None:
+    settings.TRUSTED_PROXIES = 1
+
+    def knock(told: str) -> int:
+        return int(Client().get("/a/" + "A" * 22, headers={"x-forwarded-for": told}).status_code)
+
+    assert [knock(f"198.51.100.{n}, 203.0.113.9") for n in range(BY_ADDRESS.most + 1)][-1] == 429
+    assert knock("203.0.113.9, 203.0.113.10") == 404
+    url = link_of(visit_ahead())
+    Client().get(url, headers={"x-forwarded-for": "198.51.100.1, 203.0.113.10"})
+    assert AuditLog.objects.get(action="link.view").ip_address == "203.0.113.10"
+
+
+def test_a_database_that_refuses_is_told_kindly_sealed_and_without_the_link_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE appointments_appointment ADD CHECK (status <> 'confirmed')")
+    visit = visit_ahead()
+    url = link_of(visit)
+    with caplog.at_level(logging.DEBUG):
+        answer = press(url, visit, "confirm")
+    assert answer.status_code == 503
+    assert EN.away_why in text(answer)
+    assert "tel:+14155550199" in text(answer)
+    assert answer["Referrer-Policy"] == "no-referrer"
+    assert "no-store" in answer["Cache-Control"]
+    token = url.removeprefix("/a/")
+    assert not [record for record in caplog.records if token in Line("%(message)s").format(record)]
+
+
+def test_no_line_of_any_log_holds_the_address_of_a_patient() -> None:
+    token = links.token("1", "answer")
+    try:
+        raise ValueError(f"/a/{token}/calendar.ics")
+    except ValueError:
+        record = logging.LogRecord("x", 40, "x", 1, "Internal: %s", (f"GET /a/{token}?x",), sys.exc_info())
+    told = Line("%(message)s").format(record)
+    assert token not in told
+    assert "/a/.../calendar.ics" in told
+    config = settings.LOGGING
+    assert config["formatters"][config["handlers"]["console"]["formatter"]]["()"] == "backend.config.logs.Line"
+    assert [name for name, each in config["loggers"].items() if set(each.get("handlers", [])) - {"console"}] == []
 
 
 @override_settings(CACHES=AWAY)
