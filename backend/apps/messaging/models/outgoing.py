@@ -48,9 +48,10 @@ class OutgoingMessage(ClinicModel, WorkItem):
 
     lane: which goes first when the sender's rate is short, 0 before 1. useful_until: it is not sent after this.
     body_sha256, recipient_phone or recipient_email, provider, sender (our account and number there) and segments are
-    written before the provider is spoken to, so that a send whose answer was lost can be found there. uncertain_since: when that happened and nobody knows the
-    outcome yet. resends: how often it was sent again after such a loss. fallback_of: the message on another channel
-    that this one replaces. digest_of: the message of another family member that said this too.
+    written before the provider is spoken to, so that a send whose answer was lost can be found there. uncertain_since:
+    when that happened and nobody knows the outcome yet. resends: how often it was sent again after such a loss.
+    fallback_of: the message on another channel that this one replaces. digest_of: the message of another family member
+    that said this too.
     """
 
     Status = MessageStatus
