@@ -12,11 +12,11 @@ from django.db import transaction
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import note_all, release_all
-from backend.apps.messaging import digests, fallbacks, links, senders
+from backend.apps.messaging import consequences, digests, fallbacks, links, senders
 from backend.apps.messaging.models import Channel, OutgoingMessage
 from backend.apps.messaging.senders import Bucket
 from backend.apps.patients import consents, contacts
-from integrations.errors import BadAddress, IntegrationError, OptedOut
+from integrations.errors import BadAddress, Blocked, IntegrationError, OptedOut
 from integrations.sms import Sms
 from workers import gateways, sending_lanes
 from workers.composing import House, Letter, facts_of, late, letter
@@ -224,6 +224,8 @@ def follow(row: Any, error: Exception) -> None:
         consents.mark_opted_out(row.channel, address, code=code)
     elif isinstance(error, BadAddress) and address:
         consents.mark_unusable(row.channel, address, code=code)
+    elif isinstance(error, Blocked):
+        consequences.tell_the_operator(error.sort, code)
     if isinstance(error, BadAddress) or code in NO_ADDRESS:
         fallbacks.ask_to_fix(row)
     type(row).all_objects.filter(pk=row.pk).update(error_code=code[:40], status_reason=row.last_error[:200])

@@ -18,13 +18,14 @@ from integrations.errors import (
 
 Sort = type[Transient] | type[Permanent]
 
-# Twilio error and warning dictionary. A number of no row is the message's own fault: Permanent.
+# Twilio error and warning dictionary. A number of no row is the message's own fault: Permanent. Misconfigured stops the
+# whole sender, so only account and sender are that; what is missing for one number, pair or region is Blocked.
 _CODES: Mapping[Sort, tuple[int, ...]] = {
     Transient: (20429, 20500, 20503, 21611, 30001, 30003, 30008),
-    Misconfigured: (20003, 20005, 20403, 21408, 21606, 21608, 21612, 21659, 21660, 21703, 21705, 30002),
+    Misconfigured: (20003, 20005, 20403, 21212, 21603, 21606, 21659, 21660, 21701, 21703, 21704, 21705, 30002),
     BadAddress: (21211, 21214, 21614, 21635, 30005, 30006),
     OptedOut: (21610,),
-    Blocked: (30004, 30007, 30022, 30023, 30032, 30034),
+    Blocked: (21408, 21608, 21612, 30004, 30007, 30022, 30023, 30032, 30034),
     Expired: (30036,),
 }
 SORTS: Mapping[int, Sort] = MappingProxyType({code: sort for sort, codes in _CODES.items() for code in codes})
@@ -34,7 +35,7 @@ _MESSAGES: Mapping[Sort, str] = {
     Misconfigured: "our account or sender is not set up for this",
     BadAddress: "the number cannot take texts",
     OptedOut: "the owner of the number does not want texts",
-    Blocked: "filtered on the way",
+    Blocked: "filtered on the way, or not open to us",
     Expired: "not delivered in time",
     Permanent: "refused",
 }

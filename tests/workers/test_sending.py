@@ -194,6 +194,17 @@ def test_r33_one_bad_recipient_does_not_stop_the_batch(twilio: TwilioDouble) -> 
     assert sorted(stored(row).status for row in rows) == ["failed"] + ["sent"] * 8
 
 
+@pytest.mark.parametrize("code", [21408, 21608, 21612])
+def test_r33_a_number_our_account_may_not_write_to_costs_its_own_row_only(twilio: TwilioDouble, code: int) -> None:
+    mail_after_text()
+    rows = [due_text() for _ in range(3)]
+    twilio.refuse_next(code)
+    assert reminders.deliver_due() == "2 done, 1 failed"
+    [failed] = [row for row in map(stored, rows) if row.status == "failed"]
+    assert AppointmentReminder.objects.get(fallback_of=failed).reminder_type == "email"
+    assert f"twilio:{code}" in Alert.objects.get(kind="messages_blocked").sentence
+
+
 def test_r34_a_poisonous_template_costs_only_its_own_rows_and_does_not_loop(
     twilio: TwilioDouble, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

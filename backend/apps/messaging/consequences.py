@@ -88,11 +88,16 @@ def _mark(row: OutgoingMessage, report: Report) -> None:
     elif report.sort == "opted_out" and address:
         consents.mark_opted_out(row.channel, address, code=report.code)
     elif report.sort in ("blocked", "misconfigured"):
-        alerts.open_once(
-            f"messages {report.sort}:{report.code}",
-            kind=f"messages_{report.sort}",
-            sentence=f"Messages do not arrive: {report.code} ({report.sort}). Content, registration or account.",
-        )
+        tell_the_operator(report.sort, report.code)
+
+
+def tell_the_operator(sort: str, code: str) -> None:
+    """Open one alert for all messages that fail by this code: no other row can mend it."""
+    alerts.open_once(
+        f"messages {sort}:{code}",
+        kind=f"messages_{sort}",
+        sentence=f"Messages do not arrive: {code} ({sort}). Content, registration or account.",
+    )
 
 
 def _tell_of_a_double(row: OutgoingMessage, lease_no: int) -> None:

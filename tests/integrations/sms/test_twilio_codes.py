@@ -19,9 +19,9 @@ from integrations.sms import twilio_codes
 SORTS = [
     (BadAddress, "bad_address", (21211, 21214, 21614, 30005, 30006)),
     (OptedOut, "opted_out", (21610,)),
-    (Blocked, "blocked", (30004, 30007, 30034, 30032, 30022, 30023)),
+    (Blocked, "blocked", (21408, 21608, 21612, 30004, 30007, 30034, 30032, 30022, 30023)),
     (Transient, "transient", (30001, 30003, 30008, 21611, 20429)),
-    (Misconfigured, "misconfigured", (20003, 21606, 21408, 21612, 30002)),
+    (Misconfigured, "misconfigured", (20003, 21212, 21603, 21606, 21701, 21703, 21704, 21705, 30002)),
     (Expired, "expired", (30036,)),
     (Permanent, "permanent", (21602, 21617, 99999)),
 ]
