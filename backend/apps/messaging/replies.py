@@ -36,28 +36,46 @@ WITH_CONFIRM = (
 CHOICE_2 = frozenset({"2", "r"})
 RESCHEDULE = frozenset({"reschedule", "rescheduling", "change", "cambiar", "reprogramar"})
 STOP = frozenset({"stop", "stopall", "unsubscribe", "optout", "alto", "parar"})  # nobody means a visit by these
-STOP_ALONE = frozenset({"cancel", "end", "quit", "revoke"})  # the whole answer: "cancel my visit" is for a person
+STOP_ALONE = frozenset({"end", "quit", "revoke", "baja", "basta"})  # and a courtesy: "end of day" is for a person
+STOP_BARE = "cancel"  # nothing beside it: "please cancel" may mean the visit
 HELP = frozenset({"help", "info", "ayuda"})
 OPT_IN = frozenset({"start", "unstop"})
-NOT = frozenset({"no", "not", "dont", "never", "cannot", "cant", "without", "sin"})
+NOT_STOP = frozenset(
+    {"not", "dont", "didnt", "never"}
+)  # before it; "no, stop" and "I cant come, stop" are none of these
+WISHING = frozenset({"want", "wish", "to"})
+NEGATED = re.compile(r"(?:do not|dont|never|no)\b")
+NOT = NOT_STOP | {"no", "cannot", "cant", "without", "sin"}
 NOT_AFTER_STOP = frozenset({"by", "in", "at", "over", "off", "for", "light", "sign"})  # "stop by at ten?"
+
+WHICH = r"(?:all |any ?more |any |more |these |this |the |your |my |sending |receiving |getting )*"
+MESSAGES = r"(?:texts|texting|text messag|messages|messaging|text reminder|reminders|sms|notifications|alerts)"
+CUALES = r"(?:más |mas |recibir |sus |estos |los )*"
+MENSAJES = r"(?:mensaj|texto|sms|recordator|notificaci|aviso)"
 
 # In words without marks, so that "Don't text me!!" is "dont text me".
 PHRASES = re.compile(
     r"\b(?:"
     r"stop all|stop (?:all )?(?:these |this |the |your )?(?:text|messag|reminder)"
+    rf"|(?:stop|quit|end|cease|cancel) {WHICH}{MESSAGES}"
+    rf"|(?:do not|dont|no longer) (?:want|wish|need) (?:to (?:get|receive|have) )?{WHICH}{MESSAGES}"
+    r"|(?:do not|dont|no longer) (?:want|wish) to be (?:texted|messaged|contacted|reminded)"
+    r"|^(?:please )?stop (?:at once|for (?:now|good|ever))"
+    r"|(?:revok|withdraw)(?:e|ing)? (?:my |all |the )*(?:consent|permission)"
+    r"|unsubscribe"
     r"|stop (?:sending|contacting|calling|reminding|writing|bothering)"
     r"|(?:i said|please|just|must|want (?:you |this |it )?to|make (?:it|this)) stop\b(?! (?:by|in|at|over|off)\b)"
-    r"|opt(?:ing)? (?:me )?out|unsubscribe me|unsubscribe from"
+    r"|opt(?:ing)? (?:me )?out"
     r"|(?:do not|dont|never) (?:ever )?(?:text|message|contact|remind|write|bother)(?: to)?"
     r"(?: me| us| this number| again| any ?more|$)"
     r"|(?:do not|dont|never) send (?:me )?(?:any ?more|more|these|text|messag|remind)"
     r"|no more (?:text|message|reminder)"
     r"|(?:remove|delete|take) (?:me|my (?:phone )?number)(?: off| from)?(?: (?:your|the|this)(?: \w+)? list|$)"
     r"|(?:remove|delete) my (?:phone )?number|leave me alone"
-    r"|no me (?:escriba|envíe|envie|mande|mensajee|contacte)|no (?:quiero|deseo) (?:más |mas |recibir )"
-    r"|no (?:más|mas) (?:mensajes|textos|recordatorios)|dej(?:e|en|a) de (?:enviar|escribir|mandar|mensajear|contactar)"
-    r"|dar(?:me)? de baja"
+    r"|no (?:quiero que )?me (?:escriba|envíe|envie|mande|mensajee|contacte)"
+    rf"|no (?:quiero|deseo) {CUALES}{MENSAJES}|no (?:quiero|deseo) (?:recibir )?(?:nada )?(?:más|mas)$"
+    r"|(?:no (?:más|mas)|basta de) (?:mensajes|textos|recordatorios)"
+    r"|(?<!\bno )dej(?:e|en|a) de (?:enviar|escribir|mandar|mensajear|contactar)|dar(?:me)? de baja"
     r")"
 )
 
@@ -104,20 +122,17 @@ def _wants_out(words: list[str], core: list[str]) -> bool:
 
     Source: 47 CFR 64.1200(a)(10): stop, quit, end, revoke, opt out, cancel, unsubscribe, and other reasonable means.
     """
-    if words == core[:1] and core[0] in STOP_ALONE:
-        return True
-    if len(core) == 1 and core[0] in STOP:
+    if words == [STOP_BARE] or (len(core) == 1 and core[0] in STOP | STOP_ALONE):
         return True
     if core[0] in STOP and core[1:2] and core[1] not in NOT_AFTER_STOP:
         return True
-    found = PHRASES.search(" ".join(words))
-    return found is not None and not _is_denied(found)
+    return any(not _is_denied(found) for found in PHRASES.finditer(" ".join(words)))
 
 
 def _is_denied(found: re.Match[str]) -> bool:
-    """Tell whether it is about stopping and a "not" stands before it, as in "please don't stop texting me"."""
-    before = found.string[: found.start()].split()
-    return "stop" in found.group() and bool(NOT.intersection(before[-2:]))
+    """Tell whether a "not" stands before words that have none, as in "please don't stop texting me"."""
+    before = [word for word in found.string[: found.start()].split() if word not in WISHING]
+    return not NEGATED.match(found.group()) and bool(NOT_STOP.intersection(before[-2:]))
 
 
 def _words(text: str) -> list[str]:

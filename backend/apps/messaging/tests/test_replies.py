@@ -33,6 +33,13 @@ APOSTROPHE = "\u2019"
             "stop your messages",
             "I want to stop",
         ),
+        *("quit texting me", "I want to unsubscribe", "I'd like to stop receiving these texts", "Please quit"),
+        *("I do not want any more texts", "end texts", "cancel all messages", "I revoke my consent", "stop at once"),
+        *("stop for now", "BAJA", "basta", "¡Basta!", "baja por favor", "No, stop texting me", "How do I unsubscribe?"),
+        *("I don't want to be texted", "no longer want reminders", "I am withdrawing my consent", "please end"),
+        *("No quiero más mensajes", "no quiero recibir sus textos", "no deseo más", "basta de mensajes"),
+        *("I can't come, please stop texting me", "Not now, don't text me"),
+        *("no quiero que me escriban", "don't stop the visits, stop the texts"),
     ],
 )
 def test_r39_whoever_wants_no_more_texts_is_understood(text: str) -> None:
@@ -53,6 +60,15 @@ def test_r39_whoever_wants_no_more_texts_is_understood(text: str) -> None:
         *("I quit smoking", "at the end of the street?", "nonstop", "weekend", "unstoppable", "my bus stop is closed"),
         *("don't send the bill to my house", "do not contact my husband", "take me off the 3 pm slot"),
         *("do not be late?", "can you please stop by the desk", "no", "para las 3", "alta"),
+        *("No quiero más citas", "No quiero más, cambien la cita", "please cancel", "cancel all my appointments"),
+        *(
+            "I didn't unsubscribe",
+            "no dejen de enviar mensajes",
+            "no quiero recibir la cita tan tarde",
+            "la baja médica",
+        ),
+        *("at the end text me", "when will I stop receiving treatment", "don't cancel messages", "quit smoking"),
+        *("I do not want any more appointments", "I don't need a reminder so early", "can I stop for now at the desk"),
     ],
 )
 def test_r39_a_visitor_is_not_taken_for_somebody_who_leaves(text: str) -> None:
