@@ -20,9 +20,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import certifi
 from requests.utils import get_environ_proxies, select_proxy
 
+from integrations.deadlines import TimelyResponse
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
-TIMEOUT_S = (3.05, 10.0)  # to connect, to wait for each answer
+TIMEOUT_S = (3.05, 10.0)  # to connect, to get a whole answer
 IDLE_S = 20.0  # partners close what is idle for longer: 60 s is common, less is not rare
 LONGEST_WAIT_S = 86_400.0
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -53,7 +54,7 @@ class Http:
     """Calls partners over one kept connection a host; one instance per thread.
 
     Nothing is repeated and no redirect followed. Proxies and authorities come from the environment, by the rules of
-    `requests`. partner: names it in error codes, as "clearinghouse". timeout_s: to connect, to wait for each answer.
+    `requests`. partner: names it in error codes, as "clearinghouse". timeout_s: to connect, to get a whole answer.
     """
 
     def __init__(self, *, partner: str, timeout_s: tuple[float, float] = TIMEOUT_S) -> None:
@@ -140,10 +141,11 @@ class Http:
         proxy_url = select_proxy(url, get_environ_proxies(url))
         if not proxy_url:
             return Line(self._connection(parts, secure=secure), "", {})
-        proxy = urlsplit(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
-        if proxy.scheme != "http" or not proxy.hostname:
-            raise Misconfigured("the proxy is none that speaks plain HTTP", code=f"{self.partner}:proxy")
-        connection, own = self._connection(proxy, secure=secure), _proxy_headers(proxy)
+        try:
+            proxy = _proxy(proxy_url)
+            connection, own = self._connection(proxy, secure=secure), _proxy_headers(proxy)
+        except NOT_A_REQUEST:
+            raise Misconfigured("the proxy is none that speaks plain HTTP", code=f"{self.partner}:proxy") from None
         if not secure:
             return Line(connection, url.rstrip("/"), own)
         connection.set_tunnel(parts.hostname or "", parts.port or 443, headers=own)
@@ -151,11 +153,15 @@ class Http:
 
     def _connection(self, to: SplitResult, *, secure: bool) -> HTTPConnection:
         """Return an unopened connection to the host of `to`; secure: TLS is spoken over it, to whoever is behind."""
-        host, wait_s = to.hostname or "", self._timeout_s[0]
-        if not secure:
-            return HTTPConnection(host, to.port or 80, timeout=wait_s)
-        self._tls = self._tls or tls_context(self.partner)
-        return HTTPSConnection(host, to.port or 443, timeout=wait_s, context=self._tls)
+        host, port, wait_s = to.hostname or "", to.port or (443 if to.scheme == "https" else 80), self._timeout_s[0]
+        connection: HTTPConnection
+        if secure:
+            self._tls = self._tls or tls_context(self.partner)
+            connection = HTTPSConnection(host, port, timeout=wait_s, context=self._tls)
+        else:
+            connection = HTTPConnection(host, port, timeout=wait_s)
+        connection.response_class = TimelyResponse
+        return connection
 
 
 def _split(url: str, partner: str) -> SplitResult:
@@ -166,6 +172,14 @@ def _split(url: str, partner: str) -> SplitResult:
         known = None
     if not known:
         raise Permanent("not a request that can be sent", code=f"{partner}:request")
+    return parts
+
+
+def _proxy(url: str) -> SplitResult:
+    """Return the parts of a proxy's URL. Raises ValueError: none that speaks plain HTTP."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme != "http" or not parts.hostname or parts.port == 0:
+        raise ValueError("not a proxy that speaks plain HTTP")
     return parts
 
 
@@ -209,10 +223,12 @@ def refused(status: int, headers: Mapping[str, str], *, partner: str, method: st
     code = f"{partner}:http-{status}"
     if status in (429, 503):
         return Transient(f"HTTP {status}", code=code, retry_after_s=retry_after_s(headers, now=datetime.now(UTC)))
+    if status == 407:
+        return Misconfigured("the proxy wants a login", code=code)
+    if method.upper() in SAFE and (status >= 500 or status in (408, 425)):
+        return Transient(f"HTTP {status}", code=code)
     if status < 500:
         return Permanent(f"HTTP {status}", code=code)
-    if method.upper() in SAFE:
-        return Transient(f"HTTP {status}", code=code)
     return Unknown(f"HTTP {status}", code=code)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -87,6 +90,40 @@ def test_a_lost_answer_is_unknown_not_transient(partner: Echo, how: dict[str, An
         call(partner.url)
     assert raised.value.code == "house:unanswered"
     assert len(partner.requests) == 1, "not sent a second time"
+
+
+@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"], ids=["head", "body"])
+def test_an_answer_that_drips_for_ever_is_lost_when_its_time_is_over(before: bytes) -> None:
+    with scripted(before, *[b"H"] * 30, pause_s=0.05) as url:
+        begun_s = time.monotonic()
+        with pytest.raises(Unknown):
+            call(url)
+        assert time.monotonic() - begun_s < 1.0
+
+
+@pytest.mark.parametrize("hint", [b"103 Early Hints\r\nLink: </a>; rel=preload", b"102 Processing", b"100 Continue"])
+def test_a_word_before_the_answer_is_not_the_answer(hint: bytes) -> None:
+    with scripted(b"HTTP/1.1 " + hint + b"\r\n\r\n", b"HTTP/1.1 201 Made\r\nContent-Length: 4\r\n\r\nmade") as url:
+        answer = call(url)
+        assert (answer.status, answer.body, dict(answer.headers)) == (201, b"made", {"Content-Length": "4"})
+
+
+@contextmanager
+def scripted(*says: bytes, pause_s: float = 0.0) -> Iterator[str]:
+    """A server that says this, piece by piece, to whoever comes first."""
+
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            while not connection.recv(65536).endswith(b"body"):
+                pass
+            for piece in says:
+                connection.sendall(piece)
+                time.sleep(pause_s)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, args=(server,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 def test_a_lost_answer_to_a_mere_question_is_transient() -> None:
@@ -171,7 +208,29 @@ def test_a_proxy_that_refuses_the_tunnel_is_transient(partner: Echo, monkeypatch
     assert raised.value.code == "house:unreached"
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "https://127.0.0.1:9"])
+def test_a_proxy_without_a_port_is_asked_where_plain_http_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1")
+    line = caller()._line(urlsplit("https://partner.example.org"))
+    assert (line.connection.host, line.connection.port) == ("127.0.0.1", 80)
+
+
+@pytest.mark.parametrize("status", [408, 425])
+def test_a_mere_question_that_came_at_a_bad_time_may_be_asked_again(partner: Echo, status: int) -> None:
+    partner.fail_next(status, method="GET")
+    with pytest.raises(Transient):
+        caller().send("GET", partner.url, headers={})
+
+
+def test_a_proxy_that_wants_a_login_is_our_configuration(partner: Echo) -> None:
+    partner.fail_next(407)
+    with pytest.raises(Misconfigured):
+        call(partner.url)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks5://127.0.0.1:9", "https://127.0.0.1:9", "http://127.0.0.1:x", "http://127.0.0.1:99999", "http://["],
+)
 def test_a_proxy_of_another_kind_is_our_configuration(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", proxy)
     with pytest.raises(Misconfigured):
