@@ -7,26 +7,23 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from backend.apps.appointments import services
-from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder
+from backend.apps.appointments import answerable, services
+from backend.apps.appointments.answerable import ARRIVED
+from backend.apps.appointments.models import Appointment, AppointmentReminder
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
 from backend.apps.messaging import inbound, tasks
 from backend.apps.messaging.models import (
-    Channel,
     EventOutcome,
     InboundText,
     MessageKind,
-    MessageStatus,
     PatientMessage,
     ProviderEvent,
     TaskKind,
 )
 from backend.apps.messaging.models.replies import ReplyIntent, ReplyOutcome
 
-ARRIVED = (MessageStatus.SENT, MessageStatus.DELIVERED)
 WANTS_CHANGE = "The patient asks by text for another time."
 ASK_WHO = "A text answers one of several visits that were reminded of at the same number; ask which one it is about."
 
@@ -65,28 +62,10 @@ def _answer(text: InboundText) -> None:
 
 
 def outstanding(text: InboundText) -> list[AppointmentReminder]:
-    """Return the reminders this text may answer, the newest first: of visits still ahead, sent to this very number.
-
-    Reminders that were told in one text with another one count too. One of a visit that was moved since does not: who
-    answers it has not seen the new time.
-    """
+    """Return the reminders this text may answer, the newest first."""
     if settings.TWILIO_FROM.startswith("+") and text.to_number != settings.TWILIO_FROM:
         return []  # written to another number of ours
-    sent = AppointmentReminder.objects.filter(reminder_type=Channel.SMS, status__in=ARRIVED).select_related(
-        "appointment__patient"
-    )
-    ahead = {"appointment__status__in": AWAITED, "appointment__appointment_datetime__gt": timezone.now()}
-    told = list(sent.filter(recipient_phone=text.from_number, **ahead))
-    leaders = AppointmentReminder.objects.filter(recipient_phone=text.from_number, status__in=ARRIVED)
-    told += sent.filter(digest_of__in=leaders, **ahead).exclude(pk__in=[reminder.pk for reminder in told])
-    told = [reminder for reminder in told if _still_stands(reminder, text.from_number)]
-    return sorted(told, key=lambda reminder: reminder.sent_at or reminder.created_at, reverse=True)
-
-
-def _still_stands(reminder: AppointmentReminder, number: str) -> bool:
-    visit = reminder.appointment
-    same_time = reminder.visit_starts_at in (None, visit.appointment_datetime)
-    return not visit.is_deleted and same_time and visit.patient.phone == number
+    return answerable.reminded_at([text.from_number]).get(text.from_number, [])
 
 
 def _was_offered_a_time_since(text: InboundText, reminder: AppointmentReminder) -> bool:

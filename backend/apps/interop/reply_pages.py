@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
+from backend.apps.appointments import answerable
 from backend.apps.appointments.models import AWAITED, Appointment
 from backend.apps.core import audit
 from backend.apps.core.permissions import may
@@ -51,16 +53,10 @@ def handle(request: HttpRequest, pk: UUID) -> HttpResponse:
 
     def act() -> str:
         row = get_object_or_404(InboundText.objects.visible_to(request.user), pk=pk)
-        inbound.handle(row, by=request.user)
-        console.note(request, "handle", row)
         note = request.POST.get("note", "").strip()[:NOTE_LONGEST]
-        if not note:
-            return "Handled."
-        task = tasks.open_once(
-            TaskKind.CALL, f"reply:{row.pk}", f"After a text of the patient: {note}", patient=row.patient
-        )
-        console.note(request, "open_task", task)
-        return "Handled. The note is a task now."
+        inbound.handle(row, by=request.user, note=note)
+        console.note(request, "handle", row, with_note=bool(note))
+        return "Handled. The note is a task now." if note else "Handled."
 
     return console.attempt(request, "handle", "inboundtext", act, back=reverse("console:replies"))
 
@@ -72,12 +68,13 @@ def staff_tasks(request: HttpRequest) -> HttpResponse:
     kind = request.GET.get("kind", "")
     asked = rows.filter(kind=kind) if kind in TaskKind.values else rows
     page = paging.newest_first(asked.select_related("patient"), request.GET, "created_at")
-    visits = _visits(request, [row.subject_id for row in page.rows if row.subject_id])
-    _note_list(request, "stafftask", page.rows)
+    subjects = [row.subject_id for row in page.rows if row.subject_id]
+    visits, texts = _visits(request, subjects), _texts(request, subjects)
+    _note_list(request, "stafftask", page.rows, texts.values())
     context = {
         "title": "Tasks",
         "page": page,
-        "rows": [(row, visits.get(row.subject_id)) for row in page.rows],
+        "rows": [(row, visits.get(row.subject_id), texts.get(row.subject_id)) for row in page.rows],
         "kinds": TaskKind.choices,
         "kind": kind,
         "complete": may(request.user, "complete", TASKS),
@@ -114,6 +111,46 @@ def _visits_ahead(request: HttpRequest, patients: Iterable[Any]) -> dict[Any, li
     return found
 
 
-def _note_list(request: HttpRequest, kind: str, rows: Iterable[Any]) -> None:
+@dataclass(frozen=True)
+class Said:
+    """What a task about a text shows. bodies: this text and what was as unclear from the number since."""
+
+    number: str
+    bodies: list[InboundText]
+    visits: list[Appointment]
+
+
+def _texts(request: HttpRequest, keys: Collection[Any]) -> dict[Any, Said]:
+    """Return by key of a text what was said and the visits ahead it may be about; nothing to who may not read texts."""
+    seen = InboundText.objects.visible_to(request.user)
+    asked = list(seen.filter(pk__in=keys))
+    if not asked:
+        return {}
+    numbers, since = {row.from_number for row in asked}, min(row.received_at for row in asked)
+    unclear = seen.filter(from_number__in=numbers, outcome=InboundText.Outcome.AMBIGUOUS, received_at__gte=since)
+    later = list(unclear.order_by("received_at", "pk")[:MOST_VISITS])
+    reminded = answerable.reminded_at(numbers)
+    return {
+        row.pk: Said(
+            row.from_number,
+            [
+                row,
+                *(each for each in later if each.from_number == row.from_number and each.received_at > row.received_at),
+            ],
+            sorted({each.appointment for each in reminded.get(row.from_number, [])}, key=_start),
+        )
+        for row in asked
+    }
+
+
+def _start(visit: Appointment) -> Any:
+    return visit.appointment_datetime, visit.pk
+
+
+def _note_list(request: HttpRequest, kind: str, rows: Iterable[Any], said: Iterable[Said] = ()) -> None:
     ids = [str(row.pk) for row in rows]
-    audit.record(request, "console.list", kind, detail={"count": len(ids), "ids": ids})
+    detail = {"count": len(ids), "ids": ids}
+    if told := list(said):
+        detail["texts"] = [str(row.pk) for each in told for row in each.bodies]
+        detail["patients"] = sorted({str(visit.patient_id) for each in told for visit in each.visits})
+    audit.record(request, "console.list", kind, detail=detail)

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict
-from backend.apps.messaging import replies
-from backend.apps.messaging.models import Channel, InboundText, MessageKind, PatientMessage, ProviderEvent
+from backend.apps.messaging import replies, tasks
+from backend.apps.messaging.models import Channel, InboundText, MessageKind, PatientMessage, ProviderEvent, TaskKind
 from backend.apps.messaging.models.replies import ReplyIntent, ReplyOutcome
 from backend.apps.patients import consents, contacts
 from backend.apps.patients.models import Patient
@@ -19,6 +19,7 @@ from backend.apps.patients.models import Patient
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164: a short code or another service is never answered
 CONSENTING = (ReplyIntent.OPT_OUT, ReplyIntent.OPT_IN)
 LANE = 2
+AFTER_TEXT = "A text was read, and there is more to do: see the note."
 ANSWER_EVERY = timedelta(hours=1)
 USEFUL = timedelta(minutes=30)  # an answer that comes later puzzles more than it helps
 MOST_AN_HOUR = 5  # more texts than these within an hour look like a machine that answers ours
@@ -102,12 +103,15 @@ def ask_to_choose(text: InboundText, visit: Any) -> PatientMessage | None:
 
 
 @transaction.atomic
-def handle(text: InboundText, *, by: Any) -> InboundText:
-    """Note that somebody has read this text and done what it asks for."""
+def handle(text: InboundText, *, by: Any, note: str = "") -> InboundText:
+    """Note that somebody has read this text and done what it asks for; a note says what is left, as a task."""
     now = timezone.now()
     waiting = InboundText.objects.filter(pk=text.pk, handled_at__isnull=True)
     if not waiting.update(handled_at=now, handled_by=by, updated_at=now):
         raise Conflict("Somebody has handled this text already.")
+    if note := note.strip():
+        cause = f"reply:{text.pk}"
+        tasks.open_once(TaskKind.CALL, cause, AFTER_TEXT, patient=text.patient, subject_id=text.pk, note=note)
     text.refresh_from_db()
     return text
 

@@ -27,5 +27,11 @@ class StaffTaskSerializer(ClinicSerializer):
         read_only_fields = fields
 
 
+class HandleForm(Form):
+    note = serializers.CharField(
+        max_length=300, required=False, allow_blank=True, help_text="What is left to do; it becomes a task."
+    )
+
+
 class CompleteForm(Form):
     note = serializers.CharField(max_length=300, required=False, allow_blank=True, help_text="What was done about it.")

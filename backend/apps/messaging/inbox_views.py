@@ -9,7 +9,12 @@ from django.db.models import Q, QuerySet
 
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.messaging import inbound, permissions, tasks
-from backend.apps.messaging.inbox_serializers import CompleteForm, InboundTextSerializer, StaffTaskSerializer
+from backend.apps.messaging.inbox_serializers import (
+    CompleteForm,
+    HandleForm,
+    InboundTextSerializer,
+    StaffTaskSerializer,
+)
 from backend.apps.messaging.models import InboundText, StaffTask
 
 WAITING = Q(outcome=InboundText.Outcome.INBOX, handled_at__isnull=True)
@@ -38,7 +43,7 @@ class InboundTextViewSet(ClinicViewSet):
     filterset_class = InboundTextFilter
     ordering_fields = ("received_at",)
     ordering = ("-received_at",)
-    handle = verb(inbound.handle)
+    handle = verb(inbound.handle, takes=HandleForm)
 
 
 class StaffTaskFilter(django_filters.FilterSet):

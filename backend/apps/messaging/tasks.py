@@ -13,9 +13,14 @@ from backend.apps.patients.models import Patient
 
 
 @transaction.atomic
-def open_once(kind: str, cause: str, sentence: str, *, patient: Patient | None, subject_id: Any = None) -> StaffTask:
-    """Open a task unless one of the same `cause` ("reschedule:<visit>") is open; the sentence names nobody."""
-    fields = {"kind": kind, "sentence": sentence, "patient": patient, "subject_id": subject_id}
+def open_once(
+    kind: str, cause: str, sentence: str, *, patient: Patient | None, subject_id: Any = None, note: str = ""
+) -> StaffTask:
+    """Open a task unless one of the same `cause` ("reschedule:<visit>") is open.
+
+    The sentence names nobody; what people wrote is the note.
+    """
+    fields = {"kind": kind, "sentence": sentence, "patient": patient, "subject_id": subject_id, "note": note}
     task, _ = StaffTask.objects.get_or_create(cause=cause, done_at=None, defaults=fields)
     return task
 

@@ -366,9 +366,34 @@ def test_a_text_that_waits_is_read_with_the_visits_ahead_and_handled_once() -> N
     assert 'class="error"' in again
     row.refresh_from_db()
     assert row.handled_by is not None
-    assert StaffTask.objects.get().sentence == "After a text of the patient: Call her"
+    task = StaffTask.objects.get()
+    assert (task.note, task.subject_id, "Call her" in task.sentence) == ("Call her", row.pk, False)
     assert AuditLog.objects.filter(action="console.handle", outcome="allowed", resource_id=str(row.pk)).count() == 1
     assert signed_in("lab_tech").get("/console/replies/").status_code == 403
+
+
+def test_a_task_about_a_text_shows_what_was_said_from_where_and_which_visits_it_may_be_about() -> None:
+    number, now = "+14155550123", timezone.now()
+    texted = {"status": "sent", "work_state": "done", "sent_at": now, "recipient_phone": number}
+    names = ("Zqchilda", "Zqchildb")
+    visits = [visit_on(14 + n, patient=make_reachable_patient(last_name=names[n], phone=number)) for n in (0, 1)]
+    for visit in visits:
+        make_reminder(appointment=visit, **texted)
+    first = text_from(None, from_number=number, body="Zqyes", outcome="ambiguous")
+    tasks.open_once("ask_who", "ask_who:1", "Ask which one.", patient=None, subject_id=first.pk)
+    text_from(None, from_number=number, body="Zqboth of them", outcome="ambiguous")
+    stranger = text_from(None, from_number="+14155550177", body="Zqwho are you?")
+    client = signed_in("receptionist")
+    client.post(f"/console/replies/{stranger.pk}/handle/", {"note": "Zqring them"})
+    told = client.get("/console/tasks/").content.decode()
+    wanted = ["Zqyes", "Zqboth of them", number, *names, "Zqwho are you?", "+14155550177", "Zqring them"]
+    assert [each for each in wanted if each not in told] == []
+    for visit in visits:
+        assert f"{BOARD}visits/{visit.pk}/" in told
+    noted = AuditLog.objects.filter(resource_type="stafftask", action="console.list").latest("timestamp").detail
+    assert set(noted["patients"]) == {str(visit.patient_id) for visit in visits}
+    assert str(first.pk) in noted["texts"]
+    assert "Zqyes" not in signed_in(visits[0].doctor.user).get("/console/tasks/").content.decode()
 
 
 def test_a_task_leads_to_its_visit_and_is_done_with_a_note_below_which_the_patients_words_stay() -> None:
@@ -394,8 +419,9 @@ def test_the_lists_of_the_desk_cost_the_same_for_many(url: str) -> None:
 
     def add(hour: int) -> None:
         visit = visit_on(hour)
-        text_from(visit.patient)
+        text = text_from(visit.patient)
         tasks.open_once("call", f"c{hour}", "Please call.", patient=visit.patient, subject_id=visit.pk)
+        tasks.open_once("ask_who", f"a{hour}", "Please ask.", patient=None, subject_id=text.pk)
 
     add(1)
     client.get(url)

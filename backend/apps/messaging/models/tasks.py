@@ -21,7 +21,10 @@ class TaskKind(models.TextChoices):
 
 
 class StaffTask(ClinicModel):
-    """One thing to do, once per open `cause`. subject_id: the visit or recall it is about; `sentence` names nobody."""
+    """One thing to do, once per open `cause`; the `sentence` names nobody.
+
+    subject_id: the visit, recall or text it is about.
+    """
 
     Kind = TaskKind
 

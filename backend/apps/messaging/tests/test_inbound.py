@@ -68,6 +68,12 @@ class TestTheInbox:
         assert (row.handled_by, row.handled_at is not None) == (desk, True)
         assert AuditLog.objects.filter(action="handle", resource_id=str(row.pk), outcome="allowed").count() == 1
 
+    def test_a_note_on_a_text_is_a_task_about_it(self) -> None:
+        row, desk = make_inbound_text(), client_for(make_user(role="receptionist"))
+        answer = desk.post(f"{TEXTS}{row.pk}/handle/", {"note": "ring them"}, format="json")
+        assert (answer.status_code, desk.get(TASKS).data["results"][0]["note"]) == (200, "ring them")
+        assert desk.get(TASKS, {"subject_id": str(row.pk)}).data["results"][0]["kind"] == "call"
+
     def test_what_waits_is_what_no_machine_understood_and_nobody_has_read(self) -> None:
         waiting = make_inbound_text()
         make_inbound_text(outcome="confirmed", intent="confirm")
