@@ -14,13 +14,16 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 
 def secret(name: str, default: str | None = None) -> str:
-    """Return variable `name`, or the content of the file that `<name>_FILE` points to, or the default."""
+    """Return variable `name`, or the content of the file that `<name>_FILE` points to, or the default, stripped.
+
+    A line end that came along with a key would be refused wherever the key is used.
+    """
     if path := os.environ.get(f"{name}_FILE"):
         return Path(path).read_text().strip()
     value = os.environ.get(name, default)
     if value is None:
         raise ImproperlyConfigured(f"Set {name} or {name}_FILE.")
-    return value
+    return value.strip()
 
 
 def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

@@ -98,7 +98,10 @@ class LostEmail:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The mail that a lost one turned out to be. provider_status: its word for how far that has come; may be empty."""
+    """The mail that a lost one turned out to be.
+
+    provider_status: the provider's word for how far that has come, as "delivered" or "not_delivered"; may be empty.
+    """
 
     message_id: str
     provider_status: str = ""

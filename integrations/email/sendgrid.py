@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from email.utils import parseaddr
 from typing import Any, Self
 
 from python_http_client.client import Client
@@ -16,9 +17,9 @@ from sendgrid.helpers.mail import Attachment as SdkAttachment
 from sendgrid.helpers.mail import ClickTracking, CustomArg, Header, Mail, OpenTracking, ReplyTo, TrackingSettings
 
 from integrations import http
-from integrations.email import Attachment, Email, Found, LostEmail
+from integrations.email import CONTROL, Attachment, Email, Found, LostEmail, is_address
 from integrations.email.sendgrid_events import short_id
-from integrations.errors import IntegrationError, Misconfigured, Transient, Unknown
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
 PARTNER = "sendgrid"
 BASE_URL = "https://api.sendgrid.com"
@@ -42,6 +43,10 @@ class SendGridEmail:
         activity_feed: bool = False,
         timeout_s: tuple[float, float] = http.TIMEOUT_S,
     ) -> None:
+        if not is_address(parseaddr(sender)[1]):
+            raise ValueError("the sender of mail by SendGrid is not an e-mail address")
+        if CONTROL.search(api_key) or not api_key.isascii():
+            raise ValueError("the key of SendGrid has a character that no key has")
         for name in SDK_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         host = http.checked_base_url(base_url, allow_any_host=allow_any_host) if base_url else BASE_URL
@@ -59,14 +64,19 @@ class SendGridEmail:
         return str(message_id)
 
     def find(self, lost: LostEmail) -> Found | None:
-        """See `EmailTransport.find`. Source: SendGrid v3 API, Email Activity, query on `unique_args`."""
+        """See `EmailTransport.find`; its words are "processed", "delivered" and "not_delivered".
+
+        Source: SendGrid v3 API, Email Activity, query on `unique_args`.
+        """
         if not self.can_find or not ASKABLE.fullmatch(lost.attempt_id):
             raise Unknown("the account cannot look for a mail", code="sendgrid:no-activity")
         query = f"(unique_args['attempt_id']=\"{lost.attempt_id}\")"
-        answer = self._sdk.client.messages.get(query_params={"query": query, "limit": 10})
         try:
+            answer = self._sdk.client.messages.get(query_params={"query": query, "limit": 10})
             found = json.loads(answer.body)["messages"]
             return Found(short_id(found[0]["msg_id"]), str(found[0]["status"])) if found else None
+        except Permanent as error:
+            raise Unknown("a question it does not take", code=error.code) from None
         except (ValueError, LookupError, TypeError):
             raise Transient("a list that cannot be read", code="sendgrid:unreadable") from None
 

@@ -16,7 +16,7 @@ from twilio.rest import Client
 from twilio.rest.api.v2010.account.message import MessageInstance
 
 from integrations import http
-from integrations.errors import IntegrationError, Misconfigured, Transient, Unknown
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from integrations.sms import Found, LostSms, MessageStatus, Sms, body_sha256, twilio_codes
 
 PARTNER = "twilio"
@@ -48,6 +48,8 @@ class TwilioSms:
         allow_any_host: bool = False,
         timeout_s: float = 10.0,
     ) -> None:
+        if not account_sid.isalnum() or not auth_token:
+            raise ValueError("the account of Twilio is none: its SID or token is missing or has a strange character")
         for name in SDK_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         base = http.checked_base_url(base_url, allow_any_host=allow_any_host) if base_url else ""
@@ -95,6 +97,8 @@ class TwilioSms:
             newest = list_of(to=lost.to, page_size=PAGE, limit=PAGE)
         except UNREADABLE:
             raise Transient("a list that cannot be read", code="twilio:unreadable") from None
+        except Permanent as error:
+            raise Unknown("a question it does not take", code=error.code) from None
         return {message.sid: message for message in (*dated, *newest)}.values()
 
     def _may_be(self, message: MessageInstance, lost: LostSms) -> bool:

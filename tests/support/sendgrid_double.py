@@ -51,6 +51,7 @@ class SendGridDouble(HttpDouble):
 
     def __init__(self, **options: Any) -> None:
         self.sent = []
+        self.activity = "delivered"  # how far each mail has come: processed, delivered or not_delivered
         super().__init__(**options)
 
     def take(self, request: Request) -> Answer:
@@ -73,7 +74,7 @@ class SendGridDouble(HttpDouble):
         if not asked:
             return Answer(400, errors("invalid query"))
         found = [mail for mail in self.sent if mail.attempt_id == asked["attempt"]]
-        return Answer(200, {"messages": [as_activity(mail) for mail in found]})
+        return Answer(200, {"messages": [as_activity(mail, self.activity) for mail in found]})
 
 
 def as_sent(payload: dict[str, Any]) -> SentEmail:
@@ -97,13 +98,13 @@ def as_sent(payload: dict[str, Any]) -> SentEmail:
     )
 
 
-def as_activity(mail: SentEmail) -> dict[str, Any]:
+def as_activity(mail: SentEmail, status: str) -> dict[str, Any]:
     return {
         "msg_id": long_id(mail.message_id),
         "from_email": mail.sender,
         "to_email": mail.to,
         "subject": mail.subject,
-        "status": "delivered",
+        "status": status,
         "opens_count": 0,
         "clicks_count": 0,
         "last_event_time": "2026-03-03T10:30:00Z",

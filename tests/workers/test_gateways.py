@@ -11,6 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.apps.messaging.senders import Bucket
+from backend.config import settings as configuration
 from integrations.email import Email
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
@@ -84,6 +85,17 @@ def test_settings_no_client_can_be_made_of_are_our_own_fault_and_nobodys_row(cre
     credentials.EMAIL_TRANSPORT, credentials.SMTP_HOST, credentials.SMTP_FROM = "smtp", "127.0.0.1", ""
     with pytest.raises(Misconfigured, match="email:settings"):
         gateways.email()
+
+
+@pytest.mark.parametrize("value", ["test-key\n", " test-key\r\n"])
+def test_a_key_is_read_without_what_stands_around_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str
+) -> None:
+    (tmp_path / "key").write_text(value)
+    monkeypatch.setenv("A_KEY", value)
+    assert configuration.secret("A_KEY") == "test-key"
+    monkeypatch.setenv("A_KEY_FILE", str(tmp_path / "key"))
+    assert configuration.secret("A_KEY") == "test-key"
 
 
 def test_a_new_setting_makes_a_new_client(settings: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from integrations.email import Found
 from integrations.email.sendgrid import SendGridEmail, refusal
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.integrations.email.contract import MAIL, TO, EmailContract, Files, Seen, lost
@@ -113,6 +114,14 @@ def test_connections_are_kept_and_calls_leave_nothing_behind(double: SendGridDou
     assert first == second
 
 
+@pytest.mark.parametrize(
+    "over", [{"api_key": "SG.key\n"}, {"api_key": "SG.k\u00ebY\u2028"}, {"sender": ""}, {"sender": "nobody"}], ids=repr
+)
+def test_a_key_or_a_sender_that_is_none_is_refused_at_the_start(over: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="SendGrid"):
+        client("http://127.0.0.1:9", **over)
+
+
 def test_only_this_machine_may_stand_in_for_sendgrid() -> None:
     with pytest.raises(ValueError, match="this machine"):
         client("https://sendgrid.example.org")
@@ -147,6 +156,22 @@ def test_an_attempt_that_would_change_the_question_is_not_asked_for(double: Send
     with pytest.raises(Unknown):
         client(double.url, activity_feed=True).find(lost(attempt_id))
     assert double.requests == []
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_question_it_does_not_take_leaves_open_what_became_of_the_mail(double: SendGridDouble, status: int) -> None:
+    double.fail_next(status, errors("no"), method="GET")
+    with pytest.raises(Unknown):
+        client(double.url, activity_feed=True).find(lost())
+
+
+@pytest.mark.parametrize("word", ["processed", "delivered", "not_delivered"])
+def test_a_mail_that_is_found_says_how_far_it_has_come(double: SendGridDouble, word: str) -> None:
+    double.activity = word
+    transport = client(double.url, activity_feed=True)
+    assert transport.find(lost()) is None
+    message_id = transport.send(MAIL)
+    assert transport.find(lost()) == Found(message_id, word)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ class TestTwilio(SmsContract):
         self.double.__exit__()
 
 
+@pytest.mark.parametrize("over", [{"account_sid": "AC1\n"}, {"account_sid": ""}, {"auth_token": ""}], ids=repr)
+def test_an_account_that_is_none_is_refused_at_the_start(over: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="account"):
+        client("http://127.0.0.1:9", **over)
+
+
 def test_the_id_is_twilios_and_the_callback_carries_the_attempt(double: TwilioDouble) -> None:
     sid = client(double.url).send(SMS)
     [sent] = double.sent

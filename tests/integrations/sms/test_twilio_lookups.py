@@ -11,7 +11,7 @@ import pytest
 from integrations.errors import Permanent, Transient, Unknown
 from integrations.sms.twilio import TwilioSms
 from tests.integrations.sms.contract import BODY, TO, lost
-from tests.support.twilio_double import SentSms, TwilioDouble
+from tests.support.twilio_double import SentSms, TwilioDouble, error
 
 SENDER = "+14155550199"
 NOW = datetime.now(UTC)
@@ -118,6 +118,15 @@ def test_a_question_without_an_answer_is_asked_again_later(
     with pytest.raises(Transient) as raised:
         transport.find(lost())
     assert TO[1:] not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_question_it_does_not_take_leaves_open_what_became_of_the_text(
+    double: TwilioDouble, transport: TwilioSms, status: int
+) -> None:
+    double.fail_next(status, error(20404, status), method="GET")
+    with pytest.raises(Unknown):
+        transport.find(lost())
 
 
 @pytest.mark.parametrize(
