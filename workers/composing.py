@@ -122,7 +122,8 @@ def letter(message: OutgoingMessage, facts: Facts, house: House, also: Sequence[
     content, note = (_text if message.channel == Channel.SMS else _mail)(message, words, house)
     said = f"{words.text} {words.html}"
     wanted = [_link(message, purpose) for purpose in LinkPurpose if links.url(message.pk, purpose) in said]
-    return Letter(content, {**EMPTY, **note, "provider": gateways.provider(message.channel)}, wanted)
+    by = {"provider": gateways.provider(message.channel), "sender": gateways.account(message.channel)}
+    return Letter(content, {**EMPTY, **note, **by}, wanted)
 
 
 def _kind(message: OutgoingMessage) -> str:
@@ -149,7 +150,7 @@ def _plain(message: Any, house: House) -> Facts:
         phone=house.clinic.phone,
         starts_at=message.appointment.appointment_datetime if is_reminder else None,
         patient_zone=house.zone_of(message.patient),
-        link=links.url(message.pk, LinkPurpose.ANSWER),
+        link=links.url(message.pk, LinkPurpose.ANSWER if is_reminder else LinkPurpose.CHOOSE),
     )
 
 

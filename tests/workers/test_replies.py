@@ -199,7 +199,7 @@ class TestSharedNumbers:
         token = sent["body"].split("/a/")[1].split()[0]
         link = links.find(token)
         assert link is not None
-        assert (link.purpose, link.subject_id) == ("answer", newest.appointment_id)
+        assert (link.purpose, link.subject_id) == ("choose", newest.appointment_id)
 
     def test_two_visits_of_one_patient_are_two(self) -> None:
         one = patient()

@@ -77,13 +77,14 @@ class Asked:
         """Lead back to the page by GET, so that nothing is sent twice when it is loaded again."""
         return HttpResponseRedirect(self.request.path, status=303)
 
-    def note(self, verb: str, kind: str, pk: Any, *, refused: bool = False, **detail: Any) -> None:
-        """Write down what was shown or done by this link; names and ids only."""
+    def note(
+        self, verb: str, kind: str, pk: Any, *, refused: bool = False, patient_id: Any = None, **detail: Any
+    ) -> None:
+        """Write down what was shown or done by this link; names and ids only. patient_id: if not the link's own."""
         outcome = AuditLog.Outcome.REFUSED if refused else AuditLog.Outcome.ALLOWED
         told = {"link": str(self.link.pk), **detail}
-        audit.record(
-            self.request, f"link.{verb}", kind, str(pk), outcome=outcome, patient_id=self.link.patient_id, detail=told
-        )
+        whose = patient_id or self.link.patient_id
+        audit.record(self.request, f"link.{verb}", kind, str(pk), outcome=outcome, patient_id=whose, detail=told)
 
 
 def opened(request: HttpRequest, token: str, page: Page) -> HttpResponse:

@@ -6,7 +6,7 @@ from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 
-from backend.apps.interop import mailbox_answers, offer_answers, visit_answers
+from backend.apps.interop import choice_answers, mailbox_answers, offer_answers, visit_answers
 from backend.apps.interop.answer_frame import Asked, Page, gone, opened, unprotected
 from backend.apps.messaging.models import LinkPurpose
 
@@ -14,6 +14,7 @@ PAGES: Final[dict[str, Page]] = {
     LinkPurpose.ANSWER: visit_answers.page,
     LinkPurpose.UNSUBSCRIBE: mailbox_answers.page,
     LinkPurpose.WAITLIST: offer_answers.page,
+    LinkPurpose.CHOOSE: choice_answers.page,
 }
 
 

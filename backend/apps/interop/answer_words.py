@@ -61,6 +61,10 @@ class Words:
     mail_start: str
     mail_started: str
     mail_not_started: str
+    choice: str
+    choice_intro: str
+    choice_over: str
+    choice_over_why: str
     offer: str
     offer_intro: str
     offer_until: str
@@ -121,6 +125,10 @@ EN = Words(
     mail_start="Send me e-mails again",
     mail_started="You will get our e-mails again.",
     mail_not_started="We could not do this here. Please call us.",
+    choice="Which appointment?",
+    choice_intro="Your answer may be about any of these. Tell us to which you are coming; to change one, call us.",
+    choice_over="There is nothing left to choose",
+    choice_over_why="These appointments were moved, cancelled or are over. If you have a question, please call us.",
     offer="An earlier time is free",
     offer_intro="We can offer you this time:",
     offer_until="We keep it for you until",
@@ -180,6 +188,10 @@ ES = Words(
     mail_start="Envíenme correos otra vez",
     mail_started="Usted recibirá nuestros correos otra vez.",
     mail_not_started="No pudimos hacer esto aquí. Por favor llámenos.",
+    choice="¿Cuál de las citas?",
+    choice_intro="Su respuesta puede ser sobre cualquiera de ellas. Díganos a cuál vendrá; para cambiar una, llámenos.",
+    choice_over="No queda nada que elegir",
+    choice_over_why="Estas citas se cambiaron, se cancelaron o ya pasaron. Si tiene una pregunta, por favor llámenos.",
     offer="Hay una hora libre más temprano",
     offer_intro="Podemos ofrecerle esta hora:",
     offer_until="La guardamos para usted hasta",

@@ -45,7 +45,7 @@ def page(asked: Asked) -> HttpResponse:
             return shown(asked, visit)
         if act is None:
             return shown(asked, visit, wrong=asked.words.unclear)
-        if asked.request.POST.get("shown") != _stamp(visit):
+        if asked.request.POST.get("shown") != stamp(visit):
             return shown(asked, visit, wrong=asked.words.changed)
         return act(asked, visit)
 
@@ -58,7 +58,7 @@ def shown(asked: Asked, visit: Appointment, *, wrong: str = "", status: int = 42
     context = {
         "title": words.visit,
         "visit": visit,
-        "stamp": _stamp(visit),
+        "stamp": stamp(visit),
         "when": asked.when(visit.appointment_datetime),
         "when_there": asked.when_there(visit.appointment_datetime, zones.recipient_zone(visit.patient, asked.clinic)),
         "confirmed": visit.status == AppointmentStatus.CONFIRMED,
@@ -176,7 +176,7 @@ def _refused(asked: Asked, visit: Appointment, verb: str) -> HttpResponse:
     return shown(asked, visit, wrong=asked.words.refused)
 
 
-def _stamp(visit: Appointment) -> str:
+def stamp(visit: Appointment) -> str:
     """Return what a form tells of the visit it showed: nobody answers for a time they have not seen."""
     return f"{visit.appointment_datetime:%Y%m%dT%H%M%S}"
 

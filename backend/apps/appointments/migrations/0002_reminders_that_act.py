@@ -12,6 +12,22 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="appointment",
+            name="calendar_id",
+            field=models.UUIDField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="appointment",
+            name="calendar_before",
+            field=models.PositiveIntegerField(db_default=0, default=0, editable=False),
+        ),
+        migrations.AddIndex(
+            model_name="appointment",
+            index=models.Index(
+                condition=models.Q(("calendar_id__isnull", False)), fields=["calendar_id"], name="appointment_calendar"
+            ),
+        ),
         migrations.CreateModel(
             name="ReminderPolicy",
             fields=[
@@ -71,6 +87,7 @@ class Migration(migrations.Migration):
                             ("recall", "due for a visit"),
                             ("waitlist_offer", "offer of a freed time"),
                             ("choose", "answer with a link, when a reply is not clear"),
+                            ("cancelled", "a visit was cancelled"),
                         ],
                         default="reminder",
                         max_length=16,

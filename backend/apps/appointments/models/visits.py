@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
@@ -77,7 +78,11 @@ def one_at_a_time(who: str, sentence: str) -> ExclusionConstraint:
 
 
 class Appointment(Stateful, ClinicModel):
-    """One visit. `version` rises with every change of time, doctor, place or status (a trigger sees to it)."""
+    """One visit. `version` rises with every change of time, doctor, place or status (a trigger sees to it).
+
+    A visit booked in place of another is the same entry in the patient's calendar: calendar_id is the first of such a
+    chain, empty for that one itself, and calendar_before how many versions the earlier ones had.
+    """
 
     Status = AppointmentStatus
     Type = AppointmentType
@@ -119,6 +124,8 @@ class Appointment(Stateful, ClinicModel):
     availability_overridden_by = models.ForeignKey(
         "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
+    calendar_id = models.UUIDField(null=True, blank=True, editable=False)
+    calendar_before = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
 
     class Meta(ClinicModel.Meta):
@@ -167,11 +174,22 @@ class Appointment(Stateful, ClinicModel):
             models.Index(fields=["location", "appointment_datetime"], name="appointment_place_time"),
             models.Index(fields=["-created_at", "id"], name="appointment_newest"),
             models.Index(fields=["-updated_at", "id"], name="appointment_changed"),
+            models.Index(fields=["calendar_id"], name="appointment_calendar", condition=Q(calendar_id__isnull=False)),
         ]
 
     @property
     def end_datetime(self) -> datetime:
         return self.appointment_datetime + timedelta(minutes=self.duration_minutes)
+
+    @property
+    def calendar_key(self) -> UUID:
+        """What the visit is called in the patient's calendar, whatever rows it has gone through."""
+        return self.calendar_id or self.pk
+
+    @property
+    def calendar_sequence(self) -> int:
+        """The number of the entry in the patient's calendar: the higher one replaces the lower (RFC 5545, 3.8.7.4)."""
+        return self.calendar_before + self.version
 
     @property
     def is_upcoming(self) -> bool:
@@ -236,6 +254,8 @@ class Appointment(Stateful, ClinicModel):
             appointment_datetime=appointment_datetime,
             duration_minutes=duration_minutes or self.duration_minutes,
             rescheduled_from=self,
+            calendar_id=self.calendar_key,
+            calendar_before=self.calendar_sequence,
         )
         new.save(force_insert=True)
         return new

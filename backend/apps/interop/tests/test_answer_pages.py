@@ -28,6 +28,7 @@ from backend.apps.interop.answer_words import EN, ES
 from backend.apps.interop.visit_answers import MOST_BIRTHS
 from backend.apps.messaging import links
 from backend.apps.messaging.models import ContactRules, LinkPurpose, PatientLink, StaffTask
+from backend.apps.messaging.tests.inbox_factories import make_patient_message
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
 from backend.config.logs import Line
 
@@ -60,7 +61,7 @@ def stamp(visit: Appointment) -> str:
     return f"{visit.appointment_datetime:%Y%m%dT%H%M%S}"
 
 
-def press(url: str, visit: Appointment, act: str, **form: str) -> Any:
+def press(url: str, visit: Appointment, act: str, /, **form: str) -> Any:
     """Press a button of the page; no cookie, and the check Django makes of forms is on."""
     client = Client(enforce_csrf_checks=True)
     return client.post(url, {"act": act, "shown": stamp(visit), **form}, follow=True)
@@ -359,6 +360,51 @@ def test_an_offer_that_is_left_or_over_is_told_so() -> None:
         assert (answer.status_code, EN.offer_over in text(answer)) == (410, True)
     over.refresh_from_db()
     assert over.status == "offered"
+
+
+def family() -> tuple[str, list[Appointment]]:
+    """Return the address sent to a number that was reminded of two children's visits, and the visits."""
+    number = "+14155550123"
+    visits = [visit_ahead(patient=make_reachable_patient(last_name=name, phone=number)) for name in ("Zqa", "Zqb")]
+    for visit in visits:
+        make_reminder(appointment=visit, status="sent", sent_at=timezone.now(), recipient_phone=number)
+    message = make_patient_message(visits[0].patient, wording="choose", recipient_phone=number, subject_id=visits[0].pk)
+    links.keep([links.Wanted(message, LinkPurpose.CHOOSE, visits[0].pk, timezone.now() + timedelta(days=1))])
+    return f"/a/{links.token(message.pk, LinkPurpose.CHOOSE)}", visits
+
+
+def test_who_answered_for_a_family_chooses_the_very_visit_and_no_other_is_confirmed() -> None:
+    url, (one, two) = family()
+    stranger = visit_ahead()
+    page = text(Client().get(url))
+    assert [stamp(visit) in page for visit in (one, two, stranger)] == [True, True, False]
+    assert [name for name in ("Zqa", "Zqb", "Ada", "4155550123") if name in page] == []
+    assert press(url, two, "confirm", visit=str(two.pk)).status_code == 200
+    assert list(Appointment.objects.order_by("created_at").values_list("status", flat=True)) == [
+        "scheduled", "confirmed", "scheduled",
+    ]  # fmt: skip
+    noted = AuditLog.objects.get(action="link.confirm")
+    assert (noted.patient_id, noted.resource_id) == (two.patient_id, str(two.pk))
+    assert EN.is_confirmed in text(Client().get(url))
+
+
+def test_at_a_choice_nothing_is_done_without_the_visit_and_the_time_that_were_shown() -> None:
+    url, (one, two) = family()
+    stranger = visit_ahead()
+    before = state()
+    assert [Client().get(url).status_code, Client().head(url).status_code] == [200, 200]
+    assert Client().get(f"{url}/calendar.ics").status_code == 404
+    for visit, act, key in (
+        (stranger, "confirm", stranger.pk),
+        (one, "confirm", two.pk),  # the time of one, the key of the other
+        (one, "cancel", one.pk),
+        (one, "confirm", "x"),
+    ):
+        assert press(url, visit, act, visit=str(key), birth=BIRTH).status_code == 422
+    assert state() == before
+    services.cancel(one, by=None, reason="Ill")
+    Patient.objects.filter(pk=two.patient_id).update(phone="+14155550124")
+    assert (Client().get(url).status_code, EN.choice_over in text(Client().get(url))) == (410, True)
 
 
 @pytest.fixture

@@ -116,6 +116,7 @@ class Migration(migrations.Migration):
                             ("recall", "due for a visit"),
                             ("waitlist_offer", "offer of a freed time"),
                             ("choose", "answer with a link, when a reply is not clear"),
+                            ("cancelled", "a visit was cancelled"),
                         ],
                         max_length=16,
                     ),
@@ -161,6 +162,7 @@ class Migration(migrations.Migration):
                                     "recall",
                                     "waitlist_offer",
                                     "choose",
+                                    "cancelled",
                                 ],
                             )
                         ),
@@ -452,6 +454,7 @@ class Migration(migrations.Migration):
                             ("answer", "answer a reminder"),
                             ("unsubscribe", "no more messages on this channel"),
                             ("waitlist", "take or leave an offered time"),
+                            ("choose", "say which of several visits a text was about"),
                         ],
                         editable=False,
                         max_length=11,
@@ -479,7 +482,7 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("purpose__in", ["answer", "unsubscribe", "waitlist"])),
+                        condition=models.Q(("purpose__in", ["answer", "unsubscribe", "waitlist", "choose"])),
                         name="messaging_link_purpose_known",
                     )
                 ],

@@ -13,10 +13,11 @@ class LinkPurpose(models.TextChoices):
     ANSWER = "answer", "answer a reminder"
     UNSUBSCRIBE = "unsubscribe", "no more messages on this channel"
     WAITLIST = "waitlist", "take or leave an offered time"
+    CHOOSE = "choose", "say which of several visits a text was about"
 
 
 class PatientLink(UUIDModel):
-    """One token for one purpose, one patient and one subject: a visit (answer, unsubscribe) or an offer (waitlist).
+    """One token for one purpose, one patient and one subject: a visit (answer, unsubscribe, choose) or an offer.
 
     Only the token's SHA-256 is kept. message_id: the message that carried it.
     """

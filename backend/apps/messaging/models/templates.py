@@ -21,6 +21,7 @@ class MessageKind(models.TextChoices):
     RECALL = "recall", "due for a visit"
     WAITLIST_OFFER = "waitlist_offer", "offer of a freed time"
     CHOOSE = "choose", "answer with a link, when a reply is not clear"
+    CANCELLED = "cancelled", "a visit was cancelled"
 
 
 class MessageTemplate(ClinicModel):
