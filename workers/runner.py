@@ -23,7 +23,9 @@ TogetherHandler = Callable[[Sequence[Item]], Sequence[Mapping[str, Any]]]
 
 BATCH = 100
 TOGETHER = 200  # rows of one `drain_together`
-BUDGET_S = 200.0  # below CELERY_TASK_SOFT_TIME_LIMIT: what is not begun by then goes back in line
+# What is not begun by then goes back in line. The longest that follows has to end before CELERY_TASK_SOFT_TIME_LIMIT
+# (240): 30 s until it is spoken for, and a mail server's 160: `smtp.PATIENCE_S`, two steps of it, `smtp.LAST_WORD_S`.
+BUDGET_S = 40.0
 
 LEASE_LOST = "lease lost"
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import smtplib
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, parseaddr
+from types import MappingProxyType
 from typing import Literal, get_args
 
-from integrations import http
+from integrations import deadlines, http
 from integrations.email import CONTROL, Attachment, Email, Found, LostEmail, is_address
 from integrations.errors import BadAddress, Blocked, IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
 PARTNER = "smtp"
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  # for each step but the last
+PATIENCE_S = 20.0  # from the first step until the mail is handed over: else it is tried again, on a line that is open
+LAST_WORD_S = 120.0  # RFC 5321, 4.5.3.2.6 asks for ten minutes, but no task of ours lasts as long: `runner.BUDGET_S`
 LOST = (OSError, smtplib.SMTPException)
 BAD_ADDRESS = frozenset({550, 551, 553})  # to RCPT: no such mailbox, moved, a name that is none
 ASKS_FOR_LOGIN = frozenset({530, 534, 535, 538})
 POLICY = b"5.7."  # RFC 3463: security or policy, which says nothing about the address
+RELAY = re.compile(rb"relay(?:ed|ing)?", re.I)  # servers have no code of its own for it
+GOOD: Mapping[str, Container[int]] = MappingProxyType(
+    {"mail": range(200, 300), "rcpt": range(200, 300), "data": (354,), "content": (250,)}
+)
 LONGEST_LINE = 900  # RFC 5322 allows 998
 SEVEN_BITS = SMTP.clone(cte_type="7bit")  # every server takes it
 
@@ -47,11 +55,11 @@ class SmtpEmail:
     def send(self, email: Email) -> str:
         """See `EmailTransport.send`; returns the Message-ID, which is made of the attempt id: a repeat has the same."""
         message_id = f"{_digest(email.attempt_id)}@{self._address.partition('@')[2]}"
-        content = _as_bytes(email, sender=self._sender, message_id=message_id)
-        to = _ascii_address(email.to)
+        to, until_s = _ascii_address(email.to), time.monotonic() + PATIENCE_S
+        content = _as_bytes(email, sender=self._sender, to=to, message_id=message_id)
         line, handing_over = self._line(), False
         try:
-            refusal = _offer(line, self._address, to)
+            refusal = _offer(line, self._address, to, until_s)
             if refusal is None:
                 handing_over = True
                 refusal = _refusal("content", _hand_over(line, content))
@@ -128,38 +136,68 @@ def connector(
     return connect
 
 
-def _offer(line: smtplib.SMTP, sender: str, to: str) -> IntegrationError | None:
+class Unreadable(smtplib.SMTPException):
+    """The server's words do not follow from ours: from here on nobody knows which of them answers which."""
+
+
+def _offer(line: smtplib.SMTP, sender: str, to: str, until_s: float) -> IntegrationError | None:
     """Name sender and recipient and ask to begin; return why not."""
     return (
-        _refusal("mail", line.mail(sender)) or _refusal("rcpt", line.rcpt(to)) or _refusal("data", line.docmd("DATA"))
+        _refusal("mail", line.mail(sender))
+        or _refusal("rcpt", line.rcpt(to))
+        or _slowness(until_s)
+        or _refusal("data", line.docmd("DATA"))
     )
+
+
+def _slowness(until_s: float) -> IntegrationError | None:
+    if time.monotonic() <= until_s:
+        return None
+    return Transient("too slow to hand a mail over now", code="smtp:slow")
 
 
 def _hand_over(line: smtplib.SMTP, content: bytes) -> tuple[int, bytes]:
     """Send the mail after 354 and return the answer. Source: RFC 5321, 4.5.2 (a leading dot is doubled)."""
     body = content.replace(b"\r\n.", b"\r\n..")
     line.send((b"." if body.startswith(b".") else b"") + body + (b"" if body.endswith(b"\r\n") else b"\r\n") + b".\r\n")
-    return line.getreply()
+    if line.sock is None or line.file is None:
+        raise smtplib.SMTPServerDisconnected("not connected")
+    line.file.close()
+    line.file = deadlines.reader(line.sock, LAST_WORD_S)
+    reply = line.getreply()
+    line.file.close()
+    line.file = None  # the library opens it again, with the usual time for each answer
+    return reply
 
 
 def _refusal(step: str, reply: tuple[int, bytes]) -> IntegrationError | None:
     """Return what a reply means, None when all is well. The server's own text may repeat the address: it is not kept.
 
+    Raises:
+        Unreadable: it is no answer to this step.
+
     Source: RFC 5321, 4.2; RFC 3463 for the code at the beginning of the text.
     """
     status, text = reply
-    if 200 <= status < 400:
+    if status in GOOD[step]:
         return None
+    if not 400 <= status < 600:
+        raise Unreadable(step)
     code = f"smtp:{step}-{status}"
     if status < 500:
         return Transient("refused for now", code=code)
-    if status in ASKS_FOR_LOGIN or step == "mail":
+    if status in ASKS_FOR_LOGIN or step == "mail" or (step == "rcpt" and _speaks_of_relaying(text)):
         return Misconfigured("our account or sender is not allowed to send this", code=code)
     if text.startswith(POLICY):
         return Blocked("the server blocks this", code=code)
     if step == "rcpt" and status in BAD_ADDRESS:
         return BadAddress("the address cannot take mail", code=code)
     return Permanent("refused", code=code)
+
+
+def _speaks_of_relaying(text: bytes) -> bool:
+    """Tell whether we are not allowed to send elsewhere from here; a host or address with that word says nothing."""
+    return any(RELAY.fullmatch(word.strip(b".,:;!()'\"")) for word in text.split())
 
 
 def _lost(handing_over: bool) -> IntegrationError:
@@ -182,17 +220,17 @@ def _unconnected(error: OSError | smtplib.SMTPException) -> IntegrationError:
     return Transient("not reached", code="smtp:unreached")
 
 
-def _as_bytes(email: Email, *, sender: str, message_id: str) -> bytes:
+def _as_bytes(email: Email, *, sender: str, to: str, message_id: str) -> bytes:
     """Return the mail as it travels, lines ending with CRLF.
 
     Headers that are ASCII go before all others, unfolded: the library would break a long link into encoded words.
     """
     mail = EmailMessage(policy=SEVEN_BITS)
-    mail["From"], mail["To"], mail["Subject"] = sender, email.to, email.subject
+    mail["From"], mail["To"], mail["Subject"] = sender, to, email.subject
     mail["Date"] = formatdate()
     mail["X-CareRelay-Attempt"] = email.attempt_id
     if email.reply_to:
-        mail["Reply-To"] = email.reply_to
+        mail["Reply-To"] = _with_ascii_domain(email.reply_to)
     plain = {"Message-ID": f"<{message_id}>"}
     for name, value in email.all_headers().items():
         if value.isascii() and len(name) + len(value) < LONGEST_LINE:
@@ -221,9 +259,16 @@ def _ascii_address(address: str) -> str:
     Raises:
         Permanent: other letters before the @, or a domain that is none.
     """
+    whole = _with_ascii_domain(address)
+    if not whole.isascii():
+        raise Permanent("an address that SMTP cannot carry", code="smtp:address")
+    return whole
+
+
+def _with_ascii_domain(address: str) -> str:
     mailbox, _, domain = address.rpartition("@")
     try:
-        return f"{mailbox.encode('ascii').decode()}@{domain.encode('idna').decode()}"
+        return f"{mailbox}@{domain.encode('idna').decode()}"
     except UnicodeError:
         raise Permanent("an address that SMTP cannot carry", code="smtp:address") from None
 

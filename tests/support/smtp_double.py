@@ -7,6 +7,7 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -51,6 +52,7 @@ class SmtpDouble:
         self.sent: list[SentMail] = []
         self.commands: list[str] = []
         self.connections = 0
+        self.think_s = 0.0  # between a mail and the word about it
         self._scripted: defaultdict[str, deque[bytes]] = defaultdict(deque)
         self._accepted_though: set[str] = set()
         self._open: set[socket.socket] = set()
@@ -171,6 +173,7 @@ class _Talk(socketserver.StreamRequestHandler):
             if not line:
                 return False
             lines.append(line[1:] if line.startswith(b".") else line)
+        time.sleep(self.double.think_s)
         scripted = self.double.scripted("CONTENT")
         if scripted in (None, GONE):
             self.double.take(SentMail(self.sender, self.to, b"".join(lines), self.is_private), lost=scripted == GONE)

@@ -13,7 +13,9 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.core.work import LEASE
 from backend.apps.laboratory.models import InboundMessage
+from integrations.email import smtp
 from integrations.errors import Permanent, Transient, Unknown
 from tests.workers.rows import (
     CANARY,
@@ -51,6 +53,15 @@ def test_success_saves_the_fields_the_handler_returned() -> None:
     after = stored(row)
     assert (after.work_state, after.status, after.status_reason) == ("done", "filed", "all of it")
     assert (after.leased_until, after.attempts) == (None, 1)
+
+
+def test_the_longest_answer_of_a_mail_server_ends_before_the_task_that_waits_for_it_and_its_lease(
+    settings: Any,
+) -> None:
+    until_spoken_for_s = 30
+    longest_s = smtp.PATIENCE_S + 2 * smtp.TIMEOUT_S + smtp.LAST_WORD_S
+    ends_s = runner.BUDGET_S + until_spoken_for_s + longest_s
+    assert ends_s < settings.CELERY_TASK_SOFT_TIME_LIMIT < LEASE.total_seconds()
 
 
 def test_without_due_rows_no_handler_runs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from integrations import http
-from integrations.email import Attachment, Email
+from integrations.email import Attachment, Email, smtp
 from integrations.email.smtp import SmtpEmail, connector
 from integrations.errors import BadAddress, Blocked, IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.integrations.email.contract import FULL, MAIL, TO, EmailContract, Files, Seen, lost
@@ -100,7 +101,15 @@ def test_a_header_of_other_letters_arrives(double: SmtpDouble) -> None:
 
 def test_a_domain_of_other_letters_is_written_in_ascii(double: SmtpDouble) -> None:
     client(double).send(Email(to="pat@bücher.example", subject="Hello", text="plain", attempt_id="a"))
-    assert double.sent[0].to == "pat@xn--bcher-kva.example"
+    [mail] = double.sent
+    assert mail.to == "pat@xn--bcher-kva.example"
+    assert b"\r\nTo: pat@xn--bcher-kva.example\r\n" in mail.raw
+
+
+def test_answers_go_to_a_domain_of_other_letters_in_ascii_too(double: SmtpDouble) -> None:
+    mail = Email(to=TO, subject="Hello", text="plain", attempt_id="a", reply_to="desk@bücher.example")
+    client(double).send(mail)
+    assert b"\r\nReply-To: desk@xn--bcher-kva.example\r\n" in double.sent[0].raw
 
 
 @pytest.mark.parametrize("to", ["pät@example.org", "pat@" + "ü" * 70 + ".example"])
@@ -126,7 +135,12 @@ def test_an_address_that_smtp_cannot_carry_is_permanent(double: SmtpDouble, to: 
         ("RCPT", "550 no such user", BadAddress),
         ("RCPT", "551 5.1.6 moved", BadAddress),
         ("RCPT", "553 5.1.3 bad name", BadAddress),
-        ("RCPT", "550 5.7.1 relaying denied", Blocked),
+        ("RCPT", "550 5.7.1 denied by policy", Blocked),
+        ("RCPT", "554 5.7.1 mail.relay.example: blocked", Blocked),
+        ("RCPT", "550 5.7.1 relaying denied", Misconfigured),
+        ("RCPT", "554 5.7.1 <pat@example.org>: Relay access denied", Misconfigured),
+        ("RCPT", "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", Misconfigured),
+        ("RCPT", "550 relay not permitted", Misconfigured),
         ("RCPT", "552 5.2.2 full", Permanent),
         ("DATA", "451 4.3.0 later", Transient),
         ("DATA", "554 5.5.1 no", Permanent),
@@ -148,6 +162,66 @@ def test_each_reply_has_its_sort_and_the_next_mail_goes_through(
     assert double.sent == []
     transport.send(MAIL)
     assert len(double.sent) == 1
+
+
+@pytest.mark.parametrize("answer", ["hello", "-1 what", "354 go on", "199 wait", "777 lucky", ""])
+def test_after_the_mail_was_handed_over_only_250_says_that_it_was_taken(double: SmtpDouble, answer: str) -> None:
+    transport = client(double)
+    double.answer_next("CONTENT", answer)
+    with pytest.raises(Unknown):
+        transport.send(MAIL)
+    transport.send(MAIL)
+    assert double.connections == 2, "whoever speaks so is not spoken to any further"
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [("MAIL", "hello"), ("RCPT", "354 go on"), ("RCPT", "-1 no"), ("DATA", "250 taken"), ("DATA", "what")],
+)
+def test_an_answer_that_fits_no_question_is_transient_while_nothing_was_handed_over(
+    double: SmtpDouble, command: str, answer: str
+) -> None:
+    transport = client(double)
+    double.answer_next(command, answer)
+    with pytest.raises(Transient) as raised:
+        transport.send(MAIL)
+    assert type(raised.value) is Transient
+    transport.send(MAIL)
+    assert (double.connections, len(double.sent)) == (2, 1)
+
+
+def test_a_server_that_reads_a_mail_for_longer_is_waited_for(double: SmtpDouble) -> None:
+    transport = client(double)
+    double.think_s = 0.4
+    assert transport.send(MAIL)
+    double.think_s = 0.0
+    double.answer_next("RCPT", "250 2.1.5 ok")
+    transport.send(MAIL)
+    assert (double.connections, len(double.sent)) == (1, 2)
+
+
+def test_a_last_answer_that_drips_is_not_waited_for_without_end(
+    double: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "LAST_WORD_S", 0.3)
+    double.answer_next("CONTENT", *["250-scanning"])
+    begun_s = time.monotonic()
+    with pytest.raises(Unknown):
+        client(double).send(MAIL)
+    assert time.monotonic() - begun_s < 2.0
+
+
+def test_a_server_that_takes_its_time_gets_no_mail_that_nobody_could_wait_for(
+    double: SmtpDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = client(double)
+    monkeypatch.setattr(smtp, "PATIENCE_S", 0.0)
+    with pytest.raises(Transient) as raised:
+        transport.send(MAIL)
+    assert (raised.value.code, double.sent) == ("smtp:slow", [])
+    monkeypatch.undo()
+    transport.send(MAIL)
+    assert (double.connections, len(double.sent)) == (1, 1), "the open connection is there for the next try"
 
 
 @pytest.mark.parametrize("command", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
