@@ -6,4 +6,5 @@ from django.apps import AppConfig
 class AppointmentsConfig(AppConfig):
     name = "backend.apps.appointments"
     label = "appointments"
+    around_merge = "backend.apps.appointments.recalls.joined"
     after_patient_change = "backend.apps.appointments.reminders.replan_patient"

@@ -10,28 +10,30 @@ from django.utils import timezone
 
 from backend.apps.appointments import notices
 from backend.apps.appointments.models import Appointment
+from backend.apps.appointments.planning import Planner
 from backend.apps.appointments.recalls import ahead_of
-from backend.apps.appointments.zones import recipient_zone
-from backend.apps.core.models import Clinic
-from backend.apps.messaging.models import ContactRules, MessageKind, PatientMessage
+from backend.apps.messaging import tasks
+from backend.apps.messaging.models import MessageKind, PatientMessage, StaffTask
 from backend.apps.patients.contacts import points_of
 
 OLD = timedelta(days=3)  # a visit cleared up later than that is no news to the patient
+UNREACHED = "Missed a visit and cannot be written to. Please call."
 
 
 def follow_up(visit: Appointment) -> PatientMessage | None:
     """Plan the one message about a missed visit, for ten o'clock of the patient's next business day.
 
-    Called in the transaction that marks the visit; twice is one row. Whether it still helps is decided when it is due.
+    Who cannot be written to is called, unless they come again anyway. Called in the transaction that marks the visit;
+    twice is one row. Whether the message still helps is decided when it is due.
     """
     now, patient = timezone.now(), visit.patient
     if visit.appointment_datetime < now - OLD:
         return None
     channel = notices.channel_for(patient, points_of([patient]))
     if channel is None:
+        _ask_to_call(visit, now)
         return None
-    zone = recipient_zone(patient, Clinic.current())
-    due_at, until = notices.business_morning(now, zone, ContactRules.current())
+    due_at, until = notices.business_morning(now, Planner.load().hours_of(patient))
     return PatientMessage.work.enqueue(
         dedupe_key=f"no_show:{visit.pk}",
         due_at=due_at,
@@ -42,6 +44,12 @@ def follow_up(visit: Appointment) -> PatientMessage | None:
         scheduled_send_time=due_at,
         useful_until=until,
     )
+
+
+def _ask_to_call(visit: Appointment, now: datetime) -> None:
+    if not ahead_of([visit.patient_id], now).exists():
+        cause = f"no_show:{visit.pk}"
+        tasks.open_once(StaffTask.Kind.CALL, cause, UNREACHED, patient=visit.patient, subject_id=visit.pk)
 
 
 def why_not(visits: Collection[Appointment], *, now: datetime) -> dict[Any, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from backend.apps.appointments.timing import Hours
 from backend.apps.appointments.zones import recipient_zones
 from backend.apps.core.work import WorkState
 from backend.apps.messaging.models import Channel, ContactRules, MessageStatus, PatientMessage
@@ -20,6 +21,8 @@ from backend.apps.patients.models import Patient
 TEN = time(10)
 SPREAD = timedelta(hours=2)
 FRIDAY = 4
+HOUR = timedelta(hours=1)
+IN_VAIN = (MessageStatus.FAILED, MessageStatus.BOUNCED, MessageStatus.SUPPRESSED, MessageStatus.SUPERSEDED)
 NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 
 
@@ -42,25 +45,29 @@ def take_back(kind: str, subjects: Collection[Any], reason: str) -> int:
     )
 
 
-class Hours(NamedTuple):
+class Morning(NamedTuple):
     """When a message is due, and until when it may be sent: a text that was held up does not ring at night."""
 
     due_at: datetime
     until: datetime
 
 
-def business_morning(after: datetime, zone: ZoneInfo, rules: ContactRules, *, spread_by: Any = None) -> Hours:
-    """Return ten o'clock (or when the clinic's hours for texts begin) of the next day from Monday to Friday there.
+def business_morning(after: datetime, hours: Hours, *, spread_by: Any = None) -> Morning:
+    """Return ten o'clock (or when the hours for texts begin) of the recipient's next day from Monday to Friday.
 
-    spread_by: a key that moves it by up to two hours, always by the same, so that not all leave in one minute.
+    Where their state has several zones it is ten in all of them. spread_by: a key that moves it by up to two hours,
+    always by the same, so that not all leave in one minute.
     """
-    day = after.astimezone(zone).date() + timedelta(days=1)
+    day = max(after.astimezone(zone).date() for zone in hours.zones) + timedelta(days=1)
     while day.weekday() > FRIDAY:
         day += timedelta(days=1)
-    closes = datetime.combine(day, rules.closes_at, zone)
-    morning = min(datetime.combine(day, max(rules.opens_at, TEN), zone), closes - timedelta(hours=1))
+    ten = max(datetime.combine(day, TEN, zone).astimezone(UTC) for zone in hours.zones)
+    opens, closes = hours.of(day)
+    if closes <= opens:  # no hour of that day is decent in all their zones; texts are asked again as they leave
+        closes = opens + HOUR
+    morning = max(opens, min(ten, closes - HOUR))
     share = zlib.crc32(str(spread_by).encode()) / 2**32 if spread_by else 0
-    return Hours(morning + min(SPREAD, (closes - morning) / 2) * share, closes)
+    return Morning(morning + min(SPREAD, (closes - morning) / 2) * share, closes)
 
 
 def opens_next(patient: Patient, clinic: ZoneInfo, rules: ContactRules, now: datetime) -> datetime:

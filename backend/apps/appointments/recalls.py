@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -23,18 +25,21 @@ from backend.apps.appointments.models import (
     RecallStatus,
 )
 from backend.apps.appointments.models.recalls import LIVE
-from backend.apps.appointments.zones import recipient_zone
+from backend.apps.appointments.planning import Planner
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
-from backend.apps.messaging.models import Channel, ContactRules, MessageKind, PatientMessage, StaffTask
+from backend.apps.messaging.models import Channel, MessageKind, PatientMessage, StaffTask
 from backend.apps.patients.contacts import points_of
+from backend.apps.patients.models import Patient
 
 MOST, APART = 3, timedelta(days=30)
+WRITTEN_IN_VAIN = 2 * MOST  # so often at most, however few of them left
 CHUNK = 500
 FIRST_BY_MAIL = (Channel.EMAIL, Channel.SMS)  # nothing hurries, and texts to a number are few
 ASKED_ENOUGH = "Due for a visit; three messages brought none. Please call."
 UNREACHED = "Due for a visit and cannot be written to. Please call."
-BOOKED = "A visit was booked."
+BOOKED, CAME = "A visit was booked.", "The patient came."
+ALONE = "recalls.remind"
 
 # Who is due is found before the first row is written: a scan that meets its own rows takes minutes for 100,000.
 OPEN_BY_RULE = """
@@ -75,6 +80,17 @@ def dismiss(recall: Recall, *, by: Any) -> Recall:
     recall.move_to(RecallStatus.DISMISSED)
     _close([recall.pk], "The recall was dismissed.")
     return recall
+
+
+@contextmanager
+def joined(patient: Patient, into: Patient) -> Iterator[None]:
+    """Around the move of everything of `patient` to `into`: dismiss what both are due for, and what asks for it."""
+    live = Recall.objects.filter(status__in=LIVE)
+    for recall in live.filter(
+        patient=patient, appointment_type__in=live.filter(patient=into).values("appointment_type")
+    ):
+        dismiss(recall, by=None)
+    yield
 
 
 def booked(visit: Appointment) -> None:
@@ -124,7 +140,11 @@ def settle() -> tuple[int, int]:
     """
     visits = Appointment.objects.filter(patient=OuterRef("patient"), appointment_type=OuterRef("appointment_type"))
     came = visits.filter(status=AppointmentStatus.COMPLETED, appointment_datetime__gt=OuterRef("created_at"))
-    closed = Recall.objects.filter(Exists(came), status__in=LIVE).update(status=RecallStatus.BOOKED, updated_at=Now())
+    over = Recall.objects.filter(Exists(came), status__in=LIVE).select_for_update(no_key=True)
+    closed = list(over.order_by("pk").values_list("pk", flat=True))
+    if closed:
+        Recall.objects.filter(pk__in=closed).update(status=RecallStatus.BOOKED, updated_at=Now())
+        _close(closed, CAME)
     coming = visits.filter(status__in=HOLDS_SLOT)
     live = Recall.objects.filter(
         patient=OuterRef("patient"), appointment_type=OuterRef("appointment_type"), status__in=LIVE
@@ -138,7 +158,7 @@ def settle() -> tuple[int, int]:
     )
     newest = lost.order_by("patient_id", "appointment_type", "-created_at").distinct("patient_id", "appointment_type")
     again = Recall.objects.filter(pk__in=list(newest.values_list("pk", flat=True)))
-    return closed, again.update(status=RecallStatus.OPEN, appointment=None, handed_over_at=None, updated_at=Now())
+    return len(closed), again.update(status=RecallStatus.OPEN, appointment=None, handed_over_at=None, updated_at=Now())
 
 
 def remind(*, now: datetime) -> tuple[int, int]:
@@ -146,20 +166,29 @@ def remind(*, now: datetime) -> tuple[int, int]:
 
     At most one message a patient in 30 days and three for one recall; then, or where nobody can be written to, the
     front desk has a task. At most RECALLS_A_DAY rows a run, so that a first run does not fill the lines for a day.
-    Safe to repeat and to run twice at once; after days of downtime it writes once.
+    Safe to repeat; after days of downtime it writes once. Of two runs at once one ends early: it could not see what the
+    other has in hand, and would write to the same patient about something else.
     """
-    clinic, rules = Clinic.current(), ContactRules.current()
+    clinic, planner = Clinic.current(), Planner.load()
     written, handed, after = 0, 0, None
     while written + handed < settings.RECALLS_A_DAY:
         with transaction.atomic():
-            chunk = list(_due(now, clinic, after)[: min(CHUNK, settings.RECALLS_A_DAY - written - handed)])
+            most = min(CHUNK, settings.RECALLS_A_DAY - written - handed)
+            chunk = list(_due(now, clinic, after)[:most]) if _alone() else []
             if not chunk:
                 break
             told, to_call = _sorted_out(chunk)
-            written += _write(told, clinic, rules, now)
+            written += _write(told, planner, now)
             handed += _hand_over(to_call)
         after = chunk[-1]
     return written, handed
+
+
+def _alone() -> bool:
+    """Whether no other run writes; none does then until our transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [ALONE])
+        return bool(cursor.fetchone()[0])
 
 
 def why_not(recalls: Collection[Recall], *, now: datetime) -> dict[Any, str]:
@@ -196,22 +225,29 @@ def _due(now: datetime, clinic: Clinic, after: Recall | None) -> QuerySet[Recall
 
 def _sorted_out(chunk: Sequence[Recall]) -> tuple[list[tuple[Recall, str]], list[tuple[Recall, str]]]:
     """Return whom to write to, by which channel, and whom the front desk should call, and why."""
-    points, asked = points_of(recall.patient for recall in chunk), set[Any]()
+    points, tries, asked = points_of(recall.patient for recall in chunk), _tries(chunk), set[Any]()
     told: list[tuple[Recall, str]] = []
     to_call: list[tuple[Recall, str]] = []
     for recall in chunk:
         channel = notices.channel_for(recall.patient, points, FIRST_BY_MAIL)
-        if recall.reminded_times >= MOST or channel is None:
-            to_call.append((recall, ASKED_ENOUGH if recall.reminded_times >= MOST else UNREACHED))
+        enough = tries[recall.pk] >= MOST
+        if enough or channel is None or recall.reminded_times >= WRITTEN_IN_VAIN:
+            to_call.append((recall, ASKED_ENOUGH if enough else UNREACHED))
         elif recall.patient_id not in asked:
             told.append((recall, channel))
             asked.add(recall.patient_id)
     return told, to_call
 
 
-def _write(told: Sequence[tuple[Recall, str]], clinic: Clinic, rules: ContactRules, now: datetime) -> int:
+def _tries(chunk: Sequence[Recall]) -> Counter[Any]:
+    """Return by recall how many messages left or may yet; one that was too late, say, asked nobody."""
+    written = PatientMessage.objects.filter(wording=MessageKind.RECALL, subject_id__in=[recall.pk for recall in chunk])
+    return Counter(written.exclude(status__in=notices.IN_VAIN).values_list("subject_id", flat=True))
+
+
+def _write(told: Sequence[tuple[Recall, str]], planner: Planner, now: datetime) -> int:
     PatientMessage.objects.bulk_create(
-        (_message(recall, channel, clinic, rules, now) for recall, channel in told),
+        (_message(recall, channel, planner, now) for recall, channel in told),
         ignore_conflicts=True,  # written before: the same message
     )
     keys = [recall.pk for recall, _ in told]
@@ -220,9 +256,8 @@ def _write(told: Sequence[tuple[Recall, str]], clinic: Clinic, rules: ContactRul
     )
 
 
-def _message(recall: Recall, channel: str, clinic: Clinic, rules: ContactRules, now: datetime) -> PatientMessage:
-    zone = recipient_zone(recall.patient, clinic)
-    due_at, until = notices.business_morning(now, zone, rules, spread_by=recall.pk)
+def _message(recall: Recall, channel: str, planner: Planner, now: datetime) -> PatientMessage:
+    due_at, until = notices.business_morning(now, planner.hours_of(recall.patient), spread_by=recall.pk)
     return PatientMessage(
         patient=recall.patient,
         channel=channel,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -105,11 +105,3 @@ class Recall(Stateful, ClinicModel):
             models.Index(fields=["due_on", "id"], name="recall_due"),
             models.Index(fields=["-created_at", "id"], name="recall_newest"),
         ]
-
-    @classmethod
-    def make_room(cls, patient: Any, into: Any) -> None:
-        """Dismiss, before two records become one, the recalls of `patient` that `into` is due for too."""
-        live = cls.objects.filter(status__in=LIVE)
-        same = live.filter(patient=into).values("appointment_type")
-        for recall in live.filter(patient=patient, appointment_type__in=same):
-            recall.move_to(RecallStatus.DISMISSED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 from backend.apps.appointments import no_shows, services
 from backend.apps.appointments.models import Appointment
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient
-from backend.apps.messaging.models import PatientMessage
+from backend.apps.messaging.models import ContactRules, PatientMessage, StaffTask
 from backend.apps.patients.tests.factories import make_patient
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +75,29 @@ def test_who_books_again_or_was_marked_by_mistake_is_not_asked() -> None:
     assert due.pk not in reasons
     assert "another visit" in reasons[booked.pk]
     assert {reasons[row.pk] for row in (corrected, gone)} == {"The visit does not count as missed any more."}
+
+
+def test_who_cannot_be_written_to_is_called_once_unless_they_come_again() -> None:
+    visit = missed(patient=make_patient())
+    no_shows.follow_up(visit)
+    task = StaffTask.objects.get()
+    assert (task.kind, task.patient, task.subject_id) == ("call", visit.patient, visit.pk)
+    coming = make_patient()
+    make_appointment(patient=coming)
+    missed(patient=coming)
+    assert StaffTask.objects.count() == 1
+
+
+def test_a_window_that_begins_in_the_evening_is_not_begun_early() -> None:
+    ContactRules.objects.create(opens_at=time(19, 30), closes_at=time(20))
+    with time_machine.travel(FRIDAY, tick=False):
+        missed()
+    assert PatientMessage.objects.get().due_at == datetime(2026, 3, 9, 19, 30, tzinfo=PACIFIC)
+
+
+def test_where_a_state_has_two_zones_it_is_ten_in_both() -> None:
+    with time_machine.travel(FRIDAY, tick=False):
+        missed(patient=make_reachable_patient(state="SD", country="US"))
+    message = PatientMessage.objects.get()
+    assert message.due_at == datetime(2026, 3, 9, 10, tzinfo=ZoneInfo("America/Denver"))
+    assert message.useful_until == datetime(2026, 3, 9, 20, tzinfo=ZoneInfo("America/Chicago"))

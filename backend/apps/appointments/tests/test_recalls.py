@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -23,6 +23,7 @@ from backend.apps.patients import merging
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -138,6 +139,22 @@ class TestAsking:
         assert (task.kind, task.patient, task.subject_id) == ("recall", recall.patient, recall.pk)
         assert "three" in task.sentence
 
+    def test_a_message_that_did_not_leave_is_none_of_the_three(self) -> None:
+        make_recall()
+        for days in (0, 31, 62):
+            ask(days * DAY)
+        first = PatientMessage.objects.order_by("created_at")[0]
+        PatientMessage.objects.filter(pk=first.pk).update(status="suppressed", work_state="done")
+        assert [ask(93 * DAY), ask(124 * DAY)] == [(1, 0), (0, 1)]
+
+    def test_who_is_written_to_in_vain_for_half_a_year_is_called(self) -> None:
+        make_recall()
+        for month in range(6):
+            assert ask(31 * month * DAY) == (1, 0)
+            PatientMessage.objects.update(status="suppressed", work_state="done")
+        assert ask(31 * 6 * DAY) == (0, 1)
+        assert "cannot be written to" in StaffTask.objects.get().sentence
+
     def test_who_agreed_to_nothing_is_called_and_not_written_to(self) -> None:
         make_recall(patient=make_patient())
         assert [ask(), ask()] == [(0, 1), (0, 0)]
@@ -201,6 +218,16 @@ class TestClosing:
         assert recalls.settle() == (1, 0)
         assert stored(recall).status == "booked"
 
+    def test_who_came_is_not_called_nor_written_to_any_more(self) -> None:
+        told, called = make_recall(), make_recall(patient=make_patient())
+        ask()
+        Recall.objects.update(created_at=timezone.now() - 9 * DAY)
+        for row in (told, called):
+            came(1, patient=row.patient)
+        assert recalls.settle() == (2, 0)
+        assert StaffTask.objects.get().done_at is not None
+        assert PatientMessage.objects.get().status == "superseded"
+
     @pytest.mark.parametrize("again", [False, True])
     def test_a_cancelled_visit_opens_it_again_unless_there_is_another(self, again: bool) -> None:
         recall = make_recall()
@@ -229,3 +256,21 @@ class TestClosing:
         one, other = make_recall(), make_recall()
         merging.merge(one.patient, by=make_user("admin"), into=other.patient)
         assert [stored(row).status for row in (one, other)] == ["dismissed", "open"]
+
+    def test_two_records_that_become_one_leave_one_task_and_one_message(self) -> None:
+        one, other = (make_recall(patient=make_patient()) for _ in range(2))
+        ask()
+        merging.merge(one.patient, by=make_user("admin"), into=other.patient)
+        tasks = {task.subject_id: task.done_at for task in StaffTask.objects.all()}
+        assert (tasks[one.pk] is None, tasks[other.pk] is None) == (False, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_at_once_write_to_a_patient_who_is_due_for_two_things_once(settings: Any) -> None:
+    settings.RECALLS_A_DAY = 1
+    first = make_recall()
+    make_recall(patient=first.patient, appointment_type="vaccination", due_on=first.due_on + DAY)
+    with transaction.atomic():
+        assert ask() == (1, 0)
+        assert at_once(ask) == ["done"]
+    assert PatientMessage.objects.count() == 1
