@@ -13,10 +13,11 @@ from backend.apps.appointments.models import AppointmentType, ReminderPolicy
 from backend.apps.appointments.reminder_policies import Policies
 from backend.apps.appointments.timing import Rule
 from backend.apps.core import audit
+from backend.apps.core.models import Clinic
 from backend.apps.core.permissions import may
 from backend.apps.interop import console
 from backend.apps.interop.reminder_states import CHANNELS, before
-from backend.apps.messaging import previews
+from backend.apps.messaging import contact_rules, previews
 from backend.apps.messaging.models import Channel, ContactRules, MessageKind, MessageTemplate
 from backend.apps.messaging.permissions import CONTACT_RULES, TEMPLATE
 
@@ -53,11 +54,13 @@ class Step:
 def policies(request: HttpRequest) -> HttpResponse:
     """Show the table of reminders as it holds, and the texts as they are used."""
     texts = previews.effective() if may(request.user, "effective", TEMPLATE) else []
+    rules = ContactRules.current()
     audit.record(request, "console.list", "reminderpolicy", detail={"texts": len(texts)})
     context = {
         "title": "When and in which words",
         "tables": _tables(),
-        "rules": ContactRules.current(),
+        "rules": rules,
+        "notices": contact_rules.notices(rules, Clinic.current()),
         "texts": texts,
         "forms": [
             (title, reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"))

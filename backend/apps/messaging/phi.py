@@ -38,7 +38,10 @@ DENIED = tuple(
     )
 )
 NUMBER = re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)")
-DOCTOR = re.compile(r"\b(?:Dra?|DRA?)\.?\s+[^\W\d_a-z]\w*")
+DOCTOR = re.compile(  # of any case, but for what usually follows "your doctor"
+    r"\b(?i:dra?|doctora?)\.?\s+(?!(?:will|would|can|may|is|was|has|and|or|at|in|on|to|for|by|who|if|when|you|wants"
+    r"|sees|asks|le|lo|la|les|se|y|o|en|que|si|puede|va|ha)\b)[^\W\d_]\w*"
+)
 SHORTENER = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, phi_words.SHORTENERS))})(?![\w.-]*\w)", re.IGNORECASE)
 
 

@@ -6,19 +6,21 @@ In English and Spanish, in small letters without accents; a word that ends in * 
 from __future__ import annotations
 
 VISITS = """
-consultation* consulta consultas follow-up followup seguimiento procedure* procedimiento* lab-work bloodwork blood-test
-blood-draw laborator* analisis vaccin* vacun* immuniz* inmuniz* telemedic* telehealth telesalud video-visit screening*
-checkup check-up physical-exam revision-medica x-ray xray ct-scan mri ultrasound* ecograf* radiograf* resonancia
-mammogra* mamogra* colonosc* endosc* biops* surger* surgic* cirug* quirurg* infusion* transfus* injection* inyecci*
-dialys* dialis* chemo* quimio* radiation* radioter* transplant* trasplant* physiother* fisioter* sleep-study
+consultation* consulta consultas follow-up followup seguimiento procedure* procedimiento* lab-work lab-test* blood-test*
+blood-work blood-draw* prueba-de-sangre pruebas-de-sangre laborator* analisis vaccin* vacun* immuniz* inmuniz*
+telemedic* telehealth telesalud video-visit screening* checkup check-up physical-exam* annual-physical* yearly-physical*
+revision-medica x-ray xray ct-scan mri ultrasound* ecograf* radiograf* resonancia mammogra* mamogra* colonosc* endosc*
+biops* surger* surgic* surgeon* cirug* cirujan* quirurg* infusion* transfus* injection* inyecci* dialys* dialis* chemo*
+quimio* flu-shot* pap-smear* pap-test* papanicola* sonogram* ekg ecg electrocard* radiation* radioter* transplant*
+trasplant* physiother* fisioter* sleep-study
 """
 SPECIALTIES = """
-oncolog* psychiatr* psiquiatr* psycholog* psicolog* psychother* psicoter* therap* terapi* counsel* behavioral-health
-mental-health salud-mental addict* adicci* rehab* detox* methadon* metadona suboxone obstetr* gynecol* gynaecol*
-ginecol* prenatal maternity maternidad fertil* ivf abortion* aborto* urolog* cardiolog* dermatolog* endocrin* gastroent*
-hematolog* haematolog* nephrolog* nefrolog* neurolog* neurosurg* ophthalm* oftalm* orthop* ortop* pediatr* paediatr*
-pulmonol* neumolog* rheumat* reumat* radiolog* infectolog* infectious infecciosas geriatr* hospice palliat* paliativ*
-pain-clinic dolor-cronico bariatr* podiatr* podolog* sexual-health salud-sexual
+oncolog* psychiatr* psiquiatr* psycholog* psicolog* psych *therap* *terapi* dentist* counsel* behavioral-health
+mental-health salud-mental addict* adicci* rehab* detox* methadon* metadona suboxone ob-gyn* ob/gyn* memory-clinic*
+obstetr* gynecol* gynaecol* ginecol* prenatal maternity maternidad fertil* ivf abortion* aborto* urolog* cardiolog*
+dermatolog* endocrin* gastroent* hematolog* haematolog* nephrolog* nefrolog* neurolog* neurosurg* ophthalm* oftalm*
+orthop* ortop* pediatr* paediatr* pulmonol* neumolog* rheumat* reumat* radiolog* infectolog* infectious infecciosas
+geriatr* hospice palliat* paliativ* pain-clinic dolor-cronico bariatr* podiatr* podolog* sexual-health salud-sexual
 """
 ILLNESSES = """
 diagnos* prognos* pronostico disease* enfermedad* illness* disorder* trastorno* symptom* sintoma* condition* cancer*

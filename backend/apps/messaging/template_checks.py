@@ -51,6 +51,11 @@ ABOUT_PATIENTS = re.compile(
 OPT_OUT = re.compile(r"\bSTOP\b")
 OTHER_WAY_OUT = re.compile(
     r"(?:reply|text|send|answer|respond|type|responda|conteste|envie|escriba|mande)(?: with| con| back)?[ :\"']+"
+NO_WAY_OUT = re.compile(
+    r"\b(?:not|don.?t|never|no) +(?:(?:ever|just|please|reply|text|send|answer|respond|type|use|say|write|with|back|us"
+    r"|the|word|responda|conteste|envie|escriba|mande|use|diga|con|la|palabra)[ :\"']+)*[\"']?stop\b"
+    r"|\bstop\b[\"']? +(?:(?:is|are|was|does|do|will|can)(?: not\b|n.?t\b)|can.t\b|won.t\b|cannot\b|no )"
+)
     r"(?:cancel|end|quit|unsubscribe|stopall|revoke|optout|alto|parar)\b"
 )
 SHOUTED_WAY_OUT = re.compile(r"\b(?:CANCEL|END|QUIT|UNSUBSCRIBE|STOPALL|REVOKE|OPTOUT|ALTO|PARAR)\b")
@@ -175,15 +180,29 @@ def _of_variables(text: str, known: set[str]) -> Iterator[str]:
 
 
 def _of_way_out(body: str) -> Iterator[str]:
-    if not OPT_OUT.search(body):
-        yield "A text message tells the way out: Reply STOP to opt out."
-    if SHOUTED_WAY_OUT.search(body) or OTHER_WAY_OUT.search(phi.folded(body)):
+    said = ways_to_read(body)
+    if not all(OPT_OUT.search(text) for text in said):
+        yield "A text message tells the way out, outside of [ ]: Reply STOP to opt out."
+    if any(NO_WAY_OUT.search(phi.folded(phi.shown_as_read(text))) for text in said):
+        yield "Do not tell patients that STOP is no answer: it always is one."
+    if any(SHOUTED_WAY_OUT.search(text) or OTHER_WAY_OUT.search(phi.folded(text)) for text in said):
         yield "Do not ask for an answer such as CANCEL, END or QUIT: it is taken for the wish to get no more texts."
 
 
 def _of_words(source: Source) -> Iterator[tuple[str, str]]:
     for field, text in (("subject", source.subject), ("body", source.body)):
-        yield from ((field, _told(found)) for found in phi.findings(text))
+        found = dict.fromkeys(one for way in (text, *ways_to_read(text)) for one in phi.findings(way))
+        yield from ((field, _told(one)) for one in found)
+
+
+def ways_to_read(text: str) -> tuple[str, ...]:
+    """Return a text with all that stands in [ ], and without any of it; only itself where it cannot be read."""
+    try:
+        pieces = parse(text)
+    except Unwritable:
+        return (text,)
+    said = [(f"{{{piece.variable}}}" if piece.variable else piece.text, piece.group) for piece in pieces]
+    return "".join(words for words, _ in said), "".join(words for words, group in said if not group)
 
 
 def _told(found: Finding) -> str:

@@ -11,6 +11,12 @@ from backend.apps.doctors.tests.factories import make_doctor, make_specializatio
 from backend.apps.messaging import phi
 from backend.apps.users.tests.factories import make_user
 
+TOLD = (
+    "annual physical", "blood work", "lab test", "lab tests", "surgeon", "OB-GYN", "obgyn", "ob/gyn", "flu shot",
+    "pap smear", "dentist", "immunotherapy", "Inmunoterapia", "sonogram", "EKG", "ECG", "memory clinic",
+    "prueba de sangre", "papanicolau", "cirujano", "doctor haversham", "DOCTOR HAVERSHAM", "dr. haversham",
+)  # fmt: skip
+
 
 @pytest.mark.parametrize("kind", AppointmentType.values)
 def test_r42_every_type_of_visit_is_denied(kind: str) -> None:
@@ -50,6 +56,10 @@ def test_r42_every_type_of_visit_is_denied(kind: str) -> None:
         ("a discount for you", "discount"),
         ("please pay your balance", "pay"),
         ("su factura", "factura"),
+        ("your psych visit", "psych"),
+        ("with dr. de la Cruz", "dr. de"),
+        ("doctora Núñez", "doctora Núñez"),
+        *((word, word) for word in TOLD),
     ],
 )
 def test_r42_a_denied_word_is_found_whatever_its_dress(text: str, word: str) -> None:
@@ -66,6 +76,7 @@ def test_r42_a_denied_word_is_found_whatever_its_dress(text: str, word: str) -> 
         "Write to us at care@elmclinic.com or see https://elmclinic.com/parking",
         "Our doors open at 8. Drinks are at the desk. Dress warmly.",
         "Cancelar no cuesta nada.",
+        "Your doctor will wait. Ask your doctor, or the doctor's desk. El doctor le espera.",
     ],
 )
 def test_words_that_tell_nothing_are_let_through(text: str) -> None:

@@ -90,6 +90,24 @@ def test_the_shipped_texts_pass_the_checks_without_a_warning(kind: str, channel:
         ({"kind": "digest", "body": "{clinic} Reply STOP"}, "body", "needs {visits}"),
         ({"kind": "choose", "body": "{clinic} Reply STOP"}, "body", "needs {link}"),
         ({"body": "{clinic}: come {when}."}, "body", "tells the way out"),
+        (
+            {"body": "{clinic}: come {when}.[ Call {phone}. Reply STOP to opt out.]"},
+            "body",
+            "outside of [ ]: Reply STOP",
+        ),
+        *(
+            ({"body": f"{{clinic}}: come {{when}}. {no}"}, "body", "STOP is no answer")
+            for no in (
+                "Do not reply STOP.",
+                "Don\u2019t reply with the word STOP.",
+                "Please never text STOP",
+                "No responda STOP.",
+                "Do not reply[ to {phone}] STOP.",
+                "STOP does not work.",
+                "STOP can't be read.",
+            )
+        ),
+        ({"body": GOOD + " Onco[{phone}]logy."}, "body", '"Oncology" cannot be sent'),
         ({"body": GOOD + " Reply CANCEL if you cannot come."}, "body", "CANCEL, END or QUIT"),
         ({"body": GOOD + " Or reply 'cancel'."}, "body", "CANCEL, END or QUIT"),
         ({"body": GOOD + " Responda parar."}, "body", "CANCEL, END or QUIT"),
@@ -125,6 +143,8 @@ def test_a_good_text_has_no_fault() -> None:
     assert faults() == {}
     assert faults(**MAIL) == {}
     assert faults(body=GOOD + " Reply 2 to cancel.") == {}
+    assert faults(body="{clinic}: come {when}. To get no more texts reply STOP.") == {}
+    assert faults(body="{clinic}: no reply needed, {when}. Text STOP to end.") == {}
 
 
 @pytest.mark.parametrize(
