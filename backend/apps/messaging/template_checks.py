@@ -49,13 +49,13 @@ ABOUT_PATIENTS = re.compile(
     r"|reason|diagnos|location|address|(?:visit|appointment)_type"
 )
 OPT_OUT = re.compile(r"\bSTOP\b")
-OTHER_WAY_OUT = re.compile(
-    r"(?:reply|text|send|answer|respond|type|responda|conteste|envie|escriba|mande)(?: with| con| back)?[ :\"']+"
 NO_WAY_OUT = re.compile(
     r"\b(?:not|don.?t|never|no) +(?:(?:ever|just|please|reply|text|send|answer|respond|type|use|say|write|with|back|us"
     r"|the|word|responda|conteste|envie|escriba|mande|use|diga|con|la|palabra)[ :\"']+)*[\"']?stop\b"
     r"|\bstop\b[\"']? +(?:(?:is|are|was|does|do|will|can)(?: not\b|n.?t\b)|can.t\b|won.t\b|cannot\b|no )"
 )
+OTHER_WAY_OUT = re.compile(
+    r"(?:reply|text|send|answer|respond|type|responda|conteste|envie|escriba|mande)(?: with| con| back)?[ :\"']+"
     r"(?:cancel|end|quit|unsubscribe|stopall|revoke|optout|alto|parar)\b"
 )
 SHOUTED_WAY_OUT = re.compile(r"\b(?:CANCEL|END|QUIT|UNSUBSCRIBE|STOPALL|REVOKE|OPTOUT|ALTO|PARAR)\b")
