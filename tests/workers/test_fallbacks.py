@@ -33,6 +33,38 @@ def test_twice_is_one_message_and_one_task() -> None:
     assert StaffTask.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("stood", "told"),
+    [
+        ({"status": "superseded", "work_state": "done", "attempts": 3}, "email"),
+        ({"status": "pending", "work_state": "waiting"}, "email"),
+        ({"status": "delivered", "work_state": "done", "sent_at": timezone.now()}, "email"),
+        ({"status": "failed", "work_state": "failed"}, "call"),
+        ({"status": "suppressed", "work_state": "done"}, "call"),
+    ],
+    ids=["taken back", "in line", "told", "failed", "not wanted"],
+)
+def test_where_the_other_message_stands_already_it_lives_again_or_a_person_calls(
+    stood: dict[str, object], told: str
+) -> None:
+    mail_after_text()
+    row = due_text()
+    names = ("appointment", "appointment_version", "offset_minutes", "visit_starts_at", "scheduled_send_time")
+    mail = AppointmentReminder.objects.create(
+        **{name: getattr(row, name) for name in names}, reminder_type="email", dedupe_key=f"{row.pk}:twin", **stood
+    )
+    other = fallbacks.fall_back(row, reason="It failed.")
+    assert other == fallbacks.fall_back(row, reason="It failed.")
+    assert (other.kind if isinstance(other, StaffTask) else other and other.channel) == told
+    mail.refresh_from_db()
+    if stood["status"] == "superseded":
+        assert (mail.status, mail.work_state, mail.attempts, mail.fallback_of) == ("pending", "waiting", 0, row)
+        assert (mail.useful_until, mail.lane) == (row.useful_until, row.lane)
+        assert mail.due_at <= timezone.now()
+    else:
+        assert (mail.status, mail.fallback_of) == (stood["status"], None)
+
+
 def test_a_replacement_is_never_replaced() -> None:
     row = due_message()
     mail = fallbacks.fall_back(row, reason="It failed.")

@@ -85,3 +85,12 @@ class AppointmentReminder(OutgoingMessage):
     def patient(self) -> Any:
         """Whom it is for, as the visit says now."""
         return self.appointment.patient
+
+    def twin(self, channel: str) -> AppointmentReminder | None:
+        same = AppointmentReminder.all_objects.filter(
+            appointment=self.appointment_id,
+            appointment_version=self.appointment_version,
+            offset_minutes=self.offset_minutes,
+            reminder_type=channel,
+        )
+        return same.select_for_update(skip_locked=True, of=("self",)).first()

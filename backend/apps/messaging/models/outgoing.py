@@ -121,6 +121,10 @@ class OutgoingMessage(ClinicModel, WorkItem):
             dedupe_key=f"instead:{self.pk}",
         )
 
+    def twin(self, channel: str) -> Self | None:
+        """Return the message in whose place no copy of this one for `channel` can be, locked; None: there is room."""
+        return None
+
     @classmethod
     def fields_when(cls, state: str) -> dict[str, Any]:
         """Held means that nobody knows the outcome; `workers.lost_messages` finds it out.
@@ -154,7 +158,7 @@ class OutgoingMessage(ClinicModel, WorkItem):
         return self._rise(MessageStatus.BOUNCED, status_reason=reason[:200])
 
     def _rise(self, new: MessageStatus, **changes: Any) -> bool:
-        """Move to `new` from a lower status only; a row that waited for word of its fate is done now."""
+        """Move to `new` from a lower status only; whoever still works on the row loses it, as `events` has it."""
         lower = [status for status, rank in RANK.items() if rank < RANK[new]]
         rose = (
             type(self)
@@ -162,7 +166,8 @@ class OutgoingMessage(ClinicModel, WorkItem):
             .update(
                 **changes,
                 status=new,
-                work_state=Case(When(work_state=WorkState.HELD, then=Value(WorkState.DONE)), default=F("work_state")),
+                work_state=Case(When(work_state=WorkState.FAILED, then=F("work_state")), default=Value(WorkState.DONE)),
+                leased_until=None,
                 uncertain_since=None,
                 updated_at=timezone.now(),
             )
