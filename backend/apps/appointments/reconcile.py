@@ -34,6 +34,11 @@ STATES = {
 IN_RANGE = """m.scheduled_send_time >= coalesce(%(since)s::timestamptz, '-infinity')
           AND m.scheduled_send_time < coalesce(%(until)s::timestamptz, 'infinity')"""
 SENT = STATES["sent"]
+TABLES = [connection.ops.quote_name(model._meta.db_table) for model in KINDS.values()]
+SAME_NAME = (
+    "EXISTS (SELECT FROM {} o WHERE o.external_id = m.external_id AND o.id <> m.id AND o.digest_of_id IS NULL "
+    "AND o.external_id <> '')"  # told, so that the index serves
+)
 CHECKS = {
     "contradiction": (
         "What the patient got and what a machine did with the message do not go together.",
@@ -45,8 +50,7 @@ CHECKS = {
     ),
     "one text, two messages": (
         "Another message has the same name at the provider.",
-        "m.external_id <> '' AND m.digest_of_id IS NULL AND EXISTS (SELECT FROM {table} o "
-        "WHERE o.external_id = m.external_id AND o.id <> m.id AND o.digest_of_id IS NULL)",
+        f"m.external_id <> '' AND m.digest_of_id IS NULL AND ({' OR '.join(map(SAME_NAME.format, TABLES))})",
     ),
     "nobody told it": (
         "The message counts as told in the text of another one, which was not sent.",

@@ -97,6 +97,20 @@ def test_two_messages_that_claim_one_text_are_named_and_a_family_in_one_text_is_
     assert faults() == ["reminders: one text, two messages"]
 
 
+def test_a_reminder_and_another_message_that_claim_one_text_are_both_named() -> None:
+    row(**SENT)
+    at = timezone.now()
+    fields = {
+        "patient": make_patient(),
+        "channel": "sms",
+        "scheduled_send_time": at,
+        "sent_at": at,
+        "dedupe_key": "one",
+    }
+    PatientMessage.objects.create(**fields, **SENT)
+    assert faults() == ["reminders: one text, two messages", "other messages: one text, two messages"]
+
+
 def test_a_message_told_in_a_text_that_was_not_sent_is_named() -> None:
     row(**SENT | {"external_id": "", "digest_of": row(status="failed", work_state="failed")})
     assert faults() == ["reminders: nobody told it"]
