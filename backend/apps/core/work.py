@@ -49,7 +49,7 @@ class WorkQuerySet(models.QuerySet[Item]):
         return self.filter(WAITING_AND_DUE | LEASE_EXPIRED)
 
     def lease(self, limit: int, only: str = "") -> list[Any]:  # rows of this model; mypy loses which on the way
-        """Take up to `limit` rows that are due, lane by lane and the oldest first; return them by when they were due.
+        """Take up to `limit` rows that are due, lane by lane and the oldest first, and return them in that order.
 
         All clocks are the database's. only: what else must hold, in SQL of our own names only.
 
@@ -69,7 +69,7 @@ class WorkQuerySet(models.QuerySet[Item]):
             begun = "" if self.model.replay_safe else " AND begun_at IS NULL"
             expired = f"work_state = 'running' AND leased_until < now() AND attempts < {self.model.max_attempts}{begun}"
             rows += self._take(f"{expired}{also}", limit - len(rows))
-        return sorted(rows, key=lambda row: row.due_at)
+        return sorted(rows, key=lambda row: (getattr(row, "lane", 0), row.due_at))
 
     def hold_lost(self) -> int:
         """Hold for a person the rows whose worker died and that may not be tried again; return how many.
