@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models.functions import Now
 
 from backend.apps.core import dispatch
@@ -34,18 +34,26 @@ def poll() -> str:
     """
     asked, until = 0, time.monotonic() + BUDGET_S
     with beating("poll provider statuses"):
-        rows = [row for model in outgoing.kinds() for row in claim(model)] if _can_ask() else []
+        rows = candidates() if _can_ask() else []
         for row in rows:
-            if time.monotonic() > until or not ask(row):
+            if time.monotonic() > until:
                 break
-            asked += 1
+            if claim(row):
+                if not ask(row):
+                    break
+                asked += 1
         if asked:
             dispatch.send(ProviderEvent.task_name)
     return f"asked for {asked} of {len(rows)}"
 
 
-def claim(model: outgoing.Kind) -> list[OutgoingMessage]:
-    """Return texts to ask about; `updated_at` tells when they were last asked about, or changed."""
+def candidates() -> list[OutgoingMessage]:
+    """Return texts of every kind to ask about; `updated_at` tells when they were last asked about, or changed."""
+    rows = [row for model in outgoing.kinds() for row in _silent(model)]
+    return sorted(rows, key=lambda row: row.updated_at)[:AT_ONCE]
+
+
+def _silent(model: outgoing.Kind) -> Iterable[OutgoingMessage]:
     silent = model.all_objects.filter(
         status=MessageStatus.SENT,
         provider=ASKED,
@@ -54,12 +62,14 @@ def claim(model: outgoing.Kind) -> list[OutgoingMessage]:
         sent_at__gt=Now() - FORGOTTEN,
         scheduled_send_time__gt=Now() - FORGOTTEN - LATE,
         **{model.channel_column: Channel.SMS},
-    ).exclude(external_id="")
-    with transaction.atomic():
-        oldest = silent.order_by("updated_at", "pk").select_for_update(skip_locked=True, of=("self",))
-        rows = list(oldest[:AT_ONCE])
-        model.all_objects.filter(pk__in=[row.pk for row in rows]).update(updated_at=Now())
-    return rows
+    )
+    return silent.exclude(external_id="").order_by("updated_at", "pk")[:AT_ONCE]
+
+
+def claim(row: OutgoingMessage) -> bool:
+    """Note that it is asked about now; return False when it has changed or another asks."""
+    unchanged = type(row).all_objects.filter(pk=row.pk, updated_at=row.updated_at, status=MessageStatus.SENT)
+    return bool(unchanged.update(updated_at=Now()))
 
 
 def ask(row: OutgoingMessage) -> bool:

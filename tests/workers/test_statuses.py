@@ -12,7 +12,8 @@ from django.utils import timezone
 from backend.apps.core.models import Heartbeat
 from backend.apps.messaging.models import ProviderEvent
 from tests.support.twilio_double import TwilioDouble
-from tests.workers.rows import HOUR
+from tests.workers.rows import HOUR, stored
+from tests.workers.texts import due_message
 from tests.workers.tries import BODY, instead_of, number, sent, states
 from workers import gateways, provider_events, statuses
 
@@ -35,6 +36,16 @@ def silent(twilio: TwilioDouble, *, ago: timedelta = HOUR, **became: Any) -> Any
     sms = twilio.place({"To": number(), "From": OURS, "Body": BODY}, **became)
     at = timezone.now() - ago
     return sent(message_id=sms.sid, recipient_phone=sms.to, sent_at=at, scheduled_send_time=at, provider_status="sent")
+
+
+def silent_message(twilio: TwilioDouble) -> Any:
+    """Save a text that is no reminder, sent an hour ago and not heard of since."""
+    sms, at = twilio.place({"To": number(), "From": OURS, "Body": BODY}), timezone.now() - HOUR
+    row = due_message(scheduled_send_time=at)
+    noted = {"recipient_phone": sms.to, "external_id": sms.sid, "provider": "twilio", "provider_status": "sent"}
+    ended = {"status": "sent", "work_state": "done", "sent_at": at}
+    type(row).objects.filter(pk=row.pk).update(**noted, **ended)
+    return stored(row)
 
 
 def settle() -> str:
@@ -83,6 +94,35 @@ def test_those_not_asked_about_for_longest_come_first(twilio: TwilioDouble, monk
     ]
     statuses.poll()
     assert twilio.requests[2].path.endswith(f"{rows[2].external_id}.json")
+
+
+def test_of_all_kinds_together_those_not_asked_about_for_longest_come_first(
+    twilio: TwilioDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young = silent(twilio)
+    old = silent_message(twilio)
+    for row, hours in ((young, 2), (old, 5)):
+        type(row).objects.filter(pk=row.pk).update(updated_at=timezone.now() - timedelta(hours=hours))
+    monkeypatch.setattr(statuses, "AT_ONCE", 1)
+    assert [statuses.poll(), statuses.poll()] == ["asked for 1 of 1"] * 2
+    assert [request.path.rpartition("/")[2][:-5] for request in twilio.requests] == [old.external_id, young.external_id]
+
+
+def test_only_what_was_asked_about_counts_as_asked(twilio: TwilioDouble) -> None:
+    rows = [silent(twilio) for _ in range(3)]
+    before = timezone.now() - timedelta(hours=3)
+    type(rows[0]).objects.update(updated_at=before)
+    twilio.fail_next(503, b"", method="GET")
+    assert statuses.poll() == "asked for 0 of 3"
+    assert [type(row).objects.get(pk=row.pk).updated_at == before for row in rows].count(True) == 2
+
+
+def test_two_at_once_ask_about_each_text_once(twilio: TwilioDouble) -> None:
+    for _ in range(3):
+        silent(twilio)
+    mine, others = statuses.candidates(), statuses.candidates()
+    assert [statuses.claim(row) for row in mine] == [True] * 3
+    assert [statuses.claim(row) for row in others] == [False] * 3
 
 
 def test_the_same_word_twice_is_one_event(twilio: TwilioDouble) -> None:

@@ -86,22 +86,30 @@ def _value(value: Any) -> Any:
 
 
 def _body(request: HttpRequest, most: int) -> bytes:
+    """Return the body, of which no more is read than may be kept: a proxy need not say how long it is."""
     told = request.META.get("CONTENT_LENGTH") or "0"
-    if not told.isdigit() or int(told) > most or len(request.body) > most:
+    if not told.isdigit() or int(told) > most or len(body := request.read(most + 1)) > most:
         raise Refused("too large")
-    return request.body
+    return body
 
 
 def _refuse(provider: str, why: str) -> HttpResponse:
     """Count a refusal; tell the operator when they are many, for then our keys are wrong or somebody tries theirs."""
     log.warning("a call in the name of %s was refused: %s", provider, why)
     if _count(provider) == ALERT_AT:
-        alerts.open_once(
-            f"webhook refused:{provider}",
-            kind="webhook_refused",
-            sentence=f"{ALERT_AT} calls in {provider}'s name were refused within an hour: wrong keys, or a forger.",
-        )
+        try:
+            _tell(provider)
+        except DatabaseError as error:
+            log.error("nobody was told of calls that were refused: %s", type(error).__name__)
     return HttpResponse(status=403)
+
+
+def _tell(provider: str) -> None:
+    alerts.open_once(
+        f"webhook refused:{provider}",
+        kind="webhook_refused",
+        sentence=f"{ALERT_AT} calls in {provider}'s name were refused within an hour: wrong keys, or a forger.",
+    )
 
 
 def _count(provider: str) -> int:

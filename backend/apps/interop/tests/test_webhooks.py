@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.cache import cache
+from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
 from backend.apps.core.models import Alert
+from backend.apps.interop.twilio_webhooks import status
 from backend.apps.messaging.models import ProviderEvent
 from tests.support import sendgrid_double, twilio_double
 
@@ -40,6 +43,14 @@ def post(path: str, form: dict[str, str], *, signed: str | None = None, **more: 
     headers = {"X-Twilio-Signature": signature, **more.pop("headers", {})}
     form_type = "application/x-www-form-urlencoded"
     return Client().post(path, urlencode(form), content_type=form_type, headers=headers, **more)  # type: ignore[return-value]  # a test's answer is one
+
+
+def piecewise(path: str, form: dict[str, str], body: bytes) -> ASGIRequest:
+    """Return a signed call of Twilio's without a Content-Length, as the server hands it on."""
+    said = {"content-type": "application/x-www-form-urlencoded", "transfer-encoding": "chunked"}
+    said["x-twilio-signature"] = twilio_double.sign(BASE + path, form, TOKEN)
+    headers = [(name.encode(), value.encode()) for name, value in said.items()]
+    return ASGIRequest({"method": "POST", "path": path, "query_string": b"", "headers": headers}, BytesIO(body))
 
 
 @pytest.fixture
@@ -138,6 +149,13 @@ class TestTwilio:
     def test_a_call_of_more_than_64_kilobytes_is_refused(self) -> None:
         assert post(INBOUND, {**TEXT, "Body": "x" * 66_000}).status_code == 403
         assert post(INBOUND, {**TEXT, **{f"x{n}": "" for n in range(300)}}).status_code == 403
+
+    def test_a_call_that_a_proxy_passes_on_piece_by_piece_is_read_up_to_the_cap(self) -> None:
+        body = urlencode(SMS).encode()
+        assert status(piecewise(STATUS, SMS, body)).status_code == 204
+        long = piecewise(STATUS, SMS, body + b"&x=" + b"x" * 10_000_000)
+        assert status(long).status_code == 403
+        assert long._stream.tell() < 100_000
 
     def test_only_posts_are_answered_and_nothing_is_redirected(self) -> None:
         assert Client().get(STATUS).status_code == 405
@@ -240,6 +258,14 @@ class TestRefusals:
         for _ in range(12):
             post(STATUS, SMS, token="another")
         assert Alert.objects.get().kind == "webhook_refused"
+
+    def test_a_refusal_nobody_can_be_told_of_is_a_refusal_all_the_same(self, caplog: pytest.LogCaptureFixture) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE core_alert ADD CHECK (kind <> 'webhook_refused')")
+        answers = [post(STATUS, SMS, token="another") for _ in range(12)]
+        assert {answer.status_code for answer in answers} == {403}
+        assert "nobody was told" in caplog.text
+        assert not Alert.objects.exists()
 
     def test_a_database_that_refuses_asks_the_provider_to_come_again(self, caplog: pytest.LogCaptureFixture) -> None:
         with connection.cursor() as cursor:
