@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -13,6 +13,7 @@ from backend.apps.appointments.models import (
     Appointment,
     EntryStatus,
     FreedSlot,
+    SlotStatus,
     WaitlistEntry,
     WaitlistOffer,
 )
@@ -66,6 +67,19 @@ def fits(slot: FreedSlot) -> Q:
             until_on__gte=begins.date(),
         )
     )
+
+
+def wanted_by(entry: WaitlistEntry) -> QuerySet[FreedSlot]:
+    """Return the open times that may be one this entry waits for; whether one is, `fits` says."""
+    zone = Clinic.current().zone
+    slots = FreedSlot.objects.filter(
+        status=SlotStatus.OPEN,
+        appointment_type=entry.appointment_type,
+        duration_minutes__gte=entry.duration_minutes,
+        starts_at__gte=datetime.combine(entry.from_on, time(), zone),
+        starts_at__lt=datetime.combine(entry.until_on + timedelta(days=1), time(), zone),
+    )
+    return slots.filter(doctor=entry.doctor_id) if entry.doctor_id else slots
 
 
 def refuse_held(doctor: Doctor, starts_at: datetime, ends_at: datetime) -> None:

@@ -32,7 +32,7 @@ NOT_WAITING = "Nobody waits for this any more: it was booked or withdrawn."
 
 @transaction.atomic
 def join(*, by: Any, **fields: Any) -> WaitlistEntry:
-    """Put a patient at the end of the line."""
+    """Put a patient at the end of the line; a time that is free already is looked at again."""
     entry = WaitlistEntry(**fields)
     entry.full_clean()
     if entry.patient.is_deleted or (entry.doctor is not None and entry.doctor.is_deleted):
@@ -40,6 +40,7 @@ def join(*, by: Any, **fields: Any) -> WaitlistEntry:
     if entry.until_on < Clinic.today():
         raise DomainError("These days have passed; choose later ones.")
     entry.save(force_insert=True)
+    _look_again(*_wanted_by(entry))
     return entry
 
 
@@ -83,7 +84,7 @@ def accept(offer: WaitlistOffer, *, by: Any) -> WaitlistOffer:
 
 @transaction.atomic
 def decline(offer: WaitlistOffer, *, by: Any) -> WaitlistOffer:
-    """Leave the time to the next in line; the patient stays on the list for other times."""
+    """Leave the time to the next in line; the patient stays on the list for other times, one of which may be free."""
     offer = _locked(WaitlistOffer, offer.pk)
     if offer.status == OfferStatus.DECLINED:
         return offer
@@ -92,7 +93,7 @@ def decline(offer: WaitlistOffer, *, by: Any) -> WaitlistOffer:
     if offer.status == OfferStatus.EXPIRED:
         raise DomainError(ENDED)
     offer.move_to(OfferStatus.DECLINED)
-    _look_again(offer.slot_id)
+    _look_again(offer.slot_id, *_wanted_by(offer.entry))
     return offer
 
 
@@ -123,9 +124,15 @@ def _refuse(offer: WaitlistOffer, entry: WaitlistEntry, slot: FreedSlot) -> None
         raise Conflict(NOT_FREE)
 
 
+def _wanted_by(entry: WaitlistEntry) -> list[Any]:
+    return list(freed_time.wanted_by(entry).values_list("pk", flat=True))
+
+
 def _look_again(*slots: Any) -> int:
-    """Let a worker look at these times at once."""
-    woken = FreedSlot.objects.filter(pk__in=slots, due_at__gt=Now()).update(due_at=Now(), updated_at=Now())
+    """Let a worker look at these times at once; all wake several in one order."""
+    asleep = FreedSlot.objects.filter(pk__in=slots, due_at__gt=Now()).order_by("pk").select_for_update(no_key=True)
+    keys = list(asleep.values_list("pk", flat=True))
+    woken = FreedSlot.objects.filter(pk__in=keys).update(due_at=Now(), updated_at=Now())
     if slots:
         dispatch.ring(FreedSlot.task_name)
     return woken

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Min, OuterRef, QuerySet
 
 from backend.apps.appointments import freed_time, notices
 from backend.apps.appointments.models import (
@@ -25,13 +25,12 @@ from backend.apps.appointments.models.waitlist import HOLD, STILL_HELD
 from backend.apps.appointments.timing import lane
 from backend.apps.core.models import Clinic
 from backend.apps.doctors import services as doctors
-from backend.apps.messaging.models import ContactRules, MessageKind, MessageStatus, PatientMessage
+from backend.apps.messaging.models import ContactRules, MessageKind, PatientMessage
 from backend.apps.patients.contacts import points_of
 
 LEAST_HOLD = timedelta(minutes=10)  # a patient who is asked gets that long to answer
 SOON, UNSENT = timedelta(seconds=5), timedelta(seconds=60)  # until the next look
 LOOKED_AT = 50  # entries at a time
-IN_VAIN = (MessageStatus.FAILED, MessageStatus.BOUNCED, MessageStatus.SUPPRESSED, MessageStatus.SUPERSEDED)
 KIND = MessageKind.WAITLIST_OFFER
 OVER = "The time is no longer offered."
 
@@ -46,10 +45,15 @@ class Choice(NamedTuple):
 
 @dataclass(slots=True)
 class Line:
-    """Those of the line whom a time can be offered now, and when the first of the others may be written to."""
+    """Whom of the line a time can be offered now, and when the first of the others can be: awake or free again."""
 
     found: list[Choice]
     opens_at: datetime | None = None
+
+    def open_at(self, moment: datetime, slot: FreedSlot) -> None:
+        """Note that somebody can be asked at a moment, if enough is left to answer then."""
+        if moment + LEAST_HOLD <= slot.last_moment:
+            self.opens_at = min(moment, self.opens_at or moment)
 
 
 @transaction.atomic
@@ -122,7 +126,7 @@ def _settle(slot: FreedSlot, now: datetime) -> None:
     for offer in offers:
         mine = told.get(offer.pk, [])
         left = max((message.sent_at for message in mine if message.sent_at), default=None)
-        lost = mine and all(message.status in IN_VAIN and message.updated_at < now - UNSENT for message in mine)
+        lost = mine and all(message.status in notices.IN_VAIN and message.updated_at < now - UNSENT for message in mine)
         if left is None and not lost:  # it is still on its way
             _hold(offer, max(offer.held_until, now + 2 * UNSENT), slot)
         elif left is not None and left != offer.sent_at:
@@ -149,7 +153,7 @@ def _hold(offer: WaitlistOffer, until: datetime, slot: FreedSlot) -> None:
 def _next_in_line(slot: FreedSlot, wanted: int, now: datetime) -> Line:
     """Return the first `wanted` entries that can be offered this time now: in order, reachable, awake and not busy."""
     clinic, rules, line = Clinic.current().zone, ContactRules.current(), Line([])
-    for some in _some(_candidates(slot)):
+    for some in _some(_free_now(slot)):
         points = points_of(entry.patient for entry in some)
         for entry in some:
             channel = notices.channel_for(entry.patient, points)
@@ -157,28 +161,43 @@ def _next_in_line(slot: FreedSlot, wanted: int, now: datetime) -> Line:
                 continue
             opens_at = notices.opens_next(entry.patient, clinic, rules, now)
             if opens_at > now:
-                if opens_at + LEAST_HOLD <= slot.last_moment:
-                    line.opens_at = min(opens_at, line.opens_at or opens_at)
+                line.open_at(opens_at, slot)
             elif _take(entry):
                 until = notices.closes_next(entry.patient, clinic, rules, now)
                 line.found.append(Choice(entry, channel, min(until, slot.last_moment - LEAST_HOLD)))
             if len(line.found) == wanted:
                 return line
+    if busy_until := _busy_until(slot):
+        line.open_at(busy_until, slot)
     return line
 
 
-def _candidates(slot: FreedSlot) -> QuerySet[WaitlistEntry]:
+def _busy_until(slot: FreedSlot) -> datetime | None:
+    """Return when the first of those ends that keep people from being offered this time too."""
+    waiting = _fitting(slot).values("patient")
+    held = WaitlistOffer.objects.filter(STILL_HELD, entry__patient__in=waiting).exclude(slot=slot)
+    until: datetime | None = held.aggregate(until=Min("held_until"))["until"]
+    return until
+
+
+def _free_now(slot: FreedSlot) -> QuerySet[WaitlistEntry]:
+    """Return who of the line is offered no other time at this moment: one at a time for each patient."""
+    held = WaitlistOffer.objects.filter(STILL_HELD, entry__patient=OuterRef("patient"))
+    return _fitting(slot).filter(~Exists(held)).select_related("patient").order_by("created_at", "id")
+
+
+def _fitting(slot: FreedSlot) -> QuerySet[WaitlistEntry]:
+    """Return who wants this time, could come and was not offered it before."""
     offers, visits = WaitlistOffer.objects.all(), Appointment.objects.filter(patient=OuterRef("patient"))
     line = WaitlistEntry.objects.filter(
         freed_time.fits(slot),
         ~Exists(offers.filter(slot=slot, entry=OuterRef("pk"))),
-        ~Exists(offers.filter(STILL_HELD, entry__patient=OuterRef("patient"))),  # one at a time for each patient
         ~Exists(freed_time.overlapping(slot).filter(patient=OuterRef("patient"))),
         patient__is_deleted=False,
     )
     if not slot.doctor.is_accepting_patients:
         line = line.filter(Exists(visits.filter(doctor=slot.doctor_id)))
-    return line.select_related("patient").order_by("created_at", "id")
+    return line.order_by()
 
 
 def _some(line: QuerySet[WaitlistEntry]) -> Iterator[list[WaitlistEntry]]:

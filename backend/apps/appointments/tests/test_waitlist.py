@@ -251,6 +251,14 @@ class TestLine:
             waitlist.join(by=None, patient=entry.patient, **days)
         assert waitlist.join(by=None, patient=entry.patient, doctor=make_doctor(), **days).status == "waiting"
 
+    def test_who_joins_while_a_time_they_want_is_open_is_offered_it(self) -> None:
+        tomorrow = timezone.now() + DAY
+        slot, other = make_freed_slot(due_at=tomorrow), make_freed_slot(due_at=tomorrow, appointment_type="procedure")
+        day = slot.starts_at.astimezone(Clinic.current().zone).date()
+        waitlist.join(by=None, patient=make_patient(), doctor=slot.doctor, from_on=day, until_on=day)
+        assert FreedSlot.objects.get(pk=slot.pk).due_at <= timezone.now()
+        assert FreedSlot.objects.get(pk=other.pk).due_at == tomorrow
+
     def test_days_that_have_passed_and_days_in_the_wrong_order_are_refused(self) -> None:
         patient, today = make_patient(), Clinic.today()
         with pytest.raises(DomainError, match="have passed"):

@@ -99,6 +99,27 @@ def test_when_one_declines_the_next_is_asked() -> None:
     assert offered(slot) == entries
 
 
+def test_a_second_time_waits_for_who_is_just_offered_the_first_and_is_theirs_when_they_decline_that() -> None:
+    first, second, (only,) = make_freed_slot(), make_freed_slot(), line(1)
+    step(first)
+    assert step(second)
+    offer = WaitlistOffer.objects.get()
+    assert (offered(second), stored(second).status) == ([], "open")
+    assert stored(second).due_at == offer.held_until
+    waitlist.decline(offer, by=None)
+    assert stored(second).due_at <= timezone.now()
+    step(second)
+    assert offered(second) == [only]
+
+
+def test_a_time_for_which_the_only_one_is_busy_to_its_end_goes_back_to_everybody() -> None:
+    first, (only,) = make_freed_slot(), line(1)
+    second = make_freed_slot(starts_at=timezone.now() + timedelta(hours=2, minutes=35))
+    step(first)
+    assert not step(second)
+    assert (stored(second).status, offered(first)) == ("expired", [only])
+
+
 def test_when_a_hold_runs_out_the_next_is_asked_and_the_first_keeps_the_place() -> None:
     slot, entries = make_freed_slot(), line(2)
     step(slot)
