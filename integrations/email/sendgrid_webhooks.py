@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,10 +51,8 @@ def _is_signed(body: bytes, signature: str, timestamp: str, key: str) -> bool:
 class EmailEvent:
     """One thing that happened to a mail.
 
-    kind: SendGrid's word, or "unreadable". event_id: unique, so a repeat is known; of our own making when SendGrid gave
-    none. message_id: as `send` returned it. status: sent, delivered, failed, bounced; None: nothing of ours changes.
-    error: why it did not arrive, as `IntegrationError.sort`, with its code. wants_no_more: its reader asked for no
-    further mail.
+    kind: SendGrid's word, or "unreadable"; what it means, `sendgrid_events` says. event_id: unique, so a repeat is
+    known; of our own making when SendGrid gave none. message_id: as `send` returned it. code: why it did not arrive.
     """
 
     kind: str
@@ -62,11 +60,7 @@ class EmailEvent:
     message_id: str = ""
     attempt_id: str = ""
     at: datetime | None = None
-    status: str | None = None
-    error: str = ""
     code: str = ""
-    wants_no_more: bool = False
-    to: str = field(default="", repr=False)
 
 
 def read(body: bytes) -> list[EmailEvent]:
@@ -92,11 +86,7 @@ def _event(item: Any) -> EmailEvent:
         message_id=sendgrid_events.short_id(_text(item, "sg_message_id"))[:100],
         attempt_id=_text(item, "attempt_id")[:100],
         at=_moment(item.get("timestamp")),
-        status=sendgrid_events.status_of(kind),
-        error=error.sort if error else "",
         code=error.code if error else "",
-        wants_no_more=kind in sendgrid_events.OPT_OUTS,
-        to=_text(item, "email")[:254],
     )
 
 

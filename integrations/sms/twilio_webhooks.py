@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 from twilio.request_validator import RequestValidator
 
 from integrations.errors import Permanent
-from integrations.sms import twilio_codes
 
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 NOT_TWILIOS = (TypeError, ValueError, AttributeError)  # what the SDK raises over input that Twilio never makes
@@ -65,21 +64,6 @@ class StatusReport:
         if not status:
             raise Permanent("a status report without a status", code="twilio:report")
         return cls(message_id, form.get("AccountSid", ""), status[:30], _number(form.get("ErrorCode", "")))
-
-    @property
-    def status(self) -> str | None:
-        """Our word for it: sent, delivered, failed or bounced; None: nothing of ours changes."""
-        return twilio_codes.status_of(self.provider_status, self.error_code)
-
-    @property
-    def flag(self) -> str:
-        """See `twilio_codes.flag_of`."""
-        return twilio_codes.flag_of(self.provider_status)
-
-    @property
-    def error(self) -> str:
-        """The sort of its error code, as `IntegrationError.sort`; empty when there is none."""
-        return twilio_codes.sort_name(self.error_code)
 
 
 @dataclass(frozen=True, slots=True)

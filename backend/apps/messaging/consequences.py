@@ -40,7 +40,6 @@ class Report:
     status: str | None
     sort: str = ""
     code: str = ""
-    segments: int = 0
     may_retry: bool = False
 
 

@@ -26,7 +26,7 @@ SHARED = (
     "status", "status_reason", "work_state", "leased_until", "uncertain_since", "last_error", "sent_at", "delivered_at",
     "provider_status", "error_code",
 )  # fmt: skip
-OWN = ("external_id", "provider", "segments", "due_at", "begun_at", "resends", "digest_of")
+OWN = ("external_id", "provider", "due_at", "begun_at", "resends", "digest_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,6 @@ def _failed(row: OutgoingMessage, report: Report, *, now: datetime) -> Told:
 def _settle(row: OutgoingMessage, new: MessageStatus, report: Report) -> None:
     """Note the status; whoever still works on the row loses it, for there is nothing left to do."""
     row.status, row.provider_status = new, report.word
-    row.segments = report.segments or row.segments
     row.uncertain_since = row.leased_until = None
     if row.work_state != WorkState.FAILED:
         row.work_state, row.last_error = WorkState.DONE, ""

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from integrations.errors import Permanent
+from integrations.sms import twilio_codes
 from integrations.sms.twilio_webhooks import InboundSms, StatusReport, verify
 from tests.support.twilio_double import TwilioDouble, inbound_form, sign, status_form
 
@@ -76,19 +77,21 @@ def test_a_signature_of_a_json_body_is_not_one_of_a_form() -> None:
     assert not verify(url, {}, sign(url, {}, TOKEN), [TOKEN])
 
 
-def test_a_status_report_is_read_with_our_words_beside_twilios() -> None:
+def test_a_status_report_is_read_in_twilios_words() -> None:
     with TwilioDouble() as double:
         sms = double.place({"To": "+14155550123", "From": "+14155550199", "Body": "hello"})
     form = status_form(sms, "undelivered", error_code=30005)
     report = StatusReport.read(form)
     assert verify(URL, form, sign(URL, form, TOKEN), [TOKEN])
     assert report == StatusReport(sms.sid, "AC" + "0" * 32, "undelivered", 30005)
-    assert (report.status, report.error, report.flag) == ("bounced", "bad_address", "")
+    said = (report.provider_status, report.error_code)
+    assert (twilio_codes.status_of(*said), twilio_codes.sort_name(report.error_code)) == ("bounced", "bad_address")
 
 
 def test_a_word_twilio_has_not_used_before_is_kept_and_changes_nothing() -> None:
     report = StatusReport.read({**FORM, "MessageStatus": "teleported", "ErrorCode": "soon"})
-    assert (report.provider_status, report.status, report.flag, report.error) == ("teleported", None, "unknown", "")
+    assert (report.provider_status, report.error_code) == ("teleported", None)
+    assert (twilio_codes.status_of("teleported"), twilio_codes.flag_of("teleported")) == (None, "unknown")
 
 
 @pytest.mark.parametrize(
