@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from backend.apps.appointments import reminders, zones
-from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.appointments.cancellations import entry_of
+from backend.apps.appointments.models import Appointment, AppointmentReminder
 from backend.apps.core.models import Clinic
 from backend.apps.messaging import calendar_files, links, segments
 from backend.apps.messaging.facts import Facts
@@ -32,9 +33,8 @@ from backend.apps.patients.models import Patient
 from integrations.email import Attachment, Email
 from integrations.errors import Permanent
 from integrations.sms import Sms, body_sha256
-from workers import gateways, no_shows, recalls, waitlist
+from workers import cancellations, gateways, no_shows, recalls, waitlist
 
-CALENDAR = "text/calendar; charset=utf-8; method=PUBLISH"
 LINK_WORKS = timedelta(days=14)  # of a message that is about no visit
 WAY_OUT_WORKS = timedelta(days=400)  # a mail is read, and its button pressed, long after the visit
 VISIT = "visit"  # among the kinds: every reminder of a visit
@@ -45,11 +45,13 @@ FACTS: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, Facts]]] =
     MessageKind.WAITLIST_OFFER: waitlist.facts,
     MessageKind.RECALL: recalls.facts,
     MessageKind.NO_SHOW: no_shows.facts,
+    MessageKind.CANCELLED: cancellations.facts,
 }
 LATE: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, str | None]]] = {
     MessageKind.WAITLIST_OFFER: waitlist.late,
     MessageKind.RECALL: recalls.late,
     MessageKind.NO_SHOW: no_shows.late,
+    MessageKind.CANCELLED: cancellations.late,
 }
 
 
@@ -119,7 +121,7 @@ def letter(message: OutgoingMessage, facts: Facts, house: House, also: Sequence[
         words = house.wordings.render(kind, message.channel, message.patient.preferred_language, facts)
     except Unwritable:
         raise Permanent("no words for it", code="message:wording") from None
-    content, note = (_text if message.channel == Channel.SMS else _mail)(message, words, house)
+    content, note = _text(message, words) if message.channel == Channel.SMS else _mail(message, words, facts, house)
     said = f"{words.text} {words.html}"
     wanted = [_link(message, purpose) for purpose in LinkPurpose if links.url(message.pk, purpose) in said]
     by = {"provider": gateways.provider(message.channel), "sender": gateways.account(message.channel)}
@@ -160,7 +162,7 @@ def _with_way_out(message: OutgoingMessage, facts: Facts) -> Facts:
     return replace(facts, unsubscribe_link=links.url(message.pk, LinkPurpose.UNSUBSCRIBE))
 
 
-def _text(message: OutgoingMessage, words: Words, house: House) -> tuple[Sms, dict[str, Any]]:
+def _text(message: OutgoingMessage, words: Words) -> tuple[Sms, dict[str, Any]]:
     body, phone = words.text, message.patient.phone
     sms = Sms(phone, body, message.attempt_id, valid_for_s=_valid_for_s(message))
     cost = segments.count(body).segments
@@ -174,7 +176,7 @@ def _valid_for_s(message: OutgoingMessage) -> int | None:
     return max(int((message.useful_until - timezone.now()).total_seconds()), 1)
 
 
-def _mail(message: OutgoingMessage, words: Words, house: House) -> tuple[Email, dict[str, Any]]:
+def _mail(message: OutgoingMessage, words: Words, facts: Facts, house: House) -> tuple[Email, dict[str, Any]]:
     address = message.patient.email
     mail = Email(
         to=address,
@@ -183,25 +185,21 @@ def _mail(message: OutgoingMessage, words: Words, house: House) -> tuple[Email, 
         attempt_id=message.attempt_id,
         html=words.html,
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: nobody's absence note answers it
-        attachments=_calendar(message, words, house),
+        attachments=_calendar(message, words, facts),
         unsubscribe_url=links.url(message.pk, LinkPurpose.UNSUBSCRIBE),
         reply_to=house.rules.mailbox_of(house.clinic),
     )
     return mail, {"recipient_email": address, "body_sha256": hashlib.sha256(words.text.encode()).hexdigest()}
 
 
-def _calendar(message: Any, words: Words, house: House) -> tuple[Attachment, ...]:
-    if not isinstance(message, AppointmentReminder):
+def _calendar(message: Any, words: Words, facts: Facts) -> tuple[Attachment, ...]:
+    if isinstance(message, AppointmentReminder):
+        entry = entry_of(message.appointment)
+    elif message.wording == MessageKind.CANCELLED:
+        entry = entry_of(Appointment.all_objects.get(pk=message.subject_id))
+    else:
         return ()
-    visit = message.appointment
-    file = calendar_files.ics(
-        visit.pk,
-        starts_at=visit.appointment_datetime,
-        ends_at=visit.end_datetime,
-        zone=house.clinic.zone,
-        version=visit.version,
-        clinic=house.rules.name_of(house.clinic),
-        phone=house.clinic.phone,
-        language=words.language,
+    file = calendar_files.file_of(
+        entry, zone=facts.zone, clinic=facts.clinic, phone=facts.phone, language=words.language
     )
-    return (Attachment("appointment.ics", CALENDAR, file),)
+    return (Attachment("appointment.ics", calendar_files.content_type(entry), file),)

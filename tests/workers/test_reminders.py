@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.utils import timezone
+from icalendar import Calendar
 
 from backend.apps.appointments import services
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderPolicy
@@ -21,7 +22,7 @@ from backend.apps.appointments.tests.factories import make_appointment, make_rea
 from backend.apps.core.models import Clinic
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.messaging import links
-from backend.apps.messaging.models import PatientLink
+from backend.apps.messaging.models import PatientLink, PatientMessage
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
 from backend.apps.users.tests.factories import make_user
@@ -124,6 +125,28 @@ def test_a_confirmed_visit_is_not_asked_about_again(outbox: Path) -> None:
     reminders.deliver_due()
     (message,) = taken(outbox)
     assert "Reply 1" not in message["body"]
+
+
+def test_r46_a_cancelled_visit_is_taken_out_of_the_calendar_by_one_mail_and_by_no_text(outbox: Path) -> None:
+    row = due("email")
+    reminders.deliver_due()
+    visit = Appointment.objects.get(pk=row.appointment_id)
+    services.cancel(visit, by=None, reason="the doctor is ill", offer_time=False)
+    PatientMessage.objects.update(due_at=timezone.now() - timedelta(minutes=1))
+    assert reminders.deliver_messages() == "1 done"
+    assert PatientMessage.objects.count() == 1
+    came, gone = taken(outbox)
+    events = [
+        Calendar.from_ical(base64.b64decode(message["attachments"][0]["content_base64"])).walk("VEVENT")[0]
+        for message in (came, gone)
+    ]
+    assert events[0]["uid"] == events[1]["uid"]
+    assert events[1]["sequence"] > events[0]["sequence"]
+    assert str(events[1]["status"]) == "CANCELLED"
+    assert "method=CANCEL" in gone["attachments"][0]["content_type"]
+    assert gone["subject"] == "Your appointment was cancelled"
+    assert "call us at +15185550100" in gone["text"]
+    assert "ill" not in gone["text"].split()
 
 
 def test_a_mail_brings_the_visit_for_the_calendar_and_a_way_out_of_one_click(outbox: Path) -> None:

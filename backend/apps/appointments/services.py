@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from backend.apps.appointments import freed_time, no_shows, recalls
+from backend.apps.appointments import cancellations, freed_time, no_shows, recalls
 from backend.apps.appointments.models import AWAITED, HOLDS_SLOT, Appointment
 from backend.apps.appointments.reminders import replan, supersede, why_not
 from backend.apps.core.exceptions import Conflict, DomainError
@@ -110,7 +110,7 @@ def complete(appointment: Appointment, *, by: Any) -> Appointment:
 
 @transaction.atomic
 def cancel(appointment: Appointment, *, by: Any, reason: str, offer_time: bool = True) -> Appointment:
-    """Cancel an appointment; its time is free again and its reminders go with it.
+    """Cancel an appointment; its time is free again and its reminders go with it. Who was mailed it is told.
 
     offer_time: offer the time to who waits for one; not where the doctor is ill, say.
     """
@@ -118,6 +118,7 @@ def cancel(appointment: Appointment, *, by: Any, reason: str, offer_time: bool =
         raise DomainError("This appointment can no longer be cancelled here; please call the clinic.")
     appointment.cancel(reason)
     supersede(appointment)
+    cancellations.tell(appointment)
     if offer_time:
         freed_time.note(appointment)
     return appointment

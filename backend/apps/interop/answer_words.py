@@ -26,6 +26,7 @@ class Words:
     is_wished: str
     confirm: str
     calendar: str
+    calendar_out: str
     other_time: str
     other_time_note: str
     other_time_hint: str
@@ -90,6 +91,7 @@ EN = Words(
     is_wished="You asked for another time. We will get in touch with you; until then this appointment stands.",
     confirm="Yes, I am coming",
     calendar="Add it to my calendar",
+    calendar_out="Take it out of my calendar",
     other_time="Ask for another time",
     other_time_note="When would suit you?",
     other_time_hint="Up to 300 characters. Please write nothing about your health here.",
@@ -153,6 +155,7 @@ ES = Words(
     is_wished="Usted pidió otra hora. Nos comunicaremos con usted; hasta entonces esta cita sigue en pie.",
     confirm="Sí, voy a venir",
     calendar="Agregar a mi calendario",
+    calendar_out="Quitarla de mi calendario",
     other_time="Pedir otra hora",
     other_time_note="¿Cuándo le convendría?",
     other_time_hint="Hasta 300 caracteres. Por favor no escriba aquí nada sobre su salud.",

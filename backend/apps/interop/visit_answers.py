@@ -11,6 +11,7 @@ from django.db import transaction
 from django.http import HttpResponse
 
 from backend.apps.appointments import services, zones
+from backend.apps.appointments.cancellations import entry_of
 from backend.apps.appointments.models import Appointment, AppointmentStatus
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
@@ -54,7 +55,9 @@ def shown(asked: Asked, visit: Appointment, *, wrong: str = "", status: int = 42
     """Return the page of a visit as it is. wrong: why what was asked for was not done."""
     words = asked.words
     if not is_open(visit):
-        return asked.message(*_closed(asked, visit), status=410)
+        title, why = _closed(asked, visit)
+        told = {"title": title, "why": why, "calendar": asked.token if _is_called_off(visit) else ""}
+        return asked.page("message", told, status=410)
     context = {
         "title": words.visit,
         "visit": visit,
@@ -76,23 +79,22 @@ def is_open(visit: Appointment) -> bool:
 
 
 def calendar(asked: Asked) -> HttpResponse:
+    """Hand out the visit, or take it out of the calendar again; of one that was moved a newer message tells."""
     visit = _visit(asked)
     if visit is None:
         return gone(asked)
-    if not is_open(visit):
+    if not is_open(visit) and not _is_called_off(visit):
         return shown(asked, visit)
     asked.note("calendar", "appointment", visit.pk)
-    file = calendar_files.ics(
-        visit.pk,
-        starts_at=visit.appointment_datetime,
-        ends_at=visit.end_datetime,
+    entry = entry_of(visit)
+    file = calendar_files.file_of(
+        entry,
         zone=asked.clinic.zone,
-        version=visit.version,
         clinic=asked.rules.name_of(asked.clinic),
         phone=asked.clinic.phone,
         language=asked.words.language,
     )
-    answer = HttpResponse(file, content_type="text/calendar; charset=utf-8; method=PUBLISH")
+    answer = HttpResponse(file, content_type=calendar_files.content_type(entry))
     answer["Content-Disposition"] = 'attachment; filename="appointment.ics"'
     return answer
 
@@ -161,9 +163,15 @@ def _visit(asked: Asked, *, locked: bool = False) -> Appointment | None:
     return found if found and found.patient_id == asked.link.patient_id else None
 
 
+def _is_called_off(visit: Appointment) -> bool:
+    """Whether it was cancelled and none was booked in its place."""
+    moved = Appointment.objects.filter(rescheduled_from=visit)
+    return visit.status == AppointmentStatus.CANCELLED and not moved.exists()
+
+
 def _closed(asked: Asked, visit: Appointment) -> tuple[str, str]:
     words = asked.words
-    if visit.status == AppointmentStatus.CANCELLED and Appointment.objects.filter(rescheduled_from=visit).exists():
+    if visit.status == AppointmentStatus.CANCELLED and not _is_called_off(visit):
         return words.moved, words.moved_why
     if visit.status == AppointmentStatus.CANCELLED or visit.is_deleted:
         return words.cancelled, words.cancelled_why

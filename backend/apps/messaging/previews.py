@@ -14,7 +14,7 @@ from django.utils import timezone
 from backend.apps.core.models import Clinic
 from backend.apps.messaging import segments, shipped, template_checks, templates
 from backend.apps.messaging.facts import Facts
-from backend.apps.messaging.models import Channel, ContactRules, MessageKind, MessageTemplate
+from backend.apps.messaging.models import EMAIL_ONLY, Channel, ContactRules, MessageKind, MessageTemplate
 from backend.apps.messaging.rendering import Source, Words, write
 from backend.apps.messaging.template_syntax import Unwritable
 from backend.apps.messaging.wording import Wordings
@@ -89,7 +89,7 @@ def _filled(source: Source) -> Words:
 
 def _each(wordings: Wordings, languages: list[str]) -> Iterator[Effective]:
     for kind in MessageKind.values:
-        for channel in (Channel.SMS, Channel.EMAIL):
+        for channel in (Channel.EMAIL,) if kind in EMAIL_ONLY else (Channel.SMS, Channel.EMAIL):
             for language in languages:
                 source = wordings.best(kind, channel, language)
                 key = UUID(source.row) if source.row else None

@@ -82,4 +82,9 @@ EMAIL = {
         "Your appointment",
         "Hello,\n\nthank you for your answer. We want to get it right, so please choose here:\n{link}" + CALL,
     ),
+    Kind.CANCELLED: (
+        "Your appointment was cancelled",
+        "Hello,\n\nyour appointment on {when} was cancelled."
+        "[\n\nTo book another, call us at {phone}.][\n\nTo book another, write to us at {email}.]",
+    ),
 }

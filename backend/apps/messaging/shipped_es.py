@@ -84,4 +84,9 @@ EMAIL = {
         "Su cita",
         "Hola:\n\nGracias por su respuesta. Queremos entenderla bien; por favor, elija aquí:\n{link}" + CALL,
     ),
+    Kind.CANCELLED: (
+        "Su cita fue cancelada",
+        "Hola:\n\nSu cita fue cancelada: {when}."
+        "[\n\nPara pedir otra, llámenos al {phone}.][\n\nPara pedir otra, escríbanos a {email}.]",
+    ),
 }

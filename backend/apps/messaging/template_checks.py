@@ -12,7 +12,7 @@ from django.conf import settings
 
 from backend.apps.messaging import phi, segments
 from backend.apps.messaging.facts import Facts
-from backend.apps.messaging.models import Channel
+from backend.apps.messaging.models import EMAIL_ONLY, Channel
 from backend.apps.messaging.models import MessageKind as Kind
 from backend.apps.messaging.phi import Finding
 from backend.apps.messaging.rendering import VARIABLES, Source, write
@@ -31,6 +31,7 @@ KNOWN: Mapping[str, set[str]] = {  # what `workers.composing` gives
     Kind.RECALL: COMMON | {"email"},
     Kind.WAITLIST_OFFER: COMMON | VISIT | {"expires"},
     Kind.CHOOSE: COMMON | {"link"},
+    Kind.CANCELLED: COMMON | VISIT - {"link"} | {"email"},
 }
 NEEDED: Mapping[str, tuple[set[str], ...]] = {  # one of each set, outside of [ ]
     Kind.REMINDER: ({"when", "date"}, {"when", "time"}),
@@ -41,6 +42,7 @@ NEEDED: Mapping[str, tuple[set[str], ...]] = {  # one of each set, outside of [ 
     Kind.RECALL: (),
     Kind.WAITLIST_OFFER: ({"when", "date"}, {"when", "time"}, {"link"}, {"expires"}),
     Kind.CHOOSE: ({"link"},),
+    Kind.CANCELLED: ({"when", "date"}, {"when", "time"}),
 }
 IN_SUBJECT = {"clinic", "date"}
 REACHED = {"phone", "link", "email"}
@@ -90,6 +92,8 @@ def of_kind(kind: str, facts: Facts) -> Facts:
 def faults(source: Source, facts: Facts) -> Faults:
     """Return why a text cannot be kept, by field; empty when it can. Reads nothing from the database."""
     found: Faults = {}
+    if source.channel == Channel.SMS and source.kind in EMAIL_ONLY:
+        return {"channel": ["This kind of message goes by e-mail only."]}
     for field, sentence in (*_of_subject(source), *_of_body(source), *_of_words(source)):
         found.setdefault(field, []).append(sentence)
     if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -10,10 +11,13 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from backend.apps.appointments import services
+from backend.apps.appointments.cancellations import entry_of
 from backend.apps.appointments.models import Appointment
-from backend.apps.appointments.tests.factories import free_time, make_appointment
+from backend.apps.appointments.tests.factories import free_time, make_appointment, make_reachable_patient, make_reminder
 from backend.apps.core.exceptions import Conflict, DomainError, IllegalTransition
 from backend.apps.doctors.tests.factories import make_always_available, make_doctor
+from backend.apps.messaging.models import PatientMessage
+from backend.apps.patients import consents
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 
@@ -112,6 +116,54 @@ def test_a_reason_without_a_doctor_who_gave_it_is_kept_but_never_a_name_without_
         make_appointment(availability_overridden_by=make_user())
 
 
+class TestTellingOfACancellation:
+    def mailed(self, **over: Any) -> Appointment:
+        """Save a visit of which a mail has told."""
+        visit = make_appointment(
+            doctor=make_always_available(make_doctor()), patient=make_reachable_patient(), **over.pop("visit", {})
+        )
+        fields = {"reminder_type": "email", "status": "sent", "work_state": "done", "sent_at": timezone.now(), **over}
+        make_reminder(appointment=visit, **fields)
+        return visit
+
+    def test_who_was_mailed_the_visit_is_mailed_once_that_it_is_cancelled(self) -> None:
+        visit = self.mailed()
+        services.cancel(visit, by=None, reason="ill")
+        message = PatientMessage.objects.get()
+        assert (message.wording, message.channel, message.subject_id) == ("cancelled", "email", visit.pk)
+        assert message.useful_until == visit.appointment_datetime
+        with pytest.raises(IllegalTransition):
+            services.cancel(visit, by=None, reason="ill")
+        assert PatientMessage.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        "over",
+        [
+            {"status": "pending", "work_state": "waiting", "sent_at": None},
+            {"reminder_type": "sms"},
+            {"visit": {"appointment_datetime": timezone.now() - timedelta(minutes=5)}},
+        ],
+    )
+    def test_who_has_it_in_no_calendar_or_whose_visit_has_begun_is_not(self, over: dict[str, Any]) -> None:
+        services.cancel(self.mailed(**over), by=None, reason="ill")
+        assert not PatientMessage.objects.exists()
+
+    def test_who_wants_no_mail_gets_none(self) -> None:
+        visit = self.mailed()
+        consents.opt_out_email(visit.patient, method="unsubscribe", evidence="t")
+        visit.patient.refresh_from_db()
+        services.cancel(visit, by=None, reason="ill")
+        assert not PatientMessage.objects.exists()
+
+    def test_a_visit_that_moves_is_told_by_its_next_reminder_and_its_end_even_before_that(self) -> None:
+        visit = self.mailed()
+        for _ in range(2):
+            visit = services.reschedule(visit, by=None, appointment_datetime=free_time())
+        assert not PatientMessage.objects.exists()
+        services.cancel(visit, by=None, reason="ill")
+        assert PatientMessage.objects.get().subject_id == visit.pk
+
+
 class TestReschedule:
     def test_it_makes_a_new_row_and_cancels_the_old_one(self) -> None:
         old, when = booked(), free_time()
@@ -120,6 +172,21 @@ class TestReschedule:
         assert (stored.status, stored.cancellation_reason) == ("cancelled", "Rescheduled.")
         assert (new.status, new.rescheduled_from, new.appointment_datetime) == ("scheduled", old, when)
         assert (new.patient, new.doctor, new.duration_minutes, new.version) == (old.patient, old.doctor, 30, 1)
+
+    def test_r46_the_entry_of_the_calendar_stays_one_however_often_it_moves_and_its_number_rises(self) -> None:
+        first = booked()
+        seen = [entry_of(first)]
+        for _ in range(2):
+            services.confirm(first, by=None)
+            seen.append(entry_of(first))
+            first = services.reschedule(first, by=None, appointment_datetime=free_time())
+            seen.append(entry_of(Appointment.objects.get(pk=first.pk)))
+        services.cancel(first, by=None, reason="ill")
+        seen.append(entry_of(first))
+        assert {entry.uid for entry in seen} == {Appointment.objects.earliest("created_at").pk}
+        numbers = [entry.sequence for entry in seen]
+        assert numbers == sorted(set(numbers))
+        assert [entry.is_cancelled for entry in seen] == [False] * 5 + [True]
 
     def test_the_new_time_may_overlap_the_old_one(self) -> None:
         old = booked()

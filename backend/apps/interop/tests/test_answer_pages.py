@@ -253,8 +253,25 @@ def test_a_visit_that_is_not_awaited_any_more_is_told_and_stays(fields: dict[str
         assert answer.status_code == 410
         assert told in text(answer)
         assert "+14155550199" in text(answer)
-    assert Client().get(f"{url}/calendar.ics").status_code == 410
+    if visit.status != "cancelled":
+        assert Client().get(f"{url}/calendar.ics").status_code == 410
     assert state() == before
+
+
+def test_a_visit_that_was_cancelled_is_taken_out_of_the_calendar_and_one_that_was_moved_is_not() -> None:
+    visit, moved = visit_ahead(), visit_ahead()
+    url, other = link_of(visit), link_of(moved)
+    services.cancel(visit, by=None, reason="Zqill")
+    services.reschedule(moved, by=None, appointment_datetime=free_time(), availability_override_reason="by phone")
+    assert EN.calendar_out in text(Client().get(url))
+    answer = Client().get(f"{url}/calendar.ics")
+    assert "method=CANCEL" in answer["Content-Type"]
+    calendar = Calendar.from_ical(answer.content)
+    (event,) = calendar.walk("VEVENT")
+    assert (str(calendar["method"]), str(event["status"]), event["sequence"]) == ("CANCEL", "CANCELLED", 2)
+    assert str(event["uid"]).startswith(str(visit.pk))
+    assert EN.calendar_out not in text(Client().get(other))
+    assert Client().get(f"{other}/calendar.ics").status_code == 410
 
 
 def test_a_visit_that_was_moved_says_so_and_not_where_to() -> None:

@@ -8,10 +8,10 @@ from backend.apps.messaging.models.replies import InboundText
 from backend.apps.messaging.models.rules import ContactRules
 from backend.apps.messaging.models.senders import Sender
 from backend.apps.messaging.models.tasks import StaffTask, TaskKind
-from backend.apps.messaging.models.templates import MessageKind, MessageTemplate
+from backend.apps.messaging.models.templates import EMAIL_ONLY, MessageKind, MessageTemplate
 
 __all__ = [
-    "RANK", "Channel", "ContactRules", "EventOutcome", "InboundText", "LinkPurpose", "MessageKind", "MessageStatus",
-    "MessageTemplate", "OutgoingMessage", "PatientLink", "PatientMessage", "ProviderEvent", "Sender", "StaffTask",
-    "TaskKind",
+    "EMAIL_ONLY", "RANK", "Channel", "ContactRules", "EventOutcome", "InboundText", "LinkPurpose", "MessageKind",
+    "MessageStatus", "MessageTemplate", "OutgoingMessage", "PatientLink", "PatientMessage", "ProviderEvent", "Sender",
+    "StaffTask", "TaskKind",
 ]  # fmt: skip

@@ -24,6 +24,9 @@ class MessageKind(models.TextChoices):
     CANCELLED = "cancelled", "a visit was cancelled"
 
 
+EMAIL_ONLY = (MessageKind.CANCELLED,)  # what matters of it is the calendar file
+
+
 class MessageTemplate(ClinicModel):
     """Words of one kind for one channel and language; they replace the shipped ones.
 

@@ -23,9 +23,9 @@ def file_of(starts_at: datetime, zone: ZoneInfo = NEW_YORK, **over: Any) -> byte
     return calendar_files.ics(ID, starts_at=starts_at, ends_at=ends_at, zone=zone, **fields)
 
 
-def event_of(file: bytes) -> Event:
+def event_of(file: bytes, *, method: str = "PUBLISH") -> Event:
     calendar = Calendar.from_ical(file)
-    assert calendar.get("method") == "PUBLISH"
+    assert calendar.get("method") == method
     (event,) = calendar.walk("VEVENT")
     assert event.errors == []
     return event
@@ -42,7 +42,7 @@ def test_r46_the_uid_stays_and_the_sequence_rises_when_the_visit_moves(settings:
     settings.PUBLIC_BASE_URL = "https://care.example.org:8443"
     first = event_of(file_of(datetime(2026, 3, 3, 15, 30, tzinfo=UTC), version=1))
     moved = event_of(file_of(datetime(2026, 3, 4, 15, 30, tzinfo=UTC), version=2))
-    gone = event_of(file_of(datetime(2026, 3, 4, 15, 30, tzinfo=UTC), version=3, cancelled=True))
+    gone = event_of(file_of(datetime(2026, 3, 4, 15, 30, tzinfo=UTC), version=3, cancelled=True), method="CANCEL")
     assert {str(event["uid"]) for event in (first, moved, gone)} == {f"{ID}@care.example.org"}
     assert [event["sequence"] for event in (first, moved, gone)] == [1, 2, 3]
     assert [str(event["status"]) for event in (first, moved, gone)] == ["CONFIRMED", "CONFIRMED", "CANCELLED"]

@@ -303,7 +303,7 @@ class TestMessageTemplates(ApiContract):
         own = templates.add(by=None, **text(language="es-MX"))
         make_message_template(kind="soon", language="en", body="{clinic")
         rows = {(row["kind"], row["channel"], row["language"]): row for row in api.get(f"{URL}effective/").data}
-        assert len(rows) == 8 * 2 * 3
+        assert len(rows) == (8 * 2 + 1) * 3
         assert rows["reminder", "sms", "es-MX"]["id"] == str(own.pk)
         assert (rows["reminder", "sms", "en"]["id"], rows["soon", "sms", "en"]["id"]) == (None, None)
         assert rows["reminder", "email", "es-MX"]["written_in"] == "es"

@@ -13,7 +13,7 @@ import pytest
 
 from backend.apps.messaging import dates, phi, segments, shipped, template_checks, wording
 from backend.apps.messaging.facts import Facts
-from backend.apps.messaging.models import MessageKind, MessageTemplate
+from backend.apps.messaging.models import EMAIL_ONLY, MessageKind, MessageTemplate
 from backend.apps.messaging.plain_letters import plain
 from backend.apps.messaging.replies import Intent, intent
 from backend.apps.messaging.wording import Unwritable, Wordings, Words
@@ -43,7 +43,11 @@ def words(kind: str, channel: str, language: str, **over: Any) -> Words:
 
 def test_there_are_words_of_every_kind_on_both_channels_in_both_languages() -> None:
     wanted = {
-        (kind, channel, tag) for kind in MessageKind.values for channel in ("sms", "email") for tag in ("en", "es")
+        (kind, channel, tag)
+        for kind in MessageKind.values
+        for channel in ("sms", "email")
+        for tag in ("en", "es")
+        if channel == "email" or kind not in EMAIL_ONLY
     }
     assert set(SHIPPED) == wanted
 
