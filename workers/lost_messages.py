@@ -19,15 +19,17 @@ from django.db.models.functions import Now
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkState, backoff
 from backend.apps.laboratory.models import CriticalPage
-from backend.apps.messaging import consequences, events, outgoing
+from backend.apps.messaging import caps, consequences, events, outgoing
 from backend.apps.messaging.consequences import Report
 from backend.apps.messaging.models import Channel, MessageStatus, OutgoingMessage, ProviderEvent
+from backend.apps.patients import consents
 from integrations.email import LostEmail
 from integrations.errors import Permanent, Transient, Unknown
 from integrations.sms import LostSms
 from workers import gateways, provider_events
 from workers.beats import beating
 from workers.celery_app import app
+from workers.runner import HandlerBug, attempt, told_of
 
 AT_ONCE = 200  # rows of one run, the longest not looked at first
 BUDGET_S = 45.0  # of one run; the next minute goes on
@@ -35,6 +37,7 @@ MARGIN = timedelta(minutes=1)  # between the provider's clock and ours
 SOONEST = 0  # the lane of what is close to the visit: it cannot wait for certainty
 LONGEST = timedelta(days=1)  # of waiting for a provider that is away
 UNKNOWN = "nobody knows whether it was sent"
+MAIL_STATUS = {"delivered": MessageStatus.DELIVERED, "not_delivered": MessageStatus.FAILED}  # by the words of a search
 
 
 class Inconclusive(Exception):
@@ -48,16 +51,35 @@ class Inconclusive(Exception):
 @app.task(name="reminders.reconcile")  # type: ignore[untyped-decorator]  # Celery has no types
 def reconcile() -> str:
     """Look into every uncertain send; two of these at once are harmless, for each step is taken by one only."""
-    until, counts = time.monotonic() + BUDGET_S, Counter[str]()
+    until, counts, bugs = time.monotonic() + BUDGET_S, Counter[str](), list[Exception]()
     with beating("reconcile uncertain sends"):
         for model in outgoing.kinds():
             rows = uncertain(model)
-            _apply_what_came(rows)
+            _, bug = attempt(_apply_what_came, rows)
             for row in rows:
                 if time.monotonic() < until:
-                    counts[look_into(row)] += 1
-            counts["followed"] += follow_leaders(model)
+                    what, error = attempt(_heard_and_looked_into if bug else look_into, row)
+                    counts[what if error is None else _broken(row, error, bugs)] += 1
+            followed, error = attempt(follow_leaders, model)
+            counts["followed"] += followed or 0
+            bugs += filter(None, [error])
+    if bugs:
+        raise HandlerBug(f"{type(bugs[-1]).__name__} in reminders.reconcile")
     return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()) if count) or "nothing uncertain"
+
+
+def _heard_and_looked_into(row: OutgoingMessage) -> str:
+    """Do for one row what could not be done for all of them together."""
+    _apply_what_came([row])
+    return look_into(row)
+
+
+def _broken(row: OutgoingMessage, bug: Exception, bugs: list[Exception]) -> str:
+    """Let the others go first next time: one that cannot be looked into costs only itself."""
+    told_of(bug, row)
+    bugs.append(bug)
+    _later(row)
+    return "broken"
 
 
 def uncertain(model: outgoing.Kind) -> list[OutgoingMessage]:
@@ -92,7 +114,7 @@ def ask(row: OutgoingMessage) -> Report | None:
         Transient: it cannot be reached, or another message to the same number is on its way.
         Inconclusive: it cannot be asked, or it cannot tell.
     """
-    if row.provider != gateways.provider(row.channel):
+    if (row.provider, row.sender) != (gateways.provider(row.channel), gateways.account(row.channel)):
         raise Inconclusive(may_resend=True)
     return _ask_for_text(row) if row.channel == Channel.SMS else _ask_for_mail(row)
 
@@ -104,11 +126,13 @@ def _ask_for_text(row: OutgoingMessage) -> Report | None:
     if _is_crowded(row):
         raise Transient("another message to this number is on its way", code="lost:crowded")
     since = _first_begun(row) - MARGIN
-    taken = outgoing.ids_at(row) | _ids_of_pages(since)
-    lost = LostSms(row.recipient_phone, row.body_sha256, row.attempt_id, since, taken)
+    others = _lost_too(row, since)
+    lost = LostSms(row.recipient_phone, row.body_sha256, row.attempt_id, since, _taken(row, since), others)
     try:
         found = transport.find(lost)
-    except (Unknown, Permanent):
+    except (Unknown, Permanent) as error:
+        if others and isinstance(error, Unknown):  # when it is known of them it may be the only one
+            raise Transient("other texts to this number are looked for", code="lost:crowded") from None
         raise Inconclusive(may_resend=False) from None
     if found is None:
         return None
@@ -126,8 +150,10 @@ def _ask_for_mail(row: OutgoingMessage) -> Report | None:
         raise Inconclusive(may_resend=True) from None
     if found is None:
         return None
-    status = MessageStatus.DELIVERED if found.provider_status == "delivered" else MessageStatus.SENT
-    return Report(found.message_id, row.lease_no, found.provider_status[:30], status)
+    word = found.provider_status[:30]
+    status = MAIL_STATUS.get(word, MessageStatus.SENT)
+    code = f"{row.provider}:{word}" if status == MessageStatus.FAILED else ""
+    return Report(found.message_id, row.lease_no, word, status, code=code)
 
 
 def _first_begun(row: OutgoingMessage) -> datetime:
@@ -140,6 +166,24 @@ def _is_crowded(row: OutgoingMessage) -> bool:
     """Whether another message to this number is being sent: its id is not written down yet, and we might take it."""
     running = Q(recipient_phone=row.recipient_phone, work_state=WorkState.RUNNING, begun_at__isnull=False)
     return any(model.all_objects.filter(running).exists() for model in outgoing.kinds())
+
+
+def _lost_too(row: OutgoingMessage, since: datetime) -> set[str]:
+    """Return the digests of other texts to this number that went out since and of which nobody knows either."""
+    held = Q(recipient_phone=row.recipient_phone, work_state=WorkState.HELD, begun_at__gte=since)
+    others = [model.all_objects.filter(held, digest_of__isnull=True).exclude(pk=row.pk) for model in outgoing.kinds()]
+    return {digest for found in others for digest in found.values_list("body_sha256", flat=True) if digest}
+
+
+def _taken(row: OutgoingMessage, since: datetime) -> set[str]:
+    return outgoing.ids_at(row) | _ids_of_pages(since)
+
+
+def _is_anothers(row: OutgoingMessage, report: Report) -> bool:
+    """Whether the text that was found turned out to be another message's meanwhile, or may yet."""
+    if row.channel != Channel.SMS:
+        return False
+    return _is_crowded(row) or report.message_id in _taken(row, _first_begun(row) - MARGIN)
 
 
 def _ids_of_pages(since: datetime) -> set[str]:
@@ -165,8 +209,13 @@ def _adopt(row: OutgoingMessage, report: Report, now: datetime) -> str:
     """Take the message that was found for this row's own, and note what has become of it since."""
     sent = Report(report.message_id, row.lease_no, report.word, MessageStatus.SENT)
     with transaction.atomic():
+        if report.sort in consequences.NOTED:
+            consents.lock(outgoing.addresses_of([row.pk]))
+        caps.lock(filter(None, [row.recipient_phone]))  # of two that found the same text one is first
         if (mine := _mine(row)) is None:
             return "left alone"
+        if _is_anothers(row, report):
+            return _later(row)
         events.apply([(mine, sent)], now=now)
         events.apply([(mine, report)], now=now)
     return "adopted"
@@ -179,7 +228,8 @@ def _again(row: OutgoingMessage, now: datetime, why: str) -> str:
         return _end(row, "settled", WorkState.DONE)
     if not events.is_useful(row, now) or row.attempts >= row.max_attempts or (has_spoken and row.lane == SOONEST):
         return _end(row, "given up", WorkState.FAILED, f"It was {why}.", instead=events.is_useful(row, now))
-    return _back_in_line(row, now if has_spoken else now + backoff(row.attempts))
+    due_at = now if has_spoken else now + backoff(row.attempts)
+    return _back_in_line(row, due_at, resent=has_spoken)
 
 
 def _unknown(row: OutgoingMessage, now: datetime, *, may_resend: bool) -> str:
@@ -218,11 +268,11 @@ def _mine(row: OutgoingMessage) -> OutgoingMessage | None:
     return now
 
 
-def _back_in_line(row: OutgoingMessage, due_at: datetime) -> str:
+def _back_in_line(row: OutgoingMessage, due_at: datetime, *, resent: bool = True) -> str:
     with transaction.atomic():
         if (mine := _mine(row)) is None:
             return "left alone"
-        events.back_in_line(mine, due_at=due_at)
+        events.back_in_line(mine, due_at=due_at, resent=resent)
         _save_all(mine)
         dispatch.ring(mine.task_name)
     return "back in line"

@@ -16,10 +16,10 @@ from backend.apps.core import alerts
 from backend.apps.core.work import WorkState
 from backend.apps.laboratory.models import CriticalPage
 from backend.apps.messaging import events, outgoing
-from backend.apps.messaging.consequences import Report
-from backend.apps.messaging.models import EventOutcome, OutgoingMessage, ProviderEvent
+from backend.apps.messaging.consequences import NOTED, Report
+from backend.apps.messaging.models import Channel, EventOutcome, OutgoingMessage, ProviderEvent
 from backend.apps.patients import consents
-from backend.apps.patients.models import ConsentMethod
+from backend.apps.patients.models import ConsentMethod, ContactPoint
 from integrations.email import sendgrid_events
 from integrations.sms import twilio_codes
 from workers import replies
@@ -27,10 +27,13 @@ from workers.celery_app import app
 from workers.runner import drain_together
 
 ATTEMPT = re.compile(r"(?P<pk>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?P<lease_no>[0-9]{1,9})")
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PLAIN_WORD = re.compile(r"[a-z_]{1,30}")
 BUSY, UNKNOWN_YET = timedelta(seconds=2), timedelta(seconds=30)  # until an event is looked at again
 GIVE_UP = timedelta(minutes=15)  # by then our own commit is there, or the message is not ours
+SKEW = timedelta(hours=1)  # between the provider's clock and ours, at most
 TWILIO, SENDGRID = "twilio", "sendgrid"
+OPT_IN = "group_resubscribe"
 
 Outcomes = dict[Any, Mapping[str, Any]]
 
@@ -79,6 +82,8 @@ def _apply_statuses(received: Sequence[ProviderEvent]) -> Outcomes:
         return {}
     now, outcomes, pairs = events.database_now(), Outcomes(), list[tuple[OutgoingMessage, ProviderEvent]]()
     keys = _keys_of(received)
+    noted = [keys[event.pk] for event in received if report_of(event).sort in NOTED]
+    consents.lock(outgoing.addresses_of([key for key in noted if key]) | {*map(_wisher, filter(_is_wish, received))})
     rows = outgoing.locked([key for key in keys.values() if key])
     absent = [key for key in keys.values() if key and key not in rows]
     busy, pages = set(outgoing.find_all(absent)), _pages_among(absent)
@@ -92,12 +97,16 @@ def _apply_statuses(received: Sequence[ProviderEvent]) -> Outcomes:
             outcomes[event.pk] = _look_again(event, now + (BUSY if key in busy else UNKNOWN_YET))
         else:
             outcomes[event.pk] = {"outcome": EventOutcome.UNMATCHED}
-    pairs.sort(key=lambda pair: (pair[1].occurred_at or pair[1].created_at, pair[1].created_at))
+    pairs.sort(key=lambda pair: _moment(pair[1]))
     told = events.apply([(row, report_of(event)) for row, event in pairs], now=now)
     outcomes |= {event.pk: {"outcome": one.outcome} for (_, event), one in zip(pairs, told, strict=True)}
-    for event in received:
+    for event in sorted(received, key=_moment):
         _heed(event)
     return outcomes
+
+
+def _moment(event: ProviderEvent) -> tuple[datetime, datetime]:
+    return event.occurred_at or event.created_at, event.created_at
 
 
 def _keys_of(received: Sequence[ProviderEvent]) -> dict[Any, UUID | None]:
@@ -137,15 +146,45 @@ def _of_sendgrid(event: ProviderEvent) -> dict[str, Any]:
     return {"status": status, "sort": error.sort, "code": error.code, "may_retry": is_blocked}
 
 
+def _is_wish(event: ProviderEvent) -> bool:
+    return event.provider == SENDGRID and event.provider_status in (*sendgrid_events.OPT_OUTS, OPT_IN)
+
+
+def _wisher(event: ProviderEvent) -> tuple[str, str]:
+    return Channel.EMAIL, str(event.payload.get("email", "")).lower()
+
+
+def _is_overtaken(event: ProviderEvent, address: str) -> bool:
+    """Whether a later wish of the same mailbox is here already; to call our mail spam is never taken back."""
+    said_at, _ = _moment(event)
+    later = ProviderEvent.objects.filter(
+        created_at__gte=said_at - SKEW,  # for the index: nothing is here before it was said
+        occurred_at__gt=said_at,
+        provider=SENDGRID,
+        provider_status__in=(*sendgrid_events.OPT_OUTS, OPT_IN),
+        payload__email__iexact=address,
+    )
+    return event.provider_status != "spamreport" and (later.exists() or _was_refused_later(event, address, said_at))
+
+
+def _was_refused_later(event: ProviderEvent, address: str, said_at: datetime) -> bool:
+    """Whether the mailbox opted out after an opt-in was said, and not through the provider: by our own page, say."""
+    if event.provider_status != OPT_IN:
+        return False
+    closed = ContactPoint.objects.filter(channel=Channel.EMAIL, address=address, opted_out_at__gt=said_at)
+    evidence = [point.opted_out_evidence for point in closed]
+    return any(not UUID_TEXT.fullmatch(one) or not ProviderEvent.objects.filter(pk=one).exists() for one in evidence)
+
+
 def _heed(event: ProviderEvent) -> None:
     """Do what an event asks for whatever became of the message: its reader's wish, or a look by a person."""
-    word = event.provider_status
-    if event.provider == SENDGRID and (address := str(event.payload.get("email", ""))):
-        if word in sendgrid_events.OPT_OUTS:
+    word, (_, address) = event.provider_status, _wisher(event)
+    if address and _is_wish(event) and not _is_overtaken(event, address):
+        if word == OPT_IN:
+            consents.opt_in_email(address, method=ConsentMethod.UNSUBSCRIBE, evidence=str(event.pk))
+        else:
             how = ConsentMethod.UNSUBSCRIBE if word.endswith("unsubscribe") else ConsentMethod.PROVIDER
             consents.opt_out_email(address, method=how, evidence=str(event.pk))
-        elif word == "group_resubscribe":
-            consents.opt_in_email(address, method=ConsentMethod.UNSUBSCRIBE, evidence=str(event.pk))
     known = sendgrid_events.STATUSES if event.provider == SENDGRID else twilio_codes.WORDS
     if word not in known:
         shown = word if PLAIN_WORD.fullmatch(word) else "(not a plain word)"

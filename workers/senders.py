@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import takewhile
 from typing import Any
+
+from django.utils import timezone
 
 from backend.apps.messaging import senders
 from backend.apps.messaging.senders import Bucket
@@ -39,13 +42,15 @@ class Wire:
     def __init__(self) -> None:
         self.is_closed, self._down = False, 0
 
-    def speak(self, send: Callable[[], str]) -> dict[str, Any]:
+    def speak(self, send: Callable[[], str], *, until: datetime | None = None) -> dict[str, Any]:
         """Send one message; runs in many threads at once, and a count that is off by one does no harm.
 
+        until: when it is of no more use.
+
         Raises:
-            Again: the sender was stopped first.
+            Again: the sender was stopped first, or it is too late: whoever reads the row next decides.
         """
-        if self.is_closed:
+        if self.is_closed or (until is not None and timezone.now() >= until):
             raise Again
         try:
             sent = {"external_id": send()}

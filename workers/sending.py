@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -12,13 +13,13 @@ from django.db import transaction
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import note_all, release_all
-from backend.apps.messaging import consequences, digests, fallbacks, links, senders
+from backend.apps.messaging import consequences, digests, fallbacks, links, outgoing, senders
 from backend.apps.messaging.models import Channel, OutgoingMessage
 from backend.apps.messaging.senders import Bucket
 from backend.apps.patients import consents, contacts
-from integrations.errors import BadAddress, Blocked, IntegrationError, OptedOut
+from integrations.errors import BadAddress, Blocked, IntegrationError, Misconfigured, OptedOut
 from integrations.sms import Sms
-from workers import gateways, sending_lanes
+from workers import gateways, sending_hours, sending_lanes
 from workers.composing import House, Letter, facts_of, late, letter
 from workers.runner import Again, NotNeeded, attempt
 from workers.senders import Wire, is_ours, learn
@@ -81,7 +82,8 @@ class Sending:
             # One is sent as a probe: those before it that nobody needs any more must not use it up.
             found = sending_lanes.lease(self._model, channel, limit if is_probe else tokens, limit=limit)
             if is_probe:
-                self._probes[channel] = None
+                self._probes[channel], failed = None, senders.last_probe(bucket)
+                found.sort(key=lambda row: row.pk == failed)  # the one that failed goes only when there is no other
             else:
                 senders.charge(bucket, len(found) - tokens)
             rows += found
@@ -95,7 +97,8 @@ class Sending:
         with transaction.atomic():
             outcomes = self._decide(rows)
         self._pay(rows, outcomes)
-        return [self._call(one) if isinstance(one, Letter) else one for one in map(outcomes.get, keys(rows))]
+        ends = [(row, outcomes.get(row.pk)) for row in rows]
+        return [self._call(row, one) if isinstance(one, Letter) else one for row, one in ends]
 
     def _decide(self, rows: Sequence[Any]) -> dict[Any, Letter | Exception]:
         """Return how each row goes on; a row that another's text tells of is not among them."""
@@ -104,6 +107,7 @@ class Sending:
             if row.pk not in fresh:
                 outcomes[row.pk] = not_wanted("The message was deleted.")
         points, too_late = contacts.points_of([row.patient for row in fresh.values()]), late(list(fresh.values()))
+        moved = list[tuple[Any, datetime]]()
         for row in fresh.values():
             if row.channel in self._wires and self._wires[row.channel].is_closed:
                 outcomes[row.pk] = Again()
@@ -111,8 +115,15 @@ class Sending:
                 outcomes[row.pk] = not_wanted(reason)
                 if contacts.why_unreachable(row.patient, row.channel, points) == reason:
                     fallbacks.fall_back(row, reason=reason, call=False)
+            elif wait := sending_hours.hold_back(row, self.house):
+                if isinstance(wait, datetime):
+                    moved.append((row, wait))
+                    continue
+                outcomes[row.pk] = not_wanted(wait)
+                sending_hours.say_otherwise(row)
             elif self._waits_for_probe(row):
                 outcomes[row.pk] = Again()
+        outcomes |= sending_hours.move(moved)
         return outcomes | self._compose([row for row in fresh.values() if row.pk not in outcomes])
 
     def _waits_for_probe(self, row: Any) -> bool:
@@ -123,12 +134,13 @@ class Sending:
         return bool(self._probes[row.channel] != row.pk)
 
     def _fresh(self, rows: Sequence[Any]) -> dict[Any, Any]:
-        """Return by key the rows as they are now, under the lease we hold, with what they are about."""
+        """Return by key the rows as they are now, in order, under the lease we hold, with what they are about."""
         found: dict[Any, Any] = self._model.objects.select_related(*self._related).in_bulk(keys(rows))
+        fresh = {row.pk: found[row.pk] for row in rows if row.pk in found}
         for row in rows:
-            if row.pk in found:
-                found[row.pk].lease_no = row.lease_no
-        return found
+            if row.pk in fresh:
+                fresh[row.pk].lease_no = row.lease_no
+        return fresh
 
     def _compose(self, wanted: Sequence[Any]) -> dict[Any, Letter | Exception]:
         """Write the messages, count texts, and note what is about to leave."""
@@ -167,16 +179,17 @@ class Sending:
             if channel in self._buckets and channel not in self._probes:
                 senders.charge(self._buckets[channel], tokens)
 
-    def _call(self, made: Letter) -> Call:
+    def _call(self, row: Any, made: Letter) -> Call:
         """Return what is left to do: it runs in a thread, with that thread's own connection to the provider."""
-        content = made.content
+        content, until = made.content, row.useful_until
         if isinstance(content, Sms):
-            return Call(lambda: self._wires[Channel.SMS].speak(lambda: gateways.sms().send(content)))
-        return Call(lambda: self._wires[Channel.EMAIL].speak(lambda: gateways.email().send(content)))
+            return Call(lambda: self._wires[Channel.SMS].speak(lambda: gateways.sms().send(content), until=until))
+        return Call(lambda: self._wires[Channel.EMAIL].speak(lambda: gateways.email().send(content), until=until))
 
     def settle(self, ends: Sequence[End[Any]]) -> Counter[str]:
         """Write down how messages ended, with those their text told of too, and let their senders learn from it."""
         for channel, bucket in self._buckets.items():
+            ends = self._judged(ends, channel, bucket)
             spoke = [end.result for end in ends if end.spoke and end.item.channel == channel]
             heard = [result for result in spoke if not isinstance(result, Again)]
             if heard and learn(bucket, heard, is_probe=channel in self._probes):
@@ -191,6 +204,21 @@ class Sending:
                 counts[self._end_badly(end, end.result)] += 1
         return counts
 
+    def _judged(self, ends: Sequence[End[Any]], channel: str, bucket: Bucket) -> list[End[Any]]:
+        """Return the ends; what is refused again and again while others are taken is no fault of our account."""
+        refused = {
+            end.item.pk: end.result
+            for end in ends
+            if end.spoke and end.item.channel == channel and isinstance(end.result, Misconfigured)
+        }
+        guilty = senders.refuse(bucket, list(refused), is_probe=channel in self._probes) if refused else ()
+        return [
+            replace(end, result=Blocked("others are taken, and this is refused", code=refused[end.item.pk].code))
+            if end.item.pk in guilty
+            else end
+            for end in ends
+        ]
+
     def _all_of(self, end: End[Any]) -> Iterator[End[Any]]:
         """Yield the end of a message, and the same for those its text told of."""
         yield end
@@ -201,6 +229,8 @@ class Sending:
     def _end_badly(self, end: End[Any], error: Exception) -> str:
         """Write down a failure and, in the same transaction, do what follows from it."""
         with transaction.atomic():
+            if isinstance(error, (OptedOut, BadAddress)):
+                consents.lock(outgoing.addresses_of([end.item.pk]))
             outcome = end_badly(end, error)
             if outcome == "failed":
                 row = self._model.all_objects.select_related(*self._related).get(pk=end.item.pk)

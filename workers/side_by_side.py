@@ -13,11 +13,24 @@ from typing import Any, Generic, TypeVar, cast
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, begin_all, release_all, settle_all
-from workers.runner import BUDGET_S, ENDS, LEASE_LOST, HandlerBug, attempt, ended, hold_after_bug, told, told_of, wait
+from workers.runner import (
+    BUDGET_S,
+    ENDS,
+    LEASE_LOST,
+    Again,
+    HandlerBug,
+    attempt,
+    ended,
+    hold_after_bug,
+    told,
+    told_of,
+    wait,
+)
 
 Item = TypeVar("Item", bound=WorkItem)
 
 FLUSH_S, FLUSH_ROWS = 0.2, 50  # outcomes are written down at the latest then: a kill loses no more
+WINDOW_S = 30.0  # from when we began a row until we speak: later it may be known by others to have ended
 CHUNK = 32  # rows at least that are begun as one; a kill leaves these uncertain, and those being spoken for
 BUG_TRIES = 3  # of a row that cannot even be prepared: nothing was sent, and the same rarely helps
 
@@ -109,6 +122,15 @@ def end_badly(end: End[Item], error: Exception) -> str:
     return "waiting" if item.retry_later(name, wait(item.attempts)) else LEASE_LOST
 
 
+def clocks() -> tuple[float, float]:
+    """Return two clocks that go on while this process stands still; a machine that sleeps stops at most one of them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)), time.time()
+
+
+def is_stale(since: tuple[float, float]) -> bool:
+    return max(now - then for now, then in zip(clocks(), since, strict=True)) > WINDOW_S
+
+
 @functools.cache
 def pool(threads: int) -> ThreadPoolExecutor:
     """Return this process's threads; they are kept, for each has an open connection to its partners."""
@@ -150,6 +172,7 @@ class SideBySide(Generic[Item]):
             future.cancel()
 
     def _begin(self, chunk: list[Item]) -> None:
+        since = clocks()
         ours = begin_all(chunk)
         self.counts[LEASE_LOST] += len(chunk) - len(ours)
         groups = [ours] if ours else []
@@ -157,21 +180,24 @@ class SideBySide(Generic[Item]):
             group = groups.pop()
             calls, bug = attempt(self._prepare, group)
             if bug is None:
-                self._take_up(group, calls)
+                self._take_up(group, calls, since)
             elif len(group) == 1:
                 self._end(End(group[0], bug, spoke=False))
             else:
                 groups += [group[len(group) // 2 :], group[: len(group) // 2]]
 
-    def _take_up(self, group: list[Item], calls: Sequence[Call | Exception | None]) -> None:
+    def _take_up(self, group: list[Item], calls: Sequence[Call | Exception | None], since: tuple[float, float]) -> None:
         for item, call in zip(group, calls, strict=True):
             if isinstance(call, Call):
-                self._speaking[item.pk] = pool(self._threads).submit(self._speak, item, call)
+                self._speaking[item.pk] = pool(self._threads).submit(self._speak, item, call, since)
             elif call is not None:
                 self._end(End(item, call, spoke=False))
 
-    def _speak(self, item: Item, call: Call) -> None:
-        """Runs in a thread."""
+    def _speak(self, item: Item, call: Call, since: tuple[float, float]) -> None:
+        """Runs in a thread. Who stood still too long says nothing: the row goes back in line if it is ours still."""
+        if is_stale(since):
+            self._heard.put(End(item, Again(), spoke=False))
+            return
         result, error = attempt(call.speak)
         self._heard.put(End(item, result if error is None else error, spoke=True))
 

@@ -45,7 +45,7 @@ class LostSms:
     """A text of which nobody knows whether the provider took it.
 
     body_sha256: `body_sha256` of its text. sent_after: aware, a moment before it was handed over. taken: the
-    provider's ids of messages that belong to other attempts.
+    provider's ids of messages that belong to other attempts. others: the digests of other lost texts to that number.
     """
 
     to: str = field(repr=False)
@@ -53,6 +53,7 @@ class LostSms:
     attempt_id: str
     sent_after: datetime
     taken: Collection[str] = ()
+    others: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,16 +73,19 @@ class TwilioSms:
     def find(self, lost: LostSms) -> Found | None:
         """See `SmsTransport.find`.
 
-        Known by its text, or, when Twilio wrote other characters for ours (smart encoding), by being the only one.
-        Of several with the same text the first is taken: each of them is one that was sent.
+        Known by its text, or, when Twilio wrote other characters for ours (smart encoding), by being the only one while
+        no other is looked for. Of several with the same text the first is taken: each of them is one that was sent.
         """
-        candidates = [message for message in self._since(lost) if self._may_be(message, lost)]
-        same = [message for message in candidates if body_sha256(message.body or "") == lost.body_sha256]
-        if not same and len(candidates) > 1:
-            raise Unknown(f"one of {len(candidates)} messages, or none of them", code="twilio:several")
-        if not (same or candidates):
+        candidates = [
+            (body_sha256(message.body or ""), message) for message in self._since(lost) if self._may_be(message, lost)
+        ]
+        same = [message for digest, message in candidates if digest == lost.body_sha256]
+        strange = [message for digest, message in candidates if digest not in lost.others]
+        if not same and (len(strange) > 1 or (strange and lost.others)):
+            raise Unknown(f"one of {len(strange)} messages, or none of them", code="twilio:several")
+        if not (same or strange):
             return None
-        first = min(same or candidates, key=lambda message: message.date_created)
+        first = min(same or strange, key=lambda message: message.date_created)
         return Found(str(first.sid), _as_status(first))
 
     def status(self, message_id: str) -> MessageStatus:

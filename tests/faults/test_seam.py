@@ -13,6 +13,7 @@ from backend.apps.core.bases import uuid7
 from backend.apps.core.work import WorkState
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.tests.factories import make_patient
+from tests.support.clocks import zone_at
 from tests.support.stage import Stage, until
 from tests.support.twilio_double import TwilioDouble
 
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.timeout(180)
 
 def due_reminders(count: int) -> None:
     """Write `count` visits five minutes apart, each with one text message that is due."""
-    doctor, patient = make_doctor(), make_patient(phone="+14155550123", sms_consent=True)
+    doctor, patient = make_doctor(), make_patient(phone="+14155550123", sms_consent=True, time_zone=zone_at())
     now = timezone.now()
     visits = Appointment.objects.bulk_create(
         Appointment(

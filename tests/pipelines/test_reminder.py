@@ -12,6 +12,7 @@ from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
+from tests.support.clocks import zone_at
 from tests.support.sendgrid_double import SendGridDouble
 from tests.support.stage import Stage, until
 from tests.support.twilio_double import TwilioDouble
@@ -19,7 +20,8 @@ from tests.support.twilio_double import TwilioDouble
 
 def book(stage: Stage) -> str:
     """Book a visit in eight days over the API and return its id."""
-    patient = make_patient(sms_consent=True, email_consent=True, email="pat@example.org", phone="+14155550123")
+    who = {"email": "pat@example.org", "phone": "+14155550123", "time_zone": zone_at()}
+    patient = make_patient(sms_consent=True, email_consent=True, **who)
     body = {
         "patient": str(patient.pk),
         "doctor": str(make_doctor().pk),

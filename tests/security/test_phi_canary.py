@@ -28,6 +28,7 @@ from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.security.matrix import RESOURCES
 from tests.support.api_contract import client_for
+from tests.support.clocks import zone_at
 from tests.support.lab_double import LabDouble, ack
 from tests.support.pages import signed_in
 from tests.support.stage import Stage, until
@@ -54,7 +55,7 @@ def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
     stage: Stage, caplog: pytest.LogCaptureFixture, refusing_lab: LabDouble
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="")
-    patient = make_patient(**PERSON, sms_consent=True, email_consent=True)
+    patient = make_patient(**PERSON, sms_consent=True, email_consent=True, time_zone=zone_at())
     receive(patient)
     order(patient, refusing_lab)
     visit = book(patient)

@@ -16,6 +16,7 @@ from backend.apps.core.models import Clinic
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.models import Patient
+from tests.support.clocks import zone_at
 
 DAY = 1440
 A_DOCTORS = 100  # visits of one doctor, five minutes apart
@@ -64,7 +65,7 @@ def reachable(count: int) -> list[Patient]:
             last_name="Load",
             date_of_birth=date(1980, 5, 17),
             phone=f"+1415{5550000 + place:07d}" if place < 4_000_000 else f"+1628{place:07d}",
-            time_zone="UTC",
+            time_zone=zone_at(),
             sms_consent=True,
             sms_consent_at=now,
         )

@@ -15,13 +15,15 @@ from backend.apps.core.models import Heartbeat
 from backend.apps.laboratory.models import CriticalPage
 from backend.apps.laboratory.tests.factories import make_critical_page
 from backend.apps.messaging.models import PatientMessage, StaffTask
-from integrations.email import Email
+from integrations.email import Email, Found
+from integrations.email.sendgrid import SendGridEmail
 from integrations.sms import Sms
 from tests.support.sendgrid_double import SendGridDouble
 from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import HOUR, run_out, stored
 from tests.workers.tries import BODY, begun, instead_of, sent, states, told, uncertain
 from workers import gateways, lost_messages, provider_events, reminders, sweep
+from workers.runner import HandlerBug
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 OLD = 601.0  # seconds: after `UNCERTAIN_AFTER_S` a send nobody knows of counts as not made
@@ -106,6 +108,79 @@ def test_while_another_text_to_the_number_is_on_its_way_nothing_is_taken_for_our
     begun(recipient_phone=row.recipient_phone)
     placed(twilio, row)
     assert lost_messages.reconcile() == "1 uncertain"
+
+
+def test_of_two_lost_texts_to_one_number_each_is_known_by_its_own_words(twilio: TwilioDouble) -> None:
+    taken = uncertain(ago_s=OLD)
+    lost = uncertain(ago_s=OLD, recipient_phone=taken.recipient_phone, body_sha256="0" * 64)
+    sid = placed(twilio, taken)
+    type(taken).objects.filter(pk=taken.pk).update(updated_at=timezone.now())  # the other one is looked at first
+    assert lost_messages.reconcile() == "1 adopted, 1 back in line"
+    assert (stored(taken).external_id, stored(lost).external_id) == (sid, "")
+
+
+def test_while_two_texts_to_one_number_are_looked_for_none_is_known_by_being_the_only_one(twilio: TwilioDouble) -> None:
+    rows = [uncertain(ago_s=OLD)]
+    rows.append(uncertain(ago_s=OLD, recipient_phone=rows[0].recipient_phone, body_sha256="0" * 64))
+    placed(twilio, rows[0], "in other characters")
+    assert lost_messages.reconcile() == "2 uncertain"
+    assert {states(row) for row in rows} == {("pending", "held")}
+
+
+def test_a_text_that_turned_out_to_be_anothers_while_it_was_looked_for_is_not_adopted(
+    twilio: TwilioDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = uncertain()
+    sid = placed(twilio, row, "in other characters")
+    usual = lost_messages.ask
+
+    def ask(one: Any) -> Any:
+        found = usual(one)
+        sent(message_id=sid, recipient_phone=row.recipient_phone)
+        return found
+
+    monkeypatch.setattr(lost_messages, "ask", ask)
+    assert lost_messages.reconcile() == "1 uncertain"
+    assert (states(row), stored(row).external_id) == (("pending", "held"), "")
+
+
+@pytest.mark.parametrize("changed", ["TWILIO_FROM", "TWILIO_ACCOUNT_SID"])
+def test_a_text_of_another_number_or_account_of_ours_cannot_be_looked_for(
+    changed: str, twilio: TwilioDouble, providers: Any
+) -> None:
+    row = uncertain(ago_s=OLD, resends=1)
+    placed(twilio, row)
+    setattr(providers, changed, "+14155550198")
+    assert lost_messages.reconcile() == "1 unknown"
+    assert (states(row), twilio.requests) == (("pending", "held"), [])
+    assert StaffTask.objects.get().kind == "unknown"
+
+
+def test_one_row_that_cannot_be_looked_into_costs_only_itself_and_goes_last(
+    twilio: TwilioDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, row = uncertain(ago_s=OLD), uncertain()
+    placed(twilio, row)
+    usual = lost_messages.ask
+
+    def ask(one: Any) -> Any:
+        if one.pk == broken.pk:
+            raise KeyError(one.recipient_phone)
+        return usual(one)
+
+    monkeypatch.setattr(lost_messages, "ask", ask)
+    with pytest.raises(HandlerBug, match=r"^KeyError in reminders\.reconcile$"):
+        lost_messages.reconcile()
+    assert (states(broken), states(row)) == (("pending", "held"), ("sent", "done"))
+    assert stored(broken).updated_at > broken.updated_at
+
+
+def test_an_event_that_cannot_be_applied_keeps_only_its_own_message_waiting(twilio: TwilioDouble) -> None:
+    poisoned, row = uncertain("email", ago_s=OLD), uncertain(ago_s=OLD)
+    told(poisoned, "bounce", payload=["no object"])
+    with pytest.raises(HandlerBug, match=r"^AttributeError in reminders\.reconcile$"):
+        lost_messages.reconcile()
+    assert (states(poisoned), states(row)) == (("pending", "held"), ("pending", "waiting"))
 
 
 def test_a_text_twilio_does_not_know_is_sent_again_when_enough_time_has_passed(twilio: TwilioDouble) -> None:
@@ -225,6 +300,18 @@ def test_a_mail_is_found_by_its_attempt_where_the_account_can_look(sendgrid: Sen
     assert states(other) == ("pending", "waiting")
 
 
+def test_a_mail_that_was_found_and_not_delivered_is_said_in_another_way(
+    sendgrid: SendGridDouble, providers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    providers.SENDGRID_ACTIVITY_FEED = True
+    row = uncertain("email", ago_s=OLD)
+    monkeypatch.setattr(SendGridEmail, "find", lambda *_: Found("m1", "not_delivered"))
+    assert lost_messages.reconcile() == "1 adopted"
+    after = stored(row)
+    assert (after.status, after.work_state, after.error_code) == ("failed", "done", "sendgrid:not_delivered")
+    assert instead_of(row) == ["call"]
+
+
 def test_r25_an_event_that_waits_to_be_applied_is_heard_before_anything_is_sent_again(twilio: TwilioDouble) -> None:
     row = uncertain(ago_s=OLD)
     told(row, "sent", message_id="SMheard")
@@ -237,7 +324,7 @@ def test_a_row_that_broke_before_anybody_was_spoken_to_goes_back_in_line_a_littl
     row = uncertain(provider="")
     assert lost_messages.reconcile() == "1 back in line"
     after = stored(row)
-    assert (after.status, after.work_state) == ("pending", "waiting")
+    assert (after.status, after.work_state, after.resends) == ("pending", "waiting", 0)
     assert after.due_at > timezone.now()
 
 

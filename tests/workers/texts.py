@@ -15,6 +15,7 @@ from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.messaging.models import PatientMessage
 from backend.apps.patients.models import Patient
+from tests.support.clocks import zone_at
 
 _numbers = itertools.count(100)
 _minutes = itertools.count(1)
@@ -29,7 +30,7 @@ def number() -> str:
 def patient(**over: Any) -> Patient:
     """Save a patient who agreed to texts and mails, and for whom it is noon: no day ends while a test runs."""
     phone = over.pop("phone", None) or number()
-    over.setdefault("time_zone", f"Etc/GMT{timezone.now().hour - 12:+d}")  # its signs are the other way round
+    over.setdefault("time_zone", zone_at())
     made: Patient = make_reachable_patient(phone=phone, email=over.pop("email", f"p{phone[1:]}@example.org"), **over)
     return made
 

@@ -13,7 +13,9 @@ from backend.apps.appointments.tests.factories import make_appointment, make_rea
 from backend.apps.core.work import WorkState
 from backend.apps.messaging.models import MessageStatus, OutgoingMessage, ProviderEvent, StaffTask
 from integrations.sms import body_sha256
+from tests.support.clocks import zone_at
 from tests.workers.rows import stored
+from workers import gateways
 
 BODY = "Elm Street Clinic: your appointment is Tue 3 Mar at 10:30 AM EST."
 HOUR = timedelta(hours=1)  # before the transaction of any test began
@@ -28,7 +30,7 @@ def number() -> str:
 def waiting(kind: str = "sms", **over: Any) -> AppointmentReminder:
     """Save a reminder that is due, for a visit tomorrow, to a patient with a number and a mailbox of their own."""
     phone = number()
-    patient = make_reachable_patient(phone=phone, email=f"{phone[1:]}@example.org")
+    patient = make_reachable_patient(phone=phone, email=f"{phone[1:]}@example.org", time_zone=zone_at())
     visit = make_appointment(patient=patient, appointment_datetime=timezone.now() + timedelta(hours=23, minutes=50))
     fields = {"visit_starts_at": visit.appointment_datetime, "useful_until": timezone.now() + timedelta(hours=20)}
     return make_reminder(appointment=visit, reminder_type=kind, **{**fields, "due_at": timezone.now(), **over})
@@ -41,6 +43,7 @@ def begun(kind: str = "sms", *, ago_s: float = 30.0, lease_no: int = 1, **over: 
     to = {"sms": {"recipient_phone": row.patient.phone}, "email": {"recipient_email": row.patient.email}}[kind]
     held = {"work_state": WorkState.RUNNING, "leased_until": at + timedelta(seconds=360), "begun_at": at}
     noted = {"provider": {"sms": "twilio", "email": "sendgrid"}[kind], "body_sha256": body_sha256(BODY), **to}
+    noted["sender"] = gateways.account(kind)
     changes = {**held, **noted, "lease_no": lease_no, "attempts": lease_no, **over}
     AppointmentReminder.objects.filter(pk=row.pk).update(**changes)
     row.refresh_from_db()

@@ -26,7 +26,7 @@ def lock(numbers: Iterable[str]) -> None:
     """Let nobody else count or write texts to these numbers until our transaction ends; all lock in one order."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('texts to ' || number, 0)) FROM unnest(%s::text[]) AS number",
+            "SELECT pg_advisory_xact_lock(hashtextextended('texts to ' || number, 0)) FROM unnest(%s::text[]) number",
             [sorted(set(numbers))],
         )
 

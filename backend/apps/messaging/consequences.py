@@ -8,10 +8,12 @@ from typing import Any
 
 from backend.apps.core import alerts
 from backend.apps.messaging import fallbacks, tasks
-from backend.apps.messaging.models import OutgoingMessage, ProviderEvent, StaffTask, TaskKind
+from backend.apps.messaging.models import MessageStatus, OutgoingMessage, ProviderEvent, StaffTask, TaskKind
 from backend.apps.patients import consents
 
 LOST, ADDRESS, DOUBLE, FOUND = "lost", "address", "double", "found"
+NOTED = ("bad_address", "opted_out")  # sorts that say something of an address
+TOLD = (MessageStatus.SENT, MessageStatus.DELIVERED)
 FAILING = ("failed", "undelivered", "canceled", "bounce", "dropped")  # provider words
 CANCELLED = "cancelled"  # we took it back ourselves: nobody has to be told in another way
 WHY = {
@@ -51,7 +53,10 @@ def follow(rows: Sequence[OutgoingMessage], report: Report, follows: frozenset[s
     """
     leader = rows[0]
     if FOUND in follows:
-        for task in StaffTask.objects.filter(cause__in=[f"unknown:{row.pk}" for row in rows], done_at__isnull=True):
+        causes = [f"unknown:{row.pk}" for row in rows]
+        if report.status in TOLD:
+            causes += [fallbacks.cause_of_call(row) for row in rows]
+        for task in StaffTask.objects.filter(cause__in=causes, done_at__isnull=True):
             tasks.complete(task, by=None, note="The provider has reported on it since.")
     if ADDRESS in follows:
         _mark(leader, report)

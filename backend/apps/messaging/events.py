@@ -69,7 +69,8 @@ def receive(row: OutgoingMessage, report: Report, *, now: datetime) -> Told:
 
     A pending message that has a provider's id failed before and is tried again. So a word about that id is old, unless
     it arrived after all. A word about an earlier try whose answer was lost ends the search, and the new try too while
-    that has not begun; has it begun, the patient may get both.
+    that has not begun; has it begun, the patient may get both, and that the other one failed changes nothing. What we
+    gave up and what arrived all the same has arrived.
     """
     if report.status is None or row.status not in RANK:
         return Told(EventOutcome.IGNORED) if report.status is None else NOTHING_NEW
@@ -79,11 +80,14 @@ def receive(row: OutgoingMessage, report: Report, *, now: datetime) -> Told:
         return NOTHING_NEW
     is_latest = report.lease_no is None or report.lease_no >= row.lease_no or (is_its_id and not is_tried_again)
     if report.status not in ARRIVES:
+        is_latest = is_latest and not (row.status in ARRIVES and _is_another(row, report))
         return _failed(row, report, now=now) if is_latest else Told(EventOutcome.UNCHANGED, False, _marks(report))
     has_begun = row.begun_at is not None and row.work_state != WorkState.WAITING
     both = {DOUBLE} if has_begun and not is_latest else set[str]()
-    given_up = {FOUND} if row.work_state == WorkState.HELD and row.uncertain_since is None else set[str]()
-    return _arrives(row, report, now=now, follows=frozenset(both | given_up))
+    if _is_given_up(row):
+        was_told = row.status == MessageStatus.FAILED and outgoing.has_replacement(row)
+        both = {FOUND, DOUBLE} if was_told else {*both, FOUND}
+    return _arrives(row, report, now=now, follows=frozenset(both))
 
 
 def share(leaders: Collection[OutgoingMessage]) -> dict[object, list[OutgoingMessage]]:
@@ -110,12 +114,12 @@ def save(rows: Collection[OutgoingMessage]) -> None:
         update_each([row for row in rows if type(row) is model], [*SHARED, *OWN])
 
 
-def back_in_line(row: OutgoingMessage, *, due_at: datetime) -> None:
-    """Let the message go out once more, as a try of its own; in memory."""
+def back_in_line(row: OutgoingMessage, *, due_at: datetime, resent: bool = True) -> None:
+    """Let the message go out once more, as a try of its own; in memory. resent: it may have gone out before."""
     row.status, row.work_state = MessageStatus.PENDING, WorkState.WAITING
     row.due_at, row.begun_at, row.leased_until = due_at, None, None
     row.sent_at = row.uncertain_since = None
-    row.resends += 1
+    row.resends += int(resent)
     row.provider = row.last_error = ""
 
 
@@ -123,8 +127,22 @@ def is_useful(row: OutgoingMessage, at: datetime) -> bool:
     return row.useful_until is None or at < row.useful_until
 
 
+def _is_another(row: OutgoingMessage, report: Report) -> bool:
+    """Whether it is about a message of another name than the one we know this row's by."""
+    return "" not in (report.message_id, row.external_id) and report.message_id != row.external_id
+
+
+def _is_given_up(row: OutgoingMessage) -> bool:
+    """Whether we stopped looking for a lost one (`workers.lost_messages`); no provider has refused it."""
+    if row.work_state == WorkState.HELD:
+        return row.uncertain_since is None
+    return row.work_state == WorkState.FAILED and row.provider != "" and row.external_id == row.error_code == ""
+
+
 def _arrives(row: OutgoingMessage, report: Report, *, now: datetime, follows: frozenset[str]) -> Told:
     new = MessageStatus(str(report.status))
+    if _is_given_up(row) and row.status == MessageStatus.FAILED:
+        row.status, row.work_state = MessageStatus.PENDING, WorkState.HELD
     if RANK[new] <= RANK[MessageStatus(row.status)]:
         says_more = RANK[new] == RANK[MessageStatus(row.status)] and report.word not in (*EARLY, row.provider_status)
         if says_more and report.message_id in ("", row.external_id):
@@ -150,14 +168,17 @@ def _failed(row: OutgoingMessage, report: Report, *, now: datetime) -> Told:
     due_at = now + (LATER if row.lane else SOON)
     if report.may_retry and row.work_state == WorkState.WAITING:
         return Told(EventOutcome.APPLIED, True)
-    if report.may_retry and row.status != MessageStatus.DELIVERED and not row.resends and is_useful(row, due_at):
+    found = frozenset({FOUND}) if _is_given_up(row) else frozenset[str]()
+    may_help = row.status != MessageStatus.DELIVERED and not row.resends and is_useful(row, due_at) and not found
+    if report.may_retry and may_help and not outgoing.has_replacement(row):
         back_in_line(row, due_at=due_at)
         row.provider_status = report.word
         return Told(EventOutcome.APPLIED, True, _marks(report))
     row.status_reason = f"{report.sort or 'refused'}: {report.code or report.word}"[:200]
     _settle(row, new, report)
     is_over = report.sort == EXPIRED and not is_useful(row, now)
-    return Told(EventOutcome.APPLIED, True, _marks(report) | (frozenset() if is_over else frozenset({LOST})))
+    lost = frozenset[str]() if is_over else frozenset({LOST})
+    return Told(EventOutcome.APPLIED, True, _marks(report) | lost | found)
 
 
 def _settle(row: OutgoingMessage, new: MessageStatus, report: Report) -> None:

@@ -54,6 +54,16 @@ def told_with(leaders: Collection[OutgoingMessage]) -> list[OutgoingMessage]:
     return found
 
 
+def addresses_of(keys: Collection[Any]) -> set[tuple[str, str]]:
+    """Return channel and address of these messages; nothing of them is locked."""
+    return {(row.channel, row.recipient_phone or row.recipient_email.lower()) for row in find_all(keys).values()}
+
+
+def has_replacement(message: OutgoingMessage) -> bool:
+    """Whether another message was written to say the same instead."""
+    return bool(type(message).all_objects.filter(fallback_of=message.pk).exists())
+
+
 def ids_at(message: OutgoingMessage) -> set[str]:
     """Return the provider's ids of all messages that went to the same number, this one's earlier ones among them."""
     rows = [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Least
 
@@ -17,6 +18,8 @@ BURST_S = 20.0  # of the rate, at once: a little more than what gathers between 
 LEAST_BURST = 10.0
 UNREACHED = 5  # failures in a row that stop a sender
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 15.0, 300.0
+REFUSALS = 3  # of one message while others were taken: then it is no fault of the account
+KEPT = 50  # messages whose refusals are counted
 PROBE_S = 30.0  # how long one probe has before another worker tries
 ALERT = "reminders_channel_stopped"
 
@@ -109,6 +112,29 @@ def fail(bucket: Bucket, code: str, times: int = 1) -> bool:
     return stopped
 
 
+@transaction.atomic
+def refuse(bucket: Bucket, keys: Sequence[Any], *, is_probe: bool) -> set[Any]:
+    """Note which messages were refused as if our account were wrong; return those whose own fault it must be.
+
+    It counts against a message when the sender was open: others were taken since it was refused before.
+    """
+    row = Sender.objects.select_for_update().get(name=bucket.name)
+    times: dict[str, int] = dict(row.refused)
+    row.probe = keys[-1]
+    if not is_probe and row.paused_since is None:
+        for key in map(str, keys):
+            times[key] = times.pop(key, 0) + 1
+    guilty = {key for key in keys if times.get(str(key), 0) >= REFUSALS}
+    row.refused = [[key, count] for key, count in times.items() if count < REFUSALS][-KEPT:]
+    row.save(update_fields=["probe", "refused"])
+    return guilty
+
+
+def last_probe(bucket: Bucket) -> Any:
+    """Return the key of the message the sender was last refused with, since it has been stopped."""
+    return Sender.objects.filter(name=bucket.name).values_list("probe", flat=True).first()
+
+
 def works(bucket: Bucket, *, is_probe: bool) -> None:
     """Note that the provider took a message. After a probe the sender is open again, and its alert goes away.
 
@@ -117,7 +143,7 @@ def works(bucket: Bucket, *, is_probe: bool) -> None:
     rows = Sender.objects.filter(name=bucket.name)
     if not is_probe:
         rows.filter(paused_since__isnull=True, failures__gt=0).update(failures=0)
-    elif rows.update(failures=0, paused_since=None, paused_until=None, paused_code=""):
+    elif rows.update(failures=0, paused_since=None, paused_until=None, paused_code="", probe=None):
         alerts.clear(_cause(bucket))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from backend.apps.patients import changes
@@ -114,6 +114,22 @@ def mark_usable(point: ContactPoint, *, by: Any) -> ContactPoint:
     return point
 
 
+def lock(addresses: Collection[tuple[str, str]]) -> None:
+    """Lock who can be written to at these (channel, address), and what is known of those, until the transaction ends.
+
+    Whoever notes something of addresses and locks messages too does this first: a change of a patient locks that one,
+    and then the messages it plans anew.
+    """
+    who, points = Q(), Q()
+    for channel, address in addresses:
+        if address:
+            who |= _at(channel, address)
+            points |= Q(channel=channel, address=address)
+    if who:
+        list(Patient.objects.filter(who).select_for_update(no_key=True).order_by("pk").values_list("pk"))
+        list(ContactPoint.objects.filter(points).select_for_update().order_by("pk").values_list("pk"))
+
+
 def _close(channel: str, address: str, *, method: str, evidence: str) -> list[Patient]:
     """Opt an address out, with everybody who agreed to be written to there."""
     agreed = [row for row in _locked_at(channel, address) if getattr(row, f"{channel}_consent")]
@@ -158,9 +174,12 @@ def _last_word(patient: Patient, channel: str) -> ContactConsent | None:
 
 def _locked_at(channel: str, address: str) -> list[Patient]:
     """Return the patients with this number or mailbox, locked in the order every writer locks them."""
-    where = {"phone": address} if channel == SMS else {"email__iexact": address}
-    rows: QuerySet[Patient] = Patient.objects.filter(**where) if address else Patient.objects.none()
+    rows: QuerySet[Patient] = Patient.objects.filter(_at(channel, address)) if address else Patient.objects.none()
     return list(rows.select_for_update(no_key=True).order_by("pk"))
+
+
+def _at(channel: str, address: str) -> Q:
+    return Q(phone=address) if channel == SMS else Q(email__iexact=address)
 
 
 def _point(channel: str, address: str) -> ContactPoint:

@@ -15,7 +15,7 @@ class Sender(UUIDModel):
     name: the provider and our own number or address there. rate_per_s: tokens a second, None for no limit; a text of
     three segments costs three. paused_until: nothing is sent before; paused_code: why, as the provider's code.
     failures: how often in a row the provider could not be reached. refused: [key, times] of messages it refused as if
-    our account were wrong while it took others, the newest last. probe: the message the last probe failed with.
+    our account were wrong while it took others, the newest last. probe: the one refused last.
     """
 
     name = models.CharField(max_length=120, unique=True)
