@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -17,8 +17,10 @@ from backend.apps.appointments.reminder_policies import Policies
 from backend.apps.appointments.timing import Alternatives, Hours, Plan, Terms, Visit
 from backend.apps.core.models import Clinic
 from backend.apps.messaging.models import ContactRules
+from backend.apps.messaging.models.outgoing import Channel
 from backend.apps.patients.contacts import Points, why_unreachable
 
+CHANNELS = tuple(Channel.values)
 COLUMNS = (
     "pk", "version", "status", "is_deleted", "appointment_datetime", "appointment_type", "patient_id",
     *(f"patient__{name}" for name in (
@@ -73,6 +75,7 @@ class Planner:
     rules: ContactRules
     policies: Policies
     _hours: dict[tuple[str, str, str], Hours] = field(default_factory=dict)
+    _terms: dict[tuple[Any, ...], Terms] = field(default_factory=dict)
 
     @classmethod
     def load(cls) -> Planner:
@@ -85,20 +88,25 @@ class Planner:
         """
         if not visit.is_awaited:
             return Plan([], [])
-        terms = Terms(
-            self.zone,
-            self.hours_of(visit),
-            timedelta(hours=self.rules.least_gap_hours),
-            now,
-            lambda channel: why_unreachable(visit, channel, points),  # type: ignore[arg-type]  # reads as a Patient
-            carried,
-        )
+        terms = self._terms_of(visit, points, now)
+        if carried:
+            terms = replace(terms, carried=carried)
         confirmed = visit.status == AppointmentStatus.CONFIRMED
         video = visit.appointment_type == AppointmentType.TELEMEDICINE
-        return timing.plan(Visit(str(visit.pk), visit.start, confirmed, video), self.rules_of(visit), terms)
+        return timing.plan(Visit(visit.pk, visit.start, confirmed, video), self.rules_of(visit), terms)
 
     def rules_of(self, visit: Expected) -> tuple[Alternatives, ...]:
         return self.policies.of(visit.appointment_type)
+
+    def _terms_of(self, visit: Expected, points: Points, now: datetime) -> Terms:
+        """Return the terms of all whose clock is the same and who can be reached alike."""
+        patient: Any = visit  # it reads as one
+        hours, whys = self.hours_of(visit), tuple([why_unreachable(patient, channel, points) for channel in CHANNELS])
+        key = (hours, whys, now)
+        if key not in self._terms:
+            reach = dict(zip(CHANNELS, whys, strict=True)).get
+            self._terms[key] = Terms(self.zone, hours, timedelta(hours=self.rules.least_gap_hours), now, reach)
+        return self._terms[key]
 
     def hours_of(self, patient: zones.Lives) -> Hours:
         """Return when texts may reach a patient; the windows of a zone are worked out once."""

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from threading import Barrier
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -106,18 +107,25 @@ def _each(work: Callable[[list[Any]], tuple[int, int]], chunks: Iterator[list[An
         yield from map(work, chunks)
         return
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = deque(pool.submit(_apart, work, keys) for keys in islice(chunks, AT_ONCE + 1))
-        while running:
-            yield running.popleft().result()
-            running.extend(pool.submit(_apart, work, keys) for keys in islice(chunks, 1))
+        try:
+            running = deque(pool.submit(work, keys) for keys in islice(chunks, AT_ONCE + 1))
+            while running:
+                yield running.popleft().result()
+                running.extend(pool.submit(work, keys) for keys in islice(chunks, 1))
+        finally:
+            _leave_no_connection(pool)
 
 
-def _apart(work: Callable[[list[Any]], tuple[int, int]], keys: list[Any]) -> tuple[int, int]:
-    """Do it on a connection of this thread, and leave none behind."""
-    try:
-        return work(keys)
-    finally:
+def _leave_no_connection(pool: ThreadPoolExecutor) -> None:
+    """Close the connection of each thread; they wait for each other, so that none does it twice and another never."""
+    all_here = Barrier(AT_ONCE)
+
+    def close() -> None:
+        all_here.wait()
         connection.close()
+
+    for _ in range(AT_ONCE):
+        pool.submit(close)
 
 
 class Tally(NamedTuple):

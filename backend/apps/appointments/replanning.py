@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from backend.apps.appointments.models import Appointment, AppointmentReminder, R
 from backend.apps.appointments.planning import Expected, Planner, expected
 from backend.apps.appointments.timing import Planned
 from backend.apps.core import dispatch
-from backend.apps.core.bases import uuid7
+from backend.apps.core.bases import uuid7_text
 from backend.apps.core.bulk import write_each
 from backend.apps.core.scope import Among
 from backend.apps.core.work import WorkState
@@ -224,13 +223,23 @@ def _add(new: Collection[tuple[Expected, Planned]]) -> None:
 
 
 def _lines(new: Iterable[tuple[Expected, Planned]], head: str) -> Iterator[str]:
-    """Yield rows in the order of WRITTEN. A dedupe key names the visit, its version, the offset and the channel."""
-    for visit, rows in groupby(new, key=itemgetter(0)):
-        pk = str(visit.pk)
-        about, key = f"{head}{pk}\t{visit.version}\t{visit.start}", f"reminder:{pk}:{visit.version}"
-        for _, one in rows:
-            minutes, channel, send_at = one.offset_minutes, one.channel, one.send_at.isoformat()
-            yield (
-                f"{uuid7()}\t{about}\t{minutes}\t{channel}\t{one.wording}\t{send_at}\t{send_at}\t"
-                f"{one.useful_until}\t{one.lane}\t{key}:{minutes}:{channel}\n"
-            )
+    """Yield rows in the order of WRITTEN, the earliest to send first: indexes by time then grow at one place at a time.
+
+    A dedupe key names the visit, its version, the offset and the channel.
+    """
+    rows, last, what = [], None, dict[int, str]()
+    for visit, one in new:
+        if visit is not last:
+            last, pk = visit, str(visit.pk)
+            about, key = f"{head}{pk}\t{visit.version}\t{visit.start}\t", f"reminder:{pk}:{visit.version}"
+        said = what.get(id(one)) or what.setdefault(id(one), _line(one))
+        rows.append((one.send_at, f"\t{about}{said}\t{key}:{one.offset_minutes}:{one.channel}\n"))
+    rows.sort(key=itemgetter(0))
+    return (f"{uuid7_text()}{row}" for _, row in rows)
+
+
+def _line(one: Planned) -> str:
+    return (
+        f"{one.offset_minutes}\t{one.channel}\t{one.wording}\t{one.send_at}\t{one.send_at}\t"
+        f"{one.useful_until}\t{one.lane}"
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 DAY_MINUTES, HOUR_MINUTES = 1440, 60
@@ -20,9 +20,12 @@ SMS, UNLESS_CONFIRMED = "sms", "unless_confirmed"
 REMINDER, ASK_TO_CONFIRM, SOON = "reminder", "ask_to_confirm", "soon"
 LANES = ((timedelta(hours=12), 0), (timedelta(hours=48), 1), (timedelta(hours=96), 2))  # so near: that lane; else 3
 EVENING, LAST_MINUTES, MORNING = timedelta(hours=1), timedelta(minutes=15), timedelta(minutes=30)
+MOST_KNOWN = 10_000  # results kept to be used again, some megabytes
 STILL_HELPS = timedelta(hours=2)  # a text that is moved later reaches the patient at least that long before the visit
 DAY = timedelta(days=1)
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 Reach = Callable[[str], str | None]  # why nothing may be sent on a channel; None when it may
 
 CONFIRMED = "The visit is confirmed."
@@ -31,7 +34,7 @@ NO_HOUR = "There is no hour at which a text may reach the patient before the vis
 TOO_CLOSE = "Another reminder of this visit is too close to it."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a rule is itself only: it is looked up a million times
 class Rule:
     """One row of the table of reminders: how long before the visit, by which channel, in which words."""
 
@@ -42,9 +45,11 @@ class Rule:
     wording: str = REMINDER
     condition: str = "always"
     minutes: int = field(init=False)
+    usable_for: timedelta = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "minutes", self.days * DAY_MINUTES + self.hours * HOUR_MINUTES)
+        object.__setattr__(self, "usable_for", usable_for(self.minutes))
 
     def send_at(self, start: datetime, zone: ZoneInfo) -> datetime:
         """Return the moment to send; a time the clock leaves out means as much later as the clock jumps.
@@ -68,7 +73,7 @@ def grouped(rules: Iterable[Rule]) -> tuple[Alternatives, ...]:
 class Visit(NamedTuple):
     """What of a visit decides when it is reminded of. `key` names it: it spreads what would all leave at once."""
 
-    key: str
+    key: object
     start: datetime
     confirmed: bool = False
     telemedicine: bool = False
@@ -108,6 +113,9 @@ class Window(NamedTuple):
     closes: datetime
 
 
+Around = tuple[Window | None, Window | None, Window | None]
+
+
 class Hours:
     """When texts may reach somebody: between `opens_at` and `closes_at` by the clocks of all `zones` at once.
 
@@ -117,6 +125,7 @@ class Hours:
     def __init__(self, opens_at: time, closes_at: time, zones: Sequence[ZoneInfo]) -> None:
         self.opens_at, self.closes_at, self.zones = opens_at, closes_at, tuple(zones)
         self._days: dict[date, Window] = {}
+        self._around: dict[float, Around] = {}
 
     def of(self, day: date) -> Window:
         """Return the window of a day; it is empty (closes before it opens) if the zones lie too far apart."""
@@ -126,8 +135,11 @@ class Hours:
             self._days[day] = Window(opens, closes)
         return self._days[day]
 
-    def around(self, at: datetime) -> tuple[Window | None, Window | None, Window | None]:
+    def around(self, at: datetime) -> Around:
         """Return the window `at` lies in, the last one that closed by then and the next one that opens after it."""
+        return self._around.get(at.timestamp()) or _keep(self._around, at.timestamp(), self._look_around(at))
+
+    def _look_around(self, at: datetime) -> Around:
         day = at.astimezone(self.zones[0]).date()
         today = self.of(day)
         if today.opens <= at < today.closes:
@@ -149,6 +161,7 @@ class Terms:
 
     zone: the clinic's; hours: the recipient's. carried: by offset, when what waits already was to leave: it is planned
     again although its time has come. Of two reminders within `least_gap` the one nearer to the visit stays.
+    known: what `_alike` found.
     """
 
     zone: ZoneInfo
@@ -157,6 +170,7 @@ class Terms:
     now: datetime
     reach: Reach
     carried: Mapping[int, datetime] = field(default_factory=dict)
+    known: dict[object, Sequence[Planned | Skipped | None]] = field(default_factory=dict)
 
 
 def plan(visit: Visit, rules: Sequence[Alternatives], terms: Terms) -> Plan:
@@ -164,17 +178,44 @@ def plan(visit: Visit, rules: Sequence[Alternatives], terms: Terms) -> Plan:
     found = Plan([], [])
     if visit.start <= terms.now:
         return found
-    for alternatives in rules:
-        one = _first(visit, alternatives, terms)
-        if isinstance(one, Planned) and any(
-            abs(one.send_at - near.send_at) < terms.least_gap for near in found.planned
-        ):
+    for alternatives, alike in zip(rules, _alike(visit, rules, terms), strict=True):
+        one = alike or _first(visit, alternatives, terms)
+        if isinstance(one, Planned) and _too_close(one, found.planned, terms.least_gap):
             one = Skipped(alternatives[0], one.send_at, TOO_CLOSE)
         if isinstance(one, Planned):
             found.planned.append(one)
         else:
             found.skipped.append(one)
     return found
+
+
+def _too_close(one: Planned, others: Iterable[Planned], least_gap: timedelta) -> bool:
+    return any(abs(one.send_at - other.send_at) < least_gap for other in others)
+
+
+def _alike(visit: Visit, rules: Sequence[Alternatives], terms: Terms) -> Sequence[Planned | Skipped | None]:
+    """Return, offset by offset, what is the same for every visit of this start; it is worked out once.
+
+    None where a text lies out of hours, or may as it is carried: those each visit spreads by its own key.
+    """
+    if terms.carried:
+        return [None] * len(rules)
+    key = (visit.start.timestamp(), visit.confirmed, visit.telemedicine, tuple(rules))
+    return terms.known.get(key) or _keep(
+        terms.known, key, [None if _spreads(visit, one, terms) else _first(visit, one, terms) for one in rules]
+    )
+
+
+def _spreads(visit: Visit, alternatives: Alternatives, terms: Terms) -> bool:
+    texts = [rule.send_at(visit.start, terms.zone) for rule in alternatives if rule.channel == SMS]
+    return not all(map(terms.hours.allow, texts))
+
+
+def _keep(known: dict[Key, Value], key: Key, value: Value) -> Value:
+    if len(known) >= MOST_KNOWN:
+        known.clear()
+    known[key] = value
+    return value
 
 
 def _first(visit: Visit, alternatives: Alternatives, terms: Terms) -> Planned | Skipped:
@@ -234,7 +275,7 @@ def _spread(visit: Visit, rule: Rule, over: timedelta) -> int:
 
 def _planned(visit: Visit, rule: Rule, at: datetime, window: Window, *, zone: ZoneInfo, why_not: str) -> Planned:
     send_at = window.opens
-    useful_until = min(send_at + usable_for(rule.minutes), window.closes, visit.start)
+    useful_until = min(send_at + rule.usable_for, window.closes, visit.start)
     note = " ".join(_notes(at, send_at, why_not)) if why_not or send_at != at else ""
     wording = _wording(visit, rule, send_at, zone)
     return Planned(rule.minutes, rule.channel, wording, send_at, useful_until, lane(visit.start - send_at), note)
@@ -258,7 +299,10 @@ def _notes(at: datetime, send_at: datetime, why_not: str) -> Iterator[str]:
 
 def lane(ahead: timedelta) -> int:
     """Return which goes first when a sender's rate is short; ahead: how long before the visit it is sent."""
-    return next((number for within, number in LANES if ahead < within), 3)
+    for within, number in LANES:
+        if ahead < within:
+            return number
+    return 3
 
 
 def usable_for(offset_minutes: int) -> timedelta:

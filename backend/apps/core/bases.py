@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
+import uuid_utils
 import uuid_utils.compat
 from django.db import models
 from django.db.models import Q
@@ -15,6 +16,11 @@ from backend.apps.core import scope
 def uuid7() -> Any:
     """Return a new UUIDv7: keys that sort by time of creation (RFC 9562, section 5.7)."""
     return uuid_utils.compat.uuid7()
+
+
+def uuid7_text() -> str:
+    """Return a new UUIDv7 as text, at a fifth of the price."""
+    return str(uuid_utils.uuid7())
 
 
 class UUIDModel(models.Model):
