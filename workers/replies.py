@@ -15,6 +15,7 @@ from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
 from backend.apps.messaging import inbound, tasks
 from backend.apps.messaging.models import (
+    Channel,
     EventOutcome,
     InboundText,
     MessageKind,
@@ -54,7 +55,7 @@ def _answer(text: InboundText) -> None:
         tasks.open_once(TaskKind.ASK_WHO, f"ask_who:{first}", ASK_WHO, patient=None, subject_id=text.pk)
         inbound.settle(text, ReplyOutcome.AMBIGUOUS)
         inbound.ask_to_choose(text, asked[0].appointment)
-    elif text.intent == ReplyIntent.CONFIRM and _was_offered_a_time_since(text, asked[0]):
+    elif text.intent == ReplyIntent.CONFIRM and _was_told_more_since(text, asked[0]):
         inbound.ask_to_choose(text, asked[0].appointment)
     else:
         outcome = (_confirm if text.intent == ReplyIntent.CONFIRM else _reschedule)(text, asked[0].appointment)
@@ -68,12 +69,14 @@ def outstanding(text: InboundText) -> list[AppointmentReminder]:
     return answerable.reminded_at([text.from_number]).get(text.from_number, [])
 
 
-def _was_offered_a_time_since(text: InboundText, reminder: AppointmentReminder) -> bool:
-    """Whether "yes" may mean an offered time: those are taken by their link only."""
-    offers = PatientMessage.objects.filter(
-        recipient_phone=text.from_number, wording=MessageKind.WAITLIST_OFFER, status__in=ARRIVED
-    )
-    return bool(offers.filter(sent_at__gt=reminder.sent_at or reminder.created_at).exists())
+def _was_told_more_since(text: InboundText, reminder: AppointmentReminder) -> bool:
+    """Whether "yes" may answer a later text of ours: an offered time, a recall, a visit that is not ahead any more."""
+    since = reminder.sent_at or reminder.created_at
+    later = {"recipient_phone": text.from_number, "status__in": ARRIVED, "sent_at__gt": since}
+    later["sent_at__lte"] = text.received_at
+    others = PatientMessage.objects.filter(channel=Channel.SMS, **later).exclude(wording=MessageKind.CHOOSE)
+    of_visits = AppointmentReminder.objects.filter(reminder_type=Channel.SMS, **later)
+    return others.exists() or of_visits.exclude(appointment=reminder.appointment_id).exists()
 
 
 def _confirm(text: InboundText, visit: Appointment) -> ReplyOutcome:

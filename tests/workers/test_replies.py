@@ -154,15 +154,33 @@ class TestAnswers:
         assert text("1").outcome == "inbox"
         assert visit_of(reminder).status == "scheduled"
 
-    def test_yes_after_an_offered_time_is_not_taken_for_the_visit(self) -> None:
+    @pytest.mark.parametrize("wording", ["waitlist_offer", "recall", "no_show"])
+    def test_yes_after_an_offered_time_is_not_taken_for_the_visit(self, wording: str) -> None:
         reminder = reminded(sent_at=timezone.now() - timedelta(hours=1))
         PatientMessage.objects.create(
-            patient=reminder.appointment.patient, channel="sms", wording="waitlist_offer", status="sent",
+            patient=reminder.appointment.patient, channel="sms", wording=wording, status="sent",
             work_state="done", sent_at=timezone.now(), scheduled_send_time=timezone.now(), recipient_phone=NUMBER,
             dedupe_key="offer:1",
         )  # fmt: skip
         assert text("yes").outcome == "inbox"
         assert visit_of(reminder).status == "scheduled"
+
+    def test_yes_after_a_text_about_a_visit_that_was_cancelled_since_confirms_no_other_one(self) -> None:
+        child = reminded(sent_at=timezone.now() - timedelta(hours=2))
+        other = reminded(sent_at=timezone.now() - timedelta(hours=1))
+        services.cancel(visit_of(other), by=None, reason="ill")
+        assert text("yes").outcome == "inbox"
+        assert visit_of(child).status == "scheduled"
+
+    def test_what_we_wrote_after_the_answer_or_as_a_question_back_does_not_make_it_doubtful(self) -> None:
+        reminder, now = reminded(sent_at=timezone.now() - timedelta(hours=3)), timezone.now()
+        sent = {"channel": "sms", "status": "sent", "work_state": "done", "recipient_phone": NUMBER}
+        for wording, at in (("choose", now - timedelta(hours=2)), ("recall", now)):
+            PatientMessage.objects.create(
+                patient=reminder.appointment.patient, wording=wording, sent_at=at, scheduled_send_time=at,
+                dedupe_key=f"{wording}:1", **sent,
+            )  # fmt: skip
+        assert text("yes", at=now - timedelta(hours=1)).outcome == "confirmed"
 
 
 class TestSharedNumbers:

@@ -48,6 +48,7 @@ urlpatterns = [
     path("reminders/<uuid:pk>/mute/", reminder_changes.mute, name="reminder-mute"),
     path("replies/", reply_pages.replies, name="replies"),
     path("replies/<uuid:pk>/handle/", reply_pages.handle, name="reply-handle"),
+    path("replies/<uuid:pk>/opt-out/", reply_pages.opt_out, name="reply-opt-out"),
     path("tasks/", reply_pages.staff_tasks, name="tasks"),
     path("tasks/<uuid:pk>/complete/", reply_pages.complete, name="task-complete"),
 ]

@@ -61,6 +61,19 @@ def handle(request: HttpRequest, pk: UUID) -> HttpResponse:
     return console.attempt(request, "handle", "inboundtext", act, back=reverse("console:replies"))
 
 
+@console.page(REPLIES, "handle", methods=POST)
+def opt_out(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Text a number no more whose owner asks for that in words no machine understood."""
+
+    def act() -> str:
+        row = get_object_or_404(InboundText.objects.visible_to(request.user), pk=pk)
+        inbound.opt_out(row, by=request.user)
+        console.note(request, "opt_out", row)
+        return "This number gets no more texts."
+
+    return console.attempt(request, "opt_out", "inboundtext", act, back=reverse("console:replies"))
+
+
 @console.page(TASKS, "list")
 def staff_tasks(request: HttpRequest) -> HttpResponse:
     """Show the open tasks, or those of one kind, the newest first."""

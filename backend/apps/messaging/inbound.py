@@ -116,6 +116,15 @@ def handle(text: InboundText, *, by: Any, note: str = "") -> InboundText:
     return text
 
 
+@transaction.atomic
+def opt_out(text: InboundText, *, by: Any) -> InboundText:
+    """Text this number no more: a person has read that its owner wants that, in words no machine understood."""
+    handle(text, by=by)
+    consents.stop(text.from_number, evidence=text.sid)
+    settle(text, ReplyOutcome.OPTED_OUT)
+    return text
+
+
 def _was_answered(text: InboundText) -> bool:
     since = timezone.now() - ANSWER_EVERY
     sent = PatientMessage.objects.filter(recipient_phone=text.from_number, wording=MessageKind.CHOOSE)

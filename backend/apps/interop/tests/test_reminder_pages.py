@@ -22,7 +22,7 @@ from backend.apps.interop import failure_words
 from backend.apps.messaging import tasks
 from backend.apps.messaging.models import InboundText, PatientMessage, Sender, StaffTask
 from backend.apps.patients import consents
-from backend.apps.patients.models import Patient
+from backend.apps.patients.models import ContactPoint, Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.pages import signed_in
@@ -370,6 +370,24 @@ def test_a_text_that_waits_is_read_with_the_visits_ahead_and_handled_once() -> N
     assert (task.note, task.subject_id, "Call her" in task.sentence) == ("Call her", row.pk, False)
     assert AuditLog.objects.filter(action="console.handle", outcome="allowed", resource_id=str(row.pk)).count() == 1
     assert signed_in("lab_tech").get("/console/replies/").status_code == 403
+
+
+def test_the_desk_opts_a_number_out_that_asks_for_it_in_words_no_machine_understood() -> None:
+    patient, client = make_reachable_patient(phone="+14155550100"), signed_in("receptionist")
+    row = text_from(patient, body="Zqwho wants all this")
+    assert f'formaction="/console/replies/{row.pk}/opt-out/"' in client.get("/console/replies/").content.decode()
+    answer = client.post(f"/console/replies/{row.pk}/opt-out/", follow=True).content.decode()
+    assert "This number gets no more texts." in answer
+    assert "Zqwho" not in answer
+    row.refresh_from_db()
+    patient.refresh_from_db()
+    assert (row.outcome, row.handled_by is not None, patient.sms_consent) == ("opted_out", True, False)
+    point = ContactPoint.objects.get(address="+14155550100")
+    assert (point.opted_out_at is not None, point.opted_out_evidence) == (True, row.sid)
+    assert AuditLog.objects.filter(action="console.opt_out", outcome="allowed", resource_id=str(row.pk)).exists()
+    again = client.post(f"/console/replies/{row.pk}/opt-out/", follow=True).content.decode()
+    assert 'class="error"' in again
+    assert signed_in("doctor").post(f"/console/replies/{row.pk}/opt-out/").status_code == 403
 
 
 def test_a_task_about_a_text_shows_what_was_said_from_where_and_which_visits_it_may_be_about() -> None:
