@@ -18,6 +18,7 @@ from backend.apps.doctors.models import Doctor
 from backend.apps.interop import console, paging, reminder_board
 from backend.apps.interop.reminder_states import Chip, state_of
 from backend.apps.messaging.models import InboundText, PatientMessage, StaffTask
+from backend.apps.patients import contacts
 from backend.apps.patients.models import ContactConsent
 from backend.apps.patients.permissions import CONTACT_CONSENT
 
@@ -65,6 +66,7 @@ def visit(request: HttpRequest, pk: UUID) -> HttpResponse:
     reminders = AppointmentReminder.objects.filter(appointment=row).order_by("scheduled_send_time", "created_at", "pk")
     chips = [Chip.of(each) for each in reminders[:MOST_ROWS]]
     keys = [chip.row.pk for chip in chips]
+    points = contacts.points_of([row.patient])
     others = PatientMessage.objects.filter(subject_id=row.pk).order_by("scheduled_send_time", "pk")[:MOST_ROWS]
     context = {
         "title": "Reminders of a visit",
@@ -73,6 +75,7 @@ def visit(request: HttpRequest, pk: UUID) -> HttpResponse:
         "others": [(each, state_of(each)) for each in others],
         "replies": list(InboundText.objects.visible_to(request.user).filter(answers_id__in=keys)[:MOST_ROWS]),
         "tasks": list(StaffTask.objects.visible_to(request.user).filter(subject_id=row.pk)[:MOST_ROWS]),
+        "closed": {channel: contacts.closed_by(row.patient, channel, points) for channel in ("sms", "email")},
         "waiting": sum(chip.can_mute for chip in chips),
         **_verbs(request),
     }

@@ -10,6 +10,10 @@ from django.db.models import CharField, F, Q, Value
 from backend.apps.core.scope import Among
 from backend.apps.patients.models import ContactPoint, Patient
 
+OPENED_BY = {
+    "sms": "this number said STOP: nothing goes until a START is texted from it, whatever is noted here",
+    "email": "somebody at this mailbox asked for no more mail",
+}
 Points = Mapping[tuple[str, str], ContactPoint]  # by channel and address
 
 
@@ -30,6 +34,16 @@ def points_of(patients: Iterable[Patient]) -> Points:
         among = Among(F("address"), Value(addresses, output_field=ArrayField(CharField())))
         asked |= Q(among, channel=channel)
     return {(point.channel, point.address): point for point in ContactPoint.objects.filter(asked)}
+
+
+def closed_by(patient: Patient, channel: str, points: Points) -> str:
+    """Return what stands against this number or mailbox whoever agreed, and what opens it; empty when nothing does."""
+    point = points.get((channel, address_of(patient, channel)))
+    if point is not None and point.opted_out_at:
+        return OPENED_BY[channel]
+    if point is not None and point.unusable_at:
+        return f"this address cannot take messages ({point.unusable_code})"
+    return ""
 
 
 def why_unreachable(patient: Patient, channel: str, points: Points) -> str | None:

@@ -238,7 +238,7 @@ class ContactPoint(ClinicModel):
     code. unusable_code: the provider's code.
     """
 
-    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset({Role.RECEPTIONIST, Role.NURSE, Role.DOCTOR}))
+    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset({Role.RECEPTIONIST, Role.NURSE}))
 
     channel = models.CharField(max_length=5, choices=[("sms", "text message"), ("email", "e-mail")], editable=False)
     address = models.CharField(max_length=254, editable=False)  # E.164, or a mailbox in small letters

@@ -12,7 +12,4 @@ PATIENT: Table = {
     **allow(("merge", "destroy")),
 }
 CONTACT_CONSENT: Table = allow(READ, Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST, Role.PATIENT)
-CONTACT_POINT: Table = {
-    **allow(READ, Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST),
-    **allow(("mark_usable",), Role.NURSE, Role.RECEPTIONIST),
-}
+CONTACT_POINT: Table = allow((*READ, "mark_usable"), Role.NURSE, Role.RECEPTIONIST)

@@ -60,7 +60,10 @@ def correct(patient: Patient, *, by: Any, confirm_duplicate: bool = False, **fie
 def consent(
     patient: Patient, *, by: Any, channel: str, given: bool, method: str = ConsentMethod.STAFF, evidence: str = ""
 ) -> Patient:
-    """Note what the patient said about text messages or e-mails, and who was told."""
+    """Note what the patient said about text messages or e-mails, and who was told.
+
+    A number that said STOP stays closed whatever is noted here: only a START texted from it opens it again.
+    """
     if consents.record(patient, channel, given, by=by, method=method, evidence=evidence, opens=True):
         changes.tell(patient)
     return patient

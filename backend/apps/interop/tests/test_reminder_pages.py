@@ -212,6 +212,18 @@ def test_the_story_of_a_visit_holds_what_was_taken_back_and_what_followed() -> N
     assert AuditLog.objects.filter(action="console.retrieve", patient_id=visit.patient_id).count() == 1
 
 
+def test_a_visit_tells_what_stands_against_a_number_though_somebody_agreed_for_it() -> None:
+    visit, client = visit_on(), signed_in("receptionist")
+    url = f"{BOARD}visits/{visit.pk}/"
+    assert "said STOP" not in client.get(url).content.decode()
+    consents.stop(visit.patient.phone, evidence="SM1")
+    consents.mark_unusable("email", visit.patient.email, code="sendgrid:bounce")
+    consents.record(visit.patient, "sms", True, by=None, method="staff")
+    told = client.get(url).content.decode()
+    assert "agreed, <b>this number said STOP" in told
+    assert "cannot take messages (sendgrid:bounce)" in told
+
+
 def test_a_reminder_is_sent_now_or_muted_and_a_refusal_is_a_sentence() -> None:
     visit = visit_on()
     mail = make_reminder(

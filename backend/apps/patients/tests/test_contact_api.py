@@ -91,6 +91,8 @@ class TestPoints:
     def test_a_number_that_was_wrong_for_a_while_is_said_to_be_usable_again(self) -> None:
         point = consents.mark_unusable("sms", "+14155550100", code="30006")
         url = f"{POINTS}{point.pk}/mark_usable/"
-        assert client_for(make_user(role="doctor")).post(url).status_code == 403
+        doctor = client_for(make_user(role="doctor"))
+        assert doctor.post(url).status_code == 403
+        assert [doctor.get(each).status_code for each in (POINTS, f"{POINTS}{point.pk}/")] == [403, 403]
         answer = client_for(make_user(role="receptionist")).post(url)
         assert (answer.status_code, answer.data["unusable_at"]) == (200, None)
