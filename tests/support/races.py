@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
@@ -31,3 +32,15 @@ def at_once(*jobs: Callable[[], object]) -> list[str]:
     for thread in threads:
         thread.join(30)
     return outcomes
+
+
+def wait_until_waited_for() -> None:
+    """Wait until another connection waits for what this transaction holds."""
+    until = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while time.monotonic() < until:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+            if cursor.fetchone():
+                return
+            time.sleep(0.01)
+    raise AssertionError("nobody waited")

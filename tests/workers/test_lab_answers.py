@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from functools import partial
 from typing import Any
 
@@ -24,6 +23,7 @@ from backend.apps.laboratory.tests.factories import (
     report_in,
 )
 from tests.support.lab_double import head
+from tests.support.races import wait_until_waited_for
 from tests.workers.rows import COMMITS
 from workers import other_messages
 
@@ -209,18 +209,6 @@ def test_a_number_answered_for_two_of_our_orders_is_the_first_ones_whatever_came
             transaction.set_rollback(True)
     first, second = one.lab_order.order_number, order.order_number
     assert ends == {(first, ("P1", first), ("P2", second), ("P3", "outside"))}
-
-
-def wait_until_waited_for() -> None:
-    """Wait until another connection waits for what this transaction holds."""
-    until = time.monotonic() + 10
-    with connection.cursor() as cursor:
-        while time.monotonic() < until:
-            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
-            if cursor.fetchone():
-                return
-            time.sleep(0.01)
-    raise AssertionError("nobody waited")
 
 
 @pytest.mark.django_db(**COMMITS)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -30,7 +29,6 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.messaging.models import Channel, MessageKind, PatientMessage, StaffTask
 from backend.apps.patients.contacts import points_of
-from backend.apps.patients.models import Patient
 
 MOST, APART = 3, timedelta(days=30)
 WRITTEN_IN_VAIN = 2 * MOST  # so often at most, however few of them left
@@ -80,17 +78,6 @@ def dismiss(recall: Recall, *, by: Any) -> Recall:
     recall.move_to(RecallStatus.DISMISSED)
     _close([recall.pk], "The recall was dismissed.")
     return recall
-
-
-@contextmanager
-def joined(patient: Patient, into: Patient) -> Iterator[None]:
-    """Around the move of everything of `patient` to `into`: dismiss what both are due for, and what asks for it."""
-    live = Recall.objects.filter(status__in=LIVE)
-    for recall in live.filter(
-        patient=patient, appointment_type__in=live.filter(patient=into).values("appointment_type")
-    ):
-        dismiss(recall, by=None)
-    yield
 
 
 def booked(visit: Appointment) -> None:

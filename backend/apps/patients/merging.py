@@ -29,6 +29,8 @@ def merge(patient: Patient, *, by: Any, into: Patient) -> Patient:
     Raises:
         DomainError: the records cannot be of one person, or rows of both contradict each other.
     """
+    for path in _named("before_merge"):
+        import_string(path)([patient.pk, into.pk, survivor(into).pk])
     patient, into = _locked(patient, into)
     if survivor(patient).pk == survivor(into).pk:
         if patient.pk == into.pk:
@@ -42,7 +44,7 @@ def merge(patient: Patient, *, by: Any, into: Patient) -> Patient:
     into.save(update_fields=["user", "updated_at"])
     Patient.all_objects.filter(merged_into=patient).update(merged_into=into)  # who was merged here before
     with ExitStack() as around:
-        for path in _around():
+        for path in _named("around_merge"):
             around.enter_context(import_string(path)(patient, into))
         moved = {field.model._meta.model_name: _move(field, patient, into) for field in links()}
     changes.tell(into)
@@ -58,13 +60,14 @@ def links() -> Iterator[models.Field[Any, Any]]:
             yield relation.remote_field
 
 
-def _around() -> Iterator[str]:
-    """Yield what an app names as `around_merge`: a context of (patient, into) for what one table's `make_room` cannot.
+def _named(role: str) -> Iterator[str]:
+    """Yield what apps name, and are not imported for, as they stand above this one.
 
-    Named and not imported, for such an app stands above this one.
+    before_merge: locks of these patients' rows what others lock before a patient. around_merge: a context of
+    (patient, into) for what one table's `make_room` cannot.
     """
     for config in apps.get_app_configs():
-        if path := getattr(config, "around_merge", ""):
+        if path := getattr(config, role, ""):
             yield path
 
 

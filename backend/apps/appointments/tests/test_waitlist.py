@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import date, time, timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.apps.appointments import services, waitlist
@@ -25,7 +27,7 @@ from backend.apps.messaging.models import StaffTask
 from backend.apps.patients import merging
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
-from tests.support.races import at_once
+from tests.support.races import at_once, wait_until_waited_for
 
 DAY = timedelta(days=1)
 
@@ -298,3 +300,28 @@ def test_of_fifty_who_accept_one_time_at_the_same_moment_one_has_it_and_the_othe
     assert Appointment.objects.filter(status="scheduled").count() == 1
     assert WaitlistOffer.objects.filter(status="accepted").count() == 1
     assert WaitlistEntry.objects.filter(status="waiting").count() == 49
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["accept", "confirm"])
+def test_two_records_become_one_after_who_answers_at_that_moment(what: str) -> None:
+    offer, stays, admin = make_waitlist_offer(), make_patient(), make_user("admin")
+    visit = make_appointment(patient=offer.entry.patient)
+    row: Any = offer.entry if what == "accept" else visit
+
+    def merge() -> None:
+        merging.merge(visit.patient, by=admin, into=stays)
+        connection.close()
+
+    merged = threading.Thread(target=merge)
+    with transaction.atomic():
+        type(row).objects.select_for_update(no_key=True).get(pk=row.pk)
+        merged.start()
+        wait_until_waited_for()
+        if what == "accept":
+            waitlist.accept(offer, by=None)
+        else:
+            services.confirm(visit, by=None)
+    merged.join(10)
+    assert set(Appointment.objects.exclude(status="cancelled").values_list("patient_id", flat=True)) == {stays.pk}
+    assert WaitlistOffer.objects.get().status == ("accepted" if what == "accept" else "offered")
