@@ -24,6 +24,12 @@ def test_the_other_message_says_the_same_now_and_names_the_one_it_replaces() -> 
     assert other.due_at <= timezone.now()
 
 
+def test_what_only_a_mail_can_tell_is_told_by_a_person_and_by_no_text() -> None:
+    row = due_message(channel="email", wording="cancelled", status="failed", work_state="failed")
+    assert isinstance(fallbacks.fall_back(row, reason="It bounced."), StaffTask)
+    assert not PatientMessage.objects.exclude(pk=row.pk).exists()
+
+
 def test_twice_is_one_message_and_one_task() -> None:
     mail_after_text()
     row = due_text()

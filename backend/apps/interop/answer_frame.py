@@ -26,7 +26,7 @@ from backend.apps.messaging.models import ContactRules, LinkPurpose, PatientLink
 from backend.apps.users import throttle
 
 BY_LINK = throttle.Limit("patient-link", most=40, window_s=60)
-BY_ADDRESS = throttle.Limit("patient-link-address", most=100, window_s=60)  # of links that do not work
+BY_ADDRESS = throttle.Limit("patient-link-address", most=40, window_s=60)  # of links that do not work
 METHODS = ("GET", "HEAD", "POST")
 log = logging.getLogger(__name__)
 Page = Callable[["Asked"], HttpResponse]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.http import HttpResponse
 
 from backend.apps.interop.answer_frame import Asked
@@ -25,15 +26,17 @@ def page(asked: Asked) -> HttpResponse:
 
 def stop(asked: Asked) -> HttpResponse:
     """Mail this mailbox no more; once more changes nothing."""
-    consents.opt_out_email(mailbox(asked), method=ConsentMethod.UNSUBSCRIBE, evidence=f"link:{asked.link.pk}")
-    asked.note("unsubscribe", "patient", asked.link.patient_id)
+    with transaction.atomic():  # what is done is written down, or neither
+        consents.opt_out_email(mailbox(asked), method=ConsentMethod.UNSUBSCRIBE, evidence=f"link:{asked.link.pk}")
+        asked.note("unsubscribe", "patient", asked.link.patient_id)
     return _shown(asked, title=asked.words.mail_stopped)
 
 
 def start(asked: Asked) -> HttpResponse:
     """Take that back, for those who had agreed before it."""
-    consents.opt_in_email(mailbox(asked), method=ConsentMethod.UNSUBSCRIBE, evidence=f"link:{asked.link.pk}")
-    asked.note("resubscribe", "patient", asked.link.patient_id)
+    with transaction.atomic():
+        consents.opt_in_email(mailbox(asked), method=ConsentMethod.UNSUBSCRIBE, evidence=f"link:{asked.link.pk}")
+        asked.note("resubscribe", "patient", asked.link.patient_id)
     back = not is_stopped(asked)
     return _shown(asked, title=asked.words.mail, told=asked.words.mail_started if back else "", failed=not back)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpResponse
 
 from backend.apps.appointments import waitlist, zones
@@ -27,11 +28,12 @@ def page(asked: Asked) -> HttpResponse:
     if act is None:
         return shown(asked, offer, wrong=asked.words.unclear)
     try:
-        act(offer, by=None)
+        with transaction.atomic():  # what is done is written down, or neither
+            act(offer, by=None)
+            asked.note(asked.wants, "waitlistoffer", offer.pk)
     except DomainError:
         asked.note(asked.wants, "waitlistoffer", offer.pk, refused=True)
         return _over(asked)
-    asked.note(asked.wants, "waitlistoffer", offer.pk)
     return asked.again()
 
 

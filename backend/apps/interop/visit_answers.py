@@ -51,8 +51,10 @@ def page(asked: Asked) -> HttpResponse:
         return act(asked, visit)
 
 
-def shown(asked: Asked, visit: Appointment, *, wrong: str = "", status: int = 422) -> HttpResponse:
-    """Return the page of a visit as it is. wrong: why what was asked for was not done."""
+def shown(
+    asked: Asked, visit: Appointment, *, wrong: str = "", wrong_birth: str = "", status: int = 422
+) -> HttpResponse:
+    """Return the page of a visit as it is. wrong, wrong_birth: why what was asked for was not done."""
     words = asked.words
     if not is_open(visit):
         title, why = _closed(asked, visit)
@@ -68,9 +70,10 @@ def shown(asked: Asked, visit: Appointment, *, wrong: str = "", status: int = 42
         "wished": StaffTask.objects.filter(cause=_cause(visit), done_at=None).exists(),
         "can_cancel": tries(asked.link) < MOST_BIRTHS,
         "wrong": wrong,
+        "wrong_birth": wrong_birth,
         "token": asked.token,
     }
-    return asked.page("visit", context, status=status if wrong else 200)
+    return asked.page("visit", context, status=status if wrong or wrong_birth else 200)
 
 
 def is_open(visit: Appointment) -> bool:
@@ -126,12 +129,12 @@ def cancel(asked: Asked, visit: Appointment) -> HttpResponse:
     words, birth = asked.words, _birth(asked.request.POST.get("birth", ""))
     list(PatientLink.objects.select_for_update().filter(pk=asked.link.pk).values_list("pk"))  # one try after the other
     if tries(asked.link) >= MOST_BIRTHS:
-        return shown(asked, visit, wrong=words.too_many_births)
+        return shown(asked, visit, wrong_birth=words.too_many_births)
     if birth is None:
-        return shown(asked, visit, wrong=words.birth_missing)
+        return shown(asked, visit, wrong_birth=words.birth_missing)
     if birth != visit.patient.date_of_birth:
         asked.note("birth", "patientlink", asked.link.pk, refused=True)
-        return shown(asked, visit, wrong=words.birth_wrong)
+        return shown(asked, visit, wrong_birth=words.birth_wrong)
     try:
         with transaction.atomic():
             services.cancel(visit, by=None, reason=CANCELLED)

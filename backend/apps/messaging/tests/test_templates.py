@@ -299,6 +299,11 @@ class TestMessageTemplates(ApiContract):
         assert '<html lang="es">' in mail["html"]
         assert not MessageTemplate.objects.exists()
 
+    def test_a_text_for_what_goes_by_mail_only_is_refused(self, api: APIClient) -> None:
+        body = "{clinic}: your visit on {when} was cancelled. Reply STOP to opt out."
+        answer = api.post(URL, text(kind="cancelled", body=body), format="json")
+        assert (answer.status_code, "by e-mail only" in str(answer.data)) == (400, True)
+
     def test_the_overview_tells_which_text_is_used_for_everything(self, api: APIClient) -> None:
         own = templates.add(by=None, **text(language="es-MX"))
         make_message_template(kind="soon", language="en", body="{clinic")
