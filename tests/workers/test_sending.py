@@ -252,6 +252,12 @@ def test_r35_what_is_nearest_goes_first_whatever_kind_it_is(twilio: TwilioDouble
     assert reminders.deliver_due() == "1 done"
 
 
+def test_a_batch_is_worked_on_lane_by_lane_too(twilio: TwilioDouble) -> None:
+    late = due_text(lane=3, due_at=timezone.now() - timedelta(minutes=9))
+    soon = due_text(lane=0, due_at=timezone.now() - timedelta(minutes=1))
+    assert [row.pk for row in AppointmentReminder.work.lease(2)] == [soon.pk, late.pk]
+
+
 def test_a_text_of_several_segments_costs_as_many(twilio: TwilioDouble, settings: Any) -> None:
     settings.SMS_PER_SECOND = 0.001
     Clinic.objects.all().delete()

@@ -166,7 +166,7 @@ class ClinicViewSet(ReadOnlyClinicViewSet):
     def _locked(self) -> Any:
         """Return the row, locked for this transaction, if the caller's If-Match (when sent) names its version."""
         row = self.get_object()
-        row = type(row)._base_manager.select_for_update(of=("self",)).get(pk=row.pk)
+        row = type(row)._base_manager.select_for_update(of=("self",), no_key=True).get(pk=row.pk)
         wanted = self.request.headers.get("If-Match")
         if wanted and wanted != "*" and etag(row) not in [tag.strip() for tag in wanted.split(",")]:
             raise Stale("Someone else has changed this in the meantime; load it again.")

@@ -308,6 +308,13 @@ class TestStatus:
         stored = AppointmentReminder.objects.get(pk=reminder.pk)
         assert (stored.status, stored.work_state) == ("delivered", "done")
 
+    def test_who_still_works_on_a_row_that_was_reported_on_loses_it(self) -> None:
+        make_reminder(due_at=timezone.now() - timedelta(minutes=1))
+        (reminder,) = AppointmentReminder.work.lease(1)
+        AppointmentReminder.objects.get(pk=reminder.pk).mark_as_delivered()
+        assert not reminder.begin()
+        assert AppointmentReminder.objects.get(pk=reminder.pk).work_state == "done"
+
     def test_a_superseded_reminder_stays_so(self) -> None:
         reminder = make_reminder(status="superseded", work_state="done")
         assert reminder.mark_as_delivered() is False

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from backend.apps.core.models import AuditLog, Clinic, IdempotentRequest
@@ -51,6 +52,15 @@ def test_the_same_post_under_the_same_key_acts_once_and_answers_twice(api: APICl
     assert second["Idempotency-Replayed"] == "true"
     assert "Idempotency-Replayed" not in first
     assert Clinic.objects.count() == 1
+
+
+def test_a_change_does_not_hold_up_new_rows_that_name_what_is_changed(api: APIClient) -> None:
+    row = Clinic.objects.create(name="One")
+    with CaptureQueriesContext(connection) as asked:
+        assert api.patch(f"{URL}{row.pk}/", {"name": "Two"}).status_code == 200
+    locks = [query["sql"] for query in asked if "core_clinic" in query["sql"] and " FOR " in query["sql"]]
+    assert locks
+    assert all("FOR NO KEY UPDATE" in lock for lock in locks)
 
 
 def test_without_a_key_two_posts_are_two_rows(api: APIClient) -> None:
