@@ -30,4 +30,5 @@ class TallySerializer(serializers.Serializer):
     added = serializers.IntegerField()
     moved = serializers.IntegerField()
     taken_back = serializers.IntegerField()
+    kept = serializers.IntegerField(help_text="No longer in the table, but what replaces them would have left already.")
     after = serializers.UUIDField(allow_null=True)

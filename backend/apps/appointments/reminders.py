@@ -129,12 +129,16 @@ def _leave_no_connection(pool: ThreadPoolExecutor) -> None:
 
 
 class Tally(NamedTuple):
-    """What planning anew did, or would do; `after`: where to go on, None at the end."""
+    """What planning anew did, or would do; `after`: where to go on, None at the end.
+
+    kept: what the table no longer has, but nothing of it comes in time to replace it.
+    """
 
     visits: int
     added: int
     moved: int
     taken_back: int
+    kept: int
     after: Any
 
 
@@ -148,7 +152,7 @@ def replan_ahead(*, after: Any = None, dry_run: bool = False) -> Tally:
     keys = list((ahead.filter(pk__gt=after) if after else ahead).values_list("pk", flat=True)[:CHUNK])
     done = bring_in_line(keys, Planner.load(), now=now, dry_run=dry_run)
     last = keys[-1] if len(keys) == CHUNK else None
-    return Tally(len(keys), len(done.new), len(done.moved), len(done.gone), last)
+    return Tally(len(keys), len(done.new), len(done.moved), len(done.gone), len(done.kept), last)
 
 
 def _chunks(appointments: QuerySet[Appointment] | Iterable[Appointment]) -> Iterator[list[Any]]:

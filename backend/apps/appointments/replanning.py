@@ -11,22 +11,24 @@ from typing import Any, NamedTuple
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, transaction
-from django.db.models import F, Q, UUIDField, Value
+from django.db.models import F, Q, QuerySet, UUIDField, Value
 from django.utils import timezone
 
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus
 from backend.apps.appointments.planning import Expected, Planner, expected
-from backend.apps.appointments.timing import Planned
+from backend.apps.appointments.timing import PAST, Plan, Planned
 from backend.apps.core import dispatch
 from backend.apps.core.bases import uuid7_text
 from backend.apps.core.bulk import write_each
 from backend.apps.core.scope import Among
 from backend.apps.core.work import WorkState
 from backend.apps.patients import contacts
+from backend.apps.patients.models import Patient
 
 NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 CHANGED_FIRST = "The appointment changed first."
 PLANNED_OTHERWISE = "The patient or the clinic's table of reminders changed first."
+TOLD = (ReminderStatus.PENDING, ReminderStatus.SENT, ReminderStatus.DELIVERED)
 COLUMNS = (
     "pk", "appointment_id", "appointment_version", "offset_minutes", "reminder_type",
     "status", "work_state", "begun_at", "scheduled_send_time", "useful_until", "wording", "visit_starts_at",
@@ -63,6 +65,11 @@ class Row(NamedTuple):
         return self.status == ReminderStatus.PENDING and (leased or self.work_state == WorkState.WAITING)
 
     @property
+    def told(self) -> bool:
+        """Whether it reached somebody, or may have: its outcome is not known yet."""
+        return self.status in TOLD and not self.waits
+
+    @property
     def is_superseded(self) -> bool:
         return self.status == ReminderStatus.SUPERSEDED
 
@@ -79,23 +86,33 @@ class Changes:
     new: list[tuple[Expected, Planned]] = field(default_factory=list)
     moved: list[tuple[Row, Expected, Planned]] = field(default_factory=list)
     gone: list[tuple[Row, str]] = field(default_factory=list)  # and the sentence why
+    kept: list[Row] = field(default_factory=list)  # not of the table any more, but what would replace it is past
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def bring_in_line(
     keys: Collection[Any], planner: Planner, *, now: datetime, dry_run: bool = False, skip_locked: bool = False
 ) -> Changes:
     """Plan the visits of these keys as they are now; return what was done. Doing it twice does it once.
 
-    The visits are locked meanwhile: whoever plans one of them too waits, and finds it planned. skip_locked: leave out
-    those that somebody changes at this moment.
+    The visits are locked meanwhile, and then their patients: whoever plans one of them too waits, and finds it planned;
+    who changes a patient waits, and plans after us. Both are read only then. skip_locked: leave out the visits that
+    somebody changes at this moment.
     """
-    rows = Appointment.all_objects.filter(_one_of("pk", keys)).order_by("pk")
-    visits = expected(rows.select_for_update(no_key=True, of=("self",), skip_locked=skip_locked))
+    visits = expected(_locked(keys, skip_locked))
     changes = compare(visits, planner, now=now)
     if not dry_run:
         _apply(changes, now)
     return changes
+
+
+def _locked(keys: Collection[Any], skip_locked: bool) -> QuerySet[Appointment]:
+    rows = Appointment.all_objects.filter(_one_of("pk", keys)).order_by("pk")
+    held = rows.select_for_update(no_key=True, skip_locked=skip_locked).values_list("pk", "patient_id")
+    visits, patients = zip(*held, strict=True) if held else ((), ())
+    people = Patient.all_objects.filter(_one_of("pk", set(patients))).order_by("pk")
+    list(people.select_for_update(no_key=True).values_list("pk"))
+    return Appointment.all_objects.filter(_one_of("pk", visits)).order_by("pk")
 
 
 def compare(visits: Sequence[Expected], planner: Planner, *, now: datetime) -> Changes:
@@ -105,6 +122,9 @@ def compare(visits: Sequence[Expected], planner: Planner, *, now: datetime) -> C
     for visit in visits:
         rows = [row for key in (visit.pk, *visit.moved_from) for row in standing.get(key, ())]
         plan = planner.plan(visit, points, now=now, carried=_carried(visit, rows, now))
+        if kept := _outliving(visit, rows, plan, points):
+            changes.kept += kept
+            rows = [row for row in rows if row not in kept]
         _compare(visit, rows, plan.planned, changes)
     return changes
 
@@ -125,7 +145,7 @@ def _compare(visit: Expected, rows: Iterable[Row], planned: Iterable[Planned], c
     What left for this start of the visit on any channel, for an older version or before a move there and back too, is
     not planned again; nor is what staff muted.
     """
-    done = {row.minutes for row in rows if row.starts_at == visit.start and not (row.waits or row.is_superseded)}
+    done = settled(visit, rows)
     wanted = {(one.offset_minutes, one.channel): one for one in planned if one.offset_minutes not in done}
     own = [row for row in rows if row.appointment_id == visit.pk]
     for row in own:
@@ -142,15 +162,43 @@ def _compare(visit: Expected, rows: Iterable[Row], planned: Iterable[Planned], c
             changes.moved.append((stood, visit, one))
 
 
+def settled(visit: Expected, rows: Iterable[Row]) -> set[int]:
+    """Return the offsets nobody plans again; of another visit at this time only what it told counts."""
+    return {
+        row.minutes
+        for row in rows
+        if row.starts_at == visit.start and not (row.waits or row.is_superseded)
+        if row.appointment_id == visit.pk or row.told
+    }
+
+
+def _outliving(visit: Expected, rows: Iterable[Row], plan: Plan, points: contacts.Points) -> list[Row]:
+    """Return what stays although the table has its offset no more: the next one above came too late for this visit."""
+    past = {skip.rule.minutes for skip in plan.skipped if PAST in skip.reason} - settled(visit, rows)
+    if not past:
+        return []
+    offsets = {one.offset_minutes for one in plan.planned} | {skip.rule.minutes for skip in plan.skipped}
+    patient: Any = visit  # it reads as one
+    return [
+        row
+        for row in rows
+        if row.waits and row.appointment_id == visit.pk and row.starts_at == visit.start and not row.fallback_of_id
+        if row.minutes not in offsets and min((above for above in offsets if above > row.minutes), default=0) in past
+        if contacts.why_unreachable(patient, row.channel, points) is None
+    ]
+
+
 def _replaces(row: Row, visit: Expected) -> bool:
     """Whether it stands for a message that failed: nobody plans that one again, so it is decided late."""
     return bool(row.fallback_of_id) and row.starts_at == visit.start and visit.is_awaited
 
 
 def _standing(visits: Iterable[Expected], now: datetime) -> dict[Any, list[Row]]:
-    """Return by visit every reminder that may matter: it waits, is of the version of now, or of a start ahead."""
-    matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=now)
-    matters |= Q(appointment_version=F("appointment__version"))
+    """Return by visit every reminder that may matter: it waits, or is of a start ahead or one that nobody wrote down.
+
+    One of the version of now is of the start of now; where that is past, nothing is planned any more.
+    """
+    matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=now) | Q(visit_starts_at__isnull=True)
     asked = {key for visit in visits for key in (visit.pk, *visit.moved_from)}
     rows = AppointmentReminder.all_objects.filter(matters, _one_of("appointment_id", asked))
     found: dict[Any, list[Row]] = defaultdict(list)

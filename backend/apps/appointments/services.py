@@ -64,8 +64,7 @@ def change(appointment: Appointment, *, by: Any, **fields: Any) -> Appointment:
     before = copy.copy(appointment)
     with _taking_a_slot(appointment, new.get("doctor")):
         appointment.change(**_checked_changes(appointment, new, by))
-    if appointment.version != before.version:
-        replan(appointment)
+    replan(appointment)
     if {"appointment_datetime", "doctor"} & set(new):
         freed_time.note(before)
     return appointment

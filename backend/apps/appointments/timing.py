@@ -224,8 +224,11 @@ def _first(visit: Visit, alternatives: Alternatives, terms: Terms) -> Planned | 
     for rule in alternatives:
         at = rule.send_at(visit.start, terms.zone)
         reason = _unwanted(visit, rule) or terms.reach(rule.channel)
-        if reason is None and at <= terms.now:
-            at, reason = terms.carried.get(rule.minutes, at), None if rule.minutes in terms.carried else PAST
+        carried = terms.carried.get(rule.minutes)
+        if reason is None and carried is not None and min(at, carried) <= terms.now:
+            at = carried
+        elif reason is None and at <= terms.now:
+            reason = PAST
         if reason is None:
             placed = _placed(visit, rule, at, terms)
             if placed is not None:

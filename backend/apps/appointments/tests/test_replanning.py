@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from backend.apps.appointments import reminders, replanning, services
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderPolicy
+from backend.apps.appointments.planning import Planner
 from backend.apps.appointments.tests.factories import (
     free_time,
     make_appointment,
@@ -26,7 +28,7 @@ from backend.apps.messaging.models import ContactRules
 from backend.apps.patients import demographics
 from backend.apps.patients import services as patients
 from backend.apps.patients.models import ContactPoint, Patient
-from tests.support.races import at_once
+from tests.support.races import at_once, wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 
@@ -199,6 +201,27 @@ class TestMoves:
         instead.refresh_from_db()
         assert instead.status == "superseded"
 
+    def test_a_visit_booked_anew_at_the_time_of_a_cancelled_one_is_reminded_of_but_for_what_was_told(self) -> None:
+        first = book()
+        sent(first, 10080)
+        for minutes, status in ((4320, "suppressed"), (1440, "failed"), (120, "superseded")):
+            AppointmentReminder.objects.filter(pk=one(first, minutes).pk).update(status=status, work_state="done")
+        services.cancel(first, by=None, reason="x")
+        assert live(book(patient=first.patient)) == ALL - {(10080, "email")}
+
+    def test_another_type_of_visit_is_reminded_of_by_its_own_rows(self) -> None:
+        ReminderPolicy.objects.create(appointment_type="lab_work", offset_hours=48, channel="email")
+        row = book()
+        services.change(row, by=None, appointment_type="lab_work")
+        assert (live(row), row.version) == ({(2880, "email")}, 1)
+
+    def test_a_text_that_was_moved_to_the_evening_and_is_due_survives_a_replan(self, at_noon: Any) -> None:
+        row = book(start=datetime(2027, 6, 21, 14, tzinfo=UTC))  # at ten; two hours before is eight in the morning
+        text = one(row, 120)
+        at_noon.move_to(text.scheduled_send_time + timedelta(seconds=10))
+        reminders.replan(row)
+        assert one(row, 120).scheduled_send_time == text.scheduled_send_time
+
     def test_r11_of_a_series_only_the_visit_that_changed_is_planned_anew(self) -> None:
         patient = make_reachable_patient()
         series = [book(start=NOON + (20 + 7 * week) * DAY, patient=patient) for week in range(4)]
@@ -288,6 +311,17 @@ class TestTable:
         assert live(book()) == set()
         ReminderPolicy.all_objects.all()._raw_delete(using="default")
         assert live(book()) == ALL
+
+    def test_a_reminder_stays_where_what_replaces_it_in_the_table_would_have_left_already(self, at_noon: Any) -> None:
+        near, far = book(start=NOON + 30 * HOUR), book()
+        ReminderPolicy.objects.filter(offset_hours=24).update(offset_hours=36)
+        assert reminders.replan_ahead(dry_run=True).kept == 1
+        assert reminders.replan_ahead()[1:5] == (1, 0, 1, 1)  # of the far one
+        assert (live(near), (2160, "sms") in live(far), (1440, "sms") in live(far)) == (
+            {(1440, "sms"), (120, "sms")}, True, False,
+        )  # fmt: skip
+        patients.correct(near.patient, by=None, sms_consent=False)
+        assert live(near) == {(120, "email")}
 
     def test_the_hours_of_the_clinic_are_those_of_its_rules(self) -> None:
         ContactRules.objects.create(opens_at="13:00", closes_at="14:00")
@@ -384,3 +418,44 @@ def test_a_change_of_a_patient_does_not_wait_for_their_visit_and_whoever_holds_t
     row.patient.refresh_from_db()
     assert (text.wording, text.appointment_version) == ("reminder", 2)
     assert text.scheduled_send_time.astimezone(patient_zone(row)).hour == 19
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_changes_a_visit_in_any_way_plans_it_by_what_its_patient_became_meanwhile() -> None:
+    row = book()
+
+    def move() -> None:
+        patients.correct(Patient.objects.get(pk=row.patient_id), by=None, time_zone="Pacific/Auckland")
+
+    with transaction.atomic():
+        held = Appointment.objects.select_for_update(no_key=True).get(pk=row.pk)
+        assert at_once(move) == ["done"]
+        services.change(held, by=None, reason="Back pain")
+    row.patient.refresh_from_db()
+    assert one(row, 1440).scheduled_send_time.astimezone(patient_zone(row)).hour == 19
+
+
+@pytest.mark.django_db(transaction=True)
+def test_planning_many_visits_holds_their_patients_and_reads_them_only_then() -> None:
+    row, planner, now = book(), Planner.load(), timezone.now()
+
+    def plan() -> None:
+        replanning.bring_in_line([row.pk], planner, now=now)
+
+    @transaction.atomic
+    def hold_patient() -> None:
+        Patient.objects.select_for_update(nowait=True, no_key=True).get(pk=row.patient_id)
+
+    planned = threading.Thread(target=lambda: (plan(), connection.close()))
+    with transaction.atomic():
+        Appointment.objects.filter(pk=row.pk).update(reason="Back pain")
+        planned.start()
+        wait_until_waited_for()
+        at_once(lambda: Patient.objects.filter(pk=row.patient_id).update(time_zone="Pacific/Auckland"))
+    planned.join(10)
+    row.patient.refresh_from_db()
+    assert one(row, 1440).scheduled_send_time.astimezone(patient_zone(row)).hour == 19
+    with transaction.atomic():
+        plan()
+        assert at_once(hold_patient) == ["OperationalError"]
+    assert at_once(hold_patient) == ["done"]
