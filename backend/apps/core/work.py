@@ -46,7 +46,9 @@ class WorkQuerySet(models.QuerySet[Item]):
 
     def overdue(self) -> Self:
         """Rows a worker should look at: waiting and due, or leased by a worker that died."""
-        return self.filter(WAITING_AND_DUE | LEASE_EXPIRED)
+        lanes = self.model.lanes
+        due = WAITING_AND_DUE & Q(lane__in=lanes) if lanes else WAITING_AND_DUE
+        return self.filter(due | LEASE_EXPIRED)
 
     def lease(self, limit: int, only: str = "") -> list[Any]:  # rows of this model; mypy loses which on the way
         """Take up to `limit` rows that are due, lane by lane and the oldest first, and return them in that order.
@@ -289,12 +291,12 @@ def _fence(items: Sequence[WorkItem]) -> dict[str, list[Any]]:
     return {"lease_no": [item.lease_no for item in items], "work_state": [WorkState.RUNNING.value] * len(items)}
 
 
-def work_indexes(name: str) -> list[models.Index]:
+def work_indexes(name: str, *, lanes: bool = False) -> list[models.Index]:
     """Return the two partial indexes every work table needs; `name` is a short prefix (20 characters at most)."""
     return [
         models.Index(
-            fields=["due_at"],
-            name=f"{name}_waiting",
+            fields=["lane", "due_at"] if lanes else ["due_at"],
+            name=f"{name}_lane" if lanes else f"{name}_waiting",
             condition=Q(work_state=WorkState.WAITING),
         ),
         models.Index(

@@ -199,6 +199,16 @@ class Migration(migrations.Migration):
                 condition=models.Q(("work_state", "waiting")), fields=["lane", "due_at"], name="reminder_lane"
             ),
         ),
+        migrations.RemoveIndex(model_name="appointmentreminder", name="reminder_waiting"),
+        migrations.RemoveIndex(model_name="appointmentreminder", name="reminder_work_state"),
+        migrations.AddIndex(
+            model_name="appointmentreminder",
+            index=models.Index(
+                condition=models.Q(("work_state", "waiting"), _negated=True),
+                fields=["work_state", "scheduled_send_time"],
+                name="reminder_work_state",
+            ),
+        ),
         migrations.AddIndex(
             model_name="appointmentreminder",
             index=models.Index(
@@ -223,7 +233,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="appointmentreminder",
-            constraint=models.UniqueConstraint(fields=("fallback_of",), name="appointments_reminder_one_fallback"),
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("fallback_of__isnull", False)),
+                fields=("fallback_of",),
+                name="appointments_reminder_one_fallback",
+            ),
         ),
         migrations.AddConstraint(
             model_name="reminderpolicy",

@@ -10,8 +10,14 @@ from django.db.models import Q
 from backend.apps.appointments.models.visits import Appointment
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
-from backend.apps.core.work import WorkState, work_indexes
-from backend.apps.messaging.models.outgoing import Channel, MessageStatus, OutgoingMessage, outgoing_indexes
+from backend.apps.core.work import WorkState
+from backend.apps.messaging.models.outgoing import (
+    Channel,
+    MessageStatus,
+    OutgoingMessage,
+    one_fallback,
+    outgoing_indexes,
+)
 
 
 class AppointmentReminder(OutgoingMessage):
@@ -48,7 +54,7 @@ class AppointmentReminder(OutgoingMessage):
                 fields=["appointment", "appointment_version", "offset_minutes", "reminder_type"],
                 name="appointments_reminder_once",
             ),
-            models.UniqueConstraint(fields=["fallback_of"], name="appointments_reminder_one_fallback"),
+            one_fallback("appointments_reminder_one_fallback"),
             models.CheckConstraint(
                 condition=Q(reminder_type__in=Channel.values), name="appointments_reminder_type_known"
             ),
@@ -64,12 +70,15 @@ class AppointmentReminder(OutgoingMessage):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            *work_indexes("reminder"),
             *outgoing_indexes("reminder"),
             models.Index(fields=["scheduled_send_time", "id"], name="reminder_time"),
             models.Index(fields=["status", "scheduled_send_time"], name="reminder_status_time"),
             models.Index(fields=["reminder_type", "scheduled_send_time"], name="reminder_type_time"),
-            models.Index(fields=["work_state", "scheduled_send_time"], name="reminder_work_state"),
+            models.Index(  # of those that wait there are few, then reminder_lane has them, or many, then reminder_time
+                fields=["work_state", "scheduled_send_time"],
+                name="reminder_work_state",
+                condition=~Q(work_state=WorkState.WAITING),
+            ),
             models.Index(fields=["-created_at", "id"], name="reminder_newest"),
         ]
 

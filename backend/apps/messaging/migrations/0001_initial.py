@@ -620,13 +620,10 @@ class Migration(migrations.Migration):
                 "abstract": False,
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="message_waiting"
+                        condition=models.Q(("work_state", "waiting")), fields=["lane", "due_at"], name="message_lane"
                     ),
                     models.Index(
                         condition=models.Q(("work_state", "running")), fields=["leased_until"], name="message_running"
-                    ),
-                    models.Index(
-                        condition=models.Q(("work_state", "waiting")), fields=["lane", "due_at"], name="message_lane"
                     ),
                     models.Index(
                         condition=models.Q(("uncertain_since__isnull", False)),
@@ -661,7 +658,11 @@ class Migration(migrations.Migration):
                         ),
                         name="messaging_patientmessage_deleted_has_time",
                     ),
-                    models.UniqueConstraint(fields=("fallback_of",), name="messaging_message_one_fallback"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("fallback_of__isnull", False)),
+                        fields=("fallback_of",),
+                        name="messaging_message_one_fallback",
+                    ),
                     models.CheckConstraint(
                         condition=models.Q(("channel__in", ["email", "sms", "push"])),
                         name="messaging_message_channel_known",

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from backend.apps.core.bases import ClinicModel
 from backend.apps.core.validators import validate_phone
-from backend.apps.core.work import WorkItem, WorkState
+from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
 
 class Channel(models.TextChoices):
@@ -176,10 +176,15 @@ class OutgoingMessage(ClinicModel, WorkItem):
         return bool(rose)
 
 
+def one_fallback(name: str) -> models.UniqueConstraint:
+    """Return the constraint that a message is replaced once; those that replace none are in no index."""
+    return models.UniqueConstraint(fields=["fallback_of"], name=name, condition=Q(fallback_of__isnull=False))
+
+
 def outgoing_indexes(name: str) -> list[models.Index]:
-    """Return the indexes a table of messages needs beside `work_indexes`; `name` is a short prefix."""
+    """Return the indexes a table of messages needs; `name` is a short prefix."""
     return [
-        models.Index(fields=["lane", "due_at"], name=f"{name}_lane", condition=Q(work_state=WorkState.WAITING)),
+        *work_indexes(name, lanes=True),
         models.Index(fields=["uncertain_since"], name=f"{name}_uncertain", condition=Q(uncertain_since__isnull=False)),
         models.Index(fields=["recipient_phone", "-sent_at"], name=f"{name}_number", condition=~Q(recipient_phone="")),
         models.Index(fields=["digest_of"], name=f"{name}_digest", condition=Q(digest_of__isnull=False)),

@@ -9,8 +9,14 @@ from django.db.models import Q
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
-from backend.apps.core.work import WorkState, work_indexes
-from backend.apps.messaging.models.outgoing import Channel, MessageStatus, OutgoingMessage, outgoing_indexes
+from backend.apps.core.work import WorkState
+from backend.apps.messaging.models.outgoing import (
+    Channel,
+    MessageStatus,
+    OutgoingMessage,
+    one_fallback,
+    outgoing_indexes,
+)
 
 
 class PatientMessage(OutgoingMessage):
@@ -28,7 +34,7 @@ class PatientMessage(OutgoingMessage):
         ordering = ["scheduled_send_time", "id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             SOFT_DELETE_CHECK,
-            models.UniqueConstraint(fields=["fallback_of"], name="messaging_message_one_fallback"),
+            one_fallback("messaging_message_one_fallback"),
             models.CheckConstraint(condition=Q(channel__in=Channel.values), name="messaging_message_channel_known"),
             models.CheckConstraint(condition=Q(status__in=MessageStatus.values), name="messaging_message_status_known"),
             models.CheckConstraint(
@@ -40,7 +46,6 @@ class PatientMessage(OutgoingMessage):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            *work_indexes("message"),
             *outgoing_indexes("message"),
             models.Index(fields=["subject_id"], name="message_subject"),
             models.Index(fields=["scheduled_send_time", "id"], name="message_time"),
