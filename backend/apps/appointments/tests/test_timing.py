@@ -22,6 +22,7 @@ TABLE = (
     Rule("sms", hours=2, wording="soon", condition="unless_confirmed"),
     Rule("email", hours=2, order=2, wording="soon", condition="unless_confirmed"),
 )
+HOURS = Hours(time(9), time(20), [ZoneInfo(NEW_YORK)])
 NO_TEXTS = {"sms": "The patient has not agreed to this channel."}
 
 
@@ -241,3 +242,18 @@ class TestCarried:
         start, morning = local("2026-06-20T12:00"), local("2026-06-20T09:10")
         found = planned(start, Rule("sms", hours=4), now=local("2026-06-20T08:30"), carried={240: morning})
         assert [one.send_at for one in found.planned] == [morning]
+
+
+@pytest.mark.parametrize("carried", [{}, {1440: local("2026-06-19T22:00")}])
+def test_visits_planned_under_the_same_terms_get_what_each_would_get_alone(carried: dict[int, datetime]) -> None:
+    """Times that are past, in hours and out of them, early and late; texts out of hours differ by the visit's key."""
+    terms = [
+        Terms(ZoneInfo(NEW_YORK), HOURS, 4 * HOUR, local("2026-06-19T21:00"), {}.get, carried)
+        for _ in range(1 + 3 * 48)
+    ]
+    rules, found = grouped(TABLE), []
+    for place in range(3 * 48):
+        visit = Visit(f"visit {place}", local("2026-06-20T06:00") + place % 48 * HOUR / 2, place % 5 == 0)
+        found.append(plan(visit, rules, terms[-1]))
+        assert found[-1] == plan(visit, rules, terms[place])
+    assert len({one.send_at for each in found for one in each.planned}) > 48
