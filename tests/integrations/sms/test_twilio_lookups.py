@@ -72,7 +72,7 @@ def test_of_two_with_other_texts_none_is_guessed(double: TwilioDouble, transport
 
 
 def test_of_two_with_the_same_text_the_first_is_taken(double: TwilioDouble, transport: TwilioSms) -> None:
-    first, second = placed(double, created_at=NOW - timedelta(seconds=9)), placed(double)
+    first, second = placed(double, created_at=datetime.now(UTC) - timedelta(seconds=9)), placed(double)
     found = transport.find(lost())
     assert found is not None
     assert found.message_id == first.sid

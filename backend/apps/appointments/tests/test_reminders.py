@@ -21,6 +21,7 @@ from backend.apps.appointments.tests.factories import (
 from backend.apps.core import dispatch
 from backend.apps.doctors.tests.factories import make_always_available, make_doctor
 from backend.apps.patients.tests.factories import make_patient
+from tests.support.clocks import zone_at
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +68,7 @@ class TestPlanning:
         ],
     )
     def test_times_that_are_past_at_booking_are_skipped(self, hours: float, planned: set[tuple[int, str]]) -> None:
-        assert live(book(in_hours=hours)) == planned
+        assert live(book(in_hours=hours, time_zone=zone_at())) == planned
 
     @pytest.mark.parametrize(
         ("patient", "channels"),
