@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import Q
@@ -13,12 +15,16 @@ from django.utils import timezone
 from backend.apps.appointments import reminders
 from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder, ReminderStatus, ReminderType
 from backend.apps.appointments.planning import Expected, Planner, expected
+from backend.apps.appointments.replanning import COLUMNS, Row
 from backend.apps.messaging import caps
+from backend.apps.messaging.models import MessageStatus, PatientMessage
 from backend.apps.patients import contacts
 from backend.apps.patients.models import Patient
 
 FARTHEST = timedelta(hours=26)  # a text is moved by less; the ends of the earth lie that far apart
+CAPPED = (caps.TODAY, caps.THIS_WEEK)
 UNPLANNED = "It is not planned yet; `reminders plan --all` plans it."
+INSTEAD = "It stands in for a message that did not arrive."
 TOLD_TOGETHER = "One text tells this number of several visits."
 OUTCOMES = {
     ReminderStatus.SENT: "It has left.",
@@ -33,6 +39,7 @@ class Line(NamedTuple):
     """One reminder of a day. send_at: when it leaves, left or would have left.
 
     goes_out: whether it will, as things stand. reason: why not, or what may surprise about it; often empty.
+    instead: the channel by which the same is told then, if it does not go out and there is one.
     """
 
     send_at: datetime
@@ -47,6 +54,7 @@ class Line(NamedTuple):
     medical_record_number: str
     reminder_id: Any = None
     status: str = ""
+    instead: str = ""
 
 
 def day(on: date, *, patient: Patient | None = None) -> list[Line]:
@@ -55,15 +63,25 @@ def day(on: date, *, patient: Patient | None = None) -> list[Line]:
     begin = datetime.combine(on, time(), planner.zone)
     end = datetime.combine(on + timedelta(days=1), time(), planner.zone)
     rows = _rows(begin, end, patient)
-    lines = _by_number(_of_rows(rows, planner, now), rows, planner, begin)
+    points = contacts.points_of(row.appointment.patient for row in rows)
+    lines = [_line(row, *_fate(row, planner, points, now)) for row in rows]
+    _count_by_number(lines, rows, planner, begin, end)
+    lines = [
+        line if line.goes_out else _otherwise(line, row, planner, points) for line, row in zip(lines, rows, strict=True)
+    ]
     lines += _not_planned(planner, begin, end, patient, now)
     return sorted(lines, key=lambda line: (line.send_at, str(line.appointment_id), line.offset_minutes))
 
 
 def counts(lines: Iterable[Line]) -> dict[str, int]:
     """Return how many go out by each channel, and how many do not for each reason, the most frequent first."""
-    told = Counter(f"goes out by {line.channel}" if line.goes_out else line.reason for line in lines)
+    told = Counter(f"goes out by {line.channel}" if line.goes_out else told_otherwise(line) for line in lines)
     return dict(told.most_common())
+
+
+def told_otherwise(line: Line) -> str:
+    """Return the reason, and by which channel it goes out instead if it does."""
+    return f"{line.reason} It goes out by {line.instead} instead." if line.instead else line.reason
 
 
 def _rows(begin: datetime, end: datetime, patient: Patient | None) -> list[AppointmentReminder]:
@@ -74,11 +92,6 @@ def _rows(begin: datetime, end: datetime, patient: Patient | None) -> list[Appoi
     return list(found.order_by("scheduled_send_time", "pk"))
 
 
-def _of_rows(rows: Sequence[AppointmentReminder], planner: Planner, now: datetime) -> list[Line]:
-    points = contacts.points_of(row.appointment.patient for row in rows)
-    return [_line(row, *_fate(row, planner, points, now)) for row in rows]
-
-
 def _fate(row: AppointmentReminder, planner: Planner, points: contacts.Points, now: datetime) -> tuple[bool, str]:
     """Return whether a planned reminder will leave, as things stand, and why not or what is unusual about it."""
     if row.status != ReminderStatus.PENDING:
@@ -87,7 +100,20 @@ def _fate(row: AppointmentReminder, planner: Planner, points: contacts.Points, n
     return reason is None, reason or _moved(row, planner)
 
 
+def _otherwise(line: Line, row: AppointmentReminder, planner: Planner, points: contacts.Points) -> Line:
+    """Note by which channel delivery tells it when this one is closed: one other, and nothing that is late."""
+    reach = contacts.why_unreachable(row.appointment.patient, row.reminder_type, points)
+    if row.status != ReminderStatus.PENDING or row.fallback_of_id or line.reason not in (reach, *CAPPED):
+        return line
+    return line._replace(instead=reminders.channel_after(row, planner, points, now=line.send_at) or "")
+
+
 def _moved(row: AppointmentReminder, planner: Planner) -> str:
+    """Return why it leaves at another time than the table says, as a sentence."""
+    if row.fallback_of_id:
+        return INSTEAD
+    if row.reminder_type != ReminderType.SMS:
+        return ""
     start = row.appointment.appointment_datetime
     for alternatives in planner.policies.of(row.appointment.appointment_type):
         at = alternatives[0].send_at(start, planner.zone)
@@ -104,7 +130,9 @@ def _line(row: AppointmentReminder, goes_out: bool, reason: str) -> Line:
     )  # fmt: skip
 
 
-def _by_number(lines: list[Line], rows: Sequence[AppointmentReminder], planner: Planner, begin: datetime) -> list[Line]:
+def _count_by_number(
+    lines: list[Line], rows: Sequence[AppointmentReminder], planner: Planner, begin: datetime, end: datetime
+) -> None:
     """Apply what holds for a number and not for a message: several visits in one text, and the caps.
 
     Counts what has left and what leaves on this day; what is still to leave on the days between is not foreseen.
@@ -114,19 +142,46 @@ def _by_number(lines: list[Line], rows: Sequence[AppointmentReminder], planner: 
         if line.goes_out and line.channel == ReminderType.SMS:
             texts[row.appointment.patient.phone].append(place)
     earlier = caps.texts_to(list(texts), since=begin - timedelta(days=caps.WEEK_DAYS), but=[])
+    others = _others(texts, begin, end)
     for number, places in texts.items():
-        zone, left, visits = planner.hours_of(rows[places[0]].appointment.patient).zones[0], earlier[number], set[Any]()
-        for place in places:
-            line = lines[place]
-            if visits and line.appointment_id not in visits:
-                lines[place] = line._replace(reason=TOLD_TOGETHER)
-            elif why_not := caps.why_not(left, now=line.send_at, zone=zone, rules=planner.rules):
-                lines[place] = line._replace(goes_out=False, reason=why_not)
-                continue
-            else:
-                left = [*left, line.send_at]
-            visits.add(line.appointment_id)
-    return lines
+        zone = planner.hours_of(rows[places[0]].appointment.patient).zones[0]
+        over = partial(caps.why_not, zone=zone, rules=planner.rules)
+        due: list[tuple[datetime, int | None]] = [(lines[place].send_at, place) for place in places]
+        due += [(at, None) for at in others[number]]
+        _count(lines, sorted(due, key=itemgetter(0)), earlier[number], over)
+
+
+def _count(
+    lines: list[Line],
+    due: Iterable[tuple[datetime, int | None]],
+    earlier: Iterable[datetime],
+    over: Callable[..., str | None],
+) -> None:
+    """Go through what is due at one number in the order of time; by place in `lines`, None for what is no reminder."""
+    left, visits = list(earlier), set[Any]()
+    for at, place in due:
+        line = None if place is None else lines[place]
+        if line is not None and visits and line.appointment_id not in visits:
+            reason = TOLD_TOGETHER
+        elif reason := over(left, now=at) or "":
+            line = line and line._replace(goes_out=False)
+        else:
+            left.append(at)
+        if line is not None and place is not None:
+            lines[place] = line._replace(reason=reason or line.reason)
+            visits |= {line.appointment_id} if line.goes_out else set()
+
+
+def _others(numbers: Iterable[str], begin: datetime, end: datetime) -> dict[str, list[datetime]]:
+    """Return by number when texts are due there on a day that are no reminders: recalls, offers, missed visits."""
+    rows = PatientMessage.objects.filter(
+        status=MessageStatus.PENDING, channel=ReminderType.SMS, patient__phone__in=list(numbers),
+        due_at__gte=begin, due_at__lt=end,
+    )  # fmt: skip
+    found = defaultdict[str, list[datetime]](list)
+    for number, at in rows.exclude(wording__in=caps.UNCOUNTED).values_list("patient__phone", "due_at"):
+        found[number].append(at)
+    return found
 
 
 def _not_planned(
@@ -161,13 +216,14 @@ def _near(planner: Planner, begin: datetime, end: datetime, patient: Patient | N
 
 
 def _planned_offsets(visits: Sequence[Expected]) -> set[tuple[Any, int]]:
-    """Return visit and offset of every reminder that was planned for these visits as they are now."""
-    starts = {visit.pk: visit.start for visit in visits}
-    rows = AppointmentReminder.objects.filter(appointment__in=starts).exclude(status=ReminderStatus.SUPERSEDED)
+    """Return visit and offset of every reminder nobody plans again, for these visits as they are now."""
+    whose = {key: visit for visit in visits for key in (visit.pk, *visit.moved_from)}
+    rows = AppointmentReminder.objects.filter(appointment__in=whose).exclude(status=ReminderStatus.SUPERSEDED)
+    found = [(whose[row.appointment_id], row) for row in (Row(*values) for values in rows.values_list(*COLUMNS))]
     return {
-        (key, minutes)
-        for key, minutes, start in rows.values_list("appointment_id", "offset_minutes", "visit_starts_at")
-        if start in (None, starts[key])
+        (visit.pk, row.minutes)
+        for visit, row in found
+        if row.starts_at in (None, visit.start) and (row.appointment_id == visit.pk or row.told)
     }
 
 
@@ -175,7 +231,8 @@ def _missing(visit: Expected, planner: Planner, points: contacts.Points, now: da
     about = (visit.start, visit.pk, visit.patient_id, "")
     plan = planner.plan(visit, points, now=now, carried={})
     for one in plan.planned:
-        yield Line(one.send_at, False, UNPLANNED, one.offset_minutes, one.channel, one.wording, *about)
+        reason = f"{UNPLANNED} {one.note}".rstrip()
+        yield Line(one.send_at, False, reason, one.offset_minutes, one.channel, one.wording, *about)
     for skipped in plan.skipped:
         rule = skipped.rule
         yield Line(skipped.at, False, skipped.reason, rule.minutes, rule.channel, rule.wording, *about)

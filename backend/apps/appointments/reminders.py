@@ -31,7 +31,7 @@ from backend.apps.patients.contacts import Points
 from backend.apps.patients.models import Patient
 
 __all__ = [
-    "NOT_BEGUN", "next_channel", "plan", "plan_all", "replan", "replan_ahead", "replan_patient",
+    "NOT_BEGUN", "channel_after", "next_channel", "plan", "plan_all", "replan", "replan_ahead", "replan_patient",
     "supersede", "why_not", "why_not_wording",
 ]  # fmt: skip
 
@@ -197,9 +197,14 @@ def next_channel(reminder: AppointmentReminder) -> str | None:
 
     A text is none at an hour at which it may not reach them.
     """
-    appointment, planner, now = reminder.appointment, Planner.load(), timezone.now()
-    patient = appointment.patient
-    points, welcome = contacts.points_of([patient]), planner.hours_of(patient).allow(now)
+    points = contacts.points_of([reminder.appointment.patient])
+    return channel_after(reminder, Planner.load(), points, now=timezone.now())
+
+
+def channel_after(reminder: AppointmentReminder, planner: Planner, points: Points, *, now: datetime) -> str | None:
+    """Do what `next_channel` does, of many at another moment."""
+    patient = reminder.appointment.patient
+    welcome = planner.hours_of(patient).allow(now)
     for channel in _after(planner, reminder):
         reachable = contacts.why_unreachable(patient, channel, points) is None
         if reachable and (welcome or channel != timing.SMS):

@@ -13,14 +13,16 @@ import time_machine
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from backend.apps.appointments import preview, reminders, timing
+from backend.apps.appointments import preview, reminders, services, timing
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderPolicy
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
+from backend.apps.messaging import caps
+from backend.apps.messaging.models import PatientMessage
 
 pytestmark = pytest.mark.django_db
 
 NOON = datetime(2027, 6, 1, 16, tzinfo=UTC)  # twelve o'clock in New York
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TOMORROW = date(2027, 6, 2)
 CANARY = "Zebraname"
 
@@ -105,6 +107,51 @@ def test_a_family_gets_one_text_and_a_number_no_more_than_the_caps() -> None:
     assert [one[2] for one in told()] == [False, False]
     assert "this week" in told()[0][3]
     assert second.patient_id != first.patient_id
+
+
+def test_what_is_told_on_another_channel_instead_says_so() -> None:
+    over, stopped = visit(datetime(2027, 6, 3, 14, tzinfo=UTC)), visit(NOON + 2 * DAY)
+    type(stopped.patient).objects.filter(pk=stopped.patient_id).update(sms_consent=False)
+    found = {(one.appointment_id, one.offset_minutes): (one.goes_out, one.instead) for one in preview.day(TOMORROW)}
+    assert found[over.pk, 120] == (False, "email")
+    assert found[stopped.pk, 1440] == (False, "email")
+    type(over.patient).objects.update(email_consent=False)
+    assert {one.instead for one in preview.day(TOMORROW)} == {""}
+
+
+def test_a_recall_or_an_offer_of_the_day_counts_as_one_of_its_texts() -> None:
+    row = visit(NOON + 2 * DAY)
+    message = PatientMessage.objects.create(
+        patient=row.patient, channel="sms", wording="recall", dedupe_key="x", due_at=NOON + DAY - HOUR,
+        scheduled_send_time=NOON + DAY - HOUR,
+    )  # fmt: skip
+    assert told() == [(1440, "sms", False, caps.TODAY)]
+    PatientMessage.objects.filter(pk=message.pk).update(due_at=NOON + DAY + HOUR)
+    assert told() == [(1440, "sms", True, "")]
+
+
+def test_what_was_told_of_a_cancelled_visit_at_the_same_time_is_not_to_be_planned() -> None:
+    first = visit(NOON + 2 * DAY)
+    AppointmentReminder.objects.get(appointment=first, offset_minutes=1440).mark_as_sent("x1")
+    services.cancel(first, by=None, reason="x")
+    again = make_appointment(patient=first.patient, appointment_datetime=first.appointment_datetime)
+    assert reminders.plan_all([again], now=timezone.now()) == 1
+    assert [one for one in preview.day(TOMORROW) if one.appointment_id == again.pk] == []
+
+
+def test_a_mail_that_stands_in_for_a_text_is_not_said_to_be_moved() -> None:
+    row = visit(NOON + 2 * DAY)
+    text = AppointmentReminder.objects.get(appointment=row, offset_minutes=1440)
+    AppointmentReminder.objects.filter(pk=text.pk).update(status="failed", work_state="failed")
+    make_reminder(appointment=row, reminder_type="email", fallback_of=text, scheduled_send_time=NOON + DAY + HOUR)
+    assert (1440, "email", True, preview.INSTEAD) in told()
+
+
+def test_what_is_not_planned_yet_says_why_it_is_not_on_its_first_channel() -> None:
+    make_appointment(patient=make_reachable_patient(sms_consent=False), appointment_datetime=NOON + 2 * DAY)
+    assert [one[3] for one in told()] == [
+        f"{preview.UNPLANNED} Not on the first channel: The patient has not agreed to this channel."
+    ]
 
 
 def test_a_day_costs_the_same_queries_for_few_and_for_many(django_assert_max_num_queries: Any) -> None:
