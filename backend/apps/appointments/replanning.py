@@ -23,12 +23,14 @@ from backend.apps.core.bulk import write_each
 from backend.apps.core.scope import Among
 from backend.apps.core.work import WorkState
 from backend.apps.patients import contacts
-from backend.apps.patients.models import Patient
 
 NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 CHANGED_FIRST = "The appointment changed first."
 PLANNED_OTHERWISE = "The patient or the clinic's table of reminders changed first."
 TOLD = (ReminderStatus.PENDING, ReminderStatus.SENT, ReminderStatus.DELIVERED)
+HOLD_PATIENTS = (
+    "SELECT FROM patients_patient WHERE id = ANY(%s::uuid[]) ORDER BY id FOR SHARE"  # others may plan them too
+)
 COLUMNS = (
     "pk", "appointment_id", "appointment_version", "offset_minutes", "reminder_type",
     "status", "work_state", "begun_at", "scheduled_send_time", "useful_until", "wording", "visit_starts_at",
@@ -110,8 +112,8 @@ def _locked(keys: Collection[Any], skip_locked: bool) -> QuerySet[Appointment]:
     rows = Appointment.all_objects.filter(_one_of("pk", keys)).order_by("pk")
     held = rows.select_for_update(no_key=True, skip_locked=skip_locked).values_list("pk", "patient_id")
     visits, patients = zip(*held, strict=True) if held else ((), ())
-    people = Patient.all_objects.filter(_one_of("pk", set(patients))).order_by("pk")
-    list(people.select_for_update(no_key=True).values_list("pk"))
+    with connection.cursor() as cursor:
+        cursor.execute(HOLD_PATIENTS, [list(set(patients))])
     return Appointment.all_objects.filter(_one_of("pk", visits)).order_by("pk")
 
 
