@@ -11,6 +11,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.db import transaction
 
+from backend.apps.appointments.reminders import TOO_LATE
 from backend.apps.core import dispatch
 from backend.apps.core.work import note_all, release_all
 from backend.apps.messaging import consequences, digests, fallbacks, links, outgoing, senders
@@ -113,7 +114,8 @@ class Sending:
                 outcomes[row.pk] = Again()
             elif reason := too_late.get(row.pk) or self._why_not(row, points):
                 outcomes[row.pk] = not_wanted(reason)
-                if contacts.why_unreachable(row.patient, row.channel, points) == reason:
+                late_text = row.channel == Channel.SMS and reason == TOO_LATE  # a mail may still help, also at night
+                if late_text or contacts.why_unreachable(row.patient, row.channel, points) == reason:
                     fallbacks.fall_back(row, reason=reason, call=False)
             elif wait := sending_hours.hold_back(row, self.house):
                 if isinstance(wait, datetime):

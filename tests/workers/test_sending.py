@@ -292,6 +292,21 @@ def test_a_report_that_came_first_is_not_lowered_by_our_own_outcome(twilio: Twil
     assert (stored(row).status, stored(row).work_state) == ("delivered", "done")
 
 
+def test_a_text_whose_hours_ended_before_a_backlog_let_it_leave_is_told_by_mail_while_that_helps(
+    twilio: TwilioDouble,
+) -> None:
+    mail_after_text()
+    now, ended = timezone.now(), {"useful_until": timezone.now() - timedelta(minutes=1)}
+    evening = due_text(scheduled_send_time=now - timedelta(minutes=40), **ended)
+    lost = due_text(scheduled_send_time=now - timedelta(hours=7), **ended)
+    assert reminders.deliver_due().endswith("2 not needed")
+    assert (stored(evening).status, stored(lost).status) == ("suppressed", "suppressed")
+    mail = AppointmentReminder.objects.get(fallback_of__isnull=False)
+    assert (mail.fallback_of, mail.reminder_type, mail.status) == (evening, "email", "pending")
+    assert mail.useful_until == evening.scheduled_send_time + timedelta(hours=6)
+    assert twilio.sent == []
+
+
 def test_other_messages_leave_by_the_same_rules(twilio: TwilioDouble) -> None:
     fresh, stale = due_message(), due_message(useful_until=timezone.now() - timedelta(minutes=1))
     gone = due_message(patient(sms_consent=False))

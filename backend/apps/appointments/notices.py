@@ -8,12 +8,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from backend.apps.appointments.timing import Hours
 from backend.apps.appointments.zones import recipient_zones
-from backend.apps.core.work import WorkState
+from backend.apps.core.work import NOT_BEGUN, WorkState
 from backend.apps.messaging.models import Channel, ContactRules, MessageStatus, PatientMessage
 from backend.apps.patients.contacts import Points, why_unreachable
 from backend.apps.patients.models import Patient
@@ -23,7 +22,6 @@ SPREAD = timedelta(hours=2)
 FRIDAY = 4
 HOUR = timedelta(hours=1)
 IN_VAIN = (MessageStatus.FAILED, MessageStatus.BOUNCED, MessageStatus.SUPPRESSED, MessageStatus.SUPERSEDED)
-NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 
 
 def channel_for(patient: Patient, points: Points, order: Iterable[str] = (Channel.SMS, Channel.EMAIL)) -> str | None:

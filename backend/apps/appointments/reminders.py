@@ -24,7 +24,8 @@ from backend.apps.appointments.models import (
     ReminderStatus,
 )
 from backend.apps.appointments.planning import Planner
-from backend.apps.appointments.replanning import NOT_BEGUN, bring_in_line, take_back
+from backend.apps.appointments.replanning import bring_in_line, take_back
+from backend.apps.core.work import NOT_BEGUN
 from backend.apps.messaging.models import MessageKind
 from backend.apps.patients import contacts
 from backend.apps.patients.contacts import Points
@@ -35,6 +36,7 @@ __all__ = [
     "supersede", "why_not", "why_not_wording",
 ]  # fmt: skip
 
+TOO_LATE = "It is too late for this reminder."
 CHUNK = 2000  # visits planned in one transaction
 AT_ONCE = 2  # such transactions
 
@@ -179,7 +181,7 @@ def why_not(reminder: AppointmentReminder, *, now: datetime, points: Points | No
     if appointment.appointment_datetime <= now:
         return "The appointment has already begun."
     if now > _useful_until(reminder):
-        return "It is too late for this reminder."
+        return TOO_LATE
     known = contacts.points_of([appointment.patient]) if points is None else points
     return contacts.why_unreachable(appointment.patient, reminder.reminder_type, known)
 
@@ -195,7 +197,7 @@ def why_not_wording(reminder: AppointmentReminder) -> str | None:
 def next_channel(reminder: AppointmentReminder) -> str | None:
     """Return the next channel of the same offset, by the order of the table, that reaches the patient now.
 
-    A text is none at an hour at which it may not reach them.
+    A text is none at an hour at which it may not reach them, nor is a mail when it no longer helps.
     """
     points = contacts.points_of([reminder.appointment.patient])
     return channel_after(reminder, Planner.load(), points, now=timezone.now())
@@ -207,7 +209,7 @@ def channel_after(reminder: AppointmentReminder, planner: Planner, points: Point
     welcome = planner.hours_of(patient).allow(now)
     for channel in _after(planner, reminder):
         reachable = contacts.why_unreachable(patient, channel, points) is None
-        if reachable and (welcome or channel != timing.SMS):
+        if reachable and (welcome if channel == timing.SMS else now <= reminder.mail_until):
             return channel
     return None
 

@@ -24,7 +24,6 @@ from backend.apps.core.scope import Among
 from backend.apps.core.work import WorkState
 from backend.apps.patients import contacts
 
-NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 CHANGED_FIRST = "The appointment changed first."
 PLANNED_OTHERWISE = "The patient or the clinic's table of reminders changed first."
 TOLD = (ReminderStatus.PENDING, ReminderStatus.SENT, ReminderStatus.DELIVERED)

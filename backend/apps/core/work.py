@@ -31,6 +31,7 @@ class WorkState(models.TextChoices):
     HELD = "held", "held for a person"
 
 
+NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 WAITING_AND_DUE = Q(work_state=WorkState.WAITING, due_at__lte=Now())
 LEASE_EXPIRED = Q(work_state=WorkState.RUNNING, leased_until__lt=Now())
 

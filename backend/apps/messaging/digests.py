@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
-from backend.apps.core.work import LEASE, WorkState
+from backend.apps.core.work import LEASE, NOT_BEGUN, WorkState
 from backend.apps.messaging.models import Channel, MessageStatus, OutgoingMessage
 
 Message = TypeVar("Message", bound=OutgoingMessage)
-
-NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 
 
 def waiting_for(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
+from backend.apps.appointments import timing
 from backend.apps.appointments.models.visits import Appointment
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
@@ -94,6 +97,19 @@ class AppointmentReminder(OutgoingMessage):
     def patient(self) -> Any:
         """Whom it is for, as the visit says now."""
         return self.appointment.patient
+
+    @property
+    def mail_until(self) -> datetime:
+        """Until when a mail that says this helps: later than a text does whose hours end before."""
+        start = self.visit_starts_at or self.appointment.appointment_datetime
+        helps = min(self.scheduled_send_time + timing.usable_for(self.offset_minutes), start)
+        return max(helps, self.useful_until or helps)
+
+    def copy_for(self, channel: str) -> Self:
+        copy = super().copy_for(channel)
+        if channel == Channel.EMAIL and self.useful_until is not None and self.useful_until < timezone.now():
+            copy.useful_until = self.mail_until
+        return copy
 
     def twin(self, channel: str) -> AppointmentReminder | None:
         same = AppointmentReminder.all_objects.filter(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.apps.appointments import reminders, replanning, services
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderPolicy
-from backend.apps.appointments.planning import Planner
 from backend.apps.appointments.tests.factories import (
     free_time,
     make_appointment,
@@ -28,7 +26,6 @@ from backend.apps.messaging.models import ContactRules
 from backend.apps.patients import demographics
 from backend.apps.patients import services as patients
 from backend.apps.patients.models import ContactPoint, Patient
-from tests.support.races import at_once, wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 
@@ -388,74 +385,3 @@ class TestMany:
         assert reminders.plan_all(Appointment.objects.all(), now=timezone.now(), progress=seen.append) == 12
         assert reminders.plan_all(iter(rows), now=timezone.now()) == 0
         assert sum(seen) == 5
-
-
-@pytest.mark.django_db(transaction=True)
-def test_chunks_that_are_planned_at_once_leave_nobody_out_and_no_table_at_all_means_the_defaults(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reminders, "CHUNK", 1)
-    ReminderPolicy.all_objects.all()._raw_delete(using="default")
-    rows = [make_appointment(patient=make_reachable_patient()) for _ in range(5)]
-    assert reminders.plan_all(Appointment.objects.all(), now=timezone.now()) == 20
-    assert reminders.plan_all(rows, now=timezone.now()) == 0
-    assert [live(row) for row in rows] == [ALL] * 5
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_change_of_a_patient_does_not_wait_for_their_visit_and_whoever_holds_that_plans_by_it() -> None:
-    row = book()
-
-    def move() -> None:
-        patients.correct(Patient.objects.get(pk=row.patient_id), by=None, time_zone="Pacific/Auckland")
-
-    with transaction.atomic():
-        held = Appointment.objects.select_for_update(no_key=True).get(pk=row.pk)  # as a confirmation begins
-        assert at_once(move) == ["done"]
-        assert one(row, 1440).scheduled_send_time == row.appointment_datetime - DAY
-        services.confirm(held, by=None)
-    text = one(row, 1440)
-    row.patient.refresh_from_db()
-    assert (text.wording, text.appointment_version) == ("reminder", 2)
-    assert text.scheduled_send_time.astimezone(patient_zone(row)).hour == 19
-
-
-@pytest.mark.django_db(transaction=True)
-def test_whoever_changes_a_visit_in_any_way_plans_it_by_what_its_patient_became_meanwhile() -> None:
-    row = book()
-
-    def move() -> None:
-        patients.correct(Patient.objects.get(pk=row.patient_id), by=None, time_zone="Pacific/Auckland")
-
-    with transaction.atomic():
-        held = Appointment.objects.select_for_update(no_key=True).get(pk=row.pk)
-        assert at_once(move) == ["done"]
-        services.change(held, by=None, reason="Back pain")
-    row.patient.refresh_from_db()
-    assert one(row, 1440).scheduled_send_time.astimezone(patient_zone(row)).hour == 19
-
-
-@pytest.mark.django_db(transaction=True)
-def test_planning_many_visits_holds_their_patients_and_reads_them_only_then() -> None:
-    row, planner, now = book(), Planner.load(), timezone.now()
-
-    def plan() -> None:
-        replanning.bring_in_line([row.pk], planner, now=now)
-
-    @transaction.atomic
-    def hold_patient() -> None:
-        Patient.objects.select_for_update(nowait=True, no_key=True).get(pk=row.patient_id)
-
-    planned = threading.Thread(target=lambda: (plan(), connection.close()))
-    with transaction.atomic():
-        Appointment.objects.filter(pk=row.pk).update(reason="Back pain")
-        planned.start()
-        wait_until_waited_for()
-        at_once(lambda: Patient.objects.filter(pk=row.patient_id).update(time_zone="Pacific/Auckland"))
-    planned.join(10)
-    row.patient.refresh_from_db()
-    assert one(row, 1440).scheduled_send_time.astimezone(patient_zone(row)).hour == 19
-    with transaction.atomic():
-        plan()
-        assert at_once(hold_patient) == ["OperationalError"]
-    assert at_once(hold_patient) == ["done"]
