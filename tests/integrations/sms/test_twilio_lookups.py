@@ -90,7 +90,7 @@ def test_of_two_with_the_same_text_the_first_is_taken(double: TwilioDouble, tran
         {"sender": "+14155550100"},
         {"to": "+14155550124"},
     ],
-    ids=str,
+    ids=["inbound", "a reply", "before we began", "another sender", "another number"],
 )
 def test_what_cannot_be_ours_is_passed_over(
     double: TwilioDouble, transport: TwilioSms, strange: dict[str, Any]
