@@ -20,9 +20,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def one_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     path = installed()
     if path is None:
         pytest.skip("There is no Chromium on this machine and it cannot be installed here (apt-get as root can).")
     with Browser(path, tmp_path_factory.mktemp("browser")) as browser:
         yield browser
+
+
+@pytest.fixture
+def chromium(one_chromium: Browser) -> Browser:
+    """Give the browser without what the pages of other tests left in its log."""
+    one_chromium.errors.clear()
+    return one_chromium

@@ -26,6 +26,7 @@ from backend.apps.messaging.models import PatientLink, PatientMessage
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
 from backend.apps.users.tests.factories import make_user
+from tests.support.clocks import zone_at
 from tests.workers.rows import stored
 from workers import gateways, reminders
 from workers.sending import Sending
@@ -53,7 +54,8 @@ def outbox(settings: Any, tmp_path: Path) -> Iterator[Path]:
 
 def due(kind: str = "sms", at: datetime | None = None, wording: str = "", **over: Any) -> AppointmentReminder:
     """Save a reminder that is due now, for a visit tomorrow or at `at`."""
-    patient = make_reachable_patient(**{"phone": "+14155550123", "email": "pat@example.org", **over})
+    reachable = {"phone": "+14155550123", "email": "pat@example.org", "time_zone": zone_at()}
+    patient = make_reachable_patient(**{**reachable, **over})
     visit = make_appointment(
         patient=patient,
         doctor=make_doctor(user=make_user("doctor", first_name="Gregory", last_name="Haversham")),

@@ -25,7 +25,7 @@ def double() -> Iterator[TwilioDouble]:
 
 @pytest.fixture
 def transport(double: TwilioDouble) -> TwilioSms:
-    return TwilioSms(account_sid="AC1", auth_token="x", sender=SENDER, base_url=double.url, timeout_s=0.5)
+    return TwilioSms(account_sid="AC1", auth_token="x", sender=SENDER, base_url=double.url, timeout_s=5.0)
 
 
 def placed(double: TwilioDouble, body: str = BODY, *, to: str = TO, sender: str = SENDER, **more: Any) -> SentSms:
@@ -101,7 +101,7 @@ def test_what_cannot_be_ours_is_passed_over(
 
 def test_a_messaging_service_knows_its_own_before_they_have_a_number(double: TwilioDouble) -> None:
     service = "MG" + "2" * 32
-    transport = TwilioSms(account_sid="AC1", auth_token="x", sender=service, base_url=double.url, timeout_s=0.5)
+    transport = TwilioSms(account_sid="AC1", auth_token="x", sender=service, base_url=double.url, timeout_s=5.0)
     wanted = double.place({"To": TO, "MessagingServiceSid": service, "Body": BODY}, sent_at=None)
     found = transport.find(lost())
     assert found is not None

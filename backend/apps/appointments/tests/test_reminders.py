@@ -173,7 +173,8 @@ class TestMidFlight:
 
     @pytest.fixture
     def due(self) -> AppointmentReminder:
-        row = make_appointment(patient=make_reachable_patient(), appointment_datetime=timezone.now() + 23.9 * HOUR)
+        patient = make_reachable_patient(time_zone=zone_at())  # it is day there
+        row = make_appointment(patient=patient, appointment_datetime=timezone.now() + 23.9 * HOUR)
         return make_reminder(appointment=row)
 
     @pytest.fixture
