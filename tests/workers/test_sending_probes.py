@@ -48,7 +48,8 @@ def test_the_message_a_probe_failed_with_is_not_the_next_probe(twilio: TwilioDou
         work_state="waiting", status="pending", provider="", sent_at=None, external_id="", begun_at=None
     )
     assert probe() == "1 done, 3 released"  # though the other is the nearest to its visit
-    assert probe().startswith("2 done")
+    for _ in range(2 * len(good)):  # open again, it may hear the bad one first: then another one is the next probe
+        probe()
     assert {stored(row).status for row in good} == {"sent"}
 
 
