@@ -31,7 +31,7 @@ Item = TypeVar("Item", bound=WorkItem)
 
 FLUSH_S, FLUSH_ROWS = 0.2, 50  # outcomes are written down at the latest then: a kill loses no more
 WINDOW_S = 30.0  # from when we began a row until we speak: later it may be known by others to have ended
-CHUNK = 32  # rows at least that are begun as one; a kill leaves these uncertain, and those being spoken for
+CHUNK = 128  # rows at least that are begun as one; a kill leaves these uncertain, and those being spoken for
 BUG_TRIES = 3  # of a row that cannot even be prepared: nothing was sent, and the same rarely helps
 
 
