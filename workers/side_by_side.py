@@ -146,7 +146,7 @@ class SideBySide(Generic[Item]):
     def __init__(self, prepare: Prepare[Item], settle: Settle[Item], threads: int) -> None:
         self.counts, self.bugs = Counter[str](), list[str]()
         self._prepare, self._settle, self._threads = prepare, settle, threads
-        self._chunk, self._few = max(threads, CHUNK), threads + threads // 2
+        self._chunk, self._few = max(threads, CHUNK), 2 * threads
         self._until = time.monotonic() + BUDGET_S
         self._heard: SimpleQueue[End[Item]] = SimpleQueue()
         self._speaking: dict[Any, Future[None]] = {}
