@@ -27,7 +27,7 @@ from workers.senders import Wire, is_ours, learn
 from workers.sending_texts import Texts, WhyNot
 from workers.side_by_side import Call, End, LeaseLost, drain_side_by_side, end_badly, settled
 
-LIMIT = 1000  # rows of one channel in one run
+LIMIT = 500  # rows of one channel that one worker leases at a time
 NO_ADDRESS = ("sms:to", "email:to")  # codes of addresses that no provider would take
 Status = OutgoingMessage.Status
 Note = tuple[Any, dict[str, Any]]

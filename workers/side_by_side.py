@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,14 @@ from typing import Any, Generic, TypeVar, cast
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, begin_all, release_all, settle_all
+from integrations.errors import Permanent
 from workers.runner import (
     BUDGET_S,
     ENDS,
     LEASE_LOST,
     Again,
     HandlerBug,
+    NotNeeded,
     attempt,
     ended,
     hold_after_bug,
@@ -32,6 +35,7 @@ Item = TypeVar("Item", bound=WorkItem)
 FLUSH_S, FLUSH_ROWS = 0.2, 50  # outcomes are written down at the latest then: a kill loses no more
 WINDOW_S = 30.0  # from when we began a row until we speak: later it may be known by others to have ended
 CHUNK = 128  # rows at least that are begun as one; a kill leaves these uncertain, and those being spoken for
+SWITCH_S = 0.0005  # how long a thread that prepares lets one wait that has an answer
 BUG_TRIES = 3  # of a row that cannot even be prepared: nothing was sent, and the same rarely helps
 
 
@@ -72,20 +76,21 @@ def drain_side_by_side(
     lease: Lease | None = None,
     settle: Settle[Item] | None = None,
 ) -> str:
-    """Work on up to `limit` due rows of `model`; ring again when there may be more. Return counts by outcome.
+    """Work on due rows of `model` for at most `BUDGET_S`; ring again when there may be more. Return counts by outcome.
 
+    limit: rows to lease at a time, and again before they are used up, for between two runs no thread would speak. A
+    run in which rows go back in line or a partner fails leases no more: it would meet the same again.
     prepare: reads some begun rows again, decides late, and returns for each in order a `Call`, or the exception it ends
         by, or None where it ends with another one (`settle` sees to it). What must be on disk before anybody is spoken
         to, it writes. When it raises, each half is tried again, down to single rows.
     lease: takes the rows, by default any that are due. settle: writes ends down, by default as `drain` would.
     """
-    items = cast("list[Item]", list((lease or model.work.lease)(limit)))
     run = SideBySide(prepare, settle or settled, threads)
     try:
-        run.through(items)
+        run.through(lease or model.work.lease, limit)
     finally:
         run.stop()
-    if len(items) >= limit or run.counts["put back"]:
+    if run.may_be_more:
         dispatch.send(model.task_name)
     if run.bugs:
         raise HandlerBug(f"{run.bugs[-1]} in {model.task_name}")
@@ -133,38 +138,56 @@ def is_stale(since: tuple[float, float]) -> bool:
 
 @functools.cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Return this process's threads; they are kept, for each has an open connection to its partners."""
+    """Return this process's threads; they are kept, for each has an open connection to its partners.
+
+    Each wants the interpreter a few times for an instant; by default whoever computes keeps it for 5 ms each time.
+    """
+    sys.setswitchinterval(SWITCH_S)
     return ThreadPoolExecutor(threads, thread_name_prefix="send")
 
 
 class SideBySide(Generic[Item]):
     """One run over leased rows: begins as many as the threads will take up next, and writes ends down as they come.
 
-    counts: rows by outcome. bugs: names of exceptions nobody expected, for whoever rings.
+    counts: rows by outcome. bugs: names of exceptions nobody expected. may_be_more: whether to ring again.
     """
 
     def __init__(self, prepare: Prepare[Item], settle: Settle[Item], threads: int) -> None:
         self.counts, self.bugs = Counter[str](), list[str]()
         self._prepare, self._settle, self._threads = prepare, settle, threads
-        self._chunk, self._few = max(threads, CHUNK), 2 * threads
+        self._chunk, self._few, self._next = max(threads, CHUNK), 2 * threads, 2 * threads
+        self.may_be_more, self._goes_on = True, True
         self._until = time.monotonic() + BUDGET_S
         self._heard: SimpleQueue[End[Item]] = SimpleQueue()
         self._speaking: dict[Any, Future[None]] = {}
         self._ends: list[End[Item]] = []
         self._flush_at = 0.0
 
-    def through(self, items: Sequence[Item]) -> None:
-        waiting = deque(items)
+    def through(self, lease: Lease, limit: int) -> None:
+        waiting = deque(self._leased(lease, limit))
         while waiting or self._speaking:
             if waiting and time.monotonic() > self._until:
                 self.counts["put back"] += release_all(list(waiting))
+                self.may_be_more, self._goes_on = True, False
                 waiting.clear()
+            elif self._wants_more(waiting):
+                waiting.extend(self._leased(lease, limit))
             elif waiting and len(self._speaking) <= self._few:  # none of them idles while we prepare
-                self._begin([waiting.popleft() for _ in range(min(self._chunk, len(waiting)))])
+                self._begin([waiting.popleft() for _ in range(min(self._next, len(waiting)))])
+                self._next = self._chunk  # the first ones are few: nobody speaks yet
             else:
                 self._listen()
             self._write_down(FLUSH_ROWS)
         self._write_down(1)
+
+    def _leased(self, lease: Lease, limit: int) -> list[Item]:
+        rows = cast("list[Item]", list(lease(limit)))
+        self.may_be_more = len(rows) >= limit
+        return rows
+
+    def _wants_more(self, waiting: Sequence[Item]) -> bool:
+        wanted = self._goes_on and self.may_be_more and len(waiting) < self._chunk
+        return wanted and time.monotonic() < self._until
 
     def stop(self) -> None:
         """Let nobody speak who has not begun to; after a good run there is none."""
@@ -218,6 +241,7 @@ class SideBySide(Generic[Item]):
             self._flush_at = time.monotonic() + FLUSH_S
         if end.spoke and isinstance(end.result, Exception):
             self._flush_at = 0.0  # at once: it may say that nobody should go on
+        self._goes_on = self._goes_on and isinstance(end.result, (Mapping, NotNeeded, Permanent))
         self._ends.append(end)
 
     def _write_down(self, enough: int) -> None:

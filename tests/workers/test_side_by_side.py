@@ -174,8 +174,43 @@ def test_when_the_run_ends_early_nobody_speaks_who_had_not_begun_to() -> None:
     assert connection.in_atomic_block  # the rows stay leased; a kill leaves no less
 
 
-@pytest.mark.parametrize(("count", "rings"), [(3, []), (4, ["reminders.deliver"])])
-def test_only_a_full_batch_rings_again(count: int, rings: list[str], rung: list[str]) -> None:
-    reminders(count)
-    drain(sends(), limit=4)
-    assert rung == rings
+@pytest.mark.parametrize("count", [3, 4, 9])
+def test_a_run_goes_on_until_nothing_is_due(count: int, rung: list[str]) -> None:
+    rows = reminders(count)
+    assert drain(sends(), limit=4) == f"{count} done"
+    assert {stored(row).work_state for row in rows} == {"done"}
+    assert rung == []
+
+
+def test_more_is_leased_before_what_is_there_is_used_up() -> None:
+    reminders(20)
+    asked = list[int]()
+
+    def lease(limit: int) -> Sequence[Any]:
+        asked.append(AppointmentReminder.objects.filter(work_state="waiting").count())
+        return AppointmentReminder.work.lease(limit)
+
+    assert drain(sends(), limit=8, lease=lease) == "20 done"
+    assert asked == [20, 12, 4]
+
+
+@pytest.mark.parametrize("end", [Again(), Transient("t", code="x:1"), Unknown("u", code="x:2")])
+def test_a_run_in_which_rows_go_back_or_a_partner_fails_leases_no_more_and_rings(
+    end: Exception, monkeypatch: pytest.MonkeyPatch, rung: list[str]
+) -> None:
+    monkeypatch.setattr(side_by_side, "CHUNK", 1)
+    rows = reminders(9)
+
+    def prepare(some: Sequence[Any]) -> list[Any]:
+        return [end] * len(some)
+
+    drain(prepare, limit=4, threads=1)
+    assert [stored(row).lease_no for row in rows].count(1) == 4
+    assert rung == ["reminders.deliver"]
+
+
+def test_a_run_whose_time_is_over_leases_no_more_and_rings(monkeypatch: pytest.MonkeyPatch, rung: list[str]) -> None:
+    reminders(9)
+    monkeypatch.setattr(side_by_side, "BUDGET_S", 0.0)
+    assert drain(sends(), limit=4) == "4 put back"
+    assert rung == ["reminders.deliver"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from backend.apps.messaging import dates, mail_html, shipped
 from backend.apps.messaging.facts import Facts
 from backend.apps.messaging.models import Channel
 from backend.apps.messaging.plain_letters import plain
-from backend.apps.messaging.template_syntax import Filled, Unwritable, fill, parse
+from backend.apps.messaging.template_syntax import Filled, Unwritable, fill, parse, variables
 
 VARIABLES = {
     "clinic": "the name patients are told",
@@ -55,36 +55,30 @@ def write(source: Source, facts: Facts) -> Words:
     Raises:
         Unwritable: the template cannot be read, or needs what `facts` does not hold.
     """
-    values = values_of(source, facts)
+    pieces = parse(source.body)
     if source.channel == Channel.SMS:
-        return Words("", clean(_joined(fill(parse(source.body), values))), "", source.language)
-    subject = clean(_joined(fill(parse(source.subject), values)))
+        values = values_of(source, facts, variables(pieces))
+        return Words("", clean(_joined(fill(pieces, values))), "", source.language)
+    title = parse(source.subject)
+    values = values_of(source, facts, variables((*title, *pieces)))
+    subject = clean(_joined(fill(title, values)))
     if not subject:
         raise Unwritable("An e-mail needs a subject.")
-    body = fill(parse(source.body), values)
+    body = fill(pieces, values)
     page = mail_html.Page(source.kind, source.language, subject, facts)
     return Words(subject, _mail_text(source, facts, body), mail_html.document(page, body), source.language)
 
 
-def values_of(source: Source, facts: Facts) -> dict[str, str]:
-    """Return the value of each variable, empty where there is none."""
-    by_text, zone, language = source.channel == Channel.SMS, facts.zone, source.language
-    visits = facts.visits or tuple(filter(None, [facts.starts_at]))
-    said = {
-        "when": _said(source, facts, facts.starts_at),
-        "date": dates.day(facts.starts_at, zone, language) if facts.starts_at else "",
-        "time": dates.time(facts.starts_at, zone, language) if facts.starts_at else "",
-        "expires": _until(source, facts),
-        "visits": dates.several(visits, zone, language) if by_text else _listed(source, facts, visits),
-    }
-    told = {"clinic": clean(facts.clinic), "phone": clean(facts.phone), "link": clean(facts.link)}
-    told["email"] = clean(facts.email)
-    values = {**said, **told}
-    return {name: plain(value) for name, value in values.items()} if by_text else values
+def values_of(source: Source, facts: Facts, names: Iterable[str]) -> dict[str, str]:
+    """Return the value of each of these variables, empty where there is none; to make them all would cost the most."""
+    values = {name: VALUES[name](source, facts) for name in names if name in VALUES}
+    return {name: plain(value) for name, value in values.items()} if source.channel == Channel.SMS else values
 
 
 def clean(value: str) -> str:
     """Return a value on one line: nothing in it begins a new header or paragraph."""
+    if value.isprintable():
+        return " ".join(value.split())
     return " ".join("".join(" " if _breaks(letter) else letter for letter in value).split())
 
 
@@ -110,8 +104,19 @@ def _until(source: Source, facts: Facts) -> str:
     return say(facts.expires_at, facts.zone, source.language)
 
 
-def _listed(source: Source, facts: Facts, visits: Iterable[datetime]) -> str:
+def _visits(source: Source, facts: Facts) -> str:
+    visits = facts.visits or tuple(filter(None, [facts.starts_at]))
+    if source.channel == Channel.SMS:
+        return dates.several(visits, facts.zone, source.language)
     return "\n".join(f"- {_said(source, facts, moment)}" for moment in sorted(set(visits)))
+
+
+def _date(source: Source, facts: Facts) -> str:
+    return dates.day(facts.starts_at, facts.zone, source.language) if facts.starts_at else ""
+
+
+def _time(source: Source, facts: Facts) -> str:
+    return dates.time(facts.starts_at, facts.zone, source.language) if facts.starts_at else ""
 
 
 def _joined(filled: Iterable[Filled]) -> str:
@@ -124,3 +129,17 @@ def _mail_text(source: Source, facts: Facts, body: Iterable[Filled]) -> str:
     foot = "\n".join(filter(None, [clean(facts.clinic), clean(facts.phone)]))
     way_out = f"{shipped.phrases(source.language).unsubscribe}\n{clean(facts.unsubscribe_link)}"
     return "\n\n".join([text, foot, *([way_out] if facts.unsubscribe_link else [])]) + "\n"
+
+
+# How each of VARIABLES is made.
+VALUES: Mapping[str, Callable[[Source, Facts], str]] = {
+    "clinic": lambda _, facts: clean(facts.clinic),
+    "phone": lambda _, facts: clean(facts.phone),
+    "when": lambda source, facts: _said(source, facts, facts.starts_at),
+    "date": _date,
+    "time": _time,
+    "visits": _visits,
+    "expires": _until,
+    "link": lambda _, facts: clean(facts.link),
+    "email": lambda _, facts: clean(facts.email),
+}

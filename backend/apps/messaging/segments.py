@@ -10,6 +10,7 @@ BASIC = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENDED = frozenset("\f^{}\\[~]|€")
+GSM = BASIC | EXTENDED
 GSM_7 = "GSM-7"
 UCS_2 = "UCS-2"
 ALONE = {GSM_7: 160, UCS_2: 70}  # units of a text that is one message
@@ -32,7 +33,7 @@ def count(text: str) -> Segments:
 
     Source: 3GPP TS 23.038, 6.2.1 (alphabets); 3GPP TS 23.040, 9.2.3.24 (parts of a longer message).
     """
-    encoding = GSM_7 if all(letter in BASIC or letter in EXTENDED for letter in text) else UCS_2
+    encoding = GSM_7 if GSM.issuperset(text) else UCS_2
     widths = [_width(letter, encoding) for letter in text]
     units = sum(widths)
     if units <= ALONE[encoding]:
@@ -42,7 +43,7 @@ def count(text: str) -> Segments:
 
 def not_gsm(text: str) -> list[str]:
     """Return the characters that make `text` UCS-2, each once and in order: what an author may want to replace."""
-    return list(dict.fromkeys(letter for letter in text if letter not in BASIC and letter not in EXTENDED))
+    return [] if GSM.issuperset(text) else list(dict.fromkeys(letter for letter in text if letter not in GSM))
 
 
 def _width(letter: str, encoding: str) -> int:

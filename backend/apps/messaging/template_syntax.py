@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -32,6 +33,7 @@ class Filled(NamedTuple):
     variable: str = ""
 
 
+@functools.lru_cache(256)
 def parse(template: str) -> tuple[Piece, ...]:
     """Return the pieces of a text: {name} is a variable, and what stands in [ ] is left out when one in it is empty.
 
