@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -120,21 +119,23 @@ def test_ends_are_on_disk_while_others_still_speak() -> None:
 
     def speak(row: Any) -> dict[str, Any]:
         if row.pk == rows[0].pk:
-            slow.wait(5)
+            slow.wait(20)
         return SENT
 
     def settle(ends: Sequence[Any]) -> Any:
         counts = side_by_side.settled(ends)
         seen.append([stored(row).work_state for row in rows])
-        slow.set()
+        if seen[-1][1:] == ["done", "done"]:  # they may be written down together or one after the other
+            slow.set()
         return counts
 
     assert drain(sends(speak), settle=settle) == "3 done"
-    assert seen[0] == ["running", "done", "done"]
+    assert ["running", "done", "done"] in seen
 
 
 def test_no_more_is_begun_than_the_threads_take_up_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "CHUNK", 1)
+    monkeypatch.setattr(side_by_side, "FLUSH_ROWS", 1)  # what has ended is not counted as begun
     reminders(20)
     begun: list[int] = []
     lock, spoke = threading.Lock(), [0]
@@ -151,16 +152,17 @@ def test_no_more_is_begun_than_the_threads_take_up_next(monkeypatch: pytest.Monk
 
     drain(prepare, threads=2)
     assert spoke == [20]
-    assert max(begun) <= 3 + 2 + side_by_side.FLUSH_ROWS
+    assert max(begun) <= 2 * 2 + 2  # what twice the threads have to do, and one more chunk
 
 
 def test_when_the_run_ends_early_nobody_speaks_who_had_not_begun_to() -> None:
-    reminders(8)
-    spoke: list[Any] = []
+    rows, go_on, spoke = reminders(8), threading.Event(), list[Any]()
 
     def speak(row: Any) -> dict[str, Any]:
         spoke.append(row.pk)
-        time.sleep(0.02)
+        if row.pk == rows[0].pk:
+            raise Transient("t", code="x:1")  # is written down at once
+        go_on.wait(20)
         return SENT
 
     def settle(ends: Sequence[Any]) -> Any:
@@ -168,9 +170,9 @@ def test_when_the_run_ends_early_nobody_speaks_who_had_not_begun_to() -> None:
 
     with pytest.raises(ConnectionError):
         drain(sends(speak), threads=1, settle=settle)
-    so_far = len(spoke)
-    time.sleep(0.05)
-    assert len(spoke) <= so_far + 1
+    go_on.set()
+    side_by_side.pool(1).submit(int).result(20)  # whoever was to speak has spoken before
+    assert spoke in ([rows[0].pk], [rows[0].pk, rows[1].pk])
     assert connection.in_atomic_block  # the rows stay leased; a kill leaves no less
 
 
