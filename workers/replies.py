@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -47,7 +47,8 @@ def handle(event: ProviderEvent) -> Mapping[str, Any]:
 
 def _answer(text: InboundText) -> None:
     """Find the one visit this can be about and do it; where there are several, nothing is guessed."""
-    asked = outstanding(text)
+    hold(reminder.appointment_id for reminder in outstanding(text))
+    asked = outstanding(text)  # again: nobody answers for a time that the desk gave the visit meanwhile
     if not asked:
         return  # in the inbox: no visit of this number is reminded of and still ahead
     if len({reminder.appointment_id for reminder in asked}) > 1:
@@ -60,6 +61,12 @@ def _answer(text: InboundText) -> None:
     else:
         outcome = (_confirm if text.intent == ReplyIntent.CONFIRM else _reschedule)(text, asked[0].appointment)
         inbound.settle(text, outcome, patient=asked[0].appointment.patient, answers_id=asked[0].pk)
+
+
+def hold(visits: Iterable[Any]) -> None:
+    """Lock these visits until the transaction ends; whoever moves one of them was first, or waits."""
+    rows = Appointment.objects.filter(pk__in=set(visits)).order_by("pk")
+    list(rows.select_for_update(no_key=True).values_list("pk"))
 
 
 def outstanding(text: InboundText) -> list[AppointmentReminder]:

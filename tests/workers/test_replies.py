@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.apps.appointments import services
@@ -20,6 +22,7 @@ from backend.apps.messaging.models import InboundText, PatientMessage, ProviderE
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
 from backend.apps.users.tests.factories import make_user
+from tests.support.races import wait_until_waited_for
 from tests.support.twilio_double import inbound_form
 from workers import provider_events, replies
 from workers.reminders import deliver_messages
@@ -319,3 +322,20 @@ class TestTheWay:
 
     def test_a_text_longer_than_any_is_kept(self) -> None:
         assert len(text("x" * 5000).body) == 5000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_yes_that_meets_the_desk_which_moves_the_visit_confirms_no_time_the_patient_never_saw() -> None:
+    visit = reminded().appointment
+    event = received("1")
+    answering = threading.Thread(target=lambda: (replies.handle(event), connection.close()))
+    with transaction.atomic():
+        Appointment.objects.filter(pk=visit.pk).update(
+            appointment_datetime=visit.appointment_datetime + timedelta(hours=1)
+        )
+        answering.start()
+        wait_until_waited_for()
+    answering.join(10)
+    visit.refresh_from_db()
+    assert visit.status == "scheduled"
+    assert InboundText.objects.get().outcome == "inbox"
