@@ -28,6 +28,7 @@ app.conf.update(
     beat_schedule=beat_schedule.SCHEDULE,
     imports=[
         "workers.reminders",
+        "workers.replans",
         "workers.lost_messages",
         "workers.provider_events",
         "workers.statuses",

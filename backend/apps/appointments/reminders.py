@@ -68,8 +68,8 @@ def supersede(appointment: Appointment) -> int:
 def replan_patient(patient: Patient) -> None:
     """Plan every visit ahead of a patient anew: their zone, numbers or consents have changed, or two records are one.
 
-    Who changes one of them at this moment plans it after us, since booking locks visits before patients: to wait for
-    them here, with the patient locked, would be a deadlock.
+    What somebody holds at this moment is planned by a worker after us, since booking locks visits before patients: to
+    wait for it here, with the patient locked, would be a deadlock.
     """
     now = timezone.now()
     ahead = Appointment.objects.filter(patient=patient, status__in=AWAITED, appointment_datetime__gt=now)

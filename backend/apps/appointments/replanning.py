@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet, UUIDField, Value
 from django.utils import timezone
 
-from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus
+from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus, ReplanRequest
 from backend.apps.appointments.planning import Expected, Planner, expected
 from backend.apps.appointments.timing import PAST, Plan, Planned
 from backend.apps.core import dispatch
@@ -97,29 +97,39 @@ def bring_in_line(
     """Plan the visits of these keys as they are now; return what was done. Doing it twice does it once.
 
     The visits are locked meanwhile, and then their patients: whoever plans one of them too waits, and finds it planned;
-    who changes a patient waits, and plans after us. Both are read only then. skip_locked: leave out the visits that
-    somebody changes at this moment.
+    who changes a patient waits, and plans after us. Both are read only then.
+
+    skip_locked: leave the visits that somebody holds at this moment to a worker, which waits for them: who holds one
+    may let go of it without planning it.
+    dry_run: only compare, and lock nothing.
     """
+    if dry_run:
+        return compare(expected(_visits(keys)), planner, now=now)
     visits = expected(_locked(keys, skip_locked))
-    changes = compare(visits, planner, now=now)
-    if not dry_run:
-        _apply(changes, now)
+    changes = compare(visits, planner, now=now, locked=True)
+    _apply(changes, now)
+    if skip_locked:
+        ReplanRequest.ask(sorted(set(keys) - {visit.pk for visit in visits}))
     return changes
 
 
+def _visits(keys: Collection[Any]) -> QuerySet[Appointment]:
+    return Appointment.all_objects.filter(_one_of("pk", keys)).order_by("pk")
+
+
 def _locked(keys: Collection[Any], skip_locked: bool) -> QuerySet[Appointment]:
-    rows = Appointment.all_objects.filter(_one_of("pk", keys)).order_by("pk")
-    held = rows.select_for_update(no_key=True, skip_locked=skip_locked).values_list("pk", "patient_id")
+    rows = _visits(keys).select_for_update(no_key=True, skip_locked=skip_locked)
+    held = rows.values_list("pk", "patient_id")
     visits, patients = zip(*held, strict=True) if held else ((), ())
     with connection.cursor() as cursor:
         cursor.execute(HOLD_PATIENTS, [list(set(patients))])
-    return Appointment.all_objects.filter(_one_of("pk", visits)).order_by("pk")
+    return _visits(visits)
 
 
-def compare(visits: Sequence[Expected], planner: Planner, *, now: datetime) -> Changes:
-    """Return what there is to do about `visits`."""
+def compare(visits: Sequence[Expected], planner: Planner, *, now: datetime, locked: bool = False) -> Changes:
+    """Return what there is to do about `visits`. locked: hold their reminders, to do it."""
     people: Any = visits  # they read as patients
-    points, standing, changes = contacts.points_of(people), _standing(visits, now), Changes()
+    points, standing, changes = contacts.points_of(people), _standing(visits, now, locked), Changes()
     for visit in visits:
         rows = [row for key in (visit.pk, *visit.moved_from) for row in standing.get(key, ())]
         plan = planner.plan(visit, points, now=now, carried=_carried(visit, rows, now))
@@ -194,16 +204,16 @@ def _replaces(row: Row, visit: Expected) -> bool:
     return bool(row.fallback_of_id) and row.starts_at == visit.start and visit.is_awaited
 
 
-def _standing(visits: Iterable[Expected], now: datetime) -> dict[Any, list[Row]]:
+def _standing(visits: Iterable[Expected], now: datetime, locked: bool) -> dict[Any, list[Row]]:
     """Return by visit every reminder that may matter: it waits, or is of a start ahead or one that nobody wrote down.
 
     One of the version of now is of the start of now; where that is past, nothing is planned any more.
     """
     matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=now) | Q(visit_starts_at__isnull=True)
     asked = {key for visit in visits for key in (visit.pk, *visit.moved_from)}
-    rows = AppointmentReminder.all_objects.filter(matters, _one_of("appointment_id", asked))
+    rows = AppointmentReminder.all_objects.filter(matters, _one_of("appointment_id", asked)).order_by("pk")
     found: dict[Any, list[Row]] = defaultdict(list)
-    for values in rows.order_by("pk").select_for_update(of=("self",)).values_list(*COLUMNS):
+    for values in (rows.select_for_update(of=("self",)) if locked else rows).values_list(*COLUMNS):
         row = Row(*values)
         found[row.appointment_id].append(row)
     return found

@@ -3,6 +3,7 @@
 from backend.apps.appointments.models.policies import ReminderPolicy
 from backend.apps.appointments.models.recalls import Recall, RecallRule, RecallStatus
 from backend.apps.appointments.models.reminders import AppointmentReminder
+from backend.apps.appointments.models.replans import ReplanRequest
 from backend.apps.appointments.models.visits import (
     AWAITED,
     HOLDS_SLOT,
@@ -30,6 +31,6 @@ from backend.apps.messaging.models import MessageStatus as ReminderStatus
 __all__ = [
     "AWAITED", "HOLDS_SLOT", "LONGEST", "RANK", "RESCHEDULED", "SHORTEST", "Appointment", "AppointmentReminder",
     "AppointmentStatus", "AppointmentType", "EndOfVisit", "EntryStatus", "FreedSlot", "OfferStatus", "Recall",
-    "RecallRule", "RecallStatus", "ReminderPolicy", "ReminderStatus", "ReminderType", "SlotStatus", "TimeRange",
-    "WaitlistEntry", "WaitlistOffer",
+    "RecallRule", "RecallStatus", "ReminderPolicy", "ReminderStatus", "ReminderType", "ReplanRequest", "SlotStatus",
+    "TimeRange", "WaitlistEntry", "WaitlistOffer",
 ]  # fmt: skip

@@ -111,3 +111,16 @@ def test_planning_many_visits_holds_their_patients_and_reads_them_only_then() ->
         plan()
         assert at_once(hold_patient) == ["OperationalError"]
     assert at_once(hold_patient) == ["done"]
+
+
+def test_counting_what_a_table_would_change_holds_nobody_up() -> None:
+    row = book()
+
+    @transaction.atomic
+    def hold() -> None:
+        Appointment.objects.select_for_update(nowait=True, no_key=True).get(pk=row.pk)
+        AppointmentReminder.objects.select_for_update(nowait=True).get(pk=text_of(row).pk)
+
+    with transaction.atomic():
+        assert reminders.replan_ahead(dry_run=True).visits == 1
+        assert at_once(hold) == ["done"]
