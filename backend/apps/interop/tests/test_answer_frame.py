@@ -6,11 +6,10 @@ import logging
 import secrets
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.conf import settings
 from django.db import connection
 from django.test import Client, override_settings
@@ -30,6 +29,7 @@ from backend.apps.messaging.tests.inbox_factories import make_patient_message
 from backend.apps.patients.models import Patient
 from backend.apps.users import throttle
 from backend.config.logs import Line
+from tests.support.clocks import held_minute
 
 pytestmark = pytest.mark.django_db
 BIRTH = "1980-05-17"
@@ -88,9 +88,7 @@ def test_at_a_choice_nothing_is_done_without_the_visit_and_the_time_that_were_sh
 
 @pytest.fixture
 def minute() -> Iterator[None]:
-    """Hold the clock, so that no minute of a limit ends in the middle, at a time no other run of this hour counted."""
-    at = datetime(2031, 3, 4, 15, 0, 30, tzinfo=UTC) + timedelta(minutes=secrets.randbelow(10**6))
-    with time_machine.travel(at, tick=False):
+    with held_minute():
         yield
 
 
