@@ -95,14 +95,17 @@ class Sending:
         """Read everything again in a few queries, decide late, and note what leaves; all of it or nothing."""
         if all(wire.is_closed for wire in self._wires.values()):
             return [Again()] * len(rows)
+        for row in rows:
+            self._told_with.pop(row.pk, None)  # of a preparation that came to nothing
         with transaction.atomic():
-            outcomes = self._decide(rows)
+            outcomes, told_with = self._decide(rows)
+        self._told_with |= told_with
         self._pay(rows, outcomes)
         ends = [(row, outcomes.get(row.pk)) for row in rows]
         return [self._call(row, one) if isinstance(one, Letter) else one for row, one in ends]
 
-    def _decide(self, rows: Sequence[Any]) -> dict[Any, Letter | Exception]:
-        """Return how each row goes on; a row that another's text tells of is not among them."""
+    def _decide(self, rows: Sequence[Any]) -> tuple[dict[Any, Letter | Exception], dict[Any, list[Any]]]:
+        """Return how each row goes on, and by leader who else ends as it does: those are not among the first."""
         fresh, outcomes = self._fresh(rows), dict[Any, Letter | Exception]()
         for row in rows:
             if row.pk not in fresh:
@@ -126,7 +129,8 @@ class Sending:
             elif self._waits_for_probe(row):
                 outcomes[row.pk] = Again()
         outcomes |= sending_hours.move(moved)
-        return outcomes | self._compose([row for row in fresh.values() if row.pk not in outcomes])
+        made, told_with = self._compose([row for row in fresh.values() if row.pk not in outcomes])
+        return outcomes | made, told_with
 
     def _waits_for_probe(self, row: Any) -> bool:
         """Whether another message is the one that finds out whether the provider works again."""
@@ -144,10 +148,10 @@ class Sending:
                 fresh[row.pk].lease_no = row.lease_no
         return fresh
 
-    def _compose(self, wanted: Sequence[Any]) -> dict[Any, Letter | Exception]:
-        """Write the messages, count texts, and note what is about to leave."""
+    def _compose(self, wanted: Sequence[Any]) -> tuple[dict[Any, Letter | Exception], dict[Any, list[Any]]]:
+        """Write the messages, count texts, and note what is about to leave; see `_decide`."""
         texts = Texts(wanted, self.house, self._why_not, self._related)
-        outcomes: dict[Any, Letter | Exception] = {}
+        outcomes, told_with = dict[Any, Letter | Exception](), dict[Any, list[Any]]()
         facts, notes = facts_of(wanted, self.house), list[Note]()
         for row in wanted:
             if reason := texts.too_many.get(row.pk):
@@ -158,10 +162,10 @@ class Sending:
                 made, refusal = attempt(letter, row, facts[row.pk], self.house, also)
                 outcomes[row.pk] = made or cast("Exception", refusal)
                 notes += _notes(row, made, also) if made else ()
-                self._told_with[row.pk] = also if made else [one for one in also if one.pk in facts]
+                told_with[row.pk] = also if made else [one for one in also if one.pk in facts]
         digests.take(row for row, note in notes if note["digest_of"] and row.pk not in facts)
         self._note(notes, outcomes)
-        return outcomes
+        return outcomes, told_with
 
     def _note(self, notes: Sequence[Note], outcomes: dict[Any, Letter | Exception]) -> None:
         """Put on disk what leaves and the links it holds; whoever lost the lease meanwhile is not spoken for."""

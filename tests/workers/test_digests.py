@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from backend.apps.appointments import services
@@ -13,7 +14,8 @@ from backend.apps.appointments.models import AppointmentReminder
 from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import stored
 from tests.workers.texts import due_text, mail_after_text, number, patient
-from workers import reminders
+from workers import reminders, sending, side_by_side
+from workers.runner import HandlerBug
 
 pytestmark = pytest.mark.django_db
 
@@ -113,6 +115,30 @@ def test_a_second_try_tells_of_the_same_visits(twilio: TwilioDouble, phone: str)
     assert reminders.deliver_due() == "2 done"
     assert len(twilio.sent) == 1
     assert {stored(row).status for row in rows} == {"sent"}
+
+
+def test_who_was_to_be_told_with_a_text_that_could_not_be_prepared_ends_by_its_own(
+    twilio: TwilioDouble, phone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (due_text(who) for who in family(phone, 2))
+    usual, usual_facts = sending.note_all, sending.facts_of
+
+    def note_all(notes: Any) -> Any:
+        if len(notes) == 2:
+            raise OperationalError
+        return usual(notes)
+
+    def facts_of(rows: Any, house: Any) -> Any:
+        if [row.pk for row in rows] == [first.pk]:
+            raise OperationalError
+        return usual_facts(rows, house)
+
+    monkeypatch.setattr(sending, "note_all", note_all)
+    monkeypatch.setattr(sending, "facts_of", facts_of)
+    monkeypatch.setattr(side_by_side, "FLUSH_S", 0.0)  # the end of the first is written down while the other is sent
+    with pytest.raises(HandlerBug):
+        reminders.deliver_due()
+    assert (stored(first).work_state, stored(second).status, len(twilio.sent)) == ("waiting", "sent", 1)
 
 
 def test_each_of_a_family_falls_back_to_its_own_mailbox(twilio: TwilioDouble, phone: str) -> None:
