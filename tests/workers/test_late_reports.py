@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from backend.apps.messaging import consequences, fallbacks
 from backend.apps.messaging.models import StaffTask
 from backend.apps.patients import consents
 from backend.apps.patients.models import ContactPoint, Patient
-from tests.support.races import at_once
+from tests.support.races import at_once, wait_until_waited_for
 from tests.workers.rows import stored
 from tests.workers.tries import begun, instead_of, sent, states, told, uncertain
 from workers import provider_events
@@ -116,7 +115,7 @@ def test_reports_and_a_change_of_consent_at_once_do_not_lock_each_other_out() ->
         with transaction.atomic():
             Patient.objects.select_for_update(no_key=True).get(pk=row.patient.pk)
             locked.set()
-            waits_for_a_lock()
+            wait_until_waited_for()
             type(row).objects.select_for_update().get(pk=row.pk)
 
     def report() -> None:
@@ -126,13 +125,3 @@ def test_reports_and_a_change_of_consent_at_once_do_not_lock_each_other_out() ->
     assert at_once(opt_in_and_plan, report) == ["done"] * 2
     assert ended == ["1 done"]
     assert states(row) == ("failed", "done")
-
-
-def waits_for_a_lock() -> None:
-    """Return when another connection waits for a lock of somebody else."""
-    for _ in range(500):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.01)
