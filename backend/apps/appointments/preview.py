@@ -64,7 +64,8 @@ def day(on: date, *, patient: Patient | None = None) -> list[Line]:
     end = datetime.combine(on + timedelta(days=1), time(), planner.zone)
     rows = _rows(begin, end, patient)
     points = contacts.points_of(row.appointment.patient for row in rows)
-    lines = [_line(row, *_fate(row, planner, points, now)) for row in rows]
+    newer = reminders.planned_anew(row for row in rows if row.status == ReminderStatus.PENDING)
+    lines = [_line(row, *_fate(row, planner, points, newer, now)) for row in rows]
     _count_by_number(lines, rows, planner, begin, end)
     lines = [
         line if line.goes_out else _otherwise(line, row, planner, points) for line, row in zip(lines, rows, strict=True)
@@ -92,11 +93,13 @@ def _rows(begin: datetime, end: datetime, patient: Patient | None) -> list[Appoi
     return list(found.order_by("scheduled_send_time", "pk"))
 
 
-def _fate(row: AppointmentReminder, planner: Planner, points: contacts.Points, now: datetime) -> tuple[bool, str]:
+def _fate(
+    row: AppointmentReminder, planner: Planner, points: contacts.Points, newer: set[Any], now: datetime
+) -> tuple[bool, str]:
     """Return whether a planned reminder will leave, as things stand, and why not or what is unusual about it."""
     if row.status != ReminderStatus.PENDING:
         return False, " ".join(filter(None, [OUTCOMES.get(ReminderStatus(row.status), ""), row.status_reason]))
-    reason = reminders.why_not(row, now=max(now, row.scheduled_send_time), points=points)
+    reason = reminders.why_not(row, now=max(now, row.scheduled_send_time), points=points, newer=newer)
     return reason is None, reason or _moved(row, planner)
 
 

@@ -18,6 +18,7 @@ from backend.apps.core.work import WorkState
 from backend.apps.patients import contacts
 from backend.apps.patients.contacts import Points
 
+TAKEN = "A machine has just taken this reminder; load the page again."
 NOT_WAITING = "This reminder does not wait any more; there is nothing to mute."
 MUTED = "Muted by staff"  # how the reason of such a row begins
 SETTLED = {
@@ -36,18 +37,27 @@ def send_now(reminder: AppointmentReminder, *, by: Any) -> AppointmentReminder:
     It is decided late all the same: what the worker finds out then counts. Nothing is sent whose first try may have
     arrived.
     """
-    if reason := refusals([reminder]).get(reminder.pk):
-        raise DomainError(reason)
-    if reminder.status == ReminderStatus.PENDING:
-        waiting = AppointmentReminder.objects.filter(pk=reminder.pk, work_state=WorkState.WAITING)
-        moved = bool(waiting.update(due_at=Now(), lane=0, updated_at=timezone.now()))
-        dispatch.ring(AppointmentReminder.task_name)
-    else:
-        moved = AppointmentReminder.work.back_in_line(reminder.pk, at_rest=(WorkState.FAILED,))
-    if not moved:
-        raise Conflict("A machine has just taken this reminder; load the page again.")
+    if reason := send_these([reminder], by=by).get(reminder.pk):
+        raise (Conflict if reason == TAKEN else DomainError)(reason)
     reminder.refresh_from_db()
     return reminder
+
+
+@transaction.atomic
+def send_these(rows: Sequence[AppointmentReminder], *, by: Any) -> dict[Any, str]:
+    """Do what `send_now` does with many, whose visits and patients are loaded; return by key why the others stay."""
+    refused = refusals(rows)
+    able = {row.pk for row in rows if row.pk not in refused}
+    stand = AppointmentReminder.objects.filter(pk__in=able).order_by("pk").select_for_update()
+    states = dict(stand.values_list("pk", "work_state"))
+    waiting = [key for key, state in states.items() if state == WorkState.WAITING]
+    given_up = [key for key, state in states.items() if state == WorkState.FAILED]
+    if waiting:
+        AppointmentReminder.objects.filter(pk__in=waiting).update(due_at=Now(), lane=0, updated_at=timezone.now())
+        dispatch.ring(AppointmentReminder.task_name)
+    if given_up:
+        AppointmentReminder.work.back_in_line(*given_up, at_rest=(WorkState.FAILED,))
+    return refused | dict.fromkeys(able.difference(waiting, given_up), TAKEN)
 
 
 @transaction.atomic
@@ -75,11 +85,14 @@ def refusals(rows: Sequence[AppointmentReminder]) -> dict[Any, str]:
     """Return by key why `send_now` would refuse a row; the visits and patients are loaded with the rows."""
     planner, points = Planner.load(), contacts.points_of([row.appointment.patient for row in rows])
     replaced = set(AppointmentReminder.all_objects.filter(fallback_of__in=rows).values_list("fallback_of", flat=True))
-    told = {row.pk: _why_not_now(row, planner, points, is_replaced=row.pk in replaced) for row in rows}
+    newer = reminders.planned_anew(rows)
+    told = {row.pk: _why_not_now(row, planner, points, newer, is_replaced=row.pk in replaced) for row in rows}
     return {key: reason for key, reason in told.items() if reason}
 
 
-def _why_not_now(reminder: AppointmentReminder, planner: Planner, points: Points, *, is_replaced: bool) -> str | None:
+def _why_not_now(
+    reminder: AppointmentReminder, planner: Planner, points: Points, newer: Collection[Any], *, is_replaced: bool
+) -> str | None:
     """Return why nobody may send it now, as a sentence; None when it may go."""
     if reminder.work_state == WorkState.HELD or reminder.uncertain_since:
         return "Nobody knows yet whether this reminder arrived; that is found out first, or it could arrive twice."
@@ -91,7 +104,7 @@ def _why_not_now(reminder: AppointmentReminder, planner: Planner, points: Points
         return "The provider took this reminder and could not deliver it; correct the address, or call the patient."
     if is_replaced:
         return "Another message has taken the place of this one."
-    return reminders.why_not(reminder, now=timezone.now(), points=points) or _asleep(reminder, planner)
+    return reminders.why_not(reminder, now=timezone.now(), points=points, newer=newer) or _asleep(reminder, planner)
 
 
 def _asleep(reminder: AppointmentReminder, planner: Planner) -> str | None:

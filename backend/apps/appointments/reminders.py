@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,7 @@ from threading import Barrier
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from backend.apps.appointments import timing
@@ -32,8 +32,8 @@ from backend.apps.patients.contacts import Points
 from backend.apps.patients.models import Patient
 
 __all__ = [
-    "NOT_BEGUN", "channel_after", "next_channel", "plan", "plan_all", "replan", "replan_ahead", "replan_patient",
-    "supersede", "why_not", "why_not_wording",
+    "NOT_BEGUN", "channel_after", "next_channel", "plan", "plan_all", "planned_anew", "replan", "replan_ahead",
+    "replan_patient", "supersede", "why_not", "why_not_wording",
 ]  # fmt: skip
 
 TOO_LATE = "It is too late for this reminder."
@@ -168,15 +168,22 @@ def _chunks(appointments: QuerySet[Appointment] | Iterable[Appointment]) -> Iter
         yield found
 
 
-def why_not(reminder: AppointmentReminder, *, now: datetime, points: Points | None = None) -> str | None:
+def why_not(
+    reminder: AppointmentReminder,
+    *,
+    now: datetime,
+    points: Points | None = None,
+    newer: Collection[Any] | None = None,
+) -> str | None:
     """Return why this reminder must not go out now, as a sentence without a patient's data; None when it must.
 
-    points: what is known of the addresses of many patients; without them one query asks for this patient's.
+    points: what is known of the addresses of many patients, newer: `planned_anew` of many reminders; without them one
+    query each asks for this one's.
     """
     appointment = reminder.appointment
     if appointment.is_deleted or appointment.status not in AWAITED:
         return f"The appointment is {'deleted' if appointment.is_deleted else appointment.status}."
-    if _moved_on(reminder):
+    if _moved_on(reminder, newer):
         return "The appointment has changed since this was planned."
     if appointment.appointment_datetime <= now:
         return "The appointment has already begun."
@@ -224,7 +231,19 @@ def _after(planner: Planner, reminder: AppointmentReminder) -> list[str]:
     return []
 
 
-def _moved_on(reminder: AppointmentReminder) -> bool:
+def planned_anew(rows: Iterable[AppointmentReminder]) -> set[Any]:
+    """Return the keys of those rows that a newer version of their visit has planned too; the visits are loaded."""
+    older = [row.pk for row in rows if row.appointment_version != row.appointment.version]
+    newer = AppointmentReminder.objects.filter(
+        appointment=OuterRef("appointment"),
+        offset_minutes=OuterRef("offset_minutes"),
+        appointment_version__gt=OuterRef("appointment_version"),
+    ).exclude(status=ReminderStatus.SUPERSEDED)
+    found = AppointmentReminder.objects.filter(Exists(newer), pk__in=older)
+    return set(found.values_list("pk", flat=True)) if older else set()
+
+
+def _moved_on(reminder: AppointmentReminder, newer: Collection[Any] | None) -> bool:
     """Whether the visit is at another time now, or a newer version of it has this reminder planned.
 
     Neither holds when the visit was confirmed, say, just after a worker began with this one: then nobody else sends it.
@@ -234,12 +253,7 @@ def _moved_on(reminder: AppointmentReminder) -> bool:
         return True
     if reminder.appointment_version == appointment.version:
         return False
-    newer = AppointmentReminder.objects.filter(
-        appointment=appointment,
-        offset_minutes=reminder.offset_minutes,
-        appointment_version__gt=reminder.appointment_version,
-    )
-    return reminder.visit_starts_at is None or newer.exclude(status=ReminderStatus.SUPERSEDED).exists()
+    return reminder.visit_starts_at is None or reminder.pk in (planned_anew([reminder]) if newer is None else newer)
 
 
 def _useful_until(reminder: AppointmentReminder) -> datetime:

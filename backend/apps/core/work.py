@@ -91,14 +91,14 @@ class WorkQuerySet(models.QuerySet[Item]):
             updated_at=Now(),
         )
 
-    def back_in_line(self, pk: Any, *, at_rest: Collection[str] = (WorkState.HELD, WorkState.FAILED)) -> bool:
-        """Put a row back in line with fresh attempts, as a person decided; False if its state is none of `at_rest`."""
-        stuck = self.filter(pk=pk, work_state__in=at_rest)
+    def back_in_line(self, *keys: Any, at_rest: Collection[str] = (WorkState.HELD, WorkState.FAILED)) -> int:
+        """Put rows back in line with fresh attempts, as a person decided; return how many: those that are `at_rest`."""
+        stuck = self.filter(pk__in=keys, work_state__in=at_rest)
         waiting = {"work_state": WorkState.WAITING, "attempts": 0, "begun_at": None, "due_at": Now(), "last_error": ""}
         moved = stuck.update(**self.model.fields_when(WorkState.WAITING), **waiting, updated_at=Now())
         if moved:
             dispatch.ring(self.model.task_name)
-        return bool(moved)
+        return moved
 
     def _take(self, where: str, limit: int) -> list[Item]:
         quote = connections[self.db].ops.quote_name

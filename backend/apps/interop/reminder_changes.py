@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -121,14 +120,8 @@ def _do_all(request: HttpRequest, verb: str, found: Sequence[AppointmentReminder
 def _send_all(
     request: HttpRequest, found: Sequence[AppointmentReminder]
 ) -> tuple[list[AppointmentReminder], Counter[str]]:
-    done, refusals = list[AppointmentReminder](), Counter[str]()
-    for row in found:
-        try:
-            with transaction.atomic():
-                done.append(reminder_actions.send_now(row, by=request.user))
-        except DomainError as refusal:
-            refusals[str(refusal)] += 1
-    return done, refusals
+    refused = reminder_actions.send_these(found, by=request.user)
+    return [row for row in found if row.pk not in refused], Counter(refused.values())
 
 
 def _mute_all(

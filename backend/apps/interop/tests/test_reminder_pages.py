@@ -314,12 +314,16 @@ def test_the_next_one_of_a_visit_is_what_waits_and_not_what_was_given_up_before(
     assert AppointmentReminder.objects.get(pk=lost[0].pk).status == "failed"
 
 
-def test_to_mute_many_costs_an_audit_row_each_and_no_more() -> None:
-    client, form = signed_in("nurse"), {"verb": "mute", "reason": "Closed"}
+@pytest.mark.parametrize("verb", ["mute", "send_now"])
+def test_to_mute_or_send_many_costs_an_audit_row_each_and_no_more(verb: str) -> None:
+    client, form = signed_in("nurse"), {"verb": verb, "reason": "Closed"}
 
     def cost(visits: list[Appointment]) -> int:
         for visit in visits:
-            make_reminder(appointment=visit)
+            make_reminder(appointment=visit, reminder_type="email", scheduled_send_time=timezone.now())
+            Appointment.objects.filter(pk=visit.pk).update(version=2)  # none of them is of the version of now
+            given_up = {"offset_minutes": 2880, "status": "failed", "work_state": "failed"}
+            make_reminder(appointment=visit, reminder_type="email", **given_up)
         wanted = {**form, "visit": [str(visit.pk) for visit in visits]}
         wanted["confirmed"] = confirmed(client.post(f"{BOARD}bulk/", wanted).content.decode())
         with CaptureQueriesContext(connection) as queries:
