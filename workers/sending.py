@@ -202,12 +202,12 @@ class Sending:
                 self._wires[channel].is_closed = True
             elif heard and channel in self._probes:
                 dispatch.send(self._model.task_name)  # it works again: the others need not wait for the next beat
-        whole = [one for end in ends for one in self._all_of(end)]
+        texts = [list(self._all_of(end)) for end in ends]
+        whole = [end for text in texts for end in text]
         counts = Counter({"released": release_all([end.item for end in whole if _is_untried(end)])})
         counts += settled([end for end in whole if isinstance(end.result, Mapping)], also=RISEN)
-        for end in whole:
-            if isinstance(end.result, Exception) and not _is_untried(end):
-                counts[self._end_badly(end, end.result)] += 1
+        for text in texts:
+            counts += self._end_badly([end for end in text if not _is_untried(end)])
         return counts
 
     def _judged(self, ends: Sequence[End[Any]], channel: str, bucket: Bucket) -> list[End[Any]]:
@@ -232,16 +232,23 @@ class Sending:
         for item in self._told_with.pop(end.item.pk, ()):
             yield replace(end, item=item, result=result)
 
-    def _end_badly(self, end: End[Any], error: Exception) -> str:
-        """Write down a failure and, in the same transaction, do what follows from it."""
+    def _end_badly(self, text: Sequence[End[Any]]) -> Counter[str]:
+        """Write down the failure of all that one text tells of and, in the same transaction, what follows from it.
+
+        One of them tried again alone would leave the others to whatever becomes of that.
+        """
+        failed, counts = [(end, end.result) for end in text if isinstance(end.result, Exception)], Counter[str]()
+        if not failed:
+            return counts
         with transaction.atomic():
-            if isinstance(error, (OptedOut, BadAddress)):
-                consents.lock(outgoing.addresses_of([end.item.pk]))
-            outcome = end_badly(end, error)
-            if outcome == "failed":
-                row = self._model.all_objects.select_related(*self._related).get(pk=end.item.pk)
-                follow(row, error)
-        return outcome
+            if isinstance(failed[0][1], (OptedOut, BadAddress)):
+                consents.lock(outgoing.addresses_of([end.item.pk for end, _ in failed]))
+            for end, error in failed:
+                outcome = end_badly(end, error)
+                counts[outcome] += 1
+                if outcome == "failed":
+                    follow(self._model.all_objects.select_related(*self._related).get(pk=end.item.pk), error)
+        return counts
 
 
 def not_wanted(reason: str) -> NotNeeded:

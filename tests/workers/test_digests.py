@@ -9,12 +9,13 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from backend.apps.appointments import services
-from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.appointments import reminder_actions, services
+from backend.apps.appointments.models import AppointmentReminder, ReminderPolicy
 from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import stored
 from tests.workers.texts import due_text, mail_after_text, number, patient
-from workers import reminders, sending, side_by_side
+from tests.workers.tries import told
+from workers import provider_events, reminders, sending, side_by_side
 from workers.runner import HandlerBug
 
 pytestmark = pytest.mark.django_db
@@ -139,6 +140,37 @@ def test_who_was_to_be_told_with_a_text_that_could_not_be_prepared_ends_by_its_o
     with pytest.raises(HandlerBug):
         reminders.deliver_due()
     assert (stored(first).work_state, stored(second).status, len(twilio.sent)) == ("waiting", "sent", 1)
+
+
+def test_a_worker_that_dies_while_it_writes_down_a_failed_text_leaves_nobody_to_be_tried_alone(
+    twilio: TwilioDouble, phone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, usual, written = [due_text(who) for who in family(phone, 2)], sending.end_badly, list[Any]()
+
+    def end_badly(end: Any, error: Exception) -> str:
+        if written:
+            raise SystemExit
+        written.append(end.item.pk)
+        return usual(end, error)
+
+    monkeypatch.setattr(sending, "end_badly", end_badly)
+    twilio.fail_next(500, {"code": 20500, "message": "no", "status": 500})
+    with pytest.raises(SystemExit):
+        reminders.deliver_due()
+    assert {stored(row).work_state for row in rows} == {"running"}
+
+
+def test_what_becomes_of_a_failed_text_that_is_tried_again_is_its_own(twilio: TwilioDouble, phone: str) -> None:
+    ReminderPolicy.objects.all().delete()  # no mail takes its place
+    first, second = (due_text(who) for who in family(phone, 2))
+    twilio.refuse_next(30007)
+    assert reminders.deliver_due() == "2 failed"
+    reminder_actions.send_now(stored(first), by=None)
+    assert reminders.deliver_due() == "1 done"
+    told(first, "delivered", attempt_id=f"{first.pk}.2", message_id=stored(first).external_id)
+    provider_events.apply()
+    assert [stored(row).status for row in (first, second)] == ["delivered", "failed"]
+    assert stored(second).digest_of_id is None
 
 
 def test_each_of_a_family_falls_back_to_its_own_mailbox(twilio: TwilioDouble, phone: str) -> None:

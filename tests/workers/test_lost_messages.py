@@ -343,6 +343,17 @@ def test_who_was_told_in_a_text_that_is_settled_is_settled_as_well() -> None:
     assert states(child) == ("sent", "done")
 
 
+@pytest.mark.parametrize("of_leader", [{"body_sha256": "0" * 64}, {"status": "suppressed"}])
+def test_whose_leader_was_decided_anew_without_it_is_looked_for_by_itself(
+    of_leader: dict[str, str], twilio: TwilioDouble
+) -> None:
+    leader = sent(**of_leader)
+    child = uncertain(ago_s=OLD, digest_of=leader)
+    assert lost_messages.reconcile() == "nothing uncertain"
+    assert (states(child), stored(child).digest_of_id) == (("pending", "held"), None)
+    assert lost_messages.reconcile() == "1 back in line"
+
+
 def test_two_reconcilers_take_each_step_once(twilio: TwilioDouble) -> None:
     row = uncertain(ago_s=OLD)
     stale = lost_messages.uncertain(type(row))[0]

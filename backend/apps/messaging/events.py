@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from backend.apps.core.bulk import update_each
 from backend.apps.core.work import WorkState
@@ -93,12 +94,16 @@ def receive(row: OutgoingMessage, report: Report, *, now: datetime) -> Told:
 def share(leaders: Collection[OutgoingMessage]) -> dict[object, list[OutgoingMessage]]:
     """Give what became of each leader to the messages told with it, in memory; return those by the leader's key.
 
-    When the leader goes back in line they do as well, each for itself.
+    When the leader goes back in line they do as well, each for itself. Who was told in words the leader has not left
+    with (it was tried again without this one, or is not wanted any more) is parted from it, and looked for by itself.
     """
     by_key, members = {leader.pk: leader for leader in leaders}, defaultdict[object, list[OutgoingMessage]](list)
     for member in outgoing.told_with(leaders):
         leader = by_key[member.__dict__["digest_of_id"]]
         if member.status not in RANK:
+            continue
+        if leader.status not in RANK or member.body_sha256 != leader.body_sha256:
+            type(member).all_objects.filter(pk=member.pk).update(digest_of=None, updated_at=Now())
             continue
         for name in SHARED:
             setattr(member, name, getattr(leader, name))
