@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from backend.apps.appointments import freed_time, services
@@ -99,11 +100,15 @@ def decline(offer: WaitlistOffer, *, by: Any) -> WaitlistOffer:
 
 @transaction.atomic
 def watch() -> tuple[int, int]:
-    """Wake the times whose holds ran out, and take off the list whose days have passed; return how many of each."""
-    over = WaitlistOffer.objects.filter(status=OfferStatus.OFFERED, held_until__lte=Now())
-    woken = _look_again(*over.values_list("slot_id", flat=True))
+    """Take off the list whose days have passed; wake the times held too long or for nobody. Return woken and ended.
+
+    For nobody: who was offered it has left the list since, by a day or by a merge of two records.
+    """
     late = WaitlistEntry.objects.filter(status=EntryStatus.WAITING, until_on__lt=Clinic.today())
-    return woken, late.update(status=EntryStatus.WITHDRAWN, updated_at=Now())
+    ended = late.update(status=EntryStatus.WITHDRAWN, updated_at=Now())
+    over = Q(held_until__lte=Now()) | ~Q(entry__status=EntryStatus.WAITING)
+    offers = WaitlistOffer.objects.filter(over, status=OfferStatus.OFFERED)
+    return _look_again(*offers.values_list("slot_id", flat=True)), ended
 
 
 def _locked(model: Any, pk: Any) -> Any:

@@ -281,6 +281,20 @@ class TestLine:
         assert waitlist.watch() == (0, 1)
         assert [WaitlistEntry.objects.get(pk=row.pk).status for row in (over, still)] == ["withdrawn", "waiting"]
 
+    def test_a_time_held_for_who_left_the_line_is_looked_at_at_once(self) -> None:
+        today, later = Clinic.today(), timezone.now() + timedelta(hours=1)
+        over = make_waitlist_entry(from_on=today - 9 * DAY, until_on=today - DAY)
+        one, other = make_reachable_patient(), make_reachable_patient()
+        make_waitlist_entry(patient=other)
+        twice = make_waitlist_entry(patient=one)
+        held = [make_waitlist_offer(entry=entry, slot=make_freed_slot(due_at=later)) for entry in (over, twice)]
+        kept = make_waitlist_offer(slot=make_freed_slot(due_at=later))
+        merging.merge(one, by=make_user("admin"), into=other)
+        assert waitlist.watch() == (2, 1)
+        asleep = FreedSlot.objects.filter(due_at__gt=timezone.now())
+        assert list(asleep.values_list("pk", flat=True)) == [kept.slot_id]
+        assert not asleep.filter(pk__in=[offer.slot_id for offer in held]).exists()
+
     def test_of_two_records_that_become_one_the_wish_that_came_first_keeps_its_place(self) -> None:
         one, other = make_reachable_patient(), make_reachable_patient()
         first, second = make_waitlist_entry(patient=one), make_waitlist_entry(patient=other)
