@@ -166,6 +166,7 @@ def test_what_becomes_of_a_failed_text_that_is_tried_again_is_its_own(twilio: Tw
     twilio.refuse_next(30007)
     assert reminders.deliver_due() == "2 failed"
     reminder_actions.send_now(stored(first), by=None)
+    AppointmentReminder.objects.filter(pk=first.pk).update(due_at=timezone.now() - timedelta(minutes=5))
     assert reminders.deliver_due() == "1 done"
     told(first, "delivered", attempt_id=f"{first.pk}.2", message_id=stored(first).external_id)
     provider_events.apply()
