@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -75,11 +75,21 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message ready to leave. note: the row's fields to write down before; links: those its words hold."""
+    """A message ready to leave. note: the row's fields to write down before; links: those its words hold.
+
+    until: when it is of no more use, or may not reach its patient any more.
+    """
 
     content: Sms | Email
     note: Mapping[str, Any]
     links: Sequence[Wanted]
+    until: datetime | None
+
+    def handed_over(self) -> Sms | Email:
+        """Return what the provider is given at this moment: it drops a text it could not deliver by `until`."""
+        if isinstance(self.content, Email) or self.until is None:
+            return self.content
+        return replace(self.content, valid_for_s=max(int((self.until - timezone.now()).total_seconds()), 1))
 
 
 def facts_of(messages: Sequence[OutgoingMessage], house: House) -> dict[Any, Facts]:
@@ -107,7 +117,14 @@ def by_kind(messages: Sequence[OutgoingMessage]) -> dict[str, list[Any]]:
     return kinds
 
 
-def letter(message: OutgoingMessage, facts: Facts, house: House, also: Sequence[AppointmentReminder] = ()) -> Letter:
+def letter(
+    message: OutgoingMessage,
+    facts: Facts,
+    house: House,
+    also: Sequence[AppointmentReminder] = (),
+    *,
+    until: datetime | None,
+) -> Letter:
     """Return the message in the patient's language. also: reminders of other visits that the same text tells of.
 
     Raises:
@@ -125,7 +142,7 @@ def letter(message: OutgoingMessage, facts: Facts, house: House, also: Sequence[
     said = f"{words.text} {words.html}"
     wanted = [_link(message, purpose) for purpose in LinkPurpose if links.url(message.pk, purpose) in said]
     by = {"provider": gateways.provider(message.channel), "sender": gateways.account(message.channel)}
-    return Letter(content, {**EMPTY, **note, **by}, wanted)
+    return Letter(content, {**EMPTY, **note, **by}, wanted, until)
 
 
 def _kind(message: OutgoingMessage) -> str:
@@ -164,16 +181,9 @@ def _with_way_out(message: OutgoingMessage, facts: Facts) -> Facts:
 
 def _text(message: OutgoingMessage, words: Words) -> tuple[Sms, dict[str, Any]]:
     body, phone = words.text, message.patient.phone
-    sms = Sms(phone, body, message.attempt_id, valid_for_s=_valid_for_s(message))
     cost = segments.count(body).segments
-    return sms, {"recipient_phone": phone, "body_sha256": body_sha256(body), "segments": cost}
-
-
-def _valid_for_s(message: OutgoingMessage) -> int | None:
-    """Return for how many seconds it helps; the provider drops what it could not deliver by then."""
-    if message.useful_until is None:
-        return None
-    return max(int((message.useful_until - timezone.now()).total_seconds()), 1)
+    noted = {"recipient_phone": phone, "body_sha256": body_sha256(body), "segments": cost}
+    return Sms(phone, body, message.attempt_id), noted
 
 
 def _mail(message: OutgoingMessage, words: Words, facts: Facts, house: House) -> tuple[Email, dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from backend.apps.messaging import consequences, digests, fallbacks, links, outg
 from backend.apps.messaging.models import Channel, OutgoingMessage
 from backend.apps.messaging.senders import Bucket
 from backend.apps.patients import consents, contacts
+from integrations.email import Email
 from integrations.errors import BadAddress, Blocked, IntegrationError, Misconfigured, OptedOut
 from integrations.sms import Sms
 from workers import gateways, sending_hours, sending_lanes
@@ -102,7 +104,7 @@ class Sending:
         self._told_with |= told_with
         self._pay(rows, outcomes)
         ends = [(row, outcomes.get(row.pk)) for row in rows]
-        return [self._call(row, one) if isinstance(one, Letter) else one for row, one in ends]
+        return [self._call(one) if isinstance(one, Letter) else one for row, one in ends]
 
     def _decide(self, rows: Sequence[Any]) -> tuple[dict[Any, Letter | Exception], dict[Any, list[Any]]]:
         """Return how each row goes on, and by leader who else ends as it does: those are not among the first."""
@@ -159,7 +161,8 @@ class Sending:
                 fallbacks.fall_back(row, reason=reason, call=False)
             elif row.pk not in texts.led:
                 also = texts.told_with.get(row.pk, [])
-                made, refusal = attempt(letter, row, facts[row.pk], self.house, also)
+                until = sending_hours.latest(row, self.house)
+                made, refusal = attempt(partial(letter, row, facts[row.pk], self.house, also, until=until))
                 outcomes[row.pk] = made or cast("Exception", refusal)
                 notes += _notes(row, made, also) if made else ()
                 told_with[row.pk] = also if made else [one for one in also if one.pk in facts]
@@ -185,12 +188,12 @@ class Sending:
             if channel in self._buckets and channel not in self._probes:
                 senders.charge(self._buckets[channel], tokens)
 
-    def _call(self, row: Any, made: Letter) -> Call:
+    def _call(self, made: Letter) -> Call:
         """Return what is left to do: it runs in a thread, with that thread's own connection to the provider."""
-        content, until = made.content, row.useful_until
-        if isinstance(content, Sms):
-            return Call(lambda: self._wires[Channel.SMS].speak(lambda: gateways.sms().send(content), until=until))
-        return Call(lambda: self._wires[Channel.EMAIL].speak(lambda: gateways.email().send(content), until=until))
+        return Call(lambda: self._wire_of(made).speak(lambda: _send(made.handed_over()), until=made.until))
+
+    def _wire_of(self, made: Letter) -> Wire:
+        return self._wires[Channel.SMS if isinstance(made.content, Sms) else Channel.EMAIL]
 
     def settle(self, ends: Sequence[End[Any]]) -> Counter[str]:
         """Write down how messages ended, with those their text told of too, and let their senders learn from it."""
@@ -273,6 +276,10 @@ def follow(row: Any, error: Exception) -> None:
         fallbacks.ask_to_fix(row)
     type(row).all_objects.filter(pk=row.pk).update(error_code=code[:40], status_reason=row.last_error[:200])
     fallbacks.fall_back(row, reason=f"It could not be sent: {code}.")
+
+
+def _send(content: Sms | Email) -> str:
+    return gateways.sms().send(content) if isinstance(content, Sms) else gateways.email().send(content)
 
 
 def _is_untried(end: End[Any]) -> bool:

@@ -19,21 +19,31 @@ NO_HOUR = "There is no hour any more at which this text may reach the patient."
 
 
 def hold_back(row: Any, house: House) -> datetime | str | None:
-    """Return until when a message has to wait, or why it cannot; None when it may leave now, by closing at the latest.
-
-    An answer to what somebody has just texted leaves at any hour.
-    """
-    if row.channel != Channel.SMS or row.wording in caps.UNCOUNTED:
+    """Return until when a message has to wait, or why it cannot; None when it may leave now."""
+    if not _has_hours(row):
         return None
-    now, of = timezone.now(), (row.patient, house.clinic.zone, house.rules)
-    opens = notices.opens_next(*of, now)
+    now = timezone.now()
+    opens = notices.opens_next(row.patient, house.clinic.zone, house.rules, now)
     if row.useful_until is not None and opens >= row.useful_until:
         return NO_HOUR
-    if opens > now:
-        return opens
-    closes = notices.closes_next(*of, now)
-    row.useful_until = min(row.useful_until or closes, closes)  # of this try only: the provider drops it after that
-    return None
+    return opens if opens > now else None
+
+
+def latest(row: Any, house: House) -> datetime | None:
+    """Return until when a message may reach its patient if it leaves now: while it helps, and by closing at the latest.
+
+    Of this try only, so it is not kept in the row: a mail in its place, or the next day's try, has other hours.
+    """
+    if not _has_hours(row):
+        until: datetime | None = row.useful_until
+        return until
+    closes = notices.closes_next(row.patient, house.clinic.zone, house.rules, timezone.now())
+    return min(row.useful_until or closes, closes)
+
+
+def _has_hours(row: Any) -> bool:
+    """Whether it is a text; an answer to what somebody has just texted leaves at any hour."""
+    return row.channel == Channel.SMS and row.wording not in caps.UNCOUNTED
 
 
 def move(moved: Sequence[tuple[Any, datetime]]) -> dict[Any, Exception]:

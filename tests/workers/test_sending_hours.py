@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from backend.apps.messaging.models import StaffTask
+from backend.apps.messaging.models import PatientMessage, StaffTask
 from tests.support.clocks import zone_at
 from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import stored
 from tests.workers.texts import due_message, due_text, mail_after_text, patient
-from workers import reminders
+from workers import reminders, side_by_side
 
 pytestmark = pytest.mark.django_db
 LATE = 22  # o'clock: eleven hours before texts may leave again
@@ -59,6 +59,33 @@ def test_by_day_the_provider_keeps_a_text_until_the_evening_at_most(twilio: Twil
     assert reminders.deliver_due() == "1 done"
     assert int(twilio.sent[0].form["ValidityPeriod"]) <= 2 * 3600
     assert stored(row).useful_until == row.useful_until
+
+
+@pytest.mark.parametrize(("hours_on", "told"), [(1, "1 done"), (3, "1 released")])
+def test_a_text_that_waited_for_a_thread_leaves_by_closing_or_not_at_all(
+    hours_on: int, told: str, twilio: TwilioDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, take_up = timezone.now(), side_by_side.SideBySide._take_up
+    due_text(patient(time_zone=zone_at(18)), useful_until=now + timedelta(hours=20))
+
+    def later(self: Any, group: Any, *rest: Any) -> None:
+        monkeypatch.setattr("workers.senders.timezone.now", lambda: now + timedelta(hours=hours_on))
+        take_up(self, group, *rest)
+
+    monkeypatch.setattr(side_by_side.SideBySide, "_take_up", later)
+    assert reminders.deliver_due() == told
+    closes = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
+    left = (closes - now).total_seconds() - hours_on * 3600
+    assert all(abs(int(sms.form["ValidityPeriod"]) - left) < 2 for sms in twilio.sent)
+    assert len(twilio.sent) == (told == "1 done")
+
+
+def test_a_mail_instead_of_a_text_too_many_helps_as_long_as_the_text_would_have(twilio: TwilioDouble) -> None:
+    who = patient(time_zone=zone_at(18))
+    rows = [due_message(who, useful_until=timezone.now() + timedelta(hours=20)) for _ in range(2)]
+    assert reminders.deliver_messages() == "1 done, 1 not needed"
+    mail = PatientMessage.objects.get(fallback_of__in=rows)
+    assert mail.useful_until == stored(mail.fallback_of).useful_until
 
 
 def test_who_has_just_texted_is_answered_at_any_hour(twilio: TwilioDouble) -> None:
