@@ -18,7 +18,7 @@ from tests.workers.rows import KEEPS
 from workers.senders import is_ours, learn
 
 pytestmark = pytest.mark.django_db
-SLOW = Bucket("twilio:+14155550199", "sms", 2.0)
+SLOW = Bucket("twilio:+14155550199", "sms", 0.01)  # a burst of ten; what refills by itself in a test rounds to none
 FREE = Bucket("sandbox:", "sms", None)
 DOWN = Transient("not reached", code="twilio:unreached")
 SENT: dict[str, Any] = {"external_id": "SM1"}
@@ -39,20 +39,24 @@ def ahead_s() -> float:
 
 
 def test_a_burst_is_granted_and_then_what_the_rate_refills() -> None:
-    assert senders.take(SLOW, 100) == Grant(40, False)  # twenty seconds of the rate
-    assert senders.take(SLOW, 100) == Grant(0, False)
-    earlier(5, "refilled_at")
     assert senders.take(SLOW, 100) == Grant(10, False)
-    earlier(3600, "refilled_at")
-    assert senders.take(SLOW, 100) == Grant(40, False)  # and never more than a burst
+    assert senders.take(SLOW, 100) == Grant(0, False)
+    earlier(500, "refilled_at")
+    assert senders.take(SLOW, 100) == Grant(5, False)
+    earlier(36_000, "refilled_at")
+    assert senders.take(SLOW, 100) == Grant(10, False)  # and never more than a burst
+
+
+def test_a_burst_is_twenty_seconds_of_a_faster_rate() -> None:
+    assert senders.take(SLOW._replace(rate_per_s=2.0), 100) == Grant(40, False)
 
 
 def test_tokens_can_be_given_back_and_long_texts_go_into_debt() -> None:
-    senders.take(SLOW, 40)
+    senders.take(SLOW, 10)
     senders.charge(SLOW, -3)
     assert senders.take(SLOW, 100).tokens == 3
     senders.charge(SLOW, 4)
-    earlier(1, "refilled_at")
+    earlier(200, "refilled_at")
     assert senders.take(SLOW, 100).tokens == 0
 
 
@@ -61,18 +65,17 @@ def test_without_a_limit_all_is_granted() -> None:
 
 
 def test_a_new_rate_in_the_settings_holds_at_once() -> None:
-    senders.take(SLOW, 40)
-    earlier(10, "refilled_at")
-    assert senders.take(SLOW._replace(rate_per_s=0.5), 100).tokens == 5
+    senders.take(SLOW, 10)
+    earlier(250, "refilled_at")
+    assert senders.take(SLOW._replace(rate_per_s=0.02), 100).tokens == 5
 
 
 @pytest.mark.django_db(**KEEPS)
 def test_workers_at_once_share_one_burst() -> None:
     granted: list[int] = []
     try:
-        assert at_once(*[lambda: granted.append(senders.take(SLOW, 15).tokens)] * 4) == ["done"] * 4
-        assert 40 <= sum(granted) <= 41
-        assert sorted(granted)[-2:] == [15, 15]
+        assert at_once(*[lambda: granted.append(senders.take(SLOW, 4).tokens)] * 4) == ["done"] * 4
+        assert sorted(granted) == [0, 2, 4, 4]
     finally:
         Sender.objects.all().delete()
 
@@ -106,7 +109,7 @@ def test_the_pause_is_as_long_as_the_outage_has_been_up_to_five_minutes() -> Non
         earlier(400, "paused_until")
         assert senders.take(SLOW, 10) == Grant(1, True)
         assert learn(SLOW, [DOWN], is_probe=True)
-        assert ahead_s() == pytest.approx(wait, abs=2)
+        assert ahead_s() == pytest.approx(wait, abs=5)
 
 
 def test_one_probe_at_a_time_and_its_success_opens_the_sender() -> None:
@@ -121,7 +124,7 @@ def test_one_probe_at_a_time_and_its_success_opens_the_sender() -> None:
     assert not learn(SLOW, [SENT], is_probe=True)
     assert not senders.paused(SLOW.name)
     assert not Alert.objects.get().is_open
-    assert senders.take(SLOW, 10) == Grant(10, False)
+    assert senders.take(SLOW, 8) == Grant(8, False)
 
 
 def test_a_probe_nobody_sent_is_followed_by_another() -> None:
@@ -144,7 +147,7 @@ def test_a_probe_nobody_sent_is_followed_by_another() -> None:
 def test_the_whole_sender_waits_and_the_row_has_no_part_in_it(error: IntegrationError, wait: float) -> None:
     senders.take(SLOW, 1)
     assert learn(SLOW, [error, SENT], is_probe=False)
-    assert ahead_s() == pytest.approx(wait, abs=2)
+    assert ahead_s() == pytest.approx(wait, abs=5)
     assert is_ours(error)
     assert not is_ours(DOWN)
 

@@ -228,19 +228,19 @@ def test_r34_a_poisonous_template_costs_only_its_own_rows_and_does_not_loop(
 
 
 def test_r35_the_rate_is_obeyed_and_what_is_nearest_goes_first(twilio: TwilioDouble, settings: Any) -> None:
-    settings.SMS_PER_SECOND = 0.25  # a burst of ten, then one in four seconds
+    settings.SMS_PER_SECOND = 0.01  # a burst of ten, then one in a hundred seconds
     later = [due_text(lane=3) for _ in range(8)]
     soon = [due_text(lane=0) for _ in range(6)]
     assert reminders.deliver_due() == "10 done"
     assert reminders.deliver_due() == "nothing due"
     assert {stored(row).status for row in soon} == {"sent"}
     assert sum(stored(row).status == "sent" for row in later) == 4
-    Sender.objects.update(refilled_at=timezone.now() - timedelta(seconds=9))
+    Sender.objects.update(refilled_at=timezone.now() - timedelta(seconds=250))
     assert reminders.deliver_due() == "2 done"
 
 
 def test_r35_what_is_nearest_goes_first_whatever_kind_it_is(twilio: TwilioDouble, settings: Any) -> None:
-    settings.SMS_PER_SECOND = 0.25
+    settings.SMS_PER_SECOND = 0.01
     for _ in range(12):
         due_text(lane=1)
     offers = [due_message(lane=0) for _ in range(3)]
