@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,11 +44,19 @@ class Step:
 
     @property
     def wording(self) -> str:
-        return str(MessageKind(self.rules[0].wording).label)
+        return self._by_channel(str(MessageKind(rule.wording).label) for rule in self.rules)
 
     @property
-    def only_unconfirmed(self) -> bool:
-        return self.rules[0].condition == "unless_confirmed"
+    def when(self) -> str:
+        return self._by_channel(rule.condition.replace("_", " ") for rule in self.rules)
+
+    def _by_channel(self, words: Iterable[str]) -> str:
+        """Return the words all channels share, or "text: these; e-mail: those"."""
+        each = list(words)
+        if len(set(each)) == 1:
+            return each[0]
+        channels = (CHANNELS[Channel(rule.channel)] for rule in self.rules)
+        return "; ".join(f"{channel}: {said}" for channel, said in zip(channels, each, strict=True))
 
 
 @console.page(POLICIES, "list")
