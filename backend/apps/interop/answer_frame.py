@@ -157,14 +157,15 @@ def _wait(request: HttpRequest, link: PatientLink | None, token: str) -> int | N
     """Count the request; return how many seconds to wait when there were too many.
 
     An address is asked to wait for links that do not work only: behind one may be a whole mobile network, and mailbox
-    providers take their users off a mailing from few addresses (RFC 8058), each of which must work.
+    providers take their users off a mailing from few addresses (RFC 8058), each of which must work. To stop the mail
+    nobody waits; once more changes nothing.
     While Redis is away nobody is refused: the secret has 128 bits, and what could be guessed behind it (a date of
     birth) is counted in the audit log.
     """
     try:
         if link is None:
             return throttle.over(BY_ADDRESS, throttle.network(client_of(request)))
-        if link.purpose == LinkPurpose.UNSUBSCRIBE and request.method == "POST":
+        if link.purpose == LinkPurpose.UNSUBSCRIBE and request.method == "POST" and request.POST.get("act") != "start":
             return None
         return throttle.over(BY_LINK, token)
     except redis.RedisError:

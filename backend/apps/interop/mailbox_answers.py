@@ -26,9 +26,12 @@ def page(asked: Asked) -> HttpResponse:
 
 def stop(asked: Asked) -> HttpResponse:
     """Mail this mailbox no more; once more changes nothing."""
+    evidence = f"link:{asked.link.pk}"
     with transaction.atomic():  # what is done is written down, or neither
-        consents.opt_out_email(mailbox(asked), method=ConsentMethod.UNSUBSCRIBE, evidence=f"link:{asked.link.pk}")
-        asked.note("unsubscribe", "patient", asked.link.patient_id)
+        was_closed = _is_closed(asked)
+        ended = consents.opt_out_email(mailbox(asked), method=ConsentMethod.UNSUBSCRIBE, evidence=evidence)
+        if ended or _is_closed(asked) != was_closed:
+            asked.note("unsubscribe", "patient", asked.link.patient_id)
     return _shown(asked, title=asked.words.mail_stopped)
 
 
@@ -49,11 +52,14 @@ def mailbox(asked: Asked) -> Patient | str:
 
 def is_stopped(asked: Asked) -> bool:
     """Whether mail to this patient has ended, or to this mailbox whoever has it."""
+    agrees = Patient.objects.filter(pk=asked.link.patient_id, email_consent=True)
+    return bool(_is_closed(asked) or not agrees.exists())
+
+
+def _is_closed(asked: Asked) -> bool:
     whose = mailbox(asked)
     address = whose.lower() if isinstance(whose, str) else contacts.address_of(whose, "email")
-    closed = ContactPoint.objects.filter(channel="email", address=address, opted_out_at__isnull=False)
-    agrees = Patient.objects.filter(pk=asked.link.patient_id, email_consent=True)
-    return bool(closed.exists() or not agrees.exists())
+    return ContactPoint.objects.filter(channel="email", address=address, opted_out_at__isnull=False).exists()
 
 
 def _shown(asked: Asked, *, title: str, told: str = "", failed: bool = False, status: int = 200) -> HttpResponse:

@@ -120,6 +120,15 @@ def test_an_address_waits_for_links_that_do_not_work_and_never_for_those_that_do
     assert Client().get(good).status_code == 200
     pressed = [Client().post(mailbox, {"List-Unsubscribe": "One-Click"}) for _ in range(BY_LINK.most + 2)]
     assert {answer.status_code for answer in pressed} == {200}
+    assert AuditLog.objects.filter(action="link.unsubscribe").count() == 1
+
+
+@pytest.mark.usefixtures("minute")
+def test_who_changes_their_mind_again_and_again_is_asked_to_wait_and_only_before_mail_begins_anew() -> None:
+    mailbox = link_of(visit_ahead(), LinkPurpose.UNSUBSCRIBE)
+    for _ in range(BY_LINK.most):
+        throttle.over(BY_LINK, mailbox.removeprefix("/a/"))
+    assert [Client().post(mailbox, {"act": act}).status_code for act in ("start", "stop")] == [429, 200]
 
 
 @pytest.mark.usefixtures("minute")
