@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -25,7 +26,8 @@ from backend.apps.messaging.models import InboundText, StaffTask, TaskKind
 REPLIES, TASKS = permissions.INBOUND_TEXT, permissions.STAFF_TASK
 POST = ("POST",)
 NOTE_LONGEST = 200
-MOST_VISITS = 200
+MOST_TEXTS = 200
+VISITS_OF_ONE = 20  # a series of visits hides nobody else's
 
 
 @console.page(REPLIES, "list")
@@ -35,11 +37,12 @@ def replies(request: HttpRequest) -> HttpResponse:
     every = bool(request.GET.get("all"))
     page = paging.newest_first(rows if every else rows.filter(WAITING), request.GET, "received_at")
     visits = _visits_ahead(request, {row.patient_id for row in page.rows if row.patient_id})
+    pictures = inbound.pictures(page.rows)
     _note_list(request, "inboundtext", page.rows)
     context = {
         "title": "Replies",
         "page": page,
-        "rows": [(row, visits.get(row.patient_id, [])) for row in page.rows],
+        "rows": [(row, visits.get(row.patient_id, []), pictures.get(row.sid, 0)) for row in page.rows],
         "every": every,
         "waiting": rows.filter(WAITING).count(),
         "handle": may(request.user, "handle", REPLIES),
@@ -114,12 +117,15 @@ def _visits(request: HttpRequest, keys: Iterable[Any]) -> dict[Any, Appointment]
 
 
 def _visits_ahead(request: HttpRequest, patients: Iterable[Any]) -> dict[Any, list[Appointment]]:
-    """Return by patient the visits still ahead, the nearest first."""
-    ahead = Appointment.objects.visible_to(request.user).filter(
-        patient__in=list(patients), status__in=AWAITED, appointment_datetime__gt=timezone.now()
+    """Return by patient the visits still ahead, the nearest first, so many of each."""
+    order = ("appointment_datetime", "pk")
+    ahead = (
+        Appointment.objects.visible_to(request.user)
+        .filter(patient__in=list(patients), status__in=AWAITED, appointment_datetime__gt=timezone.now())
+        .annotate(place=Window(RowNumber(), partition_by=F("patient"), order_by=order))
     )
     found: dict[Any, list[Appointment]] = {}
-    for row in ahead.order_by("appointment_datetime", "pk")[:MOST_VISITS]:
+    for row in ahead.filter(place__lte=VISITS_OF_ONE).order_by(*order):
         found.setdefault(row.patient_id, []).append(row)
     return found
 
@@ -141,7 +147,7 @@ def _texts(request: HttpRequest, keys: Collection[Any]) -> dict[Any, Said]:
         return {}
     numbers, since = {row.from_number for row in asked}, min(row.received_at for row in asked)
     unclear = seen.filter(from_number__in=numbers, outcome=InboundText.Outcome.AMBIGUOUS, received_at__gte=since)
-    later = list(unclear.order_by("received_at", "pk")[:MOST_VISITS])
+    later = list(unclear.order_by("received_at", "pk")[:MOST_TEXTS])
     reminded = answerable.reminded_at(numbers)
     return {
         row.pk: Said(

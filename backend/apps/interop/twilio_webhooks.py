@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 from django.conf import settings
@@ -22,6 +24,7 @@ def status(request: HttpRequest, body: bytes) -> HttpResponse:
     """Keep what became of one text. `?a=` names the try of ours that it is about."""
     form = _form(request, body)
     report = StatusReport.read(form)
+    _refuse_others(report.account_sid)
     error = "" if report.error_code is None else str(report.error_code)
     _keep(
         form,
@@ -40,12 +43,13 @@ def inbound(request: HttpRequest, body: bytes) -> HttpResponse:
     """Keep what somebody texted; a worker reads it."""
     form = _form(request, body)
     text = InboundSms.read(form)
-    _keep(form, kind="inbound", dedupe_key=f"twilio-in:{text.message_id}", message_id=text.message_id)
+    _refuse_others(text.account_sid)
+    _keep(_said(text), kind="inbound", dedupe_key=f"twilio-in:{text.message_id}", message_id=text.message_id)
     return HttpResponse(NO_ANSWER, content_type="text/xml")
 
 
 def _form(request: HttpRequest, body: bytes) -> dict[str, str]:
-    """Return the fields of a call that Twilio signed for our account.
+    """Return the fields of a call that Twilio signed.
 
     It signs the address it was given. So that address is built from our settings: what a proxy makes of host, port and
     scheme on the way does not matter.
@@ -56,12 +60,25 @@ def _form(request: HttpRequest, body: bytes) -> dict[str, str]:
     url = settings.PUBLIC_BASE_URL + request.get_full_path()
     if not verify(url, pairs, request.headers.get("X-Twilio-Signature"), settings.TWILIO_TOKENS):
         raise Refused("not signed by Twilio with a token of ours")
-    form = dict(pairs)
+    return dict(pairs)
+
+
+def _refuse_others(account_sid: str) -> None:
     account = settings.TWILIO_ACCOUNT_SID or settings.SANDBOX_ACCOUNT
-    if not account or form.get("AccountSid") != account:
+    if not account or account_sid != account:
         raise Refused("for another account")
-    return form
 
 
-def _keep(form: dict[str, str], **fields: str) -> None:
+def _said(text: InboundSms) -> dict[str, Any]:
+    """Return what is kept of a text, in Twilio's names: of pictures only how many there were, not where they are."""
+    return {
+        "From": text.sender,
+        "To": text.to,
+        "Body": text.body,
+        "OptOutType": text.opt_out_type,
+        "NumMedia": text.media,
+    }
+
+
+def _keep(form: Mapping[str, Any], **fields: str) -> None:
     keep([ProviderEvent(provider=TWILIO, payload=storable(form), **fields)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +46,13 @@ def take(event: ProviderEvent) -> InboundText | None:
         },
     )
     return text if is_new else None
+
+
+def pictures(texts: Collection[InboundText]) -> dict[str, int]:
+    """Return by `sid` how many pictures or files came with a text; none of them is kept."""
+    events = ProviderEvent.objects.filter(message_id__in=[text.sid for text in texts], kind="inbound")
+    counts = {sid: int(payload.get("NumMedia") or 0) for sid, payload in events.values_list("message_id", "payload")}
+    return {sid: count for sid, count in counts.items() if count}
 
 
 def only_patient(number: str) -> Patient | None:
@@ -105,9 +113,7 @@ def ask_to_choose(text: InboundText, visit: Any) -> PatientMessage | None:
 @transaction.atomic
 def handle(text: InboundText, *, by: Any, note: str = "") -> InboundText:
     """Note that somebody has read this text and done what it asks for; a note says what is left, as a task."""
-    now = timezone.now()
-    waiting = InboundText.objects.filter(pk=text.pk, handled_at__isnull=True)
-    if not waiting.update(handled_at=now, handled_by=by, updated_at=now):
+    if not _mark_handled(text, by):
         raise Conflict("Somebody has handled this text already.")
     if note := note.strip():
         cause = f"reply:{text.pk}"
@@ -118,11 +124,24 @@ def handle(text: InboundText, *, by: Any, note: str = "") -> InboundText:
 
 @transaction.atomic
 def opt_out(text: InboundText, *, by: Any) -> InboundText:
-    """Text this number no more: a person has read that its owner wants that, in words no machine understood."""
-    handle(text, by=by)
+    """Text this number no more: a person has read that its owner wants that, in words no machine understood.
+
+    A text that was handled counts too: of a number that is no patient's it is all the desk has.
+    """
+    _mark_handled(text, by)
+    text.refresh_from_db(from_queryset=InboundText.objects.select_for_update(of=("self",)))
+    if text.outcome == ReplyOutcome.OPTED_OUT:
+        raise Conflict("This number gets no more texts already.")
     consents.stop(text.from_number, evidence=text.sid)
     settle(text, ReplyOutcome.OPTED_OUT)
     return text
+
+
+def _mark_handled(text: InboundText, by: Any) -> bool:
+    """Note who read a text; False if somebody has before."""
+    now = timezone.now()
+    waiting = InboundText.objects.filter(pk=text.pk, handled_at__isnull=True)
+    return bool(waiting.update(handled_at=now, handled_by=by, updated_at=now))
 
 
 def _was_answered(text: InboundText) -> bool:

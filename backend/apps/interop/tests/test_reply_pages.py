@@ -11,9 +11,11 @@ from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import make_reachable_patient, make_reminder
 from backend.apps.core.models import AuditLog
+from backend.apps.interop import reply_pages
 from backend.apps.interop.tests.test_reminder_pages import BOARD, visit_on
 from backend.apps.messaging import tasks
 from backend.apps.messaging.models import InboundText, StaffTask
+from backend.apps.messaging.tests.inbox_factories import make_provider_event
 from backend.apps.patients.models import ContactPoint, Patient
 from tests.support.pages import signed_in
 
@@ -63,6 +65,38 @@ def test_the_desk_opts_a_number_out_that_asks_for_it_in_words_no_machine_underst
     again = client.post(f"/console/replies/{row.pk}/opt-out/", follow=True).content.decode()
     assert 'class="error"' in again
     assert signed_in("doctor").post(f"/console/replies/{row.pk}/opt-out/").status_code == 403
+
+
+def test_a_text_somebody_has_handled_can_still_opt_its_number_out() -> None:
+    row, client = text_from(None, body="Zqwho is this"), signed_in("receptionist")
+    client.post(f"/console/replies/{row.pk}/handle/")
+    told = client.get("/console/replies/?all=1").content.decode()
+    assert (f"/console/replies/{row.pk}/opt-out/" in told, "Handled</button>" in told) == (True, False)
+    handled_at = InboundText.objects.get(pk=row.pk).handled_at
+    answer = client.post(f"/console/replies/{row.pk}/opt-out/", follow=True).content.decode()
+    assert "This number gets no more texts." in answer
+    row.refresh_from_db()
+    assert (row.outcome, row.handled_at) == ("opted_out", handled_at)
+    assert ContactPoint.objects.get(address=row.from_number).opted_out_at is not None
+
+
+def test_a_picture_without_words_is_told_and_not_shown() -> None:
+    row, client = text_from(None, body=""), signed_in("receptionist")
+    make_provider_event(kind="inbound", message_id=row.sid, payload={"Body": "", "NumMedia": 2})
+    told = client.get("/console/replies/").content.decode()
+    assert "2 pictures or files" in told
+    assert "“”" not in told
+
+
+def test_a_long_series_of_one_patient_hides_no_visit_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_pages, "VISITS_OF_ONE", 2)
+    series, other = make_reachable_patient(), visit_on(20)
+    visits = [visit_on(hour, patient=series) for hour in range(1, 5)]
+    for patient in (series, other.patient):
+        text_from(patient)
+    told = signed_in("receptionist").get("/console/replies/").content.decode()
+    shown = [f"{BOARD}visits/{visit.pk}/" in told for visit in (*visits, other)]
+    assert shown == [True, True, False, False, True]
 
 
 def test_a_task_about_a_text_shows_what_was_said_from_where_and_which_visits_it_may_be_about() -> None:

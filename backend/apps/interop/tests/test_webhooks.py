@@ -82,6 +82,11 @@ class TestTwilio:
         row = ProviderEvent.objects.get()
         assert (row.kind, row.message_id, row.payload["Body"]) == ("inbound", TEXT["MessageSid"], "sí 👍")
 
+    def test_of_pictures_it_is_kept_how_many_came_and_not_where_they_are(self) -> None:
+        post(INBOUND, {**TEXT, "Body": "", "NumMedia": "1", "MediaUrl0": "https://api.example/Media/ME1"})
+        payload = ProviderEvent.objects.get().payload
+        assert (payload["NumMedia"], payload["From"], "Media/ME1" in str(payload)) == (1, TEXT["From"], False)
+
     @pytest.mark.parametrize(
         "way",
         [

@@ -23,8 +23,8 @@ class ProviderEvent(ClinicModel, WorkItem):
     """One webhook call or one event of a batch. `dedupe_key` names it by the provider's own ids: twice is one row.
 
     kind: "status" or "inbound" of Twilio, "event" of SendGrid. attempt_id: which try of which message it is about,
-    from the callback's address or the mail's own arguments. payload: the fields as they came; they hold numbers and
-    texts, so no list shows them.
+    from the callback's address or the mail's own arguments. payload: the fields as they came, of a text those that
+    are read; they hold numbers and texts, so no list shows them.
     """
 
     task_name: ClassVar[str] = "provider_events.apply"
