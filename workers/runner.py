@@ -187,7 +187,7 @@ def ended(item: WorkItem, error: Exception) -> str:
         return _named("failed", item.give_up(str(error)))
     if isinstance(error, Unknown):
         return _named("held", item.hold(str(error)))
-    return _later(item, str(error), wait(item.attempts, error))
+    return later(item, str(error), wait(item.attempts, error))
 
 
 def told_of(bug: Exception, item: WorkItem) -> str:
@@ -201,7 +201,7 @@ def _after_bug(item: WorkItem, error: Exception) -> str:
     """Put the row back in line under the exception's type only."""
     name = told_of(error, item)
     if item.replay_safe:
-        return _later(item, name, wait(item.attempts))
+        return later(item, name, wait(item.attempts))
     return hold_after_bug(item, name)
 
 
@@ -209,7 +209,8 @@ def hold_after_bug(item: WorkItem, name: str) -> str:
     return _named("held", item.hold(f"{name} after the send may have begun"))
 
 
-def _later(item: WorkItem, error: str, after: timedelta) -> str:
+def later(item: WorkItem, error: str, after: timedelta) -> str:
+    """Put a row back in line, or give it up when its attempts are used up; return the outcome's name."""
     outcome = "failed" if item.attempts >= item.max_attempts else "waiting"
     return _named(outcome, item.retry_later(error, after))
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar, cast
 
+from django.db import InterfaceError, OperationalError
+
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, begin_all, release_all, settle_all
 from integrations.errors import Permanent
@@ -25,6 +27,7 @@ from workers.runner import (
     attempt,
     ended,
     hold_after_bug,
+    later,
     told,
     told_of,
     wait,
@@ -36,6 +39,7 @@ FLUSH_S, FLUSH_ROWS = 0.2, 50  # outcomes are written down at the latest then: a
 WINDOW_S = 30.0  # from when we began a row until we speak: later it may be known by others to have ended
 CHUNK = 128  # rows at least that are begun as one; a kill leaves these uncertain, and those being spoken for
 SWITCH_S = 0.0005  # how long a thread that prepares lets one wait that has an answer
+DATABASE_AWAY = (OperationalError, InterfaceError)  # or it chose us to end a deadlock
 BUG_TRIES = 3  # of a row that cannot even be prepared: nothing was sent, and the same rarely helps
 
 
@@ -111,8 +115,9 @@ def settled(ends: Sequence[End[Item]], *, also: str = "") -> Counter[str]:
 def end_badly(end: End[Item], error: Exception) -> str:
     """Write down how a row ended that did not succeed.
 
-    A bug before anybody was spoken to is tried again twice, then the row has failed: its text or template is wrong, and
-    tells the same each time. A bug after that may stand on a message that arrived: the row is held.
+    A bug before anybody was spoken to is tried again twice, then the row has failed if it is the same: its text or
+    template is wrong. That the database went away is no fault of the row: it waits. A bug after somebody was spoken to
+    may stand on a message that arrived: the row is held.
     """
     item = end.item
     if isinstance(error, LeaseLost):
@@ -122,9 +127,9 @@ def end_badly(end: End[Item], error: Exception) -> str:
     name = told_of(error, item)
     if end.spoke:
         return hold_after_bug(item, name)
-    if item.attempts >= BUG_TRIES:
+    if item.attempts >= BUG_TRIES and item.last_error == name and not isinstance(error, DATABASE_AWAY):
         return "failed" if item.give_up(name) else LEASE_LOST
-    return "waiting" if item.retry_later(name, wait(item.attempts)) else LEASE_LOST
+    return later(item, name, wait(item.attempts))
 
 
 def clocks() -> tuple[float, float]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from backend.apps.appointments.models import AppointmentReminder
@@ -15,7 +15,7 @@ from integrations.errors import Permanent, Transient, Unknown
 from tests.workers.rows import CANARY, HOUR, reminders, run_out, stored
 from workers import side_by_side
 from workers.runner import Again, HandlerBug, NotNeeded
-from workers.side_by_side import Call, drain_side_by_side
+from workers.side_by_side import BUG_TRIES, Call, drain_side_by_side
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 SENT = {"status": "sent", "sent_at": timezone.now()}
@@ -94,6 +94,24 @@ def test_a_row_that_cannot_be_prepared_costs_only_itself_and_fails_the_third_tim
         assert stored(rows[3]).work_state == state
         AppointmentReminder.objects.filter(pk=rows[3].pk).update(due_at=timezone.now() - HOUR)
     assert [stored(row).work_state for row in rows] == ["done", "done", "done", "failed", "done"]
+
+
+@pytest.mark.parametrize(
+    ("bug", "states"), [(OperationalError, ("waiting", "waiting")), (KeyError, ("waiting", "failed"))]
+)
+def test_only_a_bug_of_its_own_that_comes_again_fails_a_row_whose_tries_a_partner_used_up(
+    bug: type[Exception], states: tuple[str, str]
+) -> None:
+    (row,) = reminders(1, attempts=BUG_TRIES, last_error="the provider was busy")
+
+    def prepare(some: Sequence[Any]) -> list[Any]:
+        raise bug
+
+    for state in states:
+        with pytest.raises(HandlerBug):
+            drain(prepare)
+        assert stored(row).work_state == state
+        AppointmentReminder.objects.filter(pk=row.pk).update(due_at=timezone.now() - HOUR)
 
 
 def test_who_lost_the_lease_before_it_began_is_not_prepared() -> None:
