@@ -103,6 +103,13 @@ class HttpDouble:
             self._closing.wait(failure.hang_s)
         return None if failure.drop else failure.answer or usual
 
+    def arrived(self, count: int, within_s: float = 10.0) -> list[Request]:
+        """Return `requests` once there are `count`: whoever gives up soon may do so before we have read what came."""
+        until_s = time.monotonic() + within_s
+        while len(self.requests) < count and time.monotonic() < until_s:
+            time.sleep(0.01)
+        return self.requests
+
     def keep(self, record: Mapping[str, Any]) -> None:
         """Write an accepted message to the log file, if there is one."""
         if self._log is not None:
