@@ -14,9 +14,10 @@ from django.utils import timezone
 
 from backend.apps.appointments import reminders, zones
 from backend.apps.appointments.cancellations import entry_of
-from backend.apps.appointments.models import Appointment, AppointmentReminder
+from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.core.models import Clinic
 from backend.apps.messaging import calendar_files, links, segments
+from backend.apps.messaging.calendar_files import Entry
 from backend.apps.messaging.facts import Facts
 from backend.apps.messaging.links import Wanted
 from backend.apps.messaging.models import (
@@ -33,7 +34,7 @@ from backend.apps.patients.models import Patient
 from integrations.email import Attachment, Email
 from integrations.errors import Permanent
 from integrations.sms import Sms, body_sha256
-from workers import cancellations, gateways, no_shows, recalls, waitlist
+from workers import cancellations, gateways, no_shows, recalls, visits, waitlist
 
 LINK_WORKS = timedelta(days=14)  # of a message that is about no visit
 WAY_OUT_WORKS = timedelta(days=400)  # a mail is read, and its button pressed, long after the visit
@@ -44,8 +45,8 @@ EMPTY = {"recipient_phone": "", "recipient_email": "", "segments": 0}
 FACTS: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, Facts]]] = {
     MessageKind.WAITLIST_OFFER: waitlist.facts,
     MessageKind.RECALL: recalls.facts,
-    MessageKind.NO_SHOW: no_shows.facts,
-    MessageKind.CANCELLED: cancellations.facts,
+    MessageKind.NO_SHOW: visits.facts,
+    MessageKind.CANCELLED: visits.facts,
 }
 LATE: Mapping[str, Callable[[Sequence[PatientMessage]], Mapping[Any, str | None]]] = {
     MessageKind.WAITLIST_OFFER: waitlist.late,
@@ -100,6 +101,16 @@ def facts_of(messages: Sequence[OutgoingMessage], house: House) -> dict[Any, Fac
     return {row.pk: _with_way_out(row, found[row.pk]) for row in messages if row.pk in found}
 
 
+def entries_of(messages: Sequence[OutgoingMessage]) -> dict[Any, Entry]:
+    """Return by key what each mail puts into its reader's calendar or takes out of it, where it does."""
+    kinds = by_kind([row for row in messages if row.channel == Channel.EMAIL])
+    found = {row.pk: entry_of(row.appointment) for row in kinds.get(VISIT, ())}
+    if cancelled := kinds.get(MessageKind.CANCELLED):
+        about = visits.visits_of(cancelled)
+        found |= {row.pk: entry_of(about[row.subject_id]) for row in cancelled}
+    return found
+
+
 def late(messages: Sequence[OutgoingMessage]) -> dict[Any, str | None]:
     """Return by key why a message no longer helps, as its kind knows it: a sentence without a patient's data."""
     found: dict[Any, str | None] = {}
@@ -124,8 +135,11 @@ def letter(
     also: Sequence[AppointmentReminder] = (),
     *,
     until: datetime | None,
+    entry: Entry | None = None,
 ) -> Letter:
-    """Return the message in the patient's language. also: reminders of other visits that the same text tells of.
+    """Return the message in the patient's language.
+
+    also: reminders of other visits that the same text tells of. entry: what a mail puts into the patient's calendar.
 
     Raises:
         Permanent: nobody could send it: no words, no number, a mailbox that is none.
@@ -138,7 +152,8 @@ def letter(
         words = house.wordings.render(kind, message.channel, message.patient.preferred_language, facts)
     except Unwritable:
         raise Permanent("no words for it", code="message:wording") from None
-    content, note = _text(message, words) if message.channel == Channel.SMS else _mail(message, words, facts, house)
+    files, is_text = _calendar(entry, words, facts), message.channel == Channel.SMS
+    content, note = _text(message, words) if is_text else _mail(message, words, house, files)
     said = f"{words.text} {words.html}"
     wanted = [_link(message, purpose) for purpose in LinkPurpose if links.url(message.pk, purpose) in said]
     by = {"provider": gateways.provider(message.channel), "sender": gateways.account(message.channel)}
@@ -186,7 +201,9 @@ def _text(message: OutgoingMessage, words: Words) -> tuple[Sms, dict[str, Any]]:
     return Sms(phone, body, message.attempt_id), noted
 
 
-def _mail(message: OutgoingMessage, words: Words, facts: Facts, house: House) -> tuple[Email, dict[str, Any]]:
+def _mail(
+    message: OutgoingMessage, words: Words, house: House, files: tuple[Attachment, ...]
+) -> tuple[Email, dict[str, Any]]:
     address = message.patient.email
     mail = Email(
         to=address,
@@ -195,19 +212,15 @@ def _mail(message: OutgoingMessage, words: Words, facts: Facts, house: House) ->
         attempt_id=message.attempt_id,
         html=words.html,
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: nobody's absence note answers it
-        attachments=_calendar(message, words, facts),
+        attachments=files,
         unsubscribe_url=links.url(message.pk, LinkPurpose.UNSUBSCRIBE),
         reply_to=house.rules.mailbox_of(house.clinic),
     )
     return mail, {"recipient_email": address, "body_sha256": hashlib.sha256(words.text.encode()).hexdigest()}
 
 
-def _calendar(message: Any, words: Words, facts: Facts) -> tuple[Attachment, ...]:
-    if isinstance(message, AppointmentReminder):
-        entry = entry_of(message.appointment)
-    elif message.wording == MessageKind.CANCELLED:
-        entry = entry_of(Appointment.all_objects.get(pk=message.subject_id))
-    else:
+def _calendar(entry: Entry | None, words: Words, facts: Facts) -> tuple[Attachment, ...]:
+    if entry is None:
         return ()
     file = calendar_files.file_of(
         entry, zone=facts.zone, clinic=facts.clinic, phone=facts.phone, language=words.language

@@ -1,42 +1,19 @@
-"""Decides late whether a missed visit is still worth a message, and what it says; else who came back would be asked."""
+"""Decides late whether a missed visit is still worth a message; else who came back would be asked."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils import timezone
 
 from backend.apps.appointments import no_shows
-from backend.apps.appointments.models import Appointment
-from backend.apps.appointments.zones import recipient_zone
-from backend.apps.core.models import Clinic
-from backend.apps.messaging.facts import Facts
-from backend.apps.messaging.models import ContactRules, PatientMessage
+from backend.apps.messaging.models import PatientMessage
+from workers.visits import visits_of
 
 
 def late(messages: Sequence[PatientMessage]) -> dict[Any, str | None]:
     """Return for each message why it must not go out now; None when it must."""
-    visits = _visits(messages)
+    visits = visits_of(messages)
     reasons = no_shows.why_not(list(visits.values()), now=timezone.now())
     return {message.pk: reasons.get(message.subject_id) for message in messages}
-
-
-def facts(messages: Sequence[PatientMessage]) -> dict[Any, Facts]:
-    """Return what each message says; the patients are loaded with the messages."""
-    clinic, rules, visits = Clinic.current(), ContactRules.current(), _visits(messages)
-    return {
-        message.pk: Facts(
-            clinic=rules.name_of(clinic),
-            phone=clinic.phone,
-            email=rules.written_to(clinic),
-            zone=clinic.zone,
-            patient_zone=recipient_zone(message.patient, clinic),
-            starts_at=visits[message.subject_id].appointment_datetime,
-        )
-        for message in messages
-    }
-
-
-def _visits(messages: Collection[PatientMessage]) -> Mapping[Any, Appointment]:
-    return Appointment.all_objects.in_bulk({message.subject_id for message in messages})

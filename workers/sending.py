@@ -23,7 +23,7 @@ from integrations.email import Email
 from integrations.errors import BadAddress, Blocked, IntegrationError, Misconfigured, OptedOut
 from integrations.sms import Sms
 from workers import gateways, sending_hours, sending_lanes
-from workers.composing import House, Letter, facts_of, late, letter
+from workers.composing import House, Letter, entries_of, facts_of, late, letter
 from workers.runner import Again, NotNeeded, attempt
 from workers.senders import Wire, is_ours, learn
 from workers.sending_texts import Texts, WhyNot
@@ -154,15 +154,15 @@ class Sending:
         """Write the messages, count texts, and note what is about to leave; see `_decide`."""
         texts = Texts(wanted, self.house, self._why_not, self._related)
         outcomes, told_with = dict[Any, Letter | Exception](), dict[Any, list[Any]]()
-        facts, notes = facts_of(wanted, self.house), list[Note]()
+        facts, entries, notes = facts_of(wanted, self.house), entries_of(wanted), list[Note]()
         for row in wanted:
             if reason := texts.too_many.get(row.pk):
                 outcomes[row.pk] = not_wanted(reason)
                 fallbacks.fall_back(row, reason=reason, call=False)
             elif row.pk not in texts.led:
                 also = texts.told_with.get(row.pk, [])
-                until = sending_hours.latest(row, self.house)
-                made, refusal = attempt(partial(letter, row, facts[row.pk], self.house, also, until=until))
+                until, entry = sending_hours.latest(row, self.house), entries.get(row.pk)
+                made, refusal = attempt(partial(letter, row, facts[row.pk], self.house, also, until=until, entry=entry))
                 outcomes[row.pk] = made or cast("Exception", refusal)
                 notes += _notes(row, made, also) if made else ()
                 told_with[row.pk] = also if made else [one for one in also if one.pk in facts]
@@ -265,14 +265,8 @@ def keys(rows: Sequence[Any]) -> list[Any]:
 def follow(row: Any, error: Exception) -> None:
     """Do what follows when a message has failed for good: tell of the address, and reach the patient otherwise."""
     code = error.code if isinstance(error, IntegrationError) else type(error).__name__
-    address = row.recipient_phone or row.recipient_email.lower()
-    if isinstance(error, OptedOut) and address:
-        consents.mark_opted_out(row.channel, address, code=code)
-    elif isinstance(error, BadAddress) and address:
-        consents.mark_unusable(row.channel, address, code=code)
-    elif isinstance(error, Blocked):
-        consequences.tell_the_operator(error.sort, code)
-    if isinstance(error, BadAddress) or code in NO_ADDRESS:
+    consequences.mark(row, sort=getattr(error, "sort", ""), code=code)
+    if code in NO_ADDRESS:
         fallbacks.ask_to_fix(row)
     type(row).all_objects.filter(pk=row.pk).update(error_code=code[:40], status_reason=row.last_error[:200])
     fallbacks.fall_back(row, reason=f"It could not be sent: {code}.")

@@ -14,6 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from backend.apps.appointments import services
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.core.models import Alert, Clinic
 from backend.apps.core.work import begin_all
@@ -332,6 +333,22 @@ def test_a_budget_that_is_spent_puts_the_rest_back_and_rings(
     assert reminders.deliver_due() == "6 put back"
     assert {(stored(row).work_state, stored(row).attempts) for row in rows} == {("waiting", 0)}
     assert rung == ["reminders.deliver"]
+
+
+def test_twenty_mails_about_cancelled_visits_ask_the_database_no_more_than_two(twilio: TwilioDouble) -> None:
+    asked = []
+    for count in (2, 20):
+        for _ in range(count):
+            visit = due_text().appointment
+            services.cancel(visit, by=None, reason="rain")
+            due_message(visit.patient, channel="email", wording="cancelled", subject_id=visit.pk)
+        sending = Sending(PatientMessage, ("patient",), reminders.why_not_tell)
+        rows = begin_all(sending.lease(50))
+        with CaptureQueriesContext(connection) as queries:
+            calls = sending.prepare(rows)
+        assert sum(isinstance(call, Call) for call in calls) == count
+        asked.append(len(queries))
+    assert asked[0] == asked[1]
 
 
 def test_twenty_messages_ask_the_database_no_more_than_two(twilio: TwilioDouble) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from backend.apps.core import alerts
 from backend.apps.messaging import fallbacks, tasks
@@ -59,7 +58,7 @@ def follow(rows: Sequence[OutgoingMessage], report: Report, follows: frozenset[s
         for task in StaffTask.objects.filter(cause__in=causes, done_at__isnull=True):
             tasks.complete(task, by=None, note="The provider has reported on it since.")
     if ADDRESS in follows:
-        _mark(leader, report)
+        mark(leader, sort=report.sort, code=report.code)
     if LOST in follows and report.sort != CANCELLED:
         instead(rows, report.sort)
     if DOUBLE in follows and report.lease_no is not None:
@@ -74,25 +73,19 @@ def instead(rows: Sequence[OutgoingMessage], sort: str) -> None:
 
 def open_unknown(row: OutgoingMessage, sentence: str, *, cause: str = "") -> StaffTask:
     """Tell the front desk that nobody knows whether a message arrived."""
-    return tasks.open_once(
-        TaskKind.UNKNOWN, cause or f"unknown:{row.pk}", sentence, patient=row.patient, subject_id=subject_of(row)
-    )
+    subject, cause = fallbacks.subject_of(row), cause or f"unknown:{row.pk}"
+    return tasks.open_once(TaskKind.UNKNOWN, cause, sentence, patient=row.patient, subject_id=subject)
 
 
-def subject_of(row: OutgoingMessage) -> Any:
-    """Return the key of what the message is about."""
-    return getattr(row, "appointment_id", None) or getattr(row, "subject_id", None)
-
-
-def _mark(row: OutgoingMessage, report: Report) -> None:
-    address = row.recipient_phone or row.recipient_email.lower()
-    if report.sort == "bad_address" and address:
-        consents.mark_unusable(row.channel, address, code=report.code)
+def mark(row: OutgoingMessage, *, sort: str, code: str) -> None:
+    """Note what a failure of this sort says of the number or mailbox; tell the operator where it is about us."""
+    if sort == "bad_address" and row.recipient:
+        consents.mark_unusable(row.channel, row.recipient, code=code)
         fallbacks.ask_to_fix(row)
-    elif report.sort == "opted_out" and address:
-        consents.mark_opted_out(row.channel, address, code=report.code)
-    elif report.sort in ("blocked", "misconfigured"):
-        tell_the_operator(report.sort, report.code)
+    elif sort == "opted_out" and row.recipient:
+        consents.mark_opted_out(row.channel, row.recipient, code=code)
+    elif sort in ("blocked", "misconfigured"):
+        tell_the_operator(sort, code)
 
 
 def tell_the_operator(sort: str, code: str) -> None:

@@ -82,19 +82,16 @@ def _revived(twin: OutgoingMessage | None, copy: OutgoingMessage) -> OutgoingMes
 
 
 def _ask_to_call(message: OutgoingMessage, reason: str) -> StaffTask:
-    subject = _subject(message)
     sentence = f"Neither a text nor an e-mail reaches this patient; please call. {reason}"
-    return tasks.open_once(
-        TaskKind.CALL, cause_of_call(message), sentence[:300], patient=message.patient, subject_id=subject
-    )
+    about = {"patient": message.patient, "subject_id": subject_of(message) or message.pk}
+    return tasks.open_once(TaskKind.CALL, cause_of_call(message), sentence[:300], **about)
 
 
 def cause_of_call(message: OutgoingMessage) -> str:
     """Return the cause of the task to call about what the message is about."""
-    return f"call:{_subject(message)}"
+    return f"call:{subject_of(message) or message.pk}"
 
 
-def _subject(message: OutgoingMessage) -> Any:
-    """Return the id of the visit, recall or offer it is about."""
-    about = getattr(message, "subject_id", None) or getattr(message, "appointment_id", None)
-    return about or message.pk
+def subject_of(message: OutgoingMessage) -> Any:
+    """Return the key of the visit, recall or offer it is about; None where it is about no such thing."""
+    return getattr(message, "subject_id", None) or getattr(message, "appointment_id", None)

@@ -56,7 +56,7 @@ def told_with(leaders: Collection[OutgoingMessage]) -> list[OutgoingMessage]:
 
 def addresses_of(keys: Collection[Any]) -> set[tuple[str, str]]:
     """Return channel and address of these messages; nothing of them is locked."""
-    return {(row.channel, row.recipient_phone or row.recipient_email.lower()) for row in find_all(keys).values()}
+    return {(row.channel, row.recipient) for row in find_all(keys).values()}
 
 
 def has_replacement(message: OutgoingMessage) -> bool:

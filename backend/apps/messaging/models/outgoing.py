@@ -101,6 +101,11 @@ class OutgoingMessage(ClinicModel, WorkItem):
         return f"{self.pk}.{self.lease_no}"
 
     @property
+    def recipient(self) -> str:
+        """The number or mailbox it was written for, as contact points know it; empty before that."""
+        return self.recipient_phone or self.recipient_email.lower()
+
+    @property
     def is_moot(self) -> bool:
         """Whether nobody has to be told any more: the visit is over or was cancelled, say."""
         return False
