@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.test import Client
@@ -11,6 +12,8 @@ from backend.apps.appointments.tests.factories import make_appointment, make_rea
 from backend.apps.messaging import links
 from backend.apps.messaging.models import LinkPurpose, PatientLink, StaffTask
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
+
+SECRETS = re.compile(r"/a/[\w-]{22}")  # random letters, in which anything may be read
 
 
 def link_of(visit: Appointment, purpose: str = LinkPurpose.ANSWER, **over: Any) -> str:
