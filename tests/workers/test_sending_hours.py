@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -26,7 +27,9 @@ def test_a_text_that_is_due_at_night_waits_for_the_morning_and_costs_nothing(twi
     assert reminders.deliver_due() == "1 released"
     after = stored(row)
     assert (after.work_state, after.attempts, after.status) == ("waiting", 0, "pending")
-    assert timedelta(hours=10) < after.due_at - timezone.now() < timedelta(hours=11)
+    there = after.due_at.astimezone(ZoneInfo(who.time_zone))
+    assert (there.hour, there.minute) == (9, 0)
+    assert timedelta(hours=9) < after.due_at - timezone.now() < timedelta(hours=11)
     assert reminders.deliver_due() == "nothing due"
     assert twilio.sent == []
 
