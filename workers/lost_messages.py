@@ -31,6 +31,7 @@ from workers.beats import beating
 from workers.celery_app import app
 from workers.runner import HandlerBug, attempt, told_of
 
+LATEST_TRIES = 50  # of a message: what was reported on older ones, most of which nobody heard of, is applied long since
 AT_ONCE = 200  # rows of one run, the longest not looked at first
 BUDGET_S = 45.0  # of one run; the next minute goes on
 MARGIN = timedelta(minutes=1)  # between the provider's clock and ours
@@ -193,11 +194,16 @@ def _ids_of_pages(since: datetime) -> set[str]:
 
 
 def _apply_what_came(rows: Sequence[OutgoingMessage]) -> None:
-    """Apply the provider's events about any try of these rows before anything else is decided."""
-    tries = [f"{row.pk}.{number}" for row in rows for number in range(1, row.lease_no + 1)]
+    """Apply the provider's events about the tries of these rows before anything else is decided."""
+    tries = [f"{row.pk}.{number}" for row in rows for number in _latest(row)]
     about = ~Q(attempt_id="") & Q(attempt_id__in=tries)  # the first half is the index's own condition
     came = ProviderEvent.objects.filter(about).exclude(kind="inbound")
     provider_events.apply_all([event for event in came if provider_events.report_of(event).status is not None])
+
+
+def _latest(row: OutgoingMessage) -> range:
+    """Return the row's last tries: a row that waits while its sender is stopped is leased again and again."""
+    return range(max(row.lease_no - LATEST_TRIES, 0) + 1, row.lease_no + 1)
 
 
 def _may_have_spoken(row: OutgoingMessage) -> bool:

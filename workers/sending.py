@@ -79,6 +79,8 @@ class Sending:
         """Take what each sender may send now, and what no provider is there for."""
         column, rows = self._model.channel_column, []
         for channel, bucket in self._buckets.items():
+            if self._wires[channel].is_closed:
+                continue
             tokens, is_probe = senders.take(bucket, limit)
             if not tokens:
                 continue
@@ -88,6 +90,7 @@ class Sending:
                 self._probes[channel], failed = None, senders.last_probe(bucket)
                 found.sort(key=lambda row: row.pk == failed)  # the one that failed goes only when there is no other
             else:
+                self._probes.pop(channel, None)
                 senders.charge(bucket, len(found) - tokens)
             rows += found
         known = ", ".join(f"'{channel}'" for channel in self._buckets)
@@ -199,12 +202,10 @@ class Sending:
         """Write down how messages ended, with those their text told of too, and let their senders learn from it."""
         for channel, bucket in self._buckets.items():
             ends = self._judged(ends, channel, bucket)
-            spoke = [end.result for end in ends if end.spoke and end.item.channel == channel]
-            heard = [result for result in spoke if not isinstance(result, Again)]
-            if heard and learn(bucket, heard, is_probe=channel in self._probes):
-                self._wires[channel].is_closed = True
-            elif heard and channel in self._probes:
-                dispatch.send(self._model.task_name)  # it works again: the others need not wait for the next beat
+            heard = [end for end in ends if _is_heard(end) and end.item.channel == channel]
+            probe = self._probes.get(channel)
+            self._learn(channel, [end.result for end in heard if end.item.pk != probe], is_probe=False)
+            self._learn(channel, [end.result for end in heard if end.item.pk == probe], is_probe=True)
         texts = [list(self._all_of(end)) for end in ends]
         whole = [end for text in texts for end in text]
         counts = Counter({"released": release_all([end.item for end in whole if _is_untried(end)])})
@@ -213,6 +214,12 @@ class Sending:
             counts += self._end_badly([end for end in text if not _is_untried(end)])
         return counts
 
+    def _learn(self, channel: str, results: Sequence[object], *, is_probe: bool) -> None:
+        if results and learn(self._buckets[channel], results, is_probe=is_probe):
+            self._wires[channel].is_closed = True
+        elif results and is_probe:
+            dispatch.send(self._model.task_name)  # it works again: the others need not wait for the next beat
+
     def _judged(self, ends: Sequence[End[Any]], channel: str, bucket: Bucket) -> list[End[Any]]:
         """Return the ends; what is refused again and again while others are taken is no fault of our account."""
         refused = {
@@ -220,7 +227,7 @@ class Sending:
             for end in ends
             if end.spoke and end.item.channel == channel and isinstance(end.result, Misconfigured)
         }
-        guilty = senders.refuse(bucket, list(refused), is_probe=channel in self._probes) if refused else ()
+        guilty = senders.refuse(bucket, list(refused), is_probe=self._probes.get(channel) in refused) if refused else ()
         return [
             replace(end, result=Blocked("others are taken, and this is refused", code=refused[end.item.pk].code))
             if end.item.pk in guilty
@@ -274,6 +281,11 @@ def follow(row: Any, error: Exception) -> None:
 
 def _send(content: Sms | Email) -> str:
     return gateways.sms().send(content) if isinstance(content, Sms) else gateways.email().send(content)
+
+
+def _is_heard(end: End[Any]) -> bool:
+    """Whether the provider answered, or should have."""
+    return end.spoke and not isinstance(end.result, Again)
 
 
 def _is_untried(end: End[Any]) -> bool:

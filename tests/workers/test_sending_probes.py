@@ -10,13 +10,17 @@ from django.utils import timezone
 
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.core.models import Alert
+from backend.apps.core.work import begin_all
+from backend.apps.messaging import senders
 from backend.apps.messaging.models import Sender
+from integrations.errors import Misconfigured
 from tests.support.double import Answer, Request
 from tests.support.twilio_double import TwilioDouble, error
 from tests.workers.rows import stored
 from tests.workers.texts import due_text, mail_after_text
-from workers import reminders, side_by_side
-from workers.side_by_side import clocks
+from workers import gateways, reminders, side_by_side
+from workers.sending import Sending
+from workers.side_by_side import Call, End, clocks
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +55,44 @@ def test_the_message_a_probe_failed_with_is_not_the_next_probe(twilio: TwilioDou
     for _ in range(2 * len(good)):  # open again, it may hear the bad one first: then another one is the next probe
         probe()
     assert {stored(row).status for row in good} == {"sent"}
+
+
+def ready(sending: Sending) -> tuple[AppointmentReminder, Call]:
+    """Lease, begin and prepare the one text that is due."""
+    (row,) = begin_all(sending.lease(10))
+    (call,) = sending.prepare([row])
+    assert isinstance(call, Call)
+    return row, call
+
+
+def test_only_the_probe_opens_a_sender_whatever_the_same_run_sent_before_and_then_the_run_goes_on(
+    twilio: TwilioDouble,
+) -> None:
+    sending = Sending(AppointmentReminder, ("appointment__patient",), reminders.why_not_remind)
+    sms = Sender.objects.filter(channel="sms")
+    due_text()
+    on_its_way, _ = ready(sending)
+    senders.pause(gateways.sender("sms"), "20429", -1.0)
+    due_text()
+    probing, _ = ready(sending)
+    sending.settle([End(on_its_way, {"external_id": "SM1"}, spoke=True)])
+    assert sms.get().paused_since
+    sending.settle([End(probing, {"external_id": "SM2"}, spoke=True)])
+    assert not sms.get().paused_since
+    due_text()
+    ready(sending)
+
+
+def test_a_run_that_has_heard_of_a_wrong_key_leases_no_more_for_that_sender(twilio: TwilioDouble) -> None:
+    sending = Sending(AppointmentReminder, ("appointment__patient",), reminders.why_not_remind)
+    due_text()
+    _, call = ready(sending)
+    twilio.refuse_next(20003, status=401)
+    with pytest.raises(Misconfigured):
+        call.speak()
+    mail = due_text(reminder_type="email")
+    due_text()
+    assert [row.pk for row in sending.lease(10)] == [mail.pk]
 
 
 def test_what_is_refused_three_times_while_others_are_taken_fails_for_itself(
