@@ -31,7 +31,7 @@ def send(port: int, raw: bytes, folder: Path) -> str:
 
 
 def listen(stage: Stage) -> int:
-    port = state.free_port()
+    port = stage.reserve_port()
     stage.start("mllp", "-m", "workers.mllp_listener", "--port", str(port))
     until(lambda: b"listening" in stage.log("mllp"))
     return port

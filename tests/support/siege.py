@@ -17,7 +17,6 @@ from celery import Celery
 
 from tests.support.lab_load import CODES, Load, Saying, Story, digest_of
 from tests.support.stage import Stage, until
-from workers.cli import state
 from workers.cli.errors import Refused
 from workers.cli.state import ROOT
 
@@ -33,7 +32,7 @@ class Siege:
         self.seed = seed
         self.stage = Stage(folder, own_postgres=True)
         self.stage.extra.update(CARERELAY_ENV="test", CARERELAY_SECRET_KEY="s" * 50, CARERELAY_JWT_KEY="j" * 50)
-        self.port = state.free_port()
+        self.port = self.stage.reserve_port()
         self.record_numbers = json.loads(self.run("-m", "tests.support.lab_clinic", str(patients)).stdout)
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
         self.kills = Counter[str]()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ class Stage:
         self.redis = embedded.Valkey(folder)
         self.redis.start()
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._reserved: list[socket.socket] = []
         self.extra: dict[str, str] = {}
 
     def environment(self) -> dict[str, str]:
@@ -76,6 +78,14 @@ class Stage:
             )
         self.processes.append(process)
         return process
+
+    def reserve_port(self) -> int:
+        """Return a port that nobody is given but a listener of ours, which shares it with us."""
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))
+        self._reserved.append(holder)
+        return int(holder.getsockname()[1])
 
     def worker(self, name: str = "worker", concurrency: int = 2) -> subprocess.Popen[bytes]:
         words = ["-Q", ",".join(QUEUES), "-c", str(concurrency), "-n", f"{name}@test", "-l", "INFO"]
@@ -119,6 +129,8 @@ class Stage:
         for process in self.processes:
             if process.poll() is None:
                 self.kill_tree(process)
+        for holder in self._reserved:
+            holder.close()
         self.redis.stop()
         if self.postgres:
             self.postgres.stop()

@@ -18,7 +18,6 @@ from cryptography.x509.oid import NameOID
 
 from tests.support.lab_double import msa
 from tests.support.stage import Stage, until
-from workers.cli import state
 
 VT, FS_CR = b"\x0b", b"\x1c\r"
 
@@ -79,7 +78,7 @@ class Wire:
 
 def listening(stage: Stage, name: str, *words: str) -> tuple[int, int, subprocess.Popen[bytes]]:
     """Start a listener that knows its feeds; return its port, its TLS port and its process."""
-    ports = state.free_port(), state.free_port()
+    ports = stage.reserve_port(), stage.reserve_port()
     flags = ["--port", str(ports[0]), "--tls-port", str(ports[1])]
     process = stage.start(name, "-m", "workers.mllp_listener", *flags, *words)
     until(lambda: b" feeds\n" in stage.log(name))
