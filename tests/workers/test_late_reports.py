@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.apps.messaging import consequences, fallbacks
@@ -17,7 +18,7 @@ from backend.apps.patients.models import ContactPoint, Patient
 from tests.support.races import at_once, wait_until_waited_for
 from tests.workers.rows import stored
 from tests.workers.tries import begun, instead_of, sent, states, told, uncertain
-from workers import provider_events
+from workers import lost_messages, provider_events
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 
@@ -103,6 +104,16 @@ def test_that_a_second_try_failed_says_nothing_of_the_first_that_arrived() -> No
     provider_events.apply()
     assert (states(row), stored(second).outcome) == (("delivered", "done"), "unchanged")
     assert instead_of(row) == []
+
+
+def test_of_a_row_that_was_leased_hundreds_of_times_only_the_last_tries_are_asked_for() -> None:
+    rows = [uncertain(lease_no=500) for _ in range(2)]
+    for row, lease_no in zip(rows, (500, 451), strict=True):
+        told(row, "sent", message_id=f"SM{lease_no}", attempt_id=f"{row.pk}.{lease_no}")
+    with CaptureQueriesContext(connection) as queries:
+        assert lost_messages.reconcile() == "2 adopted"
+    assert {states(row) for row in rows} == {("sent", "done")}
+    assert sum(query["sql"].count(f"{rows[0].pk}.") for query in queries) < 60
 
 
 @pytest.mark.django_db(transaction=True)

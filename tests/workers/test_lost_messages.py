@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.apps.appointments import reconcile as books
@@ -320,16 +318,6 @@ def test_r25_an_event_that_waits_to_be_applied_is_heard_before_anything_is_sent_
     assert lost_messages.reconcile() == "1 adopted"
     assert (states(row), stored(row).external_id) == (("sent", "done"), "SMheard")
     assert twilio.requests == []
-
-
-def test_of_a_row_that_was_leased_hundreds_of_times_only_the_last_tries_are_asked_for(twilio: TwilioDouble) -> None:
-    rows = [uncertain(ago_s=OLD, lease_no=500) for _ in range(2)]
-    for row, lease_no in zip(rows, (500, 451), strict=True):
-        told(row, "sent", message_id=f"SM{lease_no}", attempt_id=f"{row.pk}.{lease_no}")
-    with CaptureQueriesContext(connection) as queries:
-        assert lost_messages.reconcile() == "2 adopted"
-    assert {states(row) for row in rows} == {("sent", "done")}
-    assert sum(query["sql"].count(f"{rows[0].pk}.") for query in queries) < 60
 
 
 def test_a_row_that_broke_before_anybody_was_spoken_to_goes_back_in_line_a_little_later() -> None:

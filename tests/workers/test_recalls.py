@@ -13,7 +13,7 @@ from backend.apps.appointments.tests.factories import make_appointment, make_rea
 from backend.apps.appointments.tests.waitlist_factories import make_recall, make_recall_rule
 from backend.apps.core.models import Clinic, Heartbeat
 from backend.apps.messaging.models import ContactRules, PatientMessage
-from workers import no_shows, recalls
+from workers import no_shows, recalls, visits
 
 pytestmark = pytest.mark.django_db
 NOTHING = "closed 0, open again 0, opened 0, wrote 0, handed over 0"
@@ -73,4 +73,4 @@ def test_a_missed_visit_is_named_by_its_day_and_left_out_once_another_is_booked(
     make_appointment(patient=second.patient)
     assert no_shows.late([first, second]) == {first.pk: None, second.pk: "The patient has another visit ahead."}
     missed = Appointment.objects.get(pk=first.subject_id)
-    assert no_shows.facts([first, second])[first.pk].starts_at == missed.appointment_datetime
+    assert visits.facts([first, second])[first.pk].starts_at == missed.appointment_datetime
