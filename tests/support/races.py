@@ -36,7 +36,7 @@ def at_once(*jobs: Callable[[], object]) -> list[str]:
 
 def wait_until_waited_for() -> None:
     """Wait until another connection waits for what this transaction holds."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     with connection.cursor() as cursor:
         while time.monotonic() < until:
             cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")

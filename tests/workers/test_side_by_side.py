@@ -39,7 +39,7 @@ def test_calls_run_at_once_and_never_see_the_database() -> None:
     reminders(4)
 
     def speak(row: Any) -> dict[str, Any]:
-        barrier.wait(5)  # four are here at the same time, or this breaks
+        barrier.wait(20)  # four are here at the same time, or this breaks
         assert threading.get_ident() != mine
         return SENT
 

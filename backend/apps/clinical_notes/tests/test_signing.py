@@ -16,6 +16,7 @@ from backend.apps.clinical_notes.tests.factories import make_note, make_progress
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.users.tests.factories import make_user
+from tests.support.races import wait_until_waited_for
 
 FIELDS = {
     "chief_complaint": "other", "content": "other", "diagnosis": "other", "treatment_plan": "other",
@@ -154,7 +155,7 @@ def test_a_part_that_is_being_written_holds_up_the_signature_until_it_is_stored(
     with transaction.atomic():
         SOAPNote.objects.filter(pk=part.pk).update(plan="rest")
         written.set()
-        signer.join(timeout=0.5)
+        wait_until_waited_for()
         order.append("stored")
     signer.join(timeout=10)
     assert order == ["stored", "signed"]

@@ -149,7 +149,7 @@ def test_the_providers_own_judgement_comes_first_and_a_plain_yes_ends_no_opt_out
 
 
 def test_a_hostile_text_is_read_in_no_time() -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     for text in ("stop " * 100_000, "no " * 100_000, "ﷺ" * 100_000, "don't " * 50_000):
         intent(text)
-    assert time.perf_counter() - begun < 1.0
+    assert time.thread_time() - begun < 1.0
