@@ -11,6 +11,8 @@ import pytest
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,6 +37,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
+
+
+def pytest_configure() -> None:
+    """Let a drawn example take its time: how fast the machine is at that moment is nothing a test may fail by."""
+    slow = [HealthCheck.too_slow]
+    hypothesis.register_profile("any machine", hypothesis(), deadline=None, suppress_health_check=slow)
+    hypothesis.load_profile("any machine")
 
 
 def own_counters(worker: str) -> None:
