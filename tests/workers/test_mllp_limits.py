@@ -98,10 +98,10 @@ def test_who_says_nothing_is_cut_and_who_talks_is_not(lab: Wire, door: Running) 
 def test_a_message_has_its_whole_time_however_long_nothing_came_before_it(lab: Wire) -> None:
     lab.say(framed(oru("BEFORE")))
     assert lab.heard(1) == [("AA", "BEFORE")]
-    time.sleep(FRAME_S + 0.1)  # and shorter than a connection may idle
+    time.sleep(IDLE_S - LOOK_S)
     later = framed(oru("LATER"))
     lab.say(later[:40])
-    time.sleep(LOOK_S)
+    time.sleep(2 * LOOK_S)  # shorter than a message may take, and past the time a connection may idle
     lab.say(later[40:])
     assert lab.heard(1) == [("AA", "LATER")]
 

@@ -159,8 +159,14 @@ class Connection(asyncio.Protocol):
             self.drop("takes_no_answers")
         elif self.deframer.pending and now - self.clock > limits.frame_s:
             self.drop("slow")
-        elif not self.pending and now - self.heard > (limits.blocked_s if self.said_all else limits.idle_s):
+        elif not self.pending and self._is_idle(now):
             self.drop("idle")
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether nobody is there any more; a message that is coming in has its own time, however late it began."""
+        if self.said_all:
+            return now - self.heard > self.door.limits.blocked_s
+        return not self.deframer.pending and now - self.heard > self.door.limits.idle_s
 
     def drop(self, why: str) -> None:
         self.door.counters.cut[why] += 1
