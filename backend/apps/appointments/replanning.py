@@ -30,6 +30,12 @@ TOLD = (ReminderStatus.PENDING, ReminderStatus.SENT, ReminderStatus.DELIVERED)
 HOLD_PATIENTS = (
     "SELECT FROM patients_patient WHERE id = ANY(%s::uuid[]) ORDER BY id FOR SHARE"  # others may plan them too
 )
+# Visit by visit, which OFFSET 0 asks for: PostgreSQL would rather read all reminders than those of thousands of visits.
+STANDING = """
+    SELECT standing.id FROM unnest(%s::uuid[]) AS visit (id) CROSS JOIN LATERAL (
+        SELECT id FROM appointments_appointmentreminder WHERE appointment_id = visit.id
+        AND (status = 'pending' OR visit_starts_at > %s OR visit_starts_at IS NULL) OFFSET 0
+    ) AS standing"""
 COLUMNS = (
     "pk", "appointment_id", "appointment_version", "offset_minutes", "reminder_type",
     "status", "work_state", "begun_at", "scheduled_send_time", "useful_until", "wording", "visit_starts_at",
@@ -209,10 +215,14 @@ def _standing(visits: Iterable[Expected], now: datetime, locked: bool) -> dict[A
 
     One of the version of now is of the start of now; where that is past, nothing is planned any more.
     """
-    matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=now) | Q(visit_starts_at__isnull=True)
-    asked = {key for visit in visits for key in (visit.pk, *visit.moved_from)}
-    rows = AppointmentReminder.all_objects.filter(matters, _one_of("appointment_id", asked)).order_by("pk")
     found: dict[Any, list[Row]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(STANDING, [list({key for visit in visits for key in (visit.pk, *visit.moved_from)}), now])
+        keys = [key for (key,) in cursor.fetchall()]
+    if not keys:
+        return found
+    matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=now) | Q(visit_starts_at__isnull=True)
+    rows = AppointmentReminder.all_objects.filter(matters, _one_of("pk", keys)).order_by("pk")
     for values in (rows.select_for_update(of=("self",)) if locked else rows).values_list(*COLUMNS):
         row = Row(*values)
         found[row.appointment_id].append(row)
