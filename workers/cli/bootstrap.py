@@ -98,8 +98,9 @@ def install_uv() -> bool:
 
 
 def sync_with_uv() -> bool:
-    quiet = [] if sys.stderr.isatty() else ["-q"]
-    command = [str(VENV / "bin" / "uv"), "pip", "sync", *quiet, "--python", str(PYTHON), "--require-hashes", str(LOCK)]
+    """Install what is locked, compiled, as pip does: who may write no bytecode would compile it at each start."""
+    words = ["--compile-bytecode", "--require-hashes", *([] if sys.stderr.isatty() else ["-q"])]
+    command = [str(VENV / "bin" / "uv"), "pip", "sync", *words, "--python", str(PYTHON), str(LOCK)]
     return call(command, env=uv_environment())
 
 
