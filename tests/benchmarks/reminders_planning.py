@@ -7,6 +7,8 @@ import os
 import resource
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -91,22 +93,29 @@ def due_query(pending: int) -> Bar:
     reminder_load.vacuum()
     took = []
     for _ in range(LEASES):
-        with transaction.atomic(), CaptureQueriesContext(connection) as asked:
+        with rolled_back():
             began = time.perf_counter()
             found = AppointmentReminder.work.lease(100)
             took.append(1000 * (time.perf_counter() - began))
-            transaction.set_rollback(True)
-    assert len(found) == 100, len(found)
+            assert len(found) == 100, len(found)
+    with rolled_back(), CaptureQueriesContext(connection) as asked:  # not while time is taken: it costs a fifth
+        AppointmentReminder.work.lease(100)
     explain(asked.captured_queries[-1]["sql"])
     middle = statistics.median(took)
     return Bar(f"leasing 100 of {pending:,} pending", f"{BAR_MS:.0f} ms", f"{middle:.1f} ms", middle < BAR_MS)
 
 
 def explain(sql: str) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with rolled_back(), connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS) {sql}")
         for (line,) in cursor.fetchall():
             print(f"    {line}")
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    with transaction.atomic():
+        yield
         transaction.set_rollback(True)
 
 
