@@ -259,6 +259,18 @@ def test_a_batch_is_worked_on_lane_by_lane_too(twilio: TwilioDouble) -> None:
     assert [row.pk for row in AppointmentReminder.work.lease(2)] == [soon.pk, late.pk]
 
 
+def test_a_full_lease_takes_earlier_lanes_only_and_locks_nothing_of_the_later_ones() -> None:
+    for lane in (3, 2, 1, 0):  # the later the lane, the longer due
+        for minute in (40, 20):
+            due_text(lane=lane, due_at=timezone.now() - timedelta(minutes=minute + 60 * lane))
+    leased = AppointmentReminder.work.lease(3)
+    assert [row.lane for row in leased] == [0, 0, 1]
+    assert leased[0].due_at < leased[1].due_at
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT lane FROM appointments_appointmentreminder WHERE xmax <> 0 AND work_state = 'waiting'")
+        assert cursor.fetchall() == []
+
+
 def test_a_text_of_several_segments_costs_as_many(twilio: TwilioDouble, settings: Any) -> None:
     settings.SMS_PER_SECOND = 0.001
     Clinic.objects.all().delete()

@@ -61,13 +61,8 @@ class WorkQuerySet(models.QuerySet[Item]):
         An expired lease is taken again where that is safe: the model is `replay_safe`, or its last holder had not
         begun to speak to a partner, and attempts are left.
         """
-        rows: list[Item] = []
         also = f" AND {only}" if only else ""
-        for lane in self.model.lanes or (None,):
-            own = "" if lane is None else f" AND lane = {lane}"
-            rows += self._take(f"work_state = 'waiting' AND due_at <= now(){own}{also}", limit - len(rows))
-            if len(rows) == limit:
-                break
+        rows = self._take(f"work_state = 'waiting' AND due_at <= now(){also}", limit, lanes=self.model.lanes)
         if len(rows) < limit:
             begun = "" if self.model.replay_safe else " AND begun_at IS NULL"
             expired = f"work_state = 'running' AND leased_until < now() AND attempts < {self.model.max_attempts}{begun}"
@@ -100,20 +95,32 @@ class WorkQuerySet(models.QuerySet[Item]):
             dispatch.ring(self.model.task_name)
         return moved
 
-    def _take(self, where: str, limit: int) -> list[Item]:
+    def _take(self, where: str, limit: int, lanes: Sequence[int] = ()) -> list[Item]:
+        """Lease rows of which `where` holds, the oldest first. lanes: look there only, one after the other."""
         quote = connections[self.db].ops.quote_name
         table, fields = quote(self.model._meta.db_table), self.model._meta.concrete_fields
         light = ", ".join(
             f"{table}.{quote(str(one.column))}" for one in fields if not isinstance(one, models.BinaryField)
         )
         sql = f"""
-            WITH picked AS MATERIALIZED (
-                SELECT id FROM {table} WHERE {where} ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
-            )
+            WITH picked AS MATERIALIZED ({_picked(table, where, lanes)})
             UPDATE {table} SET work_state = 'running', leased_until = now() + make_interval(secs => %s),
                    lease_no = lease_no + 1, attempts = attempts + 1, begun_at = NULL, updated_at = now()
             FROM picked WHERE {table}.id = picked.id RETURNING {light}"""  # noqa: S608  # our own names only
-        return list(self.raw(sql, [limit, LEASE.total_seconds()]))
+        return list(self.raw(sql, [*([limit, limit] if lanes else [limit]), LEASE.total_seconds()]))
+
+
+def _picked(table: str, where: str, lanes: Sequence[int]) -> str:
+    """Return the query that locks the rows to lease, with a limit as its parameter, or one twice where there are lanes.
+
+    It goes through the lanes one by one and ends when it has enough: of later ones nothing is read or locked.
+    """
+    lane = f" AND {table}.lane = mine.lane" if lanes else ""
+    rows = f"SELECT id FROM {table} WHERE {where}{lane} ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED"  # noqa: S608
+    if not lanes:
+        return rows
+    mine = f"unnest(ARRAY[{', '.join(map(str, lanes))}]) AS mine (lane)"
+    return f"SELECT id FROM {mine} CROSS JOIN LATERAL ({rows}) AS due LIMIT %s"  # noqa: S608  # our own names only
 
 
 class WorkItem(TimeStampedModel):
