@@ -116,7 +116,7 @@ def _picked(table: str, where: str, lanes: Sequence[int]) -> str:
     It goes through the lanes one by one and ends when it has enough: of later ones nothing is read or locked.
     """
     lane = f" AND {table}.lane = mine.lane" if lanes else ""
-    rows = f"SELECT id FROM {table} WHERE {where}{lane} ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED"  # noqa: S608
+    rows = f"SELECT id FROM {table} WHERE {where}{lane} ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED"  # noqa: S608  # ours
     if not lanes:
         return rows
     mine = f"unnest(ARRAY[{', '.join(map(str, lanes))}]) AS mine (lane)"
