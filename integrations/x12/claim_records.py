@@ -1,6 +1,6 @@
 """What the clinic claims from a payer, in plain records; without them the writer of 837P would have to know our tables.
 
-All values are text; "" is absent. Days are "YYYYMMDD", money and quantities the text of a PostgreSQL numeric ("125.00"),
+All values are text, "" is absent. Days are "YYYYMMDD", money and quantities PostgreSQL's text of a numeric ("125.00"),
 lists of codes are joined by commas and without dots ("E119,I10", "25,59", pointers "1,2"), telephone numbers and postal
 codes are digits. The writer reads attributes only: any record with these names will do. Those that hold a patient print
 as their type only: a log or a traceback must not show one.
@@ -84,7 +84,7 @@ class Billing(NamedTuple):
 
 
 class Payer(NamedTuple):
-    """Loop 2010BB. identifier: what this partner calls the payer. secondary: (qualifier, id) of REF, as ("2U", "123")."""
+    """Loop 2010BB. identifier: what this partner calls the payer. secondary: (qualifier, id) of REF, ("2U", "123")."""
 
     id: str
     name: str = ""
@@ -177,7 +177,7 @@ class Line(NamedTuple):
 class OtherPayer(NamedTuple):
     """Loops 2320, 2330A, 2330B: another payer of the patient and what it decided on the claim.
 
-    sequence: P, S or T. relationship: of the patient to this policy's holder, 18 is self. paid: AMT*D, "" when it has not
+    sequence: P, S or T. relationship: of the patient to this policy's holder, 18 is self. paid: AMT*D, "" if it has not
     decided; remaining: AMT*EAF. adjudicated_on is written here only where no line carries a decision of this payer.
     reference: its claim number, REF*F8. adjustments: those of the claim, not of its lines.
     """
@@ -213,7 +213,7 @@ class OtherPayer(NamedTuple):
 class Claim(NamedTuple):
     """Loops 2000B to 2430 of one claim. billing, payer, rendering, referring, facility: ids of Parts, "" for none.
 
-    sequence: SBR01, P, S or T. relationship: of the patient to the holder, 18 is self: then the holder_* are written, and
+    sequence: SBR01, P, S or T. relationship: of the patient to the holder; 18 is self: then holder_* are written, and
     the patient_* where a holder_* is empty. medicare_secondary: SBR05. frequency: 1, 7 or 8. signature: CLM06, Y or N.
     assignment: CLM07, A, B or C. benefits: CLM08, Y, N or W. release: CLM09, Y or I. accident: causes, as "AA,OA".
     References: original_reference F8, prior_authorization G1, referral_number 9F, clia X4, trace D9, record_number EA.

@@ -32,7 +32,7 @@ class InquiryProvider(NamedTuple):
 class EligibilityQuestion(NamedTuple):
     """Is this patient covered on that day? One 270 inquiry. payer, provider: ids.
 
-    trace: TRN02, unique, comes back in the 271. relationship: of the patient to the holder, 18 is self: then the holder_*
+    trace: TRN02, unique, comes back in the 271. relationship: of the patient to the holder; 18 is self: then holder_*
     are written, and the patient_* where a holder_* is empty. service_types: EQ01, as "30" or "30,98".
     """
 
@@ -91,7 +91,7 @@ class StatusQuestion(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Where a question stands in the interchange: answers name it by transaction (ST02), reference (BHT03) and trace."""
+    """Where a question stands in its interchange; answers name it by transaction (ST02), reference (BHT03) and trace."""
 
     id: str
     transaction: str
