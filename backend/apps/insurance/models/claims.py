@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models import DecimalField, F, Func, IntegerField, Q, TextField, Value
 from django.db.models.functions import Cast, Coalesce
@@ -39,6 +39,31 @@ LINES_TOTAL = Func(F("procedure_codes"), function="insurance_lines_total", outpu
 CONTENT = ("patient_insurance", "service_date", "diagnosis_codes", "procedure_codes", "billed_amount")
 
 
+def related(model: str, **more: Any) -> models.ForeignKey[Any, Any]:
+    return models.ForeignKey(model, null=True, blank=True, on_delete=models.PROTECT, related_name="+", **more)
+
+
+def day() -> models.DateField:
+    return models.DateField(null=True, blank=True)
+
+
+two_digits = RegexValidator(r"^[0-9]{2}$", "Two digits, as 11.")
+
+
+class Frequency(models.TextChoices):
+    """CLM05-3: what the file asks the payer to do."""
+
+    ORIGINAL = "1"
+    REPLACEMENT = "7"
+    VOID = "8"
+
+
+class Accident(models.TextChoices):
+    AUTO = "AA", "car"
+    EMPLOYMENT = "EM", "work"
+    OTHER = "OA", "other"
+
+
 def is_list(field: str) -> Exact:
     return Exact(Func(F(field), function="jsonb_typeof", output_field=TextField()), Value("array"))
 
@@ -60,15 +85,18 @@ class InsuranceClaim(ClinicModel, Stateful):
         APPEALED = "appealed"
         DENIED = "denied"
 
-    # A payer's answers may skip steps or come late; a rejected claim was never judged and starts again as a draft.
+    # A payer's answers may skip steps or come late; a rejected claim was never judged and starts again as a draft, as
+    # does one whose file was turned back. A reversal takes a judgement back until the next one comes.
     TRANSITIONS: ClassVar[Table] = {
         Status.DRAFT: frozenset({Status.SUBMITTED}),
-        Status.SUBMITTED: frozenset({Status.PENDING, Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}),
-        Status.PENDING: frozenset({Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}),
+        Status.SUBMITTED: frozenset(
+            {Status.DRAFT, Status.PENDING, Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}
+        ),
+        Status.PENDING: frozenset({Status.DRAFT, Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}),
         Status.ACCEPTED: frozenset({Status.REJECTED, Status.PAID, Status.DENIED}),
-        Status.REJECTED: frozenset({Status.DRAFT}),
-        Status.PAID: frozenset({Status.APPEALED}),
-        Status.DENIED: frozenset({Status.APPEALED}),
+        Status.REJECTED: frozenset({Status.DRAFT, Status.PAID, Status.DENIED}),
+        Status.PAID: frozenset({Status.APPEALED, Status.ACCEPTED, Status.DENIED}),
+        Status.DENIED: frozenset({Status.APPEALED, Status.ACCEPTED, Status.PAID}),
         Status.APPEALED: frozenset({Status.PAID, Status.DENIED}),
     }
     access: ClassVar[scope.Access] = scope.of_patient("patient_insurance__patient")
@@ -86,6 +114,34 @@ class InsuranceClaim(ClinicModel, Stateful):
             template="'C' || nextval('insurance_claim_number')::text", output_field=models.CharField(max_length=20)
         ),
     )
+    control_number = models.CharField(max_length=20, blank=True, default="", editable=False)  # CLM01, once it is queued
+    billing_entity = related("insurance.BillingEntity")
+    rendering_doctor = related("doctors.Doctor")
+    referring_provider = related("insurance.ReferringProvider")
+    service_facility = related("insurance.ServiceFacility")
+    place_of_service = models.CharField(max_length=2, default="11", validators=[two_digits])
+    frequency = models.CharField(max_length=1, choices=Frequency, default=Frequency.ORIGINAL, editable=False)
+    original = related("self", editable=False, help_text="The claim that this one replaces or takes back.")
+    secondary_to = related("self", editable=False, help_text="The same services, billed to the payer before.")
+    prior_authorization = models.CharField(max_length=50, blank=True, default="")
+    referral_number = models.CharField(max_length=50, blank=True, default="")
+    patient_paid = money()
+    accident = models.CharField(max_length=2, choices=Accident, blank=True, default="")
+    accident_state = models.CharField(max_length=2, blank=True, default="")
+    accident_on = day()
+    onset_on = day()
+    initial_treatment_on = day()
+    last_menstrual_on = day()
+    admission_on = day()
+    discharge_on = day()
+    delay_reason = models.CharField(max_length=2, blank=True, default="", help_text="CLM20, 1 to 15.")
+    signature_on_file = models.BooleanField(default=True)
+    accepts_assignment = models.BooleanField(default=True)
+    assigns_benefits = models.BooleanField(default=True)
+    releases_information = models.BooleanField(default=True)
+    note = models.CharField(max_length=80, blank=True, default="")
+    denial_closed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    denial_closed_as = models.CharField(max_length=200, blank=True, default="", editable=False)
     service_date = models.DateField(validators=[validate_not_future])
     submission_date = models.DateField(null=True, blank=True, editable=False)
     diagnosis_codes = models.JSONField(default=list, blank=True, validators=[codes.validate_diagnosis_codes])
@@ -124,6 +180,14 @@ class InsuranceClaim(ClinicModel, Stateful):
                     ]
                 ),
                 name="insurance_claim_status_known",
+            ),
+            models.UniqueConstraint(
+                fields=["control_number"], condition=~Q(control_number=""), name="insurance_claim_control_number_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(frequency="1", original__isnull=True)
+                | Q(frequency__in=["7", "8"], original__isnull=False),
+                name="insurance_claim_frequency_has_original",
             ),
             models.CheckConstraint(condition=Q(billed_amount__gte=0), name="insurance_claim_billed_not_negative"),
             models.CheckConstraint(
@@ -174,6 +238,11 @@ class InsuranceClaim(ClinicModel, Stateful):
             models.Index(fields=["-created_at", "id"], name="claim_created"),
             models.Index(fields=["service_date"], name="claim_service_date"),
             models.Index(fields=["submission_date"], name="claim_submission_date"),
+            models.Index(
+                fields=["insurance_reference_number"],
+                name="claim_reference",
+                condition=~Q(insurance_reference_number=""),
+            ),
         ]
 
     def __str__(self) -> str:

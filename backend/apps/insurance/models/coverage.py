@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils import timezone
@@ -21,6 +22,12 @@ from backend.apps.core.validators import validate_not_future
 from backend.apps.insurance.models.payers import InsurancePlan
 
 VERIFIED_FOR = timedelta(days=30)
+
+
+class Sex(models.TextChoices):
+    FEMALE = "F", "female"
+    MALE = "M", "male"
+    UNKNOWN = "U", "unknown"
 
 
 class PatientInsurance(ClinicModel):
@@ -54,6 +61,24 @@ class PatientInsurance(ClinicModel):
         max_length=6, choices=Relationship, default=Relationship.SELF, help_text="What the patient is to the holder."
     )
     policy_holder_dob = models.DateField(null=True, blank=True, validators=[validate_not_future])
+    policy_holder_first_name = models.CharField(max_length=35, blank=True, default="")
+    policy_holder_last_name = models.CharField(max_length=60, blank=True, default="")
+    policy_holder_sex = models.CharField(max_length=1, blank=True, default="", choices=Sex)
+    policy_holder_address_line1 = models.CharField(max_length=55, blank=True, default="")
+    policy_holder_address_line2 = models.CharField(max_length=55, blank=True, default="")
+    policy_holder_city = models.CharField(max_length=30, blank=True, default="")
+    policy_holder_state = models.CharField(max_length=2, blank=True, default="")
+    policy_holder_postal_code = models.CharField(max_length=10, blank=True, default="")
+    patient_sex = models.CharField(
+        max_length=1, blank=True, default="", choices=Sex, help_text="As the insurer has it; empty: as the record says."
+    )
+    medicare_secondary_code = models.CharField(
+        max_length=2,
+        blank=True,
+        default="",
+        validators=[RegexValidator(r"^[0-9]{2}$", "Two digits, as 12.")],
+        help_text="Why Medicare pays second (SBR05).",
+    )
     policy_number = models.CharField(max_length=50)
     group_number = models.CharField(max_length=50, blank=True)
     member_id = models.CharField(max_length=80)

@@ -104,6 +104,21 @@ class InsurancePlan(ClinicModel):
     out_of_pocket_max = money()
     in_network_coverage = percent()  # of the allowed amount, 0 to 100
     out_of_network_coverage = percent()
+    timely_filing_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="From the day of service; empty: unknown."
+    )
+    claim_filing_code = models.CharField(
+        max_length=2,
+        blank=True,
+        default="",
+        validators=[RegexValidator(r"^[A-Z0-9]{2}$", "Two characters, as CI.")],
+        help_text="SBR09 where it is not what the type of plan says.",
+    )
+    needs_prior_authorization = models.BooleanField(default=False)
+    needs_referral = models.BooleanField(default=False)
+    dependents_are_members = models.BooleanField(
+        default=False, help_text="Each dependent has a number of its own and is billed as the subscriber."
+    )
 
     class Meta(ClinicModel.Meta):
         ordering = ["plan_name", "id"]
