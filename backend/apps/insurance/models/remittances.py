@@ -84,7 +84,7 @@ class RemittanceClaimState(models.TextChoices):
 
 
 class RemittanceClaim(models.Model):
-    """One claim of an 835 (loop 2100) as it was said; content: its lines and adjustments, to post once it is matched."""
+    """One claim of an 835 (loop 2100) as it was said; content: lines and adjustments, to post once it is matched."""
 
     State = RemittanceClaimState
 
