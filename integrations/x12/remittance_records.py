@@ -1,6 +1,6 @@
 """What an 835 says was paid and why, in frozen records; without it posting would have to know segments and elements.
 
-As in `answer_records`: text as sent, money as Decimal, days as dates, and a record that holds a person prints as its type.
+As in `answer_records`: text as sent, money as Decimal, a record that holds a person prints as its type.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class RemittanceLine(NamedTuple):
     modifiers: tuple[str, ...]
     charge: Decimal
     paid: Decimal
+    revenue_code: str
     units: str
     original_qualifier: str
     original_code: str
@@ -141,7 +142,10 @@ class Remittance(NamedTuple):
 class Imbalance(NamedTuple):
     """An equation of an 835 that does not hold. claim, line: positions from 1; 0 where it is about the whole.
 
-    equation: "line", "claim", "charges" (lines against the claim) or "payment". off: left side less right side.
+    equation: the one that fails.
+    "line": SVC02 - CAS = SVC03. "claim": CLP03 - CAS of claim and lines = CLP04. "charges": sum of SVC02 = CLP03.
+    "payment": BPR02 = sum of CLP04 - PLB. "negative": BPR02 below zero. "reversal": a reversal with a positive charge.
+    off: the left side less the right side.
     """
 
     equation: str

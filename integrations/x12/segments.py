@@ -1,0 +1,267 @@
+"""Takes X12 apart as it comes, whatever its separators; without it a large file would have to fit in memory.
+
+Source: X12.5 (interchange control structures) and X12.6 (application control structures), 005010.
+"""
+
+from __future__ import annotations
+
+import string
+from collections import deque
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import count
+from typing import BinaryIO, NamedTuple
+
+from integrations.x12.answer_records import Flaw, Group, Interchange, Marks, Transaction
+from integrations.x12.values import day, short_day
+
+ISA_LENGTH = 106
+ISA_PLACES = (3, 6, 17, 20, 31, 34, 50, 53, 69, 76, 81, 83, 89, 99, 101, 103)  # where ISA has its element separator
+CHUNK = 1 << 16
+CONTROLS = bytes([*range(32), 127])
+WORDS = (string.ascii_letters + string.digits + " ").encode()  # what no separator may be
+ENVELOPE = frozenset({"SE", "ST", "GE", "GS", "IEA", "ISA"})
+BOM = b"\xef\xbb\xbf"
+
+
+class NotX12(ValueError):
+    """Not to be read as X12. The text tells shapes, never values."""
+
+
+class Limits(NamedTuple):
+    """The most that is read: bytes of a file, characters of a segment, elements of a segment."""
+
+    file: int = 256 << 20
+    segment: int = CHUNK
+    elements: int = 128
+
+
+def read(source: bytes | BinaryIO, limits: Limits = Limits()) -> Iterator[Transaction]:  # noqa: B008 - frozen
+    """Yield each transaction and each TA1 of a file that may hold several interchanges.
+
+    Only one block of the file is in memory. Segments of a transaction left over are skipped. Line ends and other
+    control characters are dropped wherever they stand. Text is UTF-8, or Latin-1 where it is not that.
+
+    Raises:
+        NotX12: does not begin with an ISA of 106 characters, ends inside a transaction, or goes beyond a limit; what
+            was yielded before stands.
+    """
+    tape, numbers = _Tape(source, limits), count(1)
+    for position in count(1):
+        interchange = tape.header(position)
+        if interchange is None:
+            return
+        yield from _transactions(tape.segments(interchange.marks), interchange, numbers)
+        tape.skip_to_next(interchange)
+
+
+def _transactions(tape: Iterator[list[str]], interchange: Interchange, numbers: Iterator[int]) -> Iterator[Transaction]:
+    group: Group | None = None
+    groups = sets = 0
+    for segment in tape:
+        match segment[0]:
+            case "ST":
+                sets += 1
+                found = _transaction(segment, tape, interchange, group, next(numbers))
+                yield found
+                deque(found.segments, maxlen=0)
+            case "TA1":
+                yield Transaction("TA1", "", "", interchange, None, next(numbers), iter([segment]), [])
+            case "GS":
+                if group:
+                    interchange.flaws.append(Flaw("no_group_trailer", "A group has no trailer"))
+                group, groups, sets = _group(segment), groups + 1, 0
+            case "GE":
+                _check(interchange.flaws, "group", segment, sets, group.control_number if group else "")
+                group = None
+            case "IEA":
+                _check(interchange.flaws, "interchange", segment, groups, interchange.control_number)
+                return
+            case _:
+                interchange.flaws.append(Flaw("outside", "A segment stands outside every transaction"))
+    interchange.flaws.append(Flaw("no_interchange_trailer", "The interchange has no trailer"))
+
+
+def _transaction(
+    st: list[str], tape: Iterator[list[str]], interchange: Interchange, group: Group | None, position: int
+) -> Transaction:
+    flaws: list[Flaw] = []
+    number = _at(st, 2)
+    if group is None:
+        flaws.append(Flaw("outside", "A transaction stands outside every group"))
+    version = _at(st, 3) or (group.version if group else "")
+    return Transaction(_at(st, 1), number, version, interchange, group, position, _body(tape, number, flaws), flaws)
+
+
+def _body(tape: Iterator[list[str]], number: str, flaws: list[Flaw]) -> Iterator[list[str]]:
+    """Yield the segments between ST and SE.
+
+    Raises:
+        NotX12: no SE.
+    """
+    position = 1
+    for position, segment in enumerate(tape, 2):
+        if segment[0] in ENVELOPE:
+            if segment[0] != "SE":
+                break
+            _check(flaws, "set", segment, position, number)
+            return
+        yield segment
+    raise NotX12(f"a transaction has no trailer: {position} segments")
+
+
+def _check(flaws: list[Flaw], what: str, trailer: list[str], counted: int, number: str) -> None:
+    said = _at(trailer, 1)
+    if not (said.isascii() and said.isdigit() and int(said[:12]) == counted):
+        flaws.append(Flaw(f"{what}_count", f"The trailer of the {what} counts otherwise: {counted} found"))
+    if _at(trailer, 2) != number:
+        flaws.append(Flaw(f"{what}_number", f"The trailer of the {what} has another number than its header"))
+
+
+def _group(segment: list[str]) -> Group:
+    gs = [*segment, *[""] * 9]
+    return Group(
+        control_number=gs[6], functional_id=gs[1], version=gs[8], sender=gs[2], receiver=gs[3], sent_on=day(gs[4])
+    )
+
+
+def _at(segment: list[str], place: int) -> str:
+    return segment[place] if place < len(segment) else ""
+
+
+class _Tape:
+    """The bytes not yet taken apart, and where the next ones come from."""
+
+    def __init__(self, source: bytes | BinaryIO, limits: Limits) -> None:
+        self._file = BytesIO(source) if isinstance(source, bytes) else source
+        self._limits = limits
+        self._read = 0
+        self._pending = b""
+        if self._more() and self._pending.startswith(BOM):
+            self._pending = self._pending[len(BOM) :]
+
+    def _more(self) -> bool:
+        chunk = self._file.read(CHUNK)
+        self._read += len(chunk)
+        if self._read > self._limits.file:
+            raise NotX12(f"more than {self._limits.file} bytes")
+        self._pending += chunk
+        return bool(chunk)
+
+    def header(self, position: int) -> Interchange | None:
+        """Take the next ISA; None where nothing but blanks is left.
+
+        Raises:
+            NotX12: something else stands there.
+        """
+        self._skip_blanks()
+        while len(self._pending) < ISA_LENGTH and self._more():
+            pass
+        if not self._pending and position > 1:
+            return None
+        isa, self._pending = self._pending[:ISA_LENGTH], self._pending[ISA_LENGTH:]
+        return _interchange(isa, position)
+
+    def segments(self, marks: Marks) -> Iterator[list[str]]:
+        """Yield the segments after ISA, up to and with IEA, or to the end of the file where there is none."""
+        end, between = marks.segment.encode("latin-1"), marks.element
+        dropped = CONTROLS.translate(None, "".join(marks).encode("latin-1"))
+        closing, last = b"IEA" + between.encode("latin-1"), False
+        while not last:
+            block, last = self._block(end, closing)
+            text = _text(block.translate(None, dropped))
+            texts = text.split(marks.segment)
+            if text.startswith(" ") or marks.segment + " " in text:
+                texts = [text.lstrip(" ") for text in texts]
+            self._measure(texts, between)
+            for written in texts:
+                if written:
+                    yield written.split(between)
+
+    def _block(self, end: bytes, closing: bytes) -> tuple[bytes, bool]:
+        """Take whole segments off the tape, none beyond IEA; True with the last ones."""
+        while (cut := self._pending.rfind(end)) < 0:
+            if len(self._pending) > self._limits.segment:
+                raise NotX12(f"a segment of more than {self._limits.segment} characters")
+            if not self._more():
+                block, self._pending = self._pending, b""
+                return block, True
+        found = self._closing(end, closing, cut)
+        if found is not None:
+            cut = found
+        block, self._pending = self._pending[:cut], self._pending[cut + 1 :]
+        return block, found is not None
+
+    def _closing(self, end: bytes, closing: bytes, cut: int) -> int | None:
+        """Return where IEA ends, if it begins a segment before `cut`."""
+        start = self._pending.find(closing, 0, cut)
+        while start >= 0:
+            before = self._pending[max(0, start - 80) : start].rstrip(CONTROLS.translate(None, end) + b" ")
+            if not before or before.endswith(end):
+                return self._pending.find(end, start)
+            start = self._pending.find(closing, start + 1, cut)
+        return None
+
+    def _measure(self, texts: list[str], between: str) -> None:
+        longest, most = max(map(len, texts)), self._limits.elements
+        if longest > self._limits.segment:
+            raise NotX12(f"a segment of {longest} characters")
+        if longest > most and any(text.count(between) > most for text in texts if len(text) > most):
+            raise NotX12(f"a segment of more than {most} elements")
+
+    def skip_to_next(self, interchange: Interchange) -> None:
+        """Pass over what is not an ISA, and flag it."""
+        self._skip_blanks()
+        rubbish = False
+        while self._pending and not self._pending.startswith(b"ISA"):
+            rubbish = True
+            start = self._pending.find(b"ISA")
+            self._pending = self._pending[start:] if start >= 0 else self._pending[-2:]
+            if start < 0 and not self._more():
+                self._pending = b""
+        if rubbish:
+            interchange.flaws.append(Flaw("rubbish", "Something that is not X12 follows the interchange"))
+
+    def _skip_blanks(self) -> None:
+        blanks = CONTROLS + b" "
+        self._pending = self._pending.lstrip(blanks)
+        while not self._pending and self._more():
+            self._pending = self._pending.lstrip(blanks)
+
+
+def _text(block: bytes) -> str:
+    try:
+        return block.decode()
+    except UnicodeDecodeError:
+        return block.decode("latin-1")
+
+
+def _interchange(isa: bytes, position: int) -> Interchange:
+    """Read an ISA, whose elements and separators stand at fixed places.
+
+    Raises:
+        NotX12: they do not.
+    """
+    if not isa.startswith(b"ISA"):
+        raise NotX12("does not begin with ISA")
+    if len(isa) < ISA_LENGTH or any(isa[place] != isa[3] for place in ISA_PLACES) or isa.count(isa[3:4]) != 16:
+        raise NotX12(f"ISA is not {ISA_LENGTH} characters with its separators at their places")
+    marks = Marks(element=chr(isa[3]), repetition=chr(isa[82]), component=chr(isa[104]), segment=chr(isa[105]))
+    used = (isa[3], isa[104], isa[105])
+    if len(set(used)) < len(used) or any(mark in WORDS for mark in used):
+        raise NotX12("ISA names a letter, a digit, a blank or one sign twice as separators")
+    at = isa.decode("latin-1").split(marks.element)
+    return Interchange(
+        control_number=at[13].strip(),
+        sender_qualifier=at[5].strip(),
+        sender=at[6].strip(),
+        receiver_qualifier=at[7].strip(),
+        receiver=at[8].strip(),
+        sent_on=short_day(at[9]),
+        sent_at=at[10],
+        usage=at[15],
+        ack_requested=at[14] == "1",
+        marks=marks,
+        position=position,
+        flaws=[],
+    )
