@@ -5,14 +5,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from workers.cli import console, stack
 from workers.cli.state import ROOT
 
 PURE = ("pytest", "-q", "-p", "no:django", "tests/integrations")
-SUITE = ("pytest", "-n", "2", "--dist", "loadgroup", "backend", "workers", "integrations", "tests")
+SUITE = (
+    *("pytest", "-n", "2", "--dist", "loadgroup", "--ignore=tests/integrations"),
+    *("backend", "workers", "integrations", "tests"),
+)
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 
 
@@ -24,26 +28,46 @@ class Check:
     words: tuple[str, ...]
 
 
-CHECKS = (
-    Check("ruff check", ("-m", "ruff", "check", ".")),
-    Check("ruff format", ("-m", "ruff", "format", "--check", ".")),
-    Check("mypy", ("-m", "mypy")),
-    Check("import rules", ("-c", LINT_IMPORTS)),
-    Check("pytest without Django", ("-m", *PURE)),
-    Check("pytest", ("-m", *SUITE)),
+# Those of one lane run one after the other, the lanes side by side; the suite then has the machine to itself.
+LANES = (
+    (
+        Check("ruff check", ("-m", "ruff", "check", ".")),
+        Check("ruff format", ("-m", "ruff", "format", "--check", ".")),
+        Check("mypy", ("-m", "mypy")),
+        Check("import rules", ("-c", LINT_IMPORTS)),
+    ),
+    (Check("pytest without Django", ("-m", *PURE)),),
 )
+Result = tuple[Check, int, float, str]
 
 
 def run(words: list[str]) -> int:
     if {"-h", "--help"} & set(words):
         parser().print_help()
         return 0
-    checks = (Check("pytest", ("-m", "pytest", *words)),) if words else CHECKS
     with stack.throwaway() as whole:
         # pytest-django takes its settings from pyproject.toml; named here, they would reach the run without it
         env = {name: value for name, value in whole.items() if name != "DJANGO_SETTINGS_MODULE"}
-        results = [(check, *perform(check, {**env, "CARERELAY_ENV": "test"})) for check in checks]
-    return summarise(results)
+        env["CARERELAY_ENV"] = "test"
+        checked = [] if words else side_by_side(env)
+        suite = Check("pytest", ("-m", *(("pytest", *words) if words else SUITE)))
+        return summarise([*checked, perform(suite, env)])
+
+
+def side_by_side(env: Mapping[str, str]) -> list[Result]:
+    """Run the lanes at once and print what each step said when it has ended."""
+    with ThreadPoolExecutor(len(LANES)) as pool:
+        return [
+            result for lane in pool.map(lambda lane: [told(check, env) for check in lane], LANES) for result in lane
+        ]
+
+
+def told(check: Check, env: Mapping[str, str]) -> Result:
+    said: list[bytes] = []
+    result = perform(check, env, said.append)
+    sys.stdout.buffer.write(b"".join(said))
+    sys.stdout.flush()
+    return result
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,25 +80,29 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def perform(check: Check, env: Mapping[str, str]) -> tuple[int, float, str]:
-    """Run one step with its output passed through; return exit code, seconds and its last line."""
-    console.say(f"== {check.title}")
+def passed_through(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.flush()
+
+
+def perform(check: Check, env: Mapping[str, str], say: Callable[[bytes], object] = passed_through) -> Result:
+    """Run one step and say its lines; return it with its exit code, seconds and last line."""
+    say(f"== {check.title}\n".encode())
     began = time.monotonic()
     last: deque[str] = deque(maxlen=1)
     command = [sys.executable, *check.words, *colour(check)]
     with subprocess.Popen(command, env=dict(env), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
         for line in child.stdout or ():
-            sys.stdout.buffer.write(line)
-            sys.stdout.flush()
+            say(line)
             last.extend([line.decode(errors="replace").rstrip()] if line.strip() else [])
-    return child.returncode, time.monotonic() - began, last[0] if last else ""
+    return check, child.returncode, time.monotonic() - began, last[0] if last else ""
 
 
 def colour(check: Check) -> tuple[str, ...]:
     return ("--color=yes",) if "pytest" in check.words and sys.stdout.isatty() else ()
 
 
-def summarise(results: list[tuple[Check, int, float, str]]) -> int:
+def summarise(results: list[Result]) -> int:
     """Print a verdict per step and, last, pytest's own closing lines."""
     console.say("")
     for check, code, seconds, _ in results:
