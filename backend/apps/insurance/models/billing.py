@@ -19,8 +19,8 @@ ZIP = RegexValidator(r"^[0-9]{5}(-?[0-9]{4})?$", "Five or nine digits, as 78702-
 CLIA = RegexValidator(r"^[0-9]{2}D[0-9]{7}$", "A CLIA number has ten characters, as 45D1234567.")
 
 
-def address_line(**more: bool) -> models.CharField:
-    return models.CharField(max_length=55, blank=more.pop("blank", True), default="", **more)
+def address_line(*, blank: bool = True) -> models.CharField:
+    return models.CharField(max_length=55, blank=blank, default="")
 
 
 class TaxId(models.TextChoices):

@@ -31,8 +31,8 @@ class Usage(models.TextChoices):
     PRODUCTION = "P", "production"
 
 
-def identifier(length: int, **more: str) -> models.CharField:
-    return models.CharField(max_length=length, validators=[X12_ID], **more)
+def identifier(length: int) -> models.CharField:
+    return models.CharField(max_length=length, validators=[X12_ID])
 
 
 def separator(default: str) -> models.CharField:

@@ -18,9 +18,9 @@ from backend.apps.insurance.models.partners import TradingPartner
 from backend.apps.insurance.models.submissions import DESK
 
 
-def dollars(**more: bool) -> models.DecimalField:
+def dollars(*, null: bool = False) -> models.DecimalField:
     """Return a column for an amount that may be negative."""
-    return models.DecimalField(max_digits=14, decimal_places=2, **more)
+    return models.DecimalField(max_digits=14, decimal_places=2, null=null)
 
 
 class RemittanceStatus(models.TextChoices):
