@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from backend.apps.core.models import Clinic
+from backend.apps.doctors.models import Doctor, Specialization
+from backend.apps.doctors.tests.factories import make_doctor, make_npi, make_specialization
 from backend.apps.insurance import codes
-from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
+from backend.apps.insurance.models import (
+    BillingEntity,
+    InsuranceClaim,
+    InsurancePlan,
+    InsuranceProvider,
+    PartnerPayer,
+    PatientInsurance,
+    ReferringProvider,
+    ServiceFacility,
+    TradingPartner,
+)
 from backend.apps.patients.tests.factories import make_patient
+
+TAXONOMY = "207R00000X"
+_partners = itertools.count(1)
 
 
 def make_provider(**over: Any) -> InsuranceProvider:
@@ -76,3 +92,74 @@ def make_claim_in(status: str) -> InsuranceClaim:
     for verb in steps[status]:
         getattr(claim, verb)(*inputs.get(verb, []))
     return claim
+
+
+def billing_entity(**over: Any) -> BillingEntity:
+    """Save an organisation that may bill; `is_default=True` makes it the one that bills where a claim names none."""
+    usual = {
+        "name": "Elm Street Clinic",
+        "npi": make_npi(),
+        "taxonomy": TAXONOMY,
+        "tax_id": "123456789",
+        "address_line1": "200 Main Street",
+        "city": "Albany",
+        "state": "NY",
+        "postal_code": "12207-1234",
+        "contact_name": "Billing desk",
+        "contact_phone": "+15182345678",
+    }
+    return BillingEntity.objects.create(**{**usual, **over})
+
+
+def partner(**over: Any) -> TradingPartner:
+    """Save a clearinghouse that takes test files in a folder; every number of it is its own."""
+    number = next(_partners)
+    usual = {
+        "name": f"Clearinghouse {number} {uuid.uuid4().hex[:6]}",
+        "our_id": f"OURS{number}",
+        "their_id": f"THEIRS{number}",
+        "our_group_id": f"OURS{number}",
+        "their_group_id": f"THEIRS{number}",
+        "submitter_id": f"S{number}",
+        "receiver_name": "CLEARINGHOUSE",
+        "receiver_id": f"R{number}",
+        "transport": "folder",
+    }
+    return TradingPartner.objects.create(**{**usual, **over})
+
+
+def route(**over: Any) -> PartnerPayer:
+    """Save how a payer is reached; of `partner` and `provider` what is left out is made."""
+    over.setdefault("partner", None)
+    over.setdefault("provider", None)
+    fields = {**over, "partner": over["partner"] or partner(), "provider": over["provider"] or make_provider()}
+    return PartnerPayer.objects.create(**{"payer_id": fields["provider"].payer_id, **fields})
+
+
+def service_facility(**over: Any) -> ServiceFacility:
+    usual = {"name": "Elm Street Infusion", "npi": make_npi(), "address_line1": "9 River Road", "city": "Troy"}
+    return ServiceFacility.objects.create(**{**usual, "state": "NY", "postal_code": "121801234", **over})
+
+
+def referring_provider(**over: Any) -> ReferringProvider:
+    return ReferringProvider.objects.create(**{"first_name": "Rosa", "last_name": "Lind", "npi": make_npi(), **over})
+
+
+def rendering_doctor() -> Doctor:
+    """Save a doctor whose first specialization has a code of the provider taxonomy."""
+    known = Specialization.objects.filter(medical_code=TAXONOMY).first()
+    return make_doctor(specializations=[known or make_specialization(medical_code=TAXONOMY)])
+
+
+def ready_claim(**over: Any) -> InsuranceClaim:
+    """Save a draft that no edit objects to and whose payer is reached by `partner`; what is not given is made."""
+    by = over.pop("partner", None)
+    over.setdefault("patient_insurance", None)
+    coverage = over.pop("patient_insurance") or make_patient_insurance()
+    payer = coverage.insurance_plan.provider
+    if not PartnerPayer.objects.filter(provider=payer, is_active=True).exists():
+        route(provider=payer, partner=by)
+    for name, maker in (("billing_entity", billing_entity), ("rendering_doctor", rendering_doctor)):
+        if name not in over:
+            over[name] = maker()
+    return make_claim(patient_insurance=coverage, **over)
