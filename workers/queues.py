@@ -10,5 +10,8 @@ QUEUES = (
     "lab_replays",
     "critical_results",
     "lab_watch",
+    "claims",
+    "eligibility",
+    "claims_watch",
     "sweep",
 )

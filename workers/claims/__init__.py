@@ -1,0 +1,1 @@
+"""Claims on their way to payers and their answers on the way back."""
