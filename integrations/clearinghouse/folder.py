@@ -1,0 +1,191 @@
+"""Drops files into a local or mounted folder; without it a clinic whose partner runs an agent there could not send."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from integrations.clearinghouse.port import Placed, RemoteFile, checked_name, is_name, part_name
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
+
+PARTNER = "folder"
+RENAME_NOREPLACE = 1  # linux/fs.h
+AT_FDCWD = -100  # fcntl.h
+NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+ANOTHER_KIND = frozenset({errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENXIO})  # not a regular file
+NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never waits for the writer of a pipe
+
+
+class FolderClearinghouse:
+    """See `Staged`. drop_folder: where the partner takes our files. pickup_folder: where it leaves its answers."""
+
+    def __init__(self, *, drop_folder: str, pickup_folder: str) -> None:
+        self._drop = Path(drop_folder)
+        self._pickup = Path(pickup_folder)
+
+    def probe(self) -> None:
+        for folder, wants in ((self._drop, os.R_OK | os.W_OK | os.X_OK), (self._pickup, os.R_OK | os.X_OK)):
+            with _sorted():
+                os.scandir(folder).close()
+            if not os.access(folder, wants):
+                raise _refused(errno.EACCES)
+
+    def put_part(self, name: str, content: bytes) -> None:
+        path = self._drop / part_name(checked_name(name, partner=PARTNER))
+        with _sorted(), open(os.open(path, NEW_PART, 0o660), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+        if size != len(content):
+            raise Transient("not stored to its end", code=f"{PARTNER}:size")
+
+    def state(self, name: str) -> Placed:
+        part = part_name(checked_name(name, partner=PARTNER))
+        with _sorted():
+            has_part = _exists(self._drop / part)  # first: what is renamed meanwhile is then seen under its name
+            if _exists(self._drop / name):
+                return Placed.FINAL
+            os.scandir(self._drop).close()  # a folder that is not mounted holds neither, and proves nothing
+        return Placed.PART if has_part else Placed.NEITHER
+
+    def rename(self, name: str) -> None:
+        """See `Staged.rename`. A link and then an unlink would not do: between them the partner may take the file."""
+        part = self._drop / part_name(checked_name(name, partner=PARTNER))
+        try:
+            rename_new(part, self._drop / name)
+        except FileExistsError:
+            raise Permanent("a file of that name is there", code=f"{PARTNER}:exists") from None
+        except OSError as error:
+            raise _unrenamed(error.errno) from None
+        with _sorted(_lost):
+            _sync(self._drop)
+
+    def listing(self) -> Sequence[RemoteFile]:
+        with _sorted(), os.scandir(self._pickup) as entries:
+            files = [_remote(entry) for entry in entries if is_name(entry.name) and _is_plain(entry)]
+        return sorted(files, key=lambda file: (file.modified_at, file.name))
+
+    def fetch(self, name: str, most_bytes: int) -> bytes:
+        path = self._pickup / checked_name(name, partner=PARTNER)
+        with _sorted(), open(os.open(path, TO_READ), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.ENXIO, "not a regular file")
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise Permanent(f"a file of more than {most_bytes} bytes", code=f"{PARTNER}:too_big")
+        return content
+
+    def remove(self, name: str) -> None:
+        with _sorted():
+            (self._pickup / checked_name(name, partner=PARTNER)).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Nothing is open between calls."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def rename_new(source: Path, target: Path, *, call: Callable[[bytes, bytes], int] | None = None) -> None:
+    """Rename in one step, refusing a target that exists. call: returns 0, or the error number of a rename that does so.
+
+    Some mounts cannot refuse by themselves; there we look first, which is safe while each partner has one sender.
+
+    Raises:
+        FileExistsError: the target is there; nothing happened.
+
+    Source: renameat2(2), RENAME_NOREPLACE.
+    """
+    code = (call or _rename_noreplace)(os.fsencode(source), os.fsencode(target))
+    if code in NO_SUCH_CALL:
+        if _exists(target):
+            raise FileExistsError(errno.EEXIST, "the target is there")
+        os.rename(source, target)
+    elif code:
+        raise OSError(code, "not renamed")
+
+
+def _rename_noreplace(source: bytes, target: bytes) -> int:
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "renameat2"):
+        return errno.ENOSYS
+    if library.renameat2(AT_FDCWD, source, AT_FDCWD, target, RENAME_NOREPLACE) == 0:
+        return 0
+    return ctypes.get_errno()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """Let the rename survive a crash of this machine."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SUCH_CALL:  # some mounts have nothing to sync
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False) and bool(entry.stat(follow_symlinks=False))
+    except FileNotFoundError:  # gone since it was listed
+        return False
+
+
+def _remote(entry: os.DirEntry[str]) -> RemoteFile:
+    told = entry.stat(follow_symlinks=False)
+    return RemoteFile(entry.name, told.st_size, datetime.fromtimestamp(told.st_mtime, UTC))
+
+
+@contextmanager
+def _sorted(sort: Callable[[int | None], IntegrationError] | None = None) -> Iterator[None]:
+    """Turn what the system says into our own errors, `sort` says which; its text names paths, and is dropped."""
+    try:
+        yield
+    except OSError as error:
+        raise (sort or _refused)(error.errno) from None
+
+
+def _unrenamed(code: int | None) -> IntegrationError:
+    """Return what a rename means that failed: only what the system refuses before it begins has surely not happened."""
+    return _refused(code) if code in DENIED or code in FULL else _lost(code)
+
+
+def _lost(code: int | None) -> IntegrationError:
+    return Unknown("it may have been renamed", code=f"{PARTNER}:lost")
+
+
+def _refused(code: int | None) -> IntegrationError:
+    if code in DENIED:
+        return Misconfigured("not allowed in this folder", code=f"{PARTNER}:denied")
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        return Misconfigured("no such folder or file", code=f"{PARTNER}:missing")
+    if code in ANOTHER_KIND:
+        return Permanent("not a regular file", code=f"{PARTNER}:kind")
+    if code in FULL:
+        return Transient("no room left", code=f"{PARTNER}:full")
+    return Transient("the folder does not answer", code=f"{PARTNER}:io")

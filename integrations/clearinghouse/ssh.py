@@ -1,0 +1,173 @@
+"""Opens SSH connections to partners whose host key is pinned; without it a library's defaults would trust anybody."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import StringIO
+
+import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
+
+from integrations.clearinghouse import host_keys
+from integrations.errors import Misconfigured, Transient
+
+PARTNER = "sftp"
+KEY_KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+LOST = (OSError, EOFError, UnicodeDecodeError, paramiko.SSHException, paramiko.SFTPError)
+UNREADABLE_KEY = (OSError, ValueError, IndexError, TypeError, paramiko.SSHException)
+WINDOW = 8 * 1024 * 1024  # bytes a server may send before it waits for us
+PACKET = 32 * 1024
+
+_library_log = logging.getLogger("paramiko")  # it writes file names and the server's own words
+_library_log.addHandler(logging.NullHandler())
+_library_log.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a partner is and who we are there.
+
+    host_key: see `host_keys.pins`. private_key: the text of an Ed25519, ECDSA or RSA key, any format of OpenSSH;
+    key_file: where it stands instead. password: instead of a key, or after it where a server wants both.
+    drop_folder: where our files go. pickup_folder: where the answers are.
+    """
+
+    host: str
+    username: str
+    host_key: str
+    drop_folder: str
+    pickup_folder: str
+    port: int = 22
+    private_key: str = field(default="", repr=False)
+    key_file: str = field(default="", repr=False)
+    passphrase: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: for TCP; for the first words and keys, each; for the login; for each answer; for one whole call."""
+
+    connect_s: float = 10.0
+    handshake_s: float = 15.0
+    login_s: float = 20.0
+    answer_s: float = 30.0
+    call_s: float = 180.0  # below a task's own limit, see the clocks of `workers.runner`
+    keepalive_s: int = 15
+
+
+def connect(account: Account, patience: Patience) -> paramiko.Transport:
+    """Return a connection that is logged in, to the server whose key is pinned and no other.
+
+    Raises:
+        Misconfigured: codes "sftp:host_key", "sftp:key", "sftp:auth", "sftp:algorithms".
+        Transient: codes "sftp:unreached", "sftp:handshake".
+    """
+    pins, key = _pins(account.host_key), _private_key(account)
+    transport = paramiko.Transport(
+        _socket(account, patience), default_window_size=WINDOW, default_max_packet_size=PACKET
+    )
+    try:
+        _shake_hands(transport, pins, patience)
+        _log_in(transport, account, key, patience)
+    except BaseException:
+        transport.close()
+        raise
+    transport.set_keepalive(patience.keepalive_s)
+    return transport
+
+
+def _socket(account: Account, patience: Patience) -> socket.socket:
+    try:
+        return socket.create_connection((account.host.strip("[]"), account.port), timeout=patience.connect_s)
+    except (OSError, ValueError, OverflowError):
+        raise Transient("not reached", code=f"{PARTNER}:unreached") from None
+
+
+def _shake_hands(transport: paramiko.Transport, pins: list[host_keys.Pin], patience: Patience) -> None:
+    transport.banner_timeout = transport.handshake_timeout = patience.handshake_s
+    transport.auth_timeout, transport.channel_timeout = patience.login_s, patience.answer_s
+    transport.clear_to_send_timeout = patience.answer_s
+    try:
+        if wanted := host_keys.algorithms(pins):
+            transport.get_security_options().key_types = wanted
+        transport.start_client(timeout=2 * patience.handshake_s)
+        shown = transport.get_remote_server_key().asbytes()
+    except IncompatiblePeer:
+        raise Misconfigured(
+            "no host key of the pinned type, or no common cipher", code=f"{PARTNER}:algorithms"
+        ) from None
+    except ValueError:  # a type the library does not know
+        raise _wrong_pin() from None
+    except LOST:
+        raise Transient("reached, but it does not speak SSH with us", code=f"{PARTNER}:handshake") from None
+    if not any(pin.fits(shown) for pin in pins):
+        raise Misconfigured("the server shows another host key than the pinned one", code=f"{PARTNER}:host_key")
+
+
+def _log_in(transport: paramiko.Transport, account: Account, key: paramiko.PKey | None, patience: Patience) -> None:
+    until_s = time.monotonic() + patience.login_s
+    steps: list[Callable[[], list[str]]] = []
+    if key is not None:
+        steps.append(lambda: transport.auth_publickey(account.username, key))
+    if account.password:
+        steps.append(lambda: transport.auth_password(account.username, account.password))
+    try:
+        for step in steps:
+            if transport.is_authenticated():
+                return
+            step()
+    except paramiko.AuthenticationException:  # the library's word for a server that hangs up or says nothing, too
+        if not transport.is_active() or time.monotonic() >= until_s:
+            raise _not_logged_in() from None
+        raise Misconfigured("the login was refused", code=f"{PARTNER}:auth") from None
+    except LOST:
+        raise _not_logged_in() from None
+    if not transport.is_authenticated():
+        raise Misconfigured("the login needs a key or a password more", code=f"{PARTNER}:auth")
+
+
+def _not_logged_in() -> Transient:
+    return Transient("no answer to the login", code=f"{PARTNER}:handshake")
+
+
+def _pins(text: str) -> list[host_keys.Pin]:
+    try:
+        return host_keys.pins(text)
+    except ValueError:
+        raise _wrong_pin() from None
+
+
+def _wrong_pin() -> Misconfigured:
+    return Misconfigured("no host key is pinned, or one that cannot be read", code=f"{PARTNER}:host_key")
+
+
+def _private_key(account: Account) -> paramiko.PKey | None:
+    """Return our own key, None: we have a password only."""
+    try:
+        text = account.private_key or _text_of(account.key_file)
+    except (OSError, ValueError):
+        raise _wrong_key() from None
+    if not text:
+        return None
+    for kind in KEY_KINDS:
+        try:
+            return kind.from_private_key(StringIO(text), password=account.passphrase or None)
+        except UNREADABLE_KEY:
+            continue
+    raise _wrong_key()
+
+
+def _text_of(path: str) -> str:
+    if not path:
+        return ""
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def _wrong_key() -> Misconfigured:
+    return Misconfigured("our own key cannot be read with this passphrase", code=f"{PARTNER}:key")
