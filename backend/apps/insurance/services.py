@@ -10,6 +10,7 @@ from django.db import transaction
 
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
+from backend.apps.insurance import eligibility
 from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
 from backend.apps.users.models import User
 
@@ -37,6 +38,7 @@ def change_coverage(coverage: PatientInsurance, *, by: User | None, **changes: A
         raise DomainError("A coverage stays with its patient; record another one.")
     if any(changes[name] != getattr(coverage, name) for name in CONFIRMED & set(changes)):
         changes["verification_status"] = PatientInsurance.Verification.UNVERIFIED
+        eligibility.forget(coverage)
     return save_changes(coverage, changes)
 
 
