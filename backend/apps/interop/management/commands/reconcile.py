@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from backend.apps.appointments.reconcile import reminders
 from backend.apps.core.ledger import Account, Books
+from backend.apps.insurance.reconcile import claims
 from backend.apps.interop.moments import moment
 from backend.apps.laboratory.reconcile import laboratory
 
-PARTS: dict[str, Callable[..., Books]] = {"laboratory": laboratory, "reminders": reminders}
+PARTS: dict[str, Callable[..., Books]] = {"laboratory": laboratory, "reminders": reminders, "claims": claims}
 
 
 class Command(BaseCommand):
