@@ -25,7 +25,7 @@ class Flaw(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """The four separators of one interchange, one character each."""
+    """The separators of one interchange, one character each; repetition is empty where ISA11 names none ("U")."""
 
     element: str
     repetition: str
@@ -112,7 +112,8 @@ class ElementError(NamedTuple):
 class SegmentError(NamedTuple):
     """IK3 (or AK3) with what hangs on it. position: the segment's place in the ST, ST being 1; 0 where not said.
 
-    segment_id is as sent, also a cut one as "NM". claim: CLM01 out of the CTX, empty where there is none.
+    segment_id is as sent, also a cut one as "NM". claim: CLM01 out of the CTX (TRN02 where we had asked about a
+    claim or a person), empty where there is none.
     triggers: for each other CTX the segment id and place that made a situational element needed, as ("CLM", 43).
     """
 
@@ -171,7 +172,8 @@ class ClaimStatus(NamedTuple):
     stated_on: STC02. charge: STC04. paid: STC05. decided_on: STC06. paid_on: STC08. payment_number: STC09.
     trace: TRN02 of this level, at patient level our CLM01, which some payers cut at 17.
     batch_reference: TRN02 of the receiver level, our BHT03.
-    payer_claim_number: REF*1K. clearinghouse_number: REF*D9. bill_type: REF*BLT.
+    payer_claim_number: REF*1K. clearinghouse_number: REF*D9. bill_type: REF*BLT. patient_account: REF*EJ, in the
+        answer to a 276 our CLM01 (its trace is that of the question).
     service_from, service_to: DTP*472 of the claim, at line level of the line.
     line_control_number: REF*FJ. procedure: SVC01-2. line_charge: SVC02.
     member_id: NM109 of the patient. provider_id: NM109 of the provider level. source_id: NM109 of the source.
@@ -193,6 +195,7 @@ class ClaimStatus(NamedTuple):
     payer_claim_number: str
     clearinghouse_number: str
     bill_type: str
+    patient_account: str
     service_from: date | None
     service_to: date | None
     line_control_number: str

@@ -7,10 +7,9 @@ Source: ASC X12N/005010X221A1, Health Care Claim Payment/Advice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import chain
-from types import MappingProxyType
 
 from integrations.x12.answer_records import Transaction
 from integrations.x12.remittance_records import (
@@ -129,10 +128,10 @@ class _Claims:
         """Yield each claim once it is complete. first: the place of the first segment given."""
         parts: list[_Part] = []  # of the claim that is open: itself, then its lines
         part: _Part | None = None
-        number, amounts, keepers = 0, self._amounts, dict(KEPT)
+        number, amounts = 0, self._amounts
         for place, segment in enumerate(segments, first):
             name = segment[0]
-            keep = keepers.get(name)
+            keep = KEPT.get(name)
             try:
                 if keep is not None:
                     if part is not None:
@@ -246,6 +245,6 @@ def _mia(part: _Part, segment: list[str], amounts: Amounts) -> None:
     part.remarks.extend(filter(None, segment[5:6] + segment[20:24]))
 
 
-KEPT: Mapping[str, Callable[[_Part, list[str], Amounts], None]] = MappingProxyType(
-    {"CAS": _cas, "AMT": _amt, "DTM": _dtm, "REF": _ref, "NM1": _nm1, "LQ": _lq, "MOA": _moa, "MIA": _mia}
-)
+KEPT: dict[str, Callable[[_Part, list[str], Amounts], None]] = {
+    "CAS": _cas, "AMT": _amt, "DTM": _dtm, "REF": _ref, "NM1": _nm1, "LQ": _lq, "MOA": _moa, "MIA": _mia,
+}  # fmt: skip

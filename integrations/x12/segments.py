@@ -229,6 +229,10 @@ class _Tape:
             self._pending = self._pending.lstrip(blanks)
 
 
+def _sign(mark: int) -> str:
+    return "" if mark in WORDS else chr(mark)
+
+
 def _text(block: bytes) -> str:
     try:
         return block.decode()
@@ -246,7 +250,7 @@ def _interchange(isa: bytes, position: int) -> Interchange:
         raise NotX12("does not begin with ISA")
     if len(isa) < ISA_LENGTH or any(isa[place] != isa[3] for place in ISA_PLACES) or isa.count(isa[3:4]) != 16:
         raise NotX12(f"ISA is not {ISA_LENGTH} characters with its separators at their places")
-    marks = Marks(element=chr(isa[3]), repetition=chr(isa[82]), component=chr(isa[104]), segment=chr(isa[105]))
+    marks = Marks(element=chr(isa[3]), repetition=_sign(isa[82]), component=chr(isa[104]), segment=chr(isa[105]))
     used = (isa[3], isa[104], isa[105])
     if len(set(used)) < len(used) or any(mark in WORDS for mark in used):
         raise NotX12("ISA names a letter, a digit, a blank or one sign twice as separators")

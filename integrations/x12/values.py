@@ -45,6 +45,21 @@ def amount(text: str) -> Decimal:
     return Decimal(text)
 
 
+def amount_if_any(text: str) -> Decimal | None:
+    """Return the amount; None where there is none or it cannot be read, for amounts that decide nothing."""
+    try:
+        return amount(text) if text else None
+    except BadAmount:
+        return None
+
+
+def fraction_if_any(text: str) -> Decimal | None:
+    """Return a number of any decimals such as "0.125"; None where there is none or it cannot be read."""
+    digits = text.removeprefix("-").replace(".", "", 1)
+    good = digits.isascii() and digits.isdigit() and len(text) <= LONGEST_AMOUNT
+    return Decimal(text) if good else None
+
+
 class Days(dict[str, date | None]):
     """Days by their text: `days["20240131"]`; None for what is no day."""
 
@@ -76,3 +91,8 @@ def span(qualifier: str, text: str) -> tuple[date | None, date | None]:
     """Return first and last day of a DTP: format D8 is one day, RD8 two with a hyphen between."""
     first, _, last = text.partition("-") if qualifier == "RD8" else (text, "", "")
     return day(first), day(last or first)
+
+
+def whole(text: str) -> int | None:
+    """Return a count or place such as "12"; None where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
