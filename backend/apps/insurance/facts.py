@@ -1,4 +1,4 @@
-"""What a claim says, in plain records of text; without them edits and writers would each ask the tables in their own way.
+"""What a claim says, in plain records of text; without them edits and writers would each read the tables in their way.
 
 All values are text, "" is absent, "Y" is yes. Days are "YYYYMMDD", money and quantities PostgreSQL's text of a numeric
 ("125.00"), lists of codes are joined by commas and without points ("E119,I10", "25,59", pointers "1,2"). Names of
@@ -116,7 +116,7 @@ class Parts(NamedTuple):
 
 
 class LineAdjudication(NamedTuple):
-    """What another payer decided on a line. payer_identifier: that of the OtherPayer; remaining: the patient's share."""
+    """What another payer decided on a line. payer_identifier: of the OtherPayer; remaining: the patient's share."""
 
     payer_identifier: str
     paid: str
@@ -198,7 +198,7 @@ class Claim(NamedTuple):
     the coverage has them. frequency: 1, 7 or 8; original_reference: the payer's number of what 7 and 8 are about.
     control_number: CLM01, "" until the claim is queued. For edits only: coverage_from and coverage_to are its days of
     cover, coverage_is_deleted "Y" or ""; gender is the patient's record's ("female", "male", "other", "unknown");
-    is_secondary "Y" where another payer comes first; original and secondary_to: ids of claims; created_on.
+    is_secondary "Y" where another payer comes first; original and secondary_to: ids of claims.
     """
 
     id: str
@@ -269,7 +269,6 @@ class Claim(NamedTuple):
     is_secondary: str = ""
     original: str = ""
     secondary_to: str = ""
-    created_on: str = ""
     lines: tuple[Line, ...] = ()
     other_payers: tuple[OtherPayer, ...] = ()
 
