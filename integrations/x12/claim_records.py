@@ -215,7 +215,7 @@ class Claim(NamedTuple):
 
     sequence: SBR01, P, S or T. relationship: of the patient to the holder; 18 is self: then holder_* are written, and
     the patient_* where a holder_* is empty. medicare_secondary: SBR05. frequency: 1, 7 or 8. signature: CLM06, Y or N.
-    assignment: CLM07, A, B or C. benefits: CLM08, Y, N or W. release: CLM09, Y or I. accident: causes, as "AA,OA".
+    assignment: CLM07, A, B or C. benefits: CLM08, Y, N or W. release: CLM09, Y or I. accident: one or two causes.
     References: original_reference F8, prior_authorization G1, referral_number 9F, clia X4, trace D9, record_number EA.
     """
 

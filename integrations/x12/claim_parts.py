@@ -1,0 +1,137 @@
+"""Writes what many claims share, once per file; without it each claim would render its billing provider again.
+
+Source: ASC X12N 005010X222A1, loops 1000A to 2010BB and 2310A to 2310C.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from integrations.x12.claim_forms import Forms
+from integrations.x12.text import ID, NUMBER, TEXT, Field, Form, NotWritable, cents, number
+
+Adjustments = tuple[tuple[str, str, str, str], ...]
+LATER = {"G2", "LU"}  # REF of the billing provider stands behind those of the payer in 2010BB
+TRIPLETS = 6
+CODES = re.compile(rf"(?:CO|CR|OA|PI|PR)\*[0-9A-Z]{{1,5}}\*(?:{NUMBER})?").fullmatch
+AMOUNT = re.compile(r"-?\d{1,10}\.\d\d").fullmatch
+SUBMITTER = [
+    Field("identifier", "1000A NM109", ID, 80, True),
+    Field("name", "1000A NM103", TEXT, 60, True),
+    Field("contact_name", "1000A PER02", TEXT, 60),
+    Field("email", "1000A PER04", r"[!-)+-9;-=?@A-Z_]{3,200}"),
+    Field("phone", "1000A PER04", r"\d{10}"),
+]
+RECEIVER = [
+    Field("identifier", "1000B NM109", ID, 80, True),
+    Field("name", "1000B NM103", TEXT, 60, True),
+    Field("identifier", "1000B NM109", ID, 80, True),
+]
+
+
+class Reference(NamedTuple):
+    qualifier: str
+    value: str
+
+
+def header(submitter: Any, receiver: Any, *, foreign: str) -> str:
+    """Return loops 1000A and 1000B."""
+    identifier, name, contact, email, phone = Form(SUBMITTER, foreign=foreign).read(submitter)
+    ways = [f"TE*{phone}"] if phone else []
+    ways += [f"EM*{email}"] if email else []
+    if not ways:
+        raise NotWritable("1000A PER04: a telephone number or an e-mail address is needed")
+    their_id, their_name, _ = Form(RECEIVER, foreign=foreign).read(receiver)
+    return (
+        f"NM1*41*2*{name}*****46*{identifier}~PER*IC*{contact}*{'*'.join(ways)}~"
+        f"NM1*40*2*{their_name}*****46*{their_id}~"
+    )
+
+
+def billing_provider(one: Any, forms: Forms) -> str:
+    """Return loops 2000A, 2010AA and 2010AB: the first HL of a transaction."""
+    (
+        npi, taxonomy, name, last, first, tax_id, tax_id_type, line1, line2, city, state, postal_code,
+        to_line1, to_line2, to_city, to_state, to_postal_code, contact, phone,
+    ) = forms.billing.read(one)  # fmt: skip
+    kind, named = ("1", person_name(last, first)) if one.is_person else ("2", f"{name}****")
+    if not (last if one.is_person else name):
+        raise NotWritable("2010AA NM103: missing", one.id)
+    text = "HL*1**20*1~" + (f"PRV*BI*PXC*{taxonomy}~" if taxonomy else "")
+    text += f"NM1*85*{kind}*{named}*XX*{npi}~{place(line1, line2, city, state, postal_code)}REF*{tax_id_type}*{tax_id}~"
+    if phone:
+        text += f"PER*IC*{contact}*TE*{phone}~"
+    if to_line1:
+        text += f"NM1*87*{kind}~{place(to_line1, to_line2, to_city, to_state, to_postal_code)}"
+    return text
+
+
+def payer(one: Any, forms: Forms) -> str:
+    """Return loop 2010BB."""
+    identifier, name, *where = forms.payer.read(one)
+    references = sorted(one.secondary, key=lambda pair: pair[0] in LATER)
+    return (
+        f"NM1*PR*2*{name}*****PI*{identifier}~"
+        + (place(*where) if where[0] else "")
+        + "".join(f"REF*{'*'.join(forms.reference.read(Reference(*pair)))}~" for pair in references)
+    )
+
+
+def referring(one: Any, forms: Forms) -> str:
+    npi, last, first, _ = forms.provider.read(one)
+    return f"NM1*DN*1*{person_name(last, first)}*XX*{npi}~"
+
+
+def rendering(one: Any, forms: Forms) -> str:
+    npi, last, first, taxonomy = forms.provider.read(one)
+    return f"NM1*82*1*{person_name(last, first)}*XX*{npi}~" + (f"PRV*PE*PXC*{taxonomy}~" if taxonomy else "")
+
+
+def facility(one: Any, forms: Forms) -> str:
+    npi, name, *where = forms.facility.read(one)
+    return f"NM1*77*2*{name}{f'*****XX*{npi}' if npi else ''}~{place(*where)}"
+
+
+def same_place(one: Any, other: Any) -> bool:
+    """Is it the same house? The four last digits of a postal code do not matter."""
+    ours, theirs = (
+        (at.line1.upper(), at.line2.upper(), at.city.upper(), at.state.upper(), at.postal_code[:5])
+        for at in (one, other)
+    )
+    return ours == theirs
+
+
+def found(parts: Mapping[str, Any], key: str, loop: str) -> Any:
+    one = parts.get(key)
+    if one is None:
+        raise NotWritable(f"{loop}: the claim names a part that was not given")
+    return one
+
+
+def person_name(last: str, first: str) -> str:
+    """Return NM103 to NM107."""
+    return f"{last}*{first}***"
+
+
+def place(line1: str, line2: str, city: str, state: str, postal_code: str) -> str:
+    """Return N3 and N4."""
+    return f"N3*{line1}{f'*{line2}' if line2 else ''}~N4*{city}*{state}*{postal_code}~"
+
+
+def adjustments(found: Adjustments, element: str) -> str:
+    """Return CAS segments: one for each six reasons of a group."""
+    groups: dict[str, list[str]] = {}
+    for group, reason, amount, quantity in found:
+        if not CODES(f"{group}*{reason}*{quantity}"):
+            raise NotWritable(f"{element} CAS: a group, a reason and a quantity are wanted")
+        triplet = (
+            f"*{reason}*{number(amount if AMOUNT(amount) else cents(amount, f'{element} CAS'))}*{number(quantity)}"
+        )
+        groups.setdefault(group, []).append(triplet)
+    return "".join(
+        f"CAS*{group}{''.join(triplets[at : at + TRIPLETS]).rstrip('*')}~"
+        for group, triplets in groups.items()
+        for at in range(0, len(triplets), TRIPLETS)
+    )
