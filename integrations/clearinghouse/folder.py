@@ -79,6 +79,8 @@ class FolderClearinghouse:
 
     def fetch(self, name: str, most_bytes: int) -> bytes:
         path = self._pickup / checked_name(name, partner=PARTNER)
+        if not _exists(path):
+            raise Transient("gone since it was listed", code=f"{PARTNER}:gone")
         with _sorted(), open(os.open(path, TO_READ), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError(errno.ENXIO, "not a regular file")

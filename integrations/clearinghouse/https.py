@@ -83,7 +83,10 @@ class HttpsClearinghouse:
         return sorted((file for file in listed if is_name(file.name)), key=lambda file: (file.modified_at, file.name))
 
     def fetch(self, name: str, most_bytes: int) -> bytes:
-        content = self._ask("GET", f"/answers/{_quoted(name)}").body
+        answer = self._ask("GET", f"/answers/{_quoted(name)}", may_be_gone=True)
+        if answer.status in GONE:
+            raise Transient("gone since it was listed", code=f"{PARTNER}:gone")
+        content = answer.body
         if len(content) > most_bytes:
             raise Permanent(f"a file of more than {most_bytes} bytes", code=f"{PARTNER}:too_big")
         return content

@@ -64,7 +64,12 @@ class Door(Protocol):
         """Return what waits for us, the oldest first: regular files with names that `is_name` allows."""
 
     def fetch(self, name: str, most_bytes: int) -> bytes:
-        """Return a file's content. Raises Permanent, code "...:too_big": it is longer than `most_bytes`."""
+        """Return a file's content.
+
+        Raises:
+            Permanent: code "...:too_big", it is longer than `most_bytes`.
+            Transient: code "...:gone", somebody took it away since it was listed.
+        """
 
     def remove(self, name: str) -> None:
         """Take a file off the partner's list once its content is kept; it may be gone already."""

@@ -76,7 +76,7 @@ class SftpClearinghouse:
     def fetch(self, name: str, most_bytes: int) -> bytes:
         path = _path(self._account.pickup_folder, checked_name(name, partner=PARTNER))
         with self._call() as sftp:
-            told = sftp.lstat(path)
+            told = _told(sftp, path)
             size = told.st_size or 0
             if not _is_plain(told):
                 raise Permanent("not a regular file", code=f"{PARTNER}:kind")
@@ -173,6 +173,13 @@ class SftpClearinghouse:
         if both:
             return Permanent("a file of that name is there", code=f"{PARTNER}:exists")
         return refusal if placed is Placed.PART else lost
+
+
+def _told(sftp: paramiko.SFTPClient, path: str) -> paramiko.SFTPAttributes:
+    try:
+        return sftp.lstat(path)
+    except FileNotFoundError:
+        raise Transient("gone since it was listed", code=f"{PARTNER}:gone") from None
 
 
 def _read(file: paramiko.SFTPFile, size: int, until_s: float) -> bytes:

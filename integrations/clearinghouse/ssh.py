@@ -22,9 +22,7 @@ UNREADABLE_KEY = (OSError, ValueError, IndexError, TypeError, paramiko.SSHExcept
 WINDOW = 8 * 1024 * 1024  # bytes a server may send before it waits for us
 PACKET = 32 * 1024
 
-_library_log = logging.getLogger("paramiko")  # it writes file names and the server's own words
-_library_log.addHandler(logging.NullHandler())
-_library_log.propagate = False
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # it would write file names and the server's own words
 
 
 @dataclass(frozen=True, slots=True)

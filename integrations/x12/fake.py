@@ -82,6 +82,15 @@ class FakeClearinghouse(FakeFolder):
         if at_once:
             self.order(at_once=list(at_once))
 
+    @property
+    def visits(self) -> int:
+        """Return how many connections looked into a folder."""
+        return len(self._house.visits)
+
+    def know(self, public_key: str) -> None:
+        """Let another key in, as "ssh-ed25519 AAAA..."."""
+        self._house.keys.append(asyncssh.import_public_key(public_key))
+
     def answer(self, *kinds: str) -> list[Path]:
         """Write what is due of these kinds, all if none is named; return the files."""
         return self._desk.answer(*(kinds or KINDS))
@@ -121,7 +130,7 @@ async def serve(options: argparse.Namespace) -> None:
     book = OrderBook(root / "orders.json")
     if options.at_once is not None:
         book.change(at_once=[kind for kind in options.at_once.split(",") if kind])
-    keys = asyncssh.read_public_key_list(str(options.authorized_keys))
+    keys = list(asyncssh.read_public_key_list(str(options.authorized_keys)))
     house = House(root, options.partner or [PARTNER], keys, "", book, Desk(root, book), ThreadPoolExecutor(1))
     acceptor = await listen(house, options.host, options.port, _host_key(options.host_key))
     sys.stdout.write(f"{acceptor.get_port()}\n")

@@ -25,6 +25,7 @@ class Orders:
     holds: bool = False  # nothing is written, also of `at_once`, until it is called for
     next_cuts: list[int] = field(default_factory=list)  # bytes of an upload after which the connection is cut
     next_drops: int = 0  # renames after which the connection drops before the reply
+    next_silences: int = 0  # renames that are done and never answered
     swallows: bool = False  # a file is taken away from the folder at once
     forgets: bool = False  # a control number that was used before is taken again, without a word
     next_notes: list[str] = field(default_factory=list)  # TA1 note codes with which the next files are rejected

@@ -20,15 +20,16 @@ WRITES = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncss
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What all connections share. worker: the one thread in which files are taken in and answered."""
+    """What all connections share. worker: takes files in and answers them, one by one. visits: a partner for each."""
 
     root: Path
     partners: Sequence[str]
-    keys: Sequence[asyncssh.SSHKey]
+    keys: list[asyncssh.SSHKey]
     password: str
     book: OrderBook
     desk: Desk
     worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "desk"))
+    visits: list[str] = field(default_factory=list)
 
 
 class Guard(asyncssh.SSHServer):
@@ -60,12 +61,12 @@ class Files(asyncssh.SFTPServer):
     def __init__(self, channel: asyncssh.SSHServerChannel[bytes], house: House) -> None:
         self._house = house
         self._partner = str(channel.get_extra_info("username"))
-        self._home = house.root / self._partner
         self._direct: dict[int, Path] = {}  # open files that were not hidden
         self._cut_after: int | None = None
         self._size = 0
         self._is_cut = False
-        super().__init__(channel, chroot=str(self._home).encode())
+        super().__init__(channel, chroot=str(house.root / self._partner).encode())
+        house.visits.append(self._partner)
 
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         opened: object = super().open(path, pflags, attrs)
@@ -96,6 +97,8 @@ class Files(asyncssh.SFTPServer):
             await self._arrived(target)
             if self._house.book.next_of("next_drops"):
                 self._hang_up()
+            if self._house.book.next_of("next_silences"):
+                await asyncio.Event().wait()
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Refuse: it would overwrite, and nobody may count on it."""

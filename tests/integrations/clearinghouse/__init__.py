@@ -1,0 +1,1 @@
+"""Tests of the doors to clearinghouses, and of the clearinghouse that stands behind them."""

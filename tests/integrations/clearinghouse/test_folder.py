@@ -1,0 +1,70 @@
+"""Holds that a folder on a disk is as safe as a server."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from integrations.clearinghouse.folder import FolderClearinghouse, rename_new
+from integrations.clearinghouse.port import Staged
+from integrations.errors import Misconfigured, Permanent
+from tests.integrations.clearinghouse.staged_contract import NAME, PART, StagedContract, Stand
+
+
+class TestFolder(StagedContract):
+    code = "folder"
+
+    @pytest.fixture
+    def stand(self, tmp_path: Path) -> Stand:  # type: ignore[override]  # nothing to close
+        drop, pickup = tmp_path / "to", tmp_path / "from"
+        drop.mkdir()
+        pickup.mkdir()
+        return Stand(FolderClearinghouse(drop_folder=str(drop), pickup_folder=str(pickup)), drop, pickup)
+
+    @pytest.fixture
+    def lost(self, tmp_path: Path) -> AbstractContextManager[Staged]:
+        nowhere = str(tmp_path / "nowhere")
+        return nullcontext(FolderClearinghouse(drop_folder=nowhere, pickup_folder=nowhere))
+
+    def test_a_part_is_never_written_through_a_link(self, stand: Stand, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").write_bytes(b"precious")
+        (stand.drop / PART).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(Permanent) as raised:
+            stand.transport.put_part(NAME, b"other")
+        assert raised.value.code == "folder:kind"
+        assert (tmp_path / "elsewhere").read_bytes() == b"precious"
+
+    def test_a_pipe_is_neither_listed_nor_waited_for(self, stand: Stand) -> None:
+        os.mkfifo(stand.pickup / "pipe")
+        assert stand.transport.listing() == []
+        with pytest.raises(Permanent):
+            stand.transport.fetch("pipe", 10)
+
+    def test_others_do_not_read_our_files(self, stand: Stand) -> None:
+        stand.transport.put_part(NAME, b"claims")
+        assert stat.S_IMODE((stand.drop / PART).stat().st_mode) & stat.S_IRWXO == 0
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_folder_that_may_only_be_read_needs_a_person(self, stand: Stand) -> None:
+        stand.drop.chmod(0o500)
+        with pytest.raises(Misconfigured) as raised:
+            stand.transport.put_part(NAME, b"claims")
+        assert raised.value.code == "folder:denied"
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_mount_that_cannot_refuse_by_itself_is_looked_at_first(tmp_path: Path, code: int) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"new")
+    target.write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        rename_new(source, target, call=lambda *_: code)
+    assert target.read_bytes() == b"old"
+    target.unlink()
+    rename_new(source, target, call=lambda *_: code)
+    assert (target.read_bytes(), source.exists()) == (b"new", False)
