@@ -7,7 +7,8 @@ Source of the meanings: ASC X12N 005010X279A1 (270) and 005010X212 (276).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class InquiryPayer(NamedTuple):
@@ -91,9 +92,23 @@ class StatusQuestion(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Where a question stands in its interchange; answers name it by transaction (ST02), reference (BHT03) and trace."""
+    """Where a question stands. Answers name it by transaction (ST02), reference (BHT03) and trace."""
 
     id: str
     transaction: str
     reference: str
     trace: str
+
+
+class InquiryParts(NamedTuple):
+    """Whom questions name by id: any records with the attributes of InquiryPayer and InquiryProvider."""
+
+    payers: Mapping[str, Any]
+    providers: Mapping[str, Any]
+
+
+class Inquiries(NamedTuple):
+    """A whole interchange of questions, and where each stands."""
+
+    content: bytes
+    asked: list[Asked]

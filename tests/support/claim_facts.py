@@ -185,7 +185,7 @@ def _rich(dice: random.Random) -> dict[str, object]:
 
 
 def _secondary(dice: random.Random, claim: Claim, kind: str) -> dict[str, object]:
-    """A primary that paid most of each line, or of the claim as a whole; a secondary that decided on the whole claim."""
+    """A primary that paid most of each line, or of the claim as a whole; a secondary that decided on it whole."""
     names = ["PRIMARY", "SECONDARY"] if kind == "tertiary" else ["PRIMARY"]
     by_line = kind != "claim level"
     others = tuple(_other(dice, claim, at, name, by_line=by_line and at == 0) for at, name in enumerate(names))
