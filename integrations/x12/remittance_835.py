@@ -21,11 +21,12 @@ from integrations.x12.remittance_records import (
     RemittanceLine,
 )
 from integrations.x12.segments import NotX12
-from integrations.x12.values import Amounts, BadAmount, Days
+from integrations.x12.values import MOST_KEPT, Amounts, BadAmount, Days
 
 DETAIL = frozenset({"LX", "TS3", "TS2", "CLP", "PLB"})  # what ends the header
 BLANK = [""] * 20  # segments end early: behind these every element can be asked for
 NO_CODE = ["", ""]
+new = tuple.__new__  # what a named tuple's own class calls, in half the time: fields by place, as the record has them
 
 
 def read(transaction: Transaction) -> Remittance:
@@ -99,14 +100,39 @@ def _party(header: list[list[str]], entity: str) -> tuple[str, tuple[tuple[str, 
     return name, tuple((qualifier, value) for qualifier, value in ids if value)
 
 
+class _Procedures(dict[str, tuple[str, str, tuple[str, ...]]]):
+    """Qualifier, code and modifiers by the text of SVC01 or SVC06."""
+
+    def __init__(self, component: str) -> None:
+        self._component = component
+
+    def __missing__(self, text: str) -> tuple[str, str, tuple[str, ...]]:
+        qualifier, code, *modifiers = text.split(self._component) + NO_CODE
+        found = qualifier, code, tuple(filter(None, modifiers[:4]))
+        if len(self) < MOST_KEPT:
+            self[text] = found
+        return found
+
+
 class _Part:
     """A claim or a line while its segments arrive. segment: the place of its head in the ST."""
 
-    __slots__ = ("adjustments", "amounts", "dates", "head", "names", "references", "remarks", "segment")
+    __slots__ = (
+        "adjustments",
+        "amounts",
+        "control_number",
+        "dates",
+        "head",
+        "names",
+        "references",
+        "remarks",
+        "segment",
+    )
 
     def __init__(self, head: list[str], segment: int) -> None:
         self.head = head
         self.segment = segment
+        self.control_number = ""
         self.adjustments: list[Adjustment] = []
         self.amounts: list[tuple[str, Decimal]] = []
         self.dates: dict[str, str] = {}
@@ -122,6 +148,7 @@ class _Claims:
         self._component = component
         self._amounts = amounts
         self._days = Days()
+        self._procedures = _Procedures(component)
         self._provider_adjustments = provider_adjustments
 
     def walk(self, segments: Iterator[list[str]], first: int) -> Iterator[RemittanceClaim]:
@@ -165,29 +192,29 @@ class _Claims:
         _, clp01, clp02, clp03, clp04, clp05, clp06, clp07, clp08, clp09, *_ = claim.head + BLANK
         patient, insured = names.get("QC", BLANK), names.get("IL", BLANK)
         corrected, crossover = names.get("74", BLANK), names.get("TT", BLANK)
-        return RemittanceClaim(
+        return new(RemittanceClaim, (
             number, claim.segment, clp01, clp02, amounts[clp03], amounts[clp04], amounts[clp05], clp06, clp07, clp08,
             clp09, tuple(claim.adjustments), patient[3], patient[4], patient[9] or insured[9],
             corrected[3], corrected[4], corrected[9], names.get("82", BLANK)[9], crossover[3], crossover[9],
             days[dates.get("232", "")], days[dates.get("233", "")], days[dates.get("050", "")],
             tuple(claim.remarks), tuple(claim.amounts), tuple(claim.references),
             tuple([self._line(parts[place], place) for place in range(1, len(parts))]),
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def _line(self, line: _Part, number: int) -> RemittanceLine:
         """Make the record by place, as a claim."""
         amounts, days, dates = self._amounts, self._days, line.dates
         _, svc01, svc02, svc03, svc04, svc05, svc06, svc07, *_ = line.head + BLANK
-        qualifier, code, *modifiers = svc01.split(self._component) + NO_CODE
-        original_qualifier, original, *original_modifiers = svc06.split(self._component) + NO_CODE
+        qualifier, code, modifiers = self._procedures[svc01]
+        original_qualifier, original, original_modifiers = self._procedures[svc06]
         begins = dates.get("472") or dates.get("150", "")
         ends = dates.get("472") or dates.get("151") or begins
-        return RemittanceLine(
-            number, line.segment, qualifier, code, tuple(filter(None, modifiers[:4])), amounts[svc02], amounts[svc03],
-            svc04, svc05, original_qualifier, original, tuple(filter(None, original_modifiers[:4])), svc07,
-            days[begins], days[ends], dict(line.references).get("6R", ""),
+        return new(RemittanceLine, (
+            number, line.segment, qualifier, code, modifiers, amounts[svc02], amounts[svc03],
+            svc04, svc05, original_qualifier, original, original_modifiers, svc07,
+            days[begins], days[ends], line.control_number,
             tuple(line.adjustments), tuple(line.remarks), tuple(line.amounts),
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def _plb(self, segment: list[str]) -> None:
         at = segment + BLANK
@@ -204,7 +231,7 @@ def _cas(part: _Part, segment: list[str], amounts: Amounts) -> None:
     """Keep every triplet, however many."""
     if len(segment) == 4:  # nearly always
         _, group, reason, text = segment
-        part.adjustments.append(Adjustment(group, reason, amounts[text], ""))
+        part.adjustments.append(new(Adjustment, (group, reason, amounts[text], "")))
         return
     at = segment + BLANK
     for place in range(2, len(segment), 3):
@@ -224,6 +251,8 @@ def _dtm(part: _Part, segment: list[str], amounts: Amounts) -> None:
 
 def _ref(part: _Part, segment: list[str], amounts: Amounts) -> None:
     if len(segment) > 2:
+        if segment[1] == "6R":
+            part.control_number = segment[2]
         part.references.append((segment[1], segment[2]))
 
 

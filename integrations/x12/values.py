@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 LONGEST_AMOUNT = 19  # a sign, 15 digits, a point and 2 digits: more would not fit an account either
-MOST_KEPT = 50_000
+MOST_KEPT = 20_000
 
 
 class BadAmount(ValueError):
