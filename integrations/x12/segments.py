@@ -21,6 +21,7 @@ CHUNK = 1 << 16
 CONTROLS = bytes([*range(32), 127])
 WORDS = (string.ascii_letters + string.digits + " ").encode()  # what no separator may be
 ENVELOPE = frozenset({"SE", "ST", "GE", "GS", "IEA", "ISA"})
+MOST_FLAWS = 50
 BOM = b"\xef\xbb\xbf"
 
 
@@ -68,18 +69,18 @@ def _transactions(tape: Iterator[list[str]], interchange: Interchange, numbers: 
             case "TA1":
                 yield Transaction("TA1", "", "", interchange, None, next(numbers), iter([segment]), [])
             case "GS":
-                if group:
-                    interchange.flaws.append(Flaw("no_group_trailer", "A group has no trailer"))
+                _closed(interchange.flaws, group)
                 group, groups, sets = _group(segment), groups + 1, 0
             case "GE":
                 _check(interchange.flaws, "group", segment, sets, group.control_number if group else "")
                 group = None
             case "IEA":
+                _closed(interchange.flaws, group)
                 _check(interchange.flaws, "interchange", segment, groups, interchange.control_number)
                 return
             case _:
-                interchange.flaws.append(Flaw("outside", "A segment stands outside every transaction"))
-    interchange.flaws.append(Flaw("no_interchange_trailer", "The interchange has no trailer"))
+                _flag(interchange.flaws, "outside", "A segment stands outside every transaction")
+    _flag(interchange.flaws, "no_interchange_trailer", "The interchange has no trailer")
 
 
 def _transaction(
@@ -88,7 +89,7 @@ def _transaction(
     flaws: list[Flaw] = []
     number = _at(st, 2)
     if group is None:
-        flaws.append(Flaw("outside", "A transaction stands outside every group"))
+        _flag(flaws, "outside", "A transaction stands outside every group")
     version = _at(st, 3) or (group.version if group else "")
     return Transaction(_at(st, 1), number, version, interchange, group, position, _body(tape, number, flaws), flaws)
 
@@ -113,9 +114,21 @@ def _body(tape: Iterator[list[str]], number: str, flaws: list[Flaw]) -> Iterator
 def _check(flaws: list[Flaw], what: str, trailer: list[str], counted: int, number: str) -> None:
     said = _at(trailer, 1)
     if not (said.isascii() and said.isdigit() and int(said[:12]) == counted):
-        flaws.append(Flaw(f"{what}_count", f"The trailer of the {what} counts otherwise: {counted} found"))
+        _flag(flaws, f"{what}_count", f"The trailer of the {what} counts otherwise: {counted} found")
     if _at(trailer, 2) != number:
-        flaws.append(Flaw(f"{what}_number", f"The trailer of the {what} has another number than its header"))
+        _flag(flaws, f"{what}_number", f"The trailer of the {what} has another number than its header")
+
+
+def _closed(flaws: list[Flaw], group: Group | None) -> None:
+    if group:
+        _flag(flaws, "no_group_trailer", "A group has no trailer")
+
+
+def _flag(flaws: list[Flaw], code: str, sentence: str) -> None:
+    """Keep each flaw once, and not more of them than a person reads."""
+    flaw = Flaw(code, sentence)
+    if len(flaws) < MOST_FLAWS and flaw not in flaws:
+        flaws.append(flaw)
 
 
 def _group(segment: list[str]) -> Group:
@@ -220,7 +233,7 @@ class _Tape:
             if start < 0 and not self._more():
                 self._pending = b""
         if rubbish:
-            interchange.flaws.append(Flaw("rubbish", "Something that is not X12 follows the interchange"))
+            _flag(interchange.flaws, "rubbish", "Something that is not X12 follows the interchange")
 
     def _skip_blanks(self) -> None:
         blanks = CONTROLS + b" "

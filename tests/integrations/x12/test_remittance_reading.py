@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 from datetime import date
 from decimal import Decimal
@@ -106,6 +107,15 @@ def test_what_a_generated_file_says_is_what_its_facts_say():
     assert sum(each.amount for each in found.provider_adjustments) == Decimal(money(facts.provider_adjustments))
 
 
+def test_a_file_is_generated_for_claims_and_of_kinds_as_asked():
+    numbers = tuple(f"CLAIM{index}" for index in range(30))
+    facts = random_facts(30, 5, claims=numbers, kinds=("paid", "denied"))
+    claims = list(remittance(facts.content).claims)
+    assert (facts.numbers, imbalances(facts.content)) == (numbers, [])
+    assert {claim.status for claim in claims} == {"1", "4"}
+    assert claims[0].lines[0].control_number == "CLAIM0A"
+
+
 # ---- the equations
 
 
@@ -128,6 +138,15 @@ def test_a_cent_off_is_found_where_it_is(before, after, expected):
     assert content.count(before) == 1
     off = imbalances(content.replace(before, after).encode())
     assert off == [(equation, claim, line, Decimal(amount)) for equation, claim, line, amount in expected]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_cent_off_anywhere_in_a_generated_file_is_found(seed):
+    places = {"BPR": (2,), "CLP": (3, 4), "SVC": (2, 3), "CAS": (3,), "PLB": (4,)}
+    parts = [segment.split("*") for segment in random_835(12, seed).decode().split("~")]
+    chosen = random.Random(seed).choice([(part, place) for part in parts for place in places.get(part[0], ())])
+    chosen[0][chosen[1]] = str(Decimal(chosen[0][chosen[1]]) + Decimal("0.01"))
+    assert imbalances("~".join("*".join(part) for part in parts).encode())
 
 
 def test_oxedi_finds_each_cent_too_but_for_the_sum_of_the_charges():

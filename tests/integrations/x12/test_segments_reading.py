@@ -107,6 +107,24 @@ def test_a_ta1_is_read_with_and_without_a_group_behind_it():
     assert (first.kind, second.kind, second.group.functional_id) == ("TA1", "999", "FA")
 
 
+def test_a_ta1_behind_the_group_is_read_too():
+    found = walked(raw("ta1_with_999").replace(b"IEA*", b"TA1*000000018*261126*0500*E*024~\nIEA*"))
+    assert [(transaction.kind, inner[0][1]) for transaction, inner in found] == [
+        ("TA1", "000000017"),
+        ("999", "HC"),
+        ("TA1", "000000018"),
+    ]
+
+
+def test_a_277ca_before_the_999_of_the_same_file_is_read_in_the_files_order():
+    found = walked(raw("277ca_payer") + raw("999_partial"))
+    assert [(transaction.kind, transaction.position) for transaction, _ in found] == [("277", 1), ("999", 2)]
+
+
+def test_the_same_flaw_many_times_is_told_once():
+    assert codes(envelope(BODY, 9).replace(b"GE*1*9~", b"NTE*ADD~" * 5000 + b"GE*1*9~")) == ["outside"]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "code"),
     [
@@ -117,6 +135,8 @@ def test_a_ta1_is_read_with_and_without_a_group_behind_it():
         (b"IEA*1*", b"IEA*x*", "interchange_count"),
         (b"IEA*1*000000009", b"IEA*1*000000008", "interchange_number"),
         (b"IEA*1*000000009~", b"", "no_interchange_trailer"),
+        (b"GE*1*9~", b"", "no_group_trailer"),
+        (b"GE*1*9~IEA*1*000000009~", b"", "no_interchange_trailer"),
         (b"GE*1*9~", b"NTE*ADD~GE*1*9~", "outside"),
         (b"GS*HP*SAMPLEPAYER*SAMPLECLINIC*20261126*0515*9*X*005010X221A1~", b"", "outside"),
         (b"IEA*1*000000009~", b"IEA*1*000000009~NOT X12", "rubbish"),
