@@ -13,5 +13,6 @@ SCHEDULE = {
     "orders in trouble": {"task": "lab_orders.watch", "schedule": 60.0},
     "feed silence": {"task": "lab_watch.feed_silence", "schedule": 300.0},
     "waitlist holds": {"task": "waitlist.watch", "schedule": 60.0},
+    "build claim interchanges": {"task": "claims.build", "schedule": 900.0},
     "recalls": {"task": "recalls.remind", "schedule": crontab(hour="14", minute="0")},  # UTC; the next day catches up
 }

@@ -39,6 +39,7 @@ app.conf.update(
         "workers.lab_watch",
         "workers.waitlist",
         "workers.recalls",
+        "workers.claims.building",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

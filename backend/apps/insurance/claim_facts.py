@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from backend.apps.insurance.fact_parts import parts
-from backend.apps.insurance.facts import Claim, Line, LineAdjudication, OtherPayer, Parts
+from backend.apps.insurance.facts import Adjustment, Claim, Line, LineAdjudication, OtherPayer, Parts
 from backend.apps.insurance.models import InsuranceClaim
 
 CHUNK = 1000  # claims of one COPY
@@ -269,12 +270,12 @@ def _decided(priors: dict[Any, tuple[str, str]], rows: list[Any]) -> dict[Any, d
     return found
 
 
-def _adjustments(given: list[list[Any]]) -> tuple[tuple[str, str, str, str], ...]:
-    """Return [[group, reason, amount, quantity or null], ...] as text."""
-    return tuple(_four(one) for one in given)
+def _adjustments(given: str | list[list[Any]]) -> tuple[Adjustment, ...]:
+    """Return [[group, reason, amount, quantity or null], ...] as text; Django leaves JSON to whoever reads it."""
+    return tuple(_four(one) for one in (json.loads(given) if isinstance(given, str) else given))
 
 
-def _four(one: list[Any]) -> tuple[str, str, str, str]:
+def _four(one: list[Any]) -> Adjustment:
     group, reason, amount, *quantity = one
     return str(group), str(reason), str(amount), str(quantity[0]) if quantity and quantity[0] is not None else ""
 

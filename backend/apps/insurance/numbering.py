@@ -38,6 +38,13 @@ def take(partner: TradingPartner, count: int = 1) -> Numbers:
     return Numbers(last[kinds.INTERCHANGE] + 1, last[kinds.GROUP] + 1)
 
 
+def give_back(partner: TradingPartner, numbers: Numbers) -> None:
+    """Free the last numbers taken in this transaction, so that no gap looks like a lost file."""
+    taken = {ControlNumber.Kind.INTERCHANGE: numbers.interchange, ControlNumber.Kind.GROUP: numbers.group}
+    for kind, number in taken.items():
+        ControlNumber.objects.filter(partner=partner, kind=kind, last=number).update(last=number - 1)
+
+
 def claim_number() -> str:
     """Return a new CLM01: at random, so that it tells nothing and no two practices meet."""
     return "".join(secrets.choice(CLAIM_DIGITS) for _ in range(CLAIM_LENGTH))

@@ -1,0 +1,223 @@
+"""Builds files of queued claims and looks at the bytes and at the rows."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from backend.apps.insurance.models import (
+    ClaimLineAdjudication,
+    ControlNumber,
+    InsuranceClaim,
+    Interchange,
+    PriorAdjudication,
+    Submission,
+    TradingPartner,
+)
+from backend.apps.insurance.tests import factories
+from tests.support.queued_claims import queue, queued_claim
+from tests.support.x12valid import x12valid
+from workers.claims import building
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def partner() -> TradingPartner:
+    factories.billing_entity(is_default=True)
+    return factories.partner(ack_requested=True, wants_trace=True, file_prefix="clinic_")
+
+
+@pytest.fixture
+def coverage() -> Any:
+    return factories.make_patient_insurance()
+
+
+def segments(file: Interchange) -> list[list[str]]:
+    return [one.split("*") for one in bytes(file.content).decode().split("~") if one]
+
+
+def test_queued_claims_become_one_file_whose_bytes_and_numbers_are_stored(
+    partner: Any, rung: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    claims = [queued_claim(partner) for _ in range(3)]
+    with django_capture_on_commit_callbacks(execute=True):
+        assert building.build_due() == "3 batched, 1 files"
+    file = Interchange.objects.get()
+    assert x12valid(bytes(file.content)) == []
+    assert (file.status, file.items, file.transactions, file.interchange_number, file.group_number) == (
+        "ready", 3, 3, 1, 1,
+    )  # fmt: skip
+    assert file.file_name.startswith("clinic_20")
+    assert file.file_name.endswith("_000000001.x12")
+    sent = {row.claim_id: row for row in Submission.objects.filter(interchange=file, status="batched")}
+    assert set(sent) == {claim.pk for claim in claims}
+    for claim in InsuranceClaim.objects.all():
+        row = sent[claim.pk]
+        assert claim.status == "draft"
+        assert row.claim_control_number == claim.control_number
+        inside = _transaction(file, row.transaction_number)
+        assert inside[row.first_segment - 1][0] == "HL"
+        assert ["CLM", claim.control_number] in [one[:2] for one in inside[row.first_segment - 1 : row.last_segment]]
+        assert inside[1][3] == row.batch_reference
+    assert rung == ["claims.transmit"]
+
+
+def _transaction(file: Interchange, number: str) -> list[list[str]]:
+    found = segments(file)
+    start = next(place for place, one in enumerate(found) if one[:1] == ["ST"] and one[2] == number)
+    end = next(place for place, one in enumerate(found) if place > start and one[0] == "SE")
+    return found[start : end + 1]
+
+
+def test_a_file_ends_at_the_partners_limit_and_the_rest_goes_into_the_next(
+    partner: Any, coverage: Any, rung: Any
+) -> None:
+    TradingPartner.objects.update(max_claims_per_file=2)
+    for _ in range(5):
+        queued_claim(partner, patient_insurance=coverage)
+    assert building.build_due() == "5 batched, 3 files"
+    files = Interchange.objects.order_by("interchange_number")
+    assert list(files.values_list("interchange_number", "group_number", "items")) == [(1, 1, 2), (2, 2, 2), (3, 3, 1)]
+    references = Submission.objects.values_list("batch_reference", flat=True)
+    assert len(set(references)) == 3
+
+
+def test_who_dies_before_the_end_leaves_no_trace(partner: Any, coverage: Any, rung: Any, monkeypatch: Any) -> None:
+    queued_claim(partner, patient_insurance=coverage)
+
+    def die(*_given: Any, **_named: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(building.interchanges, "store", die)
+        with pytest.raises(KeyboardInterrupt):
+            building.build_due()
+    assert not Interchange.objects.exists()
+    assert not ControlNumber.objects.exists()
+    assert Submission.objects.get().status == "queued"
+    assert building.build_due() == "1 batched, 1 files"
+
+
+def test_a_claim_that_fits_no_element_goes_back_to_the_desk_and_its_neighbours_leave(
+    partner: Any, coverage: Any, rung: Any
+) -> None:
+    bad = queued_claim(partner, patient_insurance=coverage)
+    good = queued_claim(partner, patient_insurance=coverage)
+    InsuranceClaim.objects.filter(pk=bad.pk).update(place_of_service="1")
+    assert building.build_due() == "1 batched, 1 files, 1 withdrawn"
+    assert Submission.objects.get(claim=good).status == "batched"
+    back = Submission.objects.get(claim=bad)
+    assert back.status == "withdrawn"
+    assert back.status_reason == "It cannot be written: 2300 CLM05-1: not as the element wants it, 1 characters."
+    assert InsuranceClaim.objects.get(pk=bad.pk).status == "draft"
+
+
+def test_a_file_without_a_claim_is_none_and_takes_no_number(partner: Any, coverage: Any, rung: Any) -> None:
+    claim = queued_claim(partner, patient_insurance=coverage)
+    coverage.insurance_plan.provider.routes.update(is_active=False)
+    assert building.build_due() == "1 withdrawn"
+    assert not Interchange.objects.exists()
+    assert rung == []
+    assert "not reached" in Submission.objects.get(claim=claim).status_reason
+    assert set(ControlNumber.objects.values_list("last", flat=True)) == {0}
+
+
+@pytest.mark.parametrize("trouble", [{"is_active": False}, {"paused_at": "2026-01-01T00:00Z"}])
+def test_claims_to_a_partner_at_rest_stay_queued(partner: Any, coverage: Any, rung: Any, trouble: Any) -> None:
+    queued_claim(partner, patient_insurance=coverage)
+    TradingPartner.objects.update(**trouble)
+    assert building.build_due() == "nothing queued"
+    assert Submission.objects.get().status == "queued"
+
+
+def test_a_dependent_is_written_below_the_holder(partner: Any, rung: Any) -> None:
+    cover = factories.make_patient_insurance(
+        policy_holder_relationship="child", policy_holder_name="DOE, JANE", policy_holder_dob=date(1980, 1, 2)
+    )
+    queued_claim(partner, patient_insurance=cover)
+    building.build_due()
+    file = Interchange.objects.get()
+    assert x12valid(bytes(file.content)) == []
+    found = segments(file)
+    assert ["NM1", "IL", "1", "DOE", "JANE", "", "", "", "MI", "W123456789"] in found
+    assert ["PAT", "19"] in found
+
+
+def test_a_dependent_with_a_number_of_its_own_is_written_as_the_holder(partner: Any, rung: Any) -> None:
+    cover = factories.make_patient_insurance(
+        insurance_plan=factories.make_plan(dependents_are_members=True),
+        policy_holder_relationship="child",
+        policy_holder_name="Jane Doe",
+        policy_holder_dob=date(1980, 1, 2),
+    )
+    queued_claim(partner, patient_insurance=cover)
+    building.build_due()
+    file = Interchange.objects.get()
+    assert x12valid(bytes(file.content)) == []
+    assert not [one for one in segments(file) if one[0] == "PAT"]
+    assert [one[3] for one in segments(file) if one[:2] == ["NM1", "IL"]] == [cover.patient.last_name.upper()]
+
+
+def test_a_corrected_claim_names_the_payers_number_of_the_first(partner: Any, coverage: Any, rung: Any) -> None:
+    first = factories.ready_claim(partner=partner, patient_insurance=coverage)
+    InsuranceClaim.objects.filter(pk=first.pk).update(insurance_reference_number="ICN77")
+    first.refresh_from_db()
+    queued_claim(partner, patient_insurance=coverage, frequency="7", original=first)
+    building.build_due()
+    file = Interchange.objects.get()
+    assert x12valid(bytes(file.content)) == []
+    assert ["REF", "F8", "ICN77"] in segments(file)
+
+
+def test_a_second_payer_reads_what_the_first_decided_line_by_line(partner: Any, coverage: Any, rung: Any) -> None:
+    second = factories.make_patient_insurance(patient=coverage.patient, priority=2)
+    claim = factories.ready_claim(partner=partner, patient_insurance=second)
+    prior = PriorAdjudication.objects.create(
+        claim=claim, coverage=coverage, paid=Decimal(80), adjudicated_on=date(2026, 11, 1), reference="P1"
+    )
+    for number, paid, off in ((1, 60, "65.00"), (2, 20, "5.00")):
+        ClaimLineAdjudication.objects.create(
+            prior=prior, number=number, paid=Decimal(paid), code="99213", units=1, adjustments=[["CO", "45", off, None]]
+        )
+    queue(claim, partner)
+    building.build_due()
+    file = Interchange.objects.get()
+    assert x12valid(bytes(file.content)) == []
+    found = segments(file)
+    assert ["AMT", "D", "80"] in found
+    assert ["CAS", "CO", "45", "65"] in found
+    assert [one[0] for one in found].count("SVD") == 2
+    assert [one for one in found if one[:2] == ["DTP", "573"]] == [["DTP", "573", "D8", "20261101"]] * 2
+
+
+def test_text_that_copy_escapes_comes_through(partner: Any, coverage: Any, rung: Any) -> None:
+    queued_claim(partner, patient_insurance=coverage, note="tab\there, back\\slash")
+    building.build_due()
+    assert ["NTE", "ADD", "TAB HERE, BACK\\SLASH"] in segments(Interchange.objects.get())
+
+
+def test_claims_cost_a_few_statements_for_a_thousand(partner: Any, coverage: Any, rung: Any, monkeypatch: Any) -> None:
+    """Counted by the database, for what another thread asks Django does not see."""
+    for _ in range(6):
+        queued_claim(partner, patient_insurance=coverage)
+    monkeypatch.setattr(building, "CHUNK", 2)
+    asked: list[str] = []
+    monkeypatch.setattr(building.claim_facts, "read", _counted(building.claim_facts.read, asked))
+    with CaptureQueriesContext(connection) as ours:
+        building.build(partner.pk)
+    assert len(asked) == 3
+    assert len(ours) < 40
+
+
+def _counted(read: Any, asked: list[str]) -> Any:
+    def counted(*given: Any) -> Any:
+        asked.append("read")
+        return read(*given)
+
+    return counted

@@ -1,0 +1,248 @@
+"""Makes files of queued claims, each in one transaction; without it claims would never leave, or leave twice."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from backend.apps.core.bases import uuid7
+from backend.apps.core.bulk import write_each
+from backend.apps.core.models import Clinic
+from backend.apps.insurance import claim_facts, fact_parts, interchanges, numbering
+from backend.apps.insurance.facts import Claim, Parts
+from backend.apps.insurance.models import BillingEntity, InsuranceClaim, Interchange, Submission, TradingPartner
+from integrations.x12.claim_837p import Writer837P
+from integrations.x12.claim_records import Envelope, Placed, Receiver, Submitter
+from integrations.x12.claim_records import Parts as FileParts
+from integrations.x12.text import NotWritable
+from workers.beats import beating
+from workers.celery_app import app
+from workers.claims import checking
+from workers.runner import told
+
+BUDGET_S = 120.0  # after that no file is begun; the longest takes some seconds more
+QUEUED = """
+    SELECT sent.id::text, claim.id::text, COALESCE(claim.billing_entity_id::text, ''), plan.provider_id::text,
+           claim.control_number, claim.status = 'draft' AND NOT claim.is_deleted
+    FROM (SELECT id, claim_id FROM insurance_submission
+          WHERE partner_id = %s AND status = 'queued' AND NOT is_deleted
+          ORDER BY queued_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED) sent
+    JOIN insurance_insuranceclaim claim ON claim.id = sent.claim_id
+    JOIN insurance_patientinsurance cover ON cover.id = claim.patient_insurance_id
+    JOIN insurance_insuranceplan plan ON plan.id = cover.insurance_plan_id"""
+BATCHED = """
+    UPDATE insurance_submission SET status = 'batched', interchange_id = %s, transaction_number = data.transaction,
+        batch_reference = data.reference, claim_control_number = data.control_number,
+        first_segment = data.first_segment, last_segment = data.last_segment, updated_at = now()
+    FROM unnest(string_to_array(%s, ',')::uuid[], string_to_array(%s, ','), string_to_array(%s, ','),
+                string_to_array(%s, ','), string_to_array(%s, ',')::int[], string_to_array(%s, ',')::int[])
+        AS data (id, transaction, reference, control_number, first_segment, last_segment)
+    WHERE insurance_submission.id = data.id"""
+WITHDRAWN = """
+    UPDATE insurance_submission SET status = 'withdrawn', status_reason = data.reason, updated_at = now()
+    FROM unnest(%s::uuid[], %s::text[]) AS data (id, reason) WHERE insurance_submission.id = data.id"""
+FAST_COMPRESSION = """
+    SELECT set_config(name, 'lz4', true) FROM pg_settings
+    WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)"""
+CHUNK = 1000  # claims that are checked and rendered together
+LONGEST_REASON = 300
+
+
+class Queued(NamedTuple):
+    """A queued claim with what decides where in the file it stands."""
+
+    submission: str
+    claim: str
+    billing: str
+    payer: str
+    control_number: str
+    is_draft: bool
+
+
+class Built(NamedTuple):
+    """What became of the queued claims of one file: how many are in it, how many went back to the desk."""
+
+    batched: int
+    withdrawn: int
+
+
+@app.task(name="claims.build")  # type: ignore[untyped-decorator]  # Celery has no types
+def build_due() -> str:
+    """Make files for each partner until nothing is queued; safe to run twice, also at once."""
+    counts, until = Counter[str](), time.monotonic() + BUDGET_S
+    with beating("build claim interchanges"):
+        for key in _partners():
+            while time.monotonic() < until and (built := build(key)) is not None:
+                counts.update({"batched": built.batched, "withdrawn": built.withdrawn, "files": int(built.batched > 0)})
+    return told(counts).replace("nothing due", "nothing queued")
+
+
+def _partners() -> list[UUID]:
+    queued = Submission.objects.filter(status=Submission.Status.QUEUED).values("partner_id")
+    rows = TradingPartner.objects.filter(pk__in=queued, is_active=True, paused_at=None)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+@transaction.atomic
+def build(partner_id: UUID) -> Built | None:
+    """Make one file of the claims that have waited longest; None: nothing is queued, or another worker is at it.
+
+    All or nothing: whoever dies in here leaves no trace, and nobody outside has been spoken to.
+    """
+    partner = TradingPartner.objects.get(pk=partner_id)
+    if not _alone(partner):
+        return None
+    queued = _queued(partner)
+    if not queued:
+        return None
+    file = ClaimFile(partner, {one.claim: one.submission for one in queued})
+    file.fill([one.claim for one in queued if one.is_draft])
+    file.withdraw({one.claim: "The claim is no draft any more." for one in queued if not one.is_draft})
+    return file.close()
+
+
+def _alone(partner: TradingPartner) -> bool:
+    """Return whether no other worker makes a file for this partner; until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"claims.build:{partner.pk}"])
+        return bool(cursor.fetchone()[0])
+
+
+def _queued(partner: TradingPartner) -> list[Queued]:
+    """Lock the claims of the next file and give each its number; in runs of one billing provider and one payer."""
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUED, [partner.pk, partner.max_claims_per_file])
+        rows = [Queued(*row) for row in cursor.fetchall()]
+    new = [row.claim for row in rows if not row.control_number]
+    if new:
+        numbers = numbering.claim_numbers(len(new))
+        write_each(InsuranceClaim, new, {"control_number": numbers}, also="updated_at = now()")
+    return sorted(rows, key=lambda row: (row.billing, row.payer))
+
+
+class ClaimFile:
+    """One interchange on its way from rows to bytes.
+
+    A thread of its own speaks to the database: it reads the next claims, and writes down where the last ones stand,
+    while this one checks and renders. All of it is one transaction on one connection.
+    """
+
+    def __init__(self, partner: TradingPartner, submissions: dict[str, str]) -> None:
+        self.partner, self.submissions = partner, submissions
+        self.key, self.at = uuid7(), timezone.now().astimezone(Clinic.current().zone)
+        self.numbers = numbering.take(partner)
+        self.parts = fact_parts.parts()
+        self.checks = checking.Checks(partner, self.parts)
+        self.writer = Writer837P(
+            _envelope(partner, self.numbers, self.at),
+            _submitter(partner, self.parts),
+            Receiver(partner.receiver_name, partner.receiver_id),
+            cast("FileParts", self.parts),
+        )
+        self.chunks: list[bytes] = []
+        self.batched = self.withdrawn = self.transactions = 0
+
+    def fill(self, keys: Sequence[str]) -> None:
+        groups = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)]
+        with connection.cursor() as cursor, ThreadPoolExecutor(1, "claims-rows") as rows:
+            raw = cursor.cursor  # psycopg's own: another thread may use it
+            ahead = [rows.submit(claim_facts.read, raw, group) for group in groups[:1]]
+            written: list[Future[None]] = []
+            for number in range(len(groups)):
+                texts = ahead[number].result()
+                ahead += [rows.submit(claim_facts.read, raw, group) for group in groups[number + 1 : number + 2]]
+                claims = claim_facts.decode(texts)
+                if any(claim.is_secondary for claim in claims):
+                    claims = rows.submit(claim_facts.with_priors, raw, claims).result()
+                placed, refused = self._add(claims)
+                written.append(rows.submit(self._note, raw, placed, refused))
+            for done in written:
+                done.result()
+
+    def _add(self, claims: list[Claim]) -> tuple[list[Placed], dict[str, str]]:
+        """Render the claims that nothing speaks against; return where they stand, and why others are not in."""
+        refused = self.checks.refused(claims)
+        good = [claim for claim in claims if claim.id not in refused] if refused else claims
+        while good:
+            try:
+                written = self.writer.write(good)
+            except NotWritable as problem:
+                refused[problem.row] = f"It cannot be written: {problem.rule}."
+                good = [claim for claim in good if claim.id != problem.row]
+            else:
+                self.chunks.append(written.content)
+                return written.placed, refused
+        return [], refused
+
+    def _note(self, cursor: Any, placed: list[Placed], refused: dict[str, str]) -> None:
+        if placed:
+            keys, sets, references, numbers, first, last = zip(*placed, strict=True)
+            submissions = map(self.submissions.__getitem__, keys)
+            columns = (submissions, sets, references, numbers, map(str, first), map(str, last))
+            cursor.execute(BATCHED, [self.key, *map(",".join, columns)])
+            self.batched += len(placed)
+            self.transactions = int(sets[-1])
+        if refused:
+            reasons = [reason[:LONGEST_REASON] for reason in refused.values()]
+            cursor.execute(WITHDRAWN, [[self.submissions[key] for key in refused], reasons])
+            self.withdrawn += len(refused)
+
+    def withdraw(self, refused: dict[str, str]) -> None:
+        with connection.cursor() as cursor:
+            self._note(cursor, [], refused)
+
+    def close(self) -> Built:
+        """Keep the bytes; a file without a claim is none, and its numbers are free again."""
+        if not self.batched:
+            numbering.give_back(self.partner, self.numbers)
+            return Built(0, self.withdrawn)
+        self.chunks.append(self.writer.close())
+        with connection.cursor() as cursor:
+            cursor.execute(FAST_COMPRESSION)
+        interchanges.store(
+            self.partner,
+            Interchange.Kind.CLAIMS,
+            self.numbers,
+            self.chunks,
+            at=self.at,
+            items=self.batched,
+            transactions=self.transactions,
+            key=self.key,
+        )
+        return Built(self.batched, self.withdrawn)
+
+
+def _envelope(partner: TradingPartner, numbers: numbering.Numbers, at: datetime) -> Envelope:
+    return Envelope(
+        isa_qualifier_ours=partner.our_qualifier,
+        isa_id_ours=partner.our_id,
+        isa_qualifier_theirs=partner.their_qualifier,
+        isa_id_theirs=partner.their_id,
+        gs_id_ours=partner.our_group_id,
+        gs_id_theirs=partner.their_group_id,
+        usage=partner.usage,
+        ack_requested=partner.ack_requested,
+        interchange_number=numbers.interchange,
+        group_number=numbers.group,
+        at=at,
+        element_separator=partner.element_separator,
+        repetition_separator=partner.repetition_separator,
+        component_separator=partner.component_separator,
+        segment_terminator=partner.segment_terminator,
+    )
+
+
+def _submitter(partner: TradingPartner, parts: Parts) -> Submitter:
+    """Return who hands the file over: the practice, reached at its billing desk."""
+    usual = BillingEntity.objects.filter(is_default=True).values_list("pk", flat=True).first()
+    bills = parts.billing.get(str(usual)) or next(iter(parts.billing.values()))
+    name = bills.name or f"{bills.first_name} {bills.last_name}"
+    return Submitter(name, partner.submitter_id, bills.contact_name, bills.contact_phone, bills.contact_email)
