@@ -176,6 +176,12 @@ def test_an_isa_whose_segment_end_could_be_text_is_refused(mark):
         walked(whole[:105] + mark + whole[106:])
 
 
+def test_an_isa_of_older_kind_names_no_repetition_separator():
+    older = envelope([*BODY, "REF*EV*SUPU"]).replace(b"*^*00501*", b"*U*00401*")
+    [(transaction, inner)] = walked(older)
+    assert (transaction.interchange.marks.repetition, inner[-1]) == ("", ["REF", "EV", "SUPU"])
+
+
 @pytest.mark.parametrize("lost", [1, 30, 60, 85])
 def test_a_file_cut_off_inside_a_transaction_is_refused(lost):
     whole = random_835(2)
