@@ -106,7 +106,7 @@ def same_place(one: Any, other: Any) -> bool:
 def found(parts: Mapping[str, Any], key: str, loop: str) -> Any:
     one = parts.get(key)
     if one is None:
-        raise NotWritable(f"{loop}: the claim names a part that was not given")
+        raise NotWritable(f"{loop}: a part is named that was not given")
     return one
 
 

@@ -70,12 +70,12 @@ def interchange(
     out, asked = [opened.opening()], list[Asked]()
     run, number, segments, hl, taken = ("", ""), 0, 0, 0, 0
     for question in questions:
-        if (question.payer, question.provider) != run or taken >= most:
-            out.append(f"SE*{segments + 1}*{number:04}~" if number else "")
-            run, number, hl, taken = (question.payer, question.provider), number + 1, first_hl, 0
-            out.append(begin(question, f"{number:04}", opened.reference(number)))
-            segments = out[-1].count("~")
         try:
+            if (question.payer, question.provider) != run or taken >= most:
+                out.append(f"SE*{segments + 1}*{number:04}~" if number else "")
+                run, number, hl, taken = (question.payer, question.provider), number + 1, first_hl, 0
+                out.append(begin(question, f"{number:04}", opened.reference(number)))
+                segments = out[-1].count("~")
             text = ask(question, hl)
         except NotWritable as problem:
             raise NotWritable(problem.rule, question.id) from None

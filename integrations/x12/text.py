@@ -138,7 +138,9 @@ def cents(value: str, element: str) -> str:
         amount = Decimal(value)
         rounded = amount.quantize(Decimal("0.01"))
     except InvalidOperation:
-        raise NotWritable(f"{element}: not an amount, {len(value)} characters") from None
+        rounded = amount = Decimal("NaN")
+    if not amount.is_finite():
+        raise NotWritable(f"{element}: not an amount, {len(value)} characters")
     if rounded != amount:
         raise NotWritable(f"{element}: a part of a cent")
     return f"{rounded:f}"

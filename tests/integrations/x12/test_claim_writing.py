@@ -1,0 +1,319 @@
+"""Holds that claims are written as the standard says, whatever their kind, the partner's separators or their number."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from integrations.x12.claim_records import Claim, Placed
+from integrations.x12.text import NotWritable
+from tests.integrations.x12.claim_samples import (
+    DECIDED,
+    DEPENDENT,
+    DRUG,
+    GOLDEN,
+    PRIMARY,
+    SECONDARY,
+    SELF,
+    TELEHEALTH,
+    TEST,
+    VISIT,
+    WHOLE,
+    segments,
+    text,
+    writer,
+    written,
+)
+from tests.support.claim_facts import ENVELOPE, PARTS, random_claims
+from tests.support.claim_plain import plain_837p, simple
+from tests.support.x12valid import by_pyx12, by_x12sdk, x12valid
+
+FOLDER = Path(__file__).resolve().parents[2] / "samples" / "x12"
+LINES = ENVELOPE._replace(segment_terminator="~\n")
+OTHERS = ENVELOPE._replace(
+    element_separator="|", component_separator=">", repetition_separator="{", segment_terminator="!"
+)
+ODD = ENVELOPE._replace(
+    element_separator="\x1d", component_separator="\x1f", repetition_separator="+", segment_terminator="\x1c\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def claims() -> list[Claim]:
+    return random_claims(160, seed=11)
+
+
+def test_readers_of_others_find_nothing_in_random_claims_of_all_kinds(claims: list[Claim]) -> None:
+    assert x12valid(written(claims, most_claims=7).content) == []
+
+
+def test_those_readers_do_find_what_is_wrong() -> None:
+    fine = text(SELF)
+    assert by_pyx12(fine.replace("REF*EI*741234567~", "").replace("SE*", "SE*1"))
+    assert by_x12sdk(fine.replace("SE*42", "SE*43"), 1)
+    assert by_x12sdk(fine, 2) == ["x12sdk: 1 of 2 transactions"]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_golden_file_is_written_to_the_byte(name: str) -> None:
+    content = written(GOLDEN[name], LINES).content
+    assert content == (FOLDER / f"{name}.x12").read_bytes()
+    assert x12valid(content) == []
+
+
+def test_simple_claims_are_what_formatting_segment_by_segment_gives(claims: list[Claim]) -> None:
+    plain = [claim for claim in claims if simple(claim) and claim.rendering != "d99"]
+    one = writer()
+    billing = {key: one.billing[key] for key in PARTS.billing}
+    assert len(plain) > 40
+    assert written(plain).content.decode() == plain_837p(plain, ENVELOPE, one.header, billing, PARTS)
+
+
+@pytest.mark.parametrize("envelope", [OTHERS, ODD, LINES])
+def test_other_separators_change_nothing_else(claims: list[Claim], envelope: object) -> None:
+    theirs = written(claims, envelope).content  # type: ignore[arg-type]  # parameters are objects
+    end = envelope.segment_terminator  # type: ignore[attr-defined]  # parameters are objects
+    signs = "".join(getattr(envelope, f"{name}_separator") for name in ("element", "repetition", "component")) + end[0]
+    back = theirs.decode().replace(end, end[0]).translate(str.maketrans(signs, "*^:~"))
+    assert back.encode() == written(claims).content
+
+
+def test_readers_of_others_understand_other_separators() -> None:
+    assert x12valid(written([SELF, DEPENDENT], OTHERS).content) == []
+
+
+def test_many_calls_write_what_one_call_writes(claims: list[Claim]) -> None:
+    one, content, placed = writer(), b"", list[Placed]()
+    for at in range(0, len(claims), 9):
+        more = one.write(claims[at : at + 9])
+        content += more.content
+        placed += more.placed
+    whole = written(claims)
+    assert (content + one.close(), placed) == (whole.content, whole.placed)
+
+
+def test_every_count_and_number_fits(claims: list[Claim]) -> None:
+    found = written(claims, most_claims=6).content.decode().split("~")[:-1]
+    starts = [at for at, segment in enumerate(found) if segment.startswith("ST*")]
+    ends = [at for at, segment in enumerate(found) if segment.startswith("SE*")]
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True), start=1):
+        assert found[start] == f"ST*837*{number:04}*005010X222A1"
+        assert found[end] == f"SE*{end - start + 1}*{number:04}"
+        assert found[start + 1].split("*")[3] == f"000000007{number:04}"
+        levels = [segment.split("*") for segment in found[start:end] if segment.startswith("HL*")]
+        assert [level[1] for level in levels] == [str(at) for at in range(1, len(levels) + 1)]
+        assert sum(segment.startswith("CLM*") for segment in found[start:end]) <= 6
+    assert found[-2:] == [f"GE*{len(starts)}*7", "IEA*1*000000007"]
+
+
+def test_a_claim_is_placed_where_its_segments_stand(claims: list[Claim]) -> None:
+    content, placed = written(claims, most_claims=6)
+    transactions = {part.split("*")[1]: f"ST*{part}".split("~") for part in content.decode().split("~ST*")[1:]}
+    for claim, where in zip(claims, placed, strict=True):
+        own = transactions[where.transaction][where.first_segment - 1 : where.last_segment]
+        assert (where.id, where.control_number) == (claim.id, claim.control_number)
+        assert own[0].startswith("HL*")
+        assert [part.split("*")[1] for part in own if part.startswith("CLM*")] == [claim.control_number]
+        assert transactions[where.transaction][where.last_segment][:3] in {"HL*", "SE*"}
+        assert f"*{where.reference}*" in transactions[where.transaction][1]
+
+
+def test_another_billing_provider_or_payer_begins_a_transaction() -> None:
+    others = [SELF, SELF._replace(payer="p2"), SELF._replace(billing="b2", payer="p2"), SELF]
+    assert [where.transaction for where in written(others).placed] == ["0001", "0002", "0003", "0004"]
+
+
+def test_no_element_trails_and_no_amount_has_idle_zeros(claims: list[Claim]) -> None:
+    for segment in written(claims).content.decode().split("~")[1:]:
+        assert segment[-1:] not in {"*", ":"}
+        assert not re.search(r"\.\d*0(?:[*:]|$)", segment), segment[:3]
+        assert segment == segment.upper()
+
+
+@pytest.mark.parametrize(
+    ("amount", "out"),
+    [("125.00", "125"), ("125.50", "125.5"), ("1000.00", "1000"), ("0.05", "0.05"), ("125", "125"), ("1E+2", "100")],
+)
+def test_amounts_are_written_short(amount: str, out: str) -> None:
+    line = VISIT._replace(charge=amount)
+    assert f"CLM*{SELF.control_number}*{out}***" in text(SELF._replace(total=amount, lines=(line,)))
+    assert f"HC:99213:25*{out}*UN" in text(SELF._replace(total=amount, lines=(line,)))
+
+
+def test_names_become_plain_capitals_before_they_are_cut() -> None:
+    odd = "Peña-Løve & Straße*of:Åre~x^"
+    found = text(
+        SELF._replace(
+            holder_last=odd, holder_first="Zoë\n李", holder_line1="Œ" * 40, plan_name="x" * 70, group_number=""
+        )
+    )
+    assert "NM1*IL*1*PENA-LOVE & STRASSE OF ARE X*ZOE****MI*" in found
+    assert f"N3*{('OE' * 40)[:55]}*APT 4~" in found
+    assert f"SBR*P*18**{'X' * 60}*****CI~" in found
+
+
+def test_lower_case_and_blanks_at_the_ends_are_mended_on_the_way() -> None:
+    assert text(SELF._replace(holder_last=" Doe ", holder_first="jane ", member_id=" w000000001", note="")) == text(
+        SELF
+    )
+
+
+def test_who_is_insured_oneself_may_be_given_as_the_patient_only() -> None:
+    moved = {f"patient_{name}": getattr(SELF, f"holder_{name}") for name in ("last", "first", "birth", "sex")}
+    address = {
+        f"patient_{name}": getattr(SELF, f"holder_{name}")
+        for name in ("line1", "line2", "city", "state", "postal_code")
+    }
+    empty = dict.fromkeys((key.replace("patient", "holder") for key in moved | address), "")
+    assert text(SELF._replace(**empty | moved | address)) == text(SELF)
+    without_address = dict.fromkeys((key.replace("patient", "holder") for key in address), "")
+    assert text(SELF._replace(**without_address | moved | address)) == text(SELF)
+
+
+def test_any_record_with_these_names_will_do() -> None:
+    lines = tuple(SimpleNamespace(**line._asdict()) for line in SELF.lines)
+    assert text(SimpleNamespace(**SELF._replace(lines=lines)._asdict())) == text(SELF)  # type: ignore[arg-type]  # other lines
+
+
+def test_who_bills_is_not_named_again() -> None:
+    assert "NM1*82" not in text(SELF._replace(billing="b2", rendering="d99"))
+    assert "NM1*82*1*TESTER*DOCB****XX*" in text(SELF._replace(billing="b2"))
+
+
+def test_where_the_clinic_is_is_not_said_again() -> None:
+    assert "NM1*77" not in text(SELF._replace(facility="f0"))
+    assert "NM1*77*2*SAMPLE VAN~N3*9 LOT RD~" in text(SELF._replace(facility="f2"))
+
+
+def test_a_line_names_its_own_provider_only_if_that_is_another() -> None:
+    def providers(rendering: str, of_line: str) -> list[str]:
+        claim = SELF._replace(billing="b2", rendering=rendering, lines=(VISIT._replace(rendering=of_line),))
+        return [part.split("*")[-1] for part in segments(claim) if part.startswith("NM1*82")]
+
+    first, second, biller = (PARTS.providers[key].npi for key in ("d1", "d2", "d99"))
+    assert providers("d1", "d1") == [first]
+    assert providers("d1", "d2") == [first, second]
+    assert providers("d99", "d2") == [second]
+    assert providers("d1", "d99") == [first, biller]
+    assert providers("", "d99") == []
+
+
+def test_the_day_of_a_decision_is_said_once() -> None:
+    by_line, whole = segments(SECONDARY), segments(SECONDARY._replace(lines=SELF.lines, other_payers=(WHOLE,)))
+    assert [by_line[at - 3][:4] for at, part in enumerate(by_line) if part.startswith("DTP*573")] == ["SVD*", "REF*"]
+    assert [whole[at - 1] for at, part in enumerate(whole) if part.startswith("DTP*573")] == [
+        "NM1*PR*2*SAMPLE PRIMARY*****PI*77770"
+    ]
+
+
+def test_more_than_six_reasons_of_a_group_take_another_segment() -> None:
+    many = tuple(("CO", str(at), "1.00", "") for at in range(1, 8))
+    found = segments(SECONDARY._replace(other_payers=(PRIMARY._replace(adjustments=many),)))
+    assert "CAS*CO*1*1**2*1**3*1**4*1**5*1**6*1" in found
+    assert "CAS*CO*7*1" in found
+
+
+def test_two_payers_may_have_decided_on_a_line() -> None:
+    """One of the readers keeps the last decision only, so the other judges."""
+    again = DECIDED._replace(payer_identifier="88880", paid="1.00")
+    claim = SECONDARY._replace(
+        sequence="T",
+        lines=(VISIT._replace(adjudications=(DECIDED, again)), TEST),
+        other_payers=(PRIMARY, PRIMARY._replace(sequence="S", payer_identifier="88880")),
+    )
+    assert text(claim).count("~SVD*") == 2
+    assert by_pyx12(text(claim)) == []
+
+
+def test_a_sex_that_is_not_known_is_u() -> None:
+    """One of the readers has no U, which the guide allows."""
+    assert by_pyx12(text(SELF._replace(holder_sex="U"))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"control_number": "A" * 21}, "2300 CLM01: 21 characters, 20 at most"),
+        ({"control_number": "A B"}, "2300 CLM01: not as the element wants it, 3 characters"),
+        ({"member_id": "W1*2"}, "2010BA NM109: not as the element wants it, 4 characters"),
+        ({"member_id": "Wé1"}, "2010BA NM109: not as the element wants it, 3 characters"),
+        ({"member_id": ""}, "2010BA NM109: missing"),
+        ({"holder_last": "李"}, "2010BA NM103: missing"),
+        ({"holder_state": "Texas"}, "2010BA N402: not as the element wants it, 5 characters"),
+        ({"holder_birth": "19800101\u0661"}, "2010BA DMG02: not as the element wants it, 9 characters"),
+        ({"total": "1.005"}, "2300 CLM02: a part of a cent"),
+        ({"total": "much"}, "2300 CLM02: not an amount, 4 characters"),
+        ({"total": "NaN"}, "2300 CLM02: not an amount, 3 characters"),
+        ({"total": "-1.00"}, "2300 CLM02: not as the element wants it, 5 characters"),
+        ({"diagnoses": "E11.9"}, "2300 HI: not as the element wants it, 5 characters"),
+        ({"frequency": "6"}, "2300 CLM05-3: not as the element wants it, 1 characters"),
+        ({"original_reference": "x" * 51}, "2300 REF*F8: 51 characters, 50 at most"),
+        ({"rendering": "nobody"}, "2310B: a part is named that was not given"),
+        ({"payer": "nobody"}, "2010BB: a part is named that was not given"),
+        ({"lines": ()}, "2400 LX: 1 to 50 lines, not 0"),
+        ({"lines": (VISIT,) * 51}, "2400 LX: 1 to 50 lines, not 51"),
+        ({"lines": (VISIT._replace(control_number="x" * 31),)}, "2400 REF*6R: 31 characters, 30 at most"),
+        ({"lines": (VISIT._replace(code="9921"),)}, "2400 SV101-2: not as the element wants it, 4 characters"),
+        ({"lines": (VISIT._replace(units="0.0001"),)}, "2400 SV104: not as the element wants it, 6 characters"),
+        ({"lines": (DRUG._replace(ndc_unit=""),)}, "2410 CTP: a drug needs its quantity and unit"),
+        ({"other_payers": (WHOLE._replace(adjustments=(("XX", "1", "1.00", ""),)),)},
+         "2320 CAS: a group, a reason and a quantity are wanted"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_by_its_rule_and_never_by_its_value(changes: dict, rule: str) -> None:
+    with pytest.raises(NotWritable) as refused:
+        written([SELF, SELF._replace(id="bad", **changes)])
+    assert str(refused.value) == f"{rule} (row bad)"
+    assert (refused.value.rule, refused.value.row) == (rule, "bad")
+
+
+def test_a_refused_claim_leaves_the_others_to_be_written() -> None:
+    one = writer()
+    first = one.write([SELF])
+    with pytest.raises(NotWritable):
+        one.write([DEPENDENT, SELF._replace(payer="p2"), SELF._replace(total="")])
+    second = one.write([DEPENDENT, SELF._replace(payer="p2")])
+    whole = written([SELF, DEPENDENT, SELF._replace(payer="p2")])
+    assert (first.content + second.content + one.close(), first.placed + second.placed) == whole
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"element_separator": "~"}, {"element_separator": ""}, {"element_separator": "A"}, {"component_separator": "é"},
+        {"segment_terminator": "~~"}, {"isa_id_ours": "C" * 16}, {"isa_id_theirs": "A*B"}, {"gs_id_ours": ""},
+        {"interchange_number": 10**9}, {"group_number": 0}, {"isa_qualifier_ours": "Z"},
+        {"at": ENVELOPE.at.replace(tzinfo=None)},
+    ],
+)  # fmt: skip
+def test_an_envelope_that_no_partner_could_read_is_refused(changes: dict) -> None:
+    with pytest.raises(NotWritable):
+        written([SELF], ENVELOPE._replace(**changes))
+
+
+def test_an_interchange_without_claims_is_not_closed() -> None:
+    one = writer()
+    one.write([])
+    with pytest.raises(NotWritable):
+        one.close()
+
+
+def test_a_claim_prints_as_its_type_only() -> None:
+    assert repr(TELEHEALTH) == "Claim()"
+    assert repr((VISIT, PRIMARY)) == "(Line(), OtherPayer())"
+
+
+def test_memory_does_not_grow_with_the_number_of_claims() -> None:
+    one = writer()
+    some = random_claims(200, seed=5)
+    one.write(some)
+    tracemalloc.start()
+    for serial in range(10):
+        one.write([claim._replace(control_number=f"{serial}{claim.control_number}"[:20]) for claim in some])
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 100_000
