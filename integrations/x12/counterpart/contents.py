@@ -61,41 +61,53 @@ class Question:
     claim_number: str = ""  # REF*1K or REF*EJ of a 276
 
 
-def claims(arrival: Arrival) -> list[SeenClaim]:
-    """Return the claims of all 837. Raises Unreadable: x12sdk refuses the file."""
+def claims(arrival: Arrival, number: str) -> list[SeenClaim]:
+    """Return the claims of the 837 with this ST02. Raises Unreadable: x12sdk refuses it."""
     return [
-        _claim(found, _number(model), sequence, arrival.component_separator)
-        for model in _models(arrival)
+        _claim(found, number, sequence, arrival.component_separator)
+        for model in _models(arrival, number)
         if _code(model) == "837"
         for found, sequence in zip(model.claims(), _sequences(model), strict=True)
     ]
 
 
-def questions(arrival: Arrival) -> list[Question]:
-    """Return what all 270 and 276 ask. Raises Unreadable: x12sdk refuses the file."""
+def questions(arrival: Arrival, number: str) -> list[Question]:
+    """Return what the 270 or 276 with this ST02 asks. Raises Unreadable: x12sdk refuses it."""
     asked: list[Question] = []
-    for model in _models(arrival):
+    for model in _models(arrival, number):
         if _code(model) == "270":
-            asked += [question for one in model.loop_2000a for question in _eligibility(one, _number(model))]
+            asked += [question for one in model.loop_2000a for question in _eligibility(one, number)]
         elif _code(model) == "276":
-            asked += [_status(found, _number(model)) for found in model.claims()]
+            asked += [_status(found, number) for found in model.claims()]
     return asked
 
 
-def _models(arrival: Arrival) -> list[Any]:
+def _models(arrival: Arrival, number: str) -> list[Any]:
     try:
-        with X12ModelReader(arrival.text) as reader:
+        with X12ModelReader(_alone(arrival.text, number)) as reader:
             return list(reader.models())
     except NOT_READ:
         raise Unreadable("not what its version says") from None
 
 
+def _alone(text: str, number: str) -> str:
+    """Return the interchange with one transaction only: one that cannot be read must not hide its neighbours."""
+    element, terminator = text[3], text[105]
+    kept: list[str] = []
+    is_wanted = True
+    for segment in text.split(terminator):
+        words = segment.strip().split(element)
+        if words[0] == "ST":
+            is_wanted = words[2] == number
+        if is_wanted or words[0] in ("GS", "GE", "IEA"):
+            kept.append(segment.strip())
+        if words[0] == "SE":
+            is_wanted = False
+    return terminator.join([*kept, ""])
+
+
 def _code(model: Any) -> str:
     return str(_text(model.header.st_segment.transaction_set_identifier_code))
-
-
-def _number(model: Any) -> str:
-    return str(model.header.st_segment.transaction_set_control_number)
 
 
 def _claim(found: Any, transaction: str, sequence: str, separator: str) -> SeenClaim:

@@ -229,7 +229,7 @@ class Desk:
     def _adjudicated(self, case: Case, orders: Orders) -> list[paying.PaidClaim]:
         """Return a claim's payment or denial; a replacement or void takes the payment of its original back first."""
         results: list[paying.PaidClaim] = []
-        for claim in _good_claims(case):
+        for claim in case.claims:
             if _status(orders.rejected_277, claim, ""):
                 continue
             earlier = next((one for one in self._paid.values() if one.payer_number == claim.original_reference), None)
@@ -275,28 +275,26 @@ class Desk:
 
 def _opened(partner: str, arrival: Arrival, orders: Orders) -> Case:
     """Return the case of a file: what pyx12 finds wrong with it, what x12sdk reads in it, and what was ordered."""
-    note, faults = arrivals.faults(arrival)
+    note, faults = arrivals.faults(arrival) if orders.checks else ("000", {})
     for number, told in acknowledging.told_to_be_bad(arrival, orders.rejected_999).items():
         faults.setdefault(number, []).extend(told)
-    try:
-        claims, questions = contents.claims(arrival), contents.questions(arrival)
-    except arrivals.Unreadable:
-        claims, questions = [], []
-        for transaction in arrival.transactions:
-            if not faults.get(transaction.number):
-                faults[transaction.number] = [Fault("ST", 1, "8")]
+    claims: list[SeenClaim] = []
+    questions: list[Question] = []
+    for transaction in arrival.transactions:
+        if faults.get(transaction.number):
+            continue
+        try:
+            claims += contents.claims(arrival, transaction.number)
+            questions += contents.questions(arrival, transaction.number)
+        except arrivals.Unreadable:
+            faults[transaction.number] = [Fault("ST", 1, "8")]
     return Case(partner, arrival, note, faults, claims, questions)
-
-
-def _good_claims(case: Case) -> list[SeenClaim]:
-    """Return the claims whose transaction was not rejected."""
-    return [claim for claim in case.claims if not case.faults.get(claim.transaction)]
 
 
 def _by_reference(case: Case) -> Iterable[tuple[str, list[SeenClaim]]]:
     """Yield BHT03 and claims of each transaction that was not rejected."""
     for transaction in case.arrival.transactions:
-        claims = [claim for claim in _good_claims(case) if claim.transaction == transaction.number]
+        claims = [claim for claim in case.claims if claim.transaction == transaction.number]
         if claims:
             yield transaction.reference, claims
 

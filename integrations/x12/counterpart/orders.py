@@ -22,6 +22,7 @@ class Orders:
     at_once: list[str] = field(
         default_factory=list
     )  # of KINDS: written when a file arrives, the others when called for
+    checks: bool = True  # pyx12 validates each file, which costs it 0.2 s to begin with
     holds: bool = False  # nothing is written, also of `at_once`, until it is called for
     next_cuts: list[int] = field(default_factory=list)  # bytes of an upload after which the connection is cut
     next_drops: int = 0  # renames after which the connection drops before the reply

@@ -78,18 +78,18 @@ class StagedContract:
         (stand.pickup / "empty").touch()
         assert stand.transport.fetch("empty", 10) == b""
 
-    @pytest.mark.parametrize("name", REFUSED_NAMES)
-    def test_no_name_leads_out_of_the_folder(self, stand: Stand, name: str) -> None:
-        for call in (
-            lambda: stand.transport.put_part(name, CONTENT),
-            lambda: stand.transport.state(name),
-            lambda: stand.transport.rename(name),
-            lambda: stand.transport.fetch(name, 10),
-            lambda: stand.transport.remove(name),
-        ):
-            with pytest.raises(Permanent) as raised:
-                call()
-            assert raised.value.code == f"{self.code}:name"
+    def test_no_name_leads_out_of_the_folder(self, stand: Stand) -> None:
+        for name in REFUSED_NAMES:
+            for refused in (
+                lambda name=name: stand.transport.put_part(name, CONTENT),
+                lambda name=name: stand.transport.state(name),
+                lambda name=name: stand.transport.rename(name),
+                lambda name=name: stand.transport.fetch(name, 10),
+                lambda name=name: stand.transport.remove(name),
+            ):
+                with pytest.raises(Permanent) as raised:
+                    refused()
+                assert raised.value.code == f"{self.code}:name"
         assert os.listdir(stand.drop) == []
 
     def test_only_plain_files_with_plain_names_are_listed_the_oldest_first(self, stand: Stand) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 NPI = "1234567893"
 TOGETHER = "*:^~"
@@ -94,7 +95,7 @@ def _claim(claim: Claim, level: int) -> tuple[str, int]:
     text += f"NM1*PR*2*{claim.payer[0]}*****PI*{claim.payer[1]}~"
     if child:
         text += f"HL*{level + 1}*{level}*23*0~PAT*19~NM1*QC*1*{claim.last}*{claim.dependent}~{home}"
-    total = claim.total or str(sum(float(charge) for _, charge in claim.lines)).removesuffix(".0")
+    total = claim.total or str(sum(Decimal(charge) for _, charge in claim.lines))
     text += f"CLM*{claim.number}*{total}***11:B:{claim.frequency}*Y*A*Y*Y~"
     text += f"REF*F8*{claim.original}~" if claim.original else ""
     text += "HI*ABK:E119~"
