@@ -15,4 +15,9 @@ SCHEDULE = {
     "waitlist holds": {"task": "waitlist.watch", "schedule": 60.0},
     "build claim interchanges": {"task": "claims.build", "schedule": 900.0},
     "recalls": {"task": "recalls.remind", "schedule": crontab(hour="14", minute="0")},  # UTC; the next day catches up
+    "ask payers": {"task": "eligibility.build", "schedule": 900.0},
+    "insurance re-verification due": {"task": "eligibility.due", "schedule": crontab(hour="9", minute="10")},  # UTC
+    "questions without an answer": {"task": "eligibility.expire", "schedule": 3600.0},
+    "claim files silent": {"task": "claims_watch.look", "schedule": 3600.0},
+    "claims silent too long": {"task": "claims_watch.look_daily", "schedule": crontab(hour="9", minute="30")},  # UTC
 }

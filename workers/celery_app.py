@@ -40,6 +40,8 @@ app.conf.update(
         "workers.waitlist",
         "workers.recalls",
         "workers.claims.building",
+        "workers.eligibility",
+        "workers.claims_watch",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types
