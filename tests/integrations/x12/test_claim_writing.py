@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from integrations.x12.claim_records import Claim, Placed
 from integrations.x12.text import NotWritable
@@ -39,6 +41,11 @@ OTHERS = ENVELOPE._replace(
 )
 ODD = ENVELOPE._replace(
     element_separator="\x1d", component_separator="\x1f", repetition_separator="+", segment_terminator="\x1c\r\n"
+)
+TEXTS = ("holder_last", "holder_first", "holder_line1", "holder_line2", "holder_city", "plan_name", "note")
+IDS = ("member_id", "group_number", "trace", "record_number", "prior_authorization")
+ODD_TEXT = st.text(st.sampled_from("*:^~|>`\n\x1f\x00 abzÄñ漢ß\u2019'-&0 "), max_size=70) | st.sampled_from(
+    ["", "Doe", "A1"]
 )
 
 
@@ -232,6 +239,35 @@ def test_two_payers_may_have_decided_on_a_line() -> None:
 def test_a_sex_that_is_not_known_is_u() -> None:
     """One of the readers has no U, which the guide allows."""
     assert by_pyx12(text(SELF._replace(holder_sex="U"))) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.fixed_dictionaries(dict.fromkeys(TEXTS, ODD_TEXT)))
+def test_no_text_can_change_what_a_claim_says(values: dict[str, str]) -> None:
+    lines = (VISIT._replace(note=values["note"], description=values["plan_name"]),)
+    claim = SELF._replace(**values | {"group_number": ""}, lines=lines)
+    try:
+        found = segments(claim)
+    except NotWritable as refused:
+        assert refused.rule.endswith("missing")  # noqa: PT017  # most texts are not refused
+        return
+    usual = [part for part in segments(SELF._replace(lines=(VISIT,))) if part[:3] != "NTE"]
+    assert [part.split("*")[0] for part in found if part[:3] != "NTE"] == [part.split("*")[0] for part in usual]
+    assert all(re.fullmatch(r"[ !-)+-9;=?-\]_{}*:]+", part) for part in found[1:])
+    for element in (element for part in found[1:] for element in part.split("*")):
+        assert element == element.strip()
+        assert len(element) <= 80 or ":" in element
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(IDS), ODD_TEXT)
+def test_a_number_is_written_as_it_is_or_refused(name: str, value: str) -> None:
+    try:
+        found = text(SELF._replace(**{name: value}))
+    except NotWritable as refused:
+        assert value.strip() not in refused.rule.split() or not value.strip()  # noqa: PT017  # many are written
+        return
+    assert f"*{value.upper().strip()}" in found
 
 
 @pytest.mark.parametrize(
