@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
@@ -25,8 +25,10 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.permissions import ALL_ROLES, Table, allow, may
 from backend.apps.core.roles import Role
+from backend.apps.insurance import permissions as insurance_permissions
 from backend.apps.laboratory import permissions as lab_permissions
 from backend.apps.messaging import permissions as messaging_permissions
+from backend.apps.users.models import User
 
 View = Callable[..., HttpResponse]
 
@@ -55,6 +57,7 @@ SECTIONS = (
     Section("Lab inbox", "console:lab-inbox", lab_permissions.INBOUND_MESSAGE),
     Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT),
     Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY),
+    Section("Claims", "console:claims", insurance_permissions.CLAIM, "submit"),
 )
 
 
@@ -118,6 +121,11 @@ def render(request: HttpRequest, template: str, context: dict[str, Any], *, stat
     addresses = [reverse(section.url_name) for section in sections]
     here = max((each for each in addresses if request.path.startswith(each)), key=len, default="")
     return django_render(request, template, {**context, "sections": sections, "here": here}, status=status)
+
+
+def person(request: HttpRequest) -> User:
+    """Return who is signed in: a page is shown to nobody else."""
+    return cast("User", request.user)
 
 
 def note(request: HttpRequest, action: str, row: models.Model, **detail: Any) -> None:

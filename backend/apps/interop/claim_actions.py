@@ -1,0 +1,119 @@
+"""What a biller does to a claim from the console; what cannot be undone asks first, each change says how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+
+from backend.apps.core.permissions import may
+from backend.apps.insurance import permissions, services, status_requests
+from backend.apps.insurance.models import InsuranceClaim, Submission
+from backend.apps.insurance.models.submissions import LIVE
+from backend.apps.interop import console
+from backend.apps.interop.claim_board import BILLING
+
+POST = ("POST",)
+NOTE_LONGEST = 200
+CLAIM = permissions.CLAIM
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done to a claim.
+
+    told: what it does; done: what it did; statuses: of a claim it is for; ways: how its submission on the way may
+    stand, "" for none; asks: for what it wants a sentence; warns: what cannot be taken back, for which it asks first;
+    leads: whether to the claim it made.
+    """
+
+    verb: str
+    label: str
+    told: str
+    done: str
+    service: Callable[..., Any]
+    statuses: tuple[str, ...]
+    ways: tuple[str, ...] = ("", *LIVE)
+    asks: str = ""
+    warns: str = ""
+    leads: bool = False
+
+    def fits(self, claim: InsuranceClaim, live: Submission | None) -> bool:
+        return claim.status in self.statuses and (live.status if live else "") in self.ways
+
+
+ACTIONS = (
+    Action(
+        "submit",
+        "Submit",
+        "Checks it once more. It leaves with the next file; where no partner reaches the payer, send it yourself.",
+        "Submitted. What leaves by a partner waits for the next file.",
+        services.submit,
+        ("draft",),
+        ways=("",),
+    ),
+    Action(
+        "reopen",
+        "Reopen",
+        "Makes it a draft again, to be put right and submitted under its own number.",
+        "It is a draft again.",
+        services.reopen,
+        ("rejected",),
+    ),
+    Action(
+        "appeal",
+        "Appeal",
+        "Notes that you sent an appeal to the payer.",
+        "Noted. The next payment about this claim decides.",
+        services.appeal,
+        ("denied", "paid"),
+        warns="The claim counts as appealed until the payer answers. This only notes it: the appeal itself you send.",
+    ),
+    Action(
+        "ask_status",
+        "Ask the payer",
+        "Asks where the claim stands. The answer appears in the story below.",
+        "The payer is asked with the next file.",
+        status_requests.ask_status,
+        ("submitted", "pending", "accepted", "appealed"),
+        ways=LIVE,
+    ),
+)
+BY_VERB = {action.verb: action for action in ACTIONS}
+
+
+def possible(request: HttpRequest, claim: InsuranceClaim, live: Submission | None) -> list[Action]:
+    """Return what this person may do to the claim as it stands."""
+    return [each for each in ACTIONS if may(request.user, each.verb, CLAIM) and each.fits(claim, live)]
+
+
+@console.page(BILLING, "retrieve", methods=POST)
+def act(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
+    """Do one thing to one claim; what cannot be taken back only after a second yes."""
+    action = BY_VERB.get(verb)
+    if action is None or not may(request.user, verb, CLAIM):
+        return console.refused(request, 403, "Your role may not do this.")
+    row = get_object_or_404(InsuranceClaim.objects.visible_to(request.user), pk=pk)
+    back = reverse("console:claim", args=[pk])
+    if action.warns and not request.POST.get("confirmed"):
+        return confirm(request, f"{action.label}: claim {row.claim_number}", action.warns, action.label, back=back)
+    return console.attempt(request, verb, "insuranceclaim", lambda: _done(request, action, row), back=back)
+
+
+def _done(request: HttpRequest, action: Action, row: InsuranceClaim) -> str | tuple[str, str]:
+    given = {"reason": request.POST.get("reason", "").strip()[:NOTE_LONGEST]} if action.asks else {}
+    made = action.service(row, by=console.person(request), **given)
+    console.note(request, action.verb, row, fields=sorted(given))
+    return (action.done, reverse("console:claim", args=[made.pk])) if action.leads else action.done
+
+
+def confirm(request: HttpRequest, title: str, warning: str, label: str, *, back: str) -> HttpResponse:
+    """Ask once more, with what follows as a sentence; the form leads to where it came from."""
+    kept = [(name, text) for name, texts in request.POST.lists() for text in texts if name != "csrfmiddlewaretoken"]
+    context = {"title": title, "warning": warning, "label": label, "back": back, "kept": kept, "to": request.path}
+    return console.render(request, "interop/claims/confirm.html", context)

@@ -1,0 +1,111 @@
+"""The pages of payments: what was posted, what does not add up, what belongs to nobody; else money would lie unseen."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+
+from backend.apps.core import audit
+from backend.apps.insurance import deposits, remittance_matching
+from backend.apps.insurance.models import Deposit, InsuranceClaim, Remittance, RemittanceClaim
+from backend.apps.interop import console, paging
+from backend.apps.interop.claim_board import BILLING
+
+POST = ("POST",)
+MOST_ROWS = 200
+TONES = {"posted": "good", "partly": "wait", "quarantined": "bad", "dismissed": ""}
+OPEN_CLAIMS = ("unmatched", "blocked")
+TOLD = {"posted": "good", "unmatched": "bad", "blocked": "bad", "noted": "", "dismissed": ""}
+
+
+@console.page(BILLING, "list")
+def listing(request: HttpRequest) -> HttpResponse:
+    """Show the payments that came, newest first, and how many claims in them nobody has placed."""
+    rows = Remittance.objects.visible_to(request.user).select_related("partner", "deposit")
+    status = request.GET.get("status", "")
+    asked = rows.filter(status=status) if status in Remittance.Status.values else rows
+    page = paging.newest_first(asked, request.GET, "created_at")
+    _note(request, "remittance", [str(row.pk) for row in page.rows])
+    context = {
+        "title": "Payments",
+        "page": page,
+        "rows": [(row, TONES[row.status]) for row in page.rows],
+        "status": status,
+        "counts": _counts(rows),
+        "unplaced": _open(request).count(),
+        "without_deposit": deposits.without_deposit().count(),
+        "loose_deposits": Deposit.objects.visible_to(request.user).filter(remittance=None).count(),
+    }
+    return console.render(request, "interop/claims/remittances.html", context)
+
+
+@console.page(BILLING, "retrieve")
+def remittance(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Show one payment: the equation that fails if one does, its claims, and what was settled beside them."""
+    rows = (
+        Remittance.objects.visible_to(request.user).select_related("partner", "deposit", "file").defer("file__content")
+    )
+    row = get_object_or_404(rows, pk=pk)
+    claims = row.claims.select_related("claim").order_by("number")[:MOST_ROWS]
+    console.note(request, "retrieve", row, claims=[str(each.claim_id) for each in claims if each.claim_id])
+    context = {
+        "title": f"Payment {row.trace}",
+        "row": row,
+        "tone": TONES[row.status],
+        "claims": [(each, TOLD[each.state]) for each in claims],
+        "adjustments": row.provider_adjustments.select_related("claim")[:MOST_ROWS],
+    }
+    return console.render(request, "interop/claims/remittance.html", context)
+
+
+@console.page(BILLING, "list")
+def unplaced(request: HttpRequest) -> HttpResponse:
+    """Show the claims of payments that no machine could place, in the order in which they came."""
+    rows = list(_open(request).select_related("remittance", "claim").order_by("remittance", "number")[:MOST_ROWS])
+    _note(request, "remittanceclaim", [str(row.pk) for row in rows])
+    return console.render(request, "interop/claims/unplaced.html", {"title": "Claims nobody could place", "rows": rows})
+
+
+@console.page(BILLING, "retrieve")
+def told(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Show one claim of a payment beside those of ours it may be about."""
+    row = get_object_or_404(_seen(request).select_related("remittance", "claim"), pk=pk)
+    found = remittance_matching.candidates(row) if row.state == "unmatched" else InsuranceClaim.objects.none()
+    candidates = _whole(found) if row.state == "unmatched" else []
+    detail = {"count": len(candidates), "ids": [str(each.pk) for each in candidates]}
+    console.note(request, "retrieve", row, **detail)
+    context = {
+        "title": f"Claim {row.number} of a payment",
+        "row": row,
+        "tone": TOLD[row.state],
+        "candidates": candidates,
+        "match": False,
+    }
+    return console.render(request, "interop/claims/told.html", context)
+
+
+def _whole(rows: QuerySet[Any]) -> list[Any]:
+    """Return candidates with what a page tells of them."""
+    return list(rows.select_related("patient_insurance__patient", "patient_insurance__insurance_plan__provider"))
+
+
+def _seen(request: HttpRequest) -> QuerySet[RemittanceClaim]:
+    seen: QuerySet[Remittance] = Remittance.objects.visible_to(request.user)
+    return RemittanceClaim.objects.filter(remittance__in=seen.values("pk"))
+
+
+def _open(request: HttpRequest) -> QuerySet[RemittanceClaim]:
+    return _seen(request).filter(state__in=OPEN_CLAIMS)
+
+
+def _counts(rows: QuerySet[Remittance]) -> list[tuple[str, str, int]]:
+    found = dict(rows.order_by().values_list("status").annotate(Count("pk")))
+    return [(value, str(label), found[value]) for value, label in Remittance.Status.choices if found.get(value)]
+
+
+def _note(request: HttpRequest, kind: str, ids: list[str]) -> None:
+    audit.record(request, "console.list", kind, detail={"count": len(ids), "ids": ids, "filters": sorted(request.GET)})
