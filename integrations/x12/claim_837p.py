@@ -25,8 +25,6 @@ MOST_CLAIMS = 5_000  # of one ST: TR3, section 1.4.2.1
 SEGMENTS_BEFORE_HL = 5  # ST, BHT, NM1*41, PER, NM1*40
 new = tuple.__new__  # half the time of Placed(...)
 NOTHING, NONE = ("",) * len(SELDOM), ("", "", "")
-DATES = ("431", "454", "439", "484", "435", "096")  # the order of the days in SELDOM
-REFERENCES = ("9F", "G1", "F8", "X4")
 
 
 class Writer837P:
@@ -166,16 +164,23 @@ class Writer837P:
 
     def _seldom(self, claim: Any) -> tuple[str, str, str]:
         """Return CLM11 and after, what stands between CLM and REF*D9, and NTE."""
-        accident, state, delay, note, *rest = self.forms.seldom.read(claim)
-        days, patient_paid, references = rest[:6], rest[6], rest[7:]
+        (
+            accident, state, delay, note, onset, treated, accident_on, menstrual, admitted, discharged,
+            paid, referral, authorization, original, clia,
+        ) = self.forms.seldom.read(claim)  # fmt: skip
         tail = ""
         if accident:
             tail = f"**{':'.join([*accident.split(','), '', ''][:3])}:{state}".rstrip(":")
         if delay:
             tail = f"{tail or '**'}{'*' * 9}{delay}"
-        more = "".join(f"DTP*{code}*D8*{day}~" for code, day in zip(DATES, days, strict=True) if day)
-        more += f"AMT*F5*{number(patient_paid)}~" if patient_paid else ""
-        more += "".join(f"REF*{code}*{value}~" for code, value in zip(REFERENCES, references, strict=True) if value)
+        more = (
+            f"{f'DTP*431*D8*{onset}~' if onset else ''}{f'DTP*454*D8*{treated}~' if treated else ''}"
+            f"{f'DTP*439*D8*{accident_on}~' if accident_on else ''}{f'DTP*484*D8*{menstrual}~' if menstrual else ''}"
+            f"{f'DTP*435*D8*{admitted}~' if admitted else ''}{f'DTP*096*D8*{discharged}~' if discharged else ''}"
+            f"{f'AMT*F5*{number(paid)}~' if paid else ''}{f'REF*9F*{referral}~' if referral else ''}"
+            f"{f'REF*G1*{authorization}~' if authorization else ''}{f'REF*F8*{original}~' if original else ''}"
+            f"{f'REF*X4*{clia}~' if clia else ''}"
+        )
         return tail, more, f"NTE*ADD*{note}~" if note else ""
 
     def _people(self, key: tuple[str, str, str, str]) -> str:

@@ -21,7 +21,7 @@ class LineWriter:
 
     def __init__(self, forms: Forms, parts: Parts) -> None:
         self.forms, self.parts = forms, parts
-        self.services, self.days = Memo(self._service), Memo(self._days)
+        self.services, self.days, self.providers = Memo(self._service), Memo(self._days), Memo(self._provider)
 
     def write(self, claim: Any, place_of_service: str) -> str:
         """Return loops 2400 to 2430; LX counts from 1."""
@@ -41,7 +41,7 @@ class LineWriter:
                 f"{authorization}{f'REF*6R*{control_number}~' if control_number else ''}{after}"
             )
             if line.rendering or line.adjudications:
-                text += f"{self._rendering(claim, line)}{decisions(line, self.forms)}"
+                text += self._rendering(claim, line) + decisions(line, self.forms)
         return text
 
     def _service(self, values: tuple[str, ...]) -> tuple[str, str, str, str, str, str]:
@@ -71,6 +71,10 @@ class LineWriter:
         """Return loop 2420A where another person than that of the claim gave the service."""
         if not line.rendering or line.rendering == claim.rendering:
             return ""
-        one = claim_parts.found(self.parts.providers, line.rendering, "2420A")
+        npi, text = self.providers[line.rendering]
         usual = self.parts.providers[claim.rendering] if claim.rendering else self.parts.billing[claim.billing]
-        return "" if one.npi == usual.npi else claim_parts.rendering(one, self.forms)
+        return "" if npi == usual.npi else text
+
+    def _provider(self, key: str) -> tuple[str, str]:
+        one = claim_parts.found(self.parts.providers, key, "2420A")
+        return one.npi, claim_parts.rendering(one, self.forms)

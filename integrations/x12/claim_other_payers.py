@@ -37,7 +37,7 @@ def _other_payer(one: Any, forms: Forms, *, dated: bool) -> str:
 
 def decisions(line: Any, forms: Forms) -> str:
     """Return loop 2430, once for each payer that decided on the line."""
-    return "".join(_decision(one, forms) for one in line.adjudications)
+    return "".join([_decision(one, forms) for one in line.adjudications])
 
 
 def _decision(one: Any, forms: Forms) -> str:

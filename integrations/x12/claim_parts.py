@@ -15,8 +15,9 @@ from integrations.x12.text import ID, NUMBER, TEXT, Field, Form, NotWritable, ce
 Adjustments = tuple[tuple[str, str, str, str], ...]
 LATER = {"G2", "LU"}  # REF of the billing provider stands behind those of the payer in 2010BB
 TRIPLETS = 6
-CODES = re.compile(rf"(?:CO|CR|OA|PI|PR)\*[0-9A-Z]{{1,5}}\*(?:{NUMBER})?").fullmatch
-AMOUNT = re.compile(r"-?\d{1,10}\.\d\d").fullmatch
+WANTED = "a group, a reason and a quantity are wanted"
+GROUPS = {"CO", "CR", "OA", "PI", "PR"}
+ADJUSTMENTS = re.compile(rf"(?:[A-Z]{{2}}\*[0-9A-Z]{{1,5}}\*-?\d{{1,10}}\.\d\d\*(?:{NUMBER})?~)*", re.ASCII).fullmatch
 SUBMITTER = [
     Field("identifier", "1000A NM109", ID, 80, True),
     Field("name", "1000A NM103", TEXT, 60, True),
@@ -121,17 +122,28 @@ def place(line1: str, line2: str, city: str, state: str, postal_code: str) -> st
 
 
 def adjustments(found: Adjustments, element: str) -> str:
-    """Return CAS segments: one for each six reasons of a group."""
-    groups: dict[str, list[str]] = {}
+    """Return CAS segments: one for each group, and for each six reasons of it."""
+    if not ADJUSTMENTS("".join(["*".join(one) + "~" for one in found])):
+        found = tuple(_mended(one, element) for one in found)
+    groups: dict[str, str] = {}
     for group, reason, amount, quantity in found:
-        if not CODES(f"{group}*{reason}*{quantity}"):
-            raise NotWritable(f"{element} CAS: a group, a reason and a quantity are wanted")
-        triplet = (
-            f"*{reason}*{number(amount if AMOUNT(amount) else cents(amount, f'{element} CAS'))}*{number(quantity)}"
-        )
-        groups.setdefault(group, []).append(triplet)
-    return "".join(
-        f"CAS*{group}{''.join(triplets[at : at + TRIPLETS]).rstrip('*')}~"
-        for group, triplets in groups.items()
-        for at in range(0, len(triplets), TRIPLETS)
-    )
+        groups[group] = f"{groups.get(group, '')}*{reason}*{number(amount)}*{number(quantity)}"
+    if not groups.keys() <= GROUPS:
+        raise NotWritable(f"{element} CAS: {WANTED}")
+    if len(found) > TRIPLETS:
+        return "".join(_segments(group, text) for group, text in groups.items())
+    return "".join([f"CAS*{group}{text.rstrip('*')}~" for group, text in groups.items()])
+
+
+def _segments(group: str, text: str) -> str:
+    values = text.split("*")[1:]
+    runs = (values[at : at + 3 * TRIPLETS] for at in range(0, len(values), 3 * TRIPLETS))
+    return "".join(f"CAS*{group}*{'*'.join(run).rstrip('*')}~" for run in runs)
+
+
+def _mended(one: tuple[str, str, str, str], element: str) -> tuple[str, str, str, str]:
+    group, reason, amount, quantity = one
+    mended = group, reason, cents(amount, f"{element} CAS"), quantity
+    if not ADJUSTMENTS("*".join(mended) + "~"):
+        raise NotWritable(f"{element} CAS: {WANTED}")
+    return mended
