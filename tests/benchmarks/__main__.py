@@ -14,6 +14,8 @@ django.setup()
 from django.core.management import call_command  # noqa: E402  # after django.setup()
 
 from tests.benchmarks import (  # noqa: E402  # models
+    claims,
+    claims_building,
     labs,
     labs_filing,
     labs_intake,
@@ -28,6 +30,8 @@ from tests.benchmarks import (  # noqa: E402  # models
 )
 
 BENCHMARKS = {
+    "claims": claims.run,
+    "claims-building": claims_building.run,
     "labs": labs.run,
     "labs-filing": labs_filing.run,
     "labs-intake": labs_intake.run,
@@ -40,7 +44,8 @@ BENCHMARKS = {
     "reminders-sending": reminders_sending.run,
     "seam": seam.run,
 }
-PARTS_OF_OTHERS = (  # `labs` and `reminders` run them
+PARTS_OF_OTHERS = (  # `claims`, `labs` and `reminders` run them
+    "claims-building",
     "labs-filing", "labs-intake", "labs-read", "reminders-kill", "reminders-planning", "reminders-sending",
 )  # fmt: skip
 

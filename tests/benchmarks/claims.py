@@ -1,0 +1,16 @@
+"""Measures claims from rows to bytes and from bytes to the ledger, and closes with one table of all bars."""
+
+from __future__ import annotations
+
+from tests.benchmarks import bars, claims_building
+
+PARTS = {"building": claims_building.bars}
+
+
+def run() -> bool:
+    found: list[bars.Bar] = []
+    for name, measure in PARTS.items():
+        print(f"== {name}")
+        found += measure()
+    print("== all bars")
+    return bars.tell(found)

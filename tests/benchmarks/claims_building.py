@@ -1,0 +1,183 @@
+"""Measures claims from rows to stored bytes against a library that generates the same ones, and the writer alone."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+from psycopg.pq import Trace
+from x12sdk.generate import ClaimSpec, PatientSpec, ServiceLineSpec, SubmissionSpec, generate_837p
+
+from backend.apps.insurance.models import InsuranceClaim, Interchange, Submission
+from integrations.x12.claim_837p import Writer837P
+from tests.benchmarks.bars import Bar, tell
+from tests.support import claim_load
+from tests.support.claim_facts import ENVELOPE, PARTS, RECEIVER, SUBMITTER, random_claims
+from tests.support.claim_plain import plain_837p, simple
+from workers.claims import building
+
+CLAIMS, ROUNDS = int(os.environ.get("BENCH_CLAIMS", "10000")), 5
+THEIRS = min(500, CLAIMS)  # claims that the library generates in one round
+WARM_UP = min(200, CLAIMS)
+WRITER_ROUNDS = 9
+CHUNK = 1000  # as the product gives claims to the writer
+BAR_RATIO, BAR_MB, BAR_STATEMENTS, BAR_WRITER = 60.0, 150, 12.0, 0.5
+RELATIONSHIPS = {"child": "19", "spouse": "01"}
+ASKED = re.compile(rb"^F\t\d+\t(?:Query|Execute)\t", re.MULTILINE)  # libpq's trace: what the client makes run
+
+
+def run() -> bool:
+    return tell(bars())
+
+
+def bars() -> list[Bar]:
+    return [*from_rows(), writer()]
+
+
+def from_rows() -> list[Bar]:
+    """Build files of claims that nobody has queued before; ours and theirs in turn."""
+    claim_load.clear()
+    practice = claim_load.practice()
+    days = CLAIMS // claim_load.PATIENTS + 1
+    scrubbed = warm_up(practice, days_ago=1)
+    runs = [
+        claim_load.claims(practice, CLAIMS, days_ago=2 + days * number, seed=number) for number in range(ROUNDS + 1)
+    ]
+    ours, theirs, grown = [], [], []
+    for rows in runs[1:]:
+        took_s, grown_mb = built(practice, rows)
+        ours.append(CLAIMS / took_s)
+        grown.append(grown_mb)
+        theirs.append(generated(rows[:THEIRS]))
+    statements = counted(practice, runs[0])
+    told(ours, theirs, grown)
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    return [
+        scrubbed,
+        Bar(f"{CLAIMS:,} claims against x12sdk", f"{BAR_RATIO:.0f} times", f"{ratio:.1f} times", ratio >= BAR_RATIO),
+        Bar("memory it needs more", f"{BAR_MB} MB", f"{max(grown):.0f} MB", max(grown) < BAR_MB),
+        Bar("statements per 1,000 claims", f"{BAR_STATEMENTS:.0f}", f"{statements:.1f}", statements <= BAR_STATEMENTS),
+    ]
+
+
+def warm_up(practice: claim_load.Practice, *, days_ago: int) -> Bar:
+    """Build a small file, with a claim in it that only a loaded code list can object to."""
+    good = claim_load.claims(practice, WARM_UP, days_ago=days_ago, seed=99)
+    bad = claim_load.claims(practice, 1, days_ago=days_ago + 1, seed=98, diagnosis=claim_load.UNKNOWN_DIAGNOSIS)
+    claim_load.queue(practice, [*good, *bad])
+    claim_load.vacuum()
+    found = building.build(practice.partner.pk)
+    measured = "none" if found is None else f"{found.batched} sent, {found.withdrawn} kept"
+    return Bar("of good claims and a bad one", f"{WARM_UP} sent, 1 kept", measured, found == (WARM_UP, 1))
+
+
+def built(practice: claim_load.Practice, rows: Sequence[InsuranceClaim]) -> tuple[float, float]:
+    """Make one file of queued claims; return the seconds until it is committed, and the MB that took at most."""
+    claim_load.queue(practice, rows)
+    claim_load.vacuum()
+    gc.collect()
+    before_mb = reset_peak()
+    began = time.perf_counter()
+    found = building.build(practice.partner.pk)
+    took_s = time.perf_counter() - began
+    assert found == (len(rows), 0), found
+    return took_s, status_mb("VmHWM") - before_mb
+
+
+def generated(rows: Sequence[InsuranceClaim]) -> float:
+    """Return the claims a second of the library: as many dependents, lines and codes, as far as it knows them."""
+    patients = [patient(row) for row in rows]
+    began = time.perf_counter()
+    text = generate_837p(claims=SubmissionSpec(patients=patients))
+    rate = len(rows) / (time.perf_counter() - began)
+    assert text.count("~CLM*") + text.count("\nCLM*") == len(rows)
+    return rate
+
+
+def patient(row: InsuranceClaim) -> PatientSpec:
+    lines = [
+        ServiceLineSpec(charge=Decimal(line["charge"]), procedure=line["code"], units=line["units"])
+        for line in row.procedure_codes
+    ]
+    claim = ClaimSpec(charge=row.billed_amount, lines=lines, patient_control_number=row.claim_number)
+    relationship = RELATIONSHIPS.get(row.patient_insurance.policy_holder_relationship)
+    if relationship is None:
+        return PatientSpec(claims=[claim])
+    return PatientSpec(claims=[claim], dependent=True, relationship=relationship)
+
+
+def counted(practice: claim_load.Practice, rows: Sequence[InsuranceClaim]) -> float:
+    """Return the statements that a file costs per 1,000 claims, all of them, as the client library sends them."""
+    claim_load.queue(practice, rows)
+    connection.ensure_connection()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace"
+        with path.open("wb") as trace:
+            raw = connection.connection.pgconn
+            raw.trace(trace.fileno())
+            raw.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
+            assert building.build(practice.partner.pk) == (len(rows), 0)
+            raw.untrace()
+        return len(ASKED.findall(path.read_bytes())) * 1000 / len(rows)
+
+
+def told(ours: Sequence[float], theirs: Sequence[float], grown: Sequence[float]) -> None:
+    file = Interchange.objects.order_by("interchange_number").last()
+    assert file is not None
+    content = bytes(file.content)
+    assert hashlib.sha256(content).hexdigest() == file.sha256
+    assert Submission.objects.filter(interchange=file, status="batched").count() == file.items
+    print(f"a file: {len(content) / 1e6:.1f} MB, {content.count(b'~') / file.items:.1f} segments a claim")
+    for mine, its, more in zip(ours, theirs, grown, strict=True):
+        print(f"{mine:9,.0f} claims/s ours (+{more:.0f} MB)   {its:7,.0f} claims/s x12sdk   {mine / its:6.1f} times")
+
+
+def writer() -> Bar:
+    """Write claims that are in memory already, against formatting the same segments and checking nothing."""
+    claims = [one for one in random_claims(4 * CLAIMS, seed=3) if simple(one) and one.rendering != "d99"][:CLAIMS]
+    first = Writer837P(ENVELOPE, SUBMITTER, RECEIVER, PARTS)
+    billing = {key: first.billing[key] for key in PARTS.billing}
+
+    def ours() -> bytes:
+        one = Writer837P(ENVELOPE, SUBMITTER, RECEIVER, PARTS)
+        parts = [one.write(claims[at : at + CHUNK]).content for at in range(0, len(claims), CHUNK)]
+        return b"".join([*parts, one.close()])
+
+    def plain() -> bytes:
+        return plain_837p(claims, ENVELOPE, first.header, billing, PARTS).encode()
+
+    assert ours() == plain()
+    took = [(timed(ours), timed(plain)) for _ in range(WRITER_ROUNDS)]
+    mine, its = (statistics.median(column) for column in zip(*took, strict=True))
+    print(f"{len(claims) / mine:9,.0f} claims/s our writer   {len(claims) / its:9,.0f} claims/s plain formatting")
+    share = its / mine
+    return Bar("the writer against plain formatting", f"{BAR_WRITER:.0%}", f"{share:.0%}", share >= BAR_WRITER)
+
+
+def timed(call: Callable[[], Any]) -> float:
+    gc.collect()
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def reset_peak() -> float:
+    """Begin to note anew how much memory this process holds at most; return how much it holds, in MB."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return status_mb("VmRSS")
+
+
+def status_mb(name: str) -> float:
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
