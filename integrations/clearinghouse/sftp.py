@@ -69,7 +69,7 @@ class SftpClearinghouse:
 
     def listing(self) -> Sequence[RemoteFile]:
         with self._call() as sftp:
-            entries = sftp.listdir_attr(self._account.pickup_folder or ".")
+            entries = _entries(sftp, self._account.pickup_folder or ".")
         files = [_remote(entry) for entry in entries if is_name(entry.filename) and _is_plain(entry)]
         return sorted(files, key=lambda file: (file.modified_at, file.name))
 
@@ -96,7 +96,7 @@ class SftpClearinghouse:
     def close(self) -> None:
         opened, self._open = self._open, None
         if opened is not None:
-            opened[0].close()
+            ssh.hang_up(opened[0])
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +130,7 @@ class SftpClearinghouse:
                 raise paramiko.SSHException("no channel")
             sftp.get_channel().settimeout(self._patience.answer_s)  # type: ignore[union-attr]  # there is one
         except LOST:
-            transport.close()
+            ssh.hang_up(transport)
             raise Transient("logged in, but there is no SFTP", code=f"{PARTNER}:subsystem") from None
         self._open = (transport, sftp)
         return sftp
@@ -173,6 +173,13 @@ class SftpClearinghouse:
         if both:
             return Permanent("a file of that name is there", code=f"{PARTNER}:exists")
         return refusal if placed is Placed.PART else lost
+
+
+def _entries(sftp: paramiko.SFTPClient, folder: str) -> list[paramiko.SFTPAttributes]:
+    try:
+        return sftp.listdir_attr(folder)
+    except UnicodeDecodeError:
+        raise Misconfigured("a file there has a name that is not UTF-8", code=f"{PARTNER}:names") from None
 
 
 def _told(sftp: paramiko.SFTPClient, path: str) -> paramiko.SFTPAttributes:

@@ -24,6 +24,7 @@ from integrations.x12.counterpart.server import House, listen
 
 PARTNER = "clinic"
 HOST = "127.0.0.1"
+KEY_KIND = "ssh-ed25519"
 LOOK_S = 0.02  # how often a process looks for calls
 
 
@@ -58,7 +59,8 @@ class FakeClearinghouse(FakeFolder):
     """A clearinghouse in a thread of its own, for the length of a `with`.
 
     host, port, username: where and who. host_key: the text to pin. client_key: the text of the private key that it
-    knows. at_once: the kinds of answers it writes when a file arrives; `answer` writes the others.
+    knows. key_kind: of the host's own key. at_once: the kinds of answers it writes when a file arrives; `answer` writes
+    the others.
     """
 
     def __init__(
@@ -69,10 +71,11 @@ class FakeClearinghouse(FakeFolder):
         at_once: Sequence[str] = (),
         password: str = "",
         host: str = HOST,
+        key_kind: str = KEY_KIND,
     ) -> None:
         super().__init__(root)
         self.host, self.port, self.username = host, 0, partners[0]
-        self._key, client = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+        self._key, client = asyncssh.generate_private_key(key_kind), asyncssh.generate_private_key(KEY_KIND)
         self.host_key = self._key.export_public_key().decode().strip()
         self.client_key = client.export_private_key().decode()
         self._desk = Desk(root, self._book)
@@ -148,7 +151,7 @@ async def serve(options: argparse.Namespace) -> None:
 def _host_key(path: Path) -> asyncssh.SSHKey:
     """Return the key in a file, which is made if it is not there; its public half is beside it."""
     if not path.exists():
-        made = asyncssh.generate_private_key("ssh-ed25519")
+        made = asyncssh.generate_private_key(KEY_KIND)
         made.write_private_key(str(path))
         made.write_public_key(f"{path}.pub")
     return asyncssh.read_private_key(str(path))

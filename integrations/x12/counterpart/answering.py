@@ -30,7 +30,7 @@ def answer_271(stamp: Stamp, reference: str, asked: Sequence[Question], told: Ma
 
 
 def answer_277(stamp: Stamp, reference: str, asked: Sequence[Question]) -> Sheet:
-    """Return the 277 to the questions of one 276: each claim is paid, by its own number where one was asked for."""
+    """Return the 277 to the questions of one 276: each claim is paid, and has the numbers that were asked for."""
     levels = _Levels()
     segments: list[Segment] = [("BHT", "0010", "08", reference, stamp.day, stamp.time, "DG")]
     for payer, of_payer in groupby(asked, lambda question: question.payer):
@@ -95,6 +95,6 @@ def _tracked(levels: _Levels, parent: str, question: Question, day: str) -> list
         told += [levels.open(subscriber[1], "23", has_children=False), ("NM1", "QC", "1", *dependent)]
     charge = money(question.charge) if question.charge is not None else "0"
     told += [("TRN", "2", question.trace[0]), ("STC", PAID, day, "", charge, charge, day)]
-    if question.claim_number:
-        told.append(("REF", "1K", question.claim_number))
+    references = (("1K", question.payer_number), ("EJ", question.account))
+    told += [("REF", kind, number) for kind, number in references if number]
     return told

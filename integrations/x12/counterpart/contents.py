@@ -58,7 +58,8 @@ class Question:
     dependent: tuple[str, str] | None = field(default=None, repr=False)
     services: tuple[str, ...] = ()
     charge: Decimal | None = None
-    claim_number: str = ""  # REF*1K or REF*EJ of a 276
+    payer_number: str = ""  # REF*1K of a 276
+    account: str = ""  # REF*EJ of a 276
 
 
 def claims(arrival: Arrival, number: str) -> list[SeenClaim]:
@@ -196,7 +197,8 @@ def _status(found: Any, transaction: str) -> Question:
         subscriber=(*_name(subscriber), subscriber.identification_code or ""),
         dependent=_name(found.patient.nm1_segment) if found.is_dependent else None,
         charge=found.charge,
-        claim_number=_reference(references, "1K") or _reference(references, "EJ"),
+        payer_number=_reference(references, "1K"),
+        account=_reference(references, "EJ"),
     )
 
 

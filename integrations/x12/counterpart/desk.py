@@ -238,7 +238,8 @@ class Desk:
             if claim.frequency == "8":
                 continue
             reason = orders.denied.get(claim.number)
-            result = paying.deny(claim, reason) if reason else paying.pay(claim)
+            crosses_over = claim.number in orders.crossed_over
+            result = paying.deny(claim, reason) if reason else paying.pay(claim, crosses_over=crosses_over)
             self._paid[claim.number] = result
             results.append(result)
         return results

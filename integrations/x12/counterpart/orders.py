@@ -35,6 +35,7 @@ class Orders:
         default_factory=dict
     )  # claim: "A3:..." by the payer, "A7:..." on the way there
     denied: dict[str, str] = field(default_factory=dict)  # claim: "CO-16"
+    crossed_over: list[str] = field(default_factory=list)  # claims that the payer itself sends on to the next one
     next_reversals: list[str] = field(default_factory=list)  # paid claims, reversed and corrected in the next 835
     next_plb: list[list[str]] = field(default_factory=list)  # reason, reference, amount
     inquiries: dict[str, str] = field(default_factory=dict)  # TRN02 of a question: "inactive", or an AAA03 such as "75"

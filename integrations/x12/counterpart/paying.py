@@ -17,10 +17,12 @@ from integrations.x12.counterpart.layout import Segment, Sheet, Stamp
 REMITTANCE = "005010X221A1"
 CENT, NOTHING = Decimal("0.01"), Decimal(0)
 DEDUCTIBLE, COPAY = Decimal("5.00"), Decimal("20.00")
-PRIMARY, SECONDARY, REVERSAL = "1", "2", "22"
+PRIMARY, SECONDARY, CROSSED_OVER, REVERSAL = "1", "2", "19", "22"
 CORRECTED_SHARE, USUAL_SHARE = Decimal("0.9"), Decimal("0.8")  # of the charge, allowed
 PPO = "12"  # CLP06
 COMPANY = "1512345678"  # TRN03 and BPR10 of every payer here
+
+NEXT_PAYER: Segment = ("NM1", "TT", "2", "NEXT HEALTH", "", "", "", "", "PI", "60099")
 
 Adjustment = tuple[str, str, Decimal]  # group, reason, amount
 
@@ -67,8 +69,9 @@ class PaidClaim:
         return replace(self, status=REVERSAL, lines=tuple(lines))
 
 
-def pay(claim: SeenClaim) -> PaidClaim:
-    status = SECONDARY if claim.sequence == "S" else PRIMARY
+def pay(claim: SeenClaim, *, crosses_over: bool = False) -> PaidClaim:
+    """Return the claim with its shares. crosses_over: this payer sends it on to the next one itself."""
+    status = CROSSED_OVER if crosses_over else SECONDARY if claim.sequence == "S" else PRIMARY
     return PaidClaim(claim, status, payer_number(claim), _shared_out(claim, USUAL_SHARE))
 
 
@@ -162,6 +165,7 @@ def _claim(one: PaidClaim, day: str) -> list[Segment]:
             *(claim.place, claim.frequency),
         ),
         ("NM1", "QC", "1", last, first, "", "", "", "MI", claim.member_id),
+        *([NEXT_PAYER] if one.status == CROSSED_OVER else []),
         ("DTM", "050", day),
     ]
     for line in one.lines:

@@ -161,6 +161,15 @@ def test_a_replacement_or_void_takes_the_payment_of_its_original_back(
     balances(text)
 
 
+def test_a_claim_that_crossed_over_names_its_next_payer(quick: FakeClearinghouse) -> None:
+    quick.order(crossed_over=["A1"])
+    sent(quick, submission(Claim("A1")))
+    text = only(quick.answer("835"))
+    assert segments(text, "CLP")[0].split("*")[2] == "19"
+    assert "NM1*TT*2*NEXT HEALTH*****PI*60099" in segments(text, "NM1")
+    balances(text)
+
+
 # What is refused.
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import os
 import socket
 import threading
 import time
@@ -103,6 +104,12 @@ def test_the_pinned_key_may_be_written_in_every_usual_form(house: FakeClearingho
         transport.probe()
 
 
+@pytest.mark.parametrize("kind", ["ssh-rsa", "ecdsa-sha2-nistp384"])
+def test_a_host_key_of_every_usual_type_may_be_pinned(tmp_path: Path, kind: str) -> None:
+    with FakeClearinghouse(tmp_path, key_kind=kind) as house, opened(house) as transport:
+        transport.probe()
+
+
 def test_another_host_key_than_the_pinned_one_is_refused_before_we_say_who_we_are(house: FakeClearinghouse) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     error = refusal(house, host_key=other, password="let-me-in")
@@ -129,6 +136,7 @@ def test_without_a_pinned_key_nothing_is_trusted(house: FakeClearinghouse, text:
         ("ecdsa-sha2-nistp256", "openssh"),
         ("ecdsa-sha2-nistp384", "pkcs1-pem"),
         ("ssh-rsa", "pkcs1-pem"),
+        ("ssh-ed25519", "pkcs8-pem"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Warning. bcrypt")  # one round, for speed
@@ -139,7 +147,10 @@ def test_every_usual_key_of_ours_lets_us_in(house: FakeClearinghouse, tmp_path: 
     file.write_bytes(key.export_private_key(form, passphrase="open", rounds=1))
     with opened(house, private_key="", key_file=str(file), passphrase="open") as transport:
         transport.probe()
-    assert refusal(house, private_key="", key_file=str(file), passphrase="wrong").code == "sftp:key"
+    for wrong in ("wrong", ""):
+        assert refusal(house, private_key="", key_file=str(file), passphrase=wrong).code == "sftp:key"
+    with opened(house, passphrase="needless") as transport:
+        transport.probe()
 
 
 def test_a_password_lets_us_in_alone_or_after_a_key_that_is_not_enough(house: FakeClearinghouse) -> None:
@@ -281,33 +292,35 @@ def test_a_rename_that_is_never_answered_is_unknown_not_refused(house: FakeClear
     assert house.visits == 2, "what comes late on the old connection is nobody's answer"
 
 
-def test_a_folder_that_may_not_be_written_needs_a_person(house: FakeClearinghouse) -> None:
-    with opened(house, drop_folder="/outbound/file") as transport:
-        (house.outbound() / "file").touch()
-        with pytest.raises(Transient) as raised:
-            transport.put_part(NAME, FILE)
-        assert raised.value.code in ("sftp:refused", "sftp:missing")
+def test_a_folder_that_is_a_file_is_refused(house: FakeClearinghouse) -> None:
+    (house.outbound() / "file").touch()
+    with opened(house, drop_folder="/outbound/file") as transport, pytest.raises(Transient) as raised:
+        transport.put_part(NAME, FILE)
+    assert raised.value.code in ("sftp:refused", "sftp:missing")
+    tells_nothing(raised.value)
 
 
-def test_a_name_that_is_no_utf_8_does_not_bring_us_down(house: FakeClearinghouse) -> None:
-    (Path(str(house.outbound())) / "answer").touch()
-    with open(bytes(house.outbound()) + b"/\xff\xfe", "wb"):
-        pass
-    with opened(house) as transport, pytest.raises(Transient):
-        transport.listing()
+def test_a_name_that_is_not_utf_8_needs_a_person(house: FakeClearinghouse) -> None:
+    Path(os.fsdecode(bytes(house.outbound()) + b"/\xff\xfe")).touch()
+    with opened(house) as transport:
+        with pytest.raises(Misconfigured) as raised:
+            transport.listing()
+        assert raised.value.code == "sftp:names"
+        transport.put_part(NAME, FILE)
 
 
-def test_five_megabytes_come_and_go_in_well_under_a_second(house: FakeClearinghouse) -> None:
+def test_five_megabytes_come_and_go_without_waiting_for_each_piece(house: FakeClearinghouse) -> None:
+    """A twentieth of a second each where nobody else works; many times that if each piece awaited its answer."""
     content = CONTENT * 40
     (house.outbound() / "answer").write_bytes(content)
     with opened(house) as transport:
-        assert _fastest(lambda: transport.put_part(NAME, content)) < 1.0
-        assert _fastest(lambda: transport.fetch("answer", len(content))) < 1.0
+        assert _fastest(lambda: transport.put_part(NAME, content)) < 2.0
+        assert _fastest(lambda: transport.fetch("answer", len(content))) < 2.0
 
 
 def _fastest(call: Callable[[], object]) -> float:
     taken = []
-    for _ in range(3):
+    for _ in range(2):
         begun_s = time.monotonic()
         call()
         taken.append(time.monotonic() - begun_s)
