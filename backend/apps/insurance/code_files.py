@@ -1,0 +1,186 @@
+"""Reads the code lists that clinics get from CMS, NUCC and others, line by line; without it each would be typed in."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from backend.apps.insurance.models.code_sets import CodeSetKind
+
+MOST_TEXT = 300
+MOST_CODE = 12
+CODE = re.compile(r"[0-9A-Z.]{1,12}")
+ORDER_LINE = re.compile(
+    r"(?P<order>\d{5}) (?P<code>[A-Z]\d[0-9A-Z]{1,5}) {1,6}(?P<billable>[01]) (?P<short>.{60}) (?P<text>.*)"
+)
+CODE_LINE = re.compile(r"(?P<code>[A-Z]\d[0-9A-Z]{1,5})\s+(?P<text>\S.*)")
+HCPCS_LINE = re.compile(r"(?P<code>[0-9A-Z ]{5})[0-9 ]{5}(?P<record>[3478])(?P<text>.{80})")
+HCPCS_DATES = {"added": slice(268, 276), "changed": slice(276, 284), "ended": slice(284, 292)}
+FIRST_OF_A_CODE = "3"  # of a procedure; 4 goes on with it, 7 and 8 are modifiers
+NOT_BILLABLE = "0"  # a heading of ICD-10-CM, which no claim may carry
+HEADINGS = {
+    "code": {"code", "hcpc", "hcpcs", "hcpcs code", "hcpcs/cpt code", "hcpcs/ cpt code", "cpt code"},
+    "from": {"from", "valid_from", "add dt", "effective date"},
+    "to": {"to", "valid_to", "term dt", "deactivation date"},
+    "text": {"text", "description", "long description", "display name", "name"},
+    "sex": {"sex"},
+    "age_from": {"age_from"},
+    "age_to": {"age_to"},
+    "most_units": {"most_units", "practitioner services mue values", "mue values"},
+}
+DAYS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y")
+MOST_LINES_ABOVE = 10  # of a CSV: CMS begins its own with words on copyright
+
+
+class CodeFileError(ValueError):
+    """A file is not what it is said to be; the text names the line and never repeats it."""
+
+
+class CodeRow(NamedTuple):
+    """facts: what the file says beyond the days, as {"sex": "F", "age_from": 12, "age_to": 55, "most_units": 4}."""
+
+    code: str
+    text: str = ""
+    valid_from: date | None = None
+    valid_to: date | None = None
+    facts: Mapping[str, Any] = {}
+
+
+def read(kind: str, lines: Iterable[str]) -> Iterator[CodeRow]:
+    """Yield the codes of a file; its form is known by its first lines: ICD-10-CM, HCPCS as fixed columns, or CSV.
+
+    Raises:
+        CodeFileError: no form fits, a line does not fit the form, or a code stands there twice.
+    """
+    numbered = enumerate(lines, start=1)
+    head = [pair for pair in (next(numbered, None) for _ in range(MOST_LINES_ABOVE)) if pair is not None]
+    reader = _reader(kind, [line for _, line in head])
+    return _once(reader(_chained(head, numbered)))
+
+
+def _reader(kind: str, head: list[str]) -> Callable[[Iterator[tuple[int, str]]], Iterator[CodeRow]]:
+    first = next((line for line in head if line.strip()), "")
+    if kind == CodeSetKind.ICD10CM and ORDER_LINE.match(first):
+        return _icd_order
+    if kind == CodeSetKind.ICD10CM and CODE_LINE.match(first):
+        return _icd_codes
+    if kind == CodeSetKind.HCPCS and HCPCS_LINE.match(first):
+        return _hcpcs
+    if any(_headings(_cells(line)) for line in head):
+        return _table
+    raise CodeFileError("This is neither a list of CMS nor a table whose first row names a column code.")
+
+
+def _chained(head: list[tuple[int, str]], rest: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    for number, line in head:
+        yield number, line.rstrip("\r\n")
+    for number, line in rest:
+        yield number, line.rstrip("\r\n")
+
+
+def _once(rows: Iterator[CodeRow]) -> Iterator[CodeRow]:
+    seen = set()
+    for row in rows:
+        if row.code in seen:
+            raise CodeFileError(f"The code {row.code} stands there twice.")
+        seen.add(row.code)
+        yield row
+
+
+def _icd_order(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
+    for number, line in lines:
+        if not line.strip():
+            continue
+        found = ORDER_LINE.match(line)
+        if found is None:
+            raise CodeFileError(f"Line {number} is not one of an ICD-10-CM order file.")
+        if found["billable"] != NOT_BILLABLE:
+            yield CodeRow(found["code"], found["text"].strip()[:MOST_TEXT])
+
+
+def _icd_codes(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
+    for number, line in lines:
+        if not line.strip():
+            continue
+        found = CODE_LINE.match(line)
+        if found is None:
+            raise CodeFileError(f"Line {number} is not a code of ICD-10-CM and its text.")
+        yield CodeRow(found["code"], found["text"].strip()[:MOST_TEXT])
+
+
+def _hcpcs(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
+    """Source: CMS, HCPCS record layout (HCPC_recordlayout.txt)."""
+    for number, line in lines:
+        if not line.strip():
+            continue
+        found = HCPCS_LINE.match(line)
+        if found is None:
+            raise CodeFileError(f"Line {number} is not one of a HCPCS file.")
+        if found["record"] == FIRST_OF_A_CODE:
+            days = {name: _column(line[place], number) for name, place in HCPCS_DATES.items()}
+            yield CodeRow(found["code"].strip(), found["text"].strip(), days["added"], days["ended"])
+
+
+def _column(text: str, number: int) -> date | None:
+    return _day(text.strip(), number) if text.strip() else None
+
+
+def _table(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
+    columns: dict[str, int] = {}
+    reader = csv.reader(f"{line}\n" for _, line in lines)
+    for cells in reader:
+        if not columns:
+            columns = _headings(cells)
+        elif any(cells):
+            found = {name: cells[at].strip() for name, at in columns.items() if at < len(cells)}
+            yield _row(found, reader.line_num)
+
+
+def _cells(line: str) -> list[str]:
+    return next(csv.reader([line]), [])
+
+
+def _headings(cells: list[str]) -> dict[str, int]:
+    """Return the place of each known column, nothing where none of them is that of the code."""
+    words = [" ".join(cell.strip("\ufeff").lower().split()) for cell in cells]
+    found = {
+        name: next((at for at, word in enumerate(words) if word in known), None) for name, known in HEADINGS.items()
+    }
+    return {name: at for name, at in found.items() if at is not None} if found["code"] is not None else {}
+
+
+def _row(cells: Mapping[str, str], number: int) -> CodeRow:
+    code = cells.get("code", "").upper().replace(".", "")
+    if not CODE.fullmatch(code):
+        raise CodeFileError(f"Line {number}: a code has at most {MOST_CODE} letters and digits.")
+    facts: dict[str, Any] = {
+        name: _whole(cells[name], number) for name in ("age_from", "age_to", "most_units") if cells.get(name)
+    }
+    if cells.get("sex"):
+        facts["sex"] = _sex(cells["sex"], number)
+    first, last = (_column(cells.get(name, ""), number) for name in ("from", "to"))
+    return CodeRow(code, cells.get("text", "")[:MOST_TEXT], first, last, facts)
+
+
+def _whole(text: str, number: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 8):
+        raise CodeFileError(f"Line {number}: ages and units are whole numbers.")
+    return int(text)
+
+
+def _sex(text: str, number: int) -> str:
+    if text.upper() not in {"F", "M"}:
+        raise CodeFileError(f"Line {number}: the sex is F, M or nothing.")
+    return text.upper()
+
+
+def _day(text: str, number: int) -> date:
+    for form in DAYS:
+        try:
+            return datetime.strptime(text, form).date()  # noqa: DTZ007  # a day has no zone
+        except ValueError:
+            continue
+    raise CodeFileError(f"Line {number}: a day is written as 2026-01-31.")

@@ -1,0 +1,112 @@
+"""Edits of permissions and of what a claim is to its payer: new, a replacement or taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, edit
+
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
+FREQUENCIES = frozenset({FIRST_TIME, "7", "8"})
+ASSIGNMENTS, BENEFITS, RELEASES, SIGNATURES = frozenset("ABC"), frozenset("YNW"), frozenset("YI"), frozenset("YN")
+
+
+@edit(
+    "authorisation-missing",
+    ERROR,
+    On.CLAIM,
+    "prior_authorization",
+    "This plan wants a prior authorisation; enter its number.",
+)
+def authorisation_missing(batch: Batch) -> Iterable[Claim]:
+    return [
+        claim
+        for claim in batch.of_plans(lambda plan: plan.needs_prior_authorization)
+        if not claim.prior_authorization and not all(line.prior_authorization for line in claim.lines)
+    ]
+
+
+@edit(
+    "referral-missing", ERROR, On.CLAIM, "referring_provider", "This plan wants a referral; say which doctor referred."
+)
+def referral_missing(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.of_plans(lambda plan: plan.needs_referral) if not claim.referring]
+
+
+@edit(
+    "referral-number-missing",
+    WARNING,
+    On.CLAIM,
+    "referral_number",
+    "This plan wants a referral; enter its number if there is one.",
+)
+def referral_number_missing(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.of_plans(lambda plan: plan.needs_referral) if not claim.referral_number]
+
+
+@edit(
+    "referral-without-doctor",
+    ERROR,
+    On.CLAIM,
+    "referring_provider",
+    "A referral number is given; say which doctor referred.",
+)
+def referral_without_doctor(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if claim.referral_number and not claim.referring]
+
+
+@edit("frequency-unknown", ERROR, On.CLAIM, "frequency", "A claim is new (1), a replacement (7) or taken back (8).")
+def frequency_unknown(batch: Batch) -> Iterable[Claim]:
+    return batch.claims_with("frequency", lambda one: one not in FREQUENCIES)
+
+
+@edit(
+    "original-reference-missing",
+    ERROR,
+    On.CLAIM,
+    "original_reference",
+    "The payer's number of the first claim is needed to correct it.",
+)
+def original_reference_missing(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if claim.frequency != FIRST_TIME and not claim.original_reference]
+
+
+@edit(
+    "original-reference-unexpected",
+    ERROR,
+    On.CLAIM,
+    "original_reference",
+    "A new claim names no earlier one; make a correction instead.",
+)
+def original_reference_unexpected(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if claim.original_reference and claim.frequency == FIRST_TIME]
+
+
+@edit(
+    "corrections-not-taken",
+    ERROR,
+    On.CLAIM,
+    "frequency",
+    "This payer takes no corrected claims; ask it to reopen, or appeal.",
+)
+def corrections_not_taken(batch: Batch) -> Iterable[Claim]:
+    claims = batch.of_payers(lambda payer: not payer.takes_corrections)
+    return [claim for claim in claims if claim.frequency != FIRST_TIME]
+
+
+@edit(
+    "indicators-unknown",
+    ERROR,
+    On.CLAIM,
+    "signature_on_file",
+    "Say again: signature, assignment, benefits and release.",
+)
+def indicators_unknown(batch: Batch) -> Iterable[Claim]:
+    return [
+        claim
+        for claim in batch.claims
+        if claim.signature not in SIGNATURES
+        or claim.assignment not in ASSIGNMENTS
+        or claim.benefits not in BENEFITS
+        or claim.release not in RELEASES
+    ]

@@ -1,0 +1,93 @@
+"""Edits of the diagnoses: form, order, validity on the day, and what the patient's sex and age rule out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backend.apps.insurance.edits import forms
+from backend.apps.insurance.edits.ages import conflicts_with_age, conflicts_with_sex
+from backend.apps.insurance.edits.rules import Batch, Claim, On, Severity, edit
+from backend.apps.insurance.models.code_sets import CodeSetKind
+
+ERROR = Severity.ERROR
+MOST = 12
+ICD = CodeSetKind.ICD10CM
+
+
+@edit("diagnosis-missing", ERROR, On.CLAIM, "diagnoses", "Enter at least one diagnosis.")
+def diagnosis_missing(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if not claim.diagnoses]
+
+
+@edit("diagnosis-form", ERROR, On.CLAIM, "diagnoses", "Write each diagnosis as an ICD-10-CM code, as E11.9.")
+def diagnosis_form(batch: Batch) -> Iterable[Claim]:
+    wrong = {code for code in batch.diagnoses if not forms.is_diagnosis(code)}
+    return _with(batch, wrong)
+
+
+@edit("diagnosis-too-many", ERROR, On.CLAIM, "diagnoses", "A claim carries at most twelve diagnoses; split it.")
+def diagnosis_too_many(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim, codes in batch.diagnosed if len(codes) > MOST]
+
+
+@edit("diagnosis-twice", ERROR, On.CLAIM, "diagnoses", "A diagnosis stands in the list twice; take one away.")
+def diagnosis_twice(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim, codes in batch.diagnosed if len(set(codes)) < len(codes)]
+
+
+@edit(
+    "external-cause-first",
+    ERROR,
+    On.CLAIM,
+    "diagnoses",
+    "A cause of injury (V to Y) cannot come first; put the injury first.",
+)
+def external_cause_first(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if claim.diagnoses[:1] in forms.EXTERNAL_CAUSE]
+
+
+@edit(
+    "diagnosis-not-valid",
+    ERROR,
+    On.CLAIM,
+    "diagnoses",
+    "A diagnosis was not a valid code on the day of service; code it anew.",
+)
+def diagnosis_not_valid(batch: Batch) -> Iterable[Claim]:
+    if not batch.codes.has(ICD):
+        return ()
+    asked = {(code, claim.service_on) for claim, codes in batch.diagnosed for code in codes}
+    wrong = {key for key in asked if not batch.codes.is_valid(ICD, *key)}
+    if not wrong:
+        return ()
+    return [claim for claim, codes in batch.diagnosed if any((code, claim.service_on) in wrong for code in codes)]
+
+
+@edit("diagnosis-sex", ERROR, On.CLAIM, "diagnoses", "A diagnosis does not fit the patient's sex; check both.")
+def diagnosis_sex(batch: Batch) -> Iterable[Claim]:
+    told = batch.codes.told(ICD, batch.diagnoses, "sex")
+    return [
+        claim
+        for claim, codes in (batch.diagnosed if told else ())
+        if any(conflicts_with_sex(batch, claim, ICD, code, claim.service_on) for code in told.intersection(codes))
+    ]
+
+
+@edit(
+    "diagnosis-age",
+    ERROR,
+    On.CLAIM,
+    "diagnoses",
+    "A diagnosis does not fit the patient's age; check it and the birth date.",
+)
+def diagnosis_age(batch: Batch) -> Iterable[Claim]:
+    told = batch.codes.told(ICD, batch.diagnoses, "age_from", "age_to")
+    return [
+        claim
+        for claim, codes in (batch.diagnosed if told else ())
+        if any(conflicts_with_age(batch, claim, ICD, code, claim.service_on) for code in told.intersection(codes))
+    ]
+
+
+def _with(batch: Batch, wrong: set[str]) -> list[Claim]:
+    return [claim for claim, codes in batch.diagnosed if not wrong.isdisjoint(codes)] if wrong else []

@@ -1,0 +1,60 @@
+"""Edits of amounts: a claim whose lines do not add up is refused by everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backend.apps.insurance.edits import forms
+from backend.apps.insurance.edits.rules import Batch, Claim, Line, On, Severity, edit
+
+ERROR = Severity.ERROR
+NOTHING = "0.00"  # amounts of PostgreSQL's compare with it as text
+
+
+@edit("charge-form", ERROR, On.LINE, "charge", "Enter the charge with two decimals, below 100 million.")
+def charge_form(batch: Batch) -> Iterable[Line]:
+    return batch.lines_with("charge", lambda charge: not forms.MONEY.fullmatch(charge))
+
+
+@edit(
+    "charge-not-positive", ERROR, On.LINE, "charge", "Enter what this service costs; payers refuse a charge of nothing."
+)
+def charge_not_positive(batch: Batch) -> Iterable[Line]:
+    if min(batch.values("charge"), default="1") > NOTHING:
+        return ()
+    return [line for line in batch.lines if line.charge <= NOTHING]
+
+
+@edit("total-not-positive", ERROR, On.CLAIM, "billed_amount", "A claim of nothing is refused; enter the charges.")
+def total_not_positive(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if claim.total <= NOTHING]
+
+
+@edit(
+    "total-not-sum",
+    ERROR,
+    On.CLAIM,
+    "billed_amount",
+    "The billed amount is not the sum of the lines; save the claim again.",
+)
+def total_not_sum(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if claim.lines and not _adds_up(claim)]
+
+
+def _adds_up(claim: Claim) -> bool:
+    lines = claim.lines
+    if len(lines) == 1 and lines[0].charge == claim.total:
+        return True
+    try:
+        return sum([int(line.charge.replace(".", "")) for line in lines]) == int(claim.total.replace(".", ""))
+    except ValueError:
+        return False
+
+
+@edit("patient-paid-too-much", ERROR, On.CLAIM, "patient_paid", "The patient cannot have paid more than was billed.")
+def patient_paid_too_much(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if claim.patient_paid and not 0 <= _paid(claim) <= forms.cents(claim.total)]
+
+
+def _paid(claim: Claim) -> int:
+    return forms.cents(claim.patient_paid)

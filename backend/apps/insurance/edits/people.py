@@ -1,0 +1,165 @@
+"""Edits of the patient and the holder of the policy: payers look for a member by name, birth date, sex and number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from backend.apps.insurance.edits import forms
+from backend.apps.insurance.edits.rules import SELF, Batch, Claim, On, Severity, edit, is_day
+
+ERROR = Severity.ERROR
+SEXES = frozenset("MFU")
+# 837P, PAT01: spouse, child, employee, unknown, organ donor, cadaver donor, life partner, other.
+RELATIONSHIPS = frozenset({SELF, "01", "19", "20", "21", "39", "40", "53", "G8"})
+MOST_MEMBER_ID = 80  # NM109
+SHORTEST_MEMBER_ID = 2
+MOST_REFERENCE = 50  # REF02, SBR03
+
+
+@edit(
+    "member-id-missing", ERROR, On.CLAIM, "subscriber.member_id", "Enter the member's number from the insurance card."
+)
+def member_id_missing(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.claims if not claim.member_id]
+
+
+@edit("member-id-length", ERROR, On.CLAIM, "subscriber.member_id", "A member's number has 2 to 80 characters.")
+def member_id_length(batch: Batch) -> Iterable[Claim]:
+    return [
+        claim
+        for claim in batch.claims
+        if claim.member_id and not SHORTEST_MEMBER_ID <= len(claim.member_id) <= MOST_MEMBER_ID
+    ]
+
+
+@edit(
+    "member-id-form",
+    ERROR,
+    On.CLAIM,
+    "subscriber.member_id",
+    "This payer's member numbers look different; compare the card.",
+)
+def member_id_form(batch: Batch) -> Iterable[Claim]:
+    patterns = {payer.id: payer.member_id_pattern for payer in batch.payers if payer.member_id_pattern}
+    if not patterns:
+        return ()
+    return [
+        claim
+        for claim in batch.claims
+        if claim.payer in patterns and claim.member_id and not _fits(patterns[claim.payer], claim.member_id)
+    ]
+
+
+@edit("medicare-number", ERROR, On.CLAIM, "subscriber.member_id", "This is no Medicare number (MBI); compare the card.")
+def medicare_number(batch: Batch) -> Iterable[Claim]:
+    claims = batch.of_plans(lambda plan: plan.kind == "medicare")
+    return [
+        claim
+        for claim in claims
+        if claim.filing_code == "MB" and claim.member_id and not forms.MBI.fullmatch(claim.member_id.replace("-", ""))
+    ]
+
+
+@lru_cache(maxsize=64)
+def _pattern(text: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(text)
+    except re.error:
+        return None  # nobody's claims wait for a pattern that a person mistyped
+
+
+def _fits(pattern: str, member_id: str) -> bool:
+    compiled = _pattern(pattern)
+    return compiled is None or bool(compiled.fullmatch(member_id))
+
+
+@edit("relationship-unknown", ERROR, On.CLAIM, "patient.relationship", "Say what the patient is to the policy holder.")
+def relationship_unknown(batch: Batch) -> Iterable[Claim]:
+    return batch.claims_with("relationship", lambda one: one not in RELATIONSHIPS)
+
+
+@edit("holder-name", ERROR, On.CLAIM, "subscriber.name", "Enter first and last name of the policy holder.")
+def holder_name(batch: Batch) -> Iterable[Claim]:
+    return [claim for claim in batch.dependents if not (claim.holder_last and claim.holder_first)]
+
+
+@edit("patient-name", ERROR, On.CLAIM, "patient.name", "Enter first and last name of the patient.")
+def patient_name(batch: Batch) -> Iterable[Claim]:
+    wrong = [claim for claim in batch.dependents if not (claim.patient_last and claim.patient_first)]
+    for claim in batch.selves:
+        if not ((claim.holder_last or claim.patient_last) and (claim.holder_first or claim.patient_first)):
+            wrong.append(claim)
+    return wrong
+
+
+@edit("patient-birth", ERROR, On.CLAIM, "patient.date_of_birth", "Enter the patient's date of birth.")
+def patient_birth(batch: Batch) -> Iterable[Claim]:
+    born = [claim for claim in batch.dependents if not is_day(claim.patient_birth)]
+    return born + [claim for claim in batch.selves if not is_day(claim.holder_birth or claim.patient_birth)]
+
+
+@edit("patient-birth-future", ERROR, On.CLAIM, "patient.date_of_birth", "The patient's date of birth is in the future.")
+def patient_birth_future(batch: Batch) -> Iterable[Claim]:
+    today = batch.today
+    wrong = [claim for claim in batch.dependents if claim.patient_birth > today]
+    return wrong + [claim for claim in batch.selves if (claim.holder_birth or claim.patient_birth) > today]
+
+
+def birth(claim: Claim) -> str:
+    """Return the patient's day of birth: of a holder what the coverage says, else what the record says."""
+    return (claim.relationship == SELF and claim.holder_birth) or claim.patient_birth
+
+
+def sex(claim: Claim) -> str:
+    return (claim.relationship == SELF and claim.holder_sex) or claim.patient_sex
+
+
+@edit("patient-sex", ERROR, On.CLAIM, "patient.sex", "Enter the patient's sex as the insurer has it: F, M or U.")
+def patient_sex(batch: Batch) -> Iterable[Claim]:
+    wrong = [claim for claim in batch.dependents if claim.patient_sex not in SEXES]
+    return wrong + [claim for claim in batch.selves if (claim.holder_sex or claim.patient_sex) not in SEXES]
+
+
+@edit("patient-address", ERROR, On.CLAIM, "patient.address", "Enter street and city of the patient.")
+def patient_address(batch: Batch) -> Iterable[Claim]:
+    wrong = [claim for claim in batch.dependents if not (claim.patient_line1 and claim.patient_city)]
+    for claim in batch.selves:
+        if not ((claim.holder_line1 or claim.patient_line1) and (claim.holder_city or claim.patient_city)):
+            wrong.append(claim)
+    return wrong
+
+
+@edit("patient-state", ERROR, On.CLAIM, "patient.state", "Choose the state of the patient's address.")
+def patient_state(batch: Batch) -> Iterable[Claim]:
+    states = forms.STATES
+    wrong = [claim for claim in batch.dependents if claim.patient_state not in states]
+    return wrong + [claim for claim in batch.selves if (claim.holder_state or claim.patient_state) not in states]
+
+
+@edit("patient-zip", ERROR, On.CLAIM, "patient.postal_code", "The patient's postal code has five or nine digits.")
+def patient_zip(batch: Batch) -> Iterable[Claim]:
+    is_zip = forms.is_zip
+    wrong = [claim for claim in batch.dependents if not is_zip(claim.patient_postal_code)]
+    return wrong + [
+        claim for claim in batch.selves if not is_zip(claim.holder_postal_code or claim.patient_postal_code)
+    ]
+
+
+@edit(
+    "reference-length",
+    ERROR,
+    On.CLAIM,
+    "references",
+    "A group, authorisation or referral number has at most 50 characters.",
+)
+def reference_length(batch: Batch) -> Iterable[Claim]:
+    return [
+        claim
+        for claim in batch.claims
+        if len(claim.group_number) > MOST_REFERENCE
+        or len(claim.prior_authorization) > MOST_REFERENCE
+        or len(claim.referral_number) > MOST_REFERENCE
+        or len(claim.original_reference) > MOST_REFERENCE
+    ]

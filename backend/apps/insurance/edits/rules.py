@@ -1,0 +1,208 @@
+"""What an edit is and what it looks at; without it each rule would walk and word things in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
+
+from backend.apps.insurance.code_sets import CodeBook
+from backend.apps.insurance.facts import (
+    Billing,
+    Claim,
+    Facility,
+    Line,
+    LineAdjudication,
+    OtherPayer,
+    Parts,
+    Payer,
+    Plan,
+    Provider,
+)
+
+Subject = TypeVar("Subject")
+SELF = "18"
+FIRST_TIME = "1"
+
+
+class Severity(StrEnum):
+    ERROR = "error"  # the claim stays here
+    WARNING = "warning"
+
+
+class On(StrEnum):
+    """What a rule returns when something is wrong: the subjects at fault."""
+
+    CLAIM = "claim"
+    LINE = "lines"
+    OTHER = "other_payers"
+    BILLING = "billing"
+    PAYER = "payer"
+    PROVIDER = "provider"  # in its role: rendering or referring
+    FACILITY = "facility"
+
+
+class Finding(NamedTuple):
+    """path: of what is wrong, as "lines[2].units", by the line's own number. message: without any value."""
+
+    rule: str
+    severity: Severity
+    path: str
+    message: str
+
+
+class Context(NamedTuple):
+    """What claims are held against. today: YYYYMMDD. duplicates: ids of claims whose services were billed before."""
+
+    parts: Parts
+    codes: CodeBook
+    today: str
+    duplicates: frozenset[str] = frozenset()
+
+
+class Batch:
+    """Claims to be looked at together, and what several rules need of them, each worked out once."""
+
+    def __init__(self, claims: Sequence[Claim], context: Context) -> None:
+        self.claims = claims
+        self.parts, self.codes, self.today, self.duplicates = context
+        self.lines = [line for claim in claims for line in claim.lines]
+        self._values: dict[str, set[str]] = {}
+
+    @property
+    def pairs(self) -> Iterator[tuple[Claim, Line]]:
+        return zip(self._owners, self.lines, strict=True)
+
+    @cached_property
+    def _owners(self) -> list[Claim]:
+        return [claim for claim in self.claims for _ in claim.lines]
+
+    @cached_property
+    def others(self) -> list[OtherPayer]:
+        return [other for claim in self.claims if claim.other_payers for other in claim.other_payers]
+
+    @cached_property
+    def decided(self) -> list[tuple[Claim, OtherPayer, list[LineAdjudication]]]:
+        """What another payer decided, with its decisions on the lines."""
+        return [
+            (claim, other, _of_payer(claim, other.payer_identifier))
+            for claim in self.claims
+            if claim.other_payers
+            for other in claim.other_payers
+            if other.paid
+        ]
+
+    def values(self, name: str) -> set[str]:
+        """Return the different values of an attribute of lines."""
+        if name not in self._values:
+            self._values[name] = set(map(attrgetter(name), self.lines))
+        return self._values[name]
+
+    def lines_with(self, name: str, is_wrong: Callable[[str], Any]) -> list[Line]:
+        """Return the lines with a wrong value of the attribute `name`; each different value is judged once."""
+        wrong = {value for value in self.values(name) if is_wrong(value)}
+        return [line for line in self.lines if getattr(line, name) in wrong] if wrong else []
+
+    def claims_with(self, name: str, is_wrong: Callable[[str], Any]) -> list[Claim]:
+        get = attrgetter(name)
+        wrong = {value for value in set(map(get, self.claims)) if is_wrong(value)}
+        return [claim for claim in self.claims if get(claim) in wrong] if wrong else []
+
+    @cached_property
+    def selves(self) -> list[Claim]:
+        """Claims whose patient holds the policy: what the coverage does not say of the holder the record says."""
+        return [claim for claim in self.claims if claim.relationship == SELF]
+
+    @cached_property
+    def dependents(self) -> list[Claim]:
+        return [claim for claim in self.claims if claim.relationship != SELF]
+
+    @cached_property
+    def diagnosed(self) -> list[tuple[Claim, list[str]]]:
+        return [(claim, claim.diagnoses.split(",")) for claim in self.claims if claim.diagnoses]
+
+    @cached_property
+    def diagnoses(self) -> set[str]:
+        return {code for _, codes in self.diagnosed for code in codes}
+
+    @cached_property
+    def billing(self) -> list[Billing]:
+        return _named(self.parts.billing, {claim.billing for claim in self.claims})
+
+    @cached_property
+    def payers(self) -> list[Payer]:
+        return _named(self.parts.payers, {claim.payer for claim in self.claims})
+
+    @cached_property
+    def providers(self) -> list[Provider]:
+        claims = {one for claim in self.claims for one in (claim.rendering, claim.referring)}
+        return _named(self.parts.providers, claims | self.values("rendering"))
+
+    @cached_property
+    def facilities(self) -> list[Facility]:
+        return _named(self.parts.facilities, {claim.facility for claim in self.claims})
+
+    def of_plans(self, wanted: Callable[[Plan], Any]) -> list[Claim]:
+        """Return the claims to plans of which `wanted` is true."""
+        plans = {plan.id for plan in self.parts.plans.values() if wanted(plan)}
+        return [claim for claim in self.claims if claim.plan in plans] if plans else []
+
+    def of_payers(self, wanted: Callable[[Payer], Any]) -> list[Claim]:
+        payers = {payer.id for payer in self.payers if wanted(payer)}
+        return [claim for claim in self.claims if claim.payer in payers] if payers else []
+
+
+def _named(parts: Mapping[str, Subject], ids: Collection[str]) -> list[Subject]:
+    return [parts[one] for one in sorted(ids) if one in parts]
+
+
+def _of_payer(claim: Claim, identifier: str) -> list[LineAdjudication]:
+    return [said for line in claim.lines for said in line.adjudications if said.payer_identifier == identifier]
+
+
+Find = Callable[[Batch], Iterable[Any]]
+
+
+class Rule(NamedTuple):
+    """One edit. find: returns of a batch the subjects that break it, all of the kind `on`; in a good batch none."""
+
+    id: str
+    severity: Severity
+    on: On
+    path: str
+    message: str
+    find: Find
+
+
+def edit(rule: str, severity: Severity, on: On, path: str, message: str) -> Callable[[Find], Rule]:
+    """Make a function an edit. path: below its subject, as "npi" of a billing entity."""
+    return lambda find: Rule(rule, severity, on, path, message, find)
+
+
+def last_day(line: Line) -> str:
+    return line.to_on or line.from_on
+
+
+@lru_cache(maxsize=20_000)
+def days_later(day: str, days: int) -> str:
+    """Return YYYYMMDD `days` after `day`, "" when `day` is none."""
+    try:
+        moved = date(int(day[:4]), int(day[4:6]), int(day[6:])) + timedelta(days=days)
+    except (ValueError, OverflowError):
+        return ""
+    return f"{moved:%Y%m%d}"
+
+
+@lru_cache(maxsize=20_000)
+def is_day(text: str) -> bool:
+    return len(text) == 8 and text.isascii() and text.isdigit() and bool(days_later(text, 0))
+
+
+__all__ = [
+    "FIRST_TIME", "SELF", "Batch", "Billing", "Claim", "Context", "Facility", "Finding", "Line", "LineAdjudication",
+    "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later", "edit", "is_day",
+    "last_day",
+]  # fmt: skip

@@ -1,0 +1,96 @@
+"""Proves of each edit what it finds and what it lets be, and that nothing of a patient stands in a finding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from backend.apps.insurance import edits
+from backend.apps.insurance.code_sets import Known
+from backend.apps.insurance.edits import REGISTRY, Finding, Severity
+from backend.apps.insurance.tests import edit_examples_parties, edit_examples_services
+from backend.apps.insurance.tests.edit_case import BASE, Changes, Example, case, line
+
+EXAMPLES: Mapping[str, Example] = {**edit_examples_parties.EXAMPLES, **edit_examples_services.EXAMPLES}
+RULES = {rule.id: rule for rule in REGISTRY}
+
+
+def found(changes: Changes) -> list[Finding]:
+    claims, context = case(changes)
+    return [finding for findings in edits.scrub(claims, context).values() for finding in findings]
+
+
+def test_the_claim_of_the_examples_has_no_fault() -> None:
+    assert found({}) == []
+    assert found({"secondary": True}) == []
+
+
+def test_each_edit_has_a_name_of_its_own_and_an_example_each_way() -> None:
+    assert len(RULES) == len(REGISTRY)
+    assert set(EXAMPLES) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_an_edit_finds_what_breaks_it_and_lets_its_neighbour_be(rule: str) -> None:
+    example = EXAMPLES[rule]
+    mine = [finding for finding in found(example.breaks) if finding.rule == rule]
+    assert [finding.severity for finding in mine] == [RULES[rule].severity] * len(mine) != []
+    right = found(example.stands)
+    assert rule not in {finding.rule for finding in right}
+    assert edits.is_clean(right), right
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_message_is_a_sentence_that_holds_no_value(rule: str) -> None:
+    message = RULES[rule].message
+    assert message.endswith(".")
+    assert len(message) <= 100
+    values = {value for part in BASE.values() for value in part if isinstance(value, str) and len(value) > 3}
+    assert not values & set(re.findall(r"\w+", message))
+
+
+def test_a_path_names_the_line_by_its_number_and_the_part_by_its_role() -> None:
+    second = line(number="2", charge="62.50", code="36415", units="0")
+    paths = {one.path for one in found({"lines": (line(charge="62.50"), second)})}
+    assert paths == {"lines[2].units"}
+    both = {"claim.referring": "d", "provider.npi": "", "lines": (line(rendering="d"),)}
+    assert {one.path for one in found(both)} == {"rendering.npi", "referring.npi", "lines[1].rendering.npi"}
+    assert {one.path for one in found({"secondary": True, "other.payer_name": ""})} == {"other_payers[P].payer"}
+    assert {one.path for one in found({"billing.npi": ""})} == {"billing.npi"}
+
+
+def test_a_fault_of_a_part_is_found_in_each_claim_that_names_it_and_in_no_other() -> None:
+    (claim,), context = case({"facility.name": ""})
+    others = [claim._replace(id=name, facility=facility) for name, facility in (("c2", "f"), ("c3", ""))]
+    later = [other._replace(coverage=other.id) for other in others]
+    assert set(edits.scrub([claim, *later], context)) == {"c", "c2"}
+
+
+def test_of_two_equal_claims_going_out_together_the_second_stays() -> None:
+    claims, context = case({"beside": {}})
+    assert {claim: [one.rule for one in said] for claim, said in edits.scrub(claims, context).items()} == {
+        "c2": ["billed-beside"]
+    }
+
+
+def test_a_clinic_without_code_lists_is_held_to_the_shape_of_codes_only() -> None:
+    assert found({"claim.diagnoses": "E11999,I10", "line.code": "99299"}) == []
+
+
+def test_a_day_before_the_first_edition_is_held_to_the_shape_only() -> None:
+    early = {"claim.coverage_from": "20200101", "claim.service_on": "20250901", "lines": (line(from_on="20250901"),)}
+    codes = {"icd10cm": {"A00": Known()}}
+    assert [one.rule for one in found({**early, "codes": codes, "plan.filing_days": 0})] == []
+
+
+# Faults as they happen at a desk, each with the edit that has to name it.
+SEEDED: tuple[tuple[str, Changes], ...] = tuple((rule, example.breaks) for rule, example in EXAMPLES.items())
+
+
+def test_every_seeded_defect_is_refused_by_the_right_rule_and_no_other_kind_of_claim() -> None:
+    errors = [(rule, changes) for rule, changes in SEEDED if RULES[rule].severity == Severity.ERROR]
+    assert len(errors) >= 69
+    assert [rule for rule, changes in errors if rule not in {one.rule for one in found(changes)}] == []
+    assert [rule for rule, changes in errors if edits.is_clean(found(changes))] == []
