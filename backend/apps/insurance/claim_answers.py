@@ -1,0 +1,215 @@
+"""What a partner answers to single claims before they are decided; without it an accepted claim would look lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from backend.apps.insurance import standing
+from backend.apps.insurance.file_answers import Outcome
+from backend.apps.insurance.models import InsuranceClaim, Stage, StatusInquiry
+from backend.apps.insurance.models.inquiries import OPEN, InquiryStatus
+from backend.apps.insurance.standing import REJECTING, Source, Try, Verdict, Word, is_weak
+
+SHORTEST = 17  # of a trace that may be the beginning of one of ours
+BATCH_LEVELS = frozenset({"source", "receiver", "provider"})
+REFUSING = frozenset({"A3", "A6", "A7", "A8"})  # at a level above the patient's
+MOST_CODES = 6
+UNABLE = "E"  # categories of a 277 that say: ask again
+
+
+class ClaimStatus(Protocol):
+    """One STC with what it is about; see the reader of partners' answers."""
+
+    @property
+    def level(self) -> str: ...
+    @property
+    def statuses(self) -> Sequence[Any]: ...
+    @property
+    def stated_on(self) -> date | None: ...
+    @property
+    def trace(self) -> str: ...
+    @property
+    def batch_reference(self) -> str: ...
+    @property
+    def payer_claim_number(self) -> str: ...
+    @property
+    def provider_id(self) -> str: ...
+    @property
+    def source_id(self) -> str: ...
+    @property
+    def position(self) -> int: ...
+
+
+@transaction.atomic
+def take_277ca(source: Source, statuses: Iterable[ClaimStatus]) -> Outcome:
+    """Apply the answers to claims of a batch. Only STC01-1 decides, and a line's status never refuses its claim."""
+    told = list(statuses)
+    tries = _tries(source, told)
+    payers = _payers({one.claim_id for ones in tries.values() for one in ones})
+    words = [word for status in told for word in _words(source, status, told, tries, payers)]
+    standing.prove_sent(
+        source.file.partner_id, [word.submission.interchange_id for word in words if word.submission], proof="277CA"
+    )
+    heard = standing.hear(source, words)
+    unknown = (f"{heard.unknown} answers name no claim of ours.",) if heard.unknown else ()
+    return Outcome(unknown, is_partly=bool(heard.unknown))
+
+
+def _words(
+    source: Source,
+    status: ClaimStatus,
+    told: Sequence[ClaimStatus],
+    tries: Mapping[str, list[Try]],
+    payers: Mapping[Any, set[str]],
+) -> list[Word]:
+    word = Word(
+        Stage.CLEARINGHOUSE, "277CA", category(status), source.offset + status.position, details=codes(status),
+        payer_claim_number=status.payer_claim_number, event_on=status.stated_on or source.file.received_at.date(),
+    )  # fmt: skip
+    if status.level in BATCH_LEVELS:
+        return _of_batch(word, status, told, tries)
+    tried = _one(status, tries)
+    if tried is None:
+        return [word] if status.level == "patient" else []
+    stage = _stage(status, payers.get(tried.claim_id, set()))
+    verdict = _verdict(word.code) if status.level == "patient" else Verdict.NOTED
+    reason = f"277CA {', '.join(word.details)}" if verdict == Verdict.REJECTED else ""
+    return [word._replace(stage=stage, verdict=verdict, submission=tried, reason=reason)]
+
+
+def _of_batch(
+    word: Word, status: ClaimStatus, told: Sequence[ClaimStatus], tries: Mapping[str, list[Try]]
+) -> list[Word]:
+    """Return words for all claims of a batch that is refused as a whole: no claim of it is answered by itself."""
+    beneath = [
+        one for one in told
+        if one.level not in BATCH_LEVELS and _is_beneath(one, status)
+    ]  # fmt: skip
+    if word.code not in REFUSING or beneath:
+        return []
+    reason = f"The batch was refused: 277CA {', '.join(word.details)}"
+    batch = tries.get(_batch_key(status.batch_reference), [])
+    return [word._replace(submission=one, verdict=Verdict.REJECTED, reason=reason) for one in batch] or [word]
+
+
+def _is_beneath(claim: ClaimStatus, level: ClaimStatus) -> bool:
+    same_batch = not level.batch_reference or claim.batch_reference == level.batch_reference
+    return same_batch and (level.level != "provider" or claim.provider_id == level.provider_id)
+
+
+def _verdict(code: str) -> str:
+    if code == "A2":
+        return Verdict.ACCEPTED
+    if code in REJECTING:
+        return Verdict.REJECTED
+    return Verdict.PENDING if code in {"A0", "A1"} or is_weak("277CA", code) else Verdict.NOTED
+
+
+def _stage(status: ClaimStatus, payer_ids: set[str]) -> int:
+    """Return whose word it is: the payer's where its id or its own number for the claim stands there."""
+    is_payers = status.source_id in payer_ids or (status.payer_claim_number and category(status) == "A2")
+    return Stage.PAYER if is_payers else Stage.CLEARINGHOUSE
+
+
+def category(status: ClaimStatus) -> str:
+    return status.statuses[0].category if status.statuses else ""
+
+
+def codes(status: ClaimStatus) -> tuple[str, ...]:
+    """Return ("A7:507:IL", ...): category, code and entity."""
+    kept = status.statuses[:MOST_CODES]
+    return tuple(":".join(filter(None, (one.category, one.code, one.entity))) for one in kept)
+
+
+def _batch_key(reference: str) -> str:
+    return f"batch {reference}"
+
+
+def _tries(source: Source, told: Sequence[ClaimStatus]) -> dict[str, list[Try]]:
+    """Return submissions by trace, and by batch; a trace that was cut finds the one claim that begins so."""
+    partner = source.file.partner_id
+    traces = {status.trace for status in told if status.trace and status.level not in BATCH_LEVELS}
+    found: dict[str, list[Try]] = {}
+    for one in standing.tries(partner=partner, claim_control_number__in=traces):
+        found.setdefault(one.claim_control_number, []).append(one)
+    for trace in [trace for trace in traces - set(found) if len(trace) >= SHORTEST]:
+        alike = standing.tries(partner=partner, claim_control_number__startswith=trace)
+        if len({one.claim_id for one in alike}) == 1:
+            found[trace] = alike
+    batches = {one.batch_reference for one in told if one.level in BATCH_LEVELS and one.batch_reference}
+    for one in standing.tries(partner=partner, batch_reference__in=batches) if batches else []:
+        found.setdefault(_batch_key(one.batch_reference), []).append(one)
+    return found
+
+
+def _one(status: ClaimStatus, tries: Mapping[str, list[Try]]) -> Try | None:
+    """Return which try of the claim is meant: that of the batch, else the last one sent by then."""
+    found = tries.get(status.trace, [])
+    of_batch = [one for one in found if one.batch_reference and one.batch_reference == status.batch_reference]
+    if of_batch:
+        return of_batch[-1]
+    by_then = [one for one in found if status.stated_on and _sent(one).date() <= status.stated_on]
+    alike = by_then or found
+    return alike[-1] if alike else None
+
+
+def _sent(one: Try) -> datetime:
+    return one.sent_at or one.queued_at
+
+
+def _payers(claims: set[Any]) -> dict[Any, set[str]]:
+    """Return by claim all the ids its payer goes by."""
+    rows = InsuranceClaim.all_objects.filter(pk__in=claims).values_list(
+        "pk",
+        "patient_insurance__insurance_plan__provider__payer_id",
+        "patient_insurance__insurance_plan__provider__electronic_claims_id",
+        "patient_insurance__insurance_plan__provider__routes__payer_id",
+    )
+    found: dict[Any, set[str]] = {}
+    for key, *ids in rows:
+        found.setdefault(key, set()).update(filter(None, ids))
+    return found
+
+
+@transaction.atomic
+def take_277(source: Source, statuses: Iterable[ClaimStatus]) -> Outcome:
+    """Note what payers say to our questions where claims stand; only a person or a later answer acts on it."""
+    told = [status for status in statuses if status.trace]
+    asked = _asked(source, {status.trace for status in told})
+    words, answers = [], dict[Any, list[str]]()
+    for status in told:
+        inquiry = asked.get(status.trace)
+        words.append(
+            Word(Stage.STATUS, "277", category(status), source.offset + status.position,
+                 claim_id=inquiry.claim_id if inquiry else None, details=codes(status),
+                 payer_claim_number=status.payer_claim_number, event_on=status.stated_on)
+        )  # fmt: skip
+        if inquiry:
+            answers.setdefault(inquiry.pk, []).extend(codes(status))
+    heard = standing.hear(source, words)
+    _answer(source, answers)
+    unknown = (f"{heard.unknown} answers name no question of ours.",) if heard.unknown else ()
+    return Outcome(unknown, is_partly=bool(heard.unknown))
+
+
+def _asked(source: Source, traces: set[str]) -> dict[str, StatusInquiry]:
+    rows = StatusInquiry.all_objects.filter(Q(partner=source.file.partner_id), trace__in=traces)
+    return {row.trace: row for row in rows}
+
+
+def _answer(source: Source, answers: Mapping[Any, list[str]]) -> None:
+    now = timezone.now()
+    waiting = StatusInquiry.all_objects.select_for_update(no_key=True).filter(pk__in=list(answers))
+    rows = list(waiting.filter(status__in=[*OPEN, InquiryStatus.EXPIRED]).order_by("pk"))
+    for row in rows:
+        row.codes = list(dict.fromkeys(answers[row.pk]))
+        unable = all(code.startswith(UNABLE) for code in row.codes)
+        row.status = InquiryStatus.REJECTED if unable else InquiryStatus.ANSWERED
+        row.answered_at, row.answer_file_id, row.updated_at = now, source.file.pk, now
+    StatusInquiry.all_objects.bulk_update(rows, ["codes", "status", "answered_at", "answer_file", "updated_at"])

@@ -1,0 +1,133 @@
+"""Finds which of our claims and lines an 835 is about; without it money would be posted to the wrong patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from backend.apps.insurance.models import ClaimLine, InsuranceClaim, RemittanceClaim
+from backend.apps.insurance.remittance_told import Claim, Line, service_day
+
+MOST_CANDIDATES = 20
+
+
+class OurLine(NamedTuple):
+    """A line of ours as far as matching needs it."""
+
+    pk: UUID
+    number: int
+    code: str
+    charge: Decimal
+    service_from: date
+
+
+def claims(told: Sequence[Claim]) -> dict[int, UUID]:
+    """Return by position which claim of ours is meant: by CLP01, then by the payer's own number (CLP07).
+
+    Where a claim went by its short number, as on paper, the charge and the day or member have to agree too.
+    """
+    ours = InsuranceClaim.objects.all()
+    by_number = dict(
+        ours.filter(control_number__in=_given(one.number for one in told)).values_list("control_number", "pk")
+    )
+    found = {one.position: by_number[one.number] for one in told if one.number in by_number}
+    if rest := [one for one in told if one.position not in found]:
+        found.update(_by_short_number(rest))
+    if rest := [one for one in told if one.position not in found]:
+        found.update(_by_reference(rest))
+    return found
+
+
+def _given(texts: Iterable[str]) -> list[str]:
+    return list({text for text in texts if text})
+
+
+def _by_short_number(told: Sequence[Claim]) -> dict[int, UUID]:
+    rows = InsuranceClaim.objects.filter(claim_number__in=_given(one.number for one in told))
+    known: dict[str, list[Any]] = {number: rest for number, *rest in rows.values_list(
+        "claim_number", "pk", "billed_amount", "service_date", "patient_insurance__member_id")}  # fmt: skip
+    found = {}
+    for one in told:
+        pk, billed, day, member = known.get(one.number, (None, None, None, None))
+        if pk and abs(one.charge) == billed and (member == one.member_id or service_day(one) == day):
+            found[one.position] = pk
+    return found
+
+
+def _by_reference(told: Sequence[Claim]) -> dict[int, UUID]:
+    """Match by the payer's number where it belongs to one claim only."""
+    rows = InsuranceClaim.objects.filter(insurance_reference_number__in=_given(one.payer_claim_number for one in told))
+    known: dict[str, list[UUID]] = {}
+    for number, pk in rows.values_list("insurance_reference_number", "pk"):
+        known.setdefault(number, []).append(pk)
+    return {
+        one.position: known[one.payer_claim_number][0]
+        for one in told
+        if len(known.get(one.payer_claim_number, [])) == 1
+    }
+
+
+def candidates(row: RemittanceClaim) -> QuerySet[Any]:
+    """Return claims a person may choose from: of that member, or of that day and charge."""
+    rows = InsuranceClaim.objects.exclude(status=InsuranceClaim.Status.DRAFT).select_related("patient_insurance")
+    of_member = rows.filter(patient_insurance__member_id=row.member_id) if row.member_id else rows.none()
+    alike = rows.filter(billed_amount=abs(row.charge), service_date=row.service_on) if row.service_on else rows.none()
+    keys = [*of_member.values_list("pk", flat=True)[:200], *alike.values_list("pk", flat=True)[:200]]
+    return rows.filter(pk__in=keys).order_by("-service_date", "pk")[:MOST_CANDIDATES]
+
+
+def lines_of(claim_ids: Iterable[UUID]) -> dict[UUID, list[OurLine]]:
+    """Return the lines of claims in order; one query."""
+    found: dict[UUID, list[OurLine]] = {}
+    rows = ClaimLine.objects.filter(claim__in=list(claim_ids)).order_by("claim", "number")
+    for claim, *line in rows.values_list("claim_id", *OurLine._fields):
+        found.setdefault(claim, []).append(OurLine(*line))
+    return found
+
+
+def lines(claim: Claim, ours: Sequence[OurLine], control_number: str) -> list[OurLine | None]:
+    """Return which line of ours each line of the payer is about; None where nothing tells.
+
+    By REF*6R; else by the code we billed (SVC06 where the payer put another one in its place), as nearly as day and
+    charge agree. A line of ours that is taken serves again only where the payer split it.
+    """
+    by_number = {f"{control_number}L{line.number}": line for line in ours}
+    found: list[OurLine | None] = [by_number.get(line.control_number) for line in claim.lines]
+    taken = {line.pk for line in found if line}
+    for place, line in enumerate(claim.lines):
+        if found[place] is None:
+            found[place] = _alike(line, ours, taken)
+            taken.update(one.pk for one in (found[place],) if one)
+    return found
+
+
+def _alike(line: Line, ours: Sequence[OurLine], taken: set[UUID]) -> OurLine | None:
+    codes = {line.original_code or line.code, line.code}
+    alike = [one for one in ours if one.code in codes]
+    return max(alike, key=lambda one: _likeness(line, one, taken), default=None)
+
+
+def _likeness(line: Line, one: OurLine, taken: set[UUID]) -> tuple[bool, ...]:
+    billed = line.original_code or line.code
+    return (
+        one.pk not in taken,
+        one.code == billed,
+        line.service_from == one.service_from,
+        abs(line.charge) == one.charge,
+    )
+
+
+def by_reference(references: Iterable[str]) -> Mapping[str, UUID]:
+    """Return claims by our number or the payer's, as provider adjustments name them."""
+    given = _given(references)
+    theirs = InsuranceClaim.objects.filter(insurance_reference_number__in=given)
+    ours = InsuranceClaim.objects.filter(control_number__in=given)
+    return {
+        **dict(theirs.values_list("insurance_reference_number", "pk")),
+        **dict(ours.values_list("control_number", "pk")),
+    }

@@ -1,0 +1,207 @@
+"""Makes the claim to the next payer from what the first one paid; without it somebody would type it off the 835."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from backend.apps.core import alerts
+from backend.apps.insurance import ledger
+from backend.apps.insurance.models import (
+    ClaimLine,
+    ClaimLineAdjudication,
+    InsuranceClaim,
+    PatientInsurance,
+    PriorAdjudication,
+    RemittanceClaim,
+    Submission,
+)
+
+KIND = "claims_secondary_outdated"
+PRIMARY = "1"
+CROSSED = frozenset({"19", "20", "21"})  # the payer has passed the claim on by itself
+NOTHING = Decimal(0)
+COPIED = (
+    "appointment_id", "billing_entity_id", "rendering_doctor_id", "referring_provider_id", "service_facility_id",
+    "place_of_service", "referral_number", "patient_paid", "accident", "accident_state", "accident_on", "onset_on",
+    "initial_treatment_on", "last_menstrual_on", "admission_on", "discharge_on", "signature_on_file",
+    "accepts_assignment", "assigns_benefits", "releases_information", "note", "service_date", "diagnosis_codes",
+    "procedure_codes", "billed_amount",
+)  # fmt: skip
+
+Ledger = Mapping[UUID | None, Mapping[tuple[str, str, str], Decimal]]
+
+
+@transaction.atomic
+def follow(claim_ids: Iterable[UUID]) -> int:
+    """Bring the claims to next payers in line with what the first payer decided by now; return how many were made.
+
+    A draft is made where the first payer left the patient something to pay and did not pass the claim on itself; a
+    person scrubs and submits it. A draft that rests on a decision that changed is made anew; one that is on its way is
+    told of by an alert. Safe to repeat.
+    """
+    claims = {one.pk: one for one in _locked(claim_ids)}
+    decided = _decided(claims)
+    made = _made(claims)
+    outdated = [row for pk, row in made.items() if _is_outdated(row, claims[pk], decided)]
+    gone = _take_back(outdated)
+    due = [one for one in claims.values() if one.pk in decided and (one.pk not in made or made[one.pk].pk in gone)]
+    return _make(due, decided)
+
+
+def _locked(claim_ids: Iterable[UUID]) -> list[InsuranceClaim]:
+    rows = InsuranceClaim.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=list(claim_ids))
+    rows = rows.filter(Q(patient_insurance__priority=1) | Q(pk__in=_resting(claim_ids)))
+    return list(rows.select_related("patient_insurance").order_by("pk"))
+
+
+def _resting(claim_ids: Iterable[UUID]) -> list[UUID]:
+    rows = InsuranceClaim.objects.filter(secondary_to__in=list(claim_ids))
+    return list(rows.values_list("secondary_to_id", flat=True))
+
+
+def _decided(claims: Mapping[UUID, InsuranceClaim]) -> dict[UUID, RemittanceClaim]:
+    """Return by claim the decision that stands, where the next payer is to be asked after it."""
+    last: dict[UUID, RemittanceClaim] = {}
+    rows = RemittanceClaim.objects.filter(claim__in=list(claims), state=RemittanceClaim.State.POSTED)
+    for row in rows.select_related("remittance").defer("content").order_by("remittance__posted_at", "number"):
+        if row.claim_id:
+            last[row.claim_id] = row
+    return {
+        pk: row
+        for pk, row in last.items()
+        if row.status_code == PRIMARY
+        and claims[pk].status == InsuranceClaim.Status.PAID
+        and (claims[pk].patient_responsibility or NOTHING) > 0
+    }
+
+
+def _made(claims: Iterable[UUID]) -> dict[UUID, InsuranceClaim]:
+    rows = InsuranceClaim.objects.filter(secondary_to__in=list(claims), frequency="1").order_by("created_at")
+    found = rows.prefetch_related("prior_adjudications")
+    return {row.secondary_to_id: row for row in found if row.secondary_to_id}
+
+
+def _is_outdated(row: InsuranceClaim, primary: InsuranceClaim, decided: Mapping[UUID, RemittanceClaim]) -> bool:
+    """Whether a claim rests on another decision of its first payer than the one that stands now."""
+    stands = decided.get(primary.pk)
+    return not any(
+        stands is not None
+        and prior.coverage_id == primary.patient_insurance_id
+        and (prior.paid, prior.remaining) == (primary.paid_amount, primary.patient_responsibility)
+        and prior.reference == stands.payer_claim_number
+        for prior in row.prior_adjudications.all()
+        if not prior.is_deleted
+    )
+
+
+def _take_back(outdated: Sequence[InsuranceClaim]) -> set[UUID]:
+    """Remove outdated drafts, also queued ones; tell of those that are on their way already."""
+    keys = [row.pk for row in outdated]
+    queued = Submission.objects.filter(claim__in=keys, status=Submission.Status.QUEUED)
+    queued.update(
+        status=Submission.Status.WITHDRAWN, status_reason="The first payer changed its decision.",
+        updated_at=timezone.now(),
+    )  # fmt: skip
+    busy = set(
+        Submission.objects.filter(claim__in=keys, status=Submission.Status.BATCHED).values_list("claim_id", flat=True)
+    )
+    gone = {row.pk for row in outdated if row.status == InsuranceClaim.Status.DRAFT and row.pk not in busy}
+    InsuranceClaim.objects.filter(pk__in=gone).delete()
+    for row in outdated:
+        if row.pk not in gone:
+            alerts.open_once(
+                f"claims secondary outdated:{row.pk}",
+                kind=KIND,
+                sentence=f"Claim {row.claim_number} went to the next payer, but the first one changed its decision.",
+                subject=row,
+            )
+    return gone
+
+
+def _make(due: Sequence[InsuranceClaim], decided: Mapping[UUID, RemittanceClaim]) -> int:
+    next_ones = _next_coverages(due)
+    due = [one for one in due if one.pk in next_ones]
+    if not due:
+        return 0
+    books = ledger.standing([one.pk for one in due])
+    lines: dict[UUID, list[ClaimLine]] = {}
+    for line in ClaimLine.objects.filter(claim__in=due).order_by("claim", "number"):
+        lines.setdefault(line.claim_id, []).append(line)
+    claims, priors, told = [], [], []
+    for one in due:
+        claim = InsuranceClaim(
+            patient_insurance=next_ones[one.pk], secondary_to=one, **{name: getattr(one, name) for name in COPIED}
+        )
+        prior = _prior(claim, one, decided[one.pk], books[one.pk])
+        claims.append(claim)
+        priors.append(prior)
+        told += [made for line in lines.get(one.pk, []) if (made := _line(prior, line, books[one.pk].get(line.pk)))]
+    InsuranceClaim.objects.bulk_create(claims)
+    PriorAdjudication.objects.bulk_create(priors)
+    ClaimLineAdjudication.objects.bulk_create(told)
+    return len(claims)
+
+
+def _next_coverages(due: Sequence[InsuranceClaim]) -> dict[UUID, PatientInsurance]:
+    """Return by claim the coverage that pays next on its day of service, where there is one."""
+    patients = {one.patient_insurance.patient_id for one in due}
+    found: dict[UUID, list[PatientInsurance]] = {}
+    for row in PatientInsurance.objects.filter(patient__in=patients, priority__gt=1).order_by("priority"):
+        found.setdefault(row.patient_id, []).append(row)
+    chosen = {}
+    for one in due:
+        mine, day = one.patient_insurance, one.service_date
+        after = [row for row in found.get(mine.patient_id, []) if row.priority > mine.priority and row.covers(day)]
+        if after:
+            chosen[one.pk] = after[0]
+    return chosen
+
+
+def _prior(claim: InsuranceClaim, one: InsuranceClaim, row: RemittanceClaim, books: Ledger) -> PriorAdjudication:
+    return PriorAdjudication(
+        claim=claim,
+        coverage=one.patient_insurance,
+        paid=one.paid_amount,
+        remaining=one.patient_responsibility,
+        adjudicated_on=_day(row),
+        reference=row.payer_claim_number,
+        adjustments=_adjustments(books.get(None, {})),
+    )
+
+
+def _day(row: RemittanceClaim) -> date:
+    return row.remittance.paid_on
+
+
+def _line(
+    prior: PriorAdjudication, line: ClaimLine, books: Mapping[tuple[str, str, str], Decimal] | None
+) -> ClaimLineAdjudication | None:
+    if not books:
+        return None
+    return ClaimLineAdjudication(
+        prior=prior,
+        number=line.number,
+        paid=_sum(books, "payment"),
+        code=line.code,
+        modifiers=line.modifiers,
+        units=line.units,
+        remaining=_sum(books, "patient"),
+        adjustments=_adjustments(books),
+    )
+
+
+def _sum(books: Mapping[tuple[str, str, str], Decimal], kind: str) -> Decimal:
+    return sum((amount for (of, _, _), amount in books.items() if of == kind), NOTHING)
+
+
+def _adjustments(books: Mapping[tuple[str, str, str], Decimal]) -> list[Any]:
+    """Return [[group, reason, amount, None], ...] as the 837P takes them."""
+    return [[group, reason, str(amount), None] for (_, group, reason), amount in books.items() if group]
