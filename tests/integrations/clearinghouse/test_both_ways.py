@@ -25,7 +25,7 @@ from tests.integrations.x12.test_inquiry_writing import COVERED
 from tests.integrations.x12.test_inquiry_writing import PARTS as ASKED
 from tests.support.claim_facts import ENVELOPE, PARTS, RECEIVER, SUBMITTER, random_claims
 
-MANY = 64
+MANY = 48
 FOREIGN = ENVELOPE._replace(element_separator="|", component_separator=">", interchange_number=8, group_number=8)
 KINDS = [
     *(Kind.INTERCHANGE_ACKNOWLEDGEMENT, Kind.ACKNOWLEDGEMENT, Kind.CLAIM_ACKNOWLEDGEMENT, Kind.CLAIM_ACKNOWLEDGEMENT),

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import logging
 import os
+import random
 import socket
 import threading
 import time
@@ -28,6 +29,7 @@ from tests.integrations.clearinghouse.submissions import Claim, submission
 from tests.support.proxy import Proxy
 
 SHORT = Patience(connect_s=2.0, handshake_s=0.3, login_s=0.3, answer_s=0.3, call_s=5.0)
+HASTY = Patience(answer_s=1.0)  # long enough for a machine that is busy with other tests
 FILE = submission(Claim("A1"), Claim("B1"))
 
 
@@ -217,7 +219,7 @@ def test_a_server_that_says_nothing_is_left_soon(house: FakeClearinghouse, says:
     with silent(says) as port:
         begun_s = time.monotonic()
         error = refusal(house, SHORT, port=port)
-        assert time.monotonic() - begun_s < 5.0
+        assert time.monotonic() - begun_s < 10.0
     assert (type(error), error.code) == (Transient, "sftp:handshake")
 
 
@@ -230,14 +232,14 @@ def test_a_server_that_is_not_there_is_tried_again(house: FakeClearinghouse) -> 
 
 def test_a_server_that_stops_in_the_middle_of_a_transfer_is_left_soon(house: FakeClearinghouse) -> None:
     for call in (_uploads, _downloads):
-        with Proxy((house.host, house.port)) as proxy, opened(house, SHORT, port=proxy.port) as transport:
+        with Proxy((house.host, house.port)) as proxy, opened(house, HASTY, port=proxy.port) as transport:
             transport.probe()
             (house.outbound() / "answer").write_bytes(CONTENT)
             proxy.hole()
             begun_s = time.monotonic()
             with pytest.raises(Transient) as raised:
                 call(transport)
-            assert time.monotonic() - begun_s < 5.0
+            assert time.monotonic() - begun_s < 10.0
             assert raised.value.code == "sftp:broken"
             tells_nothing(raised.value)
 
@@ -283,13 +285,32 @@ def test_a_rename_without_an_answer_is_unknown_and_the_next_look_finds_it_done(
 
 def test_a_rename_that_is_never_answered_is_unknown_not_refused(house: FakeClearinghouse) -> None:
     house.order(next_silences=1)
-    with opened(house, SHORT) as transport:
+    with opened(house, HASTY) as transport:
         transport.put_part(NAME, FILE)
         with pytest.raises(Unknown) as raised:
             transport.rename(NAME)
         assert raised.value.code == "sftp:lost"
         assert transport.state(NAME) is Placed.FINAL
     assert house.visits == 2, "what comes late on the old connection is nobody's answer"
+
+
+def test_files_on_a_bad_line_arrive_once_each(house: FakeClearinghouse) -> None:
+    """As its caller does: a part is seen and noted, then renamed; after that, no part means that it was renamed."""
+    dice = random.Random(5)
+    house.order(swallows=True)
+    for number in range(1, 9):
+        house.order(next_cuts=[500] * dice.randint(0, 1), next_drops=dice.randint(0, 1))
+        name, staged = f"{number:09}.x12", False
+        for _ in range(5):
+            with opened(house) as transport, suppress(Transient, Unknown):
+                if not staged:
+                    transport.put_part(name, submission(Claim(f"C{number}"), number=number))
+                    staged = True
+                if transport.state(name) is not Placed.PART:
+                    break
+                transport.rename(name)
+    assert [entry.verdict for entry in house.ledger()] == ["taken"] * 8
+    assert [entry.claims for entry in house.ledger()] == [(f"C{number}",) for number in range(1, 9)]
 
 
 def test_a_folder_that_is_a_file_is_refused(house: FakeClearinghouse) -> None:
