@@ -40,6 +40,8 @@ app.conf.update(
         "workers.waitlist",
         "workers.recalls",
         "workers.claims.building",
+        "workers.claims.transmitting",
+        "workers.claims.reading",
         "workers.eligibility",
         "workers.claims_watch",
         "workers.sweep",

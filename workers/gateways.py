@@ -12,7 +12,14 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from backend.apps.insurance.models import TradingPartner
+from backend.apps.insurance.models.partners import Transport
 from backend.apps.messaging.senders import Bucket
+from integrations.clearinghouse.folder import FolderClearinghouse
+from integrations.clearinghouse.https import Api, HttpsClearinghouse
+from integrations.clearinghouse.port import Direct, Staged
+from integrations.clearinghouse.sftp import SftpClearinghouse
+from integrations.clearinghouse.ssh import Account
 from integrations.email import EmailTransport
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
@@ -80,6 +87,50 @@ def laboratory(host: str, port: int, *, tls: bool) -> MllpClient:
         context = _tls_to_laboratories() if tls else None
         open_ones[host, port, tls] = MllpClient(host, port, timeout_s=settings.LAB_ORDERS_TIMEOUT_S, tls=context)
     return open_ones[host, port, tls]
+
+
+def clearinghouse(partner: TradingPartner) -> Staged | Direct:
+    """Return a way to a partner of claims; nothing is opened before the first call.
+
+    Its secret is a file of our own: of SFTP a private key or a password, of HTTPS the value of the header Authorization
+    or a line "Name: value". Folders are seen from the data folder.
+
+    Raises:
+        Misconfigured: no way can be made of what is known of the partner.
+    """
+    if partner.transport == Transport.FOLDER:
+        home = Path(settings.DATA_DIR)
+        return FolderClearinghouse(
+            drop_folder=str(home / partner.outbound_folder), pickup_folder=str(home / partner.inbound_folder)
+        )
+    secret = _partner_secret(partner.secret_name)
+    if partner.transport == Transport.SFTP:
+        is_key = secret.startswith("-----BEGIN")
+        return SftpClearinghouse(
+            Account(
+                host=partner.host,
+                port=partner.port,
+                username=partner.username,
+                host_key=partner.host_key,
+                private_key=secret if is_key else "",
+                password="" if is_key else secret.rstrip("\r\n"),
+                drop_folder=partner.outbound_folder,
+                pickup_folder=partner.inbound_folder,
+            )
+        )
+    header, colon, value = secret.strip().partition(":")
+    try:
+        api = Api(partner.base_url, header if colon else "Authorization", value.strip() if colon else header)
+    except ValueError:
+        raise Misconfigured("the address does not begin with https", code="https:address") from None
+    return HttpsClearinghouse(api)
+
+
+def _partner_secret(name: str) -> str:
+    try:
+        return (Path(settings.PARTNER_SECRETS) / Path(name).name).read_text() if name else ""
+    except (OSError, ValueError):
+        raise Misconfigured("the secret file of the partner cannot be read", code="partner:secret") from None
 
 
 def outbox() -> Path:

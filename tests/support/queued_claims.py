@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from backend.apps.insurance import numbering
-from backend.apps.insurance.models import InsuranceClaim, Submission, TradingPartner
+from django.utils import timezone
+
+from backend.apps.insurance import interchanges, numbering
+from backend.apps.insurance.models import InsuranceClaim, Interchange, Submission, TradingPartner
 from backend.apps.insurance.tests import factories
+from tests.integrations.clearinghouse.submissions import Claim, submission
 
 
 def queued_claim(by: TradingPartner, **over: Any) -> InsuranceClaim:
@@ -28,3 +32,15 @@ def queue(claim: InsuranceClaim, by: TradingPartner) -> InsuranceClaim:
         claim_control_number=claim.control_number,
     )
     return claim
+
+
+def stored_file(by: TradingPartner, **over: Any) -> Interchange:
+    """Save a file with one claim, ready to go."""
+    claim = queued_claim(by)
+    numbers, at = numbering.take(by), timezone.now()
+    content = submission(Claim(claim.control_number), number=numbers.interchange)
+    file = interchanges.store(by, "837P", numbers, [content], at=at, items=1, transactions=1)
+    Submission.objects.filter(claim=claim).update(status="batched", interchange=file, transaction_number="0001")
+    Interchange.objects.filter(pk=file.pk).update(**{"due_at": at - timedelta(minutes=1), **over})
+    file.refresh_from_db()
+    return file

@@ -248,7 +248,8 @@ def with_priors(cursor: Any, claims: list[Claim]) -> list[Claim]:
     for claim, prior, *values in rows:
         on_lines = decided.get(prior, {})
         values[20] = "" if on_lines else values[20]  # DTP*573 stands at the lines, or here
-        others[claim].append(OtherPayer(*values[:-1], adjustments=_adjustments(values[-1])))
+        values[-1] = _adjustments(values[-1])
+        others[claim].append(OtherPayer._make(values))
         for number, decision in on_lines.items():
             lines[claim, number].append(decision)
     return [_joined(claim, others, lines) if claim.id in others else claim for claim in claims]

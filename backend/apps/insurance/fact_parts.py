@@ -111,7 +111,7 @@ def _facilities() -> dict[str, Facility]:
         "pk", "name", "npi", "address_line1", "address_line2", "city", "state", "postal_code", "clia_number",
         "place_of_service",
     )  # fmt: skip
-    return {str(key): Facility(str(key), *values[:6], digits(values[6]), *values[7:]) for key, *values in rows}
+    return {str(row[0]): Facility(str(row[0]), *row[1:7], digits(row[7]), row[8], row[9]) for row in rows}
 
 
 def _plans() -> dict[str, Plan]:

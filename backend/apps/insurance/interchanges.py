@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from backend.apps.core import dispatch
+from backend.apps.core import alerts, dispatch
 from backend.apps.core.bases import uuid7
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
@@ -37,8 +37,8 @@ INQUIRIES = (EligibilityInquiry, StatusInquiry)
 REQUEUE = """
     INSERT INTO insurance_submission (id, created_at, updated_at, is_deleted, claim_id, partner_id, status, frequency,
                                       original_reference, claim_control_number, queued_at)
-    SELECT uuidv7(), now(), now(), false, claim_id, partner_id, 'queued', frequency, original_reference,
-           claim_control_number, now()
+    SELECT uuidv7(), clock_timestamp(), clock_timestamp(), false, claim_id, partner_id, 'queued', frequency,
+           original_reference, claim_control_number, clock_timestamp()
     FROM insurance_submission WHERE id = ANY(%s)"""
 
 
@@ -81,6 +81,11 @@ def file_name(partner: TradingPartner, at: datetime, interchange_number: int) ->
     return f"{partner.file_prefix}{at:%Y%m%d%H%M%S}_{interchange_number:09}{partner.file_suffix}"
 
 
+def alert_cause(key: Any) -> str:
+    """Return under which cause a person is told that a file waits for a decision."""
+    return f"claims file:{key}"
+
+
 @transaction.atomic
 def mark_sent(interchange: Interchange, *, at: datetime, proof: str = "") -> bool:
     """Note that a file has left, and with it its claims and questions; return whether that was news. Safe to repeat.
@@ -90,6 +95,7 @@ def mark_sent(interchange: Interchange, *, at: datetime, proof: str = "") -> boo
     unsent = Interchange.objects.filter(pk=interchange.pk, status__in=UNSENT)
     if not unsent.update(status=Status.SENT, sent_at=at, status_reason=proof, updated_at=timezone.now()):
         return False
+    alerts.clear(alert_cause(interchange.pk))
     _submit_claims(interchange.pk, at)
     moved = {"status": SubmissionStatus.SENT, "sent_at": at, "updated_at": timezone.now()}
     Submission.objects.filter(interchange=interchange.pk, status=SubmissionStatus.BATCHED).update(**moved)
@@ -126,6 +132,7 @@ def send_again(interchange: Interchange, *, by: User | None) -> Interchange:
         _set(interchange, status=Status.READY, spoken_at=None)
     elif interchange.status not in NEVER_LEFT:
         raise DomainError("This file has been sent.")
+    alerts.clear(alert_cause(interchange.pk))
     Interchange.work.back_in_line(interchange.pk)
     return _fresh(interchange)
 
@@ -151,6 +158,7 @@ def mark_not_received(interchange: Interchange, *, by: User | None) -> Interchan
     ):
         raise DomainError("The partner has answered to this file: it was received.")
     requeue(interchange, reason="The partner never got this file.")
+    alerts.clear(alert_cause(interchange.pk))
     _set(
         interchange,
         status=Status.REJECTED,
