@@ -14,7 +14,7 @@ from typing import Any
 from integrations.x12 import claim_parts
 from integrations.x12.claim_forms import SELDOM, Forms
 from integrations.x12.claim_lines import LineWriter
-from integrations.x12.claim_other_payers import other_payers
+from integrations.x12.claim_other_payers import OtherPayerWriter
 from integrations.x12.claim_parts import found, same_place
 from integrations.x12.claim_records import Parts, Placed, Written
 from integrations.x12.envelope import Interchange
@@ -50,7 +50,8 @@ class Writer837P:
 
     def _remember(self) -> None:
         forms, parts = self.forms, self.parts
-        self.lines = LineWriter(forms, parts)
+        self.others = OtherPayerWriter(forms)
+        self.lines = LineWriter(forms, parts, self.others)
         self.terms, self.people = Memo(self._terms), Memo(self._people)
         self.billing = Memo(lambda key: claim_parts.billing_provider(found(parts.billing, key, "2010AA"), forms))
         self.payers = Memo(lambda key: claim_parts.payer(found(parts.payers, key, "2010BB"), forms))
@@ -142,7 +143,7 @@ class Writer837P:
         """Return what follows CLM09: the rest of loop 2300, and loops 2310A to 2430."""
         tail, more, note = NONE if self.forms.seldom.values(claim) == NOTHING else self._seldom(claim)
         people = self.people[claim.billing, claim.referring, claim.rendering, claim.facility]
-        others = other_payers(claim, self.forms) if claim.other_payers else ""
+        others = self.others.payers(claim) if claim.other_payers else ""
         return (
             f"{tail}~{more}{f'REF*D9*{trace}~' if trace else ''}{f'REF*EA*{record}~' if record else ''}"
             f"{note}HI*ABK:{diagnoses.replace(',', '*ABF:')}~{people}"

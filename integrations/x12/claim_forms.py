@@ -129,15 +129,14 @@ OTHER_PAYER = [
     Field("adjudicated_on", "2330B DTP*573", DAY),
     Field("reference", "2330B REF*F8", ID, 50),
 ]
-DECISION = [
+DECIDED = [  # few in number: remembered as a whole
     Field("payer_identifier", "2430 SVD01", ID, 80, True),
-    Field("paid", "2430 SVD02", MONEY, needed=True),
     Field("code", "2430 SVD03-2", CODE, needed=True),
     Field("modifiers", "2430 SVD03-3", MODIFIERS),
     Field("units", "2430 SVD05", NUMBER, needed=True),
     Field("adjudicated_on", "2430 DTP*573", DAY, needed=True),
-    Field("remaining", "2430 AMT*EAF", MONEY),
 ]
+DECISION = [Field("paid", "2430 SVD02", MONEY, needed=True), Field("remaining", "2430 AMT*EAF", MONEY)]
 BILLING = [
     Field("npi", "2010AA NM109", NPI, needed=True),
     Field("taxonomy", "2000A PRV03", TAXONOMY),
@@ -182,12 +181,17 @@ class Forms:
         self.service, self.line = Form(SERVICE, foreign=foreign), Form(LINE, foreign=foreign)
         self.days, self.seldom = Form(DAYS, foreign=foreign), Form(SELDOM, foreign=foreign)
         self.other_payer, self.decision = Form(OTHER_PAYER, foreign=foreign), Form(DECISION, foreign=foreign)
+        self.decided = Form(DECIDED, foreign=foreign)
         self.billing, self.payer = Form(BILLING, foreign=foreign), Form(PAYER, foreign=foreign)
         self.provider, self.facility = Form(PROVIDER, foreign=foreign), Form(FACILITY, foreign=foreign)
         self.reference = Form(REFERENCE, foreign=foreign)
 
     def learn_claims(self, kind: type) -> None:
         for form in (self.own, self.alone, self.dependent, self.terms, self.seldom):
+            form.learn(kind)
+
+    def learn_decisions(self, kind: type) -> None:
+        for form in (self.decided, self.decision):
             form.learn(kind)
 
     def learn_lines(self, kind: type) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from integrations.x12 import claim_parts
 from integrations.x12.claim_forms import Forms
-from integrations.x12.claim_other_payers import decisions
+from integrations.x12.claim_other_payers import OtherPayerWriter
 from integrations.x12.claim_records import Parts
 from integrations.x12.text import Memo, NotWritable, colons, number
 
@@ -19,8 +19,8 @@ MOST = 50
 class LineWriter:
     """Writes lines; a service or a day it has seen before is not looked at again."""
 
-    def __init__(self, forms: Forms, parts: Parts) -> None:
-        self.forms, self.parts = forms, parts
+    def __init__(self, forms: Forms, parts: Parts, others: OtherPayerWriter) -> None:
+        self.forms, self.parts, self.others = forms, parts, others
         self.services, self.days, self.providers = Memo(self._service), Memo(self._days), Memo(self._provider)
 
     def write(self, claim: Any, place_of_service: str) -> str:
@@ -41,7 +41,7 @@ class LineWriter:
                 f"{authorization}{f'REF*6R*{control_number}~' if control_number else ''}{after}"
             )
             if line.rendering or line.adjudications:
-                text += self._rendering(claim, line) + decisions(line, self.forms)
+                text += self._rendering(claim, line) + self.others.decisions(line)
         return text
 
     def _service(self, values: tuple[str, ...]) -> tuple[str, str, str, str, str, str]:
