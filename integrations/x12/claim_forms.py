@@ -59,7 +59,7 @@ NUMBERS = [
     Field("control_number", "2300 CLM01", TOKEN, 20, True),
     Field("total", "2300 CLM02", MONEY, needed=True),
     Field("diagnoses", "2300 HI", DIAGNOSES, needed=True),
-    Field("trace", "2300 REF*D9", TOKEN, 50),
+    Field("trace", "2300 REF*D9", TOKEN, 30),
     Field("record_number", "2300 REF*EA", ID, 50),
 ]
 SELF = [MEMBER, *person("2010BA", "holder_", instead="patient_"), *NUMBERS]
