@@ -121,11 +121,18 @@ def _coverage(person: Patient, number: int, plans: Sequence[InsurancePlan]) -> P
         patient=person,
         insurance_plan=plans[number % len(plans)],
         policy_number=f"POL{number}",
-        member_id=f"W{number:09}",
+        member_id=_member(number, plans[number % len(plans)]),
         group_number=f"G{number % 50}" if number % 3 else "",
         effective_date=date(2024, 1, 1),
         **(holder if number % 10 < 10 * DEPENDENTS else {}),
     )
+
+
+def _member(number: int, plan: InsurancePlan) -> str:
+    if plan.plan_type != "medicare":
+        return f"W{number:09}"
+    digits = f"{number:04}"
+    return f"1EG{digits[-4]}TE{digits[-3]}MK{digits[-2:]}"  # of the shape of a Medicare number
 
 
 def _code_list(kind: str, used: list[str], listed: str) -> None:
