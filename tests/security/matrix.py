@@ -32,7 +32,10 @@ from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_availability, make_credential, make_doctor, make_specialization
 from backend.apps.employees.models import Employee
 from backend.apps.employees.tests.factories import make_department, make_employee, make_review, make_time_off
+from backend.apps.insurance.deposit_serializers import CsvForm
+from backend.apps.insurance.inquiry_serializers import CoveragesForm
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, make_provider
+from backend.apps.insurance.tests.inquiry_factories import make_deposit, make_eligibility_inquiry, make_status_inquiry
 from backend.apps.interop.inbox_api import RevealForm
 from backend.apps.laboratory.inbox_serializers import ReplayForm
 from backend.apps.laboratory.models import CriticalPolicy
@@ -80,6 +83,8 @@ FORMS = {
     ("reminder-policies", "replan"): ReplanForm,
     ("message-templates", "preview"): PreviewForm,
     ("inbound-messages", "reveal"): RevealForm,
+    ("eligibility-inquiries", "ask_each"): CoveragesForm,
+    ("deposits", "bring_in"): CsvForm,
 }  # of calls that are not made by `verb`
 
 
@@ -158,9 +163,11 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "critical-policies": lambda _: CriticalPolicy.objects.create(),
     "critical-results": lambda p: make_critical_result(lab_order=make_lab_order(status="in_progress", **both(p))),
     "departments": lambda p: make_department(head=p.employee),
+    "deposits": lambda _: make_deposit(),
     "doctor-availabilities": lambda p: make_availability(doctor=p.doctor),
     "doctor-credentials": lambda p: make_credential(doctor=p.doctor),
     "doctors": lambda p: p.doctor,
+    "eligibility-inquiries": lambda p: make_eligibility_inquiry(patient=p.patient),
     "employee-performance-reviews": lambda p: make_review(employee=p.employee),
     "employee-time-offs": lambda p: make_time_off(employee=p.employee),
     "employees": lambda p: p.employee,
@@ -192,6 +199,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),
     "specializations": lambda _: make_specialization(),
     "staff-tasks": lambda p: make_staff_task(p.patient),
+    "status-inquiries": lambda p: make_status_inquiry(patient=p.patient),
     "users": lambda p: p.patient.user,
     "waitlist-entries": lambda p: make_waitlist_entry(**both(p)),
     "waitlist-offers": lambda p: make_waitlist_offer(entry=make_waitlist_entry(**both(p))),

@@ -1,10 +1,21 @@
 """Billing's rows in the admin, with the API's tables and services."""
 
-from django.contrib import admin
+from typing import Any
 
-from backend.apps.core.admin import ClinicAdmin
-from backend.apps.insurance import permissions, services
-from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
+from django.contrib import admin
+from django.http import HttpRequest
+
+from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
+from backend.apps.insurance import deposits, permissions, services
+from backend.apps.insurance.models import (
+    Deposit,
+    EligibilityInquiry,
+    InsuranceClaim,
+    InsurancePlan,
+    InsuranceProvider,
+    PatientInsurance,
+    StatusInquiry,
+)
 
 
 @admin.register(InsuranceProvider)
@@ -52,3 +63,41 @@ class InsuranceClaimAdmin(ClinicAdmin):
         "claim_number", "status", "submission_date", "allowed_amount", "paid_amount", "patient_responsibility",
         "insurance_reference_number", "response_date", "denial_reason", "payment_date", "payment_reference",
     )  # fmt: skip
+
+
+@admin.register(EligibilityInquiry)
+class EligibilityInquiryAdmin(ReadOnlyAdmin):
+    """Questions are asked through the API and the console."""
+
+    permissions = permissions.ELIGIBILITY_INQUIRY
+    list_display = ("id", "partner", "service_on", "status", "is_active", "queued_at", "answered_at")
+    list_filter = ("status",)
+    search_fields = ("coverage__id__exact",)
+    list_select_related = ("partner",)
+
+
+@admin.register(StatusInquiry)
+class StatusInquiryAdmin(ReadOnlyAdmin):
+    """Questions are asked through the API and the console."""
+
+    permissions = permissions.STATUS_INQUIRY
+    list_display = ("id", "claim", "partner", "status", "queued_at", "answered_at")
+    list_filter = ("status",)
+    search_fields = ("claim__claim_number__exact",)
+    list_select_related = ("partner", "claim")
+
+
+@admin.register(Deposit)
+class DepositAdmin(ClinicAdmin):
+    """Removed through the API only, which takes a match back first."""
+
+    permissions = permissions.DEPOSIT
+    creates = deposits.record
+    updates = deposits.change_deposit
+    list_display = ("trace", "amount", "received_on", "remittance", "matched_at")
+    search_fields = ("trace__exact",)
+    list_select_related = ("remittance",)
+    readonly_fields = ("remittance", "matched_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -16,12 +16,15 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from backend.apps.core.exceptions import Conflict, DomainError
+from backend.apps.core.models import Clinic
 from backend.apps.insurance.models import Deposit, Remittance
 from backend.apps.users.models import User
 
 NEAR = timedelta(days=60)  # between the day a payer names and the day the bank has the money
 MOST_ROWS = 5000  # of a file
 LONGEST_TRACE = 50
+OLDEST = timedelta(days=3660)
+UNLIKELY = "The day lies in the future, or more than ten years back."
 COLUMNS = ("trace", "amount", "received_on")
 AMOUNT = re.compile(r"\d{1,10}(\.\d{1,2})?")
 Status = Remittance.Status
@@ -41,7 +44,7 @@ class Row(NamedTuple):
 def record(*, by: User | None, **fields: Any) -> Deposit:
     """Enter a deposit and find its remittance."""
     deposit = Deposit(**fields)
-    deposit.full_clean()
+    _check(deposit)
     deposit.save()
     match_all(Deposit.objects.filter(pk=deposit.pk))
     deposit.refresh_from_db()
@@ -55,11 +58,29 @@ def change_deposit(deposit: Deposit, *, by: User | None, **changes: Any) -> Depo
         raise DomainError("This deposit is matched to a remittance; take the match back first.")
     for name, value in changes.items():
         setattr(deposit, name, value)
-    deposit.full_clean()
+    _check(deposit)
     deposit.save(update_fields=[*changes, "updated_at"])
     match_all(Deposit.objects.filter(pk=deposit.pk))
     deposit.refresh_from_db()
     return deposit
+
+
+def _check(deposit: Deposit) -> None:
+    deposit.full_clean()
+    if not _is_plausible(deposit.received_on):
+        raise DomainError(UNLIKELY)
+
+
+def _is_plausible(day: date) -> bool:
+    today = Clinic.today()
+    return today - OLDEST <= day <= today
+
+
+@transaction.atomic
+def remove(deposit: Deposit, *, by: User | None) -> None:
+    """Take a deposit off the list that was entered wrongly; its remittance waits for another one."""
+    Deposit.objects.filter(pk=deposit.pk).update(remittance=None, matched_at=None, updated_at=Now())
+    deposit.delete()
 
 
 @transaction.atomic
@@ -90,7 +111,10 @@ def _new(wanted: list[Deposit]) -> list[Deposit]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    lines = csv.reader(io.StringIO(text.lstrip("\ufeff")))
+    try:
+        lines = iter(list(csv.reader(io.StringIO(text.lstrip("\ufeff")))))
+    except csv.Error:
+        raise DomainError("This is not a CSV file.") from None
     head = [name.strip().lower() for name in next(lines, [])]
     if missing := [name for name in COLUMNS if name not in head]:
         raise DomainError(f"The first line names the columns; there is no {', '.join(missing)}.")
@@ -110,6 +134,8 @@ def _deposit(fields: dict[str, str]) -> Deposit | str:
         day = date.fromisoformat(fields["received_on"])
     except ValueError:
         return "The day is not written as 2026-03-31."
+    if not _is_plausible(day):
+        return UNLIKELY
     if not 1 <= len(fields["trace"]) <= LONGEST_TRACE or "\x00" in fields["trace"]:
         return f"The trace has 1 to {LONGEST_TRACE} characters."
     return Deposit(trace=fields["trace"], amount=Decimal(amount), received_on=day)

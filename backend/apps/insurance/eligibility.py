@@ -126,7 +126,7 @@ def check_eligibility(
     return coverage
 
 
-def ask_each(coverages: Iterable[PatientInsurance], *, by: User | None, service_on: date | None = None) -> list[Asked]:
+def ask_each(*, coverages: Iterable[PatientInsurance], by: User | None, service_on: date | None = None) -> list[Asked]:
     """Ask about many; one that cannot be asked about costs only itself."""
     return [_asked(coverage, by, service_on) for coverage in coverages]
 

@@ -13,10 +13,15 @@ PROVIDER: Table = {
 PLAN: Table = PROVIDER
 COVERAGE: Table = {
     **allow(READ, *READERS, Role.PHARMACIST),
-    **allow((*WRITE, "destroy", "verify"), DESK),
+    **allow((*WRITE, "destroy", "verify", "check_eligibility"), DESK),
 }
 CLAIM: Table = {
     **allow(READ, *READERS),
     **allow((*WRITE, "destroy"), DESK),
     **allow(("submit", "mark_as_pending", "accept", "reject", "reopen", "mark_as_paid", "deny", "appeal"), DESK),
+    **allow(("ask_status", "close_denial", "denials", "denial_groups"), DESK),
+    **allow(("filing_deadlines", "filing_proof", "unanswered", "unbilled"), DESK),
 }
+ELIGIBILITY_INQUIRY: Table = allow((*READ, "create", "ask_each"), DESK)
+STATUS_INQUIRY: Table = allow(READ, DESK)
+DEPOSIT: Table = allow((*READ, *WRITE, "destroy", "match", "unmatch", "bring_in", "missing"), DESK)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from backend.apps.core.views import ClinicViewSet, verb
-from backend.apps.insurance import permissions, serializers, services
+from backend.apps.insurance import eligibility, permissions, serializers, services
+from backend.apps.insurance.inquiry_serializers import DayForm
 from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
+from backend.apps.insurance.watch_views import WatchedClaims
 
 
 class InsuranceProviderViewSet(ClinicViewSet):
@@ -51,9 +53,10 @@ class PatientInsuranceViewSet(ClinicViewSet):
     ordering_fields = ("effective_date", "last_verified_date", "created_at")
     updates = services.change_coverage
     verify = verb(services.verify, takes=serializers.VerifyForm)
+    check_eligibility = verb(eligibility.check_eligibility, takes=DayForm)
 
 
-class InsuranceClaimViewSet(ClinicViewSet):
+class InsuranceClaimViewSet(WatchedClaims):
     queryset = InsuranceClaim.objects.select_related("patient_insurance")
     serializer_class = serializers.InsuranceClaimSerializer
     permissions = permissions.CLAIM

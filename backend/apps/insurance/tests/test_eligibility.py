@@ -127,7 +127,7 @@ def test_nobody_is_asked_about_a_day_without_coverage() -> None:
 
 def test_in_a_list_one_that_cannot_be_asked_about_costs_only_itself() -> None:
     good, bad = askable(), make_patient_insurance()
-    told = eligibility.ask_each([bad, good], by=None)
+    told = eligibility.ask_each(coverages=[bad, good], by=None)
     assert [one.outcome for one in told] == ["refused", "asked"]
     assert EligibilityInquiry.objects.get().coverage == good
 

@@ -1,0 +1,105 @@
+"""What the billing desk's lists say of a claim: how long it has, why it was refused, what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from backend.apps.core.serializers import Form
+from backend.apps.insurance.denial_groups import BY_KEY
+from backend.apps.insurance.serializers import InsuranceClaimSerializer
+
+BASE = [
+    "id", "claim_number", "patient", "patient_insurance", "status", "service_date", "submission_date", "billed_amount",
+]  # fmt: skip
+
+
+class ListedClaimSerializer(InsuranceClaimSerializer):
+    """A claim in a list of the desk, briefly."""
+
+    class Meta(InsuranceClaimSerializer.Meta):
+        fields = [*BASE, "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class FilingSerializer(ListedClaimSerializer):
+    deadline = serializers.DateField()
+    days_left = serializers.IntegerField()
+    stage = serializers.CharField(help_text="open, 75 or 90 per cent of the time gone, or past")
+
+    class Meta(ListedClaimSerializer.Meta):
+        fields = [*BASE, "deadline", "days_left", "stage", "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class UnansweredSerializer(ListedClaimSerializer):
+    waits_since = serializers.DateField()
+    partner = serializers.UUIDField()
+
+    class Meta(ListedClaimSerializer.Meta):
+        fields = [*BASE, "insurance_reference_number", "waits_since", "partner", "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class RefusalSerializer(serializers.Serializer):
+    group = serializers.CharField()
+    reason = serializers.CharField()
+    remarks = serializers.ListField(child=serializers.CharField())
+    amount = serializers.DecimalField(max_digits=14, decimal_places=2)
+    key = serializers.CharField()
+    action = serializers.CharField()
+
+
+class DenialSerializer(ListedClaimSerializer):
+    """refusals: by reason, the most money first. next_action: of the first."""
+
+    denied_amount = serializers.DecimalField(max_digits=14, decimal_places=2)
+    age_days = serializers.SerializerMethodField()
+    next_action = serializers.SerializerMethodField()
+    refusals = serializers.SerializerMethodField()
+
+    class Meta(ListedClaimSerializer.Meta):
+        fields = [
+            *BASE, "denial_reason", "response_date", "denied_amount", "age_days", "next_action", "refusals",
+            "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_age_days(self, claim: Any) -> int | None:
+        """Days since the payer's answer."""
+        return (self.context["today"] - claim.response_date).days if claim.response_date else None
+
+    def get_next_action(self, claim: Any) -> str:
+        refusals = self.context["refusals"].get(claim.pk)
+        return refusals[0].action if refusals else BY_KEY["read_reason"].action
+
+    def get_refusals(self, claim: Any) -> list[dict[str, Any]]:
+        return list(RefusalSerializer(self.context["refusals"].get(claim.pk, []), many=True).data)
+
+
+class CountSerializer(serializers.Serializer):
+    key = serializers.CharField()
+    action = serializers.CharField()
+    claims = serializers.IntegerField()
+    amount = serializers.DecimalField(max_digits=14, decimal_places=2)
+
+
+class ProofSerializer(serializers.Serializer):
+    kind = serializers.CharField()
+    code = serializers.CharField()
+    event_on = serializers.DateField()
+    file = serializers.UUIDField(help_text="The partner's file with this word.")
+    file_sha256 = serializers.CharField()
+    transaction_number = serializers.CharField()
+    segment_index = serializers.IntegerField()
+    payer_claim_number = serializers.CharField()
+    deadline = serializers.DateField()
+    in_time = serializers.BooleanField()
+    sent_at = serializers.DateTimeField()
+    interchange_number = serializers.IntegerField()
+    sent_sha256 = serializers.CharField()
+
+
+class CloseForm(Form):
+    reason = serializers.CharField(max_length=200)
