@@ -1,5 +1,9 @@
 """What the domain says when it refuses; `core.problems` turns these into HTTP."""
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class DomainError(Exception):
     """The request is well formed but the rules of the clinic forbid it.
@@ -9,6 +13,10 @@ class DomainError(Exception):
 
     status = 422
     code = "refused"
+
+    def details(self) -> dict[str, Any]:
+        """Return what stands beside the sentence in the answer, without a patient's data."""
+        return {}
 
 
 class IllegalTransition(DomainError):

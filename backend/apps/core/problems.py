@@ -33,7 +33,9 @@ NAMED = re.compile(r"Constraint .+ is violated\.")  # Django's words for a const
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception into a problem; None (a bug) leaves it to Django's plain 500."""
     if isinstance(error, DomainError):
-        return problem(error.status, str(error), code=error.code)
+        answer = problem(error.status, str(error), code=error.code)
+        answer.data |= error.details()
+        return answer
     if isinstance(error, ModelValidationError):
         return problem(400, "Some fields are not right.", code="invalid", errors=model_errors(error))
     if isinstance(error, ValidationError):

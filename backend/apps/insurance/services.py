@@ -10,8 +10,9 @@ from django.db import transaction
 
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
-from backend.apps.insurance import eligibility
+from backend.apps.insurance import eligibility, ledger, submitting
 from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
+from backend.apps.insurance.models.claims import Frequency
 from backend.apps.users.models import User
 
 # What the payer confirmed: when one of these changes, it has to be asked again.
@@ -24,6 +25,10 @@ CONFIRMED = frozenset(
         "effective_date",
         "termination_date",
         "policy_holder_name",
+        "policy_holder_first_name",
+        "policy_holder_last_name",
+        "policy_holder_sex",
+        "patient_sex",
         "policy_holder_dob",
         "policy_holder_relationship",
     }
@@ -62,15 +67,18 @@ def change_claim(claim: InsuranceClaim, *, by: User | None, **changes: Any) -> I
     claim.refresh_from_db(from_queryset=InsuranceClaim._base_manager.select_for_update(no_key=True))
     if set(changes) - DOCUMENTS and claim.status != InsuranceClaim.Status.DRAFT:
         raise DomainError("This claim has been submitted and stays as it is.")
+    if set(changes) - DOCUMENTS and submitting.is_on_its_way(claim):
+        raise DomainError("This claim waits to be sent. Withdraw it first.")
+    if set(changes) - DOCUMENTS and claim.frequency == Frequency.VOID:
+        raise DomainError("This takes a claim back and repeats it as it was; delete it to start anew.")
     if "procedure_codes" in changes:
         changes = {"billed_amount": None, **changes}
     return save_changes(claim, changes)
 
 
-@transaction.atomic
 def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
-    claim.submit()
-    return claim
+    """Put a claim without errors in line for its payer; one that no partner takes is submitted at once."""
+    return submitting.submit(claim, by=by)
 
 
 @transaction.atomic
@@ -95,6 +103,7 @@ def reject(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceC
 def reopen(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     """Make a rejected claim a draft again, to correct it and submit it under its own number."""
     claim.reopen()
+    submitting.end_tries(claim, claim.denial_reason)
     return claim
 
 
@@ -109,13 +118,16 @@ def mark_as_paid(
     allowed: Decimal | None = None,
     patient_responsibility: Decimal | None = None,
 ) -> InsuranceClaim:
+    """Record what the payer paid in all; the ledger takes the difference to what it holds, under the person's name."""
     claim.mark_as_paid(amount, reference, on, allowed=allowed, patient_responsibility=patient_responsibility)
+    ledger.enter(claim, by=by, paid=amount, patient=claim.patient_responsibility)
     return claim
 
 
 @transaction.atomic
 def deny(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceClaim:
     claim.deny(reason)
+    ledger.enter(claim, by=by, paid=claim.paid_amount or ledger.NOTHING, patient=claim.patient_responsibility)
     return claim
 
 

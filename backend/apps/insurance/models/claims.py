@@ -20,6 +20,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.transitions import Stateful, Table
 from backend.apps.core.validators import validate_not_future
+from backend.apps.doctors.models import Doctor
 from backend.apps.insurance import codes
 from backend.apps.insurance.models.coverage import PatientInsurance
 from backend.apps.insurance.models.payers import money
@@ -254,11 +255,22 @@ class InsuranceClaim(ClinicModel, Stateful):
             raise ValidationError({"service_date": "This day is in the future."})
         if self.patient_insurance_id and not self._is_of_one_patient():
             raise ValidationError({"appointment": "This appointment and this coverage are not of the same patient."})
+        if self.accident and not self.accident_on:
+            raise ValidationError({"accident_on": "An accident has a day."})
+        if self.accident == Accident.AUTO and not self.accident_state:
+            raise ValidationError({"accident_state": "A car accident has a state."})
         if not codes.are_valid(self.diagnosis_codes, self.procedure_codes):
             return  # the fields' own validators have said so
         self._add_up()
+        self._refuse_dangling()
+
+    def _refuse_dangling(self) -> None:
+        """Refuse lines that point to what is not there: a diagnosis, or a doctor."""
         if codes.last_pointer(self.procedure_codes) > len(self.diagnosis_codes):
             raise ValidationError({"procedure_codes": "A line points to a diagnosis that is not in the list."})
+        named = codes.doctors(self.procedure_codes)
+        if named and Doctor.objects.filter(pk__in=named).count() < len(named):
+            raise ValidationError({"procedure_codes": "A line names a doctor that is not there."})
 
     def _is_of_one_patient(self) -> bool:
         return self.appointment is None or self.appointment.patient_id == self.patient_insurance.patient_id
@@ -270,6 +282,8 @@ class InsuranceClaim(ClinicModel, Stateful):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         if self.status != self.Status.DRAFT:
             raise DomainError("This claim has been submitted and is kept.")
+        if self.submissions.filter(status__in=["queued", "batched"]).exists():
+            raise DomainError("This claim waits to be sent. Withdraw it first.")
         return super().delete(*args, **kwargs)
 
     def _add_up(self) -> None:

@@ -1,0 +1,83 @@
+"""Holds claims of the database against the edits; without it a clearinghouse would say no days later."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.db import connection
+
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Clinic
+from backend.apps.insurance import claim_facts, code_sets, edits, fact_parts
+from backend.apps.insurance.edits import Context, Finding, Severity
+from backend.apps.insurance.facts import Parts
+from backend.apps.insurance.models import InsuranceClaim
+
+TOLD = 3  # messages in the sentence of a refusal; all stand beside it
+
+# Another claim to the same coverage, on its way or judged, with the same service by the same doctor on the same day,
+# that nothing has taken back. A modifier that says "once more" says that it is meant.
+BILLED_BEFORE = """
+    SELECT DISTINCT claim.id::text
+    FROM insurance_insuranceclaim claim
+    JOIN insurance_claimline line ON line.claim_id = claim.id
+    JOIN insurance_insuranceclaim other
+        ON other.patient_insurance_id = claim.patient_insurance_id AND other.id <> claim.id
+    JOIN insurance_claimline same
+        ON same.claim_id = other.id AND same.code = line.code AND same.service_from = line.service_from
+        AND same.modifiers = line.modifiers
+    LEFT JOIN appointments_appointment visit ON visit.id = claim.appointment_id
+    LEFT JOIN appointments_appointment other_visit ON other_visit.id = other.appointment_id
+    WHERE claim.id = ANY(%s::uuid[]) AND claim.frequency = '1' AND other.frequency <> '8' AND NOT other.is_deleted
+        AND COALESCE(line.rendering_doctor_id, claim.rendering_doctor_id, visit.doctor_id)
+            IS NOT DISTINCT FROM COALESCE(same.rendering_doctor_id, other.rendering_doctor_id, other_visit.doctor_id)
+        AND NOT string_to_array(line.modifiers, ',') && '{76,77,91,59,XE,XP,XS,XU}'::text[]
+        AND (other.status NOT IN ('draft', 'rejected')
+            OR EXISTS (SELECT FROM insurance_submission sent
+                       WHERE sent.claim_id = other.id AND sent.status IN ('queued', 'batched')))
+        AND NOT EXISTS (SELECT FROM insurance_insuranceclaim void
+                        WHERE void.original_id = other.id AND void.frequency = '8' AND NOT void.is_deleted
+                            AND void.status NOT IN ('draft', 'rejected'))"""
+
+
+class HasErrors(DomainError):
+    """Edits keep the claim here; `findings` are all that they found."""
+
+    code = "claim_has_errors"
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        messages = [one.message for one in findings if one.severity == Severity.ERROR]
+        more = f" And {len(messages) - TOLD} more." if len(messages) > TOLD else ""
+        super().__init__(" ".join(messages[:TOLD]) + more)
+
+    def details(self) -> dict[str, Any]:
+        return {"findings": [told(one) for one in self.findings]}
+
+
+def told(finding: Finding) -> dict[str, str]:
+    return {**finding._asdict(), "severity": str(finding.severity)}
+
+
+def scrub(claim: InsuranceClaim) -> list[Finding]:
+    """Return what edits find in a claim as it is stored: errors keep it here, warnings do not."""
+    return scrub_each([claim.pk]).get(str(claim.pk), [])
+
+
+def scrub_each(keys: Collection[Any]) -> dict[str, list[Finding]]:
+    """Return the findings by claim id, of claims that have any; the number of statements does not grow with them."""
+    claims = claim_facts.of_many(keys)
+    return edits.scrub(claims, context(keys))
+
+
+def context(keys: Collection[Any], parts: Parts | None = None) -> Context:
+    """Return what claims are held against. keys: of the claims, to find what was billed before."""
+    return Context(parts or fact_parts.parts(), code_sets.book(), f"{Clinic.today():%Y%m%d}", billed_before(keys))
+
+
+def billed_before(keys: Iterable[Any]) -> frozenset[str]:
+    """Return the ids of those claims of which a service was billed before, by one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(BILLED_BEFORE, [[str(key) for key in keys]])
+        return frozenset(row[0] for row in cursor.fetchall())
