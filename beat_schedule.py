@@ -14,6 +14,7 @@ SCHEDULE = {
     "feed silence": {"task": "lab_watch.feed_silence", "schedule": 300.0},
     "waitlist holds": {"task": "waitlist.watch", "schedule": 60.0},
     "build claim interchanges": {"task": "claims.build", "schedule": 900.0},
+    "collect answers to claims": {"task": "claims.collect", "schedule": 600.0},
     "recalls": {"task": "recalls.remind", "schedule": crontab(hour="14", minute="0")},  # UTC; the next day catches up
     "ask payers": {"task": "eligibility.build", "schedule": 900.0},
     "insurance re-verification due": {"task": "eligibility.due", "schedule": crontab(hour="9", minute="10")},  # UTC

@@ -41,6 +41,7 @@ app.conf.update(
         "workers.recalls",
         "workers.claims.building",
         "workers.claims.transmitting",
+        "workers.claims.collecting",
         "workers.claims.reading",
         "workers.eligibility",
         "workers.claims_watch",

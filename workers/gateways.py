@@ -99,6 +99,8 @@ def clearinghouse(partner: TradingPartner) -> Staged | Direct:
         Misconfigured: no way can be made of what is known of the partner.
     """
     if partner.transport == Transport.FOLDER:
+        if not partner.outbound_folder or not partner.inbound_folder:
+            raise Misconfigured("a partner in folders needs both of them", code="folder:missing")
         home = Path(settings.DATA_DIR)
         return FolderClearinghouse(
             drop_folder=str(home / partner.outbound_folder), pickup_folder=str(home / partner.inbound_folder)

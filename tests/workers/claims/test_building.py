@@ -20,6 +20,7 @@ from backend.apps.insurance.models import (
     TradingPartner,
 )
 from backend.apps.insurance.tests import factories
+from backend.apps.patients.models import Patient
 from tests.support.queued_claims import queue, queued_claim
 from tests.support.x12valid import x12valid
 from workers.claims import building
@@ -104,18 +105,27 @@ def test_who_dies_before_the_end_leaves_no_trace(partner: Any, coverage: Any, ru
     assert building.build_due() == "1 batched, 1 files"
 
 
-def test_a_claim_that_fits_no_element_goes_back_to_the_desk_and_its_neighbours_leave(
+def test_a_claim_that_has_become_wrong_goes_back_to_the_desk_and_its_neighbours_leave(
     partner: Any, coverage: Any, rung: Any
 ) -> None:
-    bad = queued_claim(partner, patient_insurance=coverage)
-    good = queued_claim(partner, patient_insurance=coverage)
+    bad, good = (queued_claim(partner, patient_insurance=coverage) for _ in range(2))
     InsuranceClaim.objects.filter(pk=bad.pk).update(place_of_service="1")
     assert building.build_due() == "1 batched, 1 files, 1 withdrawn"
     assert Submission.objects.get(claim=good).status == "batched"
     back = Submission.objects.get(claim=bad)
     assert back.status == "withdrawn"
-    assert back.status_reason == "It cannot be written: 2300 CLM05-1: not as the element wants it, 1 characters."
+    assert back.status_reason == "place_of_service: Choose the place of service from the list of CMS."
     assert InsuranceClaim.objects.get(pk=bad.pk).status == "draft"
+
+
+def test_a_claim_that_fits_no_element_of_this_partner_goes_back_too(partner: Any, coverage: Any, rung: Any) -> None:
+    TradingPartner.objects.update(element_separator="/")
+    bad = queued_claim(partner)
+    queued_claim(partner, patient_insurance=coverage)
+    Patient.objects.filter(insurances=bad.patient_insurance).update(medical_record_number="A/1")
+    assert building.build_due() == "1 batched, 1 files, 1 withdrawn"
+    reason = Submission.objects.get(claim=bad).status_reason
+    assert reason.startswith("It cannot be written: 2300 REF*EA")
 
 
 def test_a_file_without_a_claim_is_none_and_takes_no_number(partner: Any, coverage: Any, rung: Any) -> None:

@@ -1,0 +1,197 @@
+"""Fetches answers from a real clearinghouse, and looks at what is kept before anybody reads it."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from backend.apps.core.models import Alert
+from backend.apps.insurance.models import InboundFile, TradingPartner
+from integrations.x12.fake import FakeClearinghouse
+from tests.integrations.clearinghouse.api_double import ApiDouble
+from tests.integrations.clearinghouse.submissions import Claim, submission
+from workers.claims import collecting
+from workers.claims.collecting import collect_due
+
+pytestmark = pytest.mark.django_db
+ANSWER = submission(Claim("A1"), number=7)  # any interchange will do
+
+
+@pytest.fixture(autouse=True)
+def _quick(settings: Any, rung: list[str]) -> None:
+    settings.CLAIMS_LOOK_AGAIN_S = 0.0
+
+
+def left(house: FakeClearinghouse, name: str, content: bytes, *, age: timedelta = timedelta(minutes=1)) -> Path:
+    path = house.outbound() / name
+    path.write_bytes(content)
+    at = (timezone.now() - age).timestamp()
+    os.utime(path, (at, at))
+    return path
+
+
+def zipped(**files: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def names() -> list[str]:
+    return sorted(InboundFile.objects.values_list("name", flat=True))
+
+
+def test_an_answer_is_kept_as_it_came_and_its_reader_rung(
+    over_sftp: TradingPartner, house: FakeClearinghouse, rung: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    left(house, "x.999", ANSWER)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert collect_due() == "1 taken"
+    file = InboundFile.objects.get()
+    assert (bytes(file.content), file.size_bytes, file.status, file.work_state) == (
+        ANSWER, len(ANSWER), "received", "waiting",
+    )  # fmt: skip
+    assert rung == ["claims.read"]
+    over_sftp.refresh_from_db()
+    assert over_sftp.collected_at is not None
+    assert (house.outbound() / "x.999").exists()
+
+
+def test_a_file_that_stays_there_is_fetched_once(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    left(house, "x.999", ANSWER)
+    collect_due()
+    assert collect_due() == "nothing there"
+    assert names() == ["x.999"]
+
+
+def test_the_same_name_with_other_bytes_is_another_file(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    left(house, "x.999", ANSWER)
+    collect_due()
+    left(house, "x.999", ANSWER.replace(b"A1", b"A2"), age=timedelta(seconds=-30))
+    assert collect_due() == "1 taken"
+    assert names() == ["x.999", "x.999"]
+
+
+def test_a_file_is_deleted_there_only_once_it_is_kept_and_only_if_so_agreed(
+    over_sftp: TradingPartner, house: FakeClearinghouse, monkeypatch: Any
+) -> None:
+    TradingPartner.objects.update(deletes_after_download=True)
+    path = left(house, "x.999", ANSWER)
+
+    def die(*_given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(collecting, "store", die)
+        with pytest.raises(KeyboardInterrupt):
+            collect_due()
+    assert path.exists()
+    assert collect_due() == "1 taken"
+    assert not path.exists()
+    assert InboundFile.objects.get().removed_at is not None
+
+
+def test_a_file_whose_worker_died_before_deleting_is_deleted_by_the_next(
+    over_sftp: TradingPartner, house: FakeClearinghouse
+) -> None:
+    path = left(house, "x.999", ANSWER)
+    collect_due()
+    TradingPartner.objects.update(deletes_after_download=True)
+    assert collect_due() == "1 known"
+    assert not path.exists()
+    assert names() == ["x.999"]
+
+
+def test_half_a_file_is_left_until_it_is_whole(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    left(house, "x.999", ANSWER[:200])
+    assert collect_due() == "1 not whole yet"
+    assert names() == []
+    left(house, "x.999", ANSWER)
+    assert collect_due() == "1 taken"
+
+
+def test_a_file_that_grows_between_two_looks_is_left(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    path = left(house, "x.999", ANSWER)
+    seen = []
+
+    def grow(_s: float) -> None:
+        seen.append(path.write_bytes(ANSWER + b"\n"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collecting.time, "sleep", grow)
+        assert collect_due() == "1 still growing"
+    assert (len(seen), names()) == (1, [])
+
+
+def test_what_is_no_answer_at_all_is_kept_when_it_does_not_change(
+    over_sftp: TradingPartner, house: FakeClearinghouse
+) -> None:
+    left(house, "page.html", b"<html>", age=timedelta(minutes=11))
+    assert collect_due() == "1 taken"
+    assert bytes(InboundFile.objects.get().content) == b"<html>"
+
+
+def test_of_an_archive_each_file_is_kept_with_it(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    packed = zipped(**{"a.835": ANSWER, "b.835": ANSWER.replace(b"A1", b"A2")})
+    left(house, "era.zip", packed)
+    collect_due()
+    archive = InboundFile.objects.get(name="era.zip")
+    assert (archive.status, archive.work_state, archive.kinds) == ("applied", "done", "zip")
+    assert [(one.name, one.work_state) for one in archive.members.order_by("name")] == [
+        ("a.835", "waiting"), ("b.835", "waiting"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "packed", [zipped(bomb=b"0" * 50_000_000), zipped(**{"../x": ANSWER}), zipped(a=ANSWER)[:60] + b"PK\x05\x06"]
+)
+def test_an_archive_that_does_harm_is_put_aside_and_told(
+    over_sftp: TradingPartner, house: FakeClearinghouse, packed: bytes
+) -> None:
+    left(house, "era.zip", packed)
+    collect_due()
+    archive = InboundFile.objects.get()
+    assert (archive.status, archive.work_state, bytes(archive.content)) == ("quarantined", "done", packed)
+    assert Alert.objects.get().kind == "claims_answer"
+
+
+def test_a_file_that_is_too_big_is_told_and_holds_up_no_other(
+    over_sftp: TradingPartner, house: FakeClearinghouse, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(collecting, "MOST_BYTES", len(ANSWER))
+    left(house, "big.835", ANSWER + b"0" * 100, age=timedelta(minutes=3))
+    left(house, "x.999", ANSWER)
+    assert collect_due() == "1 refused, 1 taken"
+    alert = Alert.objects.get()
+    assert "big.835" not in alert.sentence
+
+
+def test_a_partner_that_is_not_reached_holds_up_no_other(
+    over_sftp: TradingPartner, over_https: TradingPartner, api: ApiDouble
+) -> None:
+    TradingPartner.objects.filter(pk=over_sftp.pk).update(port=9)
+    api.answers["x.999"] = ANSWER
+    assert collect_due() == "1 not reached, 1 taken"
+    assert InboundFile.objects.get().partner == over_https
+
+
+def test_over_https_what_is_kept_is_not_fetched_again(over_https: TradingPartner, api: ApiDouble) -> None:
+    api.answers["x.999"] = ANSWER
+    collect_due()
+    assert collect_due() == "nothing there"
+    fetched = [request for request in api.requests if request.path.endswith("x.999")]
+    assert len(fetched) == 1
+
+
+def test_nobody_looks_at_a_paused_partner(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    TradingPartner.objects.update(paused_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert collect_due() == "nothing there"
+    assert house.visits == 0
