@@ -16,6 +16,7 @@ from django.core.management import call_command  # noqa: E402  # after django.se
 from tests.benchmarks import (  # noqa: E402  # models
     claims,
     claims_building,
+    claims_kill,
     labs,
     labs_filing,
     labs_intake,
@@ -30,6 +31,7 @@ from tests.benchmarks import (  # noqa: E402  # models
 )
 
 BENCHMARKS = {
+    "claims-kill": claims_kill.run,
     "claims": claims.run,
     "claims-building": claims_building.run,
     "labs": labs.run,
