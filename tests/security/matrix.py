@@ -36,6 +36,13 @@ from backend.apps.insurance.deposit_serializers import CsvForm
 from backend.apps.insurance.inquiry_serializers import CoveragesForm
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, make_provider
 from backend.apps.insurance.tests.inquiry_factories import make_deposit, make_eligibility_inquiry, make_status_inquiry
+from backend.apps.insurance.tests.remittance_factories import (
+    make_inbound_file,
+    make_posting,
+    make_provider_adjustment,
+    make_remittance,
+    make_remittance_claim,
+)
 from backend.apps.interop.inbox_api import RevealForm
 from backend.apps.laboratory.inbox_serializers import ReplayForm
 from backend.apps.laboratory.models import CriticalPolicy
@@ -171,6 +178,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "employee-performance-reviews": lambda p: make_review(employee=p.employee),
     "employee-time-offs": lambda p: make_time_off(employee=p.employee),
     "employees": lambda p: p.employee,
+    "inbound-files": lambda _: make_inbound_file(),
     "inbound-messages": lambda p: make_inbound_message(patient=p.patient),
     "inbound-texts": lambda p: make_inbound_text(patient=p.patient),
     "insurance-claims": lambda p: make_claim(patient_insurance=make_patient_insurance(patient=p.patient)),
@@ -189,13 +197,17 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "patient-insurances": lambda p: make_patient_insurance(patient=p.patient),
     "patient-messages": lambda p: make_patient_message(p.patient),
     "patients": lambda p: p.patient,
+    "postings": lambda p: make_posting(p.patient),
     "prescription-refills": lambda p: make_refill(prescription=make_prescription(**both(p))),
     "prescriptions": lambda p: make_prescription(**both(p)),
     "progress-notes": lambda p: signed(make_progress(clinical_note=make_note(**both(p))), p),
     "recall-rules": lambda _: make_recall_rule(),
     "recalls": lambda p: make_recall(patient=p.patient),
+    "provider-adjustments": lambda _: make_provider_adjustment(),
     "provider-events": lambda _: make_provider_event(),
     "reminder-policies": lambda _: make_reminder_policy(),
+    "remittance-claims": lambda _: make_remittance_claim(),
+    "remittances": lambda _: make_remittance(),
     "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),
     "specializations": lambda _: make_specialization(),
     "staff-tasks": lambda p: make_staff_task(p.patient),

@@ -10,10 +10,12 @@ from backend.apps.insurance import deposits, permissions, services
 from backend.apps.insurance.models import (
     Deposit,
     EligibilityInquiry,
+    InboundFile,
     InsuranceClaim,
     InsurancePlan,
     InsuranceProvider,
     PatientInsurance,
+    Remittance,
     StatusInquiry,
 )
 
@@ -101,3 +103,24 @@ class DepositAdmin(ClinicAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(InboundFile)
+class InboundFileAdmin(ReadOnlyAdmin):
+    """Its bytes are fetched through the API."""
+
+    permissions = permissions.INBOUND_FILE
+    list_display = ("name", "partner", "kinds", "status", "size_bytes", "received_at", "read_at")
+    list_filter = ("status",)
+    search_fields = ("sha256__exact",)
+    list_select_related = ("partner",)
+    exclude = ("content",)
+
+
+@admin.register(Remittance)
+class RemittanceAdmin(ReadOnlyAdmin):
+    permissions = permissions.REMITTANCE
+    list_display = ("trace", "payer_name", "partner", "paid_on", "amount", "claims_count", "status")
+    list_filter = ("status",)
+    search_fields = ("trace__exact",)
+    list_select_related = ("partner",)

@@ -20,8 +20,13 @@ CLAIM: Table = {
     **allow((*WRITE, "destroy"), DESK),
     **allow(("submit", "mark_as_pending", "accept", "reject", "reopen", "mark_as_paid", "deny", "appeal"), DESK),
     **allow(("ask_status", "close_denial", "denials", "denial_groups"), DESK),
-    **allow(("filing_deadlines", "filing_proof", "unanswered", "unbilled"), DESK),
+    **allow(("filing_deadlines", "filing_proof", "timeline", "unanswered", "unbilled"), DESK),
 }
 ELIGIBILITY_INQUIRY: Table = allow((*READ, "create", "ask_each"), DESK)
 STATUS_INQUIRY: Table = allow(READ, DESK)
 DEPOSIT: Table = allow((*READ, *WRITE, "destroy", "match", "unmatch", "bring_in", "missing"), DESK)
+INBOUND_FILE: Table = {**allow((*READ, "retry"), DESK), **allow(("download",))}
+REMITTANCE: Table = allow((*READ, "dismiss_whole"), DESK)
+REMITTANCE_CLAIM: Table = allow((*READ, "match", "dismiss", "candidates"), DESK)
+POSTING: Table = allow(READ, DESK)
+PROVIDER_ADJUSTMENT: Table = allow(READ, DESK)

@@ -139,7 +139,11 @@ def _equation(one: Any) -> str:
 
 
 def _cause(source: Source, payment: Payment) -> str:
-    return f"remittance quarantined:{source.file.pk}:{source.transaction_number}:{payment.trace_number}"[:160]
+    return cause(source.file.pk, source.transaction_number, payment.trace_number)
+
+
+def cause(file_id: UUID, transaction_number: str, trace: str) -> str:
+    return f"remittance quarantined:{file_id}:{transaction_number}:{trace}"[:160]
 
 
 def _begin(source: Source, told: Told, known: Remittance | None) -> Remittance | None:

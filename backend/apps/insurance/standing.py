@@ -260,7 +260,7 @@ INSERT = """
 INSERT INTO insurance_ackevent (
     id, created_at, partner_id, file_id, file_sha256, transaction_number, interchange_id, submission_id, claim_id,
     stage, kind, code, details, payer_claim_number, event_on, segment_index, was_applied)
-SELECT uuidv7(), now(), %s, %s, %s, %s, word.*
+SELECT uuidv7(), clock_timestamp(), %s, %s, %s, %s, word.*
 FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::jsonb[], %s::text[], %s::date[],
             %s::int[], %s::bool[]) AS word
 ON CONFLICT DO NOTHING RETURNING claim_id, segment_index

@@ -2,7 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
-from backend.apps.insurance import deposit_views, inquiry_views, views
+from backend.apps.insurance import deposit_views, inbound_views, inquiry_views, remittance_views, views
 
 router = SimpleRouter()
 router.register("insurance-providers", views.InsuranceProviderViewSet, basename="insurance-provider")
@@ -12,4 +12,9 @@ router.register("insurance-claims", views.InsuranceClaimViewSet, basename="insur
 router.register("eligibility-inquiries", inquiry_views.EligibilityInquiryViewSet, basename="eligibility-inquiry")
 router.register("status-inquiries", inquiry_views.StatusInquiryViewSet, basename="status-inquiry")
 router.register("deposits", deposit_views.DepositViewSet, basename="deposit")
+router.register("inbound-files", inbound_views.InboundFileViewSet, basename="inbound-file")
+router.register("remittances", remittance_views.RemittanceViewSet, basename="remittance")
+router.register("remittance-claims", remittance_views.RemittanceClaimViewSet, basename="remittance-claim")
+router.register("postings", remittance_views.PostingViewSet, basename="posting")
+router.register("provider-adjustments", remittance_views.ProviderAdjustmentViewSet, basename="provider-adjustment")
 urlpatterns = router.urls

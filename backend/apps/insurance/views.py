@@ -8,6 +8,7 @@ from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.insurance import eligibility, permissions, serializers, services
 from backend.apps.insurance.inquiry_serializers import DayForm
 from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
+from backend.apps.insurance.timeline_views import ToldClaims
 from backend.apps.insurance.watch_views import WatchedClaims
 
 
@@ -56,7 +57,7 @@ class PatientInsuranceViewSet(ClinicViewSet):
     check_eligibility = verb(eligibility.check_eligibility, takes=DayForm)
 
 
-class InsuranceClaimViewSet(WatchedClaims):
+class InsuranceClaimViewSet(WatchedClaims, ToldClaims):
     queryset = InsuranceClaim.objects.select_related("patient_insurance")
     serializer_class = serializers.InsuranceClaimSerializer
     permissions = permissions.CLAIM
