@@ -34,7 +34,20 @@ from backend.apps.employees.models import Employee
 from backend.apps.employees.tests.factories import make_department, make_employee, make_review, make_time_off
 from backend.apps.insurance.deposit_serializers import CsvForm
 from backend.apps.insurance.inquiry_serializers import CoveragesForm
-from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, make_provider
+from backend.apps.insurance.submission_serializers import ClaimsForm
+from backend.apps.insurance.tests.factories import (
+    billing_entity,
+    make_claim,
+    make_patient_insurance,
+    make_plan,
+    make_prior_adjudication,
+    make_provider,
+    make_submission,
+    partner,
+    referring_provider,
+    route,
+    service_facility,
+)
 from backend.apps.insurance.tests.inquiry_factories import make_deposit, make_eligibility_inquiry, make_status_inquiry
 from backend.apps.insurance.tests.remittance_factories import (
     make_inbound_file,
@@ -92,6 +105,8 @@ FORMS = {
     ("inbound-messages", "reveal"): RevealForm,
     ("eligibility-inquiries", "ask_each"): CoveragesForm,
     ("deposits", "bring_in"): CsvForm,
+    ("insurance-claims", "scrub_each"): ClaimsForm,
+    ("insurance-claims", "submit_each"): ClaimsForm,
 }  # of calls that are not made by `verb`
 
 
@@ -158,6 +173,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "appointment-reminders": lambda p: make_reminder(appointment=make_appointment(**both(p))),
     "appointments": lambda p: make_appointment(**both(p)),
     "audit-logs": lambda p: AuditLog.objects.create(action="test", resource_type="patient", patient_id=p.patient.pk),
+    "billing-entities": lambda _: billing_entity(),
     "clinical-note-templates": lambda p: make_template(doctor=p.doctor),
     "clinical-notes": lambda p: make_note(signed=True, **both(p)),
     "clinics": lambda _: Clinic.objects.create(name="Elm Street Clinic"),
@@ -194,24 +210,30 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "lab-tests": lambda _: make_lab_test(),
     "medications": lambda _: make_medication(),
     "message-templates": lambda _: make_message_template(),
+    "partner-payers": lambda _: route(),
     "patient-insurances": lambda p: make_patient_insurance(patient=p.patient),
     "patient-messages": lambda p: make_patient_message(p.patient),
     "patients": lambda p: p.patient,
     "postings": lambda p: make_posting(p.patient),
     "prescription-refills": lambda p: make_refill(prescription=make_prescription(**both(p))),
     "prescriptions": lambda p: make_prescription(**both(p)),
+    "prior-adjudications": lambda p: make_prior_adjudication(p.patient),
     "progress-notes": lambda p: signed(make_progress(clinical_note=make_note(**both(p))), p),
     "recall-rules": lambda _: make_recall_rule(),
     "recalls": lambda p: make_recall(patient=p.patient),
     "provider-adjustments": lambda _: make_provider_adjustment(),
     "provider-events": lambda _: make_provider_event(),
+    "referring-providers": lambda _: referring_provider(),
     "reminder-policies": lambda _: make_reminder_policy(),
+    "service-facilities": lambda _: service_facility(),
     "remittance-claims": lambda _: make_remittance_claim(),
     "remittances": lambda _: make_remittance(),
     "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),
     "specializations": lambda _: make_specialization(),
     "staff-tasks": lambda p: make_staff_task(p.patient),
     "status-inquiries": lambda p: make_status_inquiry(patient=p.patient),
+    "submissions": lambda p: make_submission(p.patient),
+    "trading-partners": lambda _: partner(),
     "users": lambda p: p.patient.user,
     "waitlist-entries": lambda p: make_waitlist_entry(**both(p)),
     "waitlist-offers": lambda p: make_waitlist_offer(entry=make_waitlist_entry(**both(p))),

@@ -6,17 +6,23 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
-from backend.apps.insurance import deposits, permissions, services
+from backend.apps.insurance import deposits, permissions, priors, services
 from backend.apps.insurance.models import (
+    BillingEntity,
     Deposit,
     EligibilityInquiry,
     InboundFile,
     InsuranceClaim,
     InsurancePlan,
     InsuranceProvider,
+    PartnerPayer,
     PatientInsurance,
+    PriorAdjudication,
+    ReferringProvider,
     Remittance,
+    ServiceFacility,
     StatusInquiry,
+    TradingPartner,
 )
 
 
@@ -59,11 +65,15 @@ class InsuranceClaimAdmin(ClinicAdmin):
     list_display = ("claim_number", "status", "service_date", "submission_date", "billed_amount", "paid_amount")
     list_filter = ("status",)
     search_fields = ("claim_number", "insurance_reference_number")
-    autocomplete_fields = ("patient_insurance", "appointment")
+    autocomplete_fields = (
+        "patient_insurance", "appointment", "billing_entity", "rendering_doctor", "referring_provider",
+        "service_facility",
+    )  # fmt: skip
     list_select_related = ()
     readonly_fields = (
-        "claim_number", "status", "submission_date", "allowed_amount", "paid_amount", "patient_responsibility",
-        "insurance_reference_number", "response_date", "denial_reason", "payment_date", "payment_reference",
+        "claim_number", "control_number", "status", "frequency", "original", "secondary_to", "submission_date",
+        "allowed_amount", "paid_amount", "patient_responsibility", "insurance_reference_number", "response_date",
+        "denial_reason", "payment_date", "payment_reference",
     )  # fmt: skip
 
 
@@ -100,6 +110,73 @@ class DepositAdmin(ClinicAdmin):
     search_fields = ("trace__exact",)
     list_select_related = ("remittance",)
     readonly_fields = ("remittance", "matched_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(BillingEntity)
+class BillingEntityAdmin(ClinicAdmin):
+    """The number for taxes goes in through the API, which never shows it again."""
+
+    permissions = permissions.BILLING_ENTITY
+    exclude = ("tax_id",)
+    list_display = ("name", "npi", "state", "is_default")
+    search_fields = ("name", "npi")
+    list_select_related = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(ServiceFacility)
+class ServiceFacilityAdmin(ClinicAdmin):
+    permissions = permissions.SERVICE_FACILITY
+    list_display = ("name", "npi", "place_of_service", "city", "is_active")
+    search_fields = ("name", "npi")
+    list_select_related = ()
+
+
+@admin.register(ReferringProvider)
+class ReferringProviderAdmin(ClinicAdmin):
+    permissions = permissions.REFERRING_PROVIDER
+    list_display = ("last_name", "first_name", "npi", "is_active")
+    search_fields = ("last_name", "npi")
+    list_select_related = ()
+
+
+@admin.register(TradingPartner)
+class TradingPartnerAdmin(ClinicAdmin):
+    permissions = permissions.TRADING_PARTNER
+    list_display = ("name", "transport", "usage", "is_active", "paused_at", "collected_at")
+    list_filter = ("transport", "is_active")
+    search_fields = ("name",)
+    list_select_related = ()
+    readonly_fields = ("paused_at", "pause_reason", "collected_at")
+
+
+@admin.register(PartnerPayer)
+class PartnerPayerAdmin(ClinicAdmin):
+    permissions = permissions.PARTNER_PAYER
+    list_display = ("partner", "provider", "payer_id", "is_active", "takes_corrections")
+    search_fields = ("payer_id", "provider__company_name")
+    autocomplete_fields = ("partner", "provider")
+    list_select_related = ("partner", "provider")
+
+
+@admin.register(PriorAdjudication)
+class PriorAdjudicationAdmin(ClinicAdmin):
+    """Entered through the API, with the lines."""
+
+    permissions = permissions.PRIOR_ADJUDICATION
+    updates = priors.change_prior
+    list_display = ("id", "claim", "paid", "adjudicated_on")
+    search_fields = ("claim__claim_number__exact",)
+    autocomplete_fields = ("claim", "coverage")
+    list_select_related = ("claim",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

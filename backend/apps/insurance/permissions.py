@@ -18,9 +18,20 @@ COVERAGE: Table = {
 CLAIM: Table = {
     **allow(READ, *READERS),
     **allow((*WRITE, "destroy"), DESK),
+    **allow(("scrub", "scrub_each", "submit_each", "withdraw", "correct", "void"), DESK),
     **allow(("submit", "mark_as_pending", "accept", "reject", "reopen", "mark_as_paid", "deny", "appeal"), DESK),
     **allow(("ask_status", "close_denial", "denials", "denial_groups"), DESK),
     **allow(("filing_deadlines", "filing_proof", "timeline", "unanswered", "unbilled"), DESK),
+}
+SUBMISSION: Table = allow(READ, DESK)
+PRIOR_ADJUDICATION: Table = allow((*READ, *WRITE, "destroy"), DESK)
+BILLING_ENTITY: Table = {**allow(READ, DESK), **allow((*WRITE, "destroy"))}
+SERVICE_FACILITY: Table = BILLING_ENTITY
+REFERRING_PROVIDER: Table = allow((*READ, *WRITE, "destroy"), DESK)
+PARTNER_PAYER: Table = BILLING_ENTITY
+TRADING_PARTNER: Table = {
+    **allow((*READ, "build_now"), DESK),
+    **allow((*WRITE, "destroy", "pause", "resume")),
 }
 ELIGIBILITY_INQUIRY: Table = allow((*READ, "create", "ask_each"), DESK)
 STATUS_INQUIRY: Table = allow(READ, DESK)

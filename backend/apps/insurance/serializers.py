@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from backend.apps.core.models import Clinic
 from backend.apps.core.serializers import ClinicSerializer, Form
+from backend.apps.insurance import timely_filing
 from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
 
 
@@ -32,7 +33,8 @@ class InsurancePlanSerializer(ClinicSerializer):
         fields = [
             "id", "provider", "provider_name", "plan_name", "plan_number", "plan_type", "group_number",
             "copay_primary_care", "copay_specialist", "copay_emergency", "annual_deductible", "out_of_pocket_max",
-            "in_network_coverage", "out_of_network_coverage", "created_at", "updated_at",
+            "in_network_coverage", "out_of_network_coverage", "timely_filing_days", "claim_filing_code",
+            "needs_prior_authorization", "needs_referral", "dependents_are_members", "created_at", "updated_at",
         ]  # fmt: skip
 
 
@@ -45,7 +47,10 @@ class PatientInsuranceSerializer(ClinicSerializer):
         model = PatientInsurance
         fields = [
             "id", "patient", "insurance_plan", "plan_name", "priority", "policy_holder_name",
-            "policy_holder_relationship", "policy_holder_dob", "policy_number", "group_number", "member_id",
+            "policy_holder_relationship", "policy_holder_dob", "policy_holder_first_name",
+            "policy_holder_last_name", "policy_holder_sex", "policy_holder_address_line1",
+            "policy_holder_address_line2", "policy_holder_city", "policy_holder_state", "policy_holder_postal_code",
+            "patient_sex", "medicare_secondary_code", "policy_number", "group_number", "member_id",
             "effective_date", "termination_date", "is_coverage_active", "last_verified_date", "verification_status",
             "needs_verification", "front_card_image", "back_card_image", "created_at", "updated_at",
         ]  # fmt: skip
@@ -65,20 +70,33 @@ class PatientInsuranceSerializer(ClinicSerializer):
 
 class InsuranceClaimSerializer(ClinicSerializer):
     patient = serializers.UUIDField(source="patient_insurance.patient_id", read_only=True)
+    submission_state = serializers.CharField(
+        read_only=True, help_text="How far its try to reach the payer has come: queued, batched, ...; empty: none is."
+    )
+    filing_deadline = serializers.SerializerMethodField(help_text="The last day on which the payer takes it.")
 
     class Meta:
         model = InsuranceClaim
         fields = [
-            "id", "claim_number", "patient", "patient_insurance", "appointment", "status", "service_date",
+            "id", "claim_number", "control_number", "patient", "patient_insurance", "appointment", "status",
+            "submission_state", "service_date", "filing_deadline", "billing_entity", "rendering_doctor",
+            "referring_provider", "service_facility", "place_of_service", "frequency", "original", "secondary_to",
+            "prior_authorization", "referral_number", "patient_paid", "accident", "accident_state", "accident_on",
+            "onset_on", "initial_treatment_on", "last_menstrual_on", "admission_on", "discharge_on", "delay_reason",
+            "signature_on_file", "accepts_assignment", "assigns_benefits", "releases_information", "note",
             "submission_date", "diagnosis_codes", "procedure_codes", "billed_amount", "allowed_amount",
             "paid_amount", "patient_responsibility", "insurance_reference_number", "response_date", "denial_reason",
             "payment_date", "payment_reference", "claim_form", "eob_document", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields: ClassVar[list[str]] = [
-            "claim_number", "status", "submission_date", "allowed_amount", "paid_amount", "patient_responsibility",
+            "claim_number", "control_number", "status", "frequency", "original", "secondary_to", "submission_date",
+            "allowed_amount", "paid_amount", "patient_responsibility",
             "insurance_reference_number", "response_date", "denial_reason", "payment_date", "payment_reference",
         ]  # fmt: skip
         extra_kwargs: ClassVar[dict[str, Any]] = {"billed_amount": {"required": False}}
+
+    def get_filing_deadline(self, claim: InsuranceClaim) -> date | None:
+        return timely_filing.deadline(claim)
 
 
 class VerifyForm(Form):

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from backend.apps.core.exceptions import DomainError
@@ -93,6 +95,12 @@ def withdraw(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     if _live([claim.pk]):
         raise DomainError("This claim stands in a file already; wait for the answer.")
     raise DomainError("This claim is not in line for a file.")
+
+
+def state() -> Any:
+    """Return an annotation of claims: how far the try that is under way has come, "" where none is."""
+    tries = Submission.objects.filter(claim=OuterRef("pk"), status__in=LIVE).order_by("-created_at")
+    return Coalesce(Subquery(tries.values("status")[:1]), Value(""))
 
 
 def is_on_its_way(claim: InsuranceClaim) -> bool:

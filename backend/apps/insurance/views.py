@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from backend.apps.core.views import ClinicViewSet, verb
-from backend.apps.insurance import eligibility, permissions, serializers, services
+from backend.apps.insurance import eligibility, permissions, serializers, services, submitting
 from backend.apps.insurance.inquiry_serializers import DayForm
 from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
+from backend.apps.insurance.submission_views import SubmittedClaims
 from backend.apps.insurance.timeline_views import ToldClaims
 from backend.apps.insurance.watch_views import WatchedClaims
 
@@ -57,8 +58,10 @@ class PatientInsuranceViewSet(ClinicViewSet):
     check_eligibility = verb(eligibility.check_eligibility, takes=DayForm)
 
 
-class InsuranceClaimViewSet(WatchedClaims, ToldClaims):
-    queryset = InsuranceClaim.objects.select_related("patient_insurance")
+class InsuranceClaimViewSet(SubmittedClaims, WatchedClaims, ToldClaims):
+    queryset = InsuranceClaim.objects.select_related("patient_insurance__insurance_plan").annotate(
+        submission_state=submitting.state()
+    )
     serializer_class = serializers.InsuranceClaimSerializer
     permissions = permissions.CLAIM
     filterset_fields: ClassVar[dict[str, list[str]]] = {
@@ -75,7 +78,6 @@ class InsuranceClaimViewSet(WatchedClaims, ToldClaims):
     ordering_fields = ("created_at", "service_date", "submission_date")
     creates = services.write_claim
     updates = services.change_claim
-    submit = verb(services.submit)
     mark_as_pending = verb(services.mark_as_pending)
     accept = verb(services.accept, takes=serializers.ReferenceForm)
     reject = verb(services.reject, takes=serializers.ReasonForm)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -164,6 +165,23 @@ class PartnerPayer(ClinicModel):
             ),
             models.CheckConstraint(condition=Q(payer_id__regex=PAYER_ID), name="insurance_partnerpayer_id_form"),
         ]
+
+    def clean(self) -> None:
+        super().clean()
+        if not isinstance(self.secondary_ids, list) or not all(map(_is_pair, self.secondary_ids)):
+            raise ValidationError({"secondary_ids": 'Write pairs of a qualifier and a number, as [["2U", "12345"]].'})
+        try:
+            re.compile(self.member_id_pattern)
+        except re.error as error:
+            raise ValidationError({"member_id_pattern": "This is no regular expression."}) from error
+
+
+def _is_pair(value: Any) -> bool:
+    """Two texts that fit REF01 and REF02."""
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value)):
+        return False
+    qualifier, number = value
+    return 1 < len(qualifier) <= 3 and 0 < len(number) <= 50 and (qualifier + number).isprintable()
 
 
 class ControlNumber(models.Model):

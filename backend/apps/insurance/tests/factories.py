@@ -19,10 +19,13 @@ from backend.apps.insurance.models import (
     InsuranceProvider,
     PartnerPayer,
     PatientInsurance,
+    PriorAdjudication,
     ReferringProvider,
     ServiceFacility,
+    Submission,
     TradingPartner,
 )
+from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 
 TAXONOMY = "207R00000X"
@@ -163,3 +166,19 @@ def ready_claim(**over: Any) -> InsuranceClaim:
         if name not in over:
             over[name] = maker()
     return make_claim(patient_insurance=coverage, **over)
+
+
+def make_submission(patient: Patient) -> Submission:
+    """Save a claim of the patient that waits for the next file."""
+    claim = ready_claim(patient_insurance=make_patient_insurance(patient=patient))
+    way = PartnerPayer.objects.get(provider=claim.patient_insurance.insurance_plan.provider)
+    return Submission.objects.create(claim=claim, partner=way.partner)
+
+
+def make_prior_adjudication(patient: Patient) -> PriorAdjudication:
+    """Save what the patient's first payer made of a draft to the second: 100.00 of 150.00 paid."""
+    first, second = (make_patient_insurance(patient=patient, priority=priority) for priority in (1, 2))
+    claim = ready_claim(patient_insurance=second)
+    adjustments = [["CO", "45", "30.00", None], ["PR", "2", "20.00", None]]
+    decided = {"paid": Decimal(100), "adjudicated_on": claim.service_date, "adjustments": adjustments}
+    return PriorAdjudication.objects.create(claim=claim, coverage=first, **decided)
