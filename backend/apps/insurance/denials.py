@@ -61,16 +61,15 @@ def worklist(claims: QuerySet[Any], *, key: str = "") -> QuerySet[Any]:
 
 def counts(claims: QuerySet[Any]) -> list[Count]:
     """Return the groups of the list, the most money first. A claim counts in each group it has a refusal of."""
-    listed = dict(worklist(claims).values_list("pk", "denied_amount"))
+    listed = worklist(claims)
+    rows = _keyed().filter(claim__in=listed.values("pk")).order_by().values_list("claim", "key")
     found: dict[str, list[Decimal]] = defaultdict(list)
-    told: set[UUID] = set()
-    for claim, key, net in _by_group(listed):
+    for _, key, net in rows.annotate(net=Sum("amount")).filter(net__gt=0).iterator():
         found[key].append(net)
-        told.add(claim)
-    for claim in listed.keys() - told:
-        found[READ_REASON.key].append(listed[claim])
-    rows = [Count(key, BY_KEY[key].action, len(nets), sum(nets, Decimal(0))) for key, nets in found.items()]
-    return sorted(rows, key=lambda row: (-row.amount, row.key))
+    untold = listed.filter(~Exists(_refused().filter(claim=OuterRef("pk"))))
+    found[READ_REASON.key] += untold.values_list("billed_amount", flat=True)
+    groups = [Count(key, BY_KEY[key].action, len(nets), sum(nets, Decimal(0))) for key, nets in found.items() if nets]
+    return sorted(groups, key=lambda row: (-row.amount, row.key))
 
 
 def refusals(claims: Iterable[Any]) -> Mapping[UUID, list[Refusal]]:
@@ -118,11 +117,6 @@ def _of_group(rows: QuerySet[Any], key: str) -> QuerySet[Any]:
     if key != READ_REASON.key:
         return rows.filter(with_key)
     return rows.filter(with_key | ~Exists(_refused().filter(claim=OuterRef("pk"))))
-
-
-def _by_group(claims: Iterable[UUID]) -> Iterable[tuple[UUID, str, Decimal]]:
-    rows = _keyed().filter(claim__in=list(claims)).order_by().values_list("claim", "key").annotate(net=Sum("amount"))
-    return rows.filter(net__gt=0)
 
 
 def _keyed() -> QuerySet[Any]:
