@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from backend.apps.core.permissions import may
-from backend.apps.insurance import permissions, services, status_requests
+from backend.apps.insurance import correcting, permissions, services, status_requests, submitting
 from backend.apps.insurance.models import InsuranceClaim, Submission
 from backend.apps.insurance.models.submissions import LIVE
 from backend.apps.interop import console
@@ -53,9 +53,18 @@ ACTIONS = (
         "Submit",
         "Checks it once more. It leaves with the next file; where no partner reaches the payer, send it yourself.",
         "Submitted. What leaves by a partner waits for the next file.",
-        services.submit,
+        submitting.submit,
         ("draft",),
         ways=("",),
+    ),
+    Action(
+        "withdraw",
+        "Withdraw",
+        "Takes it out of the line, so that it can be changed. Once a file holds it this is refused.",
+        "It is a draft again and waits for nothing.",
+        submitting.withdraw,
+        ("draft",),
+        ways=("queued",),
     ),
     Action(
         "reopen",
@@ -73,6 +82,26 @@ ACTIONS = (
         services.appeal,
         ("denied", "paid"),
         warns="The claim counts as appealed until the payer answers. This only notes it: the appeal itself you send.",
+    ),
+    Action(
+        "correct",
+        "Correct",
+        "Makes a draft that replaces this claim at the payer once it is submitted.",
+        "This is the correction. Change it, then submit it.",
+        correcting.correct,
+        ("accepted", "paid", "denied", "appealed"),
+        leads=True,
+    ),
+    Action(
+        "void",
+        "Take back",
+        "Makes a draft that takes this claim back at the payer once it is submitted.",
+        "This draft takes the claim back. Submit it to do so.",
+        correcting.void,
+        ("accepted", "paid", "denied", "appealed"),
+        warns="Once the draft that is made now is submitted, the payer takes back the claim and what it paid for it. "
+        "Bill the service again only after the payer has said that it did.",
+        leads=True,
     ),
     Action(
         "ask_status",

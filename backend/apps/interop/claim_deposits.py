@@ -13,10 +13,10 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from backend.apps.core import audit
-from backend.apps.core.permissions import Table, allow, may
-from backend.apps.core.roles import Role
+from backend.apps.core.permissions import may
 from backend.apps.insurance import deposits
 from backend.apps.insurance.models import Deposit, Remittance
+from backend.apps.insurance.permissions import DEPOSIT
 from backend.apps.interop import console
 from backend.apps.interop.claim_board import BILLING
 from backend.apps.interop.lab_actions import uuid_of
@@ -25,7 +25,6 @@ POST = ("POST",)
 MOST_ROWS = 100
 LATELY = 20
 FIELDS = ("trace", "amount", "received_on")
-DEPOSITS: Table = allow(("create", "match", "unmatch"), Role.RECEPTIONIST)
 
 
 @console.page(BILLING, "list")
@@ -42,12 +41,12 @@ def listing(request: HttpRequest) -> HttpResponse:
         "rows": [(row, fits[row.amount]) for row in loose],
         "matched": matched,
         "expected": list(deposits.without_deposit().select_related("partner")[:MOST_ROWS]),
-        **{name: may(request.user, name, DEPOSITS) for name in DEPOSITS},
+        **{name: may(request.user, name, DEPOSIT) for name in ("create", "match", "unmatch")},
     }
     return console.render(request, "interop/claims/deposits.html", context)
 
 
-@console.page(DEPOSITS, "create", methods=POST)
+@console.page(DEPOSIT, "create", methods=POST)
 def record(request: HttpRequest) -> HttpResponse:
     """Enter a deposit as the bank tells of it."""
 
@@ -61,7 +60,7 @@ def record(request: HttpRequest) -> HttpResponse:
     return console.attempt(request, "create", "deposit", act, back=reverse("console:deposits"))
 
 
-@console.page(DEPOSITS, "match", methods=POST)
+@console.page(DEPOSIT, "match", methods=POST)
 def match(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Say which payment a deposit is of."""
 
@@ -76,7 +75,7 @@ def match(request: HttpRequest, pk: UUID) -> HttpResponse:
     return console.attempt(request, "match", "deposit", act, back=reverse("console:deposits"))
 
 
-@console.page(DEPOSITS, "unmatch", methods=POST)
+@console.page(DEPOSIT, "unmatch", methods=POST)
 def unmatch(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take a wrong match back."""
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from backend.apps.core import audit
 from backend.apps.core.permissions import Table, allow, may
 from backend.apps.core.roles import Role
-from backend.apps.insurance import interchanges
+from backend.apps.insurance import inbound_files, interchanges, permissions
 from backend.apps.insurance.models import InboundFile, Interchange, Submission, TradingPartner
 from backend.apps.interop import claim_file_words, console, paging
 from backend.apps.interop.claim_actions import confirm
@@ -78,6 +78,7 @@ def outbound(request: HttpRequest) -> HttpResponse:
         "doubts": rows.filter(DOUBT).count(),
         "open_inbound": InboundFile.objects.visible_to(request.user).filter(OPEN_INBOUND).count(),
         "partners": partners(),
+        "steer": may(request.user, "pause", permissions.TRADING_PARTNER),
         "verbs": [(name, verb) for name, verb in VERBS.items() if may(request.user, name, FILES)],
         "moving": any(row.status in ("ready", "staged", "speaking") for row in page.rows),
     }
@@ -96,6 +97,7 @@ def inbound(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": [(row, claim_file_words.inbound(row)) for row in page.rows],
         "every": every,
+        "retry": may(request.user, "retry", permissions.INBOUND_FILE),
         "counts": _counts(rows, claim_file_words.INBOUND),
     }
     return console.render(request, "interop/claims/inbound.html", context)
@@ -119,6 +121,19 @@ def decide(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
         return chosen.done
 
     return console.attempt(request, verb, "interchange", act, back=back)
+
+
+@console.page(permissions.INBOUND_FILE, "retry", methods=POST)
+def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Read a file once more; what of it has been applied stays applied once."""
+
+    def act() -> str:
+        row = get_object_or_404(InboundFile.objects.visible_to(request.user).defer("content"), pk=pk)
+        inbound_files.retry(row, by=console.person(request))
+        console.note(request, "retry", row)
+        return "It is read again now."
+
+    return console.attempt(request, "retry", "inboundfile", act, back=reverse("console:claim-inbound"))
 
 
 def partners() -> list[dict[str, Any]]:

@@ -8,15 +8,20 @@ from uuid import UUID
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 
 from backend.apps.core import audit
-from backend.apps.insurance import deposits, remittance_matching
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.permissions import may
+from backend.apps.insurance import deposits, permissions, remittance_desk, remittance_matching
 from backend.apps.insurance.models import Deposit, InsuranceClaim, Remittance, RemittanceClaim
 from backend.apps.interop import console, paging
 from backend.apps.interop.claim_board import BILLING
+from backend.apps.interop.lab_actions import uuid_of
 
 POST = ("POST",)
 MOST_ROWS = 200
+NOTE_LONGEST = 200
 TONES = {"posted": "good", "partly": "wait", "quarantined": "bad", "dismissed": ""}
 OPEN_CLAIMS = ("unmatched", "blocked")
 TOLD = {"posted": "good", "unmatched": "bad", "blocked": "bad", "noted": "", "dismissed": ""}
@@ -56,6 +61,7 @@ def remittance(request: HttpRequest, pk: UUID) -> HttpResponse:
         "title": f"Payment {row.trace}",
         "row": row,
         "tone": TONES[row.status],
+        "dismiss": row.status == "quarantined" and may(request.user, "dismiss_whole", permissions.REMITTANCE),
         "claims": [(each, TOLD[each.state]) for each in claims],
         "adjustments": row.provider_adjustments.select_related("claim")[:MOST_ROWS],
     }
@@ -83,9 +89,58 @@ def told(request: HttpRequest, pk: UUID) -> HttpResponse:
         "row": row,
         "tone": TOLD[row.state],
         "candidates": candidates,
-        "match": False,
+        "match": row.state in OPEN_CLAIMS and may(request.user, "match", permissions.REMITTANCE_CLAIM),
     }
     return console.render(request, "interop/claims/told.html", context)
+
+
+@console.page(permissions.REMITTANCE_CLAIM, "match", methods=POST)
+def match(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Post what the payer says of a claim to the claim of ours that a person has found."""
+    chosen = uuid_of(request.POST.get("claim", ""))
+
+    def act() -> tuple[str, str]:
+        row = get_object_or_404(_seen(request), pk=pk)
+        claim = get_object_or_404(InsuranceClaim.objects.visible_to(request.user), pk=chosen)
+        remittance_desk.match(row, by=console.person(request), claim=claim)
+        console.note(request, "match", claim, remittance_claim=str(pk))
+        return "Posted to this claim.", reverse("console:claim", args=[claim.pk])
+
+    back = reverse("console:remittance-claim", args=[pk])
+    return console.attempt(request, "match", "remittanceclaim", act, back=back)
+
+
+@console.page(permissions.REMITTANCE_CLAIM, "dismiss", methods=POST)
+def dismiss(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Put aside what a payer says of a claim that is not ours."""
+
+    def act() -> str:
+        row = get_object_or_404(_seen(request), pk=pk)
+        remittance_desk.dismiss(row, by=console.person(request), reason=_reason(request))
+        console.note(request, "dismiss", row)
+        return "Put aside. Nothing of it is posted."
+
+    return console.attempt(request, "dismiss", "remittanceclaim", act, back=reverse("console:remittances-unplaced"))
+
+
+@console.page(permissions.REMITTANCE, "dismiss_whole", methods=POST)
+def dismiss_whole(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Put aside a payment that does not add up."""
+
+    def act() -> str:
+        row = get_object_or_404(Remittance.objects.visible_to(request.user), pk=pk)
+        remittance_desk.dismiss_whole(row, by=console.person(request), reason=_reason(request))
+        console.note(request, "dismiss", row)
+        return "Put aside. Nothing of it is posted."
+
+    return console.attempt(request, "dismiss", "remittance", act, back=reverse("console:remittance", args=[pk]))
+
+
+def _reason(request: HttpRequest) -> str:
+    reason = request.POST.get("reason", "").strip()[:NOTE_LONGEST]
+    if not reason:
+        raise DomainError("Say why.")
+    return reason
 
 
 def _whole(rows: QuerySet[Any]) -> list[Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from backend.apps.core import audit
 from backend.apps.core.permissions import may
-from backend.apps.insurance import permissions
+from backend.apps.insurance import permissions, scrubbing, timeline
 from backend.apps.insurance.models import InsuranceClaim, InsuranceProvider, Submission
 from backend.apps.interop import claim_actions, claim_board, claim_words, console, paging
 from backend.apps.interop.claim_board import BILLING
@@ -68,17 +68,22 @@ def shown(request: HttpRequest, row: InsuranceClaim, **more: Any) -> HttpRespons
         "live": live,
         "standing": claim_words.standing(row, live),
         "actions": claim_actions.possible(request, row, live),
+        "findings": scrubbing.scrub(row) if row.status == "draft" and live is None else None,
+        "kin": _kin(request, row),
+        "story": timeline.steps(row),
         "lines": list(row.lines.select_related("rendering_doctor__user")[:MOST_ROWS]),
-        "submissions": _submissions(row),
         "ledger": list(row.postings.select_related("line", "by")[:MOST_ROWS]),
         **more,
     }
     return console.render(request, "interop/claims/claim.html", context)
 
 
-def _submissions(row: InsuranceClaim) -> list[Submission]:
-    found = row.submissions.select_related("partner", "interchange").defer("interchange__content")
-    return list(found.order_by("created_at", "pk")[:MOST_ROWS])
+def _kin(request: HttpRequest, row: InsuranceClaim) -> list[tuple[str, InsuranceClaim]]:
+    """Return the claims that follow this one, each with what it does."""
+    rows = InsuranceClaim.objects.visible_to(request.user)
+    found = rows.filter(Q(original=row) | Q(secondary_to=row)).order_by("created_at", "pk")[:MOST_ROWS]
+    words = {"7": "Replaced by", "8": "Taken back by"}
+    return [("Second payer" if each.original_id != row.pk else words[each.frequency], each) for each in found]
 
 
 def _told(rows: QuerySet[InsuranceClaim]) -> QuerySet[InsuranceClaim]:

@@ -41,6 +41,7 @@ NEXT: Mapping[str, str] = MappingProxyType(
     }
 )
 PAPER = "It went out on paper or by a portal: note here what the payer answers."
+PAUSED = "Nothing leaves to its partner at present. It waits until somebody resumes the partner."
 OWES = "Paid. The patient still owes a share: bill it."
 CLOSED = "The denial is closed. Nothing is to be done."
 
@@ -63,6 +64,8 @@ def standing(claim: InsuranceClaim, live: Submission | None) -> Standing:
 
 
 def _step(claim: InsuranceClaim, live: Submission | None, key: str) -> str:
+    if live is not None and key in {"queued", "batched"} and live.partner.paused_at:
+        return PAUSED
     if key == "submitted" and live is None:
         return PAPER
     if key == "denied" and claim.denial_closed_at:

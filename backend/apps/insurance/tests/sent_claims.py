@@ -58,9 +58,11 @@ def sent_file(partner: TradingPartner, *claims: InsuranceClaim, state: str = "se
         "status": on_the_way.get(state, "acknowledged"),
         "dedupe_key": f"claims-{next(_numbers)}-{uuid.uuid4().hex[:8]}",
         "work_state": "waiting" if state == "batched" else "done",
-        "sent_at": None if state == "batched" else timezone.now(),
     }  # fmt: skip
     made = Interchange.objects.create(**{**fields, **over})
+    if state != "batched":
+        made.sent_at = made.created_at
+        made.save(update_fields=["sent_at"])
     for claim in claims:
         Submission.objects.create(
             claim=claim, partner=partner, interchange=made, status=state, claim_control_number=claim.control_number,

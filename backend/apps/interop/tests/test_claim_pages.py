@@ -26,7 +26,7 @@ from backend.apps.insurance.models import (
     Stage,
     Submission,
 )
-from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, partner
+from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, partner, ready_claim
 from backend.apps.insurance.tests.sent_claims import (
     answered,
     inbound_file,
@@ -46,6 +46,7 @@ FILES, INBOUND = f"{CLAIMS}files/", f"{CLAIMS}files/inbound/"
 PAYMENTS, UNPLACED, DEPOSITS = f"{CLAIMS}payments/", f"{CLAIMS}payments/unplaced/", f"{CLAIMS}payments/deposits/"
 WORK = f"{CLAIMS}work/"
 DESK = {"admin", "receptionist"}
+CONTENT = {"segment": 1, "adjustments": [], "remarks": [], "lines": []}  # of a claim of an 835
 
 
 def page(client: Client, url: str, **query: str) -> str:
@@ -109,6 +110,13 @@ def test_each_row_says_what_to_do_next() -> None:
     moved(claims["submitted"], "submitted")
     Submission.objects.filter(claim=claims["submitted"]).delete()
     assert "It went out on paper or by a portal" in page(client, CLAIMS, state="submitted")
+
+
+def test_a_claim_behind_a_paused_partner_says_what_it_waits_for() -> None:
+    client, claim = signed_in("receptionist"), make_claim()
+    queued(partner(paused_at=timezone.now(), pause_reason="New host key"), claim)
+    assert "It waits until somebody resumes the partner." in page(client, CLAIMS)
+    assert "It waits until somebody resumes the partner." in page(client, f"{CLAIMS}{claim.pk}/")
 
 
 def test_the_board_is_narrowed_by_partner_and_payer_and_ignores_nonsense() -> None:
@@ -183,9 +191,10 @@ def test_the_page_of_a_claim_shows_its_lines_story_and_ledger() -> None:
         assert part in told
     assert told.split('id="ledger"')[1].count("100.00") == 1
     story = told.split('id="story"')[1].split("</section>")[0]
-    assert [story.find(word) for word in ("837", "999", "277CA")] == sorted(
-        story.find(word) for word in ("837", "999", "277CA")
-    )
+    places = [story.find(word) for word in ("Put into file", "Sent in file", "<b>999</b>", "<b>277CA</b>")]
+    assert places == sorted(places)
+    assert places[0] > 0
+    assert "Its number is ICN1." in story
     assert AuditLog.objects.filter(action="console.retrieve", resource_id=str(claim.pk)).count() == 1
 
 
@@ -210,6 +219,61 @@ def test_a_claim_whose_payer_nobody_reaches_is_submitted_from_its_page() -> None
     claim.refresh_from_db()
     assert claim.status == "submitted"
     assert "cannot become" in said(client, f"{CLAIMS}{claim.pk}/submit/") or claim.status == "submitted"
+
+
+def test_a_draft_is_checked_where_it_is_read_and_leaves_only_without_errors() -> None:
+    client, claim = signed_in("receptionist"), ready_claim()
+    url = f"{CLAIMS}{claim.pk}/"
+    assert "Nothing: the claim can be submitted." in page(client, url)
+    InsuranceClaim.objects.filter(pk=claim.pk).update(billing_entity=None)
+    told = page(client, url)
+    assert "billing-missing" in told
+    refused = said(client, f"{url}submit/")
+    assert 'class="error"' in refused
+    assert not Submission.objects.exists()
+
+
+def test_a_claim_in_line_is_withdrawn_and_one_in_a_file_is_not() -> None:
+    client, claim = signed_in("receptionist"), ready_claim()
+    url = f"{CLAIMS}{claim.pk}/"
+    assert "waits for the next file" in said(client, f"{url}submit/")
+    assert Submission.objects.get().status == "queued"
+    assert f'action="{url}submit/"' not in page(client, url)
+    assert "waits for nothing" in said(client, f"{url}withdraw/")
+    assert Submission.objects.get().status == "withdrawn"
+    sent_file(partner(), claim, state="batched")
+    assert "stands in a file already" in said(client, f"{url}withdraw/")
+
+
+def test_a_correction_leads_to_its_draft_and_a_void_asks_first() -> None:
+    client, claim = signed_in("receptionist"), moved(ready_claim(), "denied", insurance_reference_number="ICN1")
+    url = f"{CLAIMS}{claim.pk}/"
+    assert "the payer takes back the claim" in said(client, f"{url}void/")
+    assert InsuranceClaim.objects.count() == 1
+    told = said(client, f"{url}correct/")
+    made = InsuranceClaim.objects.get(original=claim)
+    assert "This is the correction." in told
+    assert f"Claim {made.claim_number}" in told
+    assert f'Replaced by</dt><dd><a href="{CLAIMS}{made.pk}/"' in page(client, url)
+    assert "already" in said(client, f"{url}void/", confirmed="1")
+
+
+def test_ticked_claims_are_checked_and_submitted_each_with_its_own_outcome() -> None:
+    client, north = signed_in("receptionist"), partner()
+    coverage = make_patient_insurance()
+    good = ready_claim(partner=north, patient_insurance=coverage)
+    bad = ready_claim(patient_insurance=coverage, billing_entity=None, rendering_doctor=good.rendering_doctor)
+    ticked = {"claim": [str(good.pk), str(bad.pk)]}
+    told = said(client, f"{CLAIMS}bulk/", verb="scrub", **ticked)
+    assert "Without errors: 1 of 2" in told
+    assert "billing-missing" in told
+    assert not Submission.objects.exists()
+    told = said(client, f"{CLAIMS}bulk/", verb="submit", **ticked)
+    assert "Submitted: 1 of 2" in told
+    assert [row.claim_id for row in Submission.objects.all()] == [good.pk]
+    assert AuditLog.objects.filter(action="console.submit").count() == 2
+    assert "No claim was ticked." in said(client, f"{CLAIMS}bulk/", verb="submit")
+    assert client.post(f"{CLAIMS}bulk/", {"verb": "conjure", **ticked}).status_code == 403
 
 
 def test_what_cannot_be_taken_back_asks_first() -> None:
@@ -273,6 +337,18 @@ def test_files_are_listed_by_state_and_cost_the_same_for_many() -> None:
     assert "<b>3</b> ready" in told
     assert rows(page(client, FILES, status="ready")).count("for Clearinghouse") == 3
     assert Interchange.objects.count() == 4
+
+
+def test_files_are_made_and_answers_collected_when_somebody_cannot_wait() -> None:
+    client = signed_in("receptionist")
+    partner()
+    assert "Make files now" in page(client, FILES)
+    assert "put into files now" in said(client, f"{FILES}now/build/")
+    assert "asked for answers now" in said(client, f"{FILES}now/collect/")
+    assert client.post(f"{FILES}now/conjure/").status_code == 404
+    assert client.post(f"{FILES}now/build/").status_code == 302
+    assert signed_in("nurse").post(f"{FILES}now/build/").status_code == 403
+    assert AuditLog.objects.filter(action="console.collect").count() == 1
 
 
 def test_files_that_came_wait_for_a_person_with_the_reason() -> None:
@@ -408,3 +484,52 @@ def test_the_proof_of_filing_names_both_files_by_their_digests() -> None:
     told = page(client, url)
     assert file.sha256 in told
     assert event.file_sha256 in told
+
+
+def test_a_claim_nobody_could_place_is_posted_to_the_one_a_person_chooses() -> None:
+    client, north = signed_in("receptionist"), partner()
+    ours = moved(make_claim(), "accepted", submission_date=Practice.today())
+    sent_file(north, ours, state="accepted")
+    row = told_claim(remittance(north, status="partly"), None, service_on=ours.service_date, content=CONTENT)
+    told = said(client, f"{PAYMENTS}claims/{row.pk}/match/", claim=str(ours.pk))
+    assert "Posted to this claim." in told
+    ours.refresh_from_db()
+    assert (ours.status, ours.paid_amount) == ("paid", Decimal("100.00"))
+    row.refresh_from_db()
+    assert (row.state, row.remittance.status) == ("posted", "posted")
+    assert "settled already" in said(client, f"{PAYMENTS}claims/{row.pk}/match/", claim=str(ours.pk))
+
+
+def test_what_is_none_of_ours_is_put_aside_with_a_reason() -> None:
+    client, north = signed_in("receptionist"), partner()
+    row = told_claim(remittance(north, status="partly"), None, content=CONTENT)
+    url = f"{PAYMENTS}claims/{row.pk}/dismiss/"
+    assert "Say why." in said(client, url)
+    assert "Put aside." in said(client, url, reason="Another clinic's")
+    row.refresh_from_db()
+    assert (row.state, row.reason) == ("dismissed", "Another clinic's")
+    bad = remittance(north, status="quarantined", problem="the sums differ")
+    assert "Put aside." in said(client, f"{PAYMENTS}{bad.pk}/dismiss/", reason="A right one came")
+    bad.refresh_from_db()
+    assert bad.status == "dismissed"
+
+
+def test_a_file_put_aside_is_read_again() -> None:
+    client, file = signed_in("receptionist"), inbound_file(partner(), status="quarantined", kinds="")
+    assert "It is read again now." in said(client, f"{INBOUND}{file.pk}/retry/")
+    file.refresh_from_db()
+    assert file.work_state == "waiting"
+    assert "or will be in a moment" in said(client, f"{INBOUND}{file.pk}/retry/")
+
+
+def test_only_an_administrator_pauses_a_partner_and_lets_files_leave_again() -> None:
+    north, admin, desk = partner(), signed_in("admin"), signed_in("receptionist")
+    pause, resume = (f"{FILES}partners/{north.pk}/{verb}/" for verb in ("pause", "resume"))
+    assert desk.post(pause, {"reason": "x"}).status_code == 403
+    assert "Why nothing is to go there" not in page(desk, FILES)
+    assert "Say why" in said(admin, pause)
+    assert "Paused." in said(admin, pause, reason="New host key")
+    assert "New host key" in page(desk, FILES)
+    assert "Files leave again" in said(admin, resume)
+    north.refresh_from_db()
+    assert north.paused_at is None
