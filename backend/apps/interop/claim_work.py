@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -18,7 +18,8 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.permissions import may
 from backend.apps.insurance import denials, permissions, timely_filing, watching
-from backend.apps.insurance.models import InsuranceClaim
+from backend.apps.insurance.models import InsuranceClaim, Submission
+from backend.apps.insurance.models.submissions import LIVE
 from backend.apps.interop import claim_board, claim_words, console
 from backend.apps.interop.claim_board import BILLING
 
@@ -38,7 +39,21 @@ class Work:
     claims: Callable[[QuerySet[Any]], QuerySet[Any]]
 
 
+def returned(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return drafts with an earlier try and none on its way, with `came_back` (why), those that wait longest first."""
+    tries = Submission.objects.filter(claim=OuterRef("pk"))
+    last = tries.order_by("-queued_at", "-pk").values("status_reason")[:1]
+    found = rows.filter(Exists(tries), ~Exists(tries.filter(status__in=LIVE)), status="draft")
+    return found.annotate(came_back=Subquery(last)).order_by("updated_at", "pk")
+
+
 LISTS = {
+    "returned": Work(
+        "Came back",
+        "Drafts that were on their way: taken out of a file by the check, in a file that was turned back, or reopened. "
+        "Put them right and submit them again.",
+        returned,
+    ),
     "rejected": Work(
         "Rejected",
         "Turned back before anybody judged them. Reopen, put right, submit: the claim keeps its number.",

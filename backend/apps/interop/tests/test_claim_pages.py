@@ -155,7 +155,7 @@ def test_the_board_costs_the_same_for_many_claims_and_cuts_them_into_pages() -> 
 def urls_of(claim: InsuranceClaim, told: RemittanceClaim) -> list[str]:
     one = [f"{CLAIMS}{claim.pk}/", f"{CLAIMS}{claim.pk}/proof/"]
     payment = [f"{PAYMENTS}{told.remittance_id}/", f"{PAYMENTS}claims/{told.pk}/"]
-    lists = [f"{WORK}{name}/" for name in ("rejected", "denied", "filing", "silent", "unbilled")]
+    lists = [f"{WORK}{name}/" for name in ("returned", "rejected", "denied", "filing", "silent", "unbilled")]
     return [CLAIMS, FILES, INBOUND, PAYMENTS, UNPLACED, DEPOSITS, WORK, *one, *payment, *lists]
 
 
@@ -452,12 +452,15 @@ def test_the_worklists_hold_what_is_rejected_running_out_silent_and_never_sent()
     moved(silent, "accepted", submission_date=today - timedelta(80), response_date=today - timedelta(70))
     forgotten = make_claim()
     InsuranceClaim.objects.filter(pk=forgotten.pk).update(created_at=timezone.now() - timedelta(days=9))
-    expected = {"rejected": rejected, "filing": hurried, "silent": silent, "unbilled": forgotten}
+    back = make_claim()
+    queued(north, back, status="withdrawn", status_reason="billing.npi: The NPI of who bills is missing.")
+    expected = {"rejected": rejected, "filing": hurried, "silent": silent, "unbilled": forgotten, "returned": back}
     for name, claim in expected.items():
         told = page(client, f"{WORK}{name}/")
         found = [key for key, each in expected.items() if each.claim_number in rows(told)]
         assert found == [name]
         assert claim.claim_number in told
+    assert "The NPI of who bills is missing." in page(client, f"{WORK}returned/")
     assert "2 days left" in page(client, f"{WORK}filing/")
     assert client.get(f"{WORK}nothing/").status_code == 404
 
