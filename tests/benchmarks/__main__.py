@@ -17,6 +17,9 @@ from tests.benchmarks import (  # noqa: E402  # models
     claims,
     claims_building,
     claims_kill,
+    claims_posting,
+    claims_reading,
+    claims_validity,
     labs,
     labs_filing,
     labs_intake,
@@ -31,9 +34,12 @@ from tests.benchmarks import (  # noqa: E402  # models
 )
 
 BENCHMARKS = {
-    "claims-kill": claims_kill.run,
     "claims": claims.run,
     "claims-building": claims_building.run,
+    "claims-kill": claims_kill.run,
+    "claims-posting": claims_posting.run,
+    "claims-reading": claims_reading.run,
+    "claims-validity": claims_validity.run,
     "labs": labs.run,
     "labs-filing": labs_filing.run,
     "labs-intake": labs_intake.run,
@@ -47,7 +53,7 @@ BENCHMARKS = {
     "seam": seam.run,
 }
 PARTS_OF_OTHERS = (  # `claims`, `labs` and `reminders` run them
-    "claims-building",
+    "claims-building", "claims-posting", "claims-reading", "claims-validity",
     "labs-filing", "labs-intake", "labs-read", "reminders-kill", "reminders-planning", "reminders-sending",
 )  # fmt: skip
 

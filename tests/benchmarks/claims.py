@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import bars, claims_building
+from tests.benchmarks import bars, claims_building, claims_posting, claims_reading, claims_validity
 
-PARTS = {"building": claims_building.bars}
+PARTS = {
+    "building": claims_building.bars,
+    "reading": claims_reading.bars,
+    "posting": claims_posting.bars,
+    "validity": claims_validity.bars,
+}
 
 
 def run() -> bool:
