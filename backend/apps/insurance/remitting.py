@@ -223,4 +223,4 @@ def _write_provider_adjustments(remittance: Remittance, told: Sequence[Any]) -> 
 def claims_of(source: Source) -> list[UUID]:
     """Return the claims of ours that remittances of a file are about, for what follows from their payments."""
     rows = RemittanceClaim.objects.filter(remittance__file=source.file, claim__isnull=False)
-    return list(rows.values_list("claim_id", flat=True).distinct())
+    return list(rows.order_by().values_list("claim_id", flat=True).distinct())

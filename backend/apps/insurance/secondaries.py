@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from backend.apps.core import alerts
@@ -57,14 +57,15 @@ def follow(claim_ids: Iterable[UUID]) -> int:
 
 
 def _locked(claim_ids: Iterable[UUID]) -> list[InsuranceClaim]:
-    rows = InsuranceClaim.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=list(claim_ids))
-    rows = rows.filter(Q(patient_insurance__priority=1) | Q(pk__in=_resting(claim_ids)))
-    return list(rows.select_related("patient_insurance").order_by("pk"))
-
-
-def _resting(claim_ids: Iterable[UUID]) -> list[UUID]:
-    rows = InsuranceClaim.objects.filter(secondary_to__in=list(claim_ids))
-    return list(rows.values_list("secondary_to_id", flat=True))
+    """Lock those claims that a next payer may have to do with: of most patients there is none."""
+    later = PatientInsurance.objects.filter(
+        patient=OuterRef("patient_insurance__patient"), priority__gt=OuterRef("patient_insurance__priority")
+    )
+    rests = InsuranceClaim.objects.filter(secondary_to=OuterRef("pk"))
+    rows = InsuranceClaim.objects.filter(Exists(later) | Exists(rests), pk__in=list(claim_ids))
+    keys = list(rows.values_list("pk", flat=True))
+    locked = InsuranceClaim.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=keys)
+    return list(locked.select_related("patient_insurance").order_by("pk"))
 
 
 def _decided(claims: Mapping[UUID, InsuranceClaim]) -> dict[UUID, RemittanceClaim]:
