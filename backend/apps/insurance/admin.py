@@ -117,16 +117,15 @@ class DepositAdmin(ClinicAdmin):
 
 @admin.register(BillingEntity)
 class BillingEntityAdmin(ClinicAdmin):
-    """The number for taxes goes in through the API, which never shows it again."""
+    """The number for taxes goes in with the row and is never shown again."""
 
     permissions = permissions.BILLING_ENTITY
-    exclude = ("tax_id",)
     list_display = ("name", "npi", "state", "is_default")
     search_fields = ("name", "npi")
     list_select_related = ()
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("tax_id",) if obj else ()
 
 
 @admin.register(ServiceFacility)
@@ -166,17 +165,15 @@ class PartnerPayerAdmin(ClinicAdmin):
 
 @admin.register(PriorAdjudication)
 class PriorAdjudicationAdmin(ClinicAdmin):
-    """Entered through the API, with the lines."""
+    """What was decided on the lines is entered through the API."""
 
     permissions = permissions.PRIOR_ADJUDICATION
+    creates = priors.record_prior
     updates = priors.change_prior
     list_display = ("id", "claim", "paid", "adjudicated_on")
     search_fields = ("claim__claim_number__exact",)
     autocomplete_fields = ("claim", "coverage")
     list_select_related = ("claim",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

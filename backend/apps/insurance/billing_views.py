@@ -38,5 +38,5 @@ class ReferringProviderViewSet(ClinicViewSet):
     permissions = permissions.REFERRING_PROVIDER
     filterset_fields: ClassVar[dict[str, list[str]]] = {"npi": ["exact"], "is_active": ["exact"]}
     search_fields = ("^last_name", "=npi")
-    ordering_fields = ("last_name", "created_at")
+    ordering_fields = ("last_name",)
     ordering = ("last_name",)

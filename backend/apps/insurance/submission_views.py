@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.apps.core.serializers import Form
 from backend.apps.core.views import ClinicViewSet, ReadOnlyClinicViewSet, verb
 from backend.apps.insurance import correcting, permissions, priors, scrubbing, services, submitting
 from backend.apps.insurance.models import PriorAdjudication, Submission
@@ -34,11 +35,12 @@ class SubmittedClaims(ClinicViewSet):
     correct = verb(correcting.correct)
     void = verb(correcting.void)
 
-    @extend_schema(request=None, responses=ScrubbedSerializer)
+    @extend_schema(request=Form, responses=ScrubbedSerializer)
     @action(detail=True, methods=["post"], filter_backends=[])
     def scrub(self, request: Request, **_kwargs: Any) -> Response:
         """Answer what the edits find in a claim, whatever its status; nothing changes."""
         row = self.get_object()
+        Form(data=request.data).is_valid(raise_exception=True)
         found = scrubbing.scrub(row)
         self.note(row, findings=len(found))
         return Response(ScrubbedSerializer(scrubbed(row.pk, found)).data)
