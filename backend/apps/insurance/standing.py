@@ -12,7 +12,9 @@ from django.db import connection, transaction
 from django.db.models import TextChoices
 from django.utils import timezone
 
+from backend.apps.core import alerts
 from backend.apps.core.bulk import write_each
+from backend.apps.core.models import Clinic
 from backend.apps.insurance import interchanges
 from backend.apps.insurance.models import AckEvent, InboundFile, InsuranceClaim, Interchange, Stage, Submission
 from backend.apps.insurance.models.submissions import LIVE
@@ -21,6 +23,8 @@ Status = InsuranceClaim.Status
 JUDGED = (*LIVE, Submission.Status.REJECTED, Submission.Status.ADJUDICATED)  # a refused one is judged late, but is
 TOUCHED = "updated_at = now()"
 REASON_LENGTH = 300
+TWICE = "claims_sent_twice"
+ARRIVED = "The first file arrived after all."
 TRY = ("pk", "claim_id", "interchange_id", "transaction_number", "batch_reference", "claim_control_number", "status",
        "frequency", "original_reference", "first_segment", "last_segment", "queued_at", "sent_at")  # fmt: skip
 
@@ -154,6 +158,8 @@ def hear(source: Source, words: Sequence[Word]) -> Heard:
     any order gives the same end. Safe to repeat: the same segment of the same bytes counts once.
     """
     claims = _locked({word.about for word in words if word.about})
+    if revived := _revived(words, claims):
+        claims.update(_locked(revived))
     current = _current(claims)
     best = _best([word.submission.pk for word in words if word.submission])
     moves = _moves(words, claims, current, best)
@@ -175,6 +181,45 @@ def _current(claims: Iterable[UUID]) -> dict[UUID, UUID]:
     """Return each claim's last try: only what is said of that one moves the claim."""
     rows = Submission.all_objects.filter(claim__in=list(claims)).exclude(status=Submission.Status.WITHDRAWN)
     return dict(rows.order_by("pk").values_list("claim_id", "pk"))
+
+
+def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing]) -> set[UUID]:
+    """Take back the second try of claims whose first one arrived after all; return those claims.
+
+    A file that was given up as not received may still be answered. What is in the next file already cannot be held
+    back: a person is told.
+    """
+    arrived = {
+        word.submission.claim_id: word.submission
+        for word in words
+        if word.submission
+        and word.submission.status == Submission.Status.REQUEUED
+        and word.verdict in {Verdict.PENDING, Verdict.ACCEPTED}
+        and claims[word.submission.claim_id].status in {Status.DRAFT, Status.SUBMITTED}
+    }
+    if not arrived:
+        return set()
+    second = Submission.objects.filter(claim__in=list(arrived), status__in=LIVE)
+    waiting = second.filter(status=Submission.Status.QUEUED).select_for_update(no_key=True).order_by("pk")
+    back = dict(waiting.values_list("claim_id", "pk"))
+    _tell_of_doubles(set(second.exclude(claim__in=list(back)).values_list("claim_id", flat=True)))
+    said = {"status_reason": ARRIVED, "updated_at": timezone.now()}
+    Submission.objects.filter(pk__in=list(back.values())).update(status=Submission.Status.WITHDRAWN, **said)
+    again = [arrived[claim].pk for claim in back]
+    Submission.objects.filter(pk__in=again).update(status=Submission.Status.SENT, **said)
+    drafts = InsuranceClaim.objects.filter(pk__in=list(back), status=Status.DRAFT)
+    drafts.update(status=Status.SUBMITTED, submission_date=Clinic.today(), updated_at=timezone.now())
+    return set(back)
+
+
+def _tell_of_doubles(claims: Iterable[UUID]) -> None:
+    for claim in claims:
+        alerts.open_once(
+            f"claims sent twice:{claim}",
+            kind=TWICE,
+            sentence="A claim that was sent again had arrived the first time; the payer may get it twice.",
+            subject=InsuranceClaim(pk=claim),
+        )
 
 
 def _best(submissions: Sequence[UUID]) -> dict[UUID, Rank]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from backend.apps.insurance.models import InboundFile, InsuranceClaim, Interchange, TradingPartner
+from backend.apps.insurance.models import InboundFile, InsuranceClaim, Interchange, Submission, TradingPartner
 from backend.apps.insurance.tests.factories import make_claim
 from backend.apps.insurance.tests.sent_claims import inbound_file, moved, sent_file
 from workers.claims import reading
@@ -17,10 +17,16 @@ from workers.claims import reading
 ISA = (
     "ISA*00*          *00*          *ZZ*THEIRS         *ZZ*OURS           *261126*0515*^*00501*{number:09d}*0*{usage}*:"
 )
-GROUPS = {"999": ("FA", "005010X231A1"), "277": ("HN", "005010X214"), "835": ("HP", "005010X221A1")}
+GROUPS = {
+    "999": ("FA", "005010X231A1"),
+    "277": ("HN", "005010X214"),
+    "835": ("HP", "005010X221A1"),
+    "271": ("HB", "005010X279A1"),
+}
 DAY = "20261126"
 _numbers = itertools.count(1)
 
+NAMED = "IK3*SV1*{place}*2400*8|CTX*CLM01:{number}|IK4*1:2*234*7"
 Set = tuple[str, list[str]]
 
 
@@ -124,3 +130,15 @@ def sent(partner: TradingPartner, count: int = 1, **over: Any) -> tuple[list[Ins
 def sent_one(partner: TradingPartner, **over: Any) -> tuple[InsuranceClaim, Interchange]:
     claims, file = sent(partner, **over)
     return claims[0], file
+
+
+def stands(claim: InsuranceClaim) -> tuple[str, str]:
+    """Return where a claim and its last submission stand."""
+    claim.refresh_from_db()
+    last = Submission.objects.filter(claim=claim).order_by("pk").last()
+    assert last is not None
+    return claim.status, last.status
+
+
+def errors(text: str, **values: object) -> list[str]:
+    return text.format(**values).split("|")

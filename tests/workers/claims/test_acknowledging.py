@@ -9,42 +9,37 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from backend.apps.core.models import Alert
-from backend.apps.insurance.models import AckEvent, InboundFile, InsuranceClaim, Interchange, Submission, TradingPartner
+from backend.apps.insurance import interchanges
+from backend.apps.insurance.models import (
+    AckEvent,
+    InsuranceClaim,
+    Interchange,
+    Submission,
+    TradingPartner,
+)
 from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.sent_claims import moved, sent_file
 from tests.workers.claims.answers import (
+    NAMED,
     ack,
     batch_status,
     content,
+    errors,
     paid_835,
     receive,
     sent,
     sent_one,
+    stands,
     status,
     ta1,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 
-NAMED = "IK3*SV1*{place}*2400*8|CTX*CLM01:{number}|IK4*1:2*234*7"
-SECOND = "PAYER2"
-
 
 @pytest.fixture
 def partner() -> TradingPartner:
     return make_partner()
-
-
-def stands(claim: InsuranceClaim) -> tuple[str, str]:
-    """Return where a claim and its last submission stand."""
-    claim.refresh_from_db()
-    last = Submission.objects.filter(claim=claim).order_by("pk").last()
-    assert last is not None
-    return claim.status, last.status
-
-
-def errors(text: str, **values: object) -> list[str]:
-    return text.format(**values).split("|")
 
 
 @pytest.mark.parametrize("verdict", ["A", "E"])
@@ -260,12 +255,6 @@ def test_a_trace_cut_at_seventeen_finds_its_claim(partner: TradingPartner) -> No
     assert stands(claim)[0] == "accepted"
 
 
-def test_an_answer_that_names_no_claim_of_ours_is_kept_for_a_person(partner: TradingPartner) -> None:
-    file = receive(partner, content(status("A7:507", trace="NOBODY00000000000")))
-    assert (file.status, file.status_reason) == ("partly", "1 answers name no claim of ours.")
-    assert AckEvent.objects.get(file=file).claim is None
-
-
 def test_what_is_said_of_an_earlier_try_does_not_move_the_claim(partner: TradingPartner) -> None:
     claim, _ = sent_one(partner)
     first = Submission.objects.get(claim=claim)
@@ -277,46 +266,33 @@ def test_what_is_said_of_an_earlier_try_does_not_move_the_claim(partner: Trading
     assert not AckEvent.objects.get(claim=claim).was_applied
 
 
-def test_the_same_file_under_another_name_counts_once(partner: TradingPartner) -> None:
+def requeued(partner: TradingPartner) -> tuple[InsuranceClaim, Interchange]:
+    """Return a claim that waits for a second file, for a person was told that the first one never arrived."""
     claim, file = sent_one(partner)
-    given = content(ack(file), head=[ta1(file)])
-    receive(partner, given)
-    again = receive(partner, given)
-    assert (again.status, AckEvent.objects.filter(claim=claim).count()) == ("duplicate", 2)
+    assert interchanges.requeue(file, reason="never arrived") == 1
+    Interchange.objects.filter(pk=file.pk).update(status="rejected")
+    return claim, file
 
 
-def test_a_file_that_is_read_again_changes_nothing(partner: TradingPartner) -> None:
-    claims, file = sent(partner, 2)
-    named = errors(NAMED, place=1, number=claims[0].control_number)
-    first = receive(partner, content(ack(file, "R", *named)))
-    before = [stands(claim) for claim in claims], Submission.objects.count(), AckEvent.objects.count()
-    InboundFile.objects.filter(pk=first.pk).update(work_state="waiting", status="received")
-    receive(partner, content(head=[]))
-    assert ([stands(claim) for claim in claims], Submission.objects.count(), AckEvent.objects.count()) == before
+@pytest.mark.parametrize("answer", ["999", "277CA"])
+def test_a_claim_whose_first_file_arrived_after_all_is_not_sent_again(partner: TradingPartner, answer: str) -> None:
+    claim, file = requeued(partner)
+    reference = Submission.objects.get(interchange=file).batch_reference
+    payer = status("A2:20", trace=claim.control_number, reference=reference)
+    receive(partner, content(ack(file) if answer == "999" else payer))
+    claim.refresh_from_db()
+    assert claim.status == ("pending" if answer == "999" else "accepted")
+    states = Submission.objects.filter(claim=claim).order_by("pk").values_list("status", flat=True)
+    assert list(states) == [claim.status, "withdrawn"]
 
 
-def test_one_transaction_that_cannot_be_read_holds_up_none_beside_it(partner: TradingPartner) -> None:
-    claim, file = sent_one(partner)
-    bad = ("835", ["BPR*I*1.2.3*C", "TRN*1*X*1"])
-    received = receive(partner, content(("999", ["AK2*837*0001"]), bad, ack(file)))
-    assert stands(claim)[0] == "pending"
-    assert received.status == "partly"
-    assert len(received.findings) == 2
-
-
-@pytest.mark.parametrize("given", [b"", b"Dear clinic, your files are late", b"ISA*00*short~", b"\x00\x01\xff" * 90])
-def test_what_is_not_x12_is_kept_and_told(partner: TradingPartner, given: bytes) -> None:
-    file = receive(partner, given)
-    assert (file.status, file.work_state) == ("quarantined", "done")
-    assert Alert.objects.get(kind="claims_file_quarantined").subject_id == str(file.pk)
-
-
-def test_a_test_file_does_not_count_for_real_claims() -> None:
-    partner = make_partner(usage="P")
-    claim, file = sent_one(partner)
-    assert receive(partner, content(ack(file))).status == "quarantined"
-    assert stands(claim)[0] == "submitted"
-    assert receive(partner, content(ack(file), usage="P")).status == "applied"
+def test_a_claim_that_may_go_twice_is_told_of(partner: TradingPartner) -> None:
+    claim, file = requeued(partner)
+    second = sent_file(partner)
+    Submission.objects.filter(claim=claim, status="queued").update(status="batched", interchange=second)
+    receive(partner, content(ack(file)))
+    assert Alert.objects.get(kind="claims_sent_twice").subject_id == str(claim.pk)
+    assert stands(claim) == ("draft", "batched")
 
 
 ANSWERS = ("ta1", "999", "house", "payer", "835")
