@@ -54,8 +54,8 @@ VERBS = {
     ),
     "mark_not_received": Verb(
         "It was not received",
-        "You asked the partner, and it never got this file. Its claims leave with another one. If it has it after all, "
-        "they are claimed twice.",
+        "You asked the partner, and it never got this file. Its claims leave with another one. If it has it after all "
+        "and they have left again, they are claimed twice.",
         "The claims of the file wait for the next one.",
         interchanges.mark_not_received,
     ),
