@@ -10,6 +10,7 @@ from backend.apps.insurance.models import InsurancePlan, InsuranceProvider, Pati
 from backend.apps.laboratory.models import LabFeed
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
+from backend.demo.billing import medicare_number
 from backend.demo.people import CHUNK, Tell, chunks
 
 PAYERS = (("Granite Health", "GRN01", "hmo"), ("Harbor Mutual", "HRB02", "ppo"), ("Medicare", "MCR03", "medicare"))
@@ -65,7 +66,9 @@ def coverages(patients: list[Patient], tell: Tell) -> int:
             patient=patient,
             insurance_plan=plans[number % len(plans)],
             policy_number=f"P{number:08d}",
-            member_id=f"M{number:09d}",
+            member_id=medicare_number(number)
+            if plans[number % len(plans)].plan_type == "medicare"
+            else f"M{number:09d}",
             effective_date=COVERED_SINCE,
         )
         for number, patient in enumerate(patients)

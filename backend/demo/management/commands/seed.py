@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from backend.apps.core.roles import Role
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
-from backend.demo import clinical, office, people, visits, waitlist
+from backend.demo import billing, clinical, office, people, visits, waitlist
 
 MOST_DOCTORS = 100
 
@@ -65,6 +65,7 @@ def fill(count: int) -> dict[str, int]:
         "visits": booked,
         "in line": waitlist.create(patients),
         "coverages": covered,
+        "claims": billing.create(),
         **came_of_it,
     }
 

@@ -1,0 +1,31 @@
+"""Proves that the demo clinic bills what it did: its claims stand the edits and wait for the sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from backend.apps.insurance import scrubbing
+from backend.apps.insurance.models import InsuranceClaim, Submission, TradingPartner
+from backend.demo.billing import LEFT_AS_DRAFTS, medicare_number
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_demo_clinic_has_claims_in_line_and_some_left_to_submit(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    call_command("seed", "--patients", "40", verbosity=0)
+    claims = InsuranceClaim.objects.all()
+    assert claims.count() >= 20
+    assert Submission.objects.filter(status="queued").count() == claims.count() - LEFT_AS_DRAFTS
+    waiting = scrubbing.scrub_each(claims.filter(submissions=None).values_list("pk", flat=True))
+    assert waiting == {}
+    folders = TradingPartner.objects.get()
+    assert all((tmp_path / one).is_dir() for one in (folders.outbound_folder, folders.inbound_folder))
+
+
+def test_medicare_numbers_of_the_demo_clinic_are_all_different() -> None:
+    assert len({medicare_number(n) for n in range(50_000)}) == 50_000
