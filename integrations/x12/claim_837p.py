@@ -23,6 +23,7 @@ from integrations.x12.text import Memo, NotWritable, number
 VERSION = "005010X222A1"
 MOST_CLAIMS = 5_000  # of one ST: TR3, section 1.4.2.1
 SEGMENTS_BEFORE_HL = 5  # ST, BHT, NM1*41, PER, NM1*40
+CAR = "AA"  # CLM11-4, the state, stands beside this cause alone
 new = tuple.__new__  # half the time of Placed(...)
 NOTHING, NONE = ("",) * len(SELDOM), ("", "", "")
 
@@ -106,11 +107,10 @@ class Writer837P:
         return f"SE*{self.segments + 1}*{self.transactions:04}~" if self.transactions else ""
 
     def _of_holder(self, claim: Any) -> tuple[str, str]:
-        form = self.forms.own if claim.holder_last else self.forms.alone
         (
             member_id, last, first, line1, line2, city, state, postal_code, birth, sex,
             control_number, total, diagnoses, trace, record,
-        ) = form.read(claim)  # fmt: skip
+        ) = self.forms.own.read(claim)  # fmt: skip
         sequence, policy, place_of_service, terms = self.terms[self.forms.terms.values(claim)]
         self.hl += 1
         head = (
@@ -147,7 +147,7 @@ class Writer837P:
         return (
             f"{tail}~{more}{f'REF*D9*{trace}~' if trace else ''}{f'REF*EA*{record}~' if record else ''}"
             f"{note}HI*ABK:{diagnoses.replace(',', '*ABF:')}~{people}"
-            f"{others}{self.lines.write(claim, place_of_service)}"
+            f"{others}{self.lines.write(claim, place_of_service, diagnoses.count(',') + 1)}"
         )
 
     def _terms(self, values: tuple[str, ...]) -> tuple[str, str, str, str]:
@@ -171,7 +171,8 @@ class Writer837P:
         ) = self.forms.seldom.read(claim)  # fmt: skip
         tail = ""
         if accident:
-            tail = f"**{':'.join([*accident.split(','), '', ''][:3])}:{state}".rstrip(":")
+            causes = accident.split(",")
+            tail = f"**{':'.join([*causes, '', ''][:3])}:{state if CAR in causes else ''}".rstrip(":")
         if delay:
             tail = f"{tail or '**'}{'*' * 9}{delay}"
         more = (

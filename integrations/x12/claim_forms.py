@@ -1,44 +1,46 @@
 """Lists which values stand in which element of an 837P and how long they may be; without it nothing would be refused.
 
-Source: ASC X12N 005010X222A1, the elements named; CLM01 is held to 20 characters by HIPAA (TR3 note 2300 CLM01).
+Source: ASC X12N 005010X222A1, the elements named; CLM01 and REF*D9 are held to 20 characters by HIPAA (TR3 notes).
 """
 
 from __future__ import annotations
 
-from integrations.x12.text import DAY, ID, MONEY, NUMBER, TEXT, TOKEN, Field, Form
+from integrations.x12.text import DAY, ID, MONEY, NUMBER, TEXT, TOKEN, Either, Field, Form, either
 
 STATE, POSTAL, NPI = "[A-Z]{2}", r"\d{5}(?:\d{4})?", r"\d{10}"
 PLACE, SEX, SEQUENCE = r"\d\d", "[FMU]", "[A-HPSTU]"
 FILING, RELATION, MSP = "[0-9A-Z]{2}", "[0-9A-Z]{2}", "[0-9]{2}"
 TAXONOMY = r"[0-9A-Z]{9}X"
 MODIFIERS = "[0-9A-Z]{2}(?:,[0-9A-Z]{2}){0,3}"
-POINTERS = r"\d{1,2}(?:,\d{1,2}){0,3}"
+POINTERS = r"[1-9]\d?(?:,[1-9]\d?){0,3}"
 DIAGNOSES = r"[A-Z]\d[0-9A-Z]{1,5}(?:,[A-Z]\d[0-9A-Z]{1,5}){0,11}"
 CODE = "[0-9A-Z]{5}"
 PHONE = r"\d{10}"
 
 
-def address(loop: str, prefix: str = "", *, needed: bool = True, instead: str = "") -> list[Field]:
+def address(loop: str, prefix: str = "", *, needed: bool = True) -> list[Field]:
     """Return the five fields of N3 and N4; the postal code, which is no text, is the last."""
-    other = {name: f"{instead}{name}" if instead else "" for name in ("line1", "line2", "city", "state", "postal_code")}
     return [
-        Field(f"{prefix}line1", f"{loop} N301", TEXT, 55, needed, other["line1"]),
-        Field(f"{prefix}line2", f"{loop} N302", TEXT, 55, False, other["line2"]),
-        Field(f"{prefix}city", f"{loop} N401", TEXT, 30, needed, other["city"]),
-        Field(f"{prefix}state", f"{loop} N402", STATE, needed=needed, instead=other["state"]),
-        Field(f"{prefix}postal_code", f"{loop} N403", POSTAL, needed=needed, instead=other["postal_code"]),
+        Field(f"{prefix}line1", f"{loop} N301", TEXT, 55, needed),
+        Field(f"{prefix}line2", f"{loop} N302", TEXT, 55),
+        Field(f"{prefix}city", f"{loop} N401", TEXT, 30, needed),
+        Field(f"{prefix}state", f"{loop} N402", STATE, needed=needed),
+        Field(f"{prefix}postal_code", f"{loop} N403", POSTAL, needed=needed),
     ]
 
 
-def person(loop: str, prefix: str, *, instead: str = "") -> list[Field]:
+def person(loop: str, prefix: str) -> list[Field]:
     """Return the nine fields of a patient: names, address, birth, sex."""
     return [
-        Field(f"{prefix}last", f"{loop} NM103", TEXT, 60, True, f"{instead}last" if instead else ""),
-        Field(f"{prefix}first", f"{loop} NM104", TEXT, 35, False, f"{instead}first" if instead else ""),
-        *address(loop, prefix, instead=instead),
-        Field(f"{prefix}birth", f"{loop} DMG02", DAY, 0, True, f"{instead}birth" if instead else ""),
-        Field(f"{prefix}sex", f"{loop} DMG03", SEX, 0, True, f"{instead}sex" if instead else ""),
+        *names(loop, prefix),
+        *address(loop, prefix),
+        Field(f"{prefix}birth", f"{loop} DMG02", DAY, 0, True),
+        Field(f"{prefix}sex", f"{loop} DMG03", SEX, 0, True),
     ]
+
+
+def names(loop: str, prefix: str) -> list[Field]:
+    return [Field(f"{prefix}last", f"{loop} NM103", TEXT, 60, True), Field(f"{prefix}first", f"{loop} NM104", TEXT, 35)]
 
 
 TERMS = [  # few in number: remembered as a whole
@@ -59,11 +61,10 @@ NUMBERS = [
     Field("control_number", "2300 CLM01", TOKEN, 20, True),
     Field("total", "2300 CLM02", MONEY, needed=True),
     Field("diagnoses", "2300 HI", DIAGNOSES, needed=True),
-    Field("trace", "2300 REF*D9", TOKEN, 30),
+    Field("trace", "2300 REF*D9", TOKEN, 20),
     Field("record_number", "2300 REF*EA", ID, 50),
 ]
-SELF = [MEMBER, *person("2010BA", "holder_", instead="patient_"), *NUMBERS]
-PATIENT_ALONE = [MEMBER, *person("2010BA", "patient_"), *NUMBERS]
+SELF = [MEMBER, *either(person("2010BA", "holder_"), "holder_", "patient_"), *NUMBERS]
 DEPENDENT = [
     MEMBER,
     Field("relationship", "2000C PAT01", RELATION, needed=True),
@@ -176,8 +177,8 @@ class Forms:
     """All forms of an 837P for a partner's separators."""
 
     def __init__(self, foreign: str) -> None:
-        self.own, self.alone = Form(SELF, foreign=foreign), Form(PATIENT_ALONE, foreign=foreign)
-        self.dependent, self.terms = Form(DEPENDENT, foreign=foreign), Form(TERMS, foreign=foreign)
+        self.own, self.dependent = Either(SELF, foreign=foreign), Form(DEPENDENT, foreign=foreign)
+        self.terms = Form(TERMS, foreign=foreign)
         self.service, self.line = Form(SERVICE, foreign=foreign), Form(LINE, foreign=foreign)
         self.days, self.seldom = Form(DAYS, foreign=foreign), Form(SELDOM, foreign=foreign)
         self.other_payer, self.decision = Form(OTHER_PAYER, foreign=foreign), Form(DECISION, foreign=foreign)
@@ -187,7 +188,7 @@ class Forms:
         self.reference = Form(REFERENCE, foreign=foreign)
 
     def learn_claims(self, kind: type) -> None:
-        for form in (self.own, self.alone, self.dependent, self.terms, self.seldom):
+        for form in (self.dependent, self.terms, self.seldom):
             form.learn(kind)
 
     def learn_decisions(self, kind: type) -> None:

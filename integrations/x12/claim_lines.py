@@ -23,15 +23,17 @@ class LineWriter:
         self.forms, self.parts, self.others = forms, parts, others
         self.services, self.days, self.providers = Memo(self._service), Memo(self._days), Memo(self._provider)
 
-    def write(self, claim: Any, place_of_service: str) -> str:
-        """Return loops 2400 to 2430; LX counts from 1."""
+    def write(self, claim: Any, place_of_service: str, codes: int) -> str:
+        """Return loops 2400 to 2430; LX counts from 1. codes: how many diagnoses a line may point at."""
         if not 0 < len(claim.lines) <= MOST:
             raise NotWritable(f"2400 LX: 1 to {MOST} lines, not {len(claim.lines)}")
         if type(claim.lines[0]) is not self.forms.service.kind:
             self.forms.learn_lines(type(claim.lines[0]))
         text, of_service, fits = "", self.forms.service.values, self.forms.line.fits
         for position, line in enumerate(claim.lines, start=1):
-            service, units, place, pointers, authorization, after = self.services[of_service(line)]
+            service, units, place, pointers, farthest, authorization, after = self.services[of_service(line)]
+            if farthest > codes:
+                raise NotWritable(f"2400 SV107: points at code {farthest} of {codes}")
             charge, control_number = line.charge, line.control_number
             if not fits(f"{charge}\x1f{control_number}"):
                 charge, control_number = self.forms.line.read(line)
@@ -44,8 +46,8 @@ class LineWriter:
                 text += self._rendering(claim, line) + self.others.decisions(line)
         return text
 
-    def _service(self, values: tuple[str, ...]) -> tuple[str, str, str, str, str, str]:
-        """Return SV101, SV103 with SV104, SV105, SV107 to SV109, REF*G1, and what stands behind REF*6R."""
+    def _service(self, values: tuple[str, ...]) -> tuple[str, str, str, str, int, str, str]:
+        """Return SV101, SV103 with SV104, SV105, SV107 to SV109, its farthest pointer, REF*G1, what follows REF*6R."""
         (
             code, modifiers, description, basis, units, place, pointers, emergency, authorization, note,
             ndc, quantity, unit,
@@ -59,6 +61,7 @@ class LineWriter:
             f"{basis}*{number(units)}",
             place,
             f"{pointers.replace(',', ':')}{f'**{emergency}' if emergency else ''}",
+            max(map(int, pointers.split(","))),
             f"REF*G1*{authorization}~" if authorization else "",
             f"{f'NTE*ADD*{note}~' if note else ''}{drug}",
         )

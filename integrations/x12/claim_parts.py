@@ -15,6 +15,7 @@ from integrations.x12.text import ID, NUMBER, TEXT, Field, Form, NotWritable, ce
 Adjustments = tuple[tuple[str, str, str, str], ...]
 LATER = {"G2", "LU"}  # REF of the billing provider stands behind those of the payer in 2010BB
 TRIPLETS = 6
+NAUGHT = "-0."
 WANTED = "a group, a reason and a quantity are wanted"
 GROUPS = {"CO", "CR", "OA", "PI", "PR"}
 ADJUSTMENTS = re.compile(rf"(?:[A-Z]{{2}}\*[0-9A-Z]{{1,5}}\*-?\d{{1,10}}\.\d\d\*(?:{NUMBER})?~)*", re.ASCII).fullmatch
@@ -41,9 +42,9 @@ def header(submitter: Any, receiver: Any, *, foreign: str) -> str:
     """Return loops 1000A and 1000B."""
     identifier, name, contact, email, phone = Form(SUBMITTER, foreign=foreign).read(submitter)
     ways = [f"TE*{phone}"] if phone else []
-    ways += [f"EM*{email}"] if email else []
+    ways += [f"EM*{email}"] if email and not set(email) & set(foreign) else []
     if not ways:
-        raise NotWritable("1000A PER04: a telephone number or an e-mail address is needed")
+        raise NotWritable("1000A PER04: a telephone number or an e-mail address without separators is needed")
     their_id, their_name, _ = Form(RECEIVER, foreign=foreign).read(receiver)
     return (
         f"NM1*41*2*{name}*****46*{identifier}~PER*IC*{contact}*{'*'.join(ways)}~"
@@ -65,7 +66,10 @@ def billing_provider(one: Any, forms: Forms) -> str:
     if phone:
         text += f"PER*IC*{contact}*TE*{phone}~"
     if to_line1:
-        text += f"NM1*87*{kind}~{place(to_line1, to_line2, to_city, to_state, to_postal_code)}"
+        pay_to = place_if_whole(to_line1, to_line2, to_city, to_state, to_postal_code)
+        if not pay_to:
+            raise NotWritable("2010AB N4: city, state and postal code are wanted", one.id)
+        text += f"NM1*87*{kind}~{pay_to}"
     return text
 
 
@@ -75,7 +79,7 @@ def payer(one: Any, forms: Forms) -> str:
     references = sorted(one.secondary, key=lambda pair: pair[0] in LATER)
     return (
         f"NM1*PR*2*{name}*****PI*{identifier}~"
-        + (place(*where) if where[0] else "")
+        + place_if_whole(*where)
         + "".join(f"REF*{'*'.join(forms.reference.read(Reference(*pair)))}~" for pair in references)
     )
 
@@ -121,12 +125,19 @@ def place(line1: str, line2: str, city: str, state: str, postal_code: str) -> st
     return f"N3*{line1}{f'*{line2}' if line2 else ''}~N4*{city}*{state}*{postal_code}~"
 
 
+def place_if_whole(line1: str, line2: str, city: str, state: str, postal_code: str) -> str:
+    """Return N3 and N4, or nothing where a part of the address is missing: half of one would be refused."""
+    return place(line1, line2, city, state, postal_code) if line1 and city and state and postal_code else ""
+
+
 def adjustments(found: Adjustments, element: str) -> str:
-    """Return CAS segments: one for each group, and for each six reasons of it."""
+    """Return CAS segments: one for each group, and for each six reasons of it; amounts of nothing are left out."""
     if not ADJUSTMENTS("".join(["*".join(one) + "~" for one in found])):
         found = tuple(_mended(one, element) for one in found)
     groups: dict[str, str] = {}
     for group, reason, amount, quantity in found:
+        if not amount.strip(NAUGHT):
+            continue
         groups[group] = f"{groups.get(group, '')}*{reason}*{number(amount)}*{number(quantity)}"
     if not groups.keys() <= GROUPS:
         raise NotWritable(f"{element} CAS: {WANTED}")

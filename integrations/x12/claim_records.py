@@ -82,6 +82,9 @@ class Billing(NamedTuple):
     contact_name: str = ""
     contact_phone: str = ""
 
+    def __repr__(self) -> str:
+        return "Billing()"
+
 
 class Payer(NamedTuple):
     """Loop 2010BB. identifier: what this partner calls the payer. secondary: (qualifier, id) of REF, ("2U", "123")."""
@@ -178,8 +181,8 @@ class OtherPayer(NamedTuple):
     """Loops 2320, 2330A, 2330B: another payer of the patient and what it decided on the claim.
 
     sequence: P, S or T. relationship: of the patient to this policy's holder, 18 is self. paid: AMT*D, "" if it has not
-    decided; remaining: AMT*EAF. adjudicated_on is written here only where no line carries a decision of this payer.
-    reference: its claim number, REF*F8. adjustments: those of the claim, not of its lines.
+    decided; remaining: AMT*EAF. adjudicated_on and remaining are written here only where no decision of this payer on
+    a line says them. reference: its claim number, REF*F8. adjustments: those of the claim, not of its lines.
     """
 
     sequence: str
@@ -213,9 +216,10 @@ class OtherPayer(NamedTuple):
 class Claim(NamedTuple):
     """Loops 2000B to 2430 of one claim. billing, payer, rendering, referring, facility: ids of Parts, "" for none.
 
-    sequence: SBR01, P, S or T. relationship: of the patient to the holder; 18 is self: then holder_* are written, and
-    the patient_* where a holder_* is empty. medicare_secondary: SBR05. frequency: 1, 7 or 8. signature: CLM06, Y or N.
-    assignment: CLM07, A, B or C. benefits: CLM08, Y, N or W. release: CLM09, Y or I. accident: one or two causes.
+    sequence: SBR01, P, S or T. relationship: of the patient to the holder; 18 is self: then holder_* are written, but
+    patient_* for name, address, birth or sex, each as a whole, that holder_* lack. medicare_secondary: SBR05.
+    frequency: 1, 7 or 8. signature: CLM06, Y or N. assignment: CLM07, A, B or C. benefits: CLM08, Y, N or W.
+    release: CLM09, Y or I. accident: one or two causes, accident_state: of AA only.
     References: original_reference F8, prior_authorization G1, referral_number 9F, clia X4, trace D9, record_number EA.
     """
 

@@ -12,7 +12,7 @@ from integrations.x12 import inquiries
 from integrations.x12.envelope import Interchange
 from integrations.x12.inquiries import ASKED, Parties, demographics, named, person
 from integrations.x12.inquiry_records import Inquiries, InquiryParts
-from integrations.x12.text import DAY, ID, Field, Form, NotWritable
+from integrations.x12.text import DAY, ID, Either, Field, Form, NotWritable, either
 
 VERSION = "005010X279A1"
 MOST = 99
@@ -24,7 +24,7 @@ REST = [
     Field("service_on", "DTP*291", DAY),
     Field("service_types", "EQ01", "[0-9A-Z]{1,2}(?:,[0-9A-Z]{1,2}){0,98}", needed=True),
 ]
-SELF = [*ASKED, *person("2100C", "holder_", instead="patient_"), *REST]
+SELF = [*ASKED, *either(person("2100C", "holder_"), "holder_", "patient_"), *REST]
 DEPENDENT = [
     *ASKED,
     Field("relationship", "2100D INS02", inquiries.RELATION, needed=True),
@@ -57,7 +57,7 @@ class _Writer:
         self.interchange = Interchange(envelope, functional="HS", version=VERSION)
         foreign = self.interchange.foreign
         self.parties, self.originator = Parties(parts, foreign=foreign), originator
-        self.own, self.dependent = Form(SELF, foreign=foreign), Form(DEPENDENT, foreign=foreign)
+        self.own, self.dependent = Either(SELF, foreign=foreign), Form(DEPENDENT, foreign=foreign)
 
     def begin(self, question: Any, number: str, reference: str) -> str:
         return (

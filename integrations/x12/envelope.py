@@ -14,6 +14,7 @@ from typing import Any
 from integrations.x12.text import NotWritable
 
 OURS = "*^:~"
+USAGES = {"T", "P"}
 LINE_ENDS = {"", "\n", "\r\n"}
 ID = re.compile(r"[!-~](?:[ -~]{0,13}[!-~])?").fullmatch
 
@@ -26,6 +27,8 @@ class Interchange:
         self.encode = _encoder(self.foreign, envelope.segment_terminator[1:])
         self.envelope, self.functional, self.version = envelope, functional, version
         self.day, self.time = f"{envelope.at:%Y%m%d}", f"{envelope.at:%H%M}"
+        if envelope.usage not in USAGES:
+            raise NotWritable("ISA15: T or P")
         if envelope.at.tzinfo is None:
             raise NotWritable("ISA09: a time without its zone")
         for element in ("interchange_number", "group_number"):
@@ -36,10 +39,9 @@ class Interchange:
         one = self.envelope
         ours, theirs = self._id(one.isa_id_ours, "ISA06"), self._id(one.isa_id_theirs, "ISA08")
         qualifiers = self._qualifier(one.isa_qualifier_ours), self._qualifier(one.isa_qualifier_theirs)
-        usage = "T" if one.usage == "T" else "P"
         return (
             f"ISA*00*{'':10}*00*{'':10}*{qualifiers[0]}*{ours:15}*{qualifiers[1]}*{theirs:15}*{self.day[2:]}*{self.time}"
-            f"*^*00501*{one.interchange_number:09}*{int(one.ack_requested)}*{usage}*:~"
+            f"*^*00501*{one.interchange_number:09}*{int(one.ack_requested)}*{one.usage}*:~"
             f"GS*{self.functional}*{self._id(one.gs_id_ours, 'GS02')}*{self._id(one.gs_id_theirs, 'GS03')}"
             f"*{self.day}*{self.time}*{one.group_number}*X*{self.version}~"
         )

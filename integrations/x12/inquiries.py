@@ -14,6 +14,7 @@ from integrations.x12.inquiry_records import Asked, Inquiries, InquiryParts
 from integrations.x12.text import DAY, ID, TEXT, TOKEN, Field, Form, NotWritable
 
 SEX, RELATION = "[FMU]", "[0-9A-Z]{2}"
+KNOWN_SEXES = {"F", "M"}
 PAYER = [Field("identifier", "NM1*PR NM109", ID, 80, True), Field("name", "NM1*PR NM103", TEXT, 60, True)]
 PROVIDER = [
     Field("npi", "NM1*1P NM109", r"\d{10}", needed=True),
@@ -24,13 +25,13 @@ PROVIDER = [
 ASKED = [Field("trace", "TRN02", TOKEN, 50, True), Field("member_id", "NM1*IL NM109", ID, 80, True)]
 
 
-def person(segment: str, prefix: str, *, instead: str = "", needed: bool = True) -> list[Field]:
+def person(segment: str, prefix: str, *, needed: bool = True) -> list[Field]:
     """Return last and first name, day of birth and sex."""
     return [
-        Field(f"{prefix}last", f"{segment} NM103", TEXT, 60, True, f"{instead}last" if instead else ""),
-        Field(f"{prefix}first", f"{segment} NM104", TEXT, 35, False, f"{instead}first" if instead else ""),
-        Field(f"{prefix}birth", f"{segment} DMG02", DAY, 0, needed, f"{instead}birth" if instead else ""),
-        Field(f"{prefix}sex", f"{segment} DMG03", SEX, 0, False, f"{instead}sex" if instead else ""),
+        Field(f"{prefix}last", f"{segment} NM103", TEXT, 60, True),
+        Field(f"{prefix}first", f"{segment} NM104", TEXT, 35),
+        Field(f"{prefix}birth", f"{segment} DMG02", DAY, 0, needed),
+        Field(f"{prefix}sex", f"{segment} DMG03", SEX),
     ]
 
 
@@ -89,7 +90,8 @@ def interchange(
 
 
 def demographics(birth: str, sex: str) -> str:
-    return f"DMG*D8*{birth}{f'*{sex}' if sex else ''}~" if birth else ""
+    """Return DMG; questions, unlike claims, have no code for a sex that is not known."""
+    return f"DMG*D8*{birth}{f'*{sex}' if sex in KNOWN_SEXES else ''}~" if birth else ""
 
 
 def named(code: str, last: str, first: str, member_id: str = "") -> str:

@@ -34,7 +34,8 @@ class EligibilityQuestion(NamedTuple):
     """Is this patient covered on that day? One 270 inquiry. payer, provider: ids.
 
     trace: TRN02, unique, comes back in the 271. relationship: of the patient to the holder; 18 is self: then holder_*
-    are written, and the patient_* where a holder_* is empty. service_types: EQ01, as "30" or "30,98".
+    are written, but patient_* for name, birth or sex, each as a whole, that holder_* lack. service_types: EQ01, as "30"
+    or "30,98".
     """
 
     id: str

@@ -12,7 +12,7 @@ from integrations.x12 import inquiries
 from integrations.x12.envelope import Interchange
 from integrations.x12.inquiries import ASKED, Parties, demographics, named, person
 from integrations.x12.inquiry_records import Inquiries, InquiryParts
-from integrations.x12.text import DAY, ID, MONEY, TEXT, TOKEN, Field, Form, number
+from integrations.x12.text import DAY, ID, MONEY, TEXT, TOKEN, Either, Field, Form, either, number
 
 VERSION = "005010X212"
 MOST = 1_000
@@ -29,7 +29,7 @@ REST = [
     Field("from_on", "2200 DTP*472", DAY, needed=True),
     Field("to_on", "2200 DTP*472", DAY),
 ]
-SELF = [*ASKED, *person("2000D", "holder_", instead="patient_"), *REST]
+SELF = [*ASKED, *either(person("2000D", "holder_"), "holder_", "patient_"), *REST]
 DEPENDENT = [
     *ASKED,
     Field("holder_last", "2100D NM103", TEXT, 60, True),
@@ -60,7 +60,7 @@ class _Writer:
         identifier, name = Form(SUBMITTER, foreign=foreign).read(submitter)
         self.receiver = f"NM1*41*2*{name}*****46*{identifier}~"
         self.parties = Parties(parts, foreign=foreign)
-        self.own, self.dependent = Form(SELF, foreign=foreign), Form(DEPENDENT, foreign=foreign)
+        self.own, self.dependent = Either(SELF, foreign=foreign), Form(DEPENDENT, foreign=foreign)
 
     def begin(self, question: Any, number: str, reference: str) -> str:
         return (
@@ -80,7 +80,7 @@ class _Writer:
         trace, member_id, holder_last, holder_first, last, first, birth, sex, *rest = self.dependent.read(question)
         return (
             f"HL*{hl}*3*22*1~{named('IL', holder_last, holder_first, member_id)}"
-            f"HL*{hl + 1}*{hl}*23*0~{demographics(birth, sex)}{named('QC', last, first)}{_claim(trace, rest)}"
+            f"HL*{hl + 1}*{hl}*23~{demographics(birth, sex)}{named('QC', last, first)}{_claim(trace, rest)}"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ TEXT, ID, TOKEN, MONEY = "text", "id", "token", "money"
 NUMBER = r"\d{1,7}(?:\.\d{1,3})?"
 DAY = r"\d{8}"
 MOST_REMEMBERED = 20_000
+GROUPS = {"last": "name", "first": "name", "birth": "birth", "sex": "sex"}  # of Either; the rest is an address
 LETTERS = str.maketrans(
     {
         "Ø": "O", "Æ": "AE", "Œ": "OE", "Ł": "L", "Đ": "D", "Ð": "D", "Þ": "TH", "Ħ": "H", "Ŧ": "T", "ẞ": "SS",
@@ -41,7 +42,7 @@ class NotWritable(ValueError):
 class Field(NamedTuple):
     """sort: TEXT is transliterated and cut to `most`; ID, and TOKEN without blanks, are refused if they do not fit.
 
-    MONEY has two decimals at most. Any other sort is a pattern. instead: the attribute to take where this one is empty.
+    MONEY has two decimals at most. Any other sort is a pattern. instead, group: see Either.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Field(NamedTuple):
     most: int = 0
     needed: bool = False
     instead: str = ""
+    group: str = ""
 
 
 class Form:
@@ -81,29 +83,46 @@ class Form:
         if self.fits(joined) and " \x1f" not in joined and "\x1f " not in joined:
             return joined.split(UNIT)
         return [
-            self._mended(field, fits, value, record)
+            _mended(field, fits, value, self.alphabet, getattr(record, "id", ""))
             for field, fits, value in zip(self.fields, self.tests, values, strict=True)
         ]
 
     def learn(self, kind: type) -> None:
         """Take values by their place from now on, if these records are named tuples: twice as fast as by name."""
-        self.kind = kind
-        places = getattr(kind, "_fields", None)
-        self.values = itemgetter(*map(places.index, self.names)) if places else attrgetter(*self.names)
+        self.kind, self.values = kind, _getter(kind, self.names)
 
-    def _mended(self, field: Field, fits: Callable[[str], object], value: str, record: Any) -> str:
-        if not value and field.instead:
-            value = getattr(record, field.instead)
-        value = value.upper().strip()
-        if fits(value):
-            return value
-        if field.sort == TEXT:
-            value = plain(value, self.alphabet)[: field.most].rstrip()
-        elif field.sort == MONEY:
-            value = cents(value, field.element)
-        if fits(value):
-            return value
-        raise NotWritable(f"{field.element}: {_problem(field, value)}", getattr(record, "id", ""))
+
+class Either:
+    """Reads records that say twice who somebody is, some groups of fields here and some there.
+
+    A group is taken from `instead` as a whole unless every needed field of it is filled (if none is needed: every
+    field), so that a name or an address is never put together from two.
+    """
+
+    def __init__(self, fields: Sequence[Field], *, foreign: str = "") -> None:
+        groups: dict[str, list[Field]] = {}
+        for field in fields:
+            if field.group:
+                groups.setdefault(field.group, []).append(field)
+        decisive = {group: [one for one in members if one.needed] or members for group, members in groups.items()}
+        self.groups = {group: [one.name for one in members] for group, members in decisive.items()}
+        self.names = [name for names in self.groups.values() for name in names]
+        self.usual = Form(fields, foreign=foreign)
+        self.others = Memo(lambda lacking: Form([_other(field, lacking) for field in fields], foreign=foreign))
+        self.kind: type | None = None
+        self.said: Callable[[Any], tuple[str, ...]] = attrgetter(*self.names)
+
+    def read(self, record: Any) -> list[str]:
+        """Raises NotWritable."""
+        if type(record) is not self.kind:
+            self.kind, self.said = type(record), _getter(type(record), self.names)
+        said = self.said(record)
+        if "" not in said:
+            return self.usual.read(record)
+        found = dict(zip(self.names, said, strict=True))
+        lacking = frozenset(group for group, names in self.groups.items() if not all(map(found.get, names)))
+        form: Form = self.others[lacking]
+        return form.read(record)
 
 
 class Memo(dict[Any, Any]):
@@ -119,6 +138,15 @@ class Memo(dict[Any, Any]):
             self.clear()
         self[key] = made
         return made
+
+
+def either(fields: Iterable[Field], prefix: str, instead: str) -> list[Field]:
+    """Let Either take name, address, day of birth and sex from the attributes that begin with `instead`."""
+    return [_with_other(field, field.name.removeprefix(prefix), instead) for field in fields]
+
+
+def _with_other(field: Field, name: str, instead: str) -> Field:
+    return field._replace(instead=f"{instead}{name}", group=GROUPS.get(name, "address"))
 
 
 def plain(value: str, alphabet: str) -> str:
@@ -154,6 +182,28 @@ def colons(codes: str) -> str:
 def number(value: str) -> str:
     """Return a decimal number as X12 writes it: no trailing zeros, no exponent; "" stays ""."""
     return value.rstrip("0").rstrip(".") if "." in value else value
+
+
+def _getter(kind: type, names: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:
+    places = getattr(kind, "_fields", None)
+    return itemgetter(*map(places.index, names)) if places else attrgetter(*names)
+
+
+def _other(field: Field, lacking: frozenset[str]) -> Field:
+    return field._replace(name=field.instead) if field.group in lacking else field
+
+
+def _mended(field: Field, fits: Callable[[str], object], value: str, alphabet: str, row: str) -> str:
+    value = value.upper().strip()
+    if fits(value):
+        return value
+    if field.sort == TEXT:
+        value = plain(value, alphabet)[: field.most].rstrip()
+    elif field.sort == MONEY:
+        value = cents(value, field.element)
+    if fits(value):
+        return value
+    raise NotWritable(f"{field.element}: {_problem(field, value)}", row)
 
 
 def _pattern(field: Field, alphabet: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from integrations.x12.claim_837p import Writer837P
 from integrations.x12.claim_records import Claim, Placed
 from integrations.x12.text import NotWritable
 from tests.integrations.x12.claim_samples import (
@@ -30,7 +31,7 @@ from tests.integrations.x12.claim_samples import (
     writer,
     written,
 )
-from tests.support.claim_facts import ENVELOPE, PARTS, random_claims
+from tests.support.claim_facts import ENVELOPE, PARTS, RECEIVER, SUBMITTER, random_claims
 from tests.support.claim_plain import plain_837p, simple
 from tests.support.x12valid import by_pyx12, by_x12sdk, x12valid
 
@@ -181,6 +182,32 @@ def test_who_is_insured_oneself_may_be_given_as_the_patient_only() -> None:
     assert text(SELF._replace(**without_address | moved | address)) == text(SELF)
 
 
+@pytest.mark.parametrize("last", ["PENA", "Peña"])
+def test_a_name_or_an_address_is_never_put_together_from_two(last: str) -> None:
+    theirs = {
+        "patient_last": "SAMPLE", "patient_first": "ANA", "patient_birth": "19700101", "patient_sex": "M",
+        "patient_line1": "9 ELM RD", "patient_line2": "FLOOR 3", "patient_city": "TULSA", "patient_state": "OK",
+        "patient_postal_code": "74103",
+    }  # fmt: skip
+    both = SELF._replace(holder_last=last, **theirs)
+
+    def person(**lacking: str) -> str:
+        found = segments(both._replace(**lacking))
+        start = next(at for at, part in enumerate(found) if part.startswith("NM1*IL"))
+        return "~".join(found[start : start + 4])
+
+    name, home, born = "NM1*IL*1*PENA*JANE****MI*W000000001", "N3*12 OAK AVE*APT 4~N4*AUSTIN*TX*787021234", "19800101"
+    away = "N3*9 ELM RD*FLOOR 3~N4*TULSA*OK*74103"
+    assert person() == f"{name}~{home}~DMG*D8*{born}*F"
+    assert person(holder_first="") == f"NM1*IL*1*PENA*****MI*W000000001~{home}~DMG*D8*{born}*F"
+    assert person(holder_last="") == f"NM1*IL*1*SAMPLE*ANA****MI*W000000001~{home}~DMG*D8*{born}*F"
+    assert person(holder_line2="") == f"{name}~N3*12 OAK AVE~N4*AUSTIN*TX*787021234~DMG*D8*{born}*F"
+    for part in ("line1", "city", "state", "postal_code"):
+        assert person(**{f"holder_{part}": ""}) == f"{name}~{away}~DMG*D8*{born}*F"
+    assert person(holder_birth="") == f"{name}~{home}~DMG*D8*19700101*F"
+    assert person(holder_sex="", holder_city="") == f"{name}~{away}~DMG*D8*{born}*M"
+
+
 def test_any_record_with_these_names_will_do() -> None:
     lines = tuple(SimpleNamespace(**line._asdict()) for line in SELF.lines)
     assert text(SimpleNamespace(**SELF._replace(lines=lines)._asdict())) == text(SELF)  # type: ignore[arg-type]  # other lines
@@ -207,6 +234,73 @@ def test_a_line_names_its_own_provider_only_if_that_is_another() -> None:
     assert providers("d99", "d2") == [second]
     assert providers("d1", "d99") == [first, biller]
     assert providers("", "d99") == []
+
+
+@pytest.mark.parametrize("lacking", ["line1", "city", "state", "postal_code"])
+def test_half_an_address_of_a_payer_or_of_an_earlier_holder_is_left_out(lacking: str) -> None:
+    payers = {**PARTS.payers, "p1": PARTS.payers["p1"]._replace(**{lacking: ""})}
+    earlier = PRIMARY._replace(**{f"holder_{lacking}": ""})
+    claim = SECONDARY._replace(other_payers=(earlier,))
+    one = Writer837P(ENVELOPE, SUBMITTER, RECEIVER, PARTS._replace(payers=payers))
+    content = one.write([claim]).content + one.close()
+    assert text(claim).count("~N3*") == text(SECONDARY).count("~N3*") - 1
+    assert content.count(b"~N4*") == text(SECONDARY).count("~N4*") - 2
+    assert x12valid(content) == []
+
+
+def test_half_a_pay_to_address_is_refused() -> None:
+    billing = {"b1": PARTS.billing["b1"]._replace(pay_to_city="")}
+    one = Writer837P(ENVELOPE, SUBMITTER, RECEIVER, PARTS._replace(billing=billing))
+    with pytest.raises(NotWritable, match="2010AB N4"):
+        one.write([SELF])
+
+
+def test_what_is_left_to_pay_is_said_at_the_lines_or_else_at_the_claim() -> None:
+    """Source: TR3, 2320 AMT*EAF, note 3; of a payer whose lines do not say it, the claim does."""
+
+    def behind(*claims: Claim) -> list[str]:
+        found = segments(*claims)
+        return [found[at - 1].split("*")[0] for at, part in enumerate(found) if part.startswith("AMT*EAF")]
+
+    silent = tuple(
+        line._replace(adjudications=tuple(one._replace(remaining="") for one in line.adjudications))
+        for line in SECONDARY.lines
+    )
+    other = PRIMARY._replace(sequence="S", payer_identifier="88880")
+    assert behind(SECONDARY) == ["DTP", "DTP"]
+    assert behind(SECONDARY._replace(lines=silent)) == ["AMT"]
+    assert behind(SECONDARY._replace(sequence="T", other_payers=(PRIMARY, other))) == ["AMT", "DTP", "DTP"]
+
+
+def test_an_adjustment_of_nothing_is_not_written() -> None:
+    nothing = (("CO", "45", "0.00", ""), ("CO", "253", "0", ""), ("PR", "1", "-0.00", "1"), ("PR", "2", "10.00", ""))
+    found = segments(SECONDARY._replace(other_payers=(PRIMARY._replace(adjustments=nothing),)))
+    assert [part for part in found[: found.index("LX*1")] if part.startswith("CAS")] == ["CAS*PR*2*10"]
+
+
+@pytest.mark.parametrize(
+    ("accident", "out"), [("AA", "AA:::TX"), ("OA,AA", "OA:AA::TX"), ("EM", "EM"), ("EM,OA", "EM:OA")]
+)
+def test_a_state_stands_beside_a_car_accident_alone(accident: str, out: str) -> None:
+    claim = text(SELF._replace(accident=accident, accident_state="TX", accident_on="20261001"))
+    assert f"*Y*A*Y*Y**{out}~DTP*439" in claim
+
+
+@pytest.mark.parametrize("sign", "@_/='")
+def test_an_e_mail_address_that_holds_a_separator_is_left_out_or_refused(sign: str) -> None:
+    envelope = ENVELOPE._replace(repetition_separator=sign)
+    mailbox = f"O{'' if sign == '@' else sign}DOE@SAMPLE.TEST"
+
+    def header(phone: str) -> bytes:
+        return (
+            Writer837P(envelope, SUBMITTER._replace(phone=phone, email=mailbox), RECEIVER, PARTS).write([SELF]).content
+        )
+
+    assert b"*TE*5125550100~NM1*40" in header("5125550100")
+    with pytest.raises(NotWritable, match="1000A PER04"):
+        header("")
+    usual = Writer837P(ENVELOPE, SUBMITTER._replace(phone="", email=mailbox), RECEIVER, PARTS)
+    assert f"*EM*{mailbox}~" in usual.write([SELF]).content.decode()
 
 
 def test_the_day_of_a_decision_is_said_once() -> None:
@@ -287,6 +381,7 @@ def test_a_number_is_written_as_it_is_or_refused(name: str, value: str) -> None:
         ({"total": "-1.00"}, "2300 CLM02: not as the element wants it, 5 characters"),
         ({"diagnoses": "E11.9"}, "2300 HI: not as the element wants it, 5 characters"),
         ({"frequency": "6"}, "2300 CLM05-3: not as the element wants it, 1 characters"),
+        ({"trace": "x" * 21}, "2300 REF*D9: 21 characters, 20 at most"),
         ({"original_reference": "x" * 51}, "2300 REF*F8: 51 characters, 50 at most"),
         ({"rendering": "nobody"}, "2310B: a part is named that was not given"),
         ({"payer": "nobody"}, "2010BB: a part is named that was not given"),
@@ -295,6 +390,8 @@ def test_a_number_is_written_as_it_is_or_refused(name: str, value: str) -> None:
         ({"lines": (VISIT._replace(control_number="x" * 31),)}, "2400 REF*6R: 31 characters, 30 at most"),
         ({"lines": (VISIT._replace(code="9921"),)}, "2400 SV101-2: not as the element wants it, 4 characters"),
         ({"lines": (VISIT._replace(units="0.0001"),)}, "2400 SV104: not as the element wants it, 6 characters"),
+        ({"lines": (VISIT._replace(pointers="1,3"),)}, "2400 SV107: points at code 3 of 2"),
+        ({"lines": (VISIT._replace(pointers="0"),)}, "2400 SV107: not as the element wants it, 1 characters"),
         ({"lines": (DRUG._replace(ndc_unit=""),)}, "2410 CTP: a drug needs its quantity and unit"),
         ({"other_payers": (WHOLE._replace(adjustments=(("XX", "1", "1.00", ""),)),)},
          "2320 CAS: a group, a reason and a quantity are wanted"),
@@ -323,7 +420,7 @@ def test_a_refused_claim_leaves_the_others_to_be_written() -> None:
         {"element_separator": "~"}, {"element_separator": ""}, {"element_separator": "A"}, {"component_separator": "é"},
         {"segment_terminator": "~~"}, {"isa_id_ours": "C" * 16}, {"isa_id_theirs": "A*B"}, {"gs_id_ours": ""},
         {"interchange_number": 10**9}, {"group_number": 0}, {"isa_qualifier_ours": "Z"},
-        {"at": ENVELOPE.at.replace(tzinfo=None)},
+        {"at": ENVELOPE.at.replace(tzinfo=None)}, {"usage": ""}, {"usage": "I"},
     ],
 )  # fmt: skip
 def test_an_envelope_that_no_partner_could_read_is_refused(changes: dict) -> None:
@@ -341,6 +438,7 @@ def test_an_interchange_without_claims_is_not_closed() -> None:
 def test_a_claim_prints_as_its_type_only() -> None:
     assert repr(TELEHEALTH) == "Claim()"
     assert repr((VISIT, PRIMARY)) == "(Line(), OtherPayer())"
+    assert repr(PARTS.billing["b2"]) == "Billing()"
 
 
 def test_memory_does_not_grow_with_the_number_of_claims() -> None:

@@ -113,6 +113,24 @@ def test_who_is_insured_oneself_may_be_given_as_the_patient_only() -> None:
     assert cover(moved).content == cover(COVERED).content
 
 
+@pytest.mark.parametrize(("write", "one"), [(cover, COVERED), (status, STATUS)])
+@pytest.mark.parametrize("last", ["DOE", "Döe"])
+def test_a_name_is_never_put_together_from_two(write: Any, one: Any, last: str) -> None:
+    both = one._replace(holder_last=last, patient_last="SAMPLE", patient_first="ANA", patient_birth="19700101")
+    assert b"~NM1*IL*1*DOE*****MI*" in write(both._replace(holder_first="")).content
+    found = write(both._replace(holder_last="", holder_birth="")).content
+    assert b"~NM1*IL*1*SAMPLE*ANA****MI*" in found
+    assert b"~DMG*D8*19700101*F~" in found
+
+
+@pytest.mark.parametrize(("write", "one", "kid"), [(cover, COVERED, KID), (status, STATUS, STATUS_OF_KID)])
+def test_a_sex_that_is_not_known_is_left_out(write: Any, one: Any, kid: Any) -> None:
+    found = write(one._replace(holder_sex="U"), kid._replace(patient_sex="U", holder_sex="U")).content
+    assert b"~DMG*D8*19800101~" in found
+    assert b"~DMG*D8*20150102~" in found
+    assert x12valid(found) == []
+
+
 @pytest.mark.parametrize(
     ("write", "question", "changes", "rule"),
     [
