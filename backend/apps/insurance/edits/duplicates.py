@@ -30,10 +30,10 @@ def billed_before(batch: Batch) -> Iterable[Claim]:
 )
 def billed_beside(batch: Batch) -> Iterable[Claim]:
     """Of equal claims in one batch the first may go."""
-    days = Counter((claim.coverage, claim.service_on) for claim in batch.claims)
-    if len(days) == len(batch.claims):
+    coverages = Counter([claim.coverage for claim in batch.claims])
+    if len(coverages) == len(batch.claims):
         return ()
-    return _later_ones(claim for claim in batch.claims if days[claim.coverage, claim.service_on] > 1)
+    return _later_ones(claim for claim in batch.claims if coverages[claim.coverage] > 1)
 
 
 def _later_ones(claims: Iterable[Claim]) -> list[Claim]:

@@ -25,7 +25,7 @@ EXTERNAL_CAUSE = frozenset("VWXY")
 PROCEDURE = re.compile(r"\d{4}[0-9AFTUM]|[A-V]\d{4}")
 MODIFIER = re.compile(r"[A-Z0-9]{2}")
 NDC = re.compile(r"\d{11}")
-MONEY = re.compile(r"\d{1,8}\.\d{2}")
+LONGEST_CHARGE = 11  # 99999999.99
 STATES = words(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
     "PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI FM MH PW AA AE AP"
@@ -82,13 +82,18 @@ def are_modifiers(text: str) -> bool:
     return not text or all(MODIFIER.fullmatch(one) for one in text.split(","))
 
 
-def cents(text: str) -> int:
-    """Return money ("125.00", "5", "-1.5") in cents, 0 for none.
+def charge(text: str) -> int | None:
+    """Return a charge ("125.00") in cents, None where it has not two decimals or is 100 million and more."""
+    digits = text.replace(".", "", 1)
+    good = text[-3:-2] == "." and len(text) <= LONGEST_CHARGE and digits.isdigit() and digits.isascii()
+    return int(digits) if good else None
 
-    Raises:
-        ValueError: not money, or finer than cents.
-    """
+
+@lru_cache(maxsize=50_000)
+def cents(text: str) -> int | None:
+    """Return an amount ("125.00", "5", "-1.5") in cents, None where it is none or finer than cents."""
     whole, _, part = text.partition(".")
-    if part.rstrip("0")[2:]:
-        raise ValueError("an amount is finer than cents")
-    return int(whole + (part + "00")[:2]) if text else 0
+    try:
+        return None if part.rstrip("0")[2:] else int(whole + (part + "00")[:2])
+    except ValueError:
+        return None

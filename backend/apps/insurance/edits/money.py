@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.rules import Batch, Claim, Line, On, Severity, edit
@@ -13,7 +14,9 @@ NOTHING = "0.00"  # amounts of PostgreSQL's compare with it as text
 
 @edit("charge-form", ERROR, On.LINE, "charge", "Enter the charge with two decimals, below 100 million.")
 def charge_form(batch: Batch) -> Iterable[Line]:
-    return batch.lines_with("charge", lambda charge: not forms.MONEY.fullmatch(charge))
+    if None not in batch.charges.values():
+        return ()
+    return [line for line in batch.lines if batch.charges[line.charge] is None]
 
 
 @edit(
@@ -38,23 +41,20 @@ def total_not_positive(batch: Batch) -> Iterable[Claim]:
     "The billed amount is not the sum of the lines; save the claim again.",
 )
 def total_not_sum(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.lines and not _adds_up(claim)]
-
-
-def _adds_up(claim: Claim) -> bool:
-    lines = claim.lines
-    if len(lines) == 1 and lines[0].charge == claim.total:
-        return True
-    try:
-        return sum([int(line.charge.replace(".", "")) for line in lines]) == int(claim.total.replace(".", ""))
-    except ValueError:
-        return False
+    """Compare by sums that run over all lines of the batch; a charge that is none counts for nothing."""
+    running = [0, *accumulate([batch.charges[line.charge] or 0 for line in batch.lines])]
+    wrong, first = [], 0
+    for claim in batch.claims:
+        last = first + len(claim.lines)
+        if first < last and running[last] - running[first] != forms.charge(claim.total):
+            wrong.append(claim)
+        first = last
+    return wrong
 
 
 @edit("patient-paid-too-much", ERROR, On.CLAIM, "patient_paid", "The patient cannot have paid more than was billed.")
 def patient_paid_too_much(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.patient_paid and not 0 <= _paid(claim) <= forms.cents(claim.total)]
-
-
-def _paid(claim: Claim) -> int:
-    return forms.cents(claim.patient_paid)
+    paid = [claim for claim in batch.claims if claim.patient_paid]
+    return [
+        claim for claim in paid if not 0 <= (forms.cents(claim.patient_paid) or 0) <= (forms.cents(claim.total) or 0)
+    ]

@@ -10,7 +10,9 @@ from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 from backend.apps.insurance.code_sets import CodeBook
+from backend.apps.insurance.edits import forms
 from backend.apps.insurance.facts import (
+    Adjustment,
     Billing,
     Claim,
     Facility,
@@ -95,6 +97,21 @@ class Batch:
             if other.paid
         ]
 
+    @cached_property
+    def charges(self) -> dict[str, int | None]:
+        """The different charges in cents, None for what is none."""
+        return {text: forms.charge(text) for text in self.values("charge")}
+
+    @cached_property
+    def decisions(self) -> list[tuple[Line, LineAdjudication, int | None, int | None]]:
+        """What other payers decided on lines, with what they paid and took off in cents, None for what is no amount."""
+        return [
+            (line, said, forms.cents(said.paid), total(said.adjustments))
+            for line in self.lines
+            if line.adjudications
+            for said in line.adjudications
+        ]
+
     def values(self, name: str) -> set[str]:
         """Return the different values of an attribute of lines."""
         if name not in self._values:
@@ -159,6 +176,12 @@ def _named(parts: Mapping[str, Subject], ids: Collection[str]) -> list[Subject]:
     return [parts[one] for one in sorted(ids) if one in parts]
 
 
+def total(adjustments: Iterable[Adjustment]) -> int | None:
+    """Return the sum of adjustments in cents, None where one is no amount."""
+    amounts = [forms.cents(amount) for _, _, amount, _ in adjustments]
+    return None if None in amounts else sum(amounts)  # type: ignore[arg-type]  # no None is left
+
+
 def _of_payer(claim: Claim, identifier: str) -> list[LineAdjudication]:
     return [said for line in claim.lines for said in line.adjudications if said.payer_identifier == identifier]
 
@@ -186,7 +209,7 @@ def last_day(line: Line) -> str:
     return line.to_on or line.from_on
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=50_000)
 def days_later(day: str, days: int) -> str:
     """Return YYYYMMDD `days` after `day`, "" when `day` is none."""
     try:
@@ -196,7 +219,7 @@ def days_later(day: str, days: int) -> str:
     return f"{moved:%Y%m%d}"
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=50_000)
 def is_day(text: str) -> bool:
     return len(text) == 8 and text.isascii() and text.isdigit() and bool(days_later(text, 0))
 
@@ -204,5 +227,5 @@ def is_day(text: str) -> bool:
 __all__ = [
     "FIRST_TIME", "SELF", "Batch", "Billing", "Claim", "Context", "Facility", "Finding", "Line", "LineAdjudication",
     "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later", "edit", "is_day",
-    "last_day",
+    "last_day", "total",
 ]  # fmt: skip

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.rules import (
     Batch,
     Claim,
     Line,
-    LineAdjudication,
     On,
     OtherPayer,
     Severity,
     edit,
     is_day,
+    total,
 )
+from backend.apps.insurance.facts import Adjustment
 
 ERROR = Severity.ERROR
 ORDER = "PST"
@@ -82,17 +82,12 @@ def adjustment_unknown(batch: Batch) -> Iterable[OtherPayer]:
     "An adjustment has a group (CO, PR, OA, PI, CR), a reason and an amount.",
 )
 def line_adjustment_unknown(batch: Batch) -> Iterable[Line]:
-    return [
-        line
-        for line in batch.lines
-        if line.adjudications
-        and not all(_is_adjustment(one) for said in line.adjudications for one in said.adjustments)
-    ]
+    return [line for line, said, _, _ in batch.decisions if not all(map(_is_adjustment, said.adjustments))]
 
 
-def _is_adjustment(one: tuple[str, str, str, str]) -> bool:
+def _is_adjustment(one: Adjustment) -> bool:
     group, reason, amount, _ = one
-    return group in GROUPS and 0 < len(reason) <= MOST_REASON and _cents(amount) is not None
+    return group in GROUPS and 0 < len(reason) <= MOST_REASON and forms.cents(amount) is not None
 
 
 @edit(
@@ -103,12 +98,7 @@ def _is_adjustment(one: tuple[str, str, str, str]) -> bool:
     "The charge is not what the other payer paid and took off; compare its notice.",
 )
 def earlier_line_balance(batch: Batch) -> Iterable[Line]:
-    return [
-        line
-        for line in batch.lines
-        if line.adjudications
-        and not all(_balances(line.charge, said.paid, said.adjustments) for said in line.adjudications)
-    ]
+    return [line for line, _, paid, off in batch.decisions if not _balances(batch.charges[line.charge], paid, off)]
 
 
 @edit(
@@ -120,11 +110,14 @@ def earlier_line_balance(batch: Batch) -> Iterable[Line]:
 )
 def earlier_claim_balance(batch: Batch) -> Iterable[Claim]:
     """The claim's amount less what was paid and all that was taken off, at the claim and at its lines, is nothing."""
+    off = {id(said): taken for _, said, _, taken in batch.decisions}
     return [
         claim
         for claim, other, lines in batch.decided
         if not _balances(
-            claim.total, other.paid, [*other.adjustments, *(one for said in lines for one in said.adjustments)]
+            forms.cents(claim.total),
+            forms.cents(other.paid),
+            _sum([total(other.adjustments), *(off[id(said)] for said in lines)]),
         )
     ]
 
@@ -137,7 +130,14 @@ def earlier_claim_balance(batch: Batch) -> Iterable[Claim]:
     "What the other payer paid is not the sum of its lines; compare its notice.",
 )
 def earlier_paid_not_sum(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim, other, lines in batch.decided if lines and not _is_sum(other, lines)]
+    """What was paid for the claim is what was paid for its lines less what was taken off at the claim."""
+    paid = {id(said): amount for _, said, amount, _ in batch.decisions}
+    return [
+        claim
+        for claim, other, lines in batch.decided
+        if lines
+        and not _balances(_sum([paid[id(said)] for said in lines]), forms.cents(other.paid), total(other.adjustments))
+    ]
 
 
 @edit("earlier-day-missing", ERROR, On.CLAIM, "other_payers", "Enter the day on which the other payer decided.")
@@ -149,23 +149,9 @@ def earlier_day_missing(batch: Batch) -> Iterable[Claim]:
     ]
 
 
-def _is_sum(other: OtherPayer, lines: list[LineAdjudication]) -> bool:
-    """Return whether the claim's payment is that of its lines less what was taken off at the claim."""
-    paid = [_cents(said.paid) for said in lines]
-    off = [_cents(amount) for _, _, amount, _ in other.adjustments]
-    told = _cents(other.paid)
-    return None not in {told, *paid, *off} and told == sum(filter(None, paid)) - sum(filter(None, off))
+def _balances(charge: int | None, paid: int | None, off: int | None) -> bool:
+    return charge is not None and paid is not None and off is not None and charge == paid + off
 
 
-def _balances(charge: str, paid: str, adjustments: Iterable[tuple[str, str, str, str]]) -> bool:
-    amounts = [_cents(paid)]
-    amounts += [_cents(one[2]) for one in adjustments]
-    return None not in amounts and sum(amounts) == _cents(charge)  # type: ignore[arg-type]  # no None is left
-
-
-@lru_cache(maxsize=50_000)
-def _cents(text: str) -> int | None:
-    try:
-        return forms.cents(text)
-    except ValueError:
-        return None
+def _sum(amounts: list[int | None]) -> int | None:
+    return None if None in amounts else sum(amounts)  # type: ignore[arg-type]  # no None is left
