@@ -58,7 +58,7 @@ def bars() -> list[Bar]:
 def sent(practice: claim_load.Practice) -> Sequence[InsuranceClaim]:
     """Return claims that have left in a file."""
     rows = claim_load.claims(practice, CLAIMS, days_ago=20, numbers=numbering.claim_numbers(CLAIMS))
-    claim_load.queue(practice, rows)
+    claim_load.queue(rows)
     claim_load.vacuum()
     assert building.build(practice.partner.pk) == (CLAIMS, 0)
     assert interchanges.mark_sent(Interchange.objects.get(), at=timezone.now())

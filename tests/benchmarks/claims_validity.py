@@ -57,7 +57,7 @@ def built() -> Iterator[str]:
     practice = claim_load.practice(patients=min(OF_ROWS, claim_load.PATIENTS))
     practice.partner.max_claims_per_file = A_FILE
     practice.partner.save()
-    claim_load.queue(practice, claim_load.claims(practice, OF_ROWS))
+    claim_load.queue(claim_load.claims(practice, OF_ROWS))
     while building.build(practice.partner.pk):
         pass
     files = Interchange.objects.order_by("interchange_number")

@@ -15,7 +15,7 @@ from django.db import connection
 from backend.apps.core.bulk import copy_in
 from backend.apps.core.models import Clinic
 from backend.apps.doctors.models import Doctor
-from backend.apps.insurance import codes
+from backend.apps.insurance import codes, submitting
 from backend.apps.insurance.models import CodeSet, InsuranceClaim, InsurancePlan, PatientInsurance, TradingPartner
 from backend.apps.insurance.models.code_sets import CodeSetKind
 from backend.apps.insurance.tests import factories
@@ -23,9 +23,10 @@ from backend.apps.patients.models import Patient
 
 DOCTORS, PAYERS, PATIENTS = 30, 6, 5000
 DEPENDENTS = 0.4
+AT_ONCE = 1000  # claims that are submitted together
 DIAGNOSES = ("E11.9", "I10", "M54.50", "J06.9", "Z00.00", "F41.1", "R51.9", "N39.0", "E78.5", "K21.9")
 PROCEDURES = ("99213", "99214", "85025", "80053", "93000", "36415", "99203", "90471")
-UNKNOWN_DIAGNOSIS = "T99.9"  # of the shape of a code, and in no list
+UNKNOWN_DIAGNOSIS = "T99.9"  # of the shape of a code, and in none of the lists here
 FAMILY = ("Doe", "Sample", "Tester", "Doe-Sample")
 GIVEN = ("John", "Mary", "Jane", "Peter", "Alice", "Omar", "Li", "Ana")
 CITIES = (("Albany", "NY", "12207"), ("Troy", "NY", "12180-1234"), ("Utica", "NY", "13501"))
@@ -35,12 +36,6 @@ TABLES = (
     "insurance_patientinsurance", "insurance_insuranceplan", "insurance_insuranceprovider", "insurance_partnerpayer",
     "insurance_controlnumber", "patients_patient", "doctors_doctor", "insurance_code",
 )  # fmt: skip
-QUEUE = """
-    INSERT INTO insurance_submission (id, created_at, updated_at, is_deleted, claim_id, partner_id, status, frequency,
-                                      original_reference, claim_control_number, queued_at)
-    SELECT uuidv7(), now(), now(), false, claim.id, %s, 'queued', '1', '', control_number,
-           clock_timestamp()
-    FROM (SELECT id, control_number FROM insurance_insuranceclaim WHERE id = ANY(%s::uuid[]) ORDER BY id) claim"""
 CODE_LISTS = {  # as many codes as the real lists have, the ones in use among them
     CodeSetKind.ICD10CM: (
         DIAGNOSES,
@@ -147,11 +142,11 @@ def _edition(kind: str) -> Any:
 
 
 def claims(
-    given: Practice, count: int, *, days_ago: int = 1, seed: int = 1, diagnosis: str = "", numbers: Sequence[str] = ()
+    given: Practice, count: int, *, days_ago: int = 1, seed: int = 1, numbers: Sequence[str] = ()
 ) -> list[InsuranceClaim]:
-    """Save drafts of about 24 segments, 1 to 4 lines each, of the day `days_ago` and those before it.
+    """Save drafts of about 23 segments, 1 to 4 lines each, of the day `days_ago` and those before it.
 
-    diagnosis: one that all of them have too. numbers: their CLM01s, where they are queued already.
+    numbers: their CLM01s, where they were in line before.
     """
     dice, today = random.Random(seed), Clinic.today()
     rows = [
@@ -160,8 +155,6 @@ def claims(
     ]
     for row, number in zip(rows, numbers, strict=False):
         row.control_number = number
-    for row in rows if diagnosis else ():
-        row.diagnosis_codes = [*row.diagnosis_codes[:5], diagnosis]
     copy_in(rows)
     return rows
 
@@ -189,10 +182,11 @@ def _claim(dice: random.Random, given: Practice, place: int, day: date) -> Insur
     )
 
 
-def queue(given: Practice, rows: Sequence[InsuranceClaim]) -> None:
-    """Queue claims as they are, as the desk's verb leaves them."""
-    with connection.cursor() as cursor:
-        cursor.execute(QUEUE, [given.partner.pk, [str(row.pk) for row in rows]])
+def queue(rows: Sequence[InsuranceClaim]) -> None:
+    """Submit claims as the desk does."""
+    for start in range(0, len(rows), AT_ONCE):
+        told = submitting.submit_each(rows[start : start + AT_ONCE], by=None)
+        assert all(one.outcome == "queued" for one in told), told[0]
 
 
 def vacuum() -> None:
