@@ -48,7 +48,12 @@ from backend.apps.insurance.tests.factories import (
     route,
     service_facility,
 )
-from backend.apps.insurance.tests.inquiry_factories import make_deposit, make_eligibility_inquiry, make_status_inquiry
+from backend.apps.insurance.tests.inquiry_factories import (
+    make_deposit,
+    make_eligibility_inquiry,
+    make_interchange,
+    make_status_inquiry,
+)
 from backend.apps.insurance.tests.remittance_factories import (
     make_inbound_file,
     make_posting,
@@ -197,6 +202,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "inbound-files": lambda _: make_inbound_file(),
     "inbound-messages": lambda p: make_inbound_message(patient=p.patient),
     "inbound-texts": lambda p: make_inbound_text(patient=p.patient),
+    "interchanges": lambda _: make_interchange(),
     "insurance-claims": lambda p: make_claim(patient_insurance=make_patient_insurance(patient=p.patient)),
     "insurance-plans": lambda _: make_plan(),
     "insurance-providers": lambda _: make_provider(),

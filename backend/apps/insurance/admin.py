@@ -15,6 +15,7 @@ from backend.apps.insurance.models import (
     InsuranceClaim,
     InsurancePlan,
     InsuranceProvider,
+    Interchange,
     PartnerPayer,
     PatientInsurance,
     PriorAdjudication,
@@ -22,6 +23,7 @@ from backend.apps.insurance.models import (
     Remittance,
     ServiceFacility,
     StatusInquiry,
+    Submission,
     TradingPartner,
 )
 
@@ -177,6 +179,27 @@ class PriorAdjudicationAdmin(ClinicAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(Interchange)
+class InterchangeAdmin(ReadOnlyAdmin):
+    """Its bytes are fetched, and a person decides about it, through the API and the console."""
+
+    permissions = permissions.INTERCHANGE
+    list_display = ("file_name", "partner", "kind", "items", "status", "work_state", "created_at", "sent_at")
+    list_filter = ("status", "kind", "work_state")
+    search_fields = ("file_name__exact",)
+    list_select_related = ("partner",)
+    exclude = ("content",)
+
+
+@admin.register(Submission)
+class SubmissionAdmin(ReadOnlyAdmin):
+    permissions = permissions.SUBMISSION
+    list_display = ("id", "claim", "partner", "status", "frequency", "queued_at", "sent_at")
+    list_filter = ("status",)
+    search_fields = ("claim_control_number__exact",)
+    list_select_related = ("claim", "partner")
 
 
 @admin.register(InboundFile)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts, dispatch
 from backend.apps.core.bases import uuid7
+from backend.apps.core.bulk import copy_in
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.work import WorkState
@@ -58,7 +59,7 @@ def store(
     at: aware, in the clinic's zone, as in the file. key: the id it gets, where other rows name it already.
     """
     content = b"".join(chunks)
-    interchange = Interchange.objects.create(
+    interchange = Interchange(
         id=key or uuid7(),
         partner=partner,
         kind=kind,
@@ -72,6 +73,7 @@ def store(
         items=items,
         dedupe_key=f"{partner.pk}:{numbers.interchange}",
     )
+    copy_in([interchange])  # megabytes in a statement would be quoted and parsed
     dispatch.ring(Interchange.task_name)
     return interchange
 

@@ -36,6 +36,10 @@ TRADING_PARTNER: Table = {
 ELIGIBILITY_INQUIRY: Table = allow((*READ, "create", "ask_each"), DESK)
 STATUS_INQUIRY: Table = allow(READ, DESK)
 DEPOSIT: Table = allow((*READ, *WRITE, "destroy", "match", "unmatch", "bring_in", "missing"), DESK)
+INTERCHANGE: Table = {
+    **allow((*READ, "send_again", "mark_received", "mark_not_received"), DESK),
+    **allow(("download",)),
+}
 INBOUND_FILE: Table = {**allow((*READ, "retry"), DESK), **allow(("download",))}
 REMITTANCE: Table = allow((*READ, "dismiss_whole"), DESK)
 REMITTANCE_CLAIM: Table = allow((*READ, "match", "dismiss", "candidates"), DESK)

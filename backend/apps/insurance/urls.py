@@ -7,6 +7,7 @@ from backend.apps.insurance import (
     deposit_views,
     inbound_views,
     inquiry_views,
+    interchange_views,
     partner_views,
     remittance_views,
     submission_views,
@@ -28,6 +29,7 @@ router.register("service-facilities", billing_views.ServiceFacilityViewSet, base
 router.register("referring-providers", billing_views.ReferringProviderViewSet, basename="referring-provider")
 router.register("trading-partners", partner_views.TradingPartnerViewSet, basename="trading-partner")
 router.register("partner-payers", partner_views.PartnerPayerViewSet, basename="partner-payer")
+router.register("interchanges", interchange_views.InterchangeViewSet, basename="interchange")
 router.register("inbound-files", inbound_views.InboundFileViewSet, basename="inbound-file")
 router.register("remittances", remittance_views.RemittanceViewSet, basename="remittance")
 router.register("remittance-claims", remittance_views.RemittanceClaimViewSet, basename="remittance-claim")

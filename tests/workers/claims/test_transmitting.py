@@ -182,6 +182,8 @@ def test_while_another_worker_sends_to_a_partner_nobody_else_does(over_sftp: Tra
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"claims.transmit:{over_sftp.pk}"])
         assert transmit_due() == "nothing due"
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
     finally:
         other.close()
     with alone_with(over_sftp.pk, "transmit") as ours:
