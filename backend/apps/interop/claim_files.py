@@ -13,8 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from backend.apps.core import audit
-from backend.apps.core.permissions import Table, allow, may
-from backend.apps.core.roles import Role
+from backend.apps.core.permissions import may
 from backend.apps.insurance import inbound_files, interchanges, permissions
 from backend.apps.insurance.models import InboundFile, Interchange, Submission, TradingPartner
 from backend.apps.interop import claim_file_words, console, paging
@@ -25,7 +24,6 @@ POST = ("POST",)
 MOST_PARTNERS = 50
 DOUBT = Q(status="in_doubt") | Q(work_state__in=claim_file_words.STUCK, status__in=claim_file_words.DECIDES)
 OPEN_INBOUND = Q(status__in=("partly", "quarantined")) | Q(status="received", work_state__in=claim_file_words.STUCK)
-FILES: Table = allow(("send_again", "mark_received", "mark_not_received"), Role.RECEPTIONIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def outbound(request: HttpRequest) -> HttpResponse:
         "open_inbound": InboundFile.objects.visible_to(request.user).filter(OPEN_INBOUND).count(),
         "partners": partners(),
         "steer": may(request.user, "pause", permissions.TRADING_PARTNER),
-        "verbs": [(name, verb) for name, verb in VERBS.items() if may(request.user, name, FILES)],
+        "verbs": [(name, verb) for name, verb in VERBS.items() if may(request.user, name, permissions.INTERCHANGE)],
         "moving": any(row.status in ("ready", "staged", "speaking") for row in page.rows),
     }
     return console.render(request, "interop/claims/files.html", context)
@@ -107,7 +105,7 @@ def inbound(request: HttpRequest) -> HttpResponse:
 def decide(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
     """Say what became of a file; what follows is told before it is done."""
     chosen = VERBS.get(verb)
-    if chosen is None or not may(request.user, verb, FILES):
+    if chosen is None or not may(request.user, verb, permissions.INTERCHANGE):
         return console.refused(request, 403, "Your role may not do this.")
     rows = Interchange.objects.visible_to(request.user).select_related("partner").defer("content")
     row, back = get_object_or_404(rows, pk=pk), reverse("console:claim-files")
