@@ -107,8 +107,8 @@ class Either:
         decisive = {group: [one for one in members if one.needed] or members for group, members in groups.items()}
         self.groups = {group: [one.name for one in members] for group, members in decisive.items()}
         self.names = [name for names in self.groups.values() for name in names]
-        self.usual = Form(fields, foreign=foreign)
-        self.others = Memo(lambda lacking: Form([_other(field, lacking) for field in fields], foreign=foreign))
+        self.fields, self.foreign = fields, foreign
+        self.usual, self.others = Form(fields, foreign=foreign), Memo(self._other)
         self.kind: type | None = None
         self.said: Callable[[Any], tuple[str, ...]] = attrgetter(*self.names)
 
@@ -117,12 +117,14 @@ class Either:
         if type(record) is not self.kind:
             self.kind, self.said = type(record), _getter(type(record), self.names)
         said = self.said(record)
-        if "" not in said:
-            return self.usual.read(record)
-        found = dict(zip(self.names, said, strict=True))
-        lacking = frozenset(group for group, names in self.groups.items() if not all(map(found.get, names)))
-        form: Form = self.others[lacking]
+        form: Form = self.others[tuple(map(bool, said))] if "" in said else self.usual
         return form.read(record)
+
+    def _other(self, filled: tuple[bool, ...]) -> Form:
+        empty = {name for name, is_filled in zip(self.names, filled, strict=True) if not is_filled}
+        lacking = {group for group, names in self.groups.items() if empty.intersection(names)}
+        fields = [one._replace(name=one.instead) if one.group in lacking else one for one in self.fields]
+        return Form(fields, foreign=self.foreign)
 
 
 class Memo(dict[Any, Any]):
@@ -187,10 +189,6 @@ def number(value: str) -> str:
 def _getter(kind: type, names: Sequence[str]) -> Callable[[Any], tuple[str, ...]]:
     places = getattr(kind, "_fields", None)
     return itemgetter(*map(places.index, names)) if places else attrgetter(*names)
-
-
-def _other(field: Field, lacking: frozenset[str]) -> Field:
-    return field._replace(name=field.instead) if field.group in lacking else field
 
 
 def _mended(field: Field, fits: Callable[[str], object], value: str, alphabet: str, row: str) -> str:
