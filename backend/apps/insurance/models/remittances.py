@@ -39,6 +39,7 @@ class Remittance(ClinicModel):
 
     partner = models.ForeignKey(TradingPartner, on_delete=models.PROTECT, related_name="remittances")
     file = models.ForeignKey(InboundFile, on_delete=models.PROTECT, related_name="remittances")
+    place = models.PositiveIntegerField(default=1)  # of its transaction in the file, from 1
     transaction_number = models.CharField(max_length=9)
     payer_identifier = models.CharField(max_length=30)  # TRN03
     payer_name = models.CharField(max_length=60, blank=True, default="")
@@ -61,7 +62,7 @@ class Remittance(ClinicModel):
                 condition=Q(status__in=["posted", "partly"]),
                 name="insurance_remittance_posted_once",
             ),
-            models.UniqueConstraint(fields=["file", "transaction_number", "trace"], name="insurance_remittance_read"),
+            models.UniqueConstraint(fields=["file", "place"], name="insurance_remittance_read"),
             models.CheckConstraint(
                 condition=Q(status__in=RemittanceStatus.values), name="insurance_remittance_status_known"
             ),

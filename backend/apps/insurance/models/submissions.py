@@ -65,6 +65,7 @@ class Interchange(ClinicModel, WorkItem):
     )
     status_reason = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
     staged_at = models.DateTimeField(null=True, editable=False)
+    staged_where = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)  # a digest
     spoken_at = models.DateTimeField(null=True, editable=False)
     sent_at = models.DateTimeField(null=True, editable=False)
     ta1_at = models.DateTimeField(null=True, editable=False)
