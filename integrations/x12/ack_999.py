@@ -13,7 +13,6 @@ from integrations.x12.values import whole
 
 BLANK = [""] * 10
 UNITS = frozenset({"CLM01", "TRN02"})  # what a CTX names a business unit of ours by
-REFUSED = frozenset({"R", "M", "W", "X"})
 
 
 def read(transaction: Transaction) -> Ack999:

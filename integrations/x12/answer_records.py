@@ -17,7 +17,7 @@ class Flaw(NamedTuple):
 
     codes: "set_count" (SE01), "set_number" (SE02), "group_count", "group_number" (GE), "interchange_count",
     "interchange_number" (IEA), "no_group_trailer", "no_interchange_trailer", "outside" (a segment between sets),
-    "rubbish" (text between or after interchanges).
+    "rubbish" (text between or after interchanges), "amount" (one that is information only cannot be read).
     """
 
     code: str
@@ -270,11 +270,12 @@ class Benefit(NamedTuple):
 class EligibilityAnswer(NamedTuple):
     """What a 271 says of one person, or why it says nothing of anybody (`level` is then "source" or "receiver").
 
-    level: "subscriber" or "dependent". trace: TRN02 that echoes our question, the first of `traces`.
+    level: "subscriber" or "dependent". trace: TRN02 that echoes our question (TRN01 is 2). traces: all.
     reference: BHT03, ours echoed. relationship: INS02 of a dependent ("01" spouse, "19" child, "34" other).
     member_id: of the person, else of the subscriber. group_number: REF*6P, or REF*18 or 1L where that is absent.
-    plan_begins, plan_ends: DTP*346/356/291 and 347/357/291 of the person.
-    active: True or False as the benefits say of the plan as a whole; None where they say nothing of it.
+    plan_begins, plan_ends: DTP*346/348/356/291/307 and 347/349/357/291/307 behind the EB of the plan as a whole, or of
+        the person where there is none behind it.
+    active: True or False as the EBs of service type 30 or none say; None where none speaks of the plan as a whole.
     """
 
     level: str

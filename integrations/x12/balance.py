@@ -14,6 +14,7 @@ from integrations.x12.remittance_records import Imbalance, Payment, ProviderAdju
 
 NOTHING = Decimal(0)
 REVERSAL = "22"
+DEBIT = "D"
 
 
 def check(remittance: Remittance) -> list[Imbalance]:
@@ -73,6 +74,8 @@ class Sheet:
         due = self.paid - sum((plb.amount for plb in provider_adjustments), NOTHING)
         if payment.amount != due:
             self.found.append(Imbalance("payment", 0, 0, payment.amount - due))
+        if payment.direction == DEBIT and payment.amount:
+            self.found.append(Imbalance("direction", 0, 0, payment.amount))
         if payment.amount < 0:
             self.found.append(Imbalance("negative", 0, 0, payment.amount))
         return self.found

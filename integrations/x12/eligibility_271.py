@@ -19,9 +19,12 @@ PAYERS = frozenset({"PR", "2B", "36", "GP", "P5"})
 ACTIVE = frozenset({"1", "2", "3", "4", "5"})
 INACTIVE = frozenset({"6", "7", "8"})
 PLAN = "30"
-BEGINS = ("346", "356", "291", "307")
-ENDS = ("347", "357", "291", "307")
+OURS = "2"  # TRN01: the number is that of the question; 1 is the payer's own
+SPANS = ("291", "307")
+BEGINS = ("346", "348", "356", *SPANS)
+ENDS = ("347", "349", "357", *SPANS)
 GROUPS = ("6P", "18", "1L")
+Dates = tuple[tuple[str, date | None, date | None], ...]
 
 
 def read(transaction: Transaction) -> Iterator[EligibilityAnswer]:
@@ -50,7 +53,7 @@ class _Level:
 
     level: str = ""
     has_children: bool = False
-    traces: list[str] = field(default_factory=list)
+    traces: list[tuple[str, str]] = field(default_factory=list)
     name: list[str] = field(default_factory=lambda: BLANK)
     birth: list[str] = field(default_factory=lambda: BLANK)
     relationship: str = ""
@@ -113,7 +116,7 @@ class _Walk:
             case "BHT":
                 self._reference = at[3]
             case "TRN":
-                level.traces.append(at[2])
+                level.traces.append((at[1], at[2]))
             case "NM1":
                 level.name = at
                 if level.level == "source" or at[1] in PAYERS:
@@ -136,10 +139,11 @@ class _Walk:
         traces = person.traces or subscriber.traces
         dates = _dates(person.dates) or _dates(subscriber.dates)
         benefits = tuple(self._benefit(benefit) for benefit in level.benefits)
+        plan = _of_plan(benefits)
         return EligibilityAnswer(
             level=level.level,
-            trace=traces[0] if traces else "",
-            traces=tuple(traces),
+            trace=next((number for kind, number in traces if kind == OURS), ""),
+            traces=tuple(number for _, number in traces),
             reference=self._reference,
             payer_id=self._payer[9],
             payer_name=self._payer[3],
@@ -150,12 +154,12 @@ class _Walk:
             relationship=person.relationship,
             member_id=person.name[9] or subscriber.name[9],
             group_number=next((references[kind] for kind in GROUPS if kind in references), ""),
-            plan_begins=next((begins for kind in BEGINS for which, begins, _ in dates if which == kind), None),
-            plan_ends=next((ends for kind in ENDS for which, _, ends in dates if which == kind), None),
+            plan_begins=_first_day(plan, dates),
+            plan_ends=_last_day(plan, dates),
             dates=dates,
             rejects=tuple(level.rejects),
             benefits=benefits,
-            active=_active(benefits),
+            active=any(benefit.code in ACTIVE for benefit in plan) if plan else None,
         )
 
     def _benefit(self, benefit: _Benefit) -> Benefit:
@@ -180,13 +184,44 @@ class _Walk:
         )
 
 
-def _dates(written: list[list[str]]) -> tuple[tuple[str, date | None, date | None], ...]:
+def _dates(written: list[list[str]]) -> Dates:
     return tuple((dtp[1], *span(dtp[2], dtp[3])) for dtp in written)
 
 
-def _active(benefits: tuple[Benefit, ...]) -> bool | None:
-    """Whether the plan as a whole is active: what is said of service type 30 or of none counts before the rest."""
-    said = [benefit for benefit in benefits if benefit.code in ACTIVE | INACTIVE]
-    of_plan = [benefit for benefit in said if not benefit.service_types or PLAN in benefit.service_types]
-    counts = of_plan or said
-    return any(benefit.code in ACTIVE for benefit in counts) if counts else None
+def _of_plan(benefits: tuple[Benefit, ...]) -> list[Benefit]:
+    """Return what is said of the plan as a whole, of service type 30 or of none: that it is active, or else inactive.
+
+    What is said of any other type says nothing of the plan.
+    """
+    said = [benefit for benefit in benefits if not benefit.service_types or PLAN in benefit.service_types]
+    active = [benefit for benefit in said if benefit.code in ACTIVE]
+    return active or [benefit for benefit in said if benefit.code in INACTIVE]
+
+
+def _first_day(plan: list[Benefit], dates: Dates) -> date | None:
+    """Return the first day of the plan: the dates behind an EB count for that EB, those of the person for the rest."""
+    days = [_begin(benefit.dates) or _begin(dates) for benefit in plan] or [_begin(dates)]
+    return min(filter(None, days)) if None not in days else None
+
+
+def _last_day(plan: list[Benefit], dates: Dates) -> date | None:
+    """Return the last day of the plan, as the first; None where a part of it has no end."""
+    days = [_end(benefit.dates) or _end(dates) for benefit in plan] or [_end(dates)]
+    return max(filter(None, days)) if None not in days else None
+
+
+def _begin(dates: Dates) -> date | None:
+    return next((begins for kind in BEGINS for which, begins, _ in dates if which == kind), None)
+
+
+def _end(dates: Dates) -> date | None:
+    """Return the last day; a single day of what may be a span says when it begins."""
+    return next(
+        (
+            ends
+            for kind in ENDS
+            for which, begins, ends in dates
+            if which == kind and (kind not in SPANS or ends != begins)
+        ),
+        None,
+    )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import chain
 
-from integrations.x12.answer_records import Transaction
+from integrations.x12.answer_records import Flaw, Transaction
 from integrations.x12.remittance_records import (
     Adjustment,
     Payment,
@@ -26,13 +26,15 @@ from integrations.x12.values import MOST_KEPT, Amounts, BadAmount, Days
 DETAIL = frozenset({"LX", "TS3", "TS2", "CLP", "PLB"})  # what ends the header
 BLANK = [""] * 20  # segments end early: behind these every element can be asked for
 NO_CODE = ["", ""]
+NOTHING = Decimal(0)
 new = tuple.__new__  # what a named tuple's own class calls, in half the time: fields by place, as the record has them
 
 
 def read(transaction: Transaction) -> Remittance:
     """Read the payment now, its claims as they are walked.
 
-    An absent amount is zero: the equations of `balance` tell where that was wrong.
+    An absent amount is zero: the equations of `balance` tell where that was wrong. One that cannot be read is a flaw of
+    the transaction where it is information only.
 
     Raises:
         NotX12: not an 835, or an amount that is none; while claims are walked too.
@@ -49,7 +51,14 @@ def read(transaction: Transaction) -> Remittance:
     amounts = Amounts()
     provider_adjustments: list[ProviderAdjustment] = []
     reader = _Claims(transaction.interchange.marks.component, amounts, provider_adjustments)
-    return Remittance(_payment(header, amounts), reader.walk(rest, len(header) + 2), provider_adjustments)
+    claims = _flagged(reader.walk(rest, len(header) + 2), amounts, transaction.flaws)
+    return Remittance(_payment(header, amounts), claims, provider_adjustments)
+
+
+def _flagged(claims: Iterator[RemittanceClaim], amounts: Amounts, flaws: list[Flaw]) -> Iterator[RemittanceClaim]:
+    yield from claims
+    if amounts.unread:
+        flaws.append(Flaw("amount", f"Amounts that are information only cannot be read: {amounts.unread}"))
 
 
 def _payment(header: list[list[str]], amounts: Amounts) -> Payment:
@@ -190,10 +199,11 @@ class _Claims:
         claim = parts[0]
         amounts, days, names, dates = self._amounts, self._days, claim.names, claim.dates
         _, clp01, clp02, clp03, clp04, clp05, clp06, clp07, clp08, clp09, *_ = claim.head + BLANK
+        responsibility = amounts.of_information(clp05) or NOTHING
         patient, insured = names.get("QC", BLANK), names.get("IL", BLANK)
         corrected, crossover = names.get("74", BLANK), names.get("TT", BLANK)
         return new(RemittanceClaim, (
-            number, claim.segment, clp01, clp02, amounts[clp03], amounts[clp04], amounts[clp05], clp06, clp07, clp08,
+            number, claim.segment, clp01, clp02, amounts[clp03], amounts[clp04], responsibility, clp06, clp07, clp08,
             clp09, tuple(claim.adjustments), patient[3], patient[4], patient[9] or insured[9],
             corrected[3], corrected[4], corrected[9], names.get("82", BLANK)[9], crossover[3], crossover[9],
             days[dates.get("232", "")], days[dates.get("233", "")], days[dates.get("050", "")],
@@ -241,7 +251,9 @@ def _cas(part: _Part, segment: list[str], amounts: Amounts) -> None:
 
 def _amt(part: _Part, segment: list[str], amounts: Amounts) -> None:
     if len(segment) > 2:
-        part.amounts.append((segment[1], amounts[segment[2]]))
+        amount = amounts.of_information(segment[2])
+        if amount is not None:
+            part.amounts.append((segment[1], amount))
 
 
 def _dtm(part: _Part, segment: list[str], amounts: Amounts) -> None:

@@ -54,7 +54,7 @@ class RemittanceClaim(NamedTuple):
     """CLP: one claim as decided. position: 1 for the first of the ST; segment: its place in the ST.
 
     number: CLP01, ours. status: CLP02 ("22" is a reversal, its amounts are negative). payer_claim_number: CLP07.
-    patient_responsibility: CLP05, zero where absent; information only.
+    patient_responsibility: CLP05, zero where absent or not readable; information only, as `amounts`.
     adjustments: of the claim alone, those of its lines are in `lines`.
     last_name, first_name, member_id: of the patient (NM1*QC), the insured's member id where the patient has none.
     corrected_*: NM1*74, what the payer says the insured is called and its number.
@@ -145,6 +145,7 @@ class Imbalance(NamedTuple):
     equation: the one that fails.
     "line": SVC02 - CAS = SVC03. "claim": CLP03 - CAS of claim and lines = CLP04. "charges": sum of SVC02 = CLP03.
     "payment": BPR02 = sum of CLP04 - PLB. "negative": BPR02 below zero. "reversal": a reversal with a positive charge.
+    "direction": BPR03 takes the payment from us.
     off: the left side less the right side.
     """
 

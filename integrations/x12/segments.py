@@ -16,6 +16,7 @@ from integrations.x12.answer_records import Flaw, Group, Interchange, Marks, Tra
 from integrations.x12.values import day, short_day
 
 ISA_LENGTH = 106
+MOST_BREAKS = 8  # characters of line ends within an ISA
 ISA_PLACES = (3, 6, 17, 20, 31, 34, 50, 53, 69, 76, 81, 83, 89, 99, 101, 103)  # where ISA has its element separator
 CHUNK = 1 << 16
 CONTROLS = bytes([*range(32), 127])
@@ -23,6 +24,7 @@ WORDS = (string.ascii_letters + string.digits + " ").encode()  # what no separat
 ENVELOPE = frozenset({"SE", "ST", "GE", "GS", "IEA", "ISA"})
 MOST_FLAWS = 50
 BOM = b"\xef\xbb\xbf"
+LINE_ENDS = b"\r\n"
 
 
 class NotX12(ValueError):
@@ -40,8 +42,9 @@ class Limits(NamedTuple):
 def read(source: bytes | BinaryIO, limits: Limits = Limits()) -> Iterator[Transaction]:  # noqa: B008 - frozen
     """Yield each transaction and each TA1 of a file that may hold several interchanges.
 
-    Only one block of the file is in memory. Segments of a transaction left over are skipped. Line ends and other
-    control characters are dropped wherever they stand. Text is UTF-8, or Latin-1 where it is not that.
+    An ISA also ends an interchange without a trailer. Only one block of the file is in memory. Segments of a
+    transaction left over are skipped. Line ends and other control characters are dropped wherever they stand. Text is
+    UTF-8, or Latin-1 where it is not that.
 
     Raises:
         NotX12: does not begin with an ISA of 106 characters, ends inside a transaction, or goes beyond a limit; what
@@ -168,15 +171,16 @@ class _Tape:
             NotX12: something else stands there.
         """
         self._skip_blanks()
-        while len(self._pending) < ISA_LENGTH and self._more():
+        while len(self._pending) < ISA_LENGTH + MOST_BREAKS and self._more():
             pass
         if not self._pending and position > 1:
             return None
-        isa, self._pending = self._pending[:ISA_LENGTH], self._pending[ISA_LENGTH:]
-        return _interchange(isa, position)
+        length = _isa_length(self._pending)
+        isa, self._pending = self._pending[:length], self._pending[length:]
+        return _interchange(isa if length == ISA_LENGTH else isa.translate(None, LINE_ENDS), position)
 
     def segments(self, marks: Marks) -> Iterator[list[str]]:
-        """Yield the segments after ISA, up to and with IEA, or to the end of the file where there is none."""
+        """Yield the segments after ISA, up to and with IEA, or else up to the next ISA or the end of the file."""
         end, between = marks.segment.encode("latin-1"), marks.element
         dropped = CONTROLS.translate(None, "".join(marks).encode("latin-1"))
         closing, last = b"IEA" + between.encode("latin-1"), False
@@ -192,27 +196,30 @@ class _Tape:
                     yield written.split(between)
 
     def _block(self, end: bytes, closing: bytes) -> tuple[bytes, bool]:
-        """Take whole segments off the tape, none beyond IEA; True with the last ones."""
-        while (cut := self._pending.rfind(end)) < 0:
+        """Take whole segments off the tape, none beyond IEA or the next ISA; True with the last ones."""
+        while (opening := self._begin(b"ISA", end)) is None and end not in self._pending:
             if len(self._pending) > self._limits.segment:
                 raise NotX12(f"a segment of more than {self._limits.segment} characters")
             if not self._more():
                 block, self._pending = self._pending, b""
                 return block, True
-        found = self._closing(end, closing, cut)
-        if found is not None:
-            cut = found
+        cut = self._pending.rfind(end)
+        trailer = self._begin(closing, end, max(cut, 0))
+        if opening is not None and (trailer is None or opening < trailer):
+            block, self._pending = self._pending[:opening], self._pending[opening:]
+            return block, True
+        cut = cut if trailer is None else self._pending.find(end, trailer)
         block, self._pending = self._pending[:cut], self._pending[cut + 1 :]
-        return block, found is not None
+        return block, trailer is not None
 
-    def _closing(self, end: bytes, closing: bytes, cut: int) -> int | None:
-        """Return where IEA ends, if it begins a segment before `cut`."""
-        start = self._pending.find(closing, 0, cut)
+    def _begin(self, name: bytes, end: bytes, cut: int | None = None) -> int | None:
+        """Return where the first segment of that name begins, looking no further than `cut`."""
+        start = self._pending.find(name, 0, cut)
         while start >= 0:
             before = self._pending[max(0, start - 80) : start].rstrip(CONTROLS.translate(None, end) + b" ")
             if not before or before.endswith(end):
-                return self._pending.find(end, start)
-            start = self._pending.find(closing, start + 1, cut)
+                return start
+            start = self._pending.find(name, start + 1, cut)
         return None
 
     def _measure(self, texts: list[str], between: str) -> None:
@@ -253,6 +260,19 @@ def _text(block: bytes) -> str:
         return block.decode("latin-1")
 
 
+def _isa_length(head: bytes) -> int:
+    """Return how many bytes the ISA takes: more than usual where it is right but for line ends within it."""
+    for length in range(ISA_LENGTH + 1, ISA_LENGTH + MOST_BREAKS + 1):
+        joined = head[:length].translate(None, LINE_ENDS)
+        if len(joined) == ISA_LENGTH and not _is_placed(head[:ISA_LENGTH]) and _is_placed(joined):
+            return length
+    return ISA_LENGTH
+
+
+def _is_placed(isa: bytes) -> bool:
+    return len(isa) == ISA_LENGTH and all(isa[place] == isa[3] for place in ISA_PLACES) and isa.count(isa[3:4]) == 16
+
+
 def _interchange(isa: bytes, position: int) -> Interchange:
     """Read an ISA, whose elements and separators stand at fixed places.
 
@@ -261,7 +281,7 @@ def _interchange(isa: bytes, position: int) -> Interchange:
     """
     if not isa.startswith(b"ISA"):
         raise NotX12("does not begin with ISA")
-    if len(isa) < ISA_LENGTH or any(isa[place] != isa[3] for place in ISA_PLACES) or isa.count(isa[3:4]) != 16:
+    if not _is_placed(isa):
         raise NotX12(f"ISA is not {ISA_LENGTH} characters with its separators at their places")
     marks = Marks(element=chr(isa[3]), repetition=_sign(isa[82]), component=chr(isa[104]), segment=chr(isa[105]))
     used = (isa[3], isa[104], isa[105])

@@ -1,18 +1,14 @@
-"""Tells what a file is by what is in it; without it a partner who renames his files would have them misread."""
+"""Tells what a transaction is by what is in it; without it a partner who renames his files would have them misread."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import BinaryIO
 
-from integrations.x12 import segments
 from integrations.x12.answer_records import Transaction
-
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 class Kind(StrEnum):
-    """What a transaction or a file is. OTHER: X12 of a kind not read here; UNKNOWN: not X12."""
+    """What a transaction is. OTHER: of a kind not read here."""
 
     CLAIMS = "837P"
     INSTITUTIONAL = "837I"
@@ -24,9 +20,7 @@ class Kind(StrEnum):
     REMITTANCE = "835"
     ELIGIBILITY = "271"
     ELIGIBILITY_QUESTION = "270"
-    ZIP = "zip"
     OTHER = "other"
-    UNKNOWN = "unknown"
 
 
 PLAIN = {
@@ -43,25 +37,8 @@ BY_GUIDE = {  # the same ST01 in guides that have nothing to do with each other
     ("837", "X223"): Kind.INSTITUTIONAL,
     ("277", "X214"): Kind.CLAIM_ACKNOWLEDGEMENT,
     ("277", "X212"): Kind.CLAIM_STATUS,
+    ("277", ""): Kind.CLAIM_STATUS,  # its reader tells by BHT which of the two it is
 }
-
-
-def of(source: bytes | BinaryIO) -> Kind:
-    """Return the kind of the first transaction; TA1 only where there is nothing else. Reads no further than needed.
-
-    A file may hold several kinds: whoever reads it asks `of_transaction` for each.
-    """
-    if isinstance(source, bytes) and source.startswith(ZIP):
-        return Kind.ZIP
-    found = Kind.UNKNOWN
-    try:
-        for transaction in segments.read(source):
-            found = of_transaction(transaction)
-            if found != Kind.INTERCHANGE_ACKNOWLEDGEMENT:
-                return found
-    except segments.NotX12:
-        return found
-    return Kind.OTHER if found == Kind.UNKNOWN else found
 
 
 def of_transaction(transaction: Transaction) -> Kind:

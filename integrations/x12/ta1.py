@@ -9,9 +9,6 @@ from integrations.x12.answer_records import Ta1, Transaction
 from integrations.x12.segments import NotX12
 from integrations.x12.values import short_day
 
-DUPLICATE = "025"  # seen before: on a second try proof that the first one arrived
-SETUP = frozenset({"008", "020"})  # receiver id, test or production: nothing of ours gets through until it is put right
-
 
 def read(transaction: Transaction) -> Ta1:
     """Read the one segment.

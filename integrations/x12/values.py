@@ -20,6 +20,16 @@ class Amounts(dict[str, Decimal]):
         BadAmount: anything but digits with a leading minus and at most two decimals.
     """
 
+    unread = 0  # amounts of information that could not be read
+
+    def of_information(self, text: str) -> Decimal | None:
+        """Return an amount that decides nothing; None where it cannot be read."""
+        try:
+            return self[text]
+        except BadAmount:
+            self.unread += 1
+            return None
+
     def __missing__(self, text: str) -> Decimal:
         point = text.find(".")
         plain = text.isascii() and text.replace(".", "", 1).isdigit()

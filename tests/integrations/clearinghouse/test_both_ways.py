@@ -19,8 +19,9 @@ from integrations.x12 import (
 from integrations.x12.claim_837p import Writer837P
 from integrations.x12.claim_records import Claim, Envelope
 from integrations.x12.fake import FakeClearinghouse
-from integrations.x12.sniff import Kind, of
+from integrations.x12.sniff import Kind
 from tests.integrations.clearinghouse.test_sftp import opened
+from tests.integrations.x12.answer_samples import kind_of
 from tests.integrations.x12.test_inquiry_writing import COVERED
 from tests.integrations.x12.test_inquiry_writing import PARTS as ASKED
 from tests.support.claim_facts import ENVELOPE, PARTS, RECEIVER, SUBMITTER, random_claims
@@ -55,7 +56,7 @@ def test_claims_of_all_kinds_go_there_and_their_answers_come_back(house: FakeCle
     [entry] = house.ledger()
     assert sorted(entry.claims) == numbers
     paths = house.answer()
-    assert [of(path.read_bytes()) for path in paths] == KINDS
+    assert [kind_of(path.read_bytes()) for path in paths] == KINDS
 
     [interchange] = read(paths[0])
     assert ta1.read(interchange)[0::3] == (f"{ENVELOPE.interchange_number:09}", "A")
@@ -88,6 +89,6 @@ def test_a_question_is_answered_so_that_we_understand_it(house: FakeClearinghous
     house.order(inquiries={"T1": "inactive", "T2": "75"})
     sent(house, eligibility_270.write(ENVELOPE, ASKED, questions, originator="9CLINIC001").content)
     [path] = house.answer("271")
-    assert of(path.read_bytes()) is Kind.ELIGIBILITY
+    assert kind_of(path.read_bytes()) is Kind.ELIGIBILITY
     told = [answer for found in segments.read(path.read_bytes()) for answer in eligibility_271.read(found)]
     assert [(one.trace, one.active) for one in told] == [("T0", True), ("T1", False), ("T2", None)]

@@ -32,6 +32,12 @@ def only(content: bytes) -> Transaction:
     return next(segments.read(content))
 
 
+def kind_of(content: bytes) -> Kind:
+    """Return the kind of the first transaction of a file; TA1 only where there is nothing else."""
+    kinds = [sniff.of_transaction(transaction) for transaction in segments.read(content)]
+    return next((kind for kind in kinds if kind != Kind.INTERCHANGE_ACKNOWLEDGEMENT), kinds[0])
+
+
 def read(content: bytes) -> Iterator[Any]:
     """Yield what the reader of each transaction's kind makes of it, nothing for kinds without a reader."""
     for transaction in segments.read(content):

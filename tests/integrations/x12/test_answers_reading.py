@@ -16,7 +16,7 @@ from integrations.x12 import ack_999, eligibility_271, remittance_835, segments,
 from integrations.x12.answer_records import ClaimStatus
 from integrations.x12.segments import NotX12
 from integrations.x12.sniff import Kind
-from tests.integrations.x12.answer_samples import FOLDER, SAMPLES, only, raw, read, written
+from tests.integrations.x12.answer_samples import FOLDER, SAMPLES, kind_of, only, raw, read, written
 from tests.support.remittances import envelope
 
 CA = "005010X214"
@@ -59,7 +59,7 @@ def test_records_that_hold_a_person_print_as_their_type_alone():
 
 def test_a_repeated_number_is_told_as_seen_before():
     answer = ta1.read(only(raw("ta1_refused")))
-    assert (answer.interchange_number, answer.verdict, answer.note_code) == ("000000017", "R", ta1.DUPLICATE)
+    assert (answer.interchange_number, answer.verdict, answer.note_code) == ("000000017", "R", "025")
 
 
 def test_a_short_ta1_is_read_as_far_as_it_goes():
@@ -250,7 +250,10 @@ def test_a_person_not_found_and_a_source_that_is_down_are_told_apart():
     [
         (["EB*1**30"], True),
         (["EB*6**30", "EB*1**88"], False),
-        (["EB*1**88"], True),
+        (["EB*1**88"], None),
+        (["EB*6**88"], None),
+        (["EB*1**1^30^88"], True),
+        (["EB*6**88", "EB*1**30"], True),
         (["EB*8"], False),
         (["EB*C**30***23*100"], None),
         (["EB*V**30"], None),
@@ -263,11 +266,42 @@ def test_the_plan_as_a_whole_decides_whether_it_is_active(benefits, active):
     assert answer.active is active
 
 
-# ---- what a file is
+@pytest.mark.parametrize(
+    ("body", "begins", "ends"),
+    [
+        (["EB*1**30", "DTP*349*D8*20251231"], None, "2025-12-31"),
+        (["EB*1**30", "DTP*347*D8*20251231"], None, "2025-12-31"),
+        (["EB*1**30", "DTP*291*RD8*20260101-20261231"], "2026-01-01", "2026-12-31"),
+        (["EB*1**30", "DTP*291*D8*20260101"], "2026-01-01", None),
+        (["DTP*346*D8*20200101", "DTP*347*D8*20301231", "EB*1**30", "DTP*347*D8*20251231"], "2020-01-01", "2025-12-31"),
+        (["DTP*347*D8*20301231", "EB*1**88", "DTP*349*D8*20251231"], None, "2030-12-31"),
+        (["EB*1**30", "DTP*349*D8*20251231", "EB*1**30", "DTP*348*D8*20260101"], None, None),
+        (["EB*6**30", "DTP*349*D8*20241231", "EB*1**30", "DTP*349*D8*20251231"], None, "2025-12-31"),
+        (["EB*6**30", "DTP*349*D8*20241231"], None, "2024-12-31"),
+    ],
+)
+def test_days_behind_a_benefit_count_for_that_benefit(body, begins, ends):
+    body = ["HL*1**20*1", "HL*2*1*21*1", "HL*3*2*22*0", "TRN*2*E1", "NM1*IL*1*DOE", *body]
+    [answer] = eligibility_271.read(only(envelope(body, kind="271", version="005010X279A1")))
+    shown = [day and day.isoformat() for day in (answer.plan_begins, answer.plan_ends)]
+    assert shown == [begins, ends]
+
+
+def test_the_number_of_our_question_is_not_the_payers_own():
+    content = (
+        raw("271_active")
+        .replace(b"TRN*2*E0001A*9SAMPLE001~\n", b"")
+        .replace(b"TRN*1*PAYERTRACE*9PAYER0001~", b"TRN*1*PAYERTRACE*9PAYER0001~TRN*2*E0001A*9SAMPLE001~")
+    )
+    subscriber, _ = eligibility_271.read(only(content))
+    assert (subscriber.trace, subscriber.traces) == ("E0001A", ("PAYERTRACE", "E0001A"))
+
+
+# ---- what a transaction is
 
 
 def test_a_file_is_told_by_its_content():
-    told = {path.stem: sniff.of(path.read_bytes()) for path in SAMPLES}
+    told = {path.stem: kind_of(path.read_bytes()) for path in SAMPLES}
     begins = {"ta1_refused": "TA1", "ta1_with_999": "999", "997_older": "999"}
     assert told == {path.stem: begins.get(path.stem, path.stem.split("_")[0].upper()) for path in SAMPLES}
 
@@ -275,19 +309,22 @@ def test_a_file_is_told_by_its_content():
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"PK\x03\x04rest", Kind.ZIP),
-        (b"", Kind.UNKNOWN),
-        (b"<html>", Kind.UNKNOWN),
         (envelope([]).replace(b"X221A1", b"X222A1").replace(b"ST*835", b"ST*837"), Kind.CLAIMS),
         (envelope([]).replace(b"X221A1", b"X223A3").replace(b"ST*835", b"ST*837"), Kind.INSTITUTIONAL),
         (envelope([]).replace(b"ST*835", b"ST*270"), Kind.ELIGIBILITY_QUESTION),
         (envelope([]).replace(b"ST*835", b"ST*820"), Kind.OTHER),
-        (raw("ta1_refused").replace(b"TA1*000000017*261126*0500*R*025~\n", b""), Kind.OTHER),
+        (raw("277ca_payer").replace(b"X214", b""), Kind.CLAIM_STATUS),
+        (raw("277ca_payer").replace(b"X214", b"X228"), Kind.OTHER),
     ],
-    ids=["zip", "nothing", "page", "837P", "837I", "270", "820", "empty interchange"],
+    ids=["837P", "837I", "270", "820", "277 of no guide", "277 of another guide"],
 )
-def test_other_files_are_told_too(content, kind):
-    assert sniff.of(content) == kind
+def test_other_transactions_are_told_too(content, kind):
+    assert sniff.of_transaction(only(content)) == kind
+
+
+def test_an_acknowledgement_that_names_no_guide_is_known_by_its_bht():
+    found = only(raw("277ca_payer").replace(b"X214", b""))
+    assert status_277.read(found).kind == "277CA"
 
 
 # ---- hostile files

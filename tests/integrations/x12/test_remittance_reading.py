@@ -185,6 +185,13 @@ def test_a_reversal_with_a_positive_charge_is_found():
     assert imbalances(advice("CLP*A*22*100*100")) == [("reversal", 1, 0, Decimal(100))]
 
 
+def test_a_payment_taken_from_us_is_found():
+    body = [segment.format("100").replace("*C*ACH", "*D*ACH") for segment in HEAD]
+    assert imbalances(envelope([*body, "LX*1", "CLP*A*1*100*100"])) == [("direction", 0, 0, Decimal(100))]
+    nothing = [segment.format("0").replace("*C*ACH", "*D*NON") for segment in HEAD]
+    assert imbalances(envelope([*nothing, "LX*1", "CLP*A*4*0*0"])) == []
+
+
 def test_a_claim_is_checked_while_it_is_used_in_the_same_walk():
     found, sheet = remittance(raw("835_reversal")), balance.Sheet()
     numbers = [claim.number for claim in balance.watched(found.claims, sheet)]
@@ -283,6 +290,18 @@ def test_what_is_no_amount_in_cents_is_refused_without_its_text(amount):
         assert amount not in str(refusal.value).replace("segment 7", "") or len(amount) < 2
     with pytest.raises(NotX12, match="BPR02"):
         remittance(advice(paid=amount))
+
+
+@pytest.mark.parametrize("amount", ["1O0", "1.005", "NaN"])
+def test_an_amount_of_information_that_cannot_be_read_is_flagged_and_the_rest_stands(amount):
+    body = [f"CLP*A*1*100*100*{amount}", f"AMT*AU*{amount}", "SVC*HC:99213*100*100", f"AMT*B6*{amount}", "AMT*KH*5"]
+    transaction = only(advice(*body))
+    found = remittance_835.read(transaction)
+    [claim] = found.claims
+    assert (claim.patient_responsibility, claim.amounts, claim.lines[0].amounts) == (0, (), (("KH", Decimal(5)),))
+    assert [flaw.code for flaw in transaction.flaws] == ["amount"]
+    assert amount not in transaction.flaws[0].sentence
+    assert imbalances(advice(*body)) == []
 
 
 @pytest.mark.parametrize(

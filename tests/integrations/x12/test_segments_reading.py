@@ -149,6 +149,49 @@ def test_an_envelope_that_disagrees_is_read_and_flagged(before, after, code):
     assert len(walked(content.replace(before, after))[0][1]) == 3
 
 
+@pytest.mark.parametrize("usages", ["TP", "PT"])
+@pytest.mark.parametrize("between", [b"", b"\r\n"])
+@pytest.mark.parametrize("marks", [b"*:~", b"|>\n", b"~*|"])
+def test_an_interchange_without_a_trailer_ends_where_the_next_one_begins(usages, between, marks):
+    first, second = (
+        envelope(BODY, number).replace(b"*T*:", f"*{usage}*:".encode()) for number, usage in enumerate(usages, 1)
+    )
+    other = second.translate(bytes.maketrans(b"*:~", marks))
+    for cut in (b"IEA*1*000000001~", b"GE*1*1~IEA*1*000000001~"):
+        content = first.replace(cut, between) + other
+        assert len(content) < len(first + between + other)
+        found = walked(content)
+        assert [(each.interchange.usage, each.interchange.control_number) for each, _ in found] == [
+            (usages[0], "000000001"),
+            (usages[1], "000000002"),
+        ]
+        assert [[flaw.code for flaw in each.interchange.flaws] for each, _ in found] == [["no_interchange_trailer"], []]
+        assert found[0][1] == found[1][1] == [segment.split("*") for segment in BODY]
+
+
+def test_the_next_interchange_is_found_wherever_a_block_of_the_file_ends():
+    second = envelope(BODY, 2).translate(bytes.maketrans(b"*:~", b"~*|"))
+    for padding in range(0, 240, 3):
+        body = [*BODY, *["N3*" + "A" * 93] * 670, "N3*" + "B" * padding]
+        found = walked(envelope(body, 1).replace(b"IEA*1*000000001~", b"") + second)
+        assert [each.interchange.control_number for each, _ in found] == ["000000001", "000000002"]
+        assert found[0][1][-1] == ["N3", "B" * padding] if padding else ["N3", ""]
+
+
+def test_a_set_without_a_trailer_before_the_next_interchange_is_refused():
+    with pytest.raises(NotX12, match="no trailer"):
+        walked(envelope(BODY, 1).split(b"SE*")[0] + envelope(BODY, 2))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("width", [40, 72, 80])
+def test_an_isa_wrapped_in_lines_is_put_together_again(end, width):
+    whole = envelope(BODY)
+    content = end.join(whole[at : at + width] for at in range(0, len(whole), width))
+    assert [segment for _, segment in walked(content)] == [segment for _, segment in walked(whole)]
+    assert codes(content) == []
+
+
 def test_rubbish_between_interchanges_is_passed_over_and_flagged():
     found = walked(envelope(BODY, 1) + b"\x00\x00-- end of file 1 --\n" + envelope(BODY, 2))
     assert [[flaw.code for flaw in transaction.interchange.flaws] for transaction, _ in found] == [["rubbish"], []]
