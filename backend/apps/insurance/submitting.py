@@ -11,8 +11,9 @@ from django.db.models import OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from backend.apps.core.bulk import write_each
 from backend.apps.core.exceptions import DomainError
-from backend.apps.insurance import edits, scrubbing
+from backend.apps.insurance import edits, numbering, scrubbing
 from backend.apps.insurance.edits import Finding
 from backend.apps.insurance.models import InsuranceClaim, PartnerPayer, Submission
 from backend.apps.insurance.models.submissions import LIVE
@@ -139,12 +140,23 @@ def _refuse_live(keys: Collection[UUID]) -> None:
 
 
 def _queue(rows: Sequence[InsuranceClaim], routes: dict[UUID, UUID]) -> None:
+    """Put claims in line, each under the number it keeps until a payer has judged it."""
+    _number([row for row in rows if not row.control_number])
     Submission.objects.bulk_create(
         Submission(
             claim=row,
             partner_id=routes[row.pk],
             frequency=row.frequency,
+            claim_control_number=row.control_number,
             original_reference=row.original.insurance_reference_number if row.original else "",
         )
         for row in rows
     )
+
+
+def _number(rows: Sequence[InsuranceClaim]) -> None:
+    numbers = numbering.claim_numbers(len(rows))
+    for row, number in zip(rows, numbers, strict=True):
+        row.control_number = number
+    if rows:
+        write_each(InsuranceClaim, [row.pk for row in rows], {"control_number": numbers}, also="updated_at = now()")

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from backend.apps.insurance import submitting
 from backend.apps.insurance.models import (
     ClaimLineAdjudication,
     ControlNumber,
@@ -74,6 +75,25 @@ def _transaction(file: Interchange, number: str) -> list[list[str]]:
     start = next(place for place, one in enumerate(found) if one[:1] == ["ST"] and one[2] == number)
     end = next(place for place, one in enumerate(found) if place > start and one[0] == "SE")
     return found[start : end + 1]
+
+
+def test_a_claim_goes_out_under_the_number_it_was_queued_with(partner: Any, coverage: Any, rung: Any) -> None:
+    claim = factories.ready_claim(partner=partner, patient_insurance=coverage, billing_entity=None)
+    submitting.submit(claim, by=None)
+    number = claim.control_number
+    assert len(number) == 17
+    building.build_due()
+    assert [one[1] for one in segments(Interchange.objects.get()) if one[0] == "CLM"] == [number]
+    assert InsuranceClaim.objects.get().control_number == number
+
+
+def test_a_claim_queued_without_a_number_gets_one(partner: Any, coverage: Any, rung: Any) -> None:
+    claim = queued_claim(partner, patient_insurance=coverage)
+    InsuranceClaim.objects.filter(pk=claim.pk).update(control_number="")
+    building.build_due()
+    claim.refresh_from_db()
+    assert [one[1] for one in segments(Interchange.objects.get()) if one[0] == "CLM"] == [claim.control_number]
+    assert Submission.objects.get().claim_control_number == claim.control_number
 
 
 def test_a_file_ends_at_the_partners_limit_and_the_rest_goes_into_the_next(
