@@ -121,6 +121,9 @@ class _Visit:
         if isinstance(error, Permanent):
             self._refuse(file, error)
             return
+        if isinstance(error, IntegrationError) and error.code.endswith(":gone"):
+            self.counts["gone"] += 1
+            return
         if error is not None:
             raise error
         if not _is_whole(content) and timezone.now() - file.modified_at < STILL_FOR:

@@ -8,6 +8,7 @@ only where the partner itself refuses what it had.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import timedelta
 from typing import Any, cast
@@ -51,20 +52,28 @@ def hand_over(item: Interchange, partner: TradingPartner, door: Staged | Direct)
     elif partner.transport == Transport.HTTPS:
         _in_one_call(item, row, partner, cast("Direct", door))
     else:
-        _by_rename(item, row, cast("Staged", door))
+        _by_rename(item, row, partner, cast("Staged", door))
 
 
-def _by_rename(item: Interchange, row: Interchange, door: Staged) -> None:
+def _by_rename(item: Interchange, row: Interchange, partner: TradingPartner, door: Staged) -> None:
     if row.status == Status.READY:
         content = bytes(row.content)
         _still_ours(item)
         door.put_part(row.file_name, content)
-        _note(item, status=Status.STAGED, staged_at=timezone.now())
-    elif door.state(row.file_name) is not Placed.PART:
+        _note(item, status=Status.STAGED, staged_at=timezone.now(), staged_where=where(partner))
+    elif (placed := door.state(row.file_name)) is not Placed.PART:
+        if placed is Placed.NEITHER and row.staged_where not in ("", where(partner)):
+            raise ForAPerson("It was put where this partner no longer is: only there is seen whether it was taken.")
         _sent(item)
         return
     door.rename(row.file_name)
     _sent(item)
+
+
+def where(partner: TradingPartner) -> str:
+    """Return a digest of the place files go to: that a part is gone proves nothing anywhere else."""
+    place = (partner.transport, partner.host, partner.port, partner.username, partner.outbound_folder)
+    return hashlib.sha256("\n".join(map(str, place)).encode()).hexdigest()
 
 
 def _in_one_call(item: Interchange, row: Interchange, partner: TradingPartner, door: Direct) -> None:

@@ -19,6 +19,7 @@ from integrations.clearinghouse.port import part_name
 from integrations.x12.fake import FakeClearinghouse
 from tests.integrations.clearinghouse.api_double import ApiDouble
 from tests.support.queued_claims import stored_file
+from workers.claims.handing_over import where
 from workers.claims.one_at_a_time import alone_with
 from workers.claims.transmitting import transmit_due
 
@@ -76,6 +77,16 @@ def test_a_staged_file_whose_worker_died_is_sent_once(
     assert transmit_due() == "1 sent"
     assert arrived(house) == ([(file.file_name, "taken")] if left == "part" else [])
     assert state(file) == ("sent", "done")
+
+
+def test_a_staged_file_of_a_partner_that_moved_meanwhile_waits_for_a_person(
+    over_sftp: TradingPartner, house: FakeClearinghouse
+) -> None:
+    before = where(over_sftp)
+    TradingPartner.objects.update(username="clinic", outbound_folder="outbound")
+    file = stored_file(over_sftp, status="staged", staged_where=before)
+    assert transmit_due() == "1 held"
+    assert state(file) == ("staged", "held")
 
 
 def test_half_a_part_that_a_dead_worker_left_is_written_again(
