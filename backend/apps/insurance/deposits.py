@@ -27,6 +27,9 @@ OLDEST = timedelta(days=3660)
 UNLIKELY = "The day lies in the future, or more than ten years back."
 COLUMNS = ("trace", "amount", "received_on")
 AMOUNT = re.compile(r"\d{1,10}(\.\d{1,2})?")
+THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d{1,2})?")
+NO_AMOUNT = "The amount is not a number above zero with at most two decimals."
+COMMA = "The comma in the amount parts no thousands; cents stand behind a point, as in 1250.00 or 1,250.00."
 Status = Remittance.Status
 PAID = (Status.POSTED, Status.PARTLY)
 NO_MONEY = "NON"  # BPR04: the 835 explains, and moves nothing
@@ -59,7 +62,8 @@ def change_deposit(deposit: Deposit, *, by: User | None, **changes: Any) -> Depo
     for name, value in changes.items():
         setattr(deposit, name, value)
     _check(deposit)
-    deposit.save(update_fields=[*changes, "updated_at"])
+    deposit.matched_at = None
+    deposit.save(update_fields=[*changes, "matched_at", "updated_at"])
     match_all(Deposit.objects.filter(pk=deposit.pk))
     deposit.refresh_from_db()
     return deposit
@@ -67,6 +71,8 @@ def change_deposit(deposit: Deposit, *, by: User | None, **changes: Any) -> Depo
 
 def _check(deposit: Deposit) -> None:
     deposit.full_clean()
+    if deposit.amount <= 0:
+        raise DomainError("A deposit is of an amount above zero.")
     if not _is_plausible(deposit.received_on):
         raise DomainError(UNLIKELY)
 
@@ -127,9 +133,13 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _deposit(fields: dict[str, str]) -> Deposit | str:
     """Return the deposit a row tells of, or what is not right with it."""
-    amount = fields["amount"].replace(",", "").removeprefix("$")
+    amount = fields["amount"].removeprefix("$")
+    if "," in amount:
+        if not THOUSANDS.fullmatch(amount):
+            return COMMA
+        amount = amount.replace(",", "")
     if not AMOUNT.fullmatch(amount) or not Decimal(amount):
-        return "The amount is not a number above zero with at most two decimals."
+        return NO_AMOUNT
     try:
         day = date.fromisoformat(fields["received_on"])
     except ValueError:
@@ -146,9 +156,9 @@ def match_all(only: QuerySet[Deposit] | None = None) -> int:
     """Match deposits to remittances of the same trace and amount; return how many. Safe to repeat.
 
     Blanks, hyphens, leading zeros and small letters in a trace do not count. Where several fit none is taken: a person
-    says which. A deposit and a remittance are matched once.
+    says which. A deposit and a remittance are matched once; what a person took apart is left to people.
     """
-    rows = Deposit.objects.all() if only is None else only
+    rows = (Deposit.objects.all() if only is None else only).filter(matched_at__isnull=True)
     waiting = list(rows.filter(remittance__isnull=True).select_for_update(no_key=True).order_by("received_on", "pk"))
     if not waiting:
         return 0
@@ -203,9 +213,9 @@ def match(deposit: Deposit, *, by: User | None, remittance: Remittance) -> Depos
 
 @transaction.atomic
 def unmatch(deposit: Deposit, *, by: User | None) -> Deposit:
-    """Take a match back that was wrong."""
+    """Take a match back that was wrong; `matched_at` stays and keeps the daily look from making it again."""
     if deposit.remittance_id is None:
         raise DomainError("This deposit is not matched.")
-    Deposit.objects.filter(pk=deposit.pk).update(remittance=None, matched_at=None, updated_at=Now())
+    Deposit.objects.filter(pk=deposit.pk).update(remittance=None, updated_at=Now())
     deposit.refresh_from_db()
     return deposit

@@ -77,6 +77,41 @@ def test_a_person_matches_by_hand_the_same_amount_only_and_takes_it_back() -> No
     assert deposits.unmatch(deposit, by=None).remittance is None
 
 
+def test_a_match_that_a_person_took_back_is_not_made_again_until_the_deposit_is_corrected() -> None:
+    remittance = make_remittance(trace="T1")
+    deposit = deposits.record(by=None, trace="T1", amount=remittance.amount, received_on=Clinic.today())
+    assert deposits.unmatch(deposit, by=None).remittance is None
+    assert deposits.match_all() == 0
+    other = make_deposit(trace="T1", received_on=Clinic.today() - timedelta(days=1))
+    assert deposits.match_all() == 1  # the remittance itself is free
+    other.refresh_from_db()
+    assert deposits.unmatch(other, by=None).remittance is None
+    corrected = deposits.change_deposit(deposit, by=None, trace="t-1")
+    assert corrected.remittance == remittance
+
+
+@pytest.mark.parametrize("amount", ["0.00", "-5.00"])
+def test_a_deposit_of_nothing_or_less_is_refused(amount: str) -> None:
+    with pytest.raises(DomainError, match="above zero"):
+        deposits.record(by=None, trace="T1", amount=Decimal(amount), received_on=Clinic.today())
+    with pytest.raises(DomainError, match="above zero"):
+        deposits.change_deposit(make_deposit(), by=None, amount=Decimal(amount))
+    assert Deposit.objects.get().amount == Decimal("100.00")
+
+
+@pytest.mark.parametrize(
+    ("written", "amount"),
+    [("1,250.00", "1250.00"), ("$1,250", "1250.00"), ("1,234,567.8", "1234567.80"), ("12,50", None),
+     ("1,25", None), ("1,250,0", None), ("0,125", None), (",5", None), ("1.250,00", None), ("99,999,999,999", None)],
+)  # fmt: skip
+def test_a_comma_in_an_amount_parts_thousands_or_the_row_is_refused(written: str, amount: str | None) -> None:
+    text = f'trace,amount,received_on\nT1,"{written}",{Clinic.today()}\n'
+    (row,) = deposits.bring_in(text, by=None)
+    found = Deposit.objects.values_list("amount", flat=True).first()
+    assert (row.outcome, found) == (("added", Decimal(amount)) if amount else ("refused", None))
+    assert amount or row.reason.startswith("The ")
+
+
 def test_each_row_of_a_file_has_its_outcome_and_the_file_may_come_twice() -> None:
     day = Clinic.today()
     make_deposit(trace="OLD", received_on=day)
