@@ -96,7 +96,7 @@ class Tally:
         kind = sniff.of_transaction(transaction)
         self.kinds[kind.value] += 1
         self._watch(transaction)
-        source = Source(file, transaction.control_number, self._segments)
+        source = Source(file, transaction.control_number, self._segments, transaction.position)
         counted = transaction._replace(segments=self._counted(transaction.segments))
         self._segments += 1
         outcome, error = attempt(_outcome, kind, source, counted)

@@ -22,7 +22,7 @@ def match(row: RemittanceClaim, *, by: User | None, claim: InsuranceClaim) -> Re
     remittance = _open(row)
     file = InboundFile.all_objects.defer("content").get(pk=remittance.file_id)
     told = remittance_told.stored(row)
-    source = Source(file, remittance.transaction_number)
+    source = Source(file, remittance.transaction_number, place=remittance.place)
     case = Case(str(row.pk), told, claim.pk, told.segment)
     state, reason = posting.post(source, remittance, [case], by=by)[case.row_id]
     if state != State.POSTED:
@@ -68,5 +68,5 @@ def dismiss_whole(remittance: Remittance, *, by: User | None, reason: str) -> Re
     remittance.status = Remittance.Status.DISMISSED
     remittance.findings = [*remittance.findings, f"Put aside: {reason}"[:300]]
     remittance.save(update_fields=["status", "findings", "updated_at"])
-    alerts.clear(remitting.cause(remittance.file_id, remittance.transaction_number, remittance.trace))
+    alerts.clear(remitting.cause(remittance.file_id, remittance.place))
     return remittance

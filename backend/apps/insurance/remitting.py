@@ -71,7 +71,7 @@ def take(source: Source, told: Told) -> Outcome:
     decided. Safe to repeat: the same payer, trace, day and amount is the same payment, in whatever file it comes, also
     while another worker posts it.
     """
-    known = _known(source, told.payment)
+    known = _known(source)
     if known is not None and known.status != Status.QUARANTINED:
         return Outcome(is_partly=known.status == Status.PARTLY)
     problem = _problem(told)
@@ -81,14 +81,12 @@ def take(source: Source, told: Told) -> Outcome:
     if remittance is None:
         return Outcome(("This payment is posted already, from another file.",), is_duplicate=True)
     _post(source, told, remittance)
-    alerts.clear(_cause(source, told.payment))
+    alerts.clear(cause(source.file.pk, source.place))
     return Outcome(is_partly=remittance.status == Status.PARTLY)
 
 
-def _known(source: Source, payment: Payment) -> Remittance | None:
-    read = Remittance.all_objects.select_for_update(no_key=True).filter(
-        file=source.file, transaction_number=source.transaction_number, trace=payment.trace_number[:50]
-    )
+def _known(source: Source) -> Remittance | None:
+    read = Remittance.all_objects.select_for_update(no_key=True).filter(file=source.file, place=source.place)
     return read.first()
 
 
@@ -109,6 +107,7 @@ def _row(source: Source, told: Told) -> Remittance:
     return Remittance(
         partner_id=source.file.partner_id,
         file=source.file,
+        place=source.place,
         transaction_number=source.transaction_number,
         payer_identifier=payment.payer_id[:30],
         payer_name=payment.payer_name[:60],
@@ -126,7 +125,7 @@ def _quarantine(source: Source, told: Told, known: Remittance | None, problem: s
     row.findings = [_equation(one) for one in told.imbalances[:20]]
     row.save()
     alerts.open_once(
-        _cause(source, told.payment),
+        cause(source.file.pk, source.place),
         kind=KIND,
         sentence=f"A remittance from {source.file.partner.name} was not posted: it does not balance or has no number.",
         subject=row,
@@ -138,12 +137,8 @@ def _equation(one: Any) -> str:
     return f"{one.equation}: claim {one.claim}, line {one.line}, off by {one.off}"
 
 
-def _cause(source: Source, payment: Payment) -> str:
-    return cause(source.file.pk, source.transaction_number, payment.trace_number)
-
-
-def cause(file_id: UUID, transaction_number: str, trace: str) -> str:
-    return f"remittance quarantined:{file_id}:{transaction_number}:{trace}"[:160]
+def cause(file_id: UUID, place: int) -> str:
+    return f"remittance quarantined:{file_id}:{place}"
 
 
 def _begin(source: Source, told: Told, known: Remittance | None) -> Remittance | None:
@@ -221,6 +216,7 @@ def _write_provider_adjustments(remittance: Remittance, told: Sequence[Any]) -> 
 
 
 def claims_of(source: Source) -> list[UUID]:
-    """Return the claims of ours that remittances of a file are about, for what follows from their payments."""
-    rows = RemittanceClaim.objects.filter(remittance__file=source.file, claim__isnull=False)
+    """Return the claims of ours that one remittance is about, for what follows from its payments."""
+    mine = {"remittance__file": source.file, "remittance__place": source.place}
+    rows = RemittanceClaim.objects.filter(claim__isnull=False, **mine)
     return list(rows.order_by().values_list("claim_id", flat=True).distinct())

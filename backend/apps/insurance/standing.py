@@ -59,11 +59,16 @@ Rank = tuple[int, int, date]
 
 
 class Source(NamedTuple):
-    """Where words stand: a file, and a transaction in it. offset: segments of the file before that transaction."""
+    """Where words stand: a file, and a transaction in it.
+
+    offset: segments of the file before that transaction. place: which transaction of the file it is, from 1; numbers
+    of transactions come again in the next interchange of the same file.
+    """
 
     file: InboundFile
     transaction_number: str
     offset: int = 0
+    place: int = 1
 
 
 class Try(NamedTuple):
