@@ -42,6 +42,9 @@ class Desk:
         headers = {**self._headers(), "Idempotency-Key": uuid.uuid4().hex}
         return self._checked(requests.post(f"{self.base}/{path}", json=body, headers=headers, timeout=30))
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        return self._checked(requests.patch(f"{self.base}/{path}", json=body, headers=self._headers(), timeout=30))
+
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 

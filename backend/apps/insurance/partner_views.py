@@ -20,6 +20,7 @@ class TradingPartnerViewSet(ClinicViewSet):
     pause = verb(pauses.pause, takes=PauseForm)
     resume = verb(pauses.resume)
     build_now = verb(pauses.build_now)
+    collect_now = verb(pauses.collect_now)
 
 
 class PartnerPayerViewSet(ClinicViewSet):

@@ -10,7 +10,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance.models import Interchange, TradingPartner
 from backend.apps.users.models import User
 
-BUILD = "claims.build"
+BUILD, COLLECT = "claims.build", "claims.collect"
 
 
 @transaction.atomic
@@ -41,4 +41,13 @@ def build_now(partner: TradingPartner, *, by: User | None) -> TradingPartner:
     if partner.paused_at is not None or not partner.is_active:
         raise DomainError("Nothing goes to this partner now; resume it first.")
     dispatch.ring(BUILD)
+    return partner
+
+
+@transaction.atomic
+def collect_now(partner: TradingPartner, *, by: User | None) -> TradingPartner:
+    """Ask for answers now and not with the next ten minutes."""
+    if not partner.is_active:
+        raise DomainError("This partner is no longer in use.")
+    dispatch.ring(COLLECT)
     return partner

@@ -30,7 +30,7 @@ SERVICE_FACILITY: Table = BILLING_ENTITY
 REFERRING_PROVIDER: Table = allow((*READ, *WRITE, "destroy"), DESK)
 PARTNER_PAYER: Table = BILLING_ENTITY
 TRADING_PARTNER: Table = {
-    **allow((*READ, "build_now"), DESK),
+    **allow((*READ, "build_now", "collect_now"), DESK),
     **allow((*WRITE, "destroy", "pause", "resume")),
 }
 ELIGIBILITY_INQUIRY: Table = allow((*READ, "create", "ask_each"), DESK)

@@ -48,7 +48,7 @@ class HasErrors(DomainError):
 
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = findings
-        messages = [one.message for one in findings if one.severity == Severity.ERROR]
+        messages = list(dict.fromkeys(one.message for one in findings if one.severity == Severity.ERROR))
         more = f" And {len(messages) - TOLD} more." if len(messages) > TOLD else ""
         super().__init__(" ".join(messages[:TOLD]) + more)
 

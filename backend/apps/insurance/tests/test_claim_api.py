@@ -257,7 +257,8 @@ def test_a_partner_is_paused_and_resumed_by_the_administrator(
     with django_capture_on_commit_callbacks(execute=True):
         assert api.post(f"{url}resume/").data["paused_at"] is None
         assert api.post(f"{url}build_now/").status_code == 200
-    assert rung == ["claims.transmit", "claims.build"]
+        assert api.post(f"{url}collect_now/").status_code == 200
+    assert rung == ["claims.transmit", "claims.build", "claims.collect"]
     assert api.post(f"{url}resume/").status_code == 422
     assert [desk().post(f"{url}{verb}/").status_code for verb in ("pause", "resume", "build_now")] == [403, 403, 200]
 
