@@ -70,6 +70,28 @@ def post(source: Source, remittance: Remittance, cases: Sequence[Case], *, by: U
     return decided
 
 
+def of_originals(cases: Sequence[Case]) -> list[Case]:
+    """Return the cases, a reversal told of a correction or a void with the claim that was decided before it.
+
+    Payers answer a claim of frequency 7 or 8 by taking back their decision on its original, some under the new number.
+    """
+    reversals = {case.claim_id for case in cases if case.claim_id and case.told.status == REVERSAL}
+    if not reversals:
+        return list(cases)
+    rows = InsuranceClaim.objects.filter(pk__in=reversals, original__isnull=False)
+    undecided = rows.exclude(remittance_claims__state=State.POSTED)
+    originals = dict(undecided.values_list("pk", "original_id"))
+    meant: list[Case] = []
+    for case in cases:
+        if case.told.status == REVERSAL and case.claim_id in originals:
+            meant.append(case._replace(claim_id=originals[case.claim_id]))
+        else:
+            meant.append(case)
+            if case.claim_id:
+                originals.pop(case.claim_id, None)  # decided by now: what is taken back after this is its own
+    return meant
+
+
 def _prove_sent(source: Source, keys: Sequence[UUID]) -> None:
     """Note that a file arrived that we were not sure of: a payer has judged its claims."""
     batched = standing.tries(claim__in=keys, status=SubmissionStatus.BATCHED, claim__status=Status.DRAFT)

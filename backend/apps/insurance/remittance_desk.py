@@ -23,14 +23,16 @@ def match(row: RemittanceClaim, *, by: User | None, claim: InsuranceClaim) -> Re
     file = InboundFile.all_objects.defer("content").get(pk=remittance.file_id)
     told = remittance_told.stored(row)
     source = Source(file, remittance.transaction_number, place=remittance.place)
-    case = Case(str(row.pk), told, claim.pk, told.segment)
+    (case,) = posting.of_originals([Case(str(row.pk), told, claim.pk, told.segment)])
     state, reason = posting.post(source, remittance, [case], by=by)[case.row_id]
     if state != State.POSTED:
         raise DomainError(reason or "This is only told and has nothing to post.")
-    words = AckEvent.objects.filter(file_sha256=file.sha256, segment_index=told.segment, claim=claim, kind="835")
+    words = AckEvent.objects.filter(
+        file_sha256=file.sha256, segment_index=told.segment, claim=case.claim_id, kind="835"
+    )
     words.filter(transaction_number=remittance.transaction_number[:9]).update(was_applied=True)
-    _settle(row, remittance, state=state, claim_id=claim.pk, reason="")
-    secondaries.follow([claim.pk])
+    _settle(row, remittance, state=state, claim_id=case.claim_id, reason="")
+    secondaries.follow([key for key in (case.claim_id,) if key])
     return row
 
 

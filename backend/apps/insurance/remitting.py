@@ -164,9 +164,9 @@ def _begin(source: Source, told: Told, known: Remittance | None) -> Remittance |
 
 def _post(source: Source, told: Told, remittance: Remittance) -> None:
     ours = remittance_matching.claims(told.claims)
-    cases = [
-        Case(uuid7_text(), claim, ours.get(claim.position), source.offset + claim.segment) for claim in told.claims
-    ]
+    cases = posting.of_originals(
+        [Case(uuid7_text(), claim, ours.get(claim.position), source.offset + claim.segment) for claim in told.claims]
+    )
     decided = posting.post(source, remittance, cases)
     _write_claims(source, remittance, cases, decided)
     _write_provider_adjustments(remittance, told.provider_adjustments)
