@@ -36,9 +36,10 @@ class FilingSerializer(ListedClaimSerializer):
 class UnansweredSerializer(ListedClaimSerializer):
     waits_since = serializers.DateField()
     partner = serializers.UUIDField()
+    lacks = serializers.CharField(help_text="word, remittance, or decision: a new one after a payment was taken back")
 
     class Meta(ListedClaimSerializer.Meta):
-        fields = [*BASE, "insurance_reference_number", "waits_since", "partner", "created_at", "updated_at"]
+        fields = [*BASE, "insurance_reference_number", "waits_since", "partner", "lacks", "created_at", "updated_at"]
         read_only_fields = fields
 
 

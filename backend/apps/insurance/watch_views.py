@@ -87,7 +87,7 @@ class WatchedClaims(ClinicViewSet):
 
     @listing(UnansweredSerializer, "waits_since")
     def unanswered(self, claims: QuerySet[Any]) -> QuerySet[Any]:
-        """Answer accepted claims for which no remittance came in time, those that wait longest first."""
+        """Answer claims of which their partner has said nothing more in time, those that wait longest first."""
         return watching.unanswered(claims)
 
     @listing(ListedClaimSerializer, "created_at")

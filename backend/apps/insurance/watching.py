@@ -10,8 +10,23 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, models
-from django.db.models import Count, DateField, Exists, ExpressionWrapper, F, Min, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    DateField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
 from backend.apps.core import alerts
@@ -19,12 +34,14 @@ from backend.apps.core.models import Alert, Clinic
 from backend.apps.core.work import WorkState
 from backend.apps.insurance import deposits, timely_filing
 from backend.apps.insurance.models import (
+    AckEvent,
     Deposit,
     InboundFile,
     InsuranceClaim,
     Interchange,
     Remittance,
     RemittanceClaim,
+    Stage,
     Submission,
     TradingPartner,
 )
@@ -39,6 +56,9 @@ COLLECTED_WITHIN = timedelta(hours=2)
 LOOKED_AT_WITHIN = timedelta(days=1)  # what is in quarantine
 UNBILLED_AFTER = timedelta(days=5)
 UNMATCHED_AFTER = timedelta(days=7)
+WORD_WITHIN = 10  # days from one word about a claim to the next, or fewer if its payer pays sooner
+WAITING = (InsuranceClaim.Status.SUBMITTED, InsuranceClaim.Status.PENDING, InsuranceClaim.Status.ACCEPTED)
+WORD, MONEY, DECISION = "word", "remittance", "decision"  # what a claim lacks
 MOST_FILES = 200  # alerts of one look; the next look goes on
 Severity = Alert.Severity
 HOUR, DAY, FOR_GOOD = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
@@ -92,9 +112,10 @@ def look_daily(now: datetime | None = None) -> int:
 
 
 def silent_files(now: datetime) -> QuerySet[Interchange]:
-    """Return the files of claims without TA1 and 999 for longer than their partner takes, the oldest first.
+    """Return the files of claims without TA1 and 999, or with TA1 and no 999, for longer than their partner takes.
 
-    `skipped`: a file with a later number has been answered, so that this one is likely lost.
+    The oldest come first. `skipped`: a file with a later number has been answered, so that this one is likely lost. A
+    file of whose claims the partner speaks has arrived; what it leaves out is looked for claim by claim.
     """
     later = Interchange.objects.filter(
         Q(ta1_at__isnull=False) | Q(acknowledged_at__isnull=False),
@@ -102,26 +123,39 @@ def silent_files(now: datetime) -> QuerySet[Interchange]:
         interchange_number__gt=OuterRef("interchange_number"),
         kind=Interchange.Kind.CLAIMS,
     )
+    spoken_of = AckEvent.objects.filter(interchange=OuterRef("pk"), stage__gte=Stage.CLEARINGHOUSE)
     rows = Interchange.objects.filter(status=Interchange.Status.SENT, kind=Interchange.Kind.CLAIMS)
-    rows = rows.filter(ta1_at__isnull=True, acknowledged_at__isnull=True).annotate(skipped=Exists(later))
-    long = Q(sent_at__lt=now - F("partner__ack_hours") * models.Value(HOUR))
-    out_of_turn = Q(skipped=True, sent_at__lt=now - ANSWERED_OUT_OF_TURN)
+    rows = rows.filter(~Exists(spoken_of), acknowledged_at__isnull=True)
+    rows = rows.annotate(skipped=Exists(later), heard_at=Coalesce("ta1_at", "sent_at"))
+    long = Q(heard_at__lt=now - F("partner__ack_hours") * models.Value(HOUR))
+    out_of_turn = Q(skipped=True, ta1_at__isnull=True, sent_at__lt=now - ANSWERED_OUT_OF_TURN)
     return rows.filter(long | out_of_turn).defer("content").select_related("partner").order_by("sent_at", "pk")
 
 
 def unanswered(claims: QuerySet[Any]) -> QuerySet[Any]:
-    """Return accepted claims without an 835 for longer than their partner takes, those that wait longest first.
+    """Return claims of which their partner has said nothing more for too long, those that wait longest first.
 
-    `partner`: the key of who has it; `waits_since`: the day it was accepted.
+    `partner`: the key of who has it; `waits_since`: the day of its last word. `lacks`: "word", whether the payer has
+    taken it in; "remittance"; or "decision", a new one after a payment was taken back. What was replaced or taken back
+    by another claim is not waited for.
     """
-    sent = Submission.objects.filter(claim=OuterRef("pk"), status__in=LIVE).order_by("-queued_at")
-    rows = claims.filter(status=InsuranceClaim.Status.ACCEPTED).annotate(
+    known = (*LIVE, Submission.Status.ADJUDICATED)
+    sent = Submission.objects.filter(claim=OuterRef("pk"), status__in=known).order_by("-queued_at", "-pk")
+    followed = InsuranceClaim.objects.filter(original=OuterRef("pk"), submission_date__isnull=False)
+    followed = followed.exclude(status=InsuranceClaim.Status.REJECTED)
+    rows = claims.filter(~Exists(followed), status__in=WAITING).annotate(
         partner=Subquery(sent.values("partner")[:1]),
         days=Subquery(sent.values("partner__remittance_days")[:1]),
+        tried=Subquery(sent.values("status")[:1]),
         waits_since=Coalesce("response_date", "submission_date"),
     )
-    late = ExpressionWrapper(F("waits_since") + F("days"), output_field=DateField())
-    return rows.annotate(late_on=late).filter(late_on__lt=Clinic.today()).order_by("late_on", "pk")
+    accepted = Q(status=InsuranceClaim.Status.ACCEPTED)
+    taken_back = When(accepted & Q(tried=Submission.Status.ADJUDICATED), then=Value(DECISION))
+    lacks = Case(taken_back, When(accepted, then=Value(MONEY)), default=Value(WORD), output_field=CharField())
+    span = Case(When(accepted, then=F("days")), default=Least(F("days"), Value(WORD_WITHIN)))
+    late = ExpressionWrapper(F("waits_since") + span, output_field=DateField())
+    rows = rows.annotate(lacks=lacks, late_on=late)
+    return rows.filter(late_on__lt=Clinic.today()).order_by("late_on", "pk")
 
 
 def unbilled(claims: QuerySet[Any], now: datetime) -> QuerySet[Any]:
@@ -141,15 +175,23 @@ def number_gaps() -> list[Gap]:
 
 
 def _silent(now: datetime) -> Mapping[str, Telling]:
-    return {f"claims file silent:{one.pk}": _silence_of(one) for one in silent_files(now)[:MOST_FILES]}
+    told = {}
+    for one in silent_files(now)[:MOST_FILES]:
+        what = "unread" if one.ta1_at else "silent"
+        told[f"claims file {what}:{one.pk}"] = _silence_of(one)
+    return told
 
 
 def _silence_of(file: Any) -> Telling:
-    number = f"File {file.interchange_number} to {file.partner.name}"
+    number, hours = f"File {file.interchange_number} to {file.partner.name}", f"{file.partner.ack_hours} hours"
+    if file.ta1_at:
+        return Telling(
+            f"{number} arrived, but nobody has read it for {hours}; ask for its 999.", file, quiet_for=FOR_GOOD
+        )
     if file.skipped:
         sentence = f"{number} has no answer although later ones have; ask whether it arrived."
         return Telling(sentence, file, Severity.CRITICAL, quiet_for=FOR_GOOD)
-    sentence = f"{number} has had no answer for {file.partner.ack_hours} hours; ask whether it arrived."
+    sentence = f"{number} has had no answer for {hours}; ask whether it arrived."
     return Telling(sentence, file, quiet_for=FOR_GOOD)
 
 
@@ -191,16 +233,23 @@ def _quarantined(now: datetime) -> Mapping[str, Telling]:
 
 
 def _unanswered() -> Mapping[str, Telling]:
-    rows = unanswered(InsuranceClaim.objects.all()).order_by().values_list("partner").annotate(count=Count("pk"))
-    counts = dict(rows.values_list("partner", "count"))
-    return {
-        f"claims unanswered:{one.pk}": Telling(
-            f"{counts[one.pk]} claims accepted through {one.name} have had no remittance for "
-            f"{one.remittance_days} days.",
-            one,
-        )
-        for one in TradingPartner.all_objects.filter(pk__in=counts)
-    }
+    """Tell each partner's claims without a word, a remittance or a new decision, one alert for each of the three."""
+    rows = unanswered(InsuranceClaim.objects.all()).order_by().values_list("partner", "lacks")
+    counts = {(partner, lacks): count for partner, lacks, count in rows.annotate(count=Count("pk"))}
+    names = TradingPartner.all_objects.in_bulk({partner for partner, _ in counts})
+    told = {}
+    for (key, lacks), count in counts.items():
+        kind = "" if lacks == MONEY else f"{lacks}:"
+        told[f"claims unanswered:{kind}{key}"] = Telling(_lack(names[key], lacks, count), names[key])
+    return told
+
+
+def _lack(partner: TradingPartner, lacks: str, count: int) -> str:
+    if lacks == WORD:
+        days = min(WORD_WITHIN, partner.remittance_days)
+        return f"{count} claims sent through {partner.name} have been neither accepted nor rejected for {days} days."
+    what = "remittance" if lacks == MONEY else "new decision after theirs was taken back"
+    return f"{count} claims accepted through {partner.name} have had no {what} for {partner.remittance_days} days."
 
 
 def _gaps() -> Mapping[str, Telling]:

@@ -71,7 +71,7 @@ LISTS = {
     ),
     "silent": Work(
         "Silent",
-        "Accepted, and no payment came in the time this partner usually takes. Ask the payer.",
+        "Sent, and nothing more was said of them in the time this partner usually takes. Ask the payer.",
         watching.unanswered,
     ),
     "unbilled": Work(

@@ -12,10 +12,11 @@ from django.utils import timezone
 from backend.apps.core import alerts
 from backend.apps.core.models import Alert, Clinic
 from backend.apps.insurance import watching
-from backend.apps.insurance.models import ControlNumber, InsuranceClaim, Interchange, TradingPartner
+from backend.apps.insurance.models import ControlNumber, InsuranceClaim, Interchange, Submission, TradingPartner
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan, partner
 from backend.apps.insurance.tests.inquiry_factories import (
     make_deposit,
+    make_event,
     make_inbound,
     make_interchange,
     make_remittance,
@@ -66,6 +67,21 @@ def test_a_file_is_told_early_when_a_later_one_was_answered(by: TradingPartner) 
     watching.look()
     alert = Alert.objects.get(kind=watching.SILENT_FILE)
     assert (alert.subject_id, alert.severity) == (str(lost.pk), "critical")
+
+
+def test_a_file_with_a_ta1_and_no_999_is_told_until_it_is_read_or_its_claims_are_spoken_of(by: TradingPartner) -> None:
+    file = make_interchange(by, sent_at=hours_ago(50), ta1_at=hours_ago(25), ta1_code="A")
+    make_interchange(by, sent_at=hours_ago(50), ta1_at=hours_ago(23), ta1_code="A")
+    make_interchange(by, sent_at=hours_ago(50), ta1_at=hours_ago(25), acknowledged_at=hours_ago(1))
+    heard = make_interchange(by, sent_at=hours_ago(50))
+    make_event(make_claim(), "277CA", "A1", file=make_inbound(by), interchange=heard)
+    watching.look()
+    assert told(watching.SILENT_FILE) == [
+        f"File {file.interchange_number} to {by.name} arrived, but nobody has read it for 24 hours; ask for its 999."
+    ]
+    Interchange.objects.filter(pk=file.pk).update(acknowledged_at=timezone.now(), status="acknowledged")
+    watching.look()
+    assert told(watching.SILENT_FILE) == []
 
 
 def test_a_silent_file_that_a_person_settled_is_not_told_again(by: TradingPartner) -> None:
@@ -122,6 +138,39 @@ def test_accepted_claims_without_a_remittance_are_listed_and_one_alert_counts_th
     assert told(watching.UNANSWERED) == [f"1 claims accepted through {by.name} have had no remittance for 30 days."]
     rows = client_for(make_user(role="receptionist")).get("/api/v1/insurance-claims/unanswered/").data["results"]
     assert [(row["id"], row["partner"]) for row in rows] == [(str(late.pk), str(by.pk))]
+
+
+@pytest.mark.parametrize("status", ["submitted", "pending"])
+def test_a_claim_of_which_nobody_says_more_after_the_999_or_a1_is_listed(by: TradingPartner, status: str) -> None:
+    late, soon = accepted(by, 11, status=status), accepted(by, 10, status=status)
+    quick = partner(remittance_days=5)
+    sooner = accepted(quick, 6, status=status)
+    watching.look_daily()
+    assert told(watching.UNANSWERED) == [
+        f"1 claims sent through {one.name} have been neither accepted nor rejected for {days} days."
+        for one, days in sorted([(by, 10), (quick, 5)], key=lambda pair: pair[0].name)
+    ]
+    assert {row.pk for row in watching.unanswered(InsuranceClaim.objects.all())} == {late.pk, sooner.pk}
+    InsuranceClaim.objects.exclude(pk=soon.pk).update(status="rejected", denial_reason="As the codes say.")
+    watching.look_daily()
+    assert told(watching.UNANSWERED) == []
+
+
+def test_a_claim_whose_payment_was_taken_back_waits_for_a_new_decision_unless_another_claim_follows_it(
+    by: TradingPartner,
+) -> None:
+    waiting, replaced = accepted(by, 31), accepted(by, 31)
+    Submission.objects.update(status="adjudicated")
+    make_claim(original=replaced, frequency="7", status="submitted")
+    accepted(by, 31)
+    watching.look_daily()
+    assert told(watching.UNANSWERED) == [
+        f"1 claims accepted through {by.name} have had no new decision after theirs was taken back for 30 days.",
+        f"1 claims accepted through {by.name} have had no remittance for 30 days.",
+    ]
+    listed = watching.unanswered(InsuranceClaim.objects.all())
+    assert {row.pk: row.lacks for row in listed}[waiting.pk] == "decision"
+    assert replaced.pk not in {row.pk for row in listed}
 
 
 def test_a_number_that_was_given_out_and_belongs_to_no_file_is_told(by: TradingPartner) -> None:
