@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.apps.insurance import claim_answers, eligibility, file_answers
+from backend.apps.insurance import claim_answers, eligibility_answers, file_answers
 from backend.apps.insurance.file_answers import Outcome
 from backend.apps.insurance.standing import Source
 from integrations.x12 import ack_999, eligibility_271, status_277, ta1
@@ -25,7 +25,7 @@ def take_277(source: Source, transaction: Transaction) -> Outcome:
 
 
 def take_271(source: Source, transaction: Transaction) -> Outcome:
-    """Take each person's answer by itself."""
-    found = [eligibility.take(answer, file=source.file) for answer in eligibility_271.read(transaction)]
-    unknown = found.count(eligibility.UNKNOWN)
+    """Take the answers about all persons; one that names no question of ours costs only itself."""
+    found = eligibility_answers.take_each(eligibility_271.read(transaction), file=source.file)
+    unknown = found.count(eligibility_answers.UNKNOWN)
     return Outcome((f"{unknown} answers name no question of ours.",) if unknown else (), is_partly=bool(unknown))

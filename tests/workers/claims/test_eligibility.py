@@ -11,7 +11,7 @@ from django.utils import timezone
 from x12sdk.io import X12ModelReader
 
 from backend.apps.core.models import Alert, Clinic
-from backend.apps.insurance import eligibility, interchanges, status_requests
+from backend.apps.insurance import eligibility, eligibility_answers, interchanges, status_requests
 from backend.apps.insurance.models import (
     EligibilityInquiry,
     InboundFile,
@@ -101,8 +101,8 @@ def test_what_was_sent_is_answered_and_verifies_the_coverage() -> None:
         partner=row.partner, name="a.271", size_bytes=1, sha256=uuid.uuid4().hex, content=content, dedupe_key="a.271"
     )
     for transaction in segments.read(content):
-        for answer in eligibility_271.read(transaction):
-            assert eligibility.take(answer, file=inbound) == "applied"
+        answers = eligibility_271.read(transaction)
+        assert eligibility_answers.take_each(answers, file=inbound) == ["applied"]
     coverage.refresh_from_db()
     assert (coverage.verification_status, coverage.last_verified_date) == ("verified", Clinic.today())
 

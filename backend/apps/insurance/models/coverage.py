@@ -190,14 +190,16 @@ class PatientInsurance(ClinicModel):
         today = Clinic.today()
         if self.termination_date is not None and self.termination_date < today:
             raise DomainError("This coverage has ended; record the new one instead.")
-        changes: dict[str, Any] = {
-            "verification_status": self.Verification.VERIFIED if passed else self.Verification.FAILED,
-            "updated_at": timezone.now(),
-        }
-        if passed:
-            changes["last_verified_date"] = today
+        changes = self.verified(passed=passed)
         type(self)._base_manager.filter(pk=self.pk).update(**changes)
         self.refresh_from_db(fields=list(changes))
+
+    @classmethod
+    def verified(cls, *, passed: bool) -> dict[str, Any]:
+        """Return the fields to set once the payer was asked today."""
+        status = cls.Verification.VERIFIED if passed else cls.Verification.FAILED
+        confirmed = {"last_verified_date": Clinic.today()} if passed else {}
+        return {"verification_status": status, "updated_at": timezone.now(), **confirmed}
 
     @classmethod
     def make_room(cls, patient: Any, into: Any) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
-from backend.apps.insurance import eligibility, inquiries, numbering, services
+from backend.apps.insurance import eligibility, eligibility_answers, inquiries, numbering, services
 from backend.apps.insurance.models import (
     EligibilityInquiry,
     InboundFile,
@@ -76,7 +76,12 @@ def answer(to: EligibilityInquiry, *, aaa: str = "", **over: Any) -> Any:
 
 
 def take(to: EligibilityInquiry, **over: Any) -> str:
-    return eligibility.take(answer(to, **over), file=inbound(to.partner))
+    return take_one(answer(to, **over), to.partner)
+
+
+def take_one(told: Any, by: TradingPartner) -> str:
+    (word,) = eligibility_answers.take_each([told], file=inbound(by))
+    return word
 
 
 def status(coverage: PatientInsurance) -> str:
@@ -171,6 +176,45 @@ def test_what_each_answer_makes_of_a_coverage(said: dict[str, Any], outcome: str
     assert (status(coverage), asked.status) == (expected, becomes)
 
 
+def test_no_text_of_an_answer_reaches_codes_or_benefits() -> None:
+    asked = question(askable())
+    name = "ADA"
+    texts = dict.fromkeys(
+        ["code", "coverage_level", "period", "quantity_qualifier", "quantity", "authorization", "in_network", "plan"],
+        name,
+    )
+    benefit = SimpleNamespace(**texts, service_types=("30", name), amount=None, percent=None, messages=(name,))
+    rejects = [SimpleNamespace(level=name, code=name, follow_up=name)]
+    take(asked, rejects=rejects, benefits=(benefit,))
+    asked.refresh_from_db()
+    assert (asked.codes, asked.benefits) == (["AAA:other::"], [{"types": ["30"]}])
+
+
+def test_many_answers_take_as_few_statements_as_one(django_assert_max_num_queries: Any) -> None:
+    first = askable()
+    by = PartnerPayer.objects.get().partner
+    coverages = [first, *(of_same_payer(first) for _ in range(11))]
+    rows = [question(one) for one in coverages]
+    said: list[dict[str, Any]] = [{}, {"active": False}, {"aaa": "42"}, {"aaa": "75"}]
+    told = [answer(row, **said[place % 4]) for place, row in enumerate(rows)]
+    file = inbound(by)
+    with django_assert_max_num_queries(20):
+        words = eligibility_answers.take_each([*told, answer(rows[0])], file=file)
+    assert words == [*["applied", "applied", "again", "applied"] * 3, "repeated"]
+    assert [status(one) for one in coverages[:4]] == ["verified", "failed", "unverified", "failed"]
+    assert EligibilityInquiry.objects.filter(status="queued").count() == 3
+
+
+def test_of_two_answers_about_one_coverage_in_a_file_the_later_question_counts() -> None:
+    coverage = askable()
+    day = Clinic.today() + timedelta(days=1)
+    older = question(coverage, service_on=day, queued_at=timezone.now() - timedelta(days=1))
+    newer = question(coverage)
+    told = [answer(newer, active=False), answer(older)]
+    assert eligibility_answers.take_each(told, file=inbound(newer.partner)) == ["applied", "noted"]
+    assert status(coverage) == "failed"
+
+
 def test_an_answer_that_comes_twice_counts_once() -> None:
     coverage = askable()
     asked = question(coverage)
@@ -184,7 +228,7 @@ def test_an_answer_that_comes_twice_counts_once() -> None:
 def test_a_trace_that_is_not_ours_is_unknown() -> None:
     asked = question(askable())
     assert take(asked, traces=("NOT OURS",)) == "unknown"
-    assert eligibility.take(answer(asked), file=inbound(partner())) == "unknown"
+    assert take_one(answer(asked), partner()) == "unknown"
     asked.refresh_from_db()
     assert asked.status == "sent"
 
@@ -211,7 +255,7 @@ def test_an_earlier_question_that_is_answered_later_changes_nothing() -> None:
 def test_a_payer_that_says_later_is_asked_again_an_hour_later_then_two_and_not_for_ever() -> None:
     coverage, waits = askable(), []
     asked = question(coverage)
-    for _ in range(eligibility.TRIES - 1):
+    for _ in range(eligibility_answers.TRIES - 1):
         assert take(asked, aaa="42") == "again"
         asked = EligibilityInquiry.objects.get(status="queued")
         waits.append(round((asked.queued_at - timezone.now()) / timedelta(hours=1)))
@@ -231,10 +275,10 @@ def test_a_file_nobody_can_answer_now_is_asked_again_question_by_question_of_tha
         rows[0], aaa="42", level="source", traces=(), reference=f"{sent.interchange_number:09}0001",
         payer_id=PartnerPayer.objects.get(provider=one.insurance_plan.provider_id).payer_id,
     )  # fmt: skip
-    assert eligibility.take(told, file=inbound(by)) == "again"
+    assert take_one(told, by) == "again"
     asked_again = EligibilityInquiry.objects.filter(status="queued").values_list("coverage", flat=True)
     assert set(asked_again) == {one.pk, two.pk}
-    assert eligibility.take(told, file=inbound(by)) == "unknown"
+    assert take_one(told, by) == "unknown"
 
 
 def test_who_comes_soon_and_who_was_not_verified_for_a_month_is_asked_about_once() -> None:
@@ -253,6 +297,33 @@ def test_who_comes_soon_and_who_was_not_verified_for_a_month_is_asked_about_once
     assert asked == {near.pk: visit_day, stale.pk: today}
     assert eligibility.due() == 0
     assert status(stale) == "expired"
+
+
+@pytest.mark.parametrize("comes_soon", [True, False])
+def test_a_coverage_that_was_changed_is_asked_about_at_once_and_not_twice(comes_soon: bool) -> None:
+    coverage = askable()
+    if comes_soon:
+        make_appointment(
+            patient=coverage.patient, appointment_datetime=timezone.now() + timedelta(days=2), status="confirmed"
+        )
+    take(question(coverage))
+    assert (status(coverage), eligibility.due()) == ("verified", 0)
+    services.change_coverage(coverage, by=None, member_id="W987654321")
+    assert (eligibility.due(), eligibility.due()) == (1, 0)
+    waiting = EligibilityInquiry.objects.get(status="queued")
+    services.change_coverage(coverage, by=None, member_id="W987654322")  # what is not sent yet asks about it as it is
+    assert eligibility.due() == 0
+    take(waiting, active=None)
+    assert (status(coverage), eligibility.due()) == ("unverified", 0)  # the payer did not say: not again on this day
+
+
+def test_a_changed_coverage_comes_before_those_never_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = askable()
+    changed = of_same_payer(first)
+    PatientInsurance.objects.filter(pk=changed.pk).update(last_verified_date=Clinic.today())
+    monkeypatch.setattr(eligibility, "MOST_A_DAY", 1)
+    assert eligibility.due() == 1
+    assert EligibilityInquiry.objects.get().coverage == changed
 
 
 def test_a_daily_look_asks_no_more_than_its_most(monkeypatch: pytest.MonkeyPatch) -> None:
