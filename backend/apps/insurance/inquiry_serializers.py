@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form
+from backend.apps.insurance import eligibility_words
 from backend.apps.insurance.models import EligibilityInquiry, PatientInsurance, StatusInquiry
 
 MOST = 500  # coverages of one request
 
 
+class ReasonSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    sentence = serializers.CharField()
+
+
 class EligibilityInquirySerializer(ClinicSerializer):
+    """answer, reasons and summary: the status, codes and benefits in words."""
+
     patient = serializers.UUIDField(source="coverage.patient_id", read_only=True)
+    answer = serializers.SerializerMethodField(help_text="What the payer says, in one sentence.")
+    reasons = serializers.SerializerMethodField(help_text="What each of the codes means.")
+    summary = serializers.SerializerMethodField(help_text="The benefits in words.")
 
     class Meta:
         model = EligibilityInquiry
         fields = [
             "id", "patient", "coverage", "partner", "service_on", "service_type", "status", "interchange", "queued_at",
-            "sent_at", "answered_at", "is_active", "plan_from", "plan_to", "benefits", "codes", "created_at",
-            "updated_at",
+            "sent_at", "answered_at", "answer", "is_active", "plan_from", "plan_to", "summary", "benefits", "reasons",
+            "codes", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields: ClassVar[list[str]] = [
             "partner", "service_type", "status", "interchange", "queued_at", "sent_at", "answered_at", "is_active",
@@ -28,6 +40,16 @@ class EligibilityInquirySerializer(ClinicSerializer):
         ]  # fmt: skip
         extra_kwargs: ClassVar[dict[str, Any]] = {"service_on": {"required": False}}
         validators: ClassVar[list[Any]] = []  # a question that is open already is answered, not refused
+
+    def get_answer(self, question: EligibilityInquiry) -> str:
+        return eligibility_words.answer(question)
+
+    @extend_schema_field(ReasonSerializer(many=True))
+    def get_reasons(self, question: EligibilityInquiry) -> list[dict[str, str]]:
+        return eligibility_words.reasons(question)
+
+    def get_summary(self, question: EligibilityInquiry) -> list[str]:
+        return eligibility_words.benefits(question)
 
 
 class StatusInquirySerializer(ClinicSerializer):

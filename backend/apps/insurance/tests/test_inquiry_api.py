@@ -63,6 +63,47 @@ def test_the_desk_asks_about_one_coverage_and_about_many(desk: APIClient) -> Non
 
 
 @pytest.mark.django_db
+def test_the_desk_reads_an_answer_and_its_benefits_in_words(desk: APIClient) -> None:
+    benefits = [
+        {"code": "1", "level": "IND", "types": ["30"]},
+        {"code": "B", "types": ["98"], "period": "27", "amount": "25", "in_network": "Y"},
+        {"code": "C", "level": "FAM", "types": ["30"], "period": "29", "amount": "1450.5"},
+        {"code": "A", "types": ["UC"], "percent": "0.2", "authorization": "Y"},
+    ]
+    row = make_eligibility_inquiry(status="answered", is_active=True, benefits=benefits)
+    told = desk.get(f"/api/v1/eligibility-inquiries/{row.pk}/").data
+    assert told["answer"] == f"The plan holds on {row.service_on}."
+    assert told["summary"] == [
+        "Co-payment, office visit: $25.00 a visit, in network.",
+        "Deductible: $1,450.50 remaining, for the family.",
+        "Co-insurance, urgent care: 20%, needs an authorization.",
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"status": "queued"}, "has not answered yet"),
+        ({"status": "answered", "is_active": False}, "does not hold on"),
+        ({"status": "answered"}, "does not say"),
+        ({"status": "rejected", "is_active": False, "codes": ["AAA:subscriber:72:C"]}, "compare it with the card"),
+        ({"status": "rejected", "codes": ["changed", "AAA:source:42:R"]}, "asked again"),
+        ({"status": "rejected", "codes": ["AAA:source:99:N"]}, "ask it by phone"),
+        ({"status": "rejected", "codes": ["not written: NM1*IL NM109: 0 characters"]}, "could not be written"),
+        ({"status": "rejected", "codes": ["TA1:R:024"]}, "turned back"),
+        ({"status": "expired", "codes": ["changed"]}, "changed meanwhile"),
+        ({"status": "expired"}, "did not answer"),
+    ],
+)
+def test_each_end_of_a_question_has_a_sentence(desk: APIClient, fields: dict[str, Any], says: str) -> None:
+    row = make_eligibility_inquiry(**fields)
+    told = desk.get(f"/api/v1/eligibility-inquiries/{row.pk}/").data
+    assert says in told["answer"]
+    assert [one["code"] for one in told["reasons"]] == row.codes
+
+
+@pytest.mark.django_db
 def test_a_coverage_that_is_not_there_is_asked_about_by_nobody(desk: APIClient) -> None:
     body = {"coverages": ["00000000-0000-7000-8000-000000000000"]}
     assert desk.post("/api/v1/eligibility-inquiries/ask_each/", body, format="json").status_code == 400
