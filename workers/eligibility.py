@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -55,10 +55,14 @@ class Kind(NamedTuple):
 def build() -> str:
     """Make files of what is to be asked; safe to run twice, also at once: a question goes into one file."""
     counts = Counter[str]()
+    found: dict[TradingPartner, str] = {}
     with beating("ask payers"):
         for kind in KINDS:
             for partner in inquiries.partners(kind.model):
-                counts[kind.name] += _build_all(kind, partner)
+                taken, problem = _build_all(kind, partner)
+                counts[kind.name] += taken
+                found[partner] = problem or found.get(partner, "")
+        _tell(found)
     return told(counts).replace("nothing due", "nothing to ask")
 
 
@@ -78,18 +82,29 @@ def expire() -> str:
     return f"gave up {sum(one for one, _ in gone)}, asked {sum(again for _, again in gone)} again"
 
 
-def _build_all(kind: Kind, partner: TradingPartner) -> int:
-    """Make files until nothing waits; a partner whose own entries cannot be written is told of and costs no other."""
-    cause, taken = f"questions to payers:{partner.pk}", 0
+def _build_all(kind: Kind, partner: TradingPartner) -> tuple[int, str]:
+    """Make files until nothing waits; return how many were taken, and which rule an entry of the partner's breaks.
+
+    What all its questions share and cannot be written costs no other partner.
+    """
+    taken = 0
     try:
         while last := build_file(kind, partner):
             taken += last
     except NotWritable as problem:
-        sentence = f"Questions for {partner.name} cannot be written: {problem.rule}."
-        alerts.open_once(cause, kind=ALERT, sentence=sentence, subject=partner)
-    else:
-        alerts.clear(cause)
-    return taken
+        return taken, problem.rule
+    return taken, ""
+
+
+def _tell(found: Mapping[TradingPartner, str]) -> None:
+    """Tell of partners for whom some kind of question cannot be written, and take back what no longer holds."""
+    for partner, rule in found.items():
+        cause = f"questions to payers:{partner.pk}"
+        if rule:
+            sentence = f"Questions for {partner.name} cannot be written: {rule}."
+            alerts.open_once(cause, kind=ALERT, sentence=sentence, subject=partner)
+        else:
+            alerts.clear(cause)
 
 
 @transaction.atomic
@@ -140,8 +155,8 @@ def _written(kind: Kind, file: File, rows: dict[str, Any]) -> Inquiries | None:
         try:
             return kind.write(file, questions)
         except NotWritable as problem:
-            bad = [one for one in questions if problem.row in (one.id, one.payer, one.provider)]
-            if not bad:
+            bad = [one for one in questions if problem.row and problem.row in (one.id, one.payer, one.provider)]
+            if not bad or problem.row == file.asks.id:
                 raise
             for one in bad:
                 inquiries.refuse(rows[one.id], f"not written: {problem.rule}")

@@ -67,6 +67,9 @@ def interchange(
 
     begin makes of a question, ST02 and BHT03 the segments from ST to the last HL that questions share, which is number
     first_hl - 1. ask makes of a question and the number of its first HL its own segments.
+
+    Raises:
+        NotWritable: names the rule and the question, or the payer or provider that several questions share.
     """
     out, asked = [opened.opening()], list[Asked]()
     run, number, segments, hl, taken = ("", ""), 0, 0, 0, 0
@@ -79,7 +82,7 @@ def interchange(
                 segments = out[-1].count("~")
             text = ask(question, hl)
         except NotWritable as problem:
-            raise NotWritable(problem.rule, question.id) from None
+            raise NotWritable(problem.rule, problem.row or question.id) from None
         out.append(text)
         hl, segments, taken = hl + text.count("~HL*") + 1, segments + text.count("~"), taken + 1
         asked.append(Asked(question.id, f"{number:04}", opened.reference(number), question.trace.upper()))

@@ -168,6 +168,53 @@ def test_a_partner_whose_entry_is_wrong_holds_up_no_other() -> None:
     assert Alert.objects.filter(cause=f"questions to payers:{wrong.partner_id}", resolved_at=None).exists()
 
 
+def test_a_biller_that_cannot_be_written_stops_the_questions_and_refuses_none_of_them() -> None:
+    biller = billing_entity(is_default=True)
+    (row,) = asked(askable())
+    silent_claim(patient_insurance=row.coverage)
+    status_requests.due()
+    type(biller).objects.update(name="\u4e2d\u4e2d")
+    assert task.build() == "nothing to ask"
+    (alert,) = Alert.objects.filter(cause=f"questions to payers:{row.partner_id}", resolved_at=None)
+    assert alert.sentence.startswith(f"Questions for {row.partner.name} cannot be written: ")
+    row.refresh_from_db()
+    assert (row.status, StatusInquiry.objects.get().status) == ("queued", "queued")
+    type(biller).objects.update(name="Oak Clinic")
+    assert task.build() == "1 270, 1 276"
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+
+
+def test_a_fault_that_stops_one_kind_of_question_is_not_cleared_by_the_other() -> None:
+    billing_entity(is_default=True)
+    (row,) = asked(askable())
+    silent_claim(patient_insurance=row.coverage)
+    status_requests.due()
+    type(row.partner).objects.update(submitter_id="^")  # stands in a 276 only
+    assert task.build() == "1 270"
+    assert Alert.objects.filter(cause=f"questions to payers:{row.partner_id}", resolved_at=None).exists()
+    StatusInquiry.objects.update(status="expired")
+    asked(of_same_payer(row.coverage))
+    assert task.build() == "1 270"
+    assert not Alert.objects.filter(cause=f"questions to payers:{row.partner_id}", resolved_at=None).exists()
+
+
+def of_same_payer(other: PatientInsurance) -> PatientInsurance:
+    return make_patient_insurance(insurance_plan=other.insurance_plan, member_id="W333")
+
+
+def test_a_payer_that_cannot_be_written_costs_only_its_own_questions() -> None:
+    billing_entity(is_default=True)
+    bad, good = askable(), askable()
+    rows = asked(bad, good)
+    type(bad.insurance_plan.provider).objects.filter(pk=bad.insurance_plan.provider_id).update(company_name="\u4e2d")
+    assert task.build() in {"1 270", "2 270"}
+    for row in rows:
+        row.refresh_from_db()
+    assert [row.status for row in rows] == ["rejected", "batched"]
+    assert rows[0].codes[0].startswith("not written: NM1*PR")
+
+
 def silent_claim(**over: Any) -> InsuranceClaim:
     usual = {
         "status": "accepted",
