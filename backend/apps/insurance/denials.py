@@ -52,7 +52,7 @@ def worklist(claims: QuerySet[Any], *, key: str = "") -> QuerySet[Any]:
     """Return the claims with a refusal nobody has dealt with, and `denied_amount`; key: those of one group only."""
     partly = _refused().values("claim").annotate(net=Sum("amount")).filter(net__gt=0)
     rows = claims.filter(Q(status=Status.DENIED) | Q(status=Status.PAID, pk__in=partly.values("claim")))
-    later = _refused().filter(claim=OuterRef("pk"), posted_at__gt=OuterRef("denial_closed_at"))
+    later = _refused().filter(claim=OuterRef("pk"), posted_at__gt=OuterRef("denial_closed_at"), is_reversal=False)
     corrections = InsuranceClaim.objects.filter(original=OuterRef("pk"))
     rows = rows.filter(Q(denial_closed_at__isnull=True) | Exists(later)).filter(~Exists(corrections))
     rows = rows.annotate(denied_amount=_denied_amount())
@@ -75,7 +75,7 @@ def counts(claims: QuerySet[Any]) -> list[Count]:
 def refusals(claims: Iterable[Any]) -> Mapping[UUID, list[Refusal]]:
     """Return why parts of these claims were refused, the most money first, in one query."""
     rows = _refused().filter(claim__in=[claim.pk for claim in claims])
-    nets = rows.values_list("claim", "group", "reason", "remarks").order_by().annotate(net=Sum("amount"))
+    nets = rows.values_list("claim", "group", "reason", "said").order_by().annotate(net=Sum("amount"))
     found: dict[UUID, list[Refusal]] = defaultdict(list)
     for claim, group, reason, remarks, net in nets.filter(net__gt=0):
         said = tuple(filter(None, remarks.split(",")))
@@ -100,9 +100,20 @@ def close_denial(claim: InsuranceClaim, *, by: User | None, reason: str) -> Insu
 
 
 def _refused() -> QuerySet[Any]:
-    """Return the entries of the ledger that take a part off a claim by a refusal; a reversal's are negative."""
-    rows = Posting.objects.exclude(kind=PostingKind.PAYMENT).exclude(reason="")
-    return rows.exclude(reason__in=NO_DENIAL)
+    """Return the entries of the ledger that take a part off a claim by a refusal; a reversal's are negative.
+
+    `said`: the remarks it counts under. Payers take a part back without the remarks they refused it with, so that a
+    reversal's are those of the entry it takes back.
+    """
+    rows = Posting.objects.exclude(kind=PostingKind.PAYMENT).exclude(reason="").exclude(reason__in=NO_DENIAL)
+    same = {name: OuterRef(name) for name in ("claim", "group", "reason")}
+    taken_back = Posting.objects.filter(is_reversal=False, amount=-OuterRef("amount"), **same).annotate(
+        is_near=Case(When(line=OuterRef("line"), then=Value(1)), default=Value(0))
+    )
+    first = taken_back.order_by("-is_near", "-posted_at", "-pk").values("remarks")[:1]
+    its_own = Coalesce(Subquery(first), F("remarks"), output_field=TextField())
+    said = Case(When(is_reversal=True, then=its_own), default=F("remarks"), output_field=TextField())
+    return rows.annotate(said=said)
 
 
 def _denied_amount() -> Coalesce:
@@ -121,8 +132,8 @@ def _of_group(rows: QuerySet[Any], key: str) -> QuerySet[Any]:
 
 def _keyed() -> QuerySet[Any]:
     """Add to each refusal the `key` of its group, by the rules of `denial_groups.of`."""
-    said = [(one.key, "|".join(sorted(one.remarks))) for one in GROUPS if one.remarks]
-    remarks = [When(remarks__regex=f"(^|,)({one_of})(,|$)", then=Value(key)) for key, one_of in said]
+    named = [(one.key, "|".join(sorted(one.remarks))) for one in GROUPS if one.remarks]
+    remarks = [When(said__regex=f"(^|,)({one_of})(,|$)", then=Value(key)) for key, one_of in named]
     reasons = [When(reason__in=one.reasons, then=Value(one.key)) for one in GROUPS]
     plain = Case(*remarks, *reasons, default=Value(READ_REASON.key), output_field=TextField())
     of_patient = When(group=PATIENT, plain__in=["not_covered", READ_REASON.key], then=Value(BILL_PATIENT.key))

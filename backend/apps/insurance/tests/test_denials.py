@@ -102,6 +102,34 @@ def test_a_refusal_that_was_reversed_is_none() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("remarks", ["N29", ""])
+def test_of_a_decision_that_another_one_superseded_only_the_sums_that_stand_are_told(remarks: str) -> None:
+    claim = paid()
+    make_posting(claim, "CO", "16", "25.00", remarks="N29")
+    make_posting(claim, "CO", "97", "40.00")
+    make_posting(claim, "CO", "16", "-25.00", remarks=remarks, is_reversal=True)
+    make_posting(claim, "CO", "97", "-40.00", is_reversal=True)
+    make_posting(claim, "CO", "97", "15.00")
+    (listed_claim,) = denials.worklist(InsuranceClaim.objects.all())
+    assert listed_claim.denied_amount == Decimal("15.00")
+    (refusal,) = denials.refusals([claim])[claim.pk]
+    assert (refusal.key, refusal.amount) == ("bundled", Decimal("15.00"))
+    (counted,) = denials.counts(InsuranceClaim.objects.all())
+    assert (counted.key, counted.amount) == ("bundled", Decimal("15.00"))
+    assert (listed("bundled"), listed("send_records"), listed("correct_and_resend")) == ({claim.pk}, set(), set())
+
+
+@pytest.mark.django_db
+def test_what_is_taken_back_after_a_person_closed_a_refusal_is_no_later_refusal() -> None:
+    claim = paid()
+    make_posting(claim, "CO", "97", "40.00")
+    make_posting(claim, "CO", "50", "10.00")
+    denials.close_denial(claim, by=None, reason="Written off.")
+    make_posting(claim, "CO", "97", "-40.00", is_reversal=True)
+    assert listed() == set()
+
+
+@pytest.mark.django_db
 def test_groups_are_counted_with_their_claims_and_money_the_most_money_first() -> None:
     one, two, bare = denied(), denied(), denied()
     make_posting(one, "CO", "197", "100.00")
