@@ -186,21 +186,16 @@ def test_a_biller_that_cannot_be_written_stops_the_questions_and_refuses_none_of
 
 
 def test_a_fault_that_stops_one_kind_of_question_is_not_cleared_by_the_other() -> None:
-    billing_entity(is_default=True)
+    biller = billing_entity(is_default=True)
     (row,) = asked(askable())
     silent_claim(patient_insurance=row.coverage)
     status_requests.due()
-    type(row.partner).objects.update(submitter_id="^")  # stands in a 276 only
-    assert task.build() == "1 270"
+    type(biller).objects.update(tax_id="12345")  # stands in a 270 only
+    assert task.build() == "1 276"
     assert Alert.objects.filter(cause=f"questions to payers:{row.partner_id}", resolved_at=None).exists()
-    StatusInquiry.objects.update(status="expired")
-    asked(of_same_payer(row.coverage))
+    type(biller).objects.update(tax_id=biller.tax_id)
     assert task.build() == "1 270"
     assert not Alert.objects.filter(cause=f"questions to payers:{row.partner_id}", resolved_at=None).exists()
-
-
-def of_same_payer(other: PatientInsurance) -> PatientInsurance:
-    return make_patient_insurance(insurance_plan=other.insurance_plan, member_id="W333")
 
 
 def test_a_payer_that_cannot_be_written_costs_only_its_own_questions() -> None:
