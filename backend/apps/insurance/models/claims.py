@@ -16,7 +16,7 @@ from django.db.models.lookups import Exact, LessThanOrEqual
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.documents import KeptIn, validate_document
-from backend.apps.core.exceptions import DomainError
+from backend.apps.core.exceptions import DomainError, IllegalTransition
 from backend.apps.core.models import Clinic
 from backend.apps.core.transitions import Stateful, Table
 from backend.apps.core.validators import validate_not_future
@@ -98,6 +98,17 @@ class InsuranceClaim(ClinicModel, Stateful):
         Status.REJECTED: frozenset({Status.DRAFT, Status.PAID, Status.DENIED}),
         Status.PAID: frozenset({Status.APPEALED, Status.ACCEPTED, Status.DENIED}),
         Status.DENIED: frozenset({Status.APPEALED, Status.ACCEPTED, Status.PAID}),
+        Status.APPEALED: frozenset({Status.PAID, Status.DENIED}),
+    }
+    # What a person may note, one step at a time: nothing takes a claim out of a payer's hands, or a judgement back.
+    BY_HAND: ClassVar[Table] = {
+        Status.DRAFT: frozenset({Status.SUBMITTED}),
+        Status.SUBMITTED: frozenset({Status.PENDING, Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}),
+        Status.PENDING: frozenset({Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}),
+        Status.ACCEPTED: frozenset({Status.REJECTED, Status.PAID, Status.DENIED}),
+        Status.REJECTED: frozenset({Status.DRAFT}),
+        Status.PAID: frozenset({Status.APPEALED}),
+        Status.DENIED: frozenset({Status.APPEALED}),
         Status.APPEALED: frozenset({Status.PAID, Status.DENIED}),
     }
     access: ClassVar[scope.Access] = scope.of_patient("patient_insurance__patient")
@@ -295,9 +306,9 @@ class InsuranceClaim(ClinicModel, Stateful):
         """Release the draft to the payer: complete, and covered on its days of service. Nothing is sent from here."""
         self.refresh_from_db(fields=CONTENT, from_queryset=type(self)._base_manager.select_for_update(no_key=True))
         coverage = PatientInsurance._base_manager.select_for_update(no_key=True).get(pk=self.patient_insurance_id)
-        if self.can_move_to(self.Status.SUBMITTED):
+        if self.status == self.Status.DRAFT:
             self._refuse_incomplete(coverage)
-        self.move_to(self.Status.SUBMITTED, submission_date=Clinic.today())
+        self._note(self.Status.SUBMITTED, submission_date=Clinic.today())
 
     def _refuse_incomplete(self, coverage: PatientInsurance) -> None:
         if not self.diagnosis_codes or not self.procedure_codes:
@@ -308,27 +319,33 @@ class InsuranceClaim(ClinicModel, Stateful):
             if not coverage.covers(day):
                 raise DomainError("The coverage was not active on the day of service.")
 
+    def _note(self, new: str, **changes: Any) -> None:
+        """Move as a person may; a payer's own answers move more (`TRANSITIONS`)."""
+        if new not in self.BY_HAND[self.Status(self.status)]:
+            raise IllegalTransition(f"This claim is {self.status} and cannot become {new}.")
+        self.move_to(new, **changes)
+
     def mark_as_pending(self) -> None:
-        self.move_to(self.Status.PENDING)
+        self._note(self.Status.PENDING)
 
     def accept(self, reference: str = "") -> None:
         """Note that the payer took the claim in; `reference` is the payer's own number for it."""
         known = {"insurance_reference_number": reference} if reference else {}
-        self.move_to(self.Status.ACCEPTED, response_date=Clinic.today(), **known)
+        self._note(self.Status.ACCEPTED, response_date=Clinic.today(), **known)
 
     def reject(self, reason: str) -> None:
         """Note that the claim was turned back unjudged: correct it and submit it again."""
-        self.move_to(self.Status.REJECTED, denial_reason=_said(reason), response_date=Clinic.today())
+        self._note(self.Status.REJECTED, denial_reason=_said(reason), response_date=Clinic.today())
 
     def reopen(self) -> None:
-        self.move_to(self.Status.DRAFT, submission_date=None, response_date=None)
+        self._note(self.Status.DRAFT, submission_date=None, response_date=None)
 
     def deny(self, reason: str) -> None:
         """Note that the payer judged the claim and pays nothing."""
-        self.move_to(self.Status.DENIED, denial_reason=_said(reason), response_date=Clinic.today())
+        self._note(self.Status.DENIED, denial_reason=_said(reason), response_date=Clinic.today())
 
     def appeal(self) -> None:
-        self.move_to(self.Status.APPEALED)
+        self._note(self.Status.APPEALED)
 
     def mark_as_paid(
         self,
@@ -347,7 +364,7 @@ class InsuranceClaim(ClinicModel, Stateful):
         allowed = self.allowed_amount if allowed is None else allowed
         share = self.patient_responsibility if patient_responsibility is None else patient_responsibility
         self._refuse_amounts(amount, allowed, share)
-        self.move_to(
+        self._note(
             self.Status.PAID,
             paid_amount=amount,
             payment_reference=reference,
