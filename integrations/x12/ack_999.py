@@ -25,12 +25,12 @@ def read(transaction: Transaction) -> Ack999:
         raise NotX12("not a 999")
     ak1, ak9 = BLANK, BLANK
     sets: list[_Set] = []
-    for segment in transaction.segments:
+    for place, segment in enumerate(transaction.segments, 2):
         match segment[0]:
             case "AK1":
                 ak1 = segment + BLANK
             case "AK2":
-                sets.append(_Set(segment + BLANK))
+                sets.append(_Set(segment + BLANK, place))
             case "AK9":
                 ak9 = segment + BLANK
             case _ if sets:
@@ -53,8 +53,8 @@ def read(transaction: Transaction) -> Ack999:
 class _Set:
     """One AK2 while its segments arrive."""
 
-    def __init__(self, ak2: list[str]) -> None:
-        self._ak2 = ak2
+    def __init__(self, ak2: list[str], place: int) -> None:
+        self._ak2, self._place = ak2, place
         self._ik5 = BLANK
         self._errors: list[_Error] = []
 
@@ -77,6 +77,7 @@ class _Set:
             verdict=self._ik5[1],
             codes=tuple(filter(None, self._ik5[2:7])),
             errors=tuple(error.record() for error in self._errors),
+            segment=self._place,
         )
 
 

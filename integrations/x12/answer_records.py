@@ -127,7 +127,10 @@ class SegmentError(NamedTuple):
 
 
 class SetAck(NamedTuple):
-    """AK2 to IK5: the answer to one ST of ours. verdict: "A", "E", "R", "M", "W", "X"; empty where IK5 is missing."""
+    """AK2 to IK5: the answer to one ST of ours. verdict: "A", "E", "R", "M", "W", "X"; empty where IK5 is missing.
+
+    segment: the place of AK2 in the 999, its ST being 1.
+    """
 
     control_number: str
     kind: str
@@ -135,6 +138,7 @@ class SetAck(NamedTuple):
     verdict: str
     codes: tuple[str, ...]
     errors: tuple[SegmentError, ...]
+    segment: int
 
 
 class Ack999(NamedTuple):

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
+from functools import reduce
+from operator import or_
 from typing import Any, Protocol
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Left
 from django.utils import timezone
 
+from backend.apps.core.models import Clinic
 from backend.apps.insurance import standing
 from backend.apps.insurance.file_answers import Outcome
-from backend.apps.insurance.models import InsuranceClaim, Stage, StatusInquiry
+from backend.apps.insurance.models import InsuranceClaim, Stage, StatusInquiry, Submission
 from backend.apps.insurance.models.inquiries import OPEN, InquiryStatus
-from backend.apps.insurance.standing import REJECTING, Source, Try, Verdict, Word, is_weak
+from backend.apps.insurance.standing import OF_A_LINE, REJECTING, Source, Try, Verdict, Word, is_weak
 
-SHORTEST = 17  # of a trace that may be the beginning of one of ours
+SHORTEST, LONGEST = 17, 20  # of a trace that may be the beginning of one of ours; of ours
 BATCH_LEVELS = frozenset({"source", "receiver", "provider"})
 REFUSING = frozenset({"A3", "A6", "A7", "A8"})  # at a level above the patient's
-MOST_CODES = 6
+MOST_CODES, LONGEST_CODE = 6, 30
 UNABLE = "E"  # categories of a 277 that say: ask again
 
 
@@ -53,12 +58,18 @@ def take_277ca(source: Source, statuses: Iterable[ClaimStatus]) -> Outcome:
     tries = _tries(source, told)
     payers = _payers({one.claim_id for ones in tries.values() for one in ones})
     words = [word for status in told for word in _words(source, status, told, tries, payers)]
-    standing.prove_sent(
-        source.file.partner_id, [word.submission.interchange_id for word in words if word.submission], proof="277CA"
-    )
-    heard = standing.hear(source, words)
-    unknown = (f"{heard.unknown} answers name no claim of ours.",) if heard.unknown else ()
-    return Outcome(unknown, is_partly=bool(heard.unknown))
+    files = {word.submission.interchange_id for word in words if word.submission}
+    foreign = standing.prove_sent(source.file.partner_id, files, proof="277CA")
+    heard = standing.hear(source, [_of_ours(word, foreign) for word in words])
+    found = [f"{heard.unknown} answers name no claim of ours."] if heard.unknown else []
+    found += [standing.NEVER_LEFT] if foreign else []
+    return Outcome(tuple(found), is_partly=bool(found))
+
+
+def _of_ours(word: Word, foreign: set[UUID]) -> Word:
+    """Let a word move nothing that is about a file of somebody else with our numbers."""
+    is_foreign = word.submission is not None and word.submission.interchange_id in foreign
+    return word._replace(verdict=Verdict.NOTED) if is_foreign else word
 
 
 def _words(
@@ -70,7 +81,7 @@ def _words(
 ) -> list[Word]:
     word = Word(
         Stage.CLEARINGHOUSE, "277CA", category(status), source.offset + status.position, details=codes(status),
-        payer_claim_number=status.payer_claim_number, event_on=status.stated_on or source.file.received_at.date(),
+        payer_claim_number=status.payer_claim_number, event_on=status.stated_on or standing.day(source),
     )  # fmt: skip
     if status.level in BATCH_LEVELS:
         return _of_batch(word, status, told, tries)
@@ -122,9 +133,10 @@ def category(status: ClaimStatus) -> str:
 
 
 def codes(status: ClaimStatus) -> tuple[str, ...]:
-    """Return ("A7:507:IL", ...): category, code and entity."""
+    """Return ("A7:507:IL", ...): category, code and entity; behind SVC where it is about one line of a claim."""
     kept = status.statuses[:MOST_CODES]
-    return tuple(":".join(filter(None, (one.category, one.code, one.entity))) for one in kept)
+    said = [":".join(filter(None, (one.category, one.code, one.entity)))[:LONGEST_CODE] for one in kept]
+    return (*((OF_A_LINE,) if status.level == "line" else ()), *said)
 
 
 def _batch_key(reference: str) -> str:
@@ -138,14 +150,30 @@ def _tries(source: Source, told: Sequence[ClaimStatus]) -> dict[str, list[Try]]:
     found: dict[str, list[Try]] = {}
     for one in standing.tries(partner=partner, claim_control_number__in=traces):
         found.setdefault(one.claim_control_number, []).append(one)
-    for trace in [trace for trace in traces - set(found) if len(trace) >= SHORTEST]:
-        alike = standing.tries(partner=partner, claim_control_number__startswith=trace)
-        if len({one.claim_id for one in alike}) == 1:
-            found[trace] = alike
+    found.update(_cut(partner, {trace for trace in traces - set(found) if len(trace) >= SHORTEST}))
     batches = {one.batch_reference for one in told if one.level in BATCH_LEVELS and one.batch_reference}
     for one in standing.tries(partner=partner, batch_reference__in=batches) if batches else []:
         found.setdefault(_batch_key(one.batch_reference), []).append(one)
     return found
+
+
+def _cut(partner: UUID, traces: set[str]) -> dict[str, list[Try]]:
+    """Return by trace the tries of the one claim whose number begins so; one query for all of them."""
+    lengths = {len(trace) for trace in traces if len(trace) < LONGEST}
+    if not lengths:
+        return {}
+    begins = [Q(**{f"first_{length}__in": traces}) for length in lengths]
+    rows = Submission.all_objects.filter(partner=partner).annotate(
+        **{f"first_{length}": Left("claim_control_number", length) for length in lengths}
+    )
+    keys = rows.filter(reduce(or_, begins)).values_list("pk", flat=True)
+    found: dict[str, list[Try]] = {}
+    for one in standing.tries(pk__in=list(keys)):
+        for length in lengths:
+            found.setdefault(one.claim_control_number[:length], []).append(one)
+    return {
+        trace: ones for trace, ones in found.items() if trace in traces and len({one.claim_id for one in ones}) == 1
+    }
 
 
 def _one(status: ClaimStatus, tries: Mapping[str, list[Try]]) -> Try | None:
@@ -154,13 +182,14 @@ def _one(status: ClaimStatus, tries: Mapping[str, list[Try]]) -> Try | None:
     of_batch = [one for one in found if one.batch_reference and one.batch_reference == status.batch_reference]
     if of_batch:
         return of_batch[-1]
-    by_then = [one for one in found if status.stated_on and _sent(one).date() <= status.stated_on]
+    by_then = [one for one in found if status.stated_on and _sent_on(one) <= status.stated_on]
     alike = by_then or found
     return alike[-1] if alike else None
 
 
-def _sent(one: Try) -> datetime:
-    return one.sent_at or one.queued_at
+def _sent_on(one: Try) -> date:
+    """Return the clinic's day of a try: partners write days of their own clocks, not of UTC."""
+    return timezone.localdate(one.sent_at or one.queued_at, timezone=Clinic.current().zone)
 
 
 def _payers(claims: set[Any]) -> dict[Any, set[str]]:
@@ -191,7 +220,7 @@ def take_277(source: Source, statuses: Iterable[ClaimStatus]) -> Outcome:
                  payer_claim_number=status.payer_claim_number, event_on=status.stated_on)
         )  # fmt: skip
         if inquiry:
-            answers.setdefault(inquiry.pk, []).extend(codes(status))
+            answers.setdefault(inquiry.pk, []).extend(one for one in codes(status) if one != OF_A_LINE)
     heard = standing.hear(source, words)
     _answer(source, answers)
     unknown = (f"{heard.unknown} answers name no question of ours.",) if heard.unknown else ()

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.models import Alert
-from backend.apps.insurance import standing
+from backend.apps.insurance import interchanges, standing
 from backend.apps.insurance.models import (
     EligibilityInquiry,
     Interchange,
@@ -33,6 +33,7 @@ SETUP = frozenset(
      "026", "027"}
 )  # fmt: skip
 ACCEPTED = frozenset({"A", "E"})
+TAKEN = frozenset({*ACCEPTED, "P"})  # of a group, P: what is not named as refused was taken
 REFUSED = frozenset({"R", "M", "W", "X"})
 MOST_FAULTS = 6  # of one claim that are told
 
@@ -81,10 +82,16 @@ def take_ta1(source: Source, ta1: Ta1) -> Outcome:
         standing.store(source, [(word, False)])
         return Outcome(("A TA1 names no file of ours.",), is_partly=True)
     is_proof = ta1.verdict != "R" or _was_seen(sent, ta1.note_code)
-    standing.prove_sent(source.file.partner_id, [sent.pk], proof="TA1")
+    if standing.prove_sent(source.file.partner_id, [sent.pk], proof="TA1"):
+        return _of_others(source, word)
     if is_proof:
         return _taken(source, sent, word)
     return _turned_back(source, sent, word, ta1.note_code)
+
+
+def _of_others(source: Source, word: Word) -> Outcome:
+    standing.store(source, [(word, False)])
+    return Outcome((standing.NEVER_LEFT,), is_partly=True)
 
 
 def _taken(source: Source, sent: Interchange, word: Word) -> Outcome:
@@ -99,7 +106,7 @@ def _turned_back(source: Source, sent: Interchange, word: Word, note: str) -> Ou
     _note_ta1(sent, word, "R")
     refused = Interchange.all_objects.filter(pk=sent.pk, acknowledged_at=None)
     refused.update(status=Interchange.Status.REJECTED, status_reason=reason, updated_at=timezone.now())
-    _refuse_inquiries(sent, f"TA1:R:{note}")
+    _refuse_questions(sent, f"TA1:R:{note}")
     _tell(sent, f"{sent.partner.name} turned back file {sent.interchange_number} as a whole (TA1 {note}).")
     if note in SETUP:
         pause(sent.partner, f"It turns our files back: TA1 {note}.")
@@ -107,9 +114,13 @@ def _turned_back(source: Source, sent: Interchange, word: Word, note: str) -> Ou
 
 
 def _was_seen(sent: Interchange, note: str) -> bool:
-    """Whether a duplicate number only says that our first try had arrived."""
-    tried_again = sent.lease_no > 1 or sent.status == Interchange.Status.IN_DOUBT
-    return note == DUPLICATE and (tried_again or sent.ta1_code in ACCEPTED or sent.acknowledged_at is not None)
+    """Whether a duplicate number only says that an earlier try of ours had arrived.
+
+    That a worker took the file twice proves nothing: the partner may not have been reached. Its earlier answers do, or
+    that the file was on its way before the last try.
+    """
+    is_answered = sent.ta1_code in ACCEPTED or sent.acknowledged_at is not None
+    return note == DUPLICATE and (is_answered or interchanges.may_have_gone_twice(sent))
 
 
 def _note_ta1(sent: Interchange, word: Word, code: str) -> None:
@@ -121,11 +132,14 @@ def _note_ta1(sent: Interchange, word: Word, code: str) -> None:
 def take_999(source: Source, ack: Ack999) -> Outcome:
     """Apply the answer to one group; a claim that is at fault is refused alone, its neighbours are queued again."""
     sent = _ours(source, group_number=_number(ack.group_number))
-    word = Word(Stage.SYNTAX, "999", ack.verdict, source.offset + 1, details=tuple(ack.codes), event_on=_day(source))
+    word = Word(
+        Stage.SYNTAX, "999", ack.verdict, source.offset + 1, details=tuple(ack.codes), event_on=standing.day(source)
+    )
     if sent is None:
         standing.store(source, [(word, False)])
         return Outcome(("A 999 names no group of ours.",), is_partly=True)
-    standing.prove_sent(source.file.partner_id, [sent.pk], proof="999")
+    if standing.prove_sent(source.file.partner_id, [sent.pk], proof="999"):
+        return _of_others(source, word)
     claims = standing.tries(interchange=sent)
     words, outside = _words(word, ack, claims)
     standing.hear(source, words or [word._replace(interchange_id=sent.pk)])
@@ -135,25 +149,28 @@ def take_999(source: Source, ack: Ack999) -> Outcome:
     )
     if outside:
         _tell(sent, f"{sent.partner.name} refused file {sent.interchange_number} for a fault outside its claims (999).")
-    if sent.kind != Interchange.Kind.CLAIMS and (ack.verdict in REFUSED or any(s.verdict in REFUSED for s in ack.sets)):
-        _refuse_inquiries(sent, "999:R")
+    if sent.kind != Interchange.Kind.CLAIMS:
+        _refuse_questions_of(sent, ack)
     return Outcome(tuple(outside), is_partly=False)
 
 
 def _words(word: Word, ack: Ack999, claims: Sequence[Try]) -> tuple[list[Word], list[str]]:
     """Return a word for each claim, and sentences about faults that no claim has."""
-    if not ack.sets:
-        if ack.verdict not in REFUSED:
-            return _all(word, claims, Verdict.PENDING if ack.verdict in ACCEPTED else Verdict.NOTED, ""), []
-        reason = f"The group was refused: 999 {' '.join([ack.verdict, *ack.codes])}."
-        return _all(word, claims, Verdict.REJECTED, reason), [reason]
     words: list[Word] = []
     outside: list[str] = []
-    for place, told in enumerate(ack.sets, word.segment):
+    named = {_number(told.control_number) for told in ack.sets}
+    unnamed = [claim for claim in claims if _number(claim.transaction_number) not in named]
+    if unnamed or not ack.sets:
+        words += _of_group(word, unnamed, ack, outside)
+    for told in ack.sets:
         inside = [claim for claim in claims if _number(claim.transaction_number) == _number(told.control_number)]
-        said = word._replace(segment=place, code=told.verdict or ack.verdict, details=tuple(told.codes))
+        said = word._replace(
+            segment=word.segment + told.segment - 1,
+            code=told.verdict or ack.verdict.replace("P", ""),
+            details=tuple(told.codes),
+        )
         if said.code not in REFUSED:
-            words += _all(said, inside, Verdict.PENDING if said.code in ACCEPTED else Verdict.NOTED, "")
+            words += _of_group(said, inside, ack, outside)
             continue
         owners, strays = owners_of(told.errors, inside)
         if strays or not owners:
@@ -162,6 +179,18 @@ def _words(word: Word, ack: Ack999, claims: Sequence[Try]) -> tuple[list[Word], 
             )
         words += _refused(said, inside, owners, outside[-1] if strays or not owners else "")
     return words, outside
+
+
+def _of_group(said: Word, claims: Sequence[Try], ack: Ack999, outside: list[str]) -> list[Word]:
+    """Return the words for claims that no refusal names: they share what becomes of the group.
+
+    A 999 may name refused transactions only. A group that is refused is so with what was good in it.
+    """
+    if ack.verdict in REFUSED:
+        reason = f"The group was refused: 999 {' '.join([ack.verdict, *ack.codes])}."
+        outside += [reason] if reason not in outside else []
+        return _all(said._replace(code=ack.verdict, details=tuple(ack.codes)), claims, Verdict.REJECTED, reason)
+    return _all(said, claims, Verdict.PENDING if said.code in TAKEN else Verdict.NOTED, "")
 
 
 def _refused(said: Word, inside: Sequence[Try], owners: dict[Any, list[str]], outside: str) -> list[Word]:
@@ -233,14 +262,37 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else 0
 
 
-def _day(source: Source) -> date:
-    return source.file.received_at.date()
+def _refuse_questions_of(sent: Interchange, ack: Ack999) -> None:
+    refused = {_number(told.control_number) for told in ack.sets if told.verdict in REFUSED}
+    if ack.verdict in REFUSED and not refused:
+        _refuse_questions(sent, "999:R")
+    elif refused:
+        _refuse_questions(sent, "999:R", trace__in=_traces(sent, refused))
 
 
-def _refuse_inquiries(sent: Interchange, code: str) -> None:
+def _traces(sent: Interchange, numbers: set[int]) -> list[str]:
+    """Return TRN02 of the questions in transactions of a file of ours, by their ST02."""
+    text = bytes(sent.content).decode("latin-1")
+    element, end = text[3:4], text[105:106]
+    found, number = [], 0
+    for segment in text.split(end or None):
+        name, *rest = segment.strip().split(element or None)
+        if name == "ST":
+            number = _number(rest[1])
+        elif name == "TRN" and number in numbers:
+            found.append(rest[1])
+    return found
+
+
+def _refuse_questions(sent: Interchange, code: str, **which: Any) -> None:
+    """Put questions of a refused file back in line; one that was refused before is not asked again."""
     for model in (EligibilityInquiry, StatusInquiry):
-        rows: models.QuerySet[Any] = model.all_objects.filter(interchange=sent, status__in=OPEN)
-        rows.update(status=InquiryStatus.REJECTED, codes=[code], answered_at=timezone.now(), updated_at=timezone.now())
+        rows: models.QuerySet[Any] = model.all_objects.filter(interchange=sent, status__in=OPEN, **which)
+        now = timezone.now()
+        rows.exclude(codes=[]).update(status=InquiryStatus.REJECTED, codes=[code], answered_at=now, updated_at=now)
+        rows.filter(codes=[]).update(
+            status=InquiryStatus.QUEUED, codes=[code], interchange=None, sent_at=None, updated_at=now
+        )
 
 
 def _tell(sent: Interchange, sentence: str) -> None:

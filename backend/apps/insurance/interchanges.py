@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from backend.apps.core import alerts, dispatch
@@ -16,7 +17,7 @@ from backend.apps.core.bases import uuid7
 from backend.apps.core.bulk import copy_in
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
-from backend.apps.core.work import WorkState
+from backend.apps.core.work import LEASE, WorkState
 from backend.apps.insurance.models import (
     EligibilityInquiry,
     InsuranceClaim,
@@ -34,6 +35,7 @@ Status = InterchangeStatus
 NEVER_LEFT = (Status.READY, Status.STAGED)
 UNSENT = (*NEVER_LEFT, Status.SPEAKING, Status.IN_DOUBT)
 AT_REST = (WorkState.HELD, WorkState.FAILED)
+AGAIN = "A person had it sent again."
 INQUIRIES = (EligibilityInquiry, StatusInquiry)
 REQUEUE = """
     INSERT INTO insurance_submission (id, created_at, updated_at, is_deleted, claim_id, partner_id, status, frequency,
@@ -95,7 +97,9 @@ def mark_sent(interchange: Interchange, *, at: datetime, proof: str = "") -> boo
     at: when. proof: how we know, where it was not our own upload that told.
     """
     unsent = Interchange.objects.filter(pk=interchange.pk, status__in=UNSENT)
-    if not unsent.update(status=Status.SENT, sent_at=at, status_reason=proof, updated_at=timezone.now()):
+    again = When(status_reason__startswith=AGAIN, then=Value(f"{AGAIN} {proof}".strip()))
+    reason = Case(again, default=Value(proof))
+    if not unsent.update(status=Status.SENT, sent_at=at, status_reason=reason, updated_at=timezone.now()):
         return False
     alerts.clear(alert_cause(interchange.pk))
     _submit_claims(interchange.pk, at)
@@ -131,7 +135,7 @@ def send_again(interchange: Interchange, *, by: User | None) -> Interchange:
             "This partner takes a file twice. Ask it whether the file arrived, and mark it as received or not received."
         )
     if interchange.status in (Status.SPEAKING, Status.IN_DOUBT):
-        _set(interchange, status=Status.READY, spoken_at=None)
+        _set(interchange, status=Status.READY, spoken_at=None, status_reason=AGAIN)
     elif interchange.status not in NEVER_LEFT:
         raise DomainError("This file has been sent.")
     alerts.clear(alert_cause(interchange.pk))
@@ -147,6 +151,17 @@ def mark_received(interchange: Interchange, *, by: User | None) -> Interchange:
         raise DomainError("This file has been sent.")
     _set(interchange, work_state=WorkState.DONE, last_error="", leased_until=None)
     return _fresh(interchange)
+
+
+def may_have_gone_twice(interchange: Interchange) -> bool:
+    """Whether the partner may have had this file before its last try: only then a duplicate of it is our own."""
+    on_its_way = interchange.spoken_at or interchange.staged_at
+    is_open = interchange.status in (Status.STAGED, Status.SPEAKING, Status.IN_DOUBT)
+    if on_its_way is None or is_open:
+        return is_open or interchange.status_reason.startswith(AGAIN)
+    put_back = interchange.due_at > on_its_way  # after a try that had come so far
+    outlived = interchange.sent_at is not None and interchange.sent_at - on_its_way > LEASE  # its worker
+    return put_back or outlived or interchange.status_reason.startswith(AGAIN)
 
 
 @transaction.atomic

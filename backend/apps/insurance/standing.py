@@ -22,8 +22,11 @@ from backend.apps.insurance.models.submissions import LIVE
 Status = InsuranceClaim.Status
 JUDGED = (*LIVE, Submission.Status.REJECTED, Submission.Status.ADJUDICATED)  # a refused one is judged late, but is
 TOUCHED = "updated_at = now()"
-REASON_LENGTH = 300
+REASON_LENGTH, CLAIM_REASON_LENGTH, NUMBER_LENGTH = 300, 1000, 50
 TWICE = "claims_sent_twice"
+OF_A_LINE = "SVC"  # the first of a word's details where it is about one line of a claim and not about all of it
+FOREIGN = "claims_foreign_numbers"
+NEVER_LEFT = "It answers to a file that never left here: somebody else uses our numbers, or this database was restored."
 ARRIVED = "The first file arrived after all."
 TRY = ("pk", "claim_id", "interchange_id", "transaction_number", "batch_reference", "claim_control_number", "status",
        "frequency", "original_reference", "first_segment", "last_segment", "queued_at", "sent_at")  # fmt: skip
@@ -129,7 +132,7 @@ class Standing(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """new: words not heard before. moved: claims that stand elsewhere now. unknown: new words about no claim."""
+    """new: words not heard before. moved: claims that stand elsewhere. unknown: all words about no claim."""
 
     new: int
     moved: int
@@ -146,13 +149,26 @@ def tries(**where: Any) -> list[Try]:
     return [Try(*row) for row in rows.values_list(*TRY)]
 
 
-def prove_sent(partner_id: UUID, interchange_ids: Iterable[UUID | None], *, proof: str) -> None:
-    """Note that files arrived which we were not sure of: their partner answers them."""
-    wanted = {key for key in interchange_ids if key}
-    for one in Interchange.all_objects.filter(pk__in=wanted, partner=partner_id, status__in=interchanges.UNSENT).defer(
-        "content"
-    ):
-        interchanges.mark_sent(one, at=timezone.now(), proof=proof)
+def day(source: Source) -> date:
+    """Return the clinic's day on which a file came."""
+    return timezone.localdate(source.file.received_at, timezone=Clinic.current().zone)
+
+
+def prove_sent(partner_id: UUID, interchange_ids: Iterable[UUID | None], *, proof: str) -> set[UUID]:
+    """Note that files arrived which we were not sure of: their partner answers them.
+
+    Returns the files that no worker has begun to send: what is said of those is not about ours, and a person is told.
+    """
+    rows = Interchange.all_objects.filter(pk__in={key for key in interchange_ids if key}, partner=partner_id)
+    foreign = set()
+    for one in rows.filter(status__in=interchanges.UNSENT).select_related("partner").defer("content"):
+        if one.status != Interchange.Status.READY or one.lease_no:
+            interchanges.mark_sent(one, at=timezone.now(), proof=proof)
+            continue
+        foreign.add(one.pk)
+        sentence = f"{one.partner.name} answers by a {proof} to file {one.interchange_number}. {NEVER_LEFT}"
+        alerts.open_once(f"claims foreign numbers:{one.pk}", kind=FOREIGN, sentence=sentence, subject=one)
+    return foreign
 
 
 @transaction.atomic
@@ -172,7 +188,7 @@ def hear(source: Source, words: Sequence[Word]) -> Heard:
     moves = {key: word for key, word in moves.items() if (key, word.segment) in stored}
     if moves:
         _move(claims, moves)
-    unknown = sum(1 for key, _ in stored if key is None)
+    unknown = sum(1 for word in words if word.about is None and word.interchange_id is None)
     return Heard(len(stored), len(moves), unknown)
 
 
@@ -182,10 +198,10 @@ def _locked(keys: set[UUID]) -> dict[UUID, Standing]:
     return {row[0]: Standing(*row) for row in rows.values_list(*Standing._fields)}
 
 
-def _current(claims: Iterable[UUID]) -> dict[UUID, UUID]:
-    """Return each claim's last try: only what is said of that one moves the claim."""
+def _current(claims: Iterable[UUID]) -> dict[UUID, tuple[UUID, str]]:
+    """Return each claim's last try and where it stands: only what is said of that one moves the claim."""
     rows = Submission.all_objects.filter(claim__in=list(claims)).exclude(status=Submission.Status.WITHDRAWN)
-    return dict(rows.order_by("pk").values_list("claim_id", "pk"))
+    return {claim: (key, status) for claim, key, status in rows.order_by("pk").values_list("claim_id", "pk", "status")}
 
 
 def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing]) -> set[UUID]:
@@ -207,7 +223,9 @@ def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing]) -> set[UUID
     second = Submission.objects.filter(claim__in=list(arrived), status__in=LIVE)
     waiting = second.filter(status=Submission.Status.QUEUED).select_for_update(no_key=True).order_by("pk")
     back = dict(waiting.values_list("claim_id", "pk"))
-    _tell_of_doubles(set(second.exclude(claim__in=list(back)).values_list("claim_id", flat=True)))
+    _tell_of_doubles(
+        [arrived[claim] for claim in second.exclude(claim__in=list(back)).values_list("claim_id", flat=True)]
+    )
     said = {"status_reason": ARRIVED, "updated_at": timezone.now()}
     Submission.objects.filter(pk__in=list(back.values())).update(status=Submission.Status.WITHDRAWN, **said)
     again = [arrived[claim].pk for claim in back]
@@ -217,13 +235,19 @@ def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing]) -> set[UUID
     return set(back)
 
 
-def _tell_of_doubles(claims: Iterable[UUID]) -> None:
-    for claim in claims:
+def _tell_of_doubles(tries: Sequence[Try]) -> None:
+    """Tell once of each first file; of the claim itself where it is only one."""
+    by_file: dict[UUID | None, set[UUID]] = {}
+    for one in tries:
+        by_file.setdefault(one.interchange_id, set()).add(one.claim_id)
+    for file, claims in by_file.items():
+        many = len(claims) > 1
         alerts.open_once(
-            f"claims sent twice:{claim}",
+            f"claims sent twice:{file if many else min(claims)}",
             kind=TWICE,
-            sentence="A claim that was sent again had arrived the first time; the payer may get it twice.",
-            subject=InsuranceClaim(pk=claim),
+            sentence=f"{f'{len(claims)} claims' if many else 'A claim'} that went out again had arrived the first time;"
+            " the payer may get them twice.",
+            subject=Interchange(pk=file) if many else InsuranceClaim(pk=min(claims)),
         )
 
 
@@ -244,7 +268,7 @@ def _strength(kind: str, code: str, details: Sequence[str]) -> int:
     """Return how strong a stored word is within its stage; it was applied, so it said more than nothing."""
     if kind == "277CA":
         return 2 if code == "A2" else 3 if code in REJECTING else 1
-    return 1 if kind == "999" and code in {"A", "E"} else 3
+    return 1 if kind == "999" and code in {"A", "E", "P"} else 3
 
 
 REJECTING = frozenset({"A3", "A4", "A6", "A7", "A8"})
@@ -253,27 +277,37 @@ REJECTING = frozenset({"A3", "A4", "A6", "A7", "A8"})
 def _moves(
     words: Sequence[Word],
     claims: Mapping[UUID, Standing],
-    current: Mapping[UUID, UUID],
+    current: Mapping[UUID, tuple[UUID, str]],
     best: Mapping[UUID, Rank],
 ) -> dict[Any, Word]:
     """Return by claim the word that decides where it stands now."""
     moves: dict[Any, Word] = {}
     for word in words:
         tried = word.submission
-        if tried is None or word.verdict not in BECOMES or current.get(tried.claim_id) != tried.pk:
+        if tried is None or word.verdict not in BECOMES:
+            continue
+        last, state = current.get(tried.claim_id, (None, ""))
+        if last != tried.pk or not _may(claims[tried.claim_id].status, state, word):
             continue
         known = best.get(tried.pk)
         if known is not None and word.rank <= known:
             continue
         chosen = moves.get(tried.claim_id)
-        if _may(claims[tried.claim_id].status, word) and (chosen is None or chosen.rank < word.rank):
+        if chosen is None or chosen.rank < word.rank:
             moves[tried.claim_id] = word
     return moves
 
 
-def _may(status: str, word: Word) -> bool:
+def _may(status: str, tried: str, word: Word) -> bool:
+    """Whether a word may move a claim; tried: where its last try stands.
+
+    A refusal gives way to a later stage until a person has taken the claim back. A claim whose try has come to its end
+    is put in line again by nobody but a person.
+    """
     to = BECOMES[word.verdict][0]
-    return to == status or to in InsuranceClaim.TRANSITIONS.get(status, frozenset())
+    is_refused = tried == Submission.Status.REJECTED and status == Status.REJECTED and to != Status.DRAFT
+    is_reachable = to == status or to in InsuranceClaim.TRANSITIONS[Status(status)]
+    return (tried in LIVE or is_refused) and is_reachable
 
 
 def _move(claims: Mapping[UUID, Standing], moves: Mapping[Any, Word]) -> None:
@@ -299,10 +333,10 @@ def _stands(claim: Standing, word: Word) -> Standing:
     is_draft = status == Status.DRAFT
     return claim._replace(
         status=status,
-        denial_reason=word.reason if refused else "",
+        denial_reason=word.reason[:CLAIM_REASON_LENGTH] if refused else "",
         response_date=None if is_draft else word.event_on or claim.response_date,
         submission_date=None if is_draft else claim.submission_date,
-        insurance_reference_number=word.payer_claim_number or claim.insurance_reference_number,
+        insurance_reference_number=word.payer_claim_number[:NUMBER_LENGTH] or claim.insurance_reference_number,
     )
 
 
@@ -327,7 +361,7 @@ def store(source: Source, words: Sequence[tuple[Word, bool]]) -> set[tuple[UUID 
             word.interchange_id or (word.submission.interchange_id if word.submission else None),
             word.submission.pk if word.submission else word.submission_id,
             word.about, int(word.stage), word.kind, word.code[:12], json.dumps(list(word.details)),
-            word.payer_claim_number[:50], word.event_on, word.segment, moved,
+            word.payer_claim_number[:NUMBER_LENGTH], word.event_on, word.segment, moved,
         )
         for word, moved in words
     ]  # fmt: skip
