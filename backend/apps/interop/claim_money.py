@@ -16,12 +16,18 @@ from backend.apps.core.permissions import may
 from backend.apps.insurance import deposits, permissions, remittance_desk, remittance_matching
 from backend.apps.insurance.models import Deposit, InsuranceClaim, Remittance, RemittanceClaim
 from backend.apps.interop import console, paging
+from backend.apps.interop.claim_actions import confirm
 from backend.apps.interop.claim_board import BILLING
 from backend.apps.interop.lab_actions import uuid_of
 
 POST = ("POST",)
 MOST_ROWS = 200
 NOTE_LONGEST = 200
+FOR_GOOD = (
+    "The ledger only grows: what is posted stays, and only the payer takes it back, by a reversal in a later payment. "
+    "Where the claim cannot take it, nothing is posted and you are told why."
+)
+ASIDE = "Nothing of it is posted, now or later, and it cannot be taken up again here."
 TONES = {"posted": "good", "partly": "wait", "quarantined": "bad", "dismissed": ""}
 OPEN_CLAIMS = ("unmatched", "blocked")
 TOLD = {"posted": "good", "unmatched": "bad", "blocked": "bad", "noted": "", "dismissed": ""}
@@ -55,15 +61,17 @@ def remittance(request: HttpRequest, pk: UUID) -> HttpResponse:
         Remittance.objects.visible_to(request.user).select_related("partner", "deposit", "file").defer("file__content")
     )
     row = get_object_or_404(rows, pk=pk)
-    claims = row.claims.select_related("claim").order_by("number")[:MOST_ROWS]
-    console.note(request, "retrieve", row, claims=[str(each.claim_id) for each in claims if each.claim_id])
+    claims = paging.in_order(row.claims.select_related("claim").order_by("number"), request.GET, size=MOST_ROWS)
+    beside = row.provider_adjustments.select_related("claim").order_by("number")
+    console.note(request, "retrieve", row, claims=[str(each.claim_id) for each in claims.rows if each.claim_id])
     context = {
         "title": f"Payment {row.trace}",
         "row": row,
         "tone": TONES[row.status],
         "dismiss": row.status == "quarantined" and may(request.user, "dismiss_whole", permissions.REMITTANCE),
-        "claims": [(each, TOLD[each.state]) for each in claims],
-        "adjustments": row.provider_adjustments.select_related("claim")[:MOST_ROWS],
+        "part": claims,
+        "claims": [(each, TOLD[each.state]) for each in claims.rows],
+        "adjustments": paging.in_order(beside, request.GET, size=MOST_ROWS, name="adjustments"),
     }
     return console.render(request, "interop/claims/remittance.html", context)
 
@@ -71,9 +79,11 @@ def remittance(request: HttpRequest, pk: UUID) -> HttpResponse:
 @console.page(BILLING, "list")
 def unplaced(request: HttpRequest) -> HttpResponse:
     """Show the claims of payments that no machine could place, in the order in which they came."""
-    rows = list(_open(request).select_related("remittance", "claim").order_by("remittance", "number")[:MOST_ROWS])
-    _note(request, "remittanceclaim", [str(row.pk) for row in rows])
-    return console.render(request, "interop/claims/unplaced.html", {"title": "Claims nobody could place", "rows": rows})
+    found = _open(request).select_related("remittance", "claim").order_by("remittance", "number")
+    part = paging.in_order(found, request.GET, size=MOST_ROWS)
+    _note(request, "remittanceclaim", [str(row.pk) for row in part.rows])
+    context = {"title": "Claims nobody could place", "part": part, "rows": part.rows}
+    return console.render(request, "interop/claims/unplaced.html", context)
 
 
 @console.page(BILLING, "retrieve")
@@ -96,26 +106,32 @@ def told(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @console.page(permissions.REMITTANCE_CLAIM, "match", methods=POST)
 def match(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Post what the payer says of a claim to the claim of ours that a person has found."""
+    """Post what the payer says of a claim to the claim of ours that a person has found, after a second yes."""
+    row = get_object_or_404(_seen(request), pk=pk)
     chosen = uuid_of(request.POST.get("claim", ""))
+    claim = get_object_or_404(InsuranceClaim.objects.visible_to(request.user), pk=chosen)
+    back = reverse("console:remittance-claim", args=[pk])
+    if not request.POST.get("confirmed"):
+        title = f"Post {row.paid} to claim {claim.claim_number}"
+        return confirm(request, title, FOR_GOOD, "Post it", back=back)
 
     def act() -> tuple[str, str]:
-        row = get_object_or_404(_seen(request), pk=pk)
-        claim = get_object_or_404(InsuranceClaim.objects.visible_to(request.user), pk=chosen)
         remittance_desk.match(row, by=console.person(request), claim=claim)
         console.note(request, "match", claim, remittance_claim=str(pk))
         return "Posted to this claim.", reverse("console:claim", args=[claim.pk])
 
-    back = reverse("console:remittance-claim", args=[pk])
     return console.attempt(request, "match", "remittanceclaim", act, back=back)
 
 
 @console.page(permissions.REMITTANCE_CLAIM, "dismiss", methods=POST)
 def dismiss(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Put aside what a payer says of a claim that is not ours."""
+    """Put aside what a payer says of a claim that is not ours, after a second yes."""
+    row = get_object_or_404(_seen(request), pk=pk)
+    if _asks_first(request):
+        back = reverse("console:remittance-claim", args=[pk])
+        return confirm(request, f"Put aside claim {row.number} of a payment", ASIDE, "Put it aside", back=back)
 
     def act() -> str:
-        row = get_object_or_404(_seen(request), pk=pk)
         remittance_desk.dismiss(row, by=console.person(request), reason=_reason(request))
         console.note(request, "dismiss", row)
         return "Put aside. Nothing of it is posted."
@@ -125,15 +141,23 @@ def dismiss(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @console.page(permissions.REMITTANCE, "dismiss_whole", methods=POST)
 def dismiss_whole(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Put aside a payment that does not add up."""
+    """Put aside a payment that does not add up, after a second yes."""
+    row = get_object_or_404(Remittance.objects.visible_to(request.user), pk=pk)
+    back = reverse("console:remittance", args=[pk])
+    if _asks_first(request):
+        return confirm(request, f"Put aside payment {row.trace}", ASIDE, "Put it aside", back=back)
 
     def act() -> str:
-        row = get_object_or_404(Remittance.objects.visible_to(request.user), pk=pk)
         remittance_desk.dismiss_whole(row, by=console.person(request), reason=_reason(request))
         console.note(request, "dismiss", row)
         return "Put aside. Nothing of it is posted."
 
-    return console.attempt(request, "dismiss", "remittance", act, back=reverse("console:remittance", args=[pk]))
+    return console.attempt(request, "dismiss", "remittance", act, back=back)
+
+
+def _asks_first(request: HttpRequest) -> bool:
+    """Whether the second yes is still to come; without a reason the refusal comes instead."""
+    return bool(request.POST.get("reason", "").strip()) and not request.POST.get("confirmed")
 
 
 def _reason(request: HttpRequest) -> str:

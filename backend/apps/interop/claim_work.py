@@ -20,7 +20,7 @@ from backend.apps.core.permissions import may
 from backend.apps.insurance import denials, permissions, timely_filing, watching
 from backend.apps.insurance.models import InsuranceClaim, Submission
 from backend.apps.insurance.models.submissions import LIVE
-from backend.apps.interop import claim_board, claim_words, console
+from backend.apps.interop import claim_board, claim_words, console, paging
 from backend.apps.interop.claim_board import BILLING
 
 POST = ("POST",)
@@ -92,9 +92,8 @@ def work(request: HttpRequest, name: str = "rejected") -> HttpResponse:
     group = request.GET.get("group", "")
     group = group if any(each.key == group for each in groups) else ""
     found = denials.worklist(seen, key=group).order_by("response_date", "pk") if group else chosen.claims(seen)
-    rows = list(_told(found)[: MOST_ROWS + 1])
-    shown, more = rows[:MOST_ROWS], len(rows) > MOST_ROWS
-    ids = [str(row.pk) for row in shown]
+    part = paging.in_order(_told(found), request.GET, size=MOST_ROWS)
+    ids = [str(row.pk) for row in part.rows]
     detail = {"count": len(ids), "ids": ids, "list": name}
     audit.record(request, "console.list", "insuranceclaim", detail=detail)
     context = {
@@ -102,8 +101,8 @@ def work(request: HttpRequest, name: str = "rejected") -> HttpResponse:
         "name": name,
         "chosen": chosen,
         "lists": [(key, each.title, _count(each.claims(seen))) for key, each in LISTS.items()],
-        "rows": _rows(name, shown),
-        "more": more,
+        "rows": _rows(name, part.rows),
+        "part": part,
         "groups": groups,
         "group": group,
         "close": name == "denied" and may(request.user, "close_denial", permissions.CLAIM),

@@ -71,6 +71,7 @@ urlpatterns = [
     path("claims/payments/", claim_money.listing, name="remittances"),
     path("claims/payments/deposits/", claim_deposits.listing, name="deposits"),
     path("claims/payments/deposits/new/", claim_deposits.record, name="deposit-new"),
+    path("claims/payments/deposits/file/", claim_deposits.bring_in, name="deposit-file"),
     path("claims/payments/deposits/<uuid:pk>/match/", claim_deposits.match, name="deposit-match"),
     path("claims/payments/deposits/<uuid:pk>/unmatch/", claim_deposits.unmatch, name="deposit-unmatch"),
     path("claims/payments/unplaced/", claim_money.unplaced, name="remittances-unplaced"),

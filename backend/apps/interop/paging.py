@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, QueryDict
 
 PAGE = 50
+LONGEST_PART = 4  # digits: nobody works down a list further than that
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -21,6 +22,30 @@ class Page(Generic[Row]):
     rows: list[Row]
     older: str = ""
     newer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Row]):
+    """Rows of a list that a person works down. first: the place of the first one; before, after: queries beside it."""
+
+    rows: list[Row]
+    first: int = 1
+    before: str = ""
+    after: str = ""
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.rows) - 1
+
+
+def in_order(rows: QuerySet[Row], asked: QueryDict, *, size: int, name: str = "part") -> Part[Row]:
+    """Return the part that `?<name>=2` asks for, in the order the rows have, where that is no moment to cut by."""
+    text = asked.get(name, "")
+    number = max(int(text), 1) if text.isascii() and text.isdigit() and len(text) <= LONGEST_PART else 1
+    start = (number - 1) * size
+    found = list(rows[start : start + size + 1])
+    before = _with(asked, name, number - 1) if start else ""
+    return Part(found[:size], start + 1, before, _with(asked, name, number + 1) if len(found) > size else "")
 
 
 def newest_first(rows: QuerySet[Row], asked: QueryDict, moment: str, *, size: int = PAGE) -> Page[Row]:
@@ -78,3 +103,9 @@ def _query(asked: QueryDict, name: str, rows: list[Any]) -> str:
     if rows:
         query[name] = str(rows[-1].pk)
     return query.urlencode() if rows else ""
+
+
+def _with(asked: QueryDict, name: str, number: int) -> str:
+    query = asked.copy()
+    query[name] = str(number)
+    return query.urlencode()

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -27,6 +28,7 @@ from backend.apps.insurance.tests.sent_claims import (
     sent_file,
     told_claim,
 )
+from backend.apps.interop import claim_money, claim_work
 from backend.apps.interop.tests.billing_pages import (
     CLAIMS,
     DEPOSITS,
@@ -95,6 +97,41 @@ def test_a_deposit_is_entered_by_hand_and_finds_its_payment() -> None:
     told = said(client, url, trace="X", amount="a lot", received_on=day)
     assert 'class="error"' in told
     assert Deposit.objects.count() == 1
+
+
+def test_the_file_of_a_bank_is_brought_in_and_what_is_refused_of_it_is_told_row_by_row() -> None:
+    client, payment = signed_in("receptionist"), remittance(partner(), trace="EFT-78")
+    day, url = f"{Practice.today():%Y-%m-%d}", f"{DEPOSITS}file/"
+    good = f"trace,amount,received_on\nEFT78,100.00,{day}\n"
+    told = said(client, url, file=SimpleUploadedFile("bank.csv", good.encode()))
+    assert "1 entered, 0 known already, 0 refused." in told
+    assert Deposit.objects.get().remittance_id == payment.pk
+    told = said(client, url, file=SimpleUploadedFile("bank.csv", f"{good}OTHER,a lot,{day}\n".encode()))
+    assert "0 entered, 1 known already, 1 refused." in told
+    assert "Row 3: The amount is not a number" in told
+    for wrong in (b"\xff\xfe\x00", b"a,b\n1,2\n"):
+        assert 'class="error"' in said(client, url, file=SimpleUploadedFile("bank.csv", wrong))
+    assert "Choose the file" in said(client, url)
+    assert Deposit.objects.count() == 1
+    assert signed_in("doctor").post(url).status_code == 403
+
+
+def test_a_long_list_is_worked_down_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, payment = signed_in("receptionist"), remittance(partner(), status="partly")
+    lost = [told_claim(payment, None, content=CONTENT) for _ in range(3)]
+    monkeypatch.setattr(claim_money, "MOST_ROWS", 2)
+    first, second = page(client, UNPLACED), page(client, UNPLACED, part="2")
+    assert [f"claims/{row.pk}/" in first for row in lost] == [True, True, False]
+    assert [f"claims/{row.pk}/" in second for row in lost] == [False, False, True]
+    assert 'href="?part=2">The next ones' in first
+    assert 'href="?part=1">The ones before' in second
+    assert "These are 1 to 2 of 3." in page(client, f"{PAYMENTS}{payment.pk}/")
+    assert f"claims/{lost[0].pk}/" in page(client, UNPLACED, part="-1")
+    monkeypatch.setattr(claim_work, "MOST_ROWS", 1)
+    refused = [denied(), denied()]
+    told = [rows(page(client, f"{WORK}denied/", group="bundled", part=part)) for part in ("1", "2")]
+    assert [[each.claim_number in text for each in refused] for text in told] == [[True, False], [False, True]]
+    assert "group=bundled&amp;part=2" in told[0]
 
 
 def denied(amount: str = "80.00", reason: str = "97") -> InsuranceClaim:
@@ -174,13 +211,32 @@ def test_a_claim_nobody_could_place_is_posted_to_the_one_a_person_chooses() -> N
     ours = moved(make_claim(), "accepted", submission_date=Practice.today())
     sent_file(north, ours, state="accepted")
     row = told_claim(remittance(north, status="partly"), None, service_on=ours.service_date, content=CONTENT)
-    told = said(client, f"{PAYMENTS}claims/{row.pk}/match/", claim=str(ours.pk))
+    url = f"{PAYMENTS}claims/{row.pk}/match/"
+    assert "The ledger only grows" in said(client, url, claim=str(ours.pk))
+    assert not Posting.objects.exists()
+    told = said(client, url, claim=str(ours.pk), confirmed="1")
     assert "Posted to this claim." in told
     ours.refresh_from_db()
     assert (ours.status, ours.paid_amount) == ("paid", Decimal("100.00"))
     row.refresh_from_db()
     assert (row.state, row.remittance.status) == ("posted", "posted")
-    assert "settled already" in said(client, f"{PAYMENTS}claims/{row.pk}/match/", claim=str(ours.pk))
+    assert "settled already" in said(client, url, claim=str(ours.pk), confirmed="1")
+
+
+def test_a_claim_that_was_blocked_is_posted_once_what_kept_it_back_is_put_right() -> None:
+    client, north = signed_in("receptionist"), partner()
+    ours = make_claim()
+    sent_file(north, ours, state="accepted")
+    reason = "Our claim is a draft: it was never sent, or is being corrected."
+    row = told_claim(remittance(north, status="partly"), ours, state="blocked", reason=reason, content=CONTENT)
+    url = f"{PAYMENTS}claims/{row.pk}/"
+    assert "Post it now" in page(client, url)
+    assert reason in said(client, f"{url}match/", claim=str(ours.pk), confirmed="1")
+    moved(ours, "accepted")
+    assert "Posted to this claim." in said(client, f"{url}match/", claim=str(ours.pk), confirmed="1")
+    ours.refresh_from_db()
+    assert (ours.status, ours.paid_amount) == ("paid", Decimal("100.00"))
+    assert "Post it now" not in page(client, url)
 
 
 def test_what_is_none_of_ours_is_put_aside_with_a_reason() -> None:
@@ -188,10 +244,14 @@ def test_what_is_none_of_ours_is_put_aside_with_a_reason() -> None:
     row = told_claim(remittance(north, status="partly"), None, content=CONTENT)
     url = f"{PAYMENTS}claims/{row.pk}/dismiss/"
     assert "Say why." in said(client, url)
-    assert "Put aside." in said(client, url, reason="Another clinic's")
+    assert "cannot be taken up again" in said(client, url, reason="Another clinic's")
+    row.refresh_from_db()
+    assert row.state == "unmatched"
+    assert "Put aside." in said(client, url, reason="Another clinic's", confirmed="1")
     row.refresh_from_db()
     assert (row.state, row.reason) == ("dismissed", "Another clinic's")
     bad = remittance(north, status="quarantined", problem="the sums differ")
-    assert "Put aside." in said(client, f"{PAYMENTS}{bad.pk}/dismiss/", reason="A right one came")
+    assert "cannot be taken up again" in said(client, f"{PAYMENTS}{bad.pk}/dismiss/", reason="A right one came")
+    assert "Put aside." in said(client, f"{PAYMENTS}{bad.pk}/dismiss/", reason="A right one came", confirmed="1")
     bad.refresh_from_db()
     assert bad.status == "dismissed"
