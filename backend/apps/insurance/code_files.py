@@ -14,9 +14,9 @@ MOST_TEXT = 300
 MOST_CODE = 12
 CODE = re.compile(r"[0-9A-Z.]{1,12}")
 ORDER_LINE = re.compile(
-    r"(?P<order>\d{5}) (?P<code>[A-Z]\d[0-9A-Z]{1,5}) {1,6}(?P<billable>[01]) (?P<short>.{60}) (?P<text>.*)"
+    r"(?P<order>\d{5}) (?P<code>[A-Z][0-9A-Z]{2,6}) {1,6}(?P<billable>[01]) (?P<short>.{60}) (?P<text>.*)"
 )
-CODE_LINE = re.compile(r"(?P<code>[A-Z]\d[0-9A-Z]{1,5})\s+(?P<text>\S.*)")
+CODE_LINE = re.compile(r"(?P<code>[A-Z](?=[A-Z]*\d)[0-9A-Z]{2,6})\s+(?P<text>\S.*)")
 HCPCS_LINE = re.compile(r"(?P<code>[0-9A-Z ]{5})[0-9 ]{5}(?P<record>[3478])(?P<text>.{80})")
 HCPCS_DATES = {"added": slice(268, 276), "changed": slice(276, 284), "ended": slice(284, 292)}
 FIRST_OF_A_CODE = "3"  # of a procedure; 4 goes on with it, 7 and 8 are modifiers
@@ -30,9 +30,15 @@ HEADINGS = {
     "age_from": {"age_from"},
     "age_to": {"age_to"},
     "most_units": {"most_units", "practitioner services mue values", "mue values"},
+    "indicator": {"indicator", "mue adjudication indicator"},
 }
 DAYS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y")
+FEW = 10  # one line in so many may have a form nobody knows; more of them are another file
 MOST_LINES_ABOVE = 10  # of a CSV: CMS begins its own with words on copyright
+
+
+Numbered = Iterator[tuple[int, str]]
+LeaveOut = Callable[[int], None]
 
 
 class CodeFileError(ValueError):
@@ -40,7 +46,10 @@ class CodeFileError(ValueError):
 
 
 class CodeRow(NamedTuple):
-    """facts: what the file says beyond the days, as {"sex": "F", "age_from": 12, "age_to": 55, "most_units": 4}."""
+    """facts: what the file says beyond the days, as {"sex": "F", "age_from": 12, "age_to": 55, "most_units": 4}.
+
+    indicator: how CMS holds claims against most_units: 1 by the line, 2 by the day without exception, 3 by the day.
+    """
 
     code: str
     text: str = ""
@@ -49,19 +58,25 @@ class CodeRow(NamedTuple):
     facts: Mapping[str, Any] = {}
 
 
-def read(kind: str, lines: Iterable[str]) -> Iterator[CodeRow]:
+Reader = Callable[[Numbered, LeaveOut], Iterator[CodeRow]]
+
+
+def read(kind: str, lines: Iterable[str], leave_out: LeaveOut = lambda _: None) -> Iterator[CodeRow]:
     """Yield the codes of a file; its form is known by its first lines: ICD-10-CM, HCPCS as fixed columns, or CSV.
 
+    leave_out: is told at the end of the lines of ICD-10-CM that do not fit, as long as they are few.
+
     Raises:
-        CodeFileError: no form fits, a line does not fit the form, or a code stands there twice.
+        CodeFileError: no form fits, a line (of ICD-10-CM: many) does not fit the form, or a code stands there twice.
     """
     numbered = enumerate(lines, start=1)
     head = [pair for pair in (next(numbered, None) for _ in range(MOST_LINES_ABOVE)) if pair is not None]
     reader = _reader(kind, [line for _, line in head])
-    return _once(reader(_chained(head, numbered)))
+    return _once(reader(_chained(head, numbered), leave_out))
 
 
-def _reader(kind: str, head: list[str]) -> Callable[[Iterator[tuple[int, str]]], Iterator[CodeRow]]:
+def _reader(kind: str, head: list[str]) -> Reader:
+    """The first row of a table may go over several lines: a heading in quotes breaks where CMS broke it."""
     first = next((line for line in head if line.strip()), "")
     if kind == CodeSetKind.ICD10CM and ORDER_LINE.match(first):
         return _icd_order
@@ -69,7 +84,7 @@ def _reader(kind: str, head: list[str]) -> Callable[[Iterator[tuple[int, str]]],
         return _icd_codes
     if kind == CodeSetKind.HCPCS and HCPCS_LINE.match(first):
         return _hcpcs
-    if any(_headings(_cells(line)) for line in head):
+    if any(map(_headings, csv.reader(head))):
         return _table
     raise CodeFileError("This is neither a list of CMS nor a table whose first row names a column code.")
 
@@ -90,28 +105,32 @@ def _once(rows: Iterator[CodeRow]) -> Iterator[CodeRow]:
         yield row
 
 
-def _icd_order(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        found = ORDER_LINE.match(line)
-        if found is None:
-            raise CodeFileError(f"Line {number} is not one of an ICD-10-CM order file.")
+def _icd_order(lines: Numbered, leave_out: LeaveOut) -> Iterator[CodeRow]:
+    for found in _fitting(ORDER_LINE, lines, leave_out):
         if found["billable"] != NOT_BILLABLE:
             yield CodeRow(found["code"], found["text"].strip()[:MOST_TEXT])
 
 
-def _icd_codes(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        found = CODE_LINE.match(line)
-        if found is None:
-            raise CodeFileError(f"Line {number} is not a code of ICD-10-CM and its text.")
+def _icd_codes(lines: Numbered, leave_out: LeaveOut) -> Iterator[CodeRow]:
+    for found in _fitting(CODE_LINE, lines, leave_out):
         yield CodeRow(found["code"], found["text"].strip()[:MOST_TEXT])
 
 
-def _hcpcs(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
+def _fitting(form: re.Pattern[str], lines: Numbered, leave_out: LeaveOut) -> Iterator[re.Match[str]]:
+    good, strange = 0, []
+    for number, line in lines:
+        if found := form.match(line):
+            good += 1
+            yield found
+        elif line.strip():
+            strange.append(number)
+    if len(strange) * FEW > good:
+        raise CodeFileError(f"Line {strange[0]} is not one of this list of ICD-10-CM, and others are not.")
+    for number in strange:
+        leave_out(number)
+
+
+def _hcpcs(lines: Numbered, _: LeaveOut) -> Iterator[CodeRow]:
     """Source: CMS, HCPCS record layout (HCPC_recordlayout.txt)."""
     for number, line in lines:
         if not line.strip():
@@ -128,7 +147,7 @@ def _column(text: str, number: int) -> date | None:
     return _day(text.strip(), number) if text.strip() else None
 
 
-def _table(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
+def _table(lines: Numbered, _: LeaveOut) -> Iterator[CodeRow]:
     columns: dict[str, int] = {}
     reader = csv.reader(f"{line}\n" for _, line in lines)
     for cells in reader:
@@ -137,10 +156,6 @@ def _table(lines: Iterator[tuple[int, str]]) -> Iterator[CodeRow]:
         elif any(cells):
             found = {name: cells[at].strip() for name, at in columns.items() if at < len(cells)}
             yield _row(found, reader.line_num)
-
-
-def _cells(line: str) -> list[str]:
-    return next(csv.reader([line]), [])
 
 
 def _headings(cells: list[str]) -> dict[str, int]:
@@ -161,6 +176,8 @@ def _row(cells: Mapping[str, str], number: int) -> CodeRow:
     }
     if cells.get("sex"):
         facts["sex"] = _sex(cells["sex"], number)
+    if cells.get("indicator"):
+        facts["indicator"] = cells["indicator"][0]  # CMS writes "2 Date of Service Edit: Policy"
     first, last = (_column(cells.get(name, ""), number) for name in ("from", "to"))
     return CodeRow(code, cells.get("text", "")[:MOST_TEXT], first, last, facts)
 

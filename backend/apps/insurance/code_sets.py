@@ -58,6 +58,10 @@ class CodeBook:
     def has(self, kind: str) -> bool:
         return bool(self._editions.get(kind))
 
+    def holds(self, kind: str, code: str) -> bool:
+        """Return whether any edition holds the code, on whatever day."""
+        return any(code in one.codes for one in self._editions.get(kind, ()))
+
     def is_valid(self, kind: str, code: str, day: str) -> bool:
         """Return False only where an edition of the day is loaded and does not hold the code on it."""
         codes = self.on(kind, day)
@@ -114,14 +118,23 @@ def valid_on(kind: str, code: str, day: date) -> bool:
 
 
 @transaction.atomic
-def load(kind: str, path: Path, *, version: str, valid_from: date, tell: Tell = lambda _: None) -> tuple[CodeSet, bool]:
+def load(
+    kind: str,
+    path: Path,
+    *,
+    version: str,
+    valid_from: date,
+    tell: Tell = lambda _: None,
+    leave_out: Tell = lambda _: None,
+) -> tuple[CodeSet, bool]:
     """Load an edition from a file, whole or not at all; return it and whether it is new.
 
-    The same file under the same version is the edition that is there. tell: is told of bytes read, as they are.
+    The same file under the same version is the edition that is there. tell: is told of bytes read, as they are;
+    leave_out: of the numbers of lines in a form nobody knows, which a list may have few of.
 
     Raises:
         CodeFileError: the file is not of this kind.
-        DomainError: another file was loaded under this version.
+        DomainError: another file was loaded under this version, or another edition begins on this day.
     """
     sha256 = _digest(path)
     made, is_new = CodeSet.objects.get_or_create(
@@ -131,8 +144,10 @@ def load(kind: str, path: Path, *, version: str, valid_from: date, tell: Tell = 
         if made.sha256 != sha256:
             raise DomainError("Another file was loaded under this version; give this one a version of its own.")
         return made, False
+    if CodeSet.objects.filter(kind=kind, valid_from=valid_from).exclude(pk=made.pk).exists():
+        raise DomainError("Another edition begins on this day already; say with --from on which day this one begins.")
     with path.open(encoding="utf-8", errors="replace", newline="") as lines:
-        if not _copy(made, code_files.read(kind, _told(lines, tell))):
+        if not _copy(made, code_files.read(kind, _told(lines, tell), leave_out)):
             raise code_files.CodeFileError("There is no code in this file.")
     return made, True
 

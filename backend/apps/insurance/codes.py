@@ -17,8 +17,9 @@ MOST_MODIFIERS = 4
 MOST_POINTERS = 4
 MOST_UNITS = 9999
 
-# ICD-10-CM, Official Guidelines 2026, I.A: letter, digit, digit or A/B, then a point and one to four characters.
-DIAGNOSIS = re.compile(r"[A-Z][0-9][0-9AB](\.[0-9A-Z]{1,4})?")
+# ICD-10-CM: a letter and two letters or digits (the second is a letter since the edition of 2026, as in QA0.0101), then
+# a point and one to four characters. Which of these is a code, the clinic's own list says.
+DIAGNOSIS = re.compile(r"[A-Z][0-9A-Z]{2}(\.[0-9A-Z]{1,4})?")
 # CPT: five digits, or four and F, T, U, M or A; HCPCS level II: a letter A to V and four digits.
 PROCEDURE = re.compile(r"[0-9]{4}[0-9FTUMA]|[A-V][0-9]{4}")
 MODIFIER = re.compile(r"[A-Z0-9]{2}")

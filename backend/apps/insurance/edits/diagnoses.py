@@ -21,7 +21,8 @@ def diagnosis_missing(batch: Batch) -> Iterable[Claim]:
 
 @edit("diagnosis-form", ERROR, On.CLAIM, "diagnoses", "Write each diagnosis as an ICD-10-CM code, as E11.9.")
 def diagnosis_form(batch: Batch) -> Iterable[Claim]:
-    wrong = {code for code in batch.diagnoses if not forms.is_diagnosis(code)}
+    """A list that holds a code knows its form better."""
+    wrong = {code for code in batch.diagnoses if not (forms.is_diagnosis(code) or batch.codes.holds(ICD, code))}
     return _with(batch, wrong)
 
 

@@ -19,8 +19,8 @@ PO_BOX = re.compile(r"\b(P\W*O\W*|POST\s+OFFICE\s+)BOX\b|^\W*BOX\s+\d", re.IGNOR
 # CMS, "Medicare Beneficiary Identifier format": eleven places, without S, L, O, I, B, Z.
 LETTER = "AC-HJKMNP-RT-Y"
 MBI = re.compile(rf"[1-9][{LETTER}][0-9{LETTER}]\d[{LETTER}][0-9{LETTER}]\d[{LETTER}]{{2}}\d{{2}}")
-# ICD-10-CM without its point; U is used for U07, U09 and U0. only.
-DIAGNOSIS = re.compile(r"[A-Z]\d[0-9AB][0-9A-Z]{0,4}")
+# ICD-10-CM without its point; the second place may be a letter since the edition of 2026. Of U only U0 is in use.
+DIAGNOSIS = re.compile(r"[A-Z][0-9A-Z]{2}[0-9A-Z]{0,4}")
 EXTERNAL_CAUSE = frozenset("VWXY")
 PROCEDURE = re.compile(r"\d{4}[0-9AFTUM]|[A-V]\d{4}")
 MODIFIER = re.compile(r"[A-Z0-9]{2}")

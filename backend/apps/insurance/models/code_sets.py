@@ -50,7 +50,7 @@ class CodeSet(models.Model):
 
 
 class Code(models.Model):
-    """One code of an edition. facts: {"sex": "F", "age_to": 17, "most_units": 4}, as far as the file says."""
+    """One code of an edition. facts: {"sex": "F", "age_to": 17, "most_units": 4, ...}, as far as the file says."""
 
     access: ClassVar[scope.Access] = scope.STAFF_ONLY
 

@@ -31,8 +31,9 @@ def hcpcs(code: str, record: str, ended: str = "") -> str:
 HCPCS = hcpcs("J1885", "3") + hcpcs("J1885", "4") + hcpcs("A9999", "3", "20260630") + hcpcs("LT", "7")
 CSV = "Code,From,To,Text,Sex,Age_From,Age_To\nN40.0,2025-10-01,,Enlarged prostate,M,,\nP22.0,,20260331,Distress,,0,0\n"
 UNITS = (
-    '"CPT codes are copyrighted",,\n"HCPCS/CPT Code","Practitioner Services MUE Values","Rationale"\n'
-    "J1885,8,x\n99213,2,y\n"
+    '"CPT codes are copyrighted, says\nwho owns them",,\n'
+    '"HCPCS/\nCPT Code","Practitioner Services\nMUE Values","MUE Adjudication Indicator","MUE Rationale"\n'
+    "J1885,8,3 Date of Service Edit: Clinical,x\n99213,2,2 Date of Service Edit: Policy,y\n"
 )
 TAXONOMY = 'Code,Grouping,Definition\n207Q00000X,Physicians,"In two\nlines"\n207R00000X,Physicians,x\n'
 
@@ -68,6 +69,7 @@ def test_what_a_file_says_of_a_code_is_kept(tmp_path: Path) -> None:
     assert book.fact("icd10cm", "N400", "20260101", "sex") == "M"
     assert book.fact("icd10cm", "P220", "20260101", "age_to") == 0
     assert book.fact("mue", "J1885", "20260101", "most_units") == 8
+    assert [book.fact("mue", code, "20260101", "indicator") for code in ("J1885", "99213")] == ["3", "2"]
     assert book.told("icd10cm", ["N400", "P220", "A00"], "age_from", "age_to") == {"P220"}
     assert [book.is_valid("icd10cm", "P220", day) for day in ("20260331", "20260401")] == [True, False]
     assert [book.is_valid("hcpcs", "A9999", day) for day in ("20260630", "20260701")] == [True, False]
@@ -95,6 +97,31 @@ def test_a_version_is_loaded_once_and_another_file_needs_another_version(tmp_pat
         load(path, "icd10cm", ORDER)
     load(path, "icd10cm", ORDER, edition="2026 April", first=date(2026, 4, 1))
     assert CodeSet.objects.count() == 2
+
+
+def test_a_second_edition_that_begins_on_the_same_day_is_refused(tmp_path: Path) -> None:
+    load(tmp_path / "icd10cm_codes_2026.txt", "icd10cm", TABULAR)
+    with pytest.raises(CommandError, match="begins on this day already; say with --from"):
+        load(tmp_path / "icd10cm_order_2026.txt", "icd10cm", ORDER)
+    load(tmp_path / "icd10cm_order_April_1_2026.txt", "icd10cm", ORDER)
+    assert list(CodeSet.objects.order_by("valid_from").values_list("valid_from", flat=True)) == [
+        date(2025, 10, 1),
+        date(2026, 4, 1),
+    ]
+
+
+@pytest.mark.parametrize("form", ["{0:05} {1:7} 1 {2:60} {2}\n", "{1:7} {2}\n"])
+def test_a_code_of_a_new_shape_is_loaded_and_a_few_strange_lines_are_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    codes = ["QA00101", "QA0", *(f"A{number}" for number in range(10, 28))]
+    lines = [form.format(place, code, "Text") for place, code in enumerate(codes, start=1)]
+    load(tmp_path / "icd10cm_2026.txt", "icd10cm", "".join([*lines[:9], "JANE DOE\n", *lines[9:]]))
+    assert Code.objects.count() == len(codes)
+    assert code_sets.valid_on("icd10cm", "QA00101", date(2026, 1, 1))
+    told = capsys.readouterr().out
+    assert "1 lines have a form nobody knows and were left out, the first: 10." in told
+    assert "DOE" not in told
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,12 @@ from backend.apps.insurance.tests.factories import line
 
 @pytest.mark.parametrize(
     "good",
-    [[], ["E11.9"], ["I10", "Z00.00", "S72.001A", "C4A.9", "M1A.0110", "U07.1"], [f"A{n}" for n in range(10, 22)]],
+    [
+        [],
+        ["E11.9"],
+        ["I10", "Z00.00", "S72.001A", "C4A.9", "M1A.0110", "U07.1", "QA0.0101"],
+        [f"A{n}" for n in range(10, 22)],
+    ],
 )
 def test_lists_of_icd_10_codes_are_accepted(good: list[str]) -> None:
     codes.validate_diagnosis_codes(good)
@@ -35,7 +40,9 @@ def test_lists_of_icd_10_codes_are_accepted(good: list[str]) -> None:
         ["E11.9 "],
         ["E11.9\n"],
         ["111.9"],
-        ["EE1"],
+        ["1E1"],
+        ["EE"],
+        ["E-1"],
         ["E11.9", "E11.9"],
         [f"A{n}" for n in range(10, 23)],
         [["E11.9"]],

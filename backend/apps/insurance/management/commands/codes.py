@@ -21,6 +21,8 @@ from backend.apps.insurance.models import CodeSet
 from backend.apps.insurance.models.code_sets import CodeSetKind
 
 YEAR = re.compile(r"20\d\d")
+MOST_NAMED = 5
+APRIL = (4, 1)  # of the update in the middle of a fiscal year, which says so in its name
 FISCAL_YEAR = (10, 1)  # ICD-10-CM 2026 holds from October 1st, 2025
 
 
@@ -45,7 +47,7 @@ class Command(BaseCommand):
     def _load(self, kind: str, path: Path, version: str, first: date | None) -> None:
         if not path.is_file():
             raise CommandError(f"There is no file {path}.")
-        version = version or path.stem[:40]
+        version, left_out = version or path.stem[:40], list[int]()
         try:
             with progress() as bar:
                 task = bar.add_task(kind, total=path.stat().st_size)
@@ -55,12 +57,18 @@ class Command(BaseCommand):
                     version=version,
                     valid_from=first or first_day(kind, path),
                     tell=lambda done: bar.advance(task, done),
+                    leave_out=left_out.append,
                 )
         except (CodeFileError, DomainError) as error:
             raise CommandError(f"{path.name}: {error} Nothing was loaded.") from error
         count = made.codes.count()
         told = "Loaded" if is_new else "There already:"
         self.stdout.write(f"{told} {count:,} codes of {made.kind} {made.version}, from {made.valid_from} on.")
+        if left_out:
+            places = ", ".join(map(str, left_out[:MOST_NAMED]))
+            self.stdout.write(
+                f"{len(left_out):,} lines have a form nobody knows and were left out, the first: {places}."
+            )
 
     def _list(self) -> None:
         for one in CodeSet.objects.annotate(count=Count("codes")):
@@ -69,8 +77,10 @@ class Command(BaseCommand):
 
 
 def first_day(kind: str, path: Path) -> date:
-    """Return October 1st before the year in the name of an ICD-10-CM file, else the clinic's day."""
+    """Return October 1st before the year in the name of an ICD-10-CM file (April 1st of it), else the clinic's day."""
     year = YEAR.search(path.name)
+    if kind == CodeSetKind.ICD10CM and year and "april" in path.name.lower():
+        return date(int(year.group()), *APRIL)
     if kind == CodeSetKind.ICD10CM and year:
         return date(int(year.group()) - 1, *FISCAL_YEAR)
     return Clinic.today()
