@@ -15,7 +15,7 @@ from backend.apps.insurance.file_answers import Outcome
 from backend.apps.insurance.models import InboundFile
 from backend.apps.insurance.standing import Source
 from integrations.x12 import segments, sniff
-from integrations.x12.answer_records import Flaw, Transaction
+from integrations.x12.answer_records import Flaw, Group, Interchange, Transaction
 from integrations.x12.segments import NotX12
 from integrations.x12.sniff import Kind
 from workers.celery_app import app
@@ -89,6 +89,8 @@ class Tally:
         self.findings: list[str] = []
         self._outcomes = Counter[str]()
         self._segments = 0
+        self._interchange: Interchange | None = None
+        self._group: Group | None = None
         self._flaws: list[list[Flaw]] = []
 
     def apply(self, file: InboundFile, transaction: Transaction) -> None:
@@ -96,15 +98,26 @@ class Tally:
         kind = sniff.of_transaction(transaction)
         self.kinds[kind.value] += 1
         self._watch(transaction)
+        self._enter(transaction)
         source = Source(file, transaction.control_number, self._segments, transaction.position)
         counted = transaction._replace(segments=self._counted(transaction.segments))
-        self._segments += 1
+        is_set = kind != Kind.INTERCHANGE_ACKNOWLEDGEMENT
+        self._segments += is_set  # ST
         outcome, error = attempt(_outcome, kind, source, counted)
         _, cut = attempt(_walk, counted.segments)
-        self._segments += kind != Kind.INTERCHANGE_ACKNOWLEDGEMENT  # SE
+        self._segments += is_set  # SE
         self._note(outcome or _failed(file, transaction, error), file)
         if cut is not None and error is None:
             raise cut
+
+    def _enter(self, transaction: Transaction) -> None:
+        """Count the envelopes around transactions: ISA and GS before this one, GE and IEA behind the last one."""
+        if transaction.interchange is not self._interchange:
+            self._segments += 1 + (self._interchange is not None) + (self._group is not None)
+            self._interchange, self._group = transaction.interchange, None
+        if transaction.group is not self._group:
+            self._segments += (self._group is not None) + (transaction.group is not None)
+            self._group = transaction.group
 
     def _counted(self, given: Iterator[list[str]]) -> Iterator[list[str]]:
         for segment in given:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
+from backend.apps.insurance.file_answers import DUPLICATE
 from backend.apps.insurance.models import AckEvent, InsuranceClaim, Stage, Submission
+from backend.apps.insurance.standing import OF_A_LINE
 
 QUEUED, BATCHED, SENT, WITHDRAWN = "queued", "batched", "sent", "withdrawn"
 FILES = MappingProxyType({"A": "has the file", "E": "has the file, though its envelope has faults", "R": "refused it"})
@@ -100,7 +102,7 @@ def _answers(events: Iterable[AckEvent]) -> Iterator[Step]:
             at=event.created_at,
             kind=event.kind,
             code=event.code,
-            sentence=sentence(event.stage, event.kind, event.code),
+            sentence=sentence(event.stage, event.kind, event.code, event.details),
             details=[str(one) for one in event.details],
             on=event.event_on,
             interchange_number=event.interchange.interchange_number if event.interchange else None,
@@ -110,8 +112,10 @@ def _answers(events: Iterable[AckEvent]) -> Iterator[Step]:
         )
 
 
-def sentence(stage: int, kind: str, code: str) -> str:
-    """Return in our own words what a partner's code says."""
+def sentence(stage: int, kind: str, code: str, details: Sequence[str] = ()) -> str:
+    """Return in our own words what a partner's code says; details: its further codes."""
+    if kind == "TA1" and code == "R" and DUPLICATE in details:
+        return "The partner had a file of this number already."
     if kind == "TA1":
         return f"The partner {FILES.get(code, 'answered about the file')}."
     if kind == "999":
@@ -119,7 +123,8 @@ def sentence(stage: int, kind: str, code: str) -> str:
     if kind == "835":
         return DECISIONS.get(code, "The payer told of the claim.")
     who = "The clearinghouse" if stage == Stage.CLEARINGHOUSE else "The payer"
-    return f"{who} {_said(code, CLAIMS, LATER)}"
+    said = f"{who} {_said(code, CLAIMS, LATER)}"
+    return said.replace("the claim", "a line of the claim") if OF_A_LINE in details else said
 
 
 def _said(code: str, exact: Mapping[str, str], by_letter: Mapping[str, str]) -> str:

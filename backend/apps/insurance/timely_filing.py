@@ -27,6 +27,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.insurance.models import AckEvent, InsuranceClaim, Interchange
 from backend.apps.insurance.models.claims import Frequency
+from backend.apps.insurance.standing import OF_A_LINE
 
 Status = InsuranceClaim.Status
 NOT_ACCEPTED = (Status.DRAFT, Status.SUBMITTED, Status.PENDING, Status.REJECTED)
@@ -92,7 +93,10 @@ def deadline(claim: InsuranceClaim) -> date | None:
 
 
 def proof(claim: InsuranceClaim) -> Proof:
-    """Return the first word of a partner that it has the claim: a 277CA, else a 999.
+    """Return the first word of a partner that it has the claim as a whole: a 277CA, else a 999.
+
+    segment_index is the place in the file, its ISA being 1: of the STC, or of the AK2 of the claim's transaction (of
+    the ST where the 999 names none).
 
     Raises:
         DomainError: nobody has said so yet.
@@ -120,7 +124,7 @@ def proof(claim: InsuranceClaim) -> Proof:
 
 
 def _first(claim: InsuranceClaim, words: Q) -> AckEvent | None:
-    events = AckEvent.objects.filter(words, claim=claim)
+    events = AckEvent.objects.filter(words, claim=claim).exclude(details__contains=[OF_A_LINE])
     return events.order_by(F("event_on").asc(nulls_last=True), "created_at", "pk").first()
 
 

@@ -14,6 +14,7 @@ from tests.workers.claims.answers import (
     ack,
     content,
     errors,
+    paid_835,
     paid_claim,
     receive,
     remittance,
@@ -37,6 +38,19 @@ def test_an_answer_that_names_no_claim_of_ours_is_kept_for_a_person(partner: Tra
     file = receive(partner, content(status("A7:507", trace="NOBODY00000000000")))
     assert (file.status, file.status_reason) == ("partly", "1 answers name no claim of ours.")
     assert AckEvent.objects.get(file=file).claim is None
+
+
+def test_the_place_of_a_word_is_its_segments_in_the_file(partner: TradingPartner) -> None:
+    claim, file = sent_one(partner)
+    answered = [
+        content(ack(file), status("A2:20", trace=claim.control_number), head=[ta1(file)]),
+        content(paid_835(claim), ack(file)),
+    ]
+    receive(partner, b"".join(answered))
+    written = b"".join(answered).decode().split("~")
+    places = AckEvent.objects.filter(claim=claim).order_by("segment_index").values_list("kind", "segment_index")
+    found = [(kind, written[place - 1].split("*")[0]) for kind, place in places]
+    assert found == [("TA1", "TA1"), ("999", "AK2"), ("277CA", "STC"), ("835", "CLP"), ("999", "AK2")]
 
 
 def test_the_same_file_under_another_name_counts_once(partner: TradingPartner) -> None:

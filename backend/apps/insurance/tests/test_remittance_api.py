@@ -11,6 +11,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from backend.apps.core.models import AuditLog
+from backend.apps.insurance import timeline
 from backend.apps.insurance.models import (
     AckEvent,
     InboundFile,
@@ -20,6 +21,7 @@ from backend.apps.insurance.models import (
     RemittanceClaim,
     Stage,
 )
+from backend.apps.insurance.standing import OF_A_LINE
 from backend.apps.insurance.tests.factories import make_claim, partner
 from backend.apps.insurance.tests.remittance_factories import (
     make_inbound_file,
@@ -187,6 +189,17 @@ def test_the_way_of_a_claim_is_told_from_its_file_to_its_payment(desk: APIClient
     assert [one["counted"] for one in told["events"][-2:]] == [False, True]
     assert f"{file.interchange_number:09}" in " ".join(one["sentence"] for one in told["events"])
     assert AuditLog.objects.filter(action="timeline", resource_id=str(claim.pk)).count() == 1
+
+
+def test_a_word_on_a_line_and_a_duplicate_number_are_told_as_what_they_are() -> None:
+    claim = make_claim()
+    sent_file(partner(), claim)
+    answered(claim, Stage.INTERCHANGE, "R", details=["025"], was_applied=False)
+    answered(claim, Stage.PAYER, "A8", details=[OF_A_LINE, "A8:562"], was_applied=False)
+    assert [step.sentence for step in timeline.steps(claim)[-2:]] == [
+        "The partner had a file of this number already.",
+        "The payer refused a line of the claim: its parts do not fit together.",
+    ]
 
 
 @pytest.mark.parametrize("role", ["patient", "doctor", "nurse", "pharmacist"])

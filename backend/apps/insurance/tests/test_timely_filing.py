@@ -11,6 +11,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.insurance import timely_filing
 from backend.apps.insurance.models import InsuranceClaim
+from backend.apps.insurance.standing import OF_A_LINE
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan
 from backend.apps.insurance.tests.inquiry_factories import make_event, make_inbound, make_interchange, make_submission
 from backend.apps.users.tests.factories import make_user
@@ -81,6 +82,13 @@ def test_the_first_word_of_a_277ca_is_proof_before_a_999_and_names_both_files() 
     assert (found.kind, found.code, found.event_on, found.in_time) == ("277CA", "A1", day, True)
     assert (found.file_sha256, found.sent_sha256) == (inbound.sha256, sent.sha256)
     assert found.interchange_number == sent.interchange_number
+
+
+def test_what_is_said_of_one_line_of_a_claim_is_no_proof() -> None:
+    claim = serviced(30, status="pending")
+    make_event(claim, "277CA", "A2", event_on=claim.service_date, details=[OF_A_LINE, "A2:20"])
+    with pytest.raises(DomainError, match="no proof"):
+        timely_filing.proof(claim)
 
 
 def test_a_999_is_proof_where_no_277ca_came_and_a_late_word_is_told_as_late() -> None:
