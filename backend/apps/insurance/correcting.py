@@ -40,7 +40,7 @@ def _follow(claim: InsuranceClaim, frequency: Frequency) -> InsuranceClaim:
     claim.refresh_from_db(from_queryset=InsuranceClaim._base_manager.select_for_update(no_key=True))
     _refuse_unjudged(claim)
     _refuse_untaken(claim)
-    _refuse_second(claim)
+    refuse_second(claim)
     draft = InsuranceClaim(frequency=frequency, original=claim, **{name: getattr(claim, name) for name in COPIED})
     draft.full_clean()
     draft.save()
@@ -60,12 +60,16 @@ def _refuse_unjudged(claim: InsuranceClaim) -> None:
 def _refuse_untaken(claim: InsuranceClaim) -> None:
     payer = claim.patient_insurance.insurance_plan.provider_id
     if PartnerPayer.objects.filter(provider=payer, is_active=True, takes_corrections=False).exists():
-        raise DomainError("This payer takes no corrected claims; ask it to reopen the claim, or appeal.")
+        raise DomainError(
+            "This payer takes no corrected claims; ask it to reopen the claim, or appeal. One that it denied and paid "
+            "nothing for may be billed anew."
+        )
 
 
-def _refuse_second(claim: InsuranceClaim) -> None:
-    """One step at a time: a claim follows another once, unless the payer turned the follower back."""
-    if InsuranceClaim.objects.filter(original=claim).exclude(status=Status.REJECTED).exists():
+def refuse_second(claim: InsuranceClaim, *, but: InsuranceClaim | None = None) -> None:
+    """One step at a time: a claim follows another once, unless that was turned back, or a taking back denied."""
+    others = InsuranceClaim.objects.filter(original=claim).exclude(status=Status.REJECTED)
+    if others.exclude(pk=but.pk if but else None).exclude(frequency=Frequency.VOID, status=Status.DENIED).exists():
         raise DomainError("This claim is being corrected or taken back already.")
 
 

@@ -16,29 +16,45 @@ from backend.apps.insurance.models import InsuranceClaim
 
 TOLD = 3  # messages in the sentence of a refusal; all stand beside it
 
-# Another claim to the same coverage, on its way or judged, with the same service by the same doctor on the same day,
-# that nothing has taken back. A modifier that says "once more" says that it is meant.
+# Another claim of the patient to the same payer in the same place, on its way or judged, with the same service by the
+# same doctor on the same day. A modifier that says "once more" says that it is meant. Not counted are a claim that the
+# payer has taken back, for a void or for a correction (which counts itself); and one that was denied unpaid by a payer
+# that takes no corrections: a new claim is the only way to put that right.
 BILLED_BEFORE = """
     SELECT DISTINCT claim.id::text
     FROM insurance_insuranceclaim claim
     JOIN insurance_claimline line ON line.claim_id = claim.id
+    JOIN insurance_patientinsurance cover ON cover.id = claim.patient_insurance_id
+    JOIN insurance_insuranceplan plan ON plan.id = cover.insurance_plan_id
+    JOIN insurance_patientinsurance other_cover
+        ON other_cover.patient_id = cover.patient_id AND other_cover.priority = cover.priority
+    JOIN insurance_insuranceplan other_plan
+        ON other_plan.id = other_cover.insurance_plan_id AND other_plan.provider_id = plan.provider_id
     JOIN insurance_insuranceclaim other
-        ON other.patient_insurance_id = claim.patient_insurance_id AND other.id <> claim.id
+        ON other.patient_insurance_id = other_cover.id AND other.id <> claim.id
     JOIN insurance_claimline same
         ON same.claim_id = other.id AND same.code = line.code AND same.service_from = line.service_from
         AND same.modifiers = line.modifiers
     LEFT JOIN appointments_appointment visit ON visit.id = claim.appointment_id
     LEFT JOIN appointments_appointment other_visit ON other_visit.id = other.appointment_id
     WHERE claim.id = ANY(%s::uuid[]) AND claim.frequency = '1' AND other.frequency <> '8' AND NOT other.is_deleted
+        AND claim.secondary_to_id IS DISTINCT FROM other.id AND other.secondary_to_id IS DISTINCT FROM claim.id
         AND COALESCE(line.rendering_doctor_id, claim.rendering_doctor_id, visit.doctor_id)
             IS NOT DISTINCT FROM COALESCE(same.rendering_doctor_id, other.rendering_doctor_id, other_visit.doctor_id)
         AND NOT string_to_array(line.modifiers, ',') && '{76,77,91,59,XE,XP,XS,XU}'::text[]
         AND (other.status NOT IN ('draft', 'rejected')
             OR EXISTS (SELECT FROM insurance_submission sent
                        WHERE sent.claim_id = other.id AND sent.status IN ('queued', 'batched')))
-        AND NOT EXISTS (SELECT FROM insurance_insuranceclaim void
-                        WHERE void.original_id = other.id AND void.frequency = '8' AND NOT void.is_deleted
-                            AND void.status NOT IN ('draft', 'rejected'))"""
+        AND NOT EXISTS (SELECT FROM insurance_insuranceclaim follower
+                        WHERE follower.original_id = other.id AND NOT follower.is_deleted
+                            AND (follower.status = 'paid' AND follower.frequency = '8'
+                                OR follower.status NOT IN ('draft', 'rejected', 'denied') AND other.status = 'accepted'
+                                    AND EXISTS (SELECT FROM insurance_posting back
+                                                WHERE back.claim_id = other.id AND back.is_reversal)))
+        AND NOT (other.status = 'denied' AND COALESCE(other.paid_amount, 0) = 0
+            AND EXISTS (SELECT FROM insurance_partnerpayer way
+                        WHERE way.provider_id = plan.provider_id AND way.is_active AND NOT way.is_deleted
+                            AND NOT way.takes_corrections))"""
 
 
 class HasErrors(DomainError):

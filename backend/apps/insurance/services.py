@@ -10,7 +10,7 @@ from django.db import transaction
 
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
-from backend.apps.insurance import eligibility, ledger, submitting
+from backend.apps.insurance import correcting, eligibility, ledger, submitting
 from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
 from backend.apps.insurance.models.claims import Frequency
 from backend.apps.users.models import User
@@ -71,9 +71,21 @@ def change_claim(claim: InsuranceClaim, *, by: User | None, **changes: Any) -> I
         raise DomainError("This claim waits to be sent. Withdraw it first.")
     if set(changes) - DOCUMENTS and claim.frequency == Frequency.VOID:
         raise DomainError("This takes a claim back and repeats it as it was; delete it to start anew.")
+    if "patient_insurance" in changes:
+        _refuse_moving(claim, changes["patient_insurance"])
     if "procedure_codes" in changes:
         changes = {"billed_amount": None, **changes}
     return save_changes(claim, changes)
+
+
+def _refuse_moving(claim: InsuranceClaim, coverage: PatientInsurance) -> None:
+    """Keep a claim that follows another one with its payer, or with its patient: it tells of the same services."""
+    if claim.original and claim.original.patient_insurance_id != coverage.pk:
+        raise DomainError(
+            "A correction goes to the coverage of the claim it follows; bill another payer by a new claim."
+        )
+    if claim.secondary_to and claim.secondary_to.patient_insurance.patient_id != coverage.patient_id:
+        raise DomainError("A claim to the next payer is about the same patient as the one before it.")
 
 
 def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
@@ -102,6 +114,8 @@ def reject(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceC
 @transaction.atomic
 def reopen(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     """Make a rejected claim a draft again, to correct it and submit it under its own number."""
+    if claim.original:
+        correcting.refuse_second(claim.original, but=claim)
     claim.reopen()
     submitting.end_tries(claim, claim.denial_reason)
     return claim

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,13 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.apps.core.exceptions import DomainError, IllegalTransition
 from backend.apps.core.models import Clinic
-from backend.apps.insurance import correcting, scrubbing, services, submitting
+from backend.apps.insurance import scrubbing, services, submitting
 from backend.apps.insurance.models import (
-    ClaimLineAdjudication,
     InsuranceClaim,
     Interchange,
     PartnerPayer,
-    PriorAdjudication,
     Submission,
     TradingPartner,
 )
@@ -46,17 +43,6 @@ def in_a_file(claim: InsuranceClaim, status: str) -> None:
         partner=sent.partner, interchange_number=1, group_number=1, file_name="1.x12", content=b"ISA", size_bytes=3
     )
     Submission.objects.filter(pk=sent.pk).update(status=status, interchange=file)
-
-
-def judged(status: str = "paid", **over: Any) -> InsuranceClaim:
-    """Save a claim the payer has judged under its own number."""
-    claim = ready_claim(**over)
-    day = claim.service_date
-    paid = {"paid_amount": 100, "payment_date": day} if status in {"paid", "appealed"} else {}
-    InsuranceClaim.objects.filter(pk=claim.pk).update(
-        status=status, submission_date=day, insurance_reference_number="ICN1", denial_reason="CO 50", **paid
-    )
-    return stored(claim)
 
 
 def test_a_claim_of_the_factory_has_no_finding_as_it_is_stored() -> None:
@@ -153,93 +139,6 @@ def test_of_many_each_is_told_what_became_of_it_for_the_same_number_of_statement
         submitting.submit_each(many, by=None)
     assert len(two) == len(eight)
     assert Submission.objects.filter(claim__in=many, status="queued").count() == 8
-
-
-def test_a_service_billed_before_is_found_unless_it_is_another_one_or_was_taken_back() -> None:
-    first = queued()
-    same = {"patient_insurance": first.patient_insurance, "rendering_doctor": first.rendering_doctor}
-    assert rules(ready_claim(**same)) == {"billed-before"}
-    meant = [line(modifiers=["76"]), line("25.00", code="36415", modifiers=["59"])]
-    assert rules(ready_claim(**same, procedure_codes=meant)) == set()
-    assert rules(ready_claim(**same, service_date=first.service_date - timedelta(days=1))) == set()
-    assert rules(ready_claim(patient_insurance=first.patient_insurance)) == set()  # by another doctor
-    submitting.withdraw(first, by=None)
-    assert rules(ready_claim(**same)) == set()
-
-
-def test_a_claim_that_was_taken_back_at_the_payer_may_be_billed_anew() -> None:
-    first = judged()
-    same = {"patient_insurance": first.patient_insurance, "rendering_doctor": first.rendering_doctor}
-    again = ready_claim(**same)
-    assert rules(again) == {"billed-before"}
-    taken_back = correcting.void(first, by=None)
-    InsuranceClaim.objects.filter(pk=taken_back.pk).update(status="submitted", submission_date=first.service_date)
-    assert rules(again) == set()
-
-
-@pytest.mark.parametrize(("follow", "frequency"), [(correcting.correct, "7"), (correcting.void, "8")])
-def test_a_judged_claim_is_followed_by_a_draft_with_its_content_and_the_payers_number(
-    follow: Any, frequency: str
-) -> None:
-    claim = judged(prior_authorization="A-1")
-    draft = follow(claim, by=None)
-    assert (draft.status, draft.frequency, draft.original, draft.control_number) == ("draft", frequency, claim, "")
-    assert draft.claim_number != claim.claim_number
-    assert (draft.procedure_codes, draft.prior_authorization) == (claim.procedure_codes, "A-1")
-    assert draft.lines.count() == claim.lines.count()
-    assert scrubbing.scrub(draft) == []
-    services.submit(draft, by=None)
-    sent = draft.submissions.get()
-    assert (sent.frequency, sent.original_reference) == (frequency, "ICN1")
-    assert stored(claim).status == "paid"
-
-
-def test_what_an_earlier_payer_decided_goes_with_the_correction() -> None:
-    claim = judged()
-    prior = PriorAdjudication.objects.create(
-        claim=claim,
-        coverage=make_patient_insurance(patient=claim.patient_insurance.patient, priority=2),
-        paid=100,
-        adjudicated_on=claim.service_date,
-        adjustments=[["PR", "1", "50.00", None]],
-    )
-    ClaimLineAdjudication.objects.create(prior=prior, number=1, paid=100, code="99213", units=1)
-    draft = correcting.correct(claim, by=None)
-    copied = draft.prior_adjudications.get()
-    assert (copied.paid, copied.adjustments, copied.lines.get().code) == (100, prior.adjustments, "99213")
-
-
-def test_a_claim_the_payer_never_judged_is_not_corrected() -> None:
-    with pytest.raises(DomainError, match="reopened"):
-        correcting.correct(judged("rejected"), by=None)
-    unnumbered = judged()
-    InsuranceClaim.objects.filter(pk=unnumbered.pk).update(insurance_reference_number="")
-    with pytest.raises(DomainError, match="own number"):
-        correcting.void(unnumbered, by=None)
-
-
-def test_a_payer_that_takes_no_corrections_is_not_sent_one() -> None:
-    claim = judged()
-    PartnerPayer.objects.update(takes_corrections=False)
-    with pytest.raises(DomainError, match="no corrected claims"):
-        correcting.correct(claim, by=None)
-
-
-def test_a_claim_is_followed_once_until_the_payer_turns_the_follower_back() -> None:
-    claim = judged("denied")
-    draft = correcting.correct(claim, by=None)
-    with pytest.raises(DomainError, match="already"):
-        correcting.void(claim, by=None)
-    InsuranceClaim.objects.filter(pk=draft.pk).update(
-        status="rejected", submission_date=claim.service_date, denial_reason="A7"
-    )
-    assert correcting.void(claim, by=None).frequency == "8"
-
-
-def test_a_claim_that_takes_back_repeats_what_was_and_is_not_changed() -> None:
-    draft = correcting.void(judged(), by=None)
-    with pytest.raises(DomainError, match="as it was"):
-        services.change_claim(draft, by=None, procedure_codes=[line("1.00")])
 
 
 def test_a_reopened_claim_is_sent_again_and_waits_for_no_answer_to_the_first_try() -> None:
