@@ -69,7 +69,7 @@ def _refuse_untaken(claim: InsuranceClaim) -> None:
 def refuse_second(claim: InsuranceClaim, *, but: InsuranceClaim | None = None) -> None:
     """One step at a time: a claim follows another once, unless that was turned back, or a taking back denied."""
     others = InsuranceClaim.objects.filter(original=claim).exclude(status=Status.REJECTED)
-    if others.exclude(pk=but.pk if but else None).exclude(frequency=Frequency.VOID, status=Status.DENIED).exists():
+    if others.exclude(pk__in=[but.pk] if but else []).exclude(frequency=Frequency.VOID, status=Status.DENIED).exists():
         raise DomainError("This claim is being corrected or taken back already.")
 
 
