@@ -13,7 +13,7 @@ FILING, RELATION, MSP = "[0-9A-Z]{2}", "[0-9A-Z]{2}", "[0-9]{2}"
 TAXONOMY = r"[0-9A-Z]{9}X"
 MODIFIERS = "[0-9A-Z]{2}(?:,[0-9A-Z]{2}){0,3}"
 POINTERS = r"[1-9]\d?(?:,[1-9]\d?){0,3}"
-DIAGNOSES = r"[A-Z]\d[0-9A-Z]{1,5}(?:,[A-Z]\d[0-9A-Z]{1,5}){0,11}"
+DIAGNOSES = r"[A-Z][0-9A-Z]{2,6}(?:,[A-Z][0-9A-Z]{2,6}){0,11}"
 CODE = "[0-9A-Z]{5}"
 PHONE = r"\d{10}"
 

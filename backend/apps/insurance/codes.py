@@ -189,6 +189,13 @@ def days(lines: Iterable[Mapping[str, Any]]) -> list[date]:
     return [date.fromisoformat(line[name]) for line in lines for name in ("service_date", "service_to") if name in line]
 
 
+def first_day(lines: Iterable[Mapping[str, Any]], *, usual: date) -> date:
+    """Return the first day on which a line was served. usual: the claim's, of lines that name none."""
+    return min(
+        (date.fromisoformat(line["service_date"]) if "service_date" in line else usual for line in lines), default=usual
+    )
+
+
 def doctors(lines: Iterable[Mapping[str, Any]]) -> set[str]:
     """Return the ids of the doctors that lines name themselves."""
     return {line["rendering_doctor"] for line in lines if "rendering_doctor" in line}

@@ -1,6 +1,7 @@
 """Counts down to the day after which a payer takes no claim, and keeps the proof of ours; else money would lapse.
 
-The window is the plan's, from the day of service. Only originals count: payers give corrections a window of their own.
+The window is the plan's, from the first day on which a line was served. Only originals count: payers give corrections a
+window of their own.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from django.db.models import (
     F,
     Func,
     IntegerField,
+    OuterRef,
     Q,
     QuerySet,
+    Subquery,
     TextField,
     Value,
     When,
 )
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
-from backend.apps.insurance.models import AckEvent, InsuranceClaim, Interchange
+from backend.apps.insurance import codes
+from backend.apps.insurance.models import AckEvent, ClaimLine, InsuranceClaim, Interchange
 from backend.apps.insurance.models.claims import Frequency
 from backend.apps.insurance.standing import OF_A_LINE
 
@@ -70,7 +75,9 @@ def running(claims: QuerySet[Any], today: date) -> QuerySet[Any]:
         frequency=Frequency.ORIGINAL,
         patient_insurance__insurance_plan__timely_filing_days__isnull=False,
     )
-    rows = rows.annotate(deadline=ExpressionWrapper(F("service_date") + WINDOW, output_field=DateField()))
+    first = ClaimLine.objects.filter(claim=OuterRef("pk")).order_by("service_from").values("service_from")[:1]
+    begun = Coalesce(Subquery(first), F("service_date"))
+    rows = rows.annotate(deadline=ExpressionWrapper(begun + WINDOW, output_field=DateField()))
     rows = rows.annotate(days_left=Days(F("deadline"), Value(today, output_field=DateField())))
     return rows.annotate(stage=_stage()).order_by("deadline", "pk")
 
@@ -89,7 +96,8 @@ def _stage() -> Case:
 def deadline(claim: InsuranceClaim) -> date | None:
     """Return the last day on which the payer takes the claim, None where the plan does not say."""
     window = claim.patient_insurance.insurance_plan.timely_filing_days
-    return None if window is None else claim.service_date + timedelta(days=window)
+    first = codes.first_day(claim.procedure_codes, usual=claim.service_date)
+    return None if window is None else first + timedelta(days=window)
 
 
 def proof(claim: InsuranceClaim) -> Proof:

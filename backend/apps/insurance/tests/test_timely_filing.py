@@ -12,7 +12,7 @@ from backend.apps.core.models import Clinic
 from backend.apps.insurance import timely_filing
 from backend.apps.insurance.models import InsuranceClaim
 from backend.apps.insurance.standing import OF_A_LINE
-from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, make_plan
+from backend.apps.insurance.tests.factories import line, make_claim, make_patient_insurance, make_plan
 from backend.apps.insurance.tests.inquiry_factories import make_event, make_inbound, make_interchange, make_submission
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -46,6 +46,14 @@ def test_the_window_of_the_plan_runs_from_the_day_of_service(days_ago: int, left
     (row,) = running()
     assert (row.days_left, row.stage) == (left, stage)
     assert row.deadline == Clinic.today() + timedelta(days=left) == timely_filing.deadline(row)
+
+
+def test_the_window_runs_from_the_first_day_of_the_lines() -> None:
+    first = Clinic.today() - timedelta(days=80)
+    claim = serviced(10, procedure_codes=[line(), line("25.00", code="36415", service_date=f"{first}")])
+    (row,) = running()
+    assert (row.days_left, row.stage) == (20, "75")
+    assert row.deadline == first + timedelta(days=100) == timely_filing.deadline(claim)
 
 
 @pytest.mark.parametrize(
