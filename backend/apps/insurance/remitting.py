@@ -30,6 +30,7 @@ EQUATIONS = {
     "charges": "the charges of a claim's lines do not add up to the claim's",
     "payment": "the payments of all claims less the provider adjustments are not the payment",
     "negative": "the payment is less than nothing",
+    "direction": "the payment is taken from us, not paid to us",
     "reversal": "a payment taken back has a positive charge",
 }
 
