@@ -20,6 +20,9 @@ from backend.apps.interop.claim_words import STATES
 BILLING: Table = allow(("list", "retrieve"), Role.RECEPTIONIST)
 WAITS = ("queued", "batched")
 GONE = ("requeued", "withdrawn")  # submissions that say nothing of a claim any more
+OPEN = ("submitted", "pending", "accepted", "rejected", "appealed")
+SETTLED = ("paid", "denied")  # these grow with the years: they are counted only so far
+COUNTED = 1000  # beyond that a count says "1000 or more"
 MOST_PARTNERS = 50
 
 
@@ -52,7 +55,7 @@ class Number:
     """A number that leads to its rows."""
 
     label: str
-    count: int
+    count: int | str
     query: str
     here: bool = False
 
@@ -70,25 +73,32 @@ def claims(user: Any, asked: Asked) -> QuerySet[InsuranceClaim]:
 
 
 def counts(user: Any, asked: Asked) -> list[Number]:
-    """Return how many claims are in each state, each with the query that shows them; two queries."""
+    """Return how many claims are in each state, each with the query that shows them; four queries."""
     rows = claims(user, Asked(partner=asked.partner, payer=asked.payer)).order_by()
-    found = Counter(dict(rows.values_list("status").annotate(Count("pk"))))
+    found = Counter(dict(rows.filter(status__in=("draft", *OPEN)).values_list("status").annotate(Count("pk"))))
     waiting = _live().filter(status__in=WAITS, claim__in=rows.values("pk"))
     for status, count in waiting.filter(claim__status="draft").values_list("status").annotate(Count("claim")):
         found[status] += count
         found["draft"] -= count
+    told = found | {status: so_many(rows.filter(status=status)) for status in SETTLED}
     return [
-        Number(word, found[state], asked.query(state=state), asked.state == state)
+        Number(word, told[state], asked.query(state=state), asked.state == state)
         for state, word in STATES.items()
-        if found[state]
+        if told.get(state)
     ]
 
 
+def so_many(rows: QuerySet[Any]) -> int | str:
+    """Return how many rows there are, counting no further than COUNTED."""
+    found = rows.order_by().values("pk")[:COUNTED].count()
+    return f"{found} or more" if found == COUNTED else found
+
+
 def by_partner(asked: Asked) -> list[dict[str, Any]]:
-    """Return of each partner how many of its claims are in each state, as numbers that lead to them; three queries."""
+    """Return of each partner how many of its open claims are in each state, as numbers that lead to them."""
     found: dict[Any, Counter[str]] = {}
     rows = Submission.objects.exclude(status__in=GONE).order_by()
-    away = rows.exclude(claim__status="draft").values_list("partner", "claim__status")
+    away = rows.filter(claim__status__in=OPEN).values_list("partner", "claim__status")
     for partner, status, count in away.annotate(Count("claim", distinct=True)):
         found.setdefault(partner, Counter())[status] += count
     here = rows.filter(status__in=WAITS, claim__status="draft").values_list("partner", "status")

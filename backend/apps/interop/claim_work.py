@@ -26,7 +26,6 @@ from backend.apps.interop.claim_board import BILLING
 POST = ("POST",)
 MOST_ROWS = 100
 NOTE_LONGEST = 200
-COUNTED = 1000  # beyond that a count says "1000 or more"
 STAGES = {"open": ("in time", ""), "75": ("hurry", "wait"), "90": ("last days", "bad"), "past": ("too late", "bad")}
 
 
@@ -100,7 +99,7 @@ def work(request: HttpRequest, name: str = "rejected") -> HttpResponse:
         "title": f"{chosen.title}: claims to work on",
         "name": name,
         "chosen": chosen,
-        "lists": [(key, each.title, _count(each.claims(seen))) for key, each in LISTS.items()],
+        "lists": [(key, each.title, claim_board.so_many(each.claims(seen))) for key, each in LISTS.items()],
         "rows": _rows(name, part.rows),
         "part": part,
         "groups": groups,
@@ -153,11 +152,6 @@ def proof(request: HttpRequest, pk: UUID) -> HttpResponse:
     except DomainError as refusal:
         context["missing"] = str(refusal)
     return console.render(request, "interop/claims/proof.html", context)
-
-
-def _count(rows: QuerySet[Any]) -> str:
-    found = rows.order_by().values("pk")[:COUNTED].count()
-    return f"{found} or more" if found == COUNTED else str(found)
 
 
 def _told(rows: QuerySet[Any]) -> QuerySet[Any]:

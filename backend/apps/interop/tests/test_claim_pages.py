@@ -26,6 +26,7 @@ from backend.apps.insurance.tests.sent_claims import (
     sent_file,
     told_claim,
 )
+from backend.apps.interop import claim_board
 from backend.apps.interop.tests.billing_pages import (
     CLAIMS,
     DEPOSITS,
@@ -57,6 +58,23 @@ def test_the_board_counts_claims_by_state_and_leads_from_each_number_to_its_rows
     noted = AuditLog.objects.filter(action="console.list").first()
     assert noted is not None
     assert str(claims["paid"].pk) in AuditLog.objects.filter(action="console.list").earliest("pk").detail["ids"]
+
+
+def test_the_board_counts_settled_claims_only_so_far_and_of_a_partner_the_open_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one_in_each_state()
+    client = signed_in("receptionist")
+    partners = page(client, CLAIMS).split('id="partners"')[1].split("</section>")[0]
+    for word in ("1 queued", "1 in a file", "1 taken in", "1 rejected", "1 appealed"):
+        assert word in partners
+    assert "paid" not in partners
+    assert "denied" not in partners
+    monkeypatch.setattr(claim_board, "COUNTED", 1)
+    told = page(client, CLAIMS)
+    assert "<b>1 or more</b> paid" in told
+    assert "<b>1 or more</b> denied" in told
+    assert "<b>1</b> rejected" in told
 
 
 def test_each_row_says_what_to_do_next() -> None:
