@@ -6,6 +6,7 @@ bytes, a few at a time, so memory stays flat.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from django.db import connection, transaction
 
 from backend.apps.core.ledger import Account, Books, Fault, Progress
 from backend.apps.insurance.reconcile_checks import (
+    BEFORE_LEDGER,
     CHECKS,
     INBOUND_STATES,
     OUTCOMES,
@@ -38,13 +40,16 @@ BY_PARTNER = f"""
         UNION ALL SELECT m.partner_id, 1 FROM insurance_submission m
         WHERE m.interchange_id IS NULL AND {RANGE.format(at="m.queued_at")}) counted ON counted.partner_id = t.id
     GROUP BY 1, 2 ORDER BY 2"""  # noqa: S608  # our own names only
-BY_PAYER = f"""
-    SELECT v.id, v.company_name, {{state}}, count(*) FROM insurance_submission m
-      JOIN insurance_insuranceclaim c ON c.id = m.claim_id
-      JOIN insurance_patientinsurance i ON i.id = c.patient_insurance_id
+PAYER = """JOIN insurance_patientinsurance i ON i.id = c.patient_insurance_id
       JOIN insurance_insuranceplan l ON l.id = i.insurance_plan_id
-      JOIN insurance_insuranceprovider v ON v.id = l.provider_id
+      JOIN insurance_insuranceprovider v ON v.id = l.provider_id"""
+BY_PAYER = f"""
+    SELECT v.id, v.company_name, {{state}}, count(*), count(*) FILTER (WHERE m.interchange_id IS NULL)
+    FROM insurance_submission m JOIN insurance_insuranceclaim c ON c.id = m.claim_id {PAYER}
     WHERE {RANGE.format(at=SUBMISSION_AT)} GROUP BY 1, 2, 3 ORDER BY 2, 1"""  # noqa: S608  # our own names only
+BEFORE = f"""
+    SELECT count(*) FROM insurance_insuranceclaim m
+    WHERE {RANGE.format(at="m.created_at")} AND m.paid_amount IS NOT NULL AND {BEFORE_LEDGER}"""  # noqa: S608  # our own names only
 INBOUND = f"""
     SELECT t.id, t.name, {{state}}, count(*) FROM insurance_inboundfile m
       JOIN insurance_tradingpartner t ON t.id = m.partner_id
@@ -53,7 +58,7 @@ SENT_FILES = f"""
     SELECT m.id FROM insurance_interchange m WHERE m.kind = '837P' AND {RANGE.format(at="m.created_at")}
     ORDER BY m.created_at, m.id"""  # noqa: S608  # our own names only
 # ISA is 106 characters: the fourth separates elements, the last ends segments. CLM01 is the claim's number there.
-IN_BYTES = """
+IN_BYTES = f"""
     WITH files AS (SELECT id, items, convert_from(content, 'LATIN1') AS text FROM insurance_interchange
                    WHERE id = ANY(%(files)s)),
     read AS (SELECT f.id, split_part(ltrim(segment, E'\\r\\n'), substr(f.text, 4, 1), 2) AS number
@@ -63,8 +68,12 @@ IN_BYTES = """
              FROM insurance_submission WHERE interchange_id = ANY(%(files)s) GROUP BY 1, 2),
     told AS (SELECT id, number, count(*) AS times FROM read GROUP BY 1, 2),
     differs AS (SELECT id FROM told FULL JOIN rows USING (id, number) WHERE told.times IS DISTINCT FROM rows.times)
-    SELECT f.id::text FROM files f WHERE f.id IN (SELECT id FROM differs)
-       OR f.items <> (SELECT count(*) FROM read WHERE read.id = f.id)"""
+    SELECT f.id::text, NULL, NULL, 0 FROM files f WHERE f.id IN (SELECT id FROM differs)
+       OR f.items <> (SELECT count(*) FROM read WHERE read.id = f.id)
+    UNION ALL
+    SELECT NULL, v.id, v.company_name, count(*) FROM read
+      JOIN insurance_insuranceclaim c ON c.control_number = read.number AND c.control_number <> '' {PAYER}
+    GROUP BY 2, 3"""  # noqa: S608  # our own names only
 GAPS = f"""
     SELECT t.id::text, n.number FROM insurance_tradingpartner t
       JOIN (SELECT m.partner_id, min(m.interchange_number) AS lowest, max(m.interchange_number) AS highest
@@ -92,7 +101,7 @@ def claims(
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         audit = _Audit(cursor, {"since": since, "until": until, "settle_s": settle.total_seconds()})
         audit.look(progress or unseen)
-        accounts = [*audit.by_partner(), *audit.by_payer(), *audit.inbound()]
+        accounts = [*audit.by_partner(), *audit.by_payer(), *audit.inbound(), *audit.before_the_ledger()]
         return Books("claims", since, until, accounts, audit.faults, audit.waiting_since)
 
 
@@ -112,6 +121,7 @@ class _Audit:
         self.cursor, self.values = cursor, values
         self.faults: list[Fault] = []
         self.waiting_since: datetime | None = None
+        self.in_files: Counter[tuple[Any, str]] = Counter()  # claims in bytes, by payer
 
     def look(self, progress: Progress) -> None:
         for name, check in CHECKS.items():
@@ -133,9 +143,20 @@ class _Audit:
             yield account_of(f"to partner {partner}", SUBMISSION, counts, 0)
 
     def by_payer(self) -> Iterator[Account]:
-        sql = BY_PAYER.format(state=state_of(SUBMISSION_STATES))
-        for name, counts in self._grouped(sql):
-            yield account_of(f"for {name}", SUBMISSION, counts, sum(counts.values()))
+        """Return what was for each payer: counted by the claims in the files, and where the rows say it ended."""
+        ended: dict[tuple[Any, str], dict[str, int]] = {key: {} for key in self.in_files}
+        taken = Counter(self.in_files)
+        for key, name, state, count, in_no_file in self._rows(BY_PAYER.format(state=state_of(SUBMISSION_STATES))):
+            ended.setdefault((key, name), {})[state] = count
+            taken[key, name] += in_no_file
+        for payer in sorted(ended, key=lambda one: (one[1], str(one[0]))):
+            yield account_of(f"for {payer[1]}", SUBMISSION, ended[payer], taken[payer])
+
+    def before_the_ledger(self) -> Iterator[Account]:
+        """Return the claims that were paid before there was a ledger: nothing in it could prove what they say."""
+        ((count,),) = self._rows(BEFORE)
+        if count:
+            yield Account("paid before the ledger", count, {"no ledger": count})
 
     def inbound(self) -> Iterator[Account]:
         for name, counts in self._grouped(INBOUND.format(state=state_of(INBOUND_STATES))):
@@ -160,7 +181,11 @@ class _Audit:
         files, wrong = [pk for (pk,) in self._rows(SENT_FILES)], list[str]()
         for first in range(0, len(files), FILES_AT_ONCE):
             progress(first, len(files))
-            wrong += [pk for (pk,) in self._rows(IN_BYTES, files=files[first : first + FILES_AT_ONCE])]
+            for pk, payer, name, count in self._rows(IN_BYTES, files=files[first : first + FILES_AT_ONCE]):
+                if pk:
+                    wrong.append(pk)
+                else:
+                    self.in_files[payer, name] += count
         progress(len(files), len(files))
         if wrong:
             sentence = "The claims in a file's bytes are not those whose rows say they are in it."

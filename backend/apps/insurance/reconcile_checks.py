@@ -28,6 +28,14 @@ SUBMISSION_AT = (
 )
 ADDRESSED = "(SELECT f.status FROM insurance_interchange f WHERE f.id = m.interchange_id)"
 LEDGER = "(SELECT coalesce(sum(p.amount), 0) FROM insurance_posting p WHERE p.claim_id = m.id AND p.kind = '{}')"
+# Whoever was paid before there was a ledger has no entry in it: older than its tables, and nothing ever posted.
+LEDGER_SINCE = (
+    "(SELECT s.applied FROM django_migrations s WHERE s.app = 'insurance' AND s.name = '0003_claims_pipeline')"
+)
+BEFORE_LEDGER = f"""m.created_at < {LEDGER_SINCE} AND m.payment_date <= {LEDGER_SINCE}::date
+    AND NOT EXISTS (SELECT FROM insurance_posting p WHERE p.claim_id = m.id)
+    AND NOT EXISTS (SELECT FROM insurance_remittanceclaim c WHERE c.claim_id = m.id AND c.state = 'posted')
+    """  # noqa: S608  # our own names only
 PAYMENTS = "(SELECT coalesce(sum(c.paid), 0) FROM insurance_remittanceclaim c WHERE c.remittance_id = m.id)"
 PROVIDER = "(SELECT coalesce(sum(a.amount), 0) FROM insurance_provideradjustment a WHERE a.remittance_id = m.id)"
 BYTES = "encode(sha256(m.content), 'hex') <> m.sha256 OR length(m.content) <> m.size_bytes"
@@ -97,12 +105,12 @@ CHECKS = {
     "paid": Check(
         "What the claim says was paid is not the sum of its ledger.",
         "insurance_insuranceclaim", "m.created_at",
-        f"coalesce(m.paid_amount, 0) <> {LEDGER.format('payment')}",
+        f"coalesce(m.paid_amount, 0) <> {LEDGER.format('payment')} AND ({BEFORE_LEDGER}) IS NOT TRUE",
     ),
     "patient's share": Check(
         "What the claim says the patient owes is not the sum of its ledger.",
         "insurance_insuranceclaim", "m.created_at",
-        f"coalesce(m.patient_responsibility, 0) <> {LEDGER.format('patient')}",
+        f"coalesce(m.patient_responsibility, 0) <> {LEDGER.format('patient')} AND ({BEFORE_LEDGER}) IS NOT TRUE",
     ),
     "remittance": Check(
         "A payment was posted whose claims and adjustments do not add up to it.",

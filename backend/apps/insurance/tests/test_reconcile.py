@@ -30,6 +30,7 @@ from backend.apps.laboratory.tests.test_reconcile import behind_the_back
 
 pytestmark = pytest.mark.django_db
 MINUTES = timedelta(minutes=5)
+LONG_AGO = "2024-01-31"
 TRICKS = (  # table, what an intruder or a bad restore changes there, the check that finds it
     ("interchange", "content = 'x'::bytea", "bytes sent"),
     ("interchange", "sha256 = repeat('0', 64)", "bytes sent"),
@@ -112,6 +113,20 @@ def test_a_submission_that_is_gone_is_missed_because_the_file_still_holds_the_cl
     remove("submission", "status = 'accepted'")
     assert faults() == {"claims in a file": 1}
     assert account("to North").unexplained == 1
+    assert account("for Example Health").unexplained == 1
+
+
+def test_a_claim_that_was_paid_before_there_was_a_ledger_is_counted_by_itself() -> None:
+    a_story()
+    assert "paid before the ledger" not in {each.name for each in books().accounts}
+    old = moved(make_claim(), "paid", paid_amount="80.00", patient_responsibility="5.00", payment_date=LONG_AGO)
+    assert faults() == {"paid": 1, "patient's share": 1}
+    InsuranceClaim.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=900))
+    assert faults() == {}
+    found = account("paid before the ledger")
+    assert (found.taken_in, found.unexplained) == (1, 0)
+    InsuranceClaim.objects.filter(pk=old.pk).update(payment_date=timezone.now() + timedelta(days=2))
+    assert faults() == {"paid": 1, "patient's share": 1}
 
 
 def test_a_submission_put_into_a_file_that_does_not_hold_the_claim_is_found() -> None:
