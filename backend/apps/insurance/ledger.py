@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from backend.apps.users.models import User
 
 NOTHING = Decimal(0)
 REVERSAL = "22"
+SUPERSEDED = "A later decision has taken its place."
 KINDS = {"CO": PostingKind.CONTRACTUAL, "PR": PostingKind.PATIENT}
 
 
@@ -47,11 +48,15 @@ class Posted(NamedTuple):
     by_id: UUID | None = None
 
 
+Key = tuple[Any, ...]  # an entry but for its amount
+
+
 @dataclass(slots=True)
 class Books:
     """What the ledger holds of a claim. charged: net charge of what 835s decided; by_hand: what people entered.
 
-    decided: (charge, paid) of every decision that has not been taken back.
+    decided: (charge, paid) of every decision that has not been taken back. off: what stands taken off the charge, by
+    line, kind, group, reason and remarks.
     """
 
     paid: Decimal = NOTHING
@@ -59,15 +64,44 @@ class Books:
     charged: Decimal = NOTHING
     by_hand: Decimal = NOTHING
     decided: Counter[tuple[Decimal, Decimal]] = field(default_factory=Counter)
+    off: dict[Key, Decimal] = field(default_factory=dict)
 
     @property
     def settled(self) -> Decimal:
         return self.paid + self.patient
 
-    def add(self, status: str, charge: Decimal, paid: Decimal, patient: Decimal) -> None:
+    def add(self, status: str, charge: Decimal, paid: Decimal, entries: Iterable[Entry]) -> None:
         self.paid += paid
-        self.patient += patient
+        self.hold(entries)
         self.note(status, charge, paid)
+
+    def hold(self, entries: Iterable[Entry]) -> None:
+        for *key, amount in entries:
+            if key[1] != PostingKind.PAYMENT:
+                self.off[tuple(key)] = self.off.get(tuple(key), NOTHING) + amount
+            if key[1] == PostingKind.PATIENT:
+                self.patient += amount
+
+    def is_decided_anew(self, status: str, charge: Decimal, billed: Decimal) -> bool:
+        """Whether a claim is told that has been decided as a whole; parts of a claim may be decided one by one."""
+        return status != REVERSAL and charge > 0 and not self.by_hand and 0 < self.charged > billed - charge
+
+    def stands_as(self, entries: Iterable[Entry]) -> bool:
+        """Whether a decision is the one that stands."""
+        other = Books()
+        other.hold(entries)
+        return other.standing == self.standing
+
+    @property
+    def standing(self) -> dict[Key, Decimal]:
+        return {key: amount for key, amount in self.off.items() if amount}
+
+    def begin_anew(self) -> list[Entry]:
+        """Return the entries that take back what stands but the money; after that nothing is decided."""
+        back = [Entry(*key, -amount) for key, amount in self.standing.items()]
+        self.off, self.decided = {}, Counter()
+        self.charged = self.patient = NOTHING
+        return back
 
     def note(self, status: str, charge: Decimal, paid: Decimal) -> None:
         self.charged += charge
@@ -78,7 +112,10 @@ class Books:
 
 
 def books(claims: Sequence[UUID], amounts: Mapping[UUID, Decimal | None]) -> dict[UUID, Books]:
-    """Return the books of claims, in two queries. amounts: the claims' paid amounts, to tell what no entry explains."""
+    """Return the books of claims, in three queries.
+
+    amounts: what the claims say was paid, to tell what no entry explains.
+    """
     found = {pk: Books() for pk in claims}
     sums = Posting.objects.filter(claim__in=claims).values("claim_id").order_by()
     for row in sums.annotate(
@@ -89,8 +126,13 @@ def books(claims: Sequence[UUID], amounts: Mapping[UUID, Decimal | None]) -> dic
         book = found[row["claim_id"]]
         book.paid, book.patient, book.by_hand = row["paid"], row["patient"], row["by_hand"]
     decisions = RemittanceClaim.objects.filter(claim__in=claims, state=RemittanceClaim.State.POSTED).order_by()
-    for claim, *decision in decisions.values_list("claim_id", "status_code", "charge", "paid"):
+    for claim, *decision in decisions.exclude(reason=SUPERSEDED).values_list(
+        "claim_id", "status_code", "charge", "paid"
+    ):
         found[claim].note(*decision)
+    off = Posting.objects.filter(claim__in=claims).exclude(kind=PostingKind.PAYMENT).order_by()
+    for claim, *key, amount in off.values_list("claim_id", *Entry._fields[:-1]).annotate(total=Sum("amount")):
+        found[claim].off[tuple(key)] = amount
     for pk, book in found.items():
         book.by_hand += (amounts.get(pk) or NOTHING) - book.paid  # from before there was a ledger
     return found
@@ -120,6 +162,13 @@ def _adjustments(line: UUID | None, adjustments: Iterable[Adjustment], remarks: 
         if one.amount:
             kind = KINDS.get(one.group, PostingKind.OTHER)
             yield Entry(line, kind, one.group[:2], one.reason[:5], remarks, one.amount)
+
+
+def supersede(claims: Collection[UUID]) -> None:
+    """Note at the decisions of claims that another one has taken their place: they can be taken back no more."""
+    if claims:
+        rows = RemittanceClaim.objects.filter(claim__in=claims, state=RemittanceClaim.State.POSTED)
+        rows.update(reason=SUPERSEDED)
 
 
 COLUMNS = ("id", "posted_at", "claim_id", "line_id", "remittance_claim_id", "kind", "group", "reason", "remarks",

@@ -11,17 +11,19 @@ from uuid import UUID
 from django.db import connection
 
 from backend.apps.insurance import ledger, remittance_matching, remittance_told, standing
-from backend.apps.insurance.ledger import NOTHING, REVERSAL, Books, Posted
+from backend.apps.insurance.ledger import NOTHING, REVERSAL, Books, Entry, Posted
 from backend.apps.insurance.models import InsuranceClaim, Remittance, RemittanceClaim, Stage
+from backend.apps.insurance.models.remittances import PostingKind
 from backend.apps.insurance.models.submissions import SubmissionStatus
-from backend.apps.insurance.remittance_matching import OurLine
 from backend.apps.insurance.remittance_told import Claim
 from backend.apps.insurance.standing import Source, Word
 from backend.apps.users.models import User
 
 Status = InsuranceClaim.Status
 State = RemittanceClaim.State
-NOTES = frozenset({"23", "25"})  # passed on to another payer; a prediction
+PASSED_ON, PREDICTION = "23", "25"  # to another payer; of what would be paid
+PAID_BEFORE = "B13"  # CARC: an earlier payment has paid this part
+DECIDED = "This claim has been decided already, and that was not taken back."
 NOT_OUR_PATIENT = "4"
 MOST_REASON = 1000
 
@@ -55,17 +57,24 @@ def post(source: Source, remittance: Remittance, cases: Sequence[Case], *, by: U
 
     The statements are as many for one claim as for thousands. A claim that the ledger cannot take, by the claim's own
     limits or because it contradicts what is posted, is blocked with a sentence and nothing of it is posted.
+
+    A claim that is decided anew though its decision was not taken back, after an appeal say, ends with the new decision
+    only: entries of their own take back what the old one took off. Money stays paid, so that the new decision has to
+    name it as paid before (CARC B13); else a person decides. The same decision once more is left to a person too,
+    unless an appeal waits for it.
     """
     keys = sorted({case.claim_id for case in cases if case.claim_id})
     _prove_sent(source, keys)
-    claims = _locked(keys)
-    books = ledger.books(keys, {pk: one.paid_amount for pk, one in claims.items()})
-    decided: Decisions = {case.row_id: _decide(case, claims, books) for case in cases}
-    taken = [case for case in cases if decided[case.row_id][0] == State.POSTED]
-    if taken:
-        lines = remittance_matching.lines_of({case.claim_id for case in taken if case.claim_id})
-        ledger.write(_posted(case, claims, lines, by) for case in taken)
-        _move(remittance, taken, claims, books)
+    keeper = Bookkeeper(keys, by)
+    decided: Decisions = {case.row_id: keeper.decide(case) for case in cases}
+    taken_back = {case.claim_id for case in keeper.taken if case.told.status == REVERSAL}
+    for case in cases:  # some payers write the correction before what it corrects is taken back
+        if decided[case.row_id][0] == State.BLOCKED and case.claim_id in taken_back:
+            decided[case.row_id] = keeper.decide(case)
+    if keeper.taken:
+        keeper.write()
+        decided.update((key, (str(State.POSTED), ledger.SUPERSEDED)) for key in keeper.superseded)
+        _move(remittance, keeper.taken, keeper.claims, keeper.books)
     _remember(source, remittance, cases, decided)
     return decided
 
@@ -103,23 +112,6 @@ def _locked(keys: Sequence[UUID]) -> dict[UUID, Ours]:
     return {row[0]: Ours(*row) for row in rows.values_list(*Ours._fields)}
 
 
-def _decide(case: Case, claims: Mapping[UUID, Ours], books: Mapping[UUID, Books]) -> tuple[str, str]:
-    """Return what becomes of one claim, and add it to the books where it is posted: those after it build on that."""
-    told = case.told
-    if told.status in NOTES and not told.paid:
-        return State.NOTED, ""
-    ours = claims.get(case.claim_id) if case.claim_id else None
-    if ours is None:
-        return State.UNMATCHED, "No claim of ours has this number."
-    book = books[ours.pk]
-    patient = owed(told)
-    reason = why_blocked(told, patient, ours, book)
-    if reason:
-        return State.BLOCKED, reason
-    book.add(told.status, told.charge, told.paid, patient)
-    return State.POSTED, ""
-
-
 def owed(told: Claim) -> Decimal:
     """Return what the patient owes by the adjustments themselves; CLP05 is information only."""
     found = [*told.adjustments, *(one for line in told.lines for one in line.adjustments)]
@@ -138,8 +130,6 @@ def why_blocked(told: Claim, patient: Decimal, ours: Ours, book: Books) -> str:
         return "A person has entered a payment of this claim by hand."
     elif told.charge < 0:
         return "The charge is negative, but the claim is not marked as taken back."
-    elif ours.status != Status.APPEALED and book.settled > 0 and book.charged + told.charge > ours.billed_amount:
-        return "This claim has been decided already, and that was not taken back."
     if min(paid_then, patient_then) < 0:
         return "More would be taken back than was posted."
     if paid_then + patient_then > ours.billed_amount:
@@ -147,11 +137,70 @@ def why_blocked(told: Claim, patient: Decimal, ours: Ours, book: Books) -> str:
     return ""
 
 
-def _posted(case: Case, claims: Mapping[UUID, Ours], lines: Mapping[UUID, list[OurLine]], by: User | None) -> Posted:
-    ours = claims[case.claim_id]  # type: ignore[index]  # a case that is posted has a claim
-    matched = remittance_matching.lines(case.told, lines.get(ours.pk, []), ours.control_number)
-    entries = ledger.entries(case.told, matched)
-    return Posted(ours.pk, case.row_id, case.told.status == REVERSAL, entries, by.pk if by else None)
+def why_not_anew(told: Claim, entries: Sequence[Entry], ours: Ours, book: Books) -> str:
+    """Return why a second decision cannot take the place of the one that stands, "" where it can."""
+    before = sum((one.amount for one in entries if one.reason == PAID_BEFORE), NOTHING)
+    if before != book.paid or (ours.status != Status.APPEALED and book.stands_as(entries)):
+        return DECIDED
+    patient = sum((one.amount for one in entries if one.kind == PostingKind.PATIENT), NOTHING)
+    if told.paid + book.paid + patient > ours.billed_amount:
+        return "Payment and patient's share together would be more than was billed."
+    return "Our claim is a draft: it is being corrected." if ours.status == Status.DRAFT else ""
+
+
+class Bookkeeper:
+    """The claims of one 835, locked, with their books while it is posted.
+
+    taken: the cases that are posted, in that order. superseded: rows of this 835 that a later one took the place of.
+    """
+
+    def __init__(self, keys: Sequence[UUID], by: User | None) -> None:
+        self.claims = _locked(keys)
+        self.books = ledger.books(keys, {pk: one.paid_amount for pk, one in self.claims.items()})
+        self.taken: list[Case] = []
+        self.superseded: list[str] = []
+        self._lines = remittance_matching.lines_of(keys)
+        self._by_id = by.pk if by else None
+        self._posted: list[Posted] = []
+        self._anew: set[UUID] = set()
+
+    def decide(self, case: Case) -> tuple[str, str]:
+        """Return what becomes of one claim, and add it to the books where it is posted: those after it build on it."""
+        told = case.told
+        if told.status == PREDICTION or (told.status == PASSED_ON and not told.paid):
+            return State.NOTED, ""
+        ours = self.claims.get(case.claim_id) if case.claim_id else None
+        if ours is None:
+            return State.UNMATCHED, "No claim of ours has this number."
+        book = self.books[ours.pk]
+        entries = self._entries(told, ours)
+        is_anew = book.is_decided_anew(told.status, told.charge, ours.billed_amount)
+        reason = why_not_anew(told, entries, ours, book) if is_anew else why_blocked(told, owed(told), ours, book)
+        if reason:
+            return State.BLOCKED, reason
+        if is_anew:
+            self._take_back(case, ours)
+            entries = [one for one in entries if one.reason != PAID_BEFORE]
+        book.add(told.status, told.charge, told.paid, entries)
+        self._posted.append(Posted(ours.pk, case.row_id, told.status == REVERSAL, entries, self._by_id))
+        self.taken.append(case)
+        return State.POSTED, ""
+
+    def _entries(self, told: Claim, ours: Ours) -> list[Entry]:
+        number = ours.control_number or told.number  # of a claim that another payer passed on there is only that one's
+        return ledger.entries(told, remittance_matching.lines(told, self._lines.get(ours.pk, []), number))
+
+    def _take_back(self, case: Case, ours: Ours) -> None:
+        """Take back what the decision that stands took off; its money stays."""
+        back = self.books[ours.pk].begin_anew()
+        self._posted.append(Posted(ours.pk, case.row_id, True, back, self._by_id))
+        self.superseded += [one.row_id for one in self.taken if one.claim_id == ours.pk]
+        self._anew.add(ours.pk)
+
+    def write(self) -> None:
+        """Add all entries to the ledger."""
+        ledger.supersede(self._anew)
+        ledger.write(self._posted)
 
 
 MOVE = f"""
@@ -198,7 +247,7 @@ def becomes(ours: Ours, told: Claim, book: Books) -> str:
     """Return where a claim stands after its last word: paid also where the patient owes it all, as a deductible."""
     if told.status == REVERSAL and not +book.decided:
         status = Status.ACCEPTED
-    elif book.settled > 0 or (told.status != NOT_OUR_PATIENT and not remittance_told.reasons(told)):
+    elif told.status != NOT_OUR_PATIENT and (book.settled > 0 or not remittance_told.reasons(told)):
         status = Status.PAID
     else:
         status = Status.DENIED

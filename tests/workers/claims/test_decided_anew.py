@@ -1,0 +1,115 @@
+"""A payment is told from one that only looks alike, and a claim that is decided again has one decision in the end."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from backend.apps.insurance import ledger, posting
+from backend.apps.insurance.models import Posting, Remittance, RemittanceClaim, TradingPartner
+from backend.apps.insurance.tests.factories import partner as make_partner
+from tests.workers.claims.answers import content, receive, remittance
+from tests.workers.claims.payments import post, single, state, sums, told
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
+
+
+@pytest.fixture
+def partner() -> TradingPartner:
+    return make_partner()
+
+
+def test_two_payments_of_one_file_under_the_same_numbers_are_two(partner: TradingPartner) -> None:
+    first, second = single(partner), single(partner)
+    payments = [
+        content(remittance(told(first, "100", "CAS*CO*45*50"), paid="100", trace="EFT-1")),
+        content(remittance(told(second, "90", "CAS*CO*45*60"), paid="90", trace="EFT-1")),
+    ]
+    file = receive(partner, b"".join(payments))
+    assert (file.status, state(first)[0], state(second)[0]) == ("applied", "paid", "paid")
+    assert list(Remittance.objects.order_by("place").values_list("place", flat=True)) == [1, 2]
+
+
+def test_an_appeal_that_is_won_leaves_the_new_decision_only(partner: TradingPartner) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "0", "CAS*CO*50*150"), paid="0")
+    state(claim)
+    claim.appeal()
+    post(partner, told(claim, "100", "CAS*CO*45*30", "CAS*PR*2*20"), paid="100")
+    assert state(claim) == ("paid", Decimal(100), Decimal(120), Decimal(20))
+    assert sums(claim) == {"payment": Decimal(100), "contractual": Decimal(30), "patient": Decimal(20)}
+    back = Posting.objects.get(claim=claim, is_reversal=True)
+    assert (back.group, back.reason, back.amount) == ("CO", "50", Decimal(-150))
+    first, second = RemittanceClaim.objects.filter(claim=claim).order_by("pk")
+    assert (first.reason, second.reason) == (ledger.SUPERSEDED, "")
+
+
+def test_an_appeal_that_is_lost_is_denied_again_and_counts_once(partner: TradingPartner) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "0", "CAS*CO*50*150"), paid="0")
+    state(claim)
+    claim.appeal()
+    post(partner, told(claim, "0", "CAS*CO*50*150"), paid="0")
+    assert (state(claim)[0], sums(claim)) == ("denied", {"contractual": Decimal(150)})
+
+
+def test_a_denial_that_is_corrected_without_being_taken_back_is_the_correction(partner: TradingPartner) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "0", "CAS*CO*16*150"), paid="0")
+    post(partner, told(claim, "0", "CAS*PR*1*150"), paid="0")
+    assert state(claim) == ("paid", Decimal(0), Decimal(150), Decimal(150))
+    assert sums(claim) == {"contractual": Decimal(0), "patient": Decimal(150)}
+
+
+def test_the_same_denial_under_another_payment_is_left_to_a_person(partner: TradingPartner) -> None:
+    claim = single(partner)
+    for _ in range(2):
+        file = post(partner, told(claim, "0", "CAS*CO*16*150"), paid="0")
+    row = RemittanceClaim.objects.get(claim=claim, state="blocked")
+    assert (file.status, row.reason) == ("partly", posting.DECIDED)
+    assert sums(claim) == {"contractual": Decimal(150)}
+
+
+def test_what_was_paid_before_stays_paid_when_the_rest_is_paid_after_an_appeal(partner: TradingPartner) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "60", "CAS*CO*45*90"), paid="60")
+    state(claim)
+    claim.appeal()
+    post(partner, told(claim, "40", "CAS*CO*45*50", "CAS*OA*B13*60"), paid="40")
+    assert state(claim) == ("paid", Decimal(100), Decimal(100), Decimal(0))
+    assert sums(claim) == {"payment": Decimal(100), "contractual": Decimal(50)}
+
+
+@pytest.mark.parametrize("before", ["", "CAS*OA*B13*50"])
+def test_a_payment_beside_one_that_stands_is_left_to_a_person(partner: TradingPartner, before: str) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "60", "CAS*CO*45*90"), paid="60")
+    state(claim)
+    claim.appeal()
+    cas = [before, "CAS*CO*45*60"] if before else ["CAS*CO*45*110"]
+    post(partner, told(claim, "40", *cas), paid="40")
+    assert (state(claim)[:2], sums(claim)["payment"]) == (("appealed", Decimal(60)), Decimal(60))
+
+
+def test_a_correction_written_before_its_reversal_is_posted_after_it(partner: TradingPartner) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "100", "CAS*CO*45*50"), paid="100")
+    right = told(claim, "110", "CAS*CO*45*40")
+    taken = told(claim, "-100", "CAS*CO*45*-50", status="22", charge="-150")
+    file = post(partner, right, taken, paid="10")
+    assert (file.status, state(claim)[:2]) == ("applied", ("paid", Decimal(110)))
+
+
+@pytest.mark.parametrize("cas", ["CAS*PR*31*150", "CAS*CO*31*150"])
+def test_who_is_not_the_payers_patient_is_denied_whatever_the_reason(partner: TradingPartner, cas: str) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "0", cas, status="4"), paid="0")
+    assert (state(claim)[0], bool(claim.denial_reason)) == ("denied", True)
+
+
+def test_a_prediction_with_an_amount_posts_nothing(partner: TradingPartner) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "100", "CAS*CO*45*50", status="25"), paid="100")
+    assert (RemittanceClaim.objects.get(claim=claim).state, Posting.objects.count()) == ("noted", 0)
+    assert state(claim)[0] == "submitted"
