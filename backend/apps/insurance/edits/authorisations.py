@@ -8,7 +8,12 @@ from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Sev
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 FREQUENCIES = frozenset({FIRST_TIME, "7", "8"})
-ASSIGNMENTS, BENEFITS, RELEASES, SIGNATURES = frozenset("ABC"), frozenset("YNW"), frozenset("YI"), frozenset("YN")
+INDICATORS = {
+    "signature": frozenset("YN"),
+    "assignment": frozenset("ABC"),
+    "benefits": frozenset("YNW"),
+    "release": frozenset("YI"),
+}
 
 
 @edit(
@@ -52,7 +57,7 @@ def referral_number_missing(batch: Batch) -> Iterable[Claim]:
     "A referral number is given; say which doctor referred.",
 )
 def referral_without_doctor(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.referral_number and not claim.referring]
+    return [claim for claim in batch.claims_with("referral_number", bool) if not claim.referring]
 
 
 @edit("frequency-unknown", ERROR, On.CLAIM, "frequency", "A claim is new (1), a replacement (7) or taken back (8).")
@@ -68,7 +73,7 @@ def frequency_unknown(batch: Batch) -> Iterable[Claim]:
     "The payer's number of the first claim is needed to correct it.",
 )
 def original_reference_missing(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.frequency != FIRST_TIME and not claim.original_reference]
+    return [claim for claim in _corrections(batch) if not claim.original_reference]
 
 
 @edit(
@@ -79,7 +84,8 @@ def original_reference_missing(batch: Batch) -> Iterable[Claim]:
     "A new claim names no earlier one; make a correction instead.",
 )
 def original_reference_unexpected(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.original_reference and claim.frequency == FIRST_TIME]
+    claims = batch.claims_with("original_reference", bool)
+    return [claim for claim in claims if claim.frequency == FIRST_TIME]
 
 
 @edit(
@@ -90,8 +96,12 @@ def original_reference_unexpected(batch: Batch) -> Iterable[Claim]:
     "This payer takes no corrected claims; ask it to reopen, or appeal.",
 )
 def corrections_not_taken(batch: Batch) -> Iterable[Claim]:
-    claims = batch.of_payers(lambda payer: not payer.takes_corrections)
-    return [claim for claim in claims if claim.frequency != FIRST_TIME]
+    payers = {payer.id for payer in batch.payers if not payer.takes_corrections}
+    return [claim for claim in _corrections(batch) if claim.payer in payers]
+
+
+def _corrections(batch: Batch) -> list[Claim]:
+    return batch.claims_with("frequency", lambda one: one != FIRST_TIME)
 
 
 @edit(
@@ -102,11 +112,8 @@ def corrections_not_taken(batch: Batch) -> Iterable[Claim]:
     "Say again: signature, assignment, benefits and release.",
 )
 def indicators_unknown(batch: Batch) -> Iterable[Claim]:
+    if all(batch.of_claims.values(name) <= known for name, known in INDICATORS.items()):
+        return ()
     return [
-        claim
-        for claim in batch.claims
-        if claim.signature not in SIGNATURES
-        or claim.assignment not in ASSIGNMENTS
-        or claim.benefits not in BENEFITS
-        or claim.release not in RELEASES
+        claim for claim in batch.claims if any(getattr(claim, name) not in known for name, known in INDICATORS.items())
     ]

@@ -18,7 +18,7 @@ MEDICARE_SECONDARY = frozenset({"12", "13", "14", "15", "16", "41", "42", "43", 
 
 @edit("coverage-deleted", ERROR, On.CLAIM, "coverage", "This coverage was taken away; choose the one that holds.")
 def coverage_deleted(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.coverage_is_deleted]
+    return batch.claims_with("coverage_is_deleted", bool)
 
 
 @edit(
@@ -30,7 +30,7 @@ def coverage_deleted(batch: Batch) -> Iterable[Claim]:
 )
 def coverage_begins_later(batch: Batch) -> Iterable[Line]:
     first = min(batch.values("from_on"), default="")
-    young = [claim for claim in batch.claims if claim.coverage_from > first]
+    young = batch.claims_with("coverage_from", lambda day: day > first)
     return [line for claim in young for line in claim.lines if line.from_on < claim.coverage_from]
 
 
@@ -38,7 +38,7 @@ def coverage_begins_later(batch: Batch) -> Iterable[Line]:
     "coverage-ended", ERROR, On.LINE, "service_date", "The coverage had ended by this day; bill the one that followed."
 )
 def coverage_ended(batch: Batch) -> Iterable[Line]:
-    ended = [claim for claim in batch.claims if claim.coverage_to]
+    ended = batch.claims_with("coverage_to", bool)
     return [line for claim in ended for line in claim.lines if last_day(line) > claim.coverage_to]
 
 
@@ -58,8 +58,8 @@ def filing_code_unknown(batch: Batch) -> Iterable[Claim]:
 def medicare_secondary_missing(batch: Batch) -> Iterable[Claim]:
     return [
         claim
-        for claim in batch.claims
-        if claim.filing_code in MEDICARE and claim.sequence != "P" and not claim.medicare_secondary
+        for claim in batch.claims_with("filing_code", lambda code: code in MEDICARE)
+        if claim.sequence != "P" and not claim.medicare_secondary
     ]
 
 
@@ -84,6 +84,6 @@ def medicare_secondary_unknown(batch: Batch) -> Iterable[Claim]:
 def medicare_secondary_unexpected(batch: Batch) -> Iterable[Claim]:
     return [
         claim
-        for claim in batch.claims
-        if claim.medicare_secondary and (claim.sequence == "P" or claim.filing_code not in MEDICARE)
+        for claim in batch.claims_with("medicare_secondary", bool)
+        if claim.sequence == "P" or claim.filing_code not in MEDICARE
     ]

@@ -31,6 +31,8 @@ def service_in_future(batch: Batch) -> Iterable[Line]:
 @edit("service-before-birth", ERROR, On.LINE, "service_date", "This day is before the patient's birth; check both.")
 def service_before_birth(batch: Batch) -> Iterable[Line]:
     first = min(batch.values("from_on"), default="")
+    if max(batch.of_claims.values("patient_birth") | batch.of_claims.values("holder_birth"), default="") <= first:
+        return ()
     late = [claim for claim in batch.claims if claim.patient_birth > first or claim.holder_birth > first]
     return [line for claim in late for line in claim.lines if line.from_on < birth(claim)]
 
@@ -39,7 +41,8 @@ def service_before_birth(batch: Batch) -> Iterable[Line]:
     "service-ends-before-it-begins", ERROR, On.LINE, "service_to", "The last day of this service is before the first."
 )
 def service_ends_before_it_begins(batch: Batch) -> Iterable[Line]:
-    return [line for line in batch.lines if line.to_on and line.to_on < line.from_on]
+    lines = batch.lines if any(batch.values("to_on")) else ()
+    return [line for line in lines if line.to_on and line.to_on < line.from_on]
 
 
 @edit("two-years", ERROR, On.CLAIM, "lines", "This payer wants a claim for each calendar year; split it.")
@@ -59,30 +62,28 @@ def accident_unknown(batch: Batch) -> Iterable[Claim]:
 
 @edit("accident-day-missing", ERROR, On.CLAIM, "accident_on", "Enter the day of the accident.")
 def accident_day_missing(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.accident and not claim.accident_on]
+    return [claim for claim in batch.claims_with("accident", bool) if not claim.accident_on]
 
 
 @edit(
     "accident-state-missing", ERROR, On.CLAIM, "accident_state", "Enter the state in which the car accident happened."
 )
 def accident_state_missing(batch: Batch) -> Iterable[Claim]:
-    return [
-        claim
-        for claim in batch.claims
-        if claim.accident and CAR in claim.accident and claim.accident_state not in forms.STATES
-    ]
+    claims = batch.claims_with("accident", lambda text: CAR in text)
+    return [claim for claim in claims if claim.accident_state not in forms.STATES]
 
 
 @edit("accident-after-service", ERROR, On.CLAIM, "accident_on", "The accident is after the service; check both days.")
 def accident_after_service(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.accident_on and claim.accident_on > _last(claim)]
+    return [claim for claim in batch.claims_with("accident_on", bool) if claim.accident_on > _last(claim)]
 
 
 @edit("onset-after-service", ERROR, On.CLAIM, "onset_on", "The illness begins after the service; check both days.")
 def onset_after_service(batch: Batch) -> Iterable[Claim]:
+    values = batch.of_claims.values
     return [
         claim
-        for claim in batch.claims
+        for claim in (batch.claims if any(values("onset_on") | values("last_menstrual_on")) else ())
         if (claim.onset_on and claim.onset_on > _last(claim))
         or (claim.last_menstrual_on and claim.last_menstrual_on > _last(claim))
     ]
@@ -100,7 +101,8 @@ def _last(claim: Claim) -> str:
     "The discharge is before the admission, or one is missing.",
 )
 def discharge_before_admission(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.discharge_on and not "" < claim.admission_on <= claim.discharge_on]
+    claims = batch.claims_with("discharge_on", bool)
+    return [claim for claim in claims if not "" < claim.admission_on <= claim.discharge_on]
 
 
 @edit("delay-reason-unknown", ERROR, On.CLAIM, "delay_reason", "Choose a known reason for the delay (1 to 11 or 15).")

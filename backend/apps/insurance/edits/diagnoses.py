@@ -16,7 +16,7 @@ ICD = CodeSetKind.ICD10CM
 
 @edit("diagnosis-missing", ERROR, On.CLAIM, "diagnoses", "Enter at least one diagnosis.")
 def diagnosis_missing(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if not claim.diagnoses]
+    return batch.claims_without("diagnoses")
 
 
 @edit("diagnosis-form", ERROR, On.CLAIM, "diagnoses", "Write each diagnosis as an ICD-10-CM code, as E11.9.")
@@ -28,7 +28,7 @@ def diagnosis_form(batch: Batch) -> Iterable[Claim]:
 
 @edit("diagnosis-too-many", ERROR, On.CLAIM, "diagnoses", "A claim carries at most twelve diagnoses; split it.")
 def diagnosis_too_many(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim, codes in batch.diagnosed if len(codes) > MOST]
+    return batch.claims_with("diagnoses", lambda codes: codes.count(",") >= MOST)
 
 
 @edit("diagnosis-twice", ERROR, On.CLAIM, "diagnoses", "A diagnosis stands in the list twice; take one away.")
@@ -44,7 +44,7 @@ def diagnosis_twice(batch: Batch) -> Iterable[Claim]:
     "A cause of injury (V to Y) cannot come first; put the injury first.",
 )
 def external_cause_first(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.diagnoses[:1] in forms.EXTERNAL_CAUSE]
+    return batch.claims_with("diagnoses", lambda codes: codes[:1] in forms.EXTERNAL_CAUSE)
 
 
 @edit(
@@ -57,7 +57,8 @@ def external_cause_first(batch: Batch) -> Iterable[Claim]:
 def diagnosis_not_valid(batch: Batch) -> Iterable[Claim]:
     if not batch.codes.has(ICD):
         return ()
-    asked = {(code, claim.service_on) for claim, codes in batch.diagnosed for code in codes}
+    lists = set(zip(batch.of_claims["diagnoses"], batch.of_claims["service_on"], strict=True))
+    asked = {(code, day) for codes, day in lists if codes for code in codes.split(",")}
     wrong = {key for key in asked if not batch.codes.is_valid(ICD, *key)}
     if not wrong:
         return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, edit
@@ -30,10 +29,10 @@ def billed_before(batch: Batch) -> Iterable[Claim]:
 )
 def billed_beside(batch: Batch) -> Iterable[Claim]:
     """Of equal claims in one batch the first may go."""
-    coverages = Counter([claim.coverage for claim in batch.claims])
-    if len(coverages) == len(batch.claims):
+    if not batch.repeated:
         return ()
-    return _later_ones(claim for claim in batch.claims if coverages[claim.coverage] > 1)
+    coverages = {coverage for coverage, *_ in batch.repeated}
+    return _later_ones(claim for claim in batch.claims if claim.coverage in coverages)
 
 
 def _later_ones(claims: Iterable[Claim]) -> list[Claim]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from backend.apps.core.validators import luhn_ok
@@ -26,6 +27,7 @@ PROCEDURE = re.compile(r"\d{4}[0-9AFTUM]|[A-V]\d{4}")
 MODIFIER = re.compile(r"[A-Z0-9]{2}")
 NDC = re.compile(r"\d{11}")
 LONGEST_CHARGE = 11  # 99999999.99
+CHARGES = re.compile(r"(?:[0-9]{1,8}\.[0-9]{2},)*+")
 STATES = words(
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
     "PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI FM MH PW AA AE AP"
@@ -87,6 +89,14 @@ def charge(text: str) -> int | None:
     digits = text.replace(".", "", 1)
     good = text[-3:-2] == "." and len(text) <= LONGEST_CHARGE and digits.isdigit() and digits.isascii()
     return int(digits) if good else None
+
+
+def charges(texts: Sequence[str]) -> list[int | None]:
+    """Return many charges in cents, None for each that `charge` knows none for; good ones are read all at once."""
+    joined = "".join([f"{text}," for text in texts])
+    if joined.count(",") == len(texts) and CHARGES.fullmatch(joined):
+        return [int(digits) for digits in joined.replace(".", "").split(",")[:-1]]
+    return [charge(text) for text in texts]
 
 
 @lru_cache(maxsize=50_000)

@@ -133,7 +133,7 @@ def provider_taxonomy(batch: Batch) -> Iterable[Provider]:
 )
 def rendering_missing(batch: Batch) -> Iterable[Claim]:
     firms = {one.id for one in batch.billing if not one.is_person}
-    return [claim for claim in batch.claims if not claim.rendering and claim.billing in firms]
+    return [claim for claim in batch.claims_without("rendering") if claim.billing in firms]
 
 
 @edit("rendering-unknown", ERROR, On.CLAIM, "rendering", "Choose the doctor who gave the service again.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.rules import SELF, Batch, Claim, On, Severity, edit, is_day
@@ -16,22 +17,19 @@ RELATIONSHIPS = frozenset({SELF, "01", "19", "20", "21", "39", "40", "53", "G8"}
 MOST_MEMBER_ID = 80  # NM109
 SHORTEST_MEMBER_ID = 2
 MOST_REFERENCE = 50  # REF02, SBR03
+REFERENCES = ("group_number", "prior_authorization", "referral_number", "original_reference")
 
 
 @edit(
     "member-id-missing", ERROR, On.CLAIM, "subscriber.member_id", "Enter the member's number from the insurance card."
 )
 def member_id_missing(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if not claim.member_id]
+    return batch.claims_without("member_id")
 
 
 @edit("member-id-length", ERROR, On.CLAIM, "subscriber.member_id", "A member's number has 2 to 80 characters.")
 def member_id_length(batch: Batch) -> Iterable[Claim]:
-    return [
-        claim
-        for claim in batch.claims
-        if claim.member_id and not SHORTEST_MEMBER_ID <= len(claim.member_id) <= MOST_MEMBER_ID
-    ]
+    return batch.claims_with("member_id", lambda one: one and not SHORTEST_MEMBER_ID <= len(one) <= MOST_MEMBER_ID)
 
 
 @edit(
@@ -87,6 +85,8 @@ def holder_name(batch: Batch) -> Iterable[Claim]:
 
 @edit("patient-name", ERROR, On.CLAIM, "patient.name", "Enter first and last name of the patient.")
 def patient_name(batch: Batch) -> Iterable[Claim]:
+    if _all(batch, bool, "last", "first"):
+        return ()
     wrong = [claim for claim in batch.dependents if not (claim.patient_last and claim.patient_first)]
     for claim in batch.selves:
         if not ((claim.holder_last or claim.patient_last) and (claim.holder_first or claim.patient_first)):
@@ -96,6 +96,8 @@ def patient_name(batch: Batch) -> Iterable[Claim]:
 
 @edit("patient-birth", ERROR, On.CLAIM, "patient.date_of_birth", "Enter the patient's date of birth.")
 def patient_birth(batch: Batch) -> Iterable[Claim]:
+    if _all(batch, is_day, "birth"):
+        return ()
     born = [claim for claim in batch.dependents if not is_day(claim.patient_birth)]
     return born + [claim for claim in batch.selves if not is_day(claim.holder_birth or claim.patient_birth)]
 
@@ -103,8 +105,19 @@ def patient_birth(batch: Batch) -> Iterable[Claim]:
 @edit("patient-birth-future", ERROR, On.CLAIM, "patient.date_of_birth", "The patient's date of birth is in the future.")
 def patient_birth_future(batch: Batch) -> Iterable[Claim]:
     today = batch.today
+    if _all(batch, lambda day: day <= today, "birth"):
+        return ()
     wrong = [claim for claim in batch.dependents if claim.patient_birth > today]
     return wrong + [claim for claim in batch.selves if (claim.holder_birth or claim.patient_birth) > today]
+
+
+def _all(batch: Batch, is_good: Callable[[str], Any], *names: str) -> bool:
+    """Return whether all patients' values of `names` are good, and all those of holders that are there."""
+    values = batch.of_claims.values
+    return all(
+        all(map(is_good, values(f"patient_{name}"))) and all(map(is_good, values(f"holder_{name}") - {""}))
+        for name in names
+    )
 
 
 def birth(claim: Claim) -> str:
@@ -118,12 +131,16 @@ def sex(claim: Claim) -> str:
 
 @edit("patient-sex", ERROR, On.CLAIM, "patient.sex", "Enter the patient's sex as the insurer has it: F, M or U.")
 def patient_sex(batch: Batch) -> Iterable[Claim]:
+    if _all(batch, SEXES.__contains__, "sex"):
+        return ()
     wrong = [claim for claim in batch.dependents if claim.patient_sex not in SEXES]
     return wrong + [claim for claim in batch.selves if (claim.holder_sex or claim.patient_sex) not in SEXES]
 
 
 @edit("patient-address", ERROR, On.CLAIM, "patient.address", "Enter street and city of the patient.")
 def patient_address(batch: Batch) -> Iterable[Claim]:
+    if _all(batch, bool, "line1", "city"):
+        return ()
     wrong = [claim for claim in batch.dependents if not (claim.patient_line1 and claim.patient_city)]
     for claim in batch.selves:
         if not ((claim.holder_line1 or claim.patient_line1) and (claim.holder_city or claim.patient_city)):
@@ -134,6 +151,8 @@ def patient_address(batch: Batch) -> Iterable[Claim]:
 @edit("patient-state", ERROR, On.CLAIM, "patient.state", "Choose the state of the patient's address.")
 def patient_state(batch: Batch) -> Iterable[Claim]:
     states = forms.STATES
+    if _all(batch, states.__contains__, "state"):
+        return ()
     wrong = [claim for claim in batch.dependents if claim.patient_state not in states]
     return wrong + [claim for claim in batch.selves if (claim.holder_state or claim.patient_state) not in states]
 
@@ -141,6 +160,8 @@ def patient_state(batch: Batch) -> Iterable[Claim]:
 @edit("patient-zip", ERROR, On.CLAIM, "patient.postal_code", "The patient's postal code has five or nine digits.")
 def patient_zip(batch: Batch) -> Iterable[Claim]:
     is_zip = forms.is_zip
+    if _all(batch, is_zip, "postal_code"):
+        return ()
     wrong = [claim for claim in batch.dependents if not is_zip(claim.patient_postal_code)]
     return wrong + [
         claim for claim in batch.selves if not is_zip(claim.holder_postal_code or claim.patient_postal_code)
@@ -155,11 +176,7 @@ def patient_zip(batch: Batch) -> Iterable[Claim]:
     "A group, authorisation or referral number has at most 50 characters.",
 )
 def reference_length(batch: Batch) -> Iterable[Claim]:
-    return [
-        claim
-        for claim in batch.claims
-        if len(claim.group_number) > MOST_REFERENCE
-        or len(claim.prior_authorization) > MOST_REFERENCE
-        or len(claim.referral_number) > MOST_REFERENCE
-        or len(claim.original_reference) > MOST_REFERENCE
-    ]
+    values = batch.of_claims.values
+    if not any(len(value) > MOST_REFERENCE for name in REFERENCES for value in values(name)):
+        return ()
+    return [claim for claim in batch.claims if any(len(getattr(claim, name)) > MOST_REFERENCE for name in REFERENCES)]

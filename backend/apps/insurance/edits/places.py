@@ -25,7 +25,7 @@ def line_place_unknown(batch: Batch) -> Iterable[Line]:
 
 @edit("telehealth-modifier", WARNING, On.LINE, "modifiers", "Telehealth usually needs modifier 95, 93, GT or GQ.")
 def telehealth_modifier(batch: Batch) -> Iterable[Line]:
-    if AT_A_DISTANCE.isdisjoint(batch.values("place_of_service") | {claim.place_of_service for claim in batch.claims}):
+    if AT_A_DISTANCE.isdisjoint(batch.values("place_of_service") | batch.of_claims.values("place_of_service")):
         return ()
     wires = _wires(batch)
     return [
@@ -60,4 +60,5 @@ def _wires(batch: Batch) -> set[str]:
 
 @edit("admission-missing", ERROR, On.CLAIM, "admission_on", "Enter the day of admission of a patient in hospital.")
 def admission_missing(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if claim.place_of_service in INPATIENT and not claim.admission_on]
+    claims = batch.claims_with("place_of_service", lambda place: place in INPATIENT)
+    return [claim for claim in claims if not claim.admission_on]

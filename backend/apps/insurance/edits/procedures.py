@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.ages import conflicts_with_age, conflicts_with_sex
-from backend.apps.insurance.edits.rules import Batch, Claim, Line, On, Severity, edit
+from backend.apps.insurance.edits.rules import Batch, Claim, Line, On, Severity, edit, repeatable
 from backend.apps.insurance.models.code_sets import CodeSetKind
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -24,12 +24,14 @@ PRIOR = frozenset({"medicare", "medicaid"})
 
 @edit("line-missing", ERROR, On.CLAIM, "lines", "Enter at least one service.")
 def line_missing(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if not claim.lines]
+    return [claim for claim in batch.claims if not claim.lines] if () in batch.of_claims["lines"] else ()
 
 
 @edit("line-too-many", ERROR, On.CLAIM, "lines", "A claim carries at most fifty services; split it.")
 def line_too_many(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if len(claim.lines) > MOST_LINES]
+    return [
+        claim for claim, lines in zip(batch.claims, batch.of_claims["lines"], strict=True) if len(lines) > MOST_LINES
+    ]
 
 
 @edit("procedure-form", ERROR, On.LINE, "code", "Write the service as five characters of CPT or HCPCS.")
@@ -47,7 +49,7 @@ def procedure_form(batch: Batch) -> Iterable[Line]:
 def procedure_not_valid(batch: Batch) -> Iterable[Line]:
     if not (batch.codes.has(CodeSetKind.CPT) or batch.codes.has(CodeSetKind.HCPCS)):
         return ()
-    asked = {(line.code, line.from_on) for line in batch.lines}
+    asked = {(code, day) for code, _, day in batch.services}
     wrong = {(code, day) for code, day in asked if not batch.codes.is_valid(list_of(code), code, day)}
     return [line for line in batch.lines if (line.code, line.from_on) in wrong] if wrong else ()
 
@@ -135,9 +137,12 @@ def anesthesia_minutes(batch: Batch) -> Iterable[Line]:
 def units_too_many(batch: Batch) -> Iterable[Line]:
     if not batch.codes.has(CodeSetKind.MUE):
         return ()
-    asked = {(line.code, line.units, line.from_on) for line in batch.lines if line.unit_basis != MINUTES}
-    wrong = {key for key in asked if _is_over(batch, *key)}
-    return [line for line in batch.lines if (line.code, line.units, line.from_on) in wrong] if wrong else ()
+    wrong = {key for key in batch.services if _is_over(batch, *key)}
+    return [
+        line
+        for line in (batch.lines if wrong else ())
+        if (line.code, line.units, line.from_on) in wrong and line.unit_basis != MINUTES
+    ]
 
 
 def _is_over(batch: Batch, code: str, units: str, day: str) -> bool:
@@ -170,7 +175,7 @@ def pointer_twice(batch: Batch) -> Iterable[Line]:
 def pointer_unknown(batch: Batch) -> Iterable[Line]:
     highest = {text: _highest(text) for text in batch.values("pointers")}
     commas = max(highest.values(), default=0) - 1
-    short = [claim for claim in batch.claims if claim.diagnoses.count(",") < commas]
+    short = batch.claims_with("diagnoses", lambda codes: codes.count(",") < commas) if commas > 0 else ()
     return [line for claim in short for line in claim.lines if highest[line.pointers] > claim.diagnoses.count(",") + 1]
 
 
@@ -201,15 +206,17 @@ def _drugs(batch: Batch) -> list[Line]:
 
 @edit("ndc-missing", WARNING, On.LINE, "ndc", "Medicaid wants the NDC of a drug that was given.")
 def ndc_missing(batch: Batch) -> Iterable[Line]:
-    claims = batch.of_plans(lambda plan: plan.kind == "medicaid")
-    return [line for claim in claims for line in claim.lines if line.code[:1] == "J" and not line.ndc]
+    drugs = {code for code in batch.values("code") if code[:1] == "J"}
+    claims = batch.of_plans(lambda plan: plan.kind == "medicaid") if drugs else ()
+    return [line for claim in claims for line in claim.lines if line.code in drugs and not line.ndc]
 
 
 @edit("clia-missing", WARNING, On.CLAIM, "clia", "This payer wants the CLIA number of who did the laboratory test.")
 def clia_missing(batch: Batch) -> Iterable[Claim]:
     first, last = LABORATORY
-    claims = batch.of_plans(lambda plan: plan.kind in PRIOR)
-    return [claim for claim in claims if not claim.clia and any(first <= line.code <= last for line in claim.lines)]
+    tests = {code for code in batch.values("code") if first <= code <= last}
+    claims = batch.of_plans(lambda plan: plan.kind in PRIOR) if tests else ()
+    return [claim for claim in claims if not claim.clia and any(line.code in tests for line in claim.lines)]
 
 
 @edit(
@@ -220,10 +227,11 @@ def clia_missing(batch: Batch) -> Iterable[Claim]:
     "One service stands there twice on a day; add a modifier, or units to one line.",
 )
 def procedure_repeated(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim in batch.claims if _has_twin(claim.lines)]
+    if not batch.repeated:
+        return ()
+    coverages = {coverage for coverage, *_ in batch.repeated}
+    return [claim for claim in batch.claims if claim.coverage in coverages and _has_twin(claim)]
 
 
-def _has_twin(lines: tuple[Line, ...]) -> bool:
-    if len({line.code for line in lines}) == len(lines):
-        return False
-    return len({(line.code, line.modifiers, line.from_on) for line in lines}) < len(lines)
+def _has_twin(claim: Claim) -> bool:
+    return len({repeatable(claim, line) for line in claim.lines}) < len(claim.lines)

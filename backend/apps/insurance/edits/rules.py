@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from backend.apps.insurance.code_sets import CodeBook
@@ -65,6 +66,25 @@ class Context(NamedTuple):
     duplicates: frozenset[str] = frozenset()
 
 
+class Columns(dict[str, tuple[Any, ...]]):
+    """Named tuples column by column: to look through one is several times as fast as to ask each row."""
+
+    def __init__(self, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        super().__init__()
+        self._names, self._rows = names, rows
+        self._values: dict[str, frozenset[str]] = {}
+
+    def __missing__(self, name: str) -> tuple[Any, ...]:
+        self[name] = found = tuple(map(itemgetter(self._names.index(name)), self._rows))
+        return found
+
+    def values(self, name: str) -> frozenset[str]:
+        """Return the different values of a column of text."""
+        if name not in self._values:
+            self._values[name] = frozenset(self[name])
+        return self._values[name]
+
+
 class Batch:
     """Claims to be looked at together, and what several rules need of them, each worked out once."""
 
@@ -72,7 +92,7 @@ class Batch:
         self.claims = claims
         self.parts, self.codes, self.today, self.duplicates = context
         self.lines = [line for claim in claims for line in claim.lines]
-        self._values: dict[str, set[str]] = {}
+        self.of_claims, self.of_lines = Columns(Claim._fields, claims), Columns(Line._fields, self.lines)
 
     @property
     def pairs(self) -> Iterator[tuple[Claim, Line]]:
@@ -98,9 +118,9 @@ class Batch:
         ]
 
     @cached_property
-    def charges(self) -> dict[str, int | None]:
-        """The different charges in cents, None for what is none."""
-        return {text: forms.charge(text) for text in self.values("charge")}
+    def charges(self) -> list[int | None]:
+        """The charge of each line in cents, None for what is none."""
+        return forms.charges(self.of_lines["charge"])
 
     @cached_property
     def decisions(self) -> list[tuple[Line, LineAdjudication, int | None, int | None]]:
@@ -112,11 +132,9 @@ class Batch:
             for said in line.adjudications
         ]
 
-    def values(self, name: str) -> set[str]:
+    def values(self, name: str) -> frozenset[str]:
         """Return the different values of an attribute of lines."""
-        if name not in self._values:
-            self._values[name] = set(map(attrgetter(name), self.lines))
-        return self._values[name]
+        return self.of_lines.values(name)
 
     def lines_with(self, name: str, is_wrong: Callable[[str], Any]) -> list[Line]:
         """Return the lines with a wrong value of the attribute `name`; each different value is judged once."""
@@ -124,9 +142,11 @@ class Batch:
         return [line for line in self.lines if getattr(line, name) in wrong] if wrong else []
 
     def claims_with(self, name: str, is_wrong: Callable[[str], Any]) -> list[Claim]:
-        get = attrgetter(name)
-        wrong = {value for value in set(map(get, self.claims)) if is_wrong(value)}
-        return [claim for claim in self.claims if get(claim) in wrong] if wrong else []
+        wrong = {value for value in self.of_claims.values(name) if is_wrong(value)}
+        return [claim for claim in self.claims if getattr(claim, name) in wrong] if wrong else []
+
+    def claims_without(self, name: str) -> list[Claim]:
+        return [claim for claim in self.claims if not getattr(claim, name)] if "" in self.of_claims[name] else []
 
     @cached_property
     def selves(self) -> list[Claim]:
@@ -143,24 +163,37 @@ class Batch:
 
     @cached_property
     def diagnoses(self) -> set[str]:
-        return {code for _, codes in self.diagnosed for code in codes}
+        return set(",".join(filter(None, self.of_claims["diagnoses"])).split(",")) - {""}
+
+    @cached_property
+    def services(self) -> set[tuple[str, str, str]]:
+        """The different (code, units, first day) of lines."""
+        return set(zip(self.of_lines["code"], self.of_lines["units"], self.of_lines["from_on"], strict=True))
+
+    @cached_property
+    def repeated(self) -> set[tuple[str, ...]]:
+        """What `repeatable` says of more lines than one of a coverage."""
+        of_claims, of_lines = self.of_claims, self.of_lines
+        covers = [cover for cover, lines in zip(of_claims["coverage"], of_claims["lines"], strict=True) for _ in lines]
+        keys = list(zip(covers, of_lines["code"], of_lines["from_on"], of_lines["modifiers"], strict=True))
+        return set() if len(set(keys)) == len(keys) else {key for key, times in Counter(keys).items() if times > 1}
 
     @cached_property
     def billing(self) -> list[Billing]:
-        return _named(self.parts.billing, {claim.billing for claim in self.claims})
+        return _named(self.parts.billing, self.of_claims.values("billing"))
 
     @cached_property
     def payers(self) -> list[Payer]:
-        return _named(self.parts.payers, {claim.payer for claim in self.claims})
+        return _named(self.parts.payers, self.of_claims.values("payer"))
 
     @cached_property
     def providers(self) -> list[Provider]:
-        claims = {one for claim in self.claims for one in (claim.rendering, claim.referring)}
+        claims = self.of_claims.values("rendering") | self.of_claims.values("referring")
         return _named(self.parts.providers, claims | self.values("rendering"))
 
     @cached_property
     def facilities(self) -> list[Facility]:
-        return _named(self.parts.facilities, {claim.facility for claim in self.claims})
+        return _named(self.parts.facilities, self.of_claims.values("facility"))
 
     def of_plans(self, wanted: Callable[[Plan], Any]) -> list[Claim]:
         """Return the claims to plans of which `wanted` is true."""
@@ -174,6 +207,11 @@ class Batch:
 
 def _named(parts: Mapping[str, Subject], ids: Collection[str]) -> list[Subject]:
     return [parts[one] for one in sorted(ids) if one in parts]
+
+
+def repeatable(claim: Claim, line: Line) -> tuple[str, ...]:
+    """Return what two lines of one coverage have in common that bill one service twice, whoever gave it."""
+    return claim.coverage, line.code, line.from_on, line.modifiers
 
 
 def total(adjustments: Iterable[Adjustment]) -> int | None:
@@ -227,5 +265,5 @@ def is_day(text: str) -> bool:
 __all__ = [
     "FIRST_TIME", "SELF", "Batch", "Billing", "Claim", "Context", "Facility", "Finding", "Line", "LineAdjudication",
     "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later", "edit", "is_day",
-    "last_day", "total",
+    "last_day", "repeatable", "total",
 ]  # fmt: skip

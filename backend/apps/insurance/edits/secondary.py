@@ -28,8 +28,8 @@ MOST_REASON = 5
 def earlier_payer_missing(batch: Batch) -> Iterable[Claim]:
     return [
         claim
-        for claim in batch.claims
-        if claim.sequence != "P" and not any(other.paid and _is_before(other, claim) for other in claim.other_payers)
+        for claim in batch.claims_with("sequence", lambda one: one != "P")
+        if not any(other.paid and _is_before(other, claim) for other in claim.other_payers)
     ]
 
 
@@ -98,7 +98,7 @@ def _is_adjustment(one: Adjustment) -> bool:
     "The charge is not what the other payer paid and took off; compare its notice.",
 )
 def earlier_line_balance(batch: Batch) -> Iterable[Line]:
-    return [line for line, _, paid, off in batch.decisions if not _balances(batch.charges[line.charge], paid, off)]
+    return [line for line, _, paid, off in batch.decisions if not _balances(forms.charge(line.charge), paid, off)]
 
 
 @edit(

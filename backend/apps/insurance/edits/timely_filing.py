@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, days_later, edit
 
@@ -18,7 +18,8 @@ SOON = 0.75  # of the window
     "The payer's time for filing is over; give the reason of the delay, or write it off.",
 )
 def filing_late(batch: Batch) -> Iterable[Claim]:
-    return [claim for claim, days in _clocked(batch) if batch.today > days_later(claim.service_on, days)]
+    today = batch.today
+    return _clocked(batch, lambda day, days: today > days_later(day, days))
 
 
 @edit(
@@ -30,16 +31,24 @@ def filing_late(batch: Batch) -> Iterable[Claim]:
 )
 def filing_soon_late(batch: Batch) -> Iterable[Claim]:
     today = batch.today
+    return _clocked(batch, lambda day, days: days_later(day, int(days * SOON)) <= today <= days_later(day, days))
+
+
+def _clocked(batch: Batch, is_late: Callable[[str, int], bool]) -> list[Claim]:
+    """Return the late ones of those whose window runs from the day of service: the first time, to the first payer.
+
+    is_late: of that day and the days of the window.
+    """
+    plans = batch.parts.plans
+    asked = set(zip(batch.of_claims["plan"], batch.of_claims["service_on"], strict=True))
+    late = {
+        (plan, day) for plan, day in asked if plan in plans and (days := plans[plan].filing_days) and is_late(day, days)
+    }
     return [
         claim
-        for claim, days in _clocked(batch)
-        if days_later(claim.service_on, int(days * SOON)) <= today <= days_later(claim.service_on, days)
+        for claim in (batch.claims if late else ())
+        if (claim.plan, claim.service_on) in late
+        and claim.frequency == FIRST_TIME
+        and not claim.is_secondary
+        and not claim.delay_reason
     ]
-
-
-def _clocked(batch: Batch) -> Iterator[tuple[Claim, int]]:
-    """Yield the claims whose window runs from the day of service, and its days: the first time, to the first payer."""
-    days = {plan.id: plan.filing_days for plan in batch.parts.plans.values() if plan.filing_days}
-    for claim in batch.claims if days else ():
-        if claim.plan in days and claim.frequency == FIRST_TIME and not claim.is_secondary and not claim.delay_reason:
-            yield claim, days[claim.plan]
