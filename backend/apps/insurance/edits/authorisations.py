@@ -112,7 +112,7 @@ def _corrections(batch: Batch) -> list[Claim]:
     "Say again: signature, assignment, benefits and release.",
 )
 def indicators_unknown(batch: Batch) -> Iterable[Claim]:
-    if all(batch.of_claims.values(name) <= known for name, known in INDICATORS.items()):
+    if all(batch.of_claims.different(name) <= known for name, known in INDICATORS.items()):
         return ()
     return [
         claim for claim in batch.claims if any(getattr(claim, name) not in known for name, known in INDICATORS.items())

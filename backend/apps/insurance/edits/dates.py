@@ -31,7 +31,7 @@ def service_in_future(batch: Batch) -> Iterable[Line]:
 @edit("service-before-birth", ERROR, On.LINE, "service_date", "This day is before the patient's birth; check both.")
 def service_before_birth(batch: Batch) -> Iterable[Line]:
     first = min(batch.values("from_on"), default="")
-    if max(batch.of_claims.values("patient_birth") | batch.of_claims.values("holder_birth"), default="") <= first:
+    if max(batch.of_claims.different("patient_birth") | batch.of_claims.different("holder_birth"), default="") <= first:
         return ()
     late = [claim for claim in batch.claims if claim.patient_birth > first or claim.holder_birth > first]
     return [line for claim in late for line in claim.lines if line.from_on < birth(claim)]
@@ -80,7 +80,7 @@ def accident_after_service(batch: Batch) -> Iterable[Claim]:
 
 @edit("onset-after-service", ERROR, On.CLAIM, "onset_on", "The illness begins after the service; check both days.")
 def onset_after_service(batch: Batch) -> Iterable[Claim]:
-    values = batch.of_claims.values
+    values = batch.of_claims.different
     return [
         claim
         for claim in (batch.claims if any(values("onset_on") | values("last_menstrual_on")) else ())

@@ -113,7 +113,7 @@ def patient_birth_future(batch: Batch) -> Iterable[Claim]:
 
 def _all(batch: Batch, is_good: Callable[[str], Any], *names: str) -> bool:
     """Return whether all patients' values of `names` are good, and all those of holders that are there."""
-    values = batch.of_claims.values
+    values = batch.of_claims.different
     return all(
         all(map(is_good, values(f"patient_{name}"))) and all(map(is_good, values(f"holder_{name}") - {""}))
         for name in names
@@ -176,7 +176,7 @@ def patient_zip(batch: Batch) -> Iterable[Claim]:
     "A group, authorisation or referral number has at most 50 characters.",
 )
 def reference_length(batch: Batch) -> Iterable[Claim]:
-    values = batch.of_claims.values
+    values = batch.of_claims.different
     if not any(len(value) > MOST_REFERENCE for name in REFERENCES for value in values(name)):
         return ()
     return [claim for claim in batch.claims if any(len(getattr(claim, name)) > MOST_REFERENCE for name in REFERENCES)]

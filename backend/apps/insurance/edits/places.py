@@ -25,7 +25,7 @@ def line_place_unknown(batch: Batch) -> Iterable[Line]:
 
 @edit("telehealth-modifier", WARNING, On.LINE, "modifiers", "Telehealth usually needs modifier 95, 93, GT or GQ.")
 def telehealth_modifier(batch: Batch) -> Iterable[Line]:
-    if AT_A_DISTANCE.isdisjoint(batch.values("place_of_service") | batch.of_claims.values("place_of_service")):
+    if AT_A_DISTANCE.isdisjoint(batch.values("place_of_service") | batch.of_claims.different("place_of_service")):
         return ()
     wires = _wires(batch)
     return [

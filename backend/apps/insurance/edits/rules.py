@@ -72,17 +72,17 @@ class Columns(dict[str, tuple[Any, ...]]):
     def __init__(self, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         super().__init__()
         self._names, self._rows = names, rows
-        self._values: dict[str, frozenset[str]] = {}
+        self._different: dict[str, frozenset[str]] = {}
 
     def __missing__(self, name: str) -> tuple[Any, ...]:
         self[name] = found = tuple(map(itemgetter(self._names.index(name)), self._rows))
         return found
 
-    def values(self, name: str) -> frozenset[str]:
+    def different(self, name: str) -> frozenset[str]:
         """Return the different values of a column of text."""
-        if name not in self._values:
-            self._values[name] = frozenset(self[name])
-        return self._values[name]
+        if name not in self._different:
+            self._different[name] = frozenset(self[name])
+        return self._different[name]
 
 
 class Batch:
@@ -134,7 +134,7 @@ class Batch:
 
     def values(self, name: str) -> frozenset[str]:
         """Return the different values of an attribute of lines."""
-        return self.of_lines.values(name)
+        return self.of_lines.different(name)
 
     def lines_with(self, name: str, is_wrong: Callable[[str], Any]) -> list[Line]:
         """Return the lines with a wrong value of the attribute `name`; each different value is judged once."""
@@ -142,7 +142,7 @@ class Batch:
         return [line for line in self.lines if getattr(line, name) in wrong] if wrong else []
 
     def claims_with(self, name: str, is_wrong: Callable[[str], Any]) -> list[Claim]:
-        wrong = {value for value in self.of_claims.values(name) if is_wrong(value)}
+        wrong = {value for value in self.of_claims.different(name) if is_wrong(value)}
         return [claim for claim in self.claims if getattr(claim, name) in wrong] if wrong else []
 
     def claims_without(self, name: str) -> list[Claim]:
@@ -180,20 +180,20 @@ class Batch:
 
     @cached_property
     def billing(self) -> list[Billing]:
-        return _named(self.parts.billing, self.of_claims.values("billing"))
+        return _named(self.parts.billing, self.of_claims.different("billing"))
 
     @cached_property
     def payers(self) -> list[Payer]:
-        return _named(self.parts.payers, self.of_claims.values("payer"))
+        return _named(self.parts.payers, self.of_claims.different("payer"))
 
     @cached_property
     def providers(self) -> list[Provider]:
-        claims = self.of_claims.values("rendering") | self.of_claims.values("referring")
+        claims = self.of_claims.different("rendering") | self.of_claims.different("referring")
         return _named(self.parts.providers, claims | self.values("rendering"))
 
     @cached_property
     def facilities(self) -> list[Facility]:
-        return _named(self.parts.facilities, self.of_claims.values("facility"))
+        return _named(self.parts.facilities, self.of_claims.different("facility"))
 
     def of_plans(self, wanted: Callable[[Plan], Any]) -> list[Claim]:
         """Return the claims to plans of which `wanted` is true."""
