@@ -113,6 +113,31 @@ def _text(day: date | None, otherwise: str) -> str:
     return f"{day:%Y%m%d}" if day else otherwise
 
 
+class Texts:
+    """What the clinic's own lists say that codes mean; asks once for each kind, however many codes are told of."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Mapping[str, str]] = {}
+
+    def of(self, kind: str, code: str) -> str:
+        """Return the text of the latest edition, "" where no list of the kind is loaded or it lacks the code."""
+        if not code:
+            return ""
+        if kind not in self._of:
+            latest = CodeSet.objects.filter(kind=kind).order_by("-valid_from").values_list("pk", flat=True).first()
+            self._of[kind] = _texts(latest) if latest else {}
+        return self._of[kind].get(code, "")
+
+
+def text(kind: str, code: str) -> str:
+    return Texts().of(kind, code)
+
+
+@lru_cache(maxsize=8)
+def _texts(code_set: UUID) -> Mapping[str, str]:
+    return dict(Code.objects.filter(code_set=code_set).values_list("code", "text"))
+
+
 def valid_on(kind: str, code: str, day: date) -> bool:
     return book().is_valid(kind, code, f"{day:%Y%m%d}")
 

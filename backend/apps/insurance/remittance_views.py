@@ -14,7 +14,9 @@ from rest_framework.response import Response
 from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.core.views import ClinicViewSet, ReadOnlyClinicViewSet, verb
 from backend.apps.insurance import permissions, remittance_desk, remittance_matching
+from backend.apps.insurance.code_texts import TextsOfCodes
 from backend.apps.insurance.models import InsuranceClaim, Posting, ProviderAdjustment, Remittance, RemittanceClaim
+from backend.apps.insurance.models.code_sets import CodeSetKind
 from backend.apps.insurance.models.remittances import PostingKind, RemittanceClaimState, RemittanceStatus
 
 
@@ -54,16 +56,24 @@ class CandidateSerializer(ClinicSerializer):
         read_only_fields = fields
 
 
-class PostingSerializer(ClinicSerializer):
+class PostingSerializer(TextsOfCodes, ClinicSerializer):
     line_number = serializers.IntegerField(source="line.number", default=None, read_only=True)
+    reason_text = serializers.SerializerMethodField(help_text="As the clinic's own list of CARC has it.")
+    remark_texts = serializers.SerializerMethodField(help_text="As the clinic's own list of RARC has them.")
 
     class Meta:
         model = Posting
         fields = [
             "id", "posted_at", "claim", "line", "line_number", "remittance_claim", "kind", "group", "reason",
-            "remarks", "amount", "is_reversal", "by",
+            "reason_text", "remarks", "remark_texts", "amount", "is_reversal", "by",
         ]  # fmt: skip
         read_only_fields = fields
+
+    def get_reason_text(self, posting: Posting) -> str:
+        return self.text_of(CodeSetKind.CARC, posting.reason)
+
+    def get_remark_texts(self, posting: Posting) -> list[str]:
+        return self.texts_of_remarks(filter(None, posting.remarks.split(",")))
 
 
 class ProviderAdjustmentSerializer(ClinicSerializer):

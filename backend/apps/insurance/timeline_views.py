@@ -12,19 +12,26 @@ from rest_framework.response import Response
 
 from backend.apps.core.views import ClinicViewSet
 from backend.apps.insurance import timeline
+from backend.apps.insurance.code_texts import TextsOfCodes
+
+STATUS = "277"  # and 277CA: categories and states of claims
 
 
-class StepSerializer(serializers.Serializer):
+class StepSerializer(TextsOfCodes):
     at = serializers.DateTimeField()
     kind = serializers.CharField(help_text="837 for what we sent, else what the answer came in.")
     code = serializers.CharField()
     sentence = serializers.CharField()
     details = serializers.ListField(child=serializers.CharField())
+    detail_texts = serializers.SerializerMethodField(help_text="What they mean, as the clinic's own lists have it.")
     on = serializers.DateField(allow_null=True)
     interchange_number = serializers.IntegerField(allow_null=True)
     file = serializers.UUIDField(allow_null=True)
     payer_claim_number = serializers.CharField()
     counted = serializers.BooleanField(help_text="Whether it decided where the claim stands when it came.")
+
+    def get_detail_texts(self, step: timeline.Step) -> list[str]:
+        return self.texts_of_status(step.details) if step.kind.startswith(STATUS) else []
 
 
 class TimelineSerializer(serializers.Serializer):

@@ -7,7 +7,10 @@ from typing import Any
 from rest_framework import serializers
 
 from backend.apps.core.serializers import Form
+from backend.apps.insurance.code_texts import TextsOfCodes
 from backend.apps.insurance.denial_groups import BY_KEY
+from backend.apps.insurance.denials import Refusal
+from backend.apps.insurance.models.code_sets import CodeSetKind
 from backend.apps.insurance.serializers import InsuranceClaimSerializer
 
 BASE = [
@@ -43,13 +46,21 @@ class UnansweredSerializer(ListedClaimSerializer):
         read_only_fields = fields
 
 
-class RefusalSerializer(serializers.Serializer):
+class RefusalSerializer(TextsOfCodes):
     group = serializers.CharField()
     reason = serializers.CharField()
+    reason_text = serializers.SerializerMethodField(help_text="As the clinic's own list of CARC has it.")
     remarks = serializers.ListField(child=serializers.CharField())
+    remark_texts = serializers.SerializerMethodField(help_text="As the clinic's own list of RARC has them.")
     amount = serializers.DecimalField(max_digits=14, decimal_places=2)
     key = serializers.CharField()
     action = serializers.CharField()
+
+    def get_reason_text(self, refusal: Refusal) -> str:
+        return self.text_of(CodeSetKind.CARC, refusal.reason)
+
+    def get_remark_texts(self, refusal: Refusal) -> list[str]:
+        return self.texts_of_remarks(refusal.remarks)
 
 
 class DenialSerializer(ListedClaimSerializer):
@@ -76,7 +87,8 @@ class DenialSerializer(ListedClaimSerializer):
         return refusals[0].action if refusals else BY_KEY["read_reason"].action
 
     def get_refusals(self, claim: Any) -> list[dict[str, Any]]:
-        return list(RefusalSerializer(self.context["refusals"].get(claim.pk, []), many=True).data)
+        refusals = self.context["refusals"].get(claim.pk, [])
+        return list(RefusalSerializer(refusals, many=True, context=self.context).data)
 
 
 class CountSerializer(serializers.Serializer):
