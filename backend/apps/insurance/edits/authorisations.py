@@ -22,6 +22,7 @@ INDICATORS = {
     On.CLAIM,
     "prior_authorization",
     "This plan wants a prior authorisation; enter its number.",
+    of_voids=False,
 )
 def authorisation_missing(batch: Batch) -> Iterable[Claim]:
     return [
@@ -32,7 +33,12 @@ def authorisation_missing(batch: Batch) -> Iterable[Claim]:
 
 
 @edit(
-    "referral-missing", ERROR, On.CLAIM, "referring_provider", "This plan wants a referral; say which doctor referred."
+    "referral-missing",
+    ERROR,
+    On.CLAIM,
+    "referring_provider",
+    "This plan wants a referral; say which doctor referred.",
+    of_voids=False,
 )
 def referral_missing(batch: Batch) -> Iterable[Claim]:
     return [claim for claim in batch.of_plans(lambda plan: plan.needs_referral) if not claim.referring]
@@ -44,6 +50,7 @@ def referral_missing(batch: Batch) -> Iterable[Claim]:
     On.CLAIM,
     "referral_number",
     "This plan wants a referral; enter its number if there is one.",
+    of_voids=False,
 )
 def referral_number_missing(batch: Batch) -> Iterable[Claim]:
     return [claim for claim in batch.of_plans(lambda plan: plan.needs_referral) if not claim.referral_number]

@@ -16,7 +16,14 @@ FILING_CODES = words("11 12 13 14 15 16 17 AM BL CH CI DS FI HM LM MA MB MC OF T
 MEDICARE_SECONDARY = frozenset({"12", "13", "14", "15", "16", "41", "42", "43", "47"})
 
 
-@edit("coverage-deleted", ERROR, On.CLAIM, "coverage", "This coverage was taken away; choose the one that holds.")
+@edit(
+    "coverage-deleted",
+    ERROR,
+    On.CLAIM,
+    "coverage",
+    "This coverage was taken away; choose the one that holds.",
+    of_voids=False,
+)
 def coverage_deleted(batch: Batch) -> Iterable[Claim]:
     return batch.claims_with("coverage_is_deleted", bool)
 
@@ -27,6 +34,7 @@ def coverage_deleted(batch: Batch) -> Iterable[Claim]:
     On.LINE,
     "service_date",
     "The coverage had not begun on this day; bill the one before.",
+    of_voids=False,
 )
 def coverage_begins_later(batch: Batch) -> Iterable[Line]:
     first = min(batch.values("from_on"), default="")
@@ -35,7 +43,12 @@ def coverage_begins_later(batch: Batch) -> Iterable[Line]:
 
 
 @edit(
-    "coverage-ended", ERROR, On.LINE, "service_date", "The coverage had ended by this day; bill the one that followed."
+    "coverage-ended",
+    ERROR,
+    On.LINE,
+    "service_date",
+    "The coverage had ended by this day; bill the one that followed.",
+    of_voids=False,
 )
 def coverage_ended(batch: Batch) -> Iterable[Line]:
     ended = batch.claims_with("coverage_to", bool)

@@ -28,7 +28,14 @@ def service_in_future(batch: Batch) -> Iterable[Line]:
     return [line for line in batch.lines if line.from_on > today or line.to_on > today]
 
 
-@edit("service-before-birth", ERROR, On.LINE, "service_date", "This day is before the patient's birth; check both.")
+@edit(
+    "service-before-birth",
+    ERROR,
+    On.LINE,
+    "service_date",
+    "This day is before the patient's birth; check both.",
+    of_voids=False,
+)
 def service_before_birth(batch: Batch) -> Iterable[Line]:
     first = min(batch.values("from_on"), default="")
     if max(batch.of_claims.different("patient_birth") | batch.of_claims.different("holder_birth"), default="") <= first:
@@ -45,7 +52,9 @@ def service_ends_before_it_begins(batch: Batch) -> Iterable[Line]:
     return [line for line in lines if line.to_on and line.to_on < line.from_on]
 
 
-@edit("two-years", ERROR, On.CLAIM, "lines", "This payer wants a claim for each calendar year; split it.")
+@edit(
+    "two-years", ERROR, On.CLAIM, "lines", "This payer wants a claim for each calendar year; split it.", of_voids=False
+)
 def two_years(batch: Batch) -> Iterable[Claim]:
     claims = batch.of_payers(lambda payer: payer.wants_one_year)
     return [claim for claim in claims if len({day[:YEAR] for line in claim.lines for day in _days(line)}) > 1]
@@ -73,12 +82,26 @@ def accident_state_missing(batch: Batch) -> Iterable[Claim]:
     return [claim for claim in claims if claim.accident_state not in forms.STATES]
 
 
-@edit("accident-after-service", ERROR, On.CLAIM, "accident_on", "The accident is after the service; check both days.")
+@edit(
+    "accident-after-service",
+    ERROR,
+    On.CLAIM,
+    "accident_on",
+    "The accident is after the service; check both days.",
+    of_voids=False,
+)
 def accident_after_service(batch: Batch) -> Iterable[Claim]:
     return [claim for claim in batch.claims_with("accident_on", bool) if claim.accident_on > _last(claim)]
 
 
-@edit("onset-after-service", ERROR, On.CLAIM, "onset_on", "The illness begins after the service; check both days.")
+@edit(
+    "onset-after-service",
+    ERROR,
+    On.CLAIM,
+    "onset_on",
+    "The illness begins after the service; check both days.",
+    of_voids=False,
+)
 def onset_after_service(batch: Batch) -> Iterable[Claim]:
     values = batch.of_claims.different
     return [

@@ -42,6 +42,7 @@ def diagnosis_twice(batch: Batch) -> Iterable[Claim]:
     On.CLAIM,
     "diagnoses",
     "A cause of injury (V to Y) cannot come first; put the injury first.",
+    of_voids=False,
 )
 def external_cause_first(batch: Batch) -> Iterable[Claim]:
     return batch.claims_with("diagnoses", lambda codes: codes[:1] in forms.EXTERNAL_CAUSE)
@@ -53,6 +54,7 @@ def external_cause_first(batch: Batch) -> Iterable[Claim]:
     On.CLAIM,
     "diagnoses",
     "A diagnosis was not a valid code on the day of service; code it anew.",
+    of_voids=False,
 )
 def diagnosis_not_valid(batch: Batch) -> Iterable[Claim]:
     if not batch.codes.has(ICD):
@@ -65,7 +67,14 @@ def diagnosis_not_valid(batch: Batch) -> Iterable[Claim]:
     return [claim for claim, codes in batch.diagnosed if any((code, claim.service_on) in wrong for code in codes)]
 
 
-@edit("diagnosis-sex", ERROR, On.CLAIM, "diagnoses", "A diagnosis does not fit the patient's sex; check both.")
+@edit(
+    "diagnosis-sex",
+    ERROR,
+    On.CLAIM,
+    "diagnoses",
+    "A diagnosis does not fit the patient's sex; check both.",
+    of_voids=False,
+)
 def diagnosis_sex(batch: Batch) -> Iterable[Claim]:
     told = batch.codes.told(ICD, batch.diagnoses, "sex")
     return [
@@ -81,6 +90,7 @@ def diagnosis_sex(batch: Batch) -> Iterable[Claim]:
     On.CLAIM,
     "diagnoses",
     "A diagnosis does not fit the patient's age; check it and the birth date.",
+    of_voids=False,
 )
 def diagnosis_age(batch: Batch) -> Iterable[Claim]:
     told = batch.codes.told(ICD, batch.diagnoses, "age_from", "age_to")

@@ -17,6 +17,7 @@ Key = tuple[str, ...]
     On.CLAIM,
     "lines",
     "These services were billed to this payer already; correct that claim instead.",
+    of_voids=False,
 )
 def billed_before(batch: Batch) -> Iterable[Claim]:
     if not batch.duplicates:
@@ -25,7 +26,12 @@ def billed_before(batch: Batch) -> Iterable[Claim]:
 
 
 @edit(
-    "billed-beside", ERROR, On.CLAIM, "lines", "Another claim going out now bills the same services; keep one of them."
+    "billed-beside",
+    ERROR,
+    On.CLAIM,
+    "lines",
+    "Another claim going out now bills the same services; keep one of them.",
+    of_voids=False,
 )
 def billed_beside(batch: Batch) -> Iterable[Claim]:
     """Of equal claims in one batch the first may go."""

@@ -23,7 +23,14 @@ def line_place_unknown(batch: Batch) -> Iterable[Line]:
     return batch.lines_with("place_of_service", lambda place: place and place not in forms.PLACES)
 
 
-@edit("telehealth-modifier", WARNING, On.LINE, "modifiers", "Telehealth usually needs modifier 95, 93, GT or GQ.")
+@edit(
+    "telehealth-modifier",
+    WARNING,
+    On.LINE,
+    "modifiers",
+    "Telehealth usually needs modifier 95, 93, GT or GQ.",
+    of_voids=False,
+)
 def telehealth_modifier(batch: Batch) -> Iterable[Line]:
     if AT_A_DISTANCE.isdisjoint(batch.values("place_of_service") | batch.of_claims.different("place_of_service")):
         return ()
@@ -41,6 +48,7 @@ def telehealth_modifier(batch: Batch) -> Iterable[Line]:
     On.LINE,
     "place_of_service",
     "A telehealth modifier stands beside a place that is not 02 or 10.",
+    of_voids=False,
 )
 def telehealth_place(batch: Batch) -> Iterable[Line]:
     wires = _wires(batch)

@@ -45,6 +45,7 @@ def procedure_form(batch: Batch) -> Iterable[Line]:
     On.LINE,
     "code",
     "This code was not valid on the day of service; code the service anew.",
+    of_voids=False,
 )
 def procedure_not_valid(batch: Batch) -> Iterable[Line]:
     if not (batch.codes.has(CodeSetKind.CPT) or batch.codes.has(CodeSetKind.HCPCS)):
@@ -59,7 +60,9 @@ def list_of(code: str) -> CodeSetKind:
     return CodeSetKind.HCPCS if code[:1].isalpha() else CodeSetKind.CPT
 
 
-@edit("procedure-sex", ERROR, On.LINE, "code", "This service does not fit the patient's sex; check both.")
+@edit(
+    "procedure-sex", ERROR, On.LINE, "code", "This service does not fit the patient's sex; check both.", of_voids=False
+)
 def procedure_sex(batch: Batch) -> Iterable[Line]:
     told = _told(batch, "sex")
     pairs = batch.pairs if told else ()
@@ -71,7 +74,12 @@ def procedure_sex(batch: Batch) -> Iterable[Line]:
 
 
 @edit(
-    "procedure-age", ERROR, On.LINE, "code", "This service does not fit the patient's age; check it and the birth date."
+    "procedure-age",
+    ERROR,
+    On.LINE,
+    "code",
+    "This service does not fit the patient's age; check it and the birth date.",
+    of_voids=False,
 )
 def procedure_age(batch: Batch) -> Iterable[Line]:
     told = _told(batch, "age_from", "age_to")
@@ -124,7 +132,14 @@ def unit_basis_unknown(batch: Batch) -> Iterable[Line]:
     return batch.lines_with("unit_basis", lambda basis: basis not in {"UN", MINUTES})
 
 
-@edit("anesthesia-minutes", WARNING, On.LINE, "unit_basis", "Anesthesia is billed by the minute; check the unit.")
+@edit(
+    "anesthesia-minutes",
+    WARNING,
+    On.LINE,
+    "unit_basis",
+    "Anesthesia is billed by the minute; check the unit.",
+    of_voids=False,
+)
 def anesthesia_minutes(batch: Batch) -> Iterable[Line]:
     first, last = ANESTHESIA
     codes = {code for code in batch.values("code") if first <= code <= last}
@@ -132,7 +147,12 @@ def anesthesia_minutes(batch: Batch) -> Iterable[Line]:
 
 
 @edit(
-    "units-too-many", ERROR, On.LINE, "units", "More units than this service may have in a day; check, or split by day."
+    "units-too-many",
+    ERROR,
+    On.LINE,
+    "units",
+    "More units than this service may have in a day; check, or split by day.",
+    of_voids=False,
 )
 def units_too_many(batch: Batch) -> Iterable[Line]:
     if not batch.codes.has(CodeSetKind.MUE):
@@ -204,14 +224,21 @@ def _drugs(batch: Batch) -> list[Line]:
     return [line for line in batch.lines if line.ndc] if batch.values("ndc") - {""} else []
 
 
-@edit("ndc-missing", WARNING, On.LINE, "ndc", "Medicaid wants the NDC of a drug that was given.")
+@edit("ndc-missing", WARNING, On.LINE, "ndc", "Medicaid wants the NDC of a drug that was given.", of_voids=False)
 def ndc_missing(batch: Batch) -> Iterable[Line]:
     drugs = {code for code in batch.values("code") if code[:1] == "J"}
     claims = batch.of_plans(lambda plan: plan.kind == "medicaid") if drugs else ()
     return [line for claim in claims for line in claim.lines if line.code in drugs and not line.ndc]
 
 
-@edit("clia-missing", WARNING, On.CLAIM, "clia", "This payer wants the CLIA number of who did the laboratory test.")
+@edit(
+    "clia-missing",
+    WARNING,
+    On.CLAIM,
+    "clia",
+    "This payer wants the CLIA number of who did the laboratory test.",
+    of_voids=False,
+)
 def clia_missing(batch: Batch) -> Iterable[Claim]:
     first, last = LABORATORY
     tests = {code for code in batch.values("code") if first <= code <= last}
@@ -225,6 +252,7 @@ def clia_missing(batch: Batch) -> Iterable[Claim]:
     On.CLAIM,
     "lines",
     "One service stands there twice on a day; add a modifier, or units to one line.",
+    of_voids=False,
 )
 def procedure_repeated(batch: Batch) -> Iterable[Claim]:
     if not batch.repeated:

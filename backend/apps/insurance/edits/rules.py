@@ -28,7 +28,7 @@ from backend.apps.insurance.facts import (
 
 Subject = TypeVar("Subject")
 SELF = "18"
-FIRST_TIME = "1"
+FIRST_TIME, VOID = "1", "8"
 
 
 class Severity(StrEnum):
@@ -228,7 +228,10 @@ Find = Callable[[Batch], Iterable[Any]]
 
 
 class Rule(NamedTuple):
-    """One edit. find: returns of a batch the subjects that break it, all of the kind `on`; in a good batch none."""
+    """One edit. find: returns of a batch the subjects that break it, all of the kind `on`; in a good batch none.
+
+    of_voids: whether a claim that takes another back is held against it: its file must be right, its services are past.
+    """
 
     id: str
     severity: Severity
@@ -236,11 +239,14 @@ class Rule(NamedTuple):
     path: str
     message: str
     find: Find
+    of_voids: bool = True
 
 
-def edit(rule: str, severity: Severity, on: On, path: str, message: str) -> Callable[[Find], Rule]:
+def edit(
+    rule: str, severity: Severity, on: On, path: str, message: str, *, of_voids: bool = True
+) -> Callable[[Find], Rule]:
     """Make a function an edit. path: below its subject, as "npi" of a billing entity."""
-    return lambda find: Rule(rule, severity, on, path, message, find)
+    return lambda find: Rule(rule, severity, on, path, message, find, of_voids)
 
 
 def last_day(line: Line) -> str:
@@ -263,7 +269,7 @@ def is_day(text: str) -> bool:
 
 
 __all__ = [
-    "FIRST_TIME", "SELF", "Batch", "Billing", "Claim", "Context", "Facility", "Finding", "Line", "LineAdjudication",
-    "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later", "edit", "is_day",
+    "FIRST_TIME", "SELF", "VOID", "Batch", "Billing", "Claim", "Context", "Facility", "Finding", "Line",
+    "LineAdjudication", "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later", "edit", "is_day",
     "last_day", "repeatable", "total",
 ]  # fmt: skip

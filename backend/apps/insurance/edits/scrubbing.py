@@ -19,7 +19,7 @@ from backend.apps.insurance.edits import (
     secondary,
     timely_filing,
 )
-from backend.apps.insurance.edits.rules import Batch, Claim, Context, Finding, On, Rule, Severity
+from backend.apps.insurance.edits.rules import VOID, Batch, Claim, Context, Finding, On, Rule, Severity
 
 THEMES = (
     parties,
@@ -36,15 +36,24 @@ THEMES = (
     timely_filing,
 )
 REGISTRY: tuple[Rule, ...] = tuple(rule for theme in THEMES for rule in vars(theme).values() if isinstance(rule, Rule))
+OF_VOIDS = tuple(rule for rule in REGISTRY if rule.of_voids)
 OF_A_CLAIM = {On.BILLING: "billing", On.PAYER: "payer", On.FACILITY: "facility"}
 ROLES = ("rendering", "referring")
 
 
 def scrub(claims: Sequence[Claim], context: Context) -> dict[str, list[Finding]]:
     """Return the findings by claim id, of claims that have any; a good batch costs a few comparisons for each rule."""
+    voids = [claim for claim in claims if claim.frequency == VOID]
+    if not voids:
+        return _found(REGISTRY, claims, context)
+    others = [claim for claim in claims if claim.frequency != VOID]
+    return _found(REGISTRY, others, context) | _found(OF_VOIDS, voids, context)
+
+
+def _found(rules: Iterable[Rule], claims: Sequence[Claim], context: Context) -> dict[str, list[Finding]]:
     batch = Batch(claims, context)
     found: dict[str, list[Finding]] = {}
-    for rule in REGISTRY:
+    for rule in rules:
         subjects = list(rule.find(batch))
         for claim, path in _placed(rule, subjects, claims) if subjects else ():
             found.setdefault(claim, []).append(Finding(rule.id, rule.severity, path, rule.message))

@@ -16,6 +16,7 @@ SOON = 0.75  # of the window
     On.CLAIM,
     "service_date",
     "The payer's time for filing is over; give the reason of the delay, or write it off.",
+    of_voids=False,
 )
 def filing_late(batch: Batch) -> Iterable[Claim]:
     today = batch.today
@@ -28,6 +29,7 @@ def filing_late(batch: Batch) -> Iterable[Claim]:
     On.CLAIM,
     "service_date",
     "Three quarters of the payer's time for filing are over; send this soon.",
+    of_voids=False,
 )
 def filing_soon_late(batch: Batch) -> Iterable[Claim]:
     today = batch.today

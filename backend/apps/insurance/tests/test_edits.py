@@ -85,6 +85,31 @@ def test_a_day_before_the_first_edition_is_held_to_the_shape_only() -> None:
     assert [one.rule for one in found({**early, "codes": codes, "plan.filing_days": 0})] == []
 
 
+# What a payer would have decided on: no reason to keep a claim that takes it all back.
+DECIDED = (
+    "billed-before", "coverage-begins-later", "coverage-deleted", "coverage-ended", "diagnosis-age",
+    "diagnosis-not-valid", "diagnosis-sex", "filing-late", "procedure-age", "procedure-not-valid", "procedure-sex", "units-too-many",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", DECIDED)
+def test_a_claim_that_takes_another_back_is_not_held_against_what_the_payer_decides(rule: str) -> None:
+    back = {"claim.frequency": "8", "claim.original_reference": "ICN1"}
+    assert found({**EXAMPLES[rule].breaks, **back}) == []
+
+
+@pytest.mark.parametrize("rule", ["billing-npi", "member-id-missing", "charge-form", "total-not-sum", "procedure-form"])
+def test_the_file_of_a_claim_that_takes_another_back_must_be_right(rule: str) -> None:
+    back = {"claim.frequency": "8", "claim.original_reference": "ICN1"}
+    assert rule in {one.rule for one in found({**EXAMPLES[rule].breaks, **back})}
+    (claim,), context = case({"claim.frequency": "8"})
+    others = [claim._replace(id="c2", frequency="1", coverage_to="20261027", coverage="v2")]
+    assert {key: [one.rule for one in said] for key, said in edits.scrub([claim, *others], context).items()} == {
+        "c": ["original-reference-missing"],
+        "c2": ["coverage-ended"],
+    }
+
+
 # Faults as they happen at a desk, each with the edit that has to name it.
 SEEDED: tuple[tuple[str, Changes], ...] = tuple((rule, example.breaks) for rule, example in EXAMPLES.items())
 
