@@ -98,7 +98,7 @@ class Books:
 
     def begin_anew(self) -> list[Entry]:
         """Return the entries that take back what stands but the money; after that nothing is decided."""
-        back = [Entry(*key, -amount) for key, amount in self.standing.items()]
+        back = [Entry._make((*key, -amount)) for key, amount in self.standing.items()]
         self.off, self.decided = {}, Counter()
         self.charged = self.patient = NOTHING
         return back

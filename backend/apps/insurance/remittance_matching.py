@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from backend.apps.insurance.models import ClaimLine, InsuranceClaim, RemittanceClaim
+from backend.apps.insurance.models import BillingEntity, ClaimLine, InsuranceClaim, InsuranceProvider, RemittanceClaim
 from backend.apps.insurance.remittance_told import Claim, Line, service_day
 
 MOST_CANDIDATES = 20
+AGREEING = ("billed_amount", "service_date", "patient_insurance__member_id")
 
 
 class OurLine(NamedTuple):
@@ -26,10 +27,32 @@ class OurLine(NamedTuple):
     service_from: date
 
 
-def claims(told: Sequence[Claim]) -> dict[int, UUID]:
+class Payer(Protocol):
+    """Who pays, and whom; see the reader of 835s."""
+
+    @property
+    def payer_id(self) -> str: ...
+    @property
+    def payer_ids(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def payee_npi(self) -> str: ...
+    @property
+    def payee_tax_id(self) -> str: ...
+
+
+def is_for_us(payer: Payer) -> bool:
+    """Whether a payment is to one who bills here, as far as it tells and we know."""
+    if not payer.payee_npi:
+        return True
+    ours = list(BillingEntity.all_objects.values_list("npi", "tax_id"))
+    return not ours or any(npi == payer.payee_npi or tax_id == payer.payee_tax_id for npi, tax_id in ours)
+
+
+def claims(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:
     """Return by position which claim of ours is meant: by CLP01, then by the payer's own number (CLP07).
 
-    Where a claim went by its short number, as on paper, the charge and the day or member have to agree too.
+    CLP07 counts only where it is this payer's and charge, or member and day, agree: another payer may have given the
+    same number. Where a claim went by its short number, as on paper, the charge and the day or member have to agree.
     """
     ours = InsuranceClaim.objects.all()
     by_number = dict(
@@ -39,7 +62,7 @@ def claims(told: Sequence[Claim]) -> dict[int, UUID]:
     if rest := [one for one in told if one.position not in found]:
         found.update(_by_short_number(rest))
     if rest := [one for one in told if one.position not in found]:
-        found.update(_by_reference(rest))
+        found.update(_by_reference(rest, payer))
     return found
 
 
@@ -49,8 +72,7 @@ def _given(texts: Iterable[str]) -> list[str]:
 
 def _by_short_number(told: Sequence[Claim]) -> dict[int, UUID]:
     rows = InsuranceClaim.objects.filter(claim_number__in=_given(one.number for one in told))
-    known: dict[str, list[Any]] = {number: rest for number, *rest in rows.values_list(
-        "claim_number", "pk", "billed_amount", "service_date", "patient_insurance__member_id")}  # fmt: skip
+    known: dict[str, list[Any]] = {number: rest for number, *rest in rows.values_list("claim_number", "pk", *AGREEING)}
     found = {}
     for one in told:
         pk, billed, day, member = known.get(one.number, (None, None, None, None))
@@ -59,17 +81,31 @@ def _by_short_number(told: Sequence[Claim]) -> dict[int, UUID]:
     return found
 
 
-def _by_reference(told: Sequence[Claim]) -> dict[int, UUID]:
-    """Match by the payer's number where it belongs to one claim only."""
+def _by_reference(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:
+    """Match by the payer's number where it belongs to one claim only, and the rest of it agrees."""
     rows = InsuranceClaim.objects.filter(insurance_reference_number__in=_given(one.payer_claim_number for one in told))
-    known: dict[str, list[UUID]] = {}
-    for number, pk in rows.values_list("insurance_reference_number", "pk"):
-        known.setdefault(number, []).append(pk)
-    return {
-        one.position: known[one.payer_claim_number][0]
-        for one in told
-        if len(known.get(one.payer_claim_number, [])) == 1
-    }
+    if payers := _known_as(payer):
+        rows = rows.filter(patient_insurance__insurance_plan__provider__in=payers)
+    known: dict[str, list[Any]] = {}
+    for number, *rest in rows.values_list("insurance_reference_number", "pk", *AGREEING):
+        known.setdefault(number, []).append(rest)
+    found = {}
+    for one in told:
+        alike = known.get(one.payer_claim_number, [])
+        if len(alike) == 1 and _agrees(one, *alike[0][1:]):
+            found[one.position] = alike[0][0]
+    return found
+
+
+def _agrees(one: Claim, billed: Decimal, day: date, member: str) -> bool:
+    return abs(one.charge) == billed or (member == one.member_id and service_day(one) == day)
+
+
+def _known_as(payer: Payer) -> set[UUID]:
+    """Return the payers of ours that go by one of these ids: none where it names itself in no way we know."""
+    ids = _given([payer.payer_id, *(value for _, value in payer.payer_ids)])
+    named = Q(payer_id__in=ids) | Q(electronic_claims_id__in=ids) | Q(routes__payer_id__in=ids)
+    return set(InsuranceProvider.objects.filter(named).values_list("pk", flat=True))
 
 
 def candidates(row: RemittanceClaim) -> QuerySet[Any]:

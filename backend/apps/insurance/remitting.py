@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.bases import uuid7_text
-from backend.apps.insurance import posting, remittance_matching, remittance_told
+from backend.apps.insurance import posting, remittance_matching, remittance_told, standing
 from backend.apps.insurance.file_answers import Outcome
 from backend.apps.insurance.models import ProviderAdjustment, Remittance, RemittanceClaim
 from backend.apps.insurance.posting import Case
@@ -35,7 +35,7 @@ EQUATIONS = {
 }
 
 
-class Payment(Protocol):
+class Payment(remittance_matching.Payer, Protocol):
     """What stands before the claims; see the reader of 835s."""
 
     @property
@@ -46,8 +46,6 @@ class Payment(Protocol):
     def paid_on(self) -> date | None: ...
     @property
     def trace_number(self) -> str: ...
-    @property
-    def payer_id(self) -> str: ...
     @property
     def produced_on(self) -> date | None: ...
     @property
@@ -95,6 +93,8 @@ def _problem(told: Told) -> str:
     """Return why nothing of it may be posted, "" where nothing speaks against it; places and sums only."""
     if not told.payment.trace_number:
         return "The payment has no trace number, so that it could be posted twice."
+    if not remittance_matching.is_for_us(told.payment):
+        return "It pays a provider who does not bill here, by its NPI."
     if not told.imbalances:
         return ""
     first = told.imbalances[0]
@@ -113,7 +113,7 @@ def _row(source: Source, told: Told) -> Remittance:
         payer_identifier=payment.payer_id[:30],
         payer_name=payment.payer_name[:60],
         trace=payment.trace_number[:50],
-        paid_on=payment.paid_on or payment.produced_on or source.file.received_at.date(),
+        paid_on=payment.paid_on or payment.produced_on or standing.day(source),
         amount=payment.amount,
         method=payment.method[:3],
         claims_count=len(told.claims),
@@ -128,7 +128,7 @@ def _quarantine(source: Source, told: Told, known: Remittance | None, problem: s
     alerts.open_once(
         cause(source.file.pk, source.place),
         kind=KIND,
-        sentence=f"A remittance from {source.file.partner.name} was not posted: it does not balance or has no number.",
+        sentence=f"A remittance from {source.file.partner.name} was not posted. {problem}"[:300],
         subject=row,
     )
     return Outcome((problem,), is_partly=True, is_refused=True)
@@ -164,7 +164,7 @@ def _begin(source: Source, told: Told, known: Remittance | None) -> Remittance |
 
 
 def _post(source: Source, told: Told, remittance: Remittance) -> None:
-    ours = remittance_matching.claims(told.claims)
+    ours = remittance_matching.claims(told.claims, told.payment)
     cases = posting.of_originals(
         [Case(uuid7_text(), claim, ours.get(claim.position), source.offset + claim.segment) for claim in told.claims]
     )

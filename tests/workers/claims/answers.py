@@ -93,7 +93,7 @@ def remittance(*claims: list[str], paid: str, trace: str = "", plb: str = "") ->
     return "835", [
         f"BPR*I*{paid}*C*ACH*CCP*01*999999992*DA*123456*1512345678**01*999988880*DA*98765*{DAY}",
         f"TRN*1*{trace or f'EFT{next(_numbers)}'}*1512345678", f"DTM*405*{DAY}", "N1*PR*SAMPLE PAYER",
-        "N1*PE*CLINIC*XX*1234567893", "LX*1", *(segment for claim in claims for segment in claim),
+        "N1*PE*CLINIC*XX*1234567893", "REF*TJ*123456789", "LX*1", *(segment for claim in claims for segment in claim),
         *([plb] if plb else []),
     ]  # fmt: skip
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from backend.apps.insurance import ledger, posting
-from backend.apps.insurance.models import Posting, Remittance, RemittanceClaim, TradingPartner
+from backend.apps.insurance.models import InsuranceClaim, Posting, Remittance, RemittanceClaim, TradingPartner
+from backend.apps.insurance.tests.factories import billing_entity, make_provider
 from backend.apps.insurance.tests.factories import partner as make_partner
+from backend.apps.insurance.tests.sent_claims import moved
 from tests.workers.claims.answers import content, receive, remittance
 from tests.workers.claims.payments import post, single, state, sums, told
 
@@ -29,6 +32,43 @@ def test_two_payments_of_one_file_under_the_same_numbers_are_two(partner: Tradin
     file = receive(partner, b"".join(payments))
     assert (file.status, state(first)[0], state(second)[0]) == ("applied", "paid", "paid")
     assert list(Remittance.objects.order_by("place").values_list("place", flat=True)) == [1, 2]
+
+
+def known_by_payer(partner: TradingPartner, **over: Any) -> InsuranceClaim:
+    claim = single(partner, **over)
+    return moved(claim, "accepted", insurance_reference_number=f"PAYER{claim.claim_number}")
+
+
+OTHERS = {
+    "another payer": {"payer": "N1*PR*OTHER*XV*OTHERPAYER"},
+    "another charge, member and day": {"charge": "140"},
+}
+
+
+@pytest.mark.parametrize("of", [*OTHERS, "this payer"])
+def test_a_payers_number_counts_only_where_it_is_that_payers_and_the_rest_agrees(
+    partner: TradingPartner, of: str
+) -> None:
+    claim = known_by_payer(partner)
+    make_provider(payer_id="OTHERPAYER")
+    odd = OTHERS.get(of, {"payer": f"N1*PR*THIS*XV*{claim.patient_insurance.insurance_plan.provider.payer_id}"})
+    charge = odd.get("charge", "150")
+    kind, segments = remittance(told(claim, charge, charge=charge, number="0"), paid=charge)
+    segments = [odd.get("payer", one) if one.startswith("N1*PR") else one for one in segments]
+    receive(partner, content((kind, segments)))
+    assert RemittanceClaim.objects.get().state == ("posted" if of == "this payer" else "unmatched")
+    assert state(claim)[0] == ("paid" if of == "this payer" else "accepted")
+
+
+PAYEES = [("1234567893", "987654321", True), ("1245319599", "123456789", True), ("1245319599", "987654321", False)]
+
+
+@pytest.mark.parametrize(("npi", "tax_id", "posts"), PAYEES)
+def test_a_payment_to_somebody_else_is_not_posted(partner: TradingPartner, npi: str, tax_id: str, posts: bool) -> None:
+    claim = single(partner, billing_entity=billing_entity(npi=npi, tax_id=tax_id))
+    post(partner, told(claim, "100", "CAS*CO*45*50"), paid="100")
+    assert Remittance.objects.get().status == ("posted" if posts else "quarantined")
+    assert state(claim)[0] == ("paid" if posts else "submitted")
 
 
 def test_an_appeal_that_is_won_leaves_the_new_decision_only(partner: TradingPartner) -> None:
