@@ -11,9 +11,10 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.insurance import claim_facts, code_sets, edits, fact_parts
 from backend.apps.insurance.edits import Context, Finding, Severity
-from backend.apps.insurance.facts import Parts
+from backend.apps.insurance.facts import Claim, Parts
 from backend.apps.insurance.models import InsuranceClaim
 
+OF_FILES = frozenset({"billing-po-box", "billing-zip", "facility-zip", "payer-identifier"})  # a form has no such rule
 TOLD = 3  # messages in the sentence of a refusal; all stand beside it
 
 # Another claim of the patient to the same payer in the same place, on its way or judged, with the same service by the
@@ -84,7 +85,20 @@ def scrub(claim: InsuranceClaim) -> list[Finding]:
 def scrub_each(keys: Collection[Any]) -> dict[str, list[Finding]]:
     """Return the findings by claim id, of claims that have any; the number of statements does not grow with them."""
     claims = claim_facts.of_many(keys)
-    return edits.scrub(claims, context(keys))
+    held_against = context(keys)
+    found = edits.scrub(claims, held_against)
+    return _for_paper(found, claims, held_against.parts) if found else found
+
+
+def _for_paper(found: dict[str, list[Finding]], claims: Collection[Claim], parts: Parts) -> dict[str, list[Finding]]:
+    """Let what only a file needs be a warning where no partner reaches the payer."""
+    reached = {payer.id for payer in parts.payers.values() if payer.route}
+    on_paper = {claim.id for claim in claims if claim.payer not in reached}
+    return {key: [_milder(one) for one in ones] if key in on_paper else ones for key, ones in found.items()}
+
+
+def _milder(finding: Finding) -> Finding:
+    return finding._replace(severity=Severity.WARNING) if finding.rule in OF_FILES else finding
 
 
 def context(keys: Collection[Any], parts: Parts | None = None) -> Context:

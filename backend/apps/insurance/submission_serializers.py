@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
+from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form, RefuseUnknown
 from backend.apps.insurance.edits import Severity
 from backend.apps.insurance.models import ClaimLineAdjudication, InsuranceClaim, PriorAdjudication, Submission
+from backend.apps.insurance.models.submissions import LIVE
 
 MOST = 500  # claims of one request
 GROUPS = frozenset({"CO", "CR", "OA", "PI", "PR"})
@@ -87,10 +90,13 @@ class PriorAdjudicationSerializer(ClinicSerializer):
 
 
 class ClaimsForm(Form):
-    """Which claims: ids, or all drafts, the oldest first."""
+    """Which claims: ids, or all drafts that are not on their way, the oldest first."""
 
     ids = serializers.ListField(child=serializers.UUIDField(), required=False, min_length=1, max_length=MOST)
-    all_drafts = serializers.BooleanField(default=False, help_text=f"The {MOST} oldest drafts.")
+    all_drafts = serializers.BooleanField(default=False, help_text=f"The {MOST} oldest drafts not on their way.")
+    after = serializers.UUIDField(
+        required=False, help_text=f"The last id of the answer before: goes on behind it. Less than {MOST} are the rest."
+    )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return {"claims": [...]}, of those the caller may see, in the order given."""
@@ -98,12 +104,18 @@ class ClaimsForm(Form):
         if given["all_drafts"] == ("ids" in given):
             raise serializers.ValidationError("Name ids, or ask for all drafts.")
         if given["all_drafts"]:
-            drafts = seen.filter(status=InsuranceClaim.Status.DRAFT).order_by("created_at", "pk")
-            return {"claims": list(drafts[:MOST])}
+            return {"claims": list(_drafts(seen, given.get("after"))[:MOST])}
         rows = seen.in_bulk(given["ids"])
         if missing := [key for key in given["ids"] if key not in rows]:
             raise serializers.ValidationError({"ids": [f"There is no claim {key}." for key in missing[:20]]})
         return {"claims": list(dict.fromkeys(rows[key] for key in given["ids"]))}
+
+
+def _drafts(seen: Any, after: UUID | None) -> Any:
+    """Return drafts that wait for nothing, in the order of their keys, which is that of their creation."""
+    tries = Submission.objects.filter(claim=OuterRef("pk"), status__in=LIVE)
+    rows = seen.filter(~Exists(tries), status=InsuranceClaim.Status.DRAFT).order_by("pk")
+    return rows.filter(pk__gt=after) if after else rows
 
 
 class FindingSerializer(serializers.Serializer):

@@ -21,6 +21,10 @@ from backend.apps.users.models import User
 
 Status = InsuranceClaim.Status
 ON_ITS_WAY = "This claim is on its way already."
+SWITCHED_OFF = (
+    "This payer's partner is switched off. Switch it on, or remove the payer from it to send claims on paper."
+)
+QUEUED = "queued"
 ANSWERED = (Submission.Status.SENT, Submission.Status.PENDING, Submission.Status.ACCEPTED)
 
 
@@ -33,6 +37,16 @@ class Submitted(NamedTuple):
     findings: Sequence[Finding] = ()
 
 
+class Ways(NamedTuple):
+    """How claims reach their payers. partners: by claim; closed: claims whose only ways are switched off.
+
+    A claim in neither has a payer that no partner was ever set up for: it goes on paper.
+    """
+
+    partners: dict[UUID, UUID]
+    closed: set[UUID]
+
+
 @transaction.atomic
 def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     """Put a claim without errors in line for its payer's partner; one that no partner reaches is submitted at once.
@@ -41,15 +55,20 @@ def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
         HasErrors: edits keep it here.
     """
     (row,) = _locked([claim.pk])
-    routes = _routes([row])
-    if row.status != Status.DRAFT or row.pk not in routes:
+    if row.status != Status.DRAFT:
         claim.submit()
         return claim
     _refuse_live([row.pk])
     findings = scrubbing.scrub(row)
     if not edits.is_clean(findings):
         raise scrubbing.HasErrors(findings)
-    _queue([row], routes)
+    ways = _ways([row])
+    if row.pk in ways.closed:
+        raise DomainError(SWITCHED_OFF)
+    if row.pk not in ways.partners:
+        claim.submit()
+        return claim
+    _queue([row], ways)
     claim.refresh_from_db()
     return claim
 
@@ -58,21 +77,25 @@ def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
 def submit_each(claims: Collection[InsuranceClaim], *, by: User | None) -> list[Submitted]:
     """Submit many, each for itself: what keeps one here keeps no other. Answers in the order given."""
     rows = _locked([claim.pk for claim in claims])
-    routes = _routes(rows)
-    live = _live([row.pk for row in rows])
-    ready = {row.pk for row in rows if row.status == Status.DRAFT and row.pk in routes} - live
-    drafts, others = [row for row in rows if row.pk in ready], [row for row in rows if row.pk not in ready]
+    ways, live = _ways(rows), _live([row.pk for row in rows])
+    drafts = [row for row in rows if row.status == Status.DRAFT and row.pk not in live]
     findings = scrubbing.scrub_each([row.pk for row in drafts]) if drafts else {}
-    _queue([row for row in drafts if edits.is_clean(findings.get(str(row.pk), ()))], routes)
-    told = {row.pk: Submitted(row.pk, "refused", ON_ITS_WAY) if row.pk in live else _by_hand(row) for row in others}
-    told |= {row.pk: _scrubbed(row, findings.get(str(row.pk), [])) for row in drafts}
+    told = {row.pk: Submitted(row.pk, "refused", ON_ITS_WAY) for row in rows if row.pk in live}
+    told |= {row.pk: _by_hand(row) for row in rows if row.pk not in live and row.status != Status.DRAFT}
+    told |= {row.pk: _judge(row, findings.get(str(row.pk), []), ways) for row in drafts}
+    _queue([row for row in drafts if told[row.pk].outcome == QUEUED], ways)
     return [told[claim.pk] for claim in claims if claim.pk in told]
 
 
-def _scrubbed(row: InsuranceClaim, findings: list[Finding]) -> Submitted:
-    if edits.is_clean(findings):
-        return Submitted(row.pk, "queued", findings=findings)
-    return Submitted(row.pk, "refused", str(scrubbing.HasErrors(findings)), findings)
+def _judge(row: InsuranceClaim, findings: list[Finding], ways: Ways) -> Submitted:
+    """Tell what becomes of a draft; one for a partner is still to be queued."""
+    if not edits.is_clean(findings):
+        return Submitted(row.pk, "refused", str(scrubbing.HasErrors(findings)), findings)
+    if row.pk in ways.closed:
+        return Submitted(row.pk, "refused", SWITCHED_OFF, findings)
+    if row.pk in ways.partners:
+        return Submitted(row.pk, QUEUED, findings=findings)
+    return _by_hand(row)._replace(findings=findings)
 
 
 def _by_hand(row: InsuranceClaim) -> Submitted:
@@ -122,12 +145,14 @@ def _locked(keys: Collection[Any]) -> list[InsuranceClaim]:
     return list(rows.filter(pk__in=keys).order_by("pk"))
 
 
-def _routes(rows: Sequence[InsuranceClaim]) -> dict[UUID, UUID]:
-    """Return by claim the partner that reaches its payer, of claims with one."""
+def _ways(rows: Sequence[InsuranceClaim]) -> Ways:
     payers = {row.pk: row.patient_insurance.insurance_plan.provider_id for row in rows}
-    ways = PartnerPayer.objects.filter(provider__in=set(payers.values()), is_active=True, partner__is_active=True)
-    partners = dict(ways.filter(partner__is_deleted=False).values_list("provider_id", "partner_id"))
-    return {pk: partners[payer] for pk, payer in payers.items() if payer in partners}
+    every = PartnerPayer.objects.filter(provider__in=set(payers.values()))
+    in_use = every.filter(is_active=True, partner__is_active=True, partner__is_deleted=False)
+    partners = dict(in_use.values_list("provider_id", "partner_id"))
+    known = set(every.values_list("provider_id", flat=True))
+    reached = {pk: partners[payer] for pk, payer in payers.items() if payer in partners}
+    return Ways(reached, {pk for pk, payer in payers.items() if payer in known and pk not in reached})
 
 
 def _live(keys: Collection[UUID]) -> set[UUID]:
@@ -139,13 +164,13 @@ def _refuse_live(keys: Collection[UUID]) -> None:
         raise DomainError(ON_ITS_WAY)
 
 
-def _queue(rows: Sequence[InsuranceClaim], routes: dict[UUID, UUID]) -> None:
+def _queue(rows: Sequence[InsuranceClaim], ways: Ways) -> None:
     """Put claims in line, each under the number it keeps until a payer has judged it."""
     _number([row for row in rows if not row.control_number])
     Submission.objects.bulk_create(
         Submission(
             claim=row,
-            partner_id=routes[row.pk],
+            partner_id=ways.partners[row.pk],
             frequency=row.frequency,
             claim_control_number=row.control_number,
             original_reference=row.original.insurance_reference_number if row.original else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -17,6 +18,7 @@ from backend.apps.insurance.models.payers import PAYER_ID, InsuranceProvider
 
 MOST_CLAIMS = 5000  # in one ST: 005010X222A1, front matter; some take fewer in a file
 NUMBER_MOST = 999_999_999  # ISA13 and GS06 have nine digits
+CLAIMS_WAIT = "Claims wait to be sent this way. Let them go first, or withdraw them."
 SECRET_NAME = RegexValidator(r"^[a-z0-9][a-z0-9_-]{0,79}$", "Small letters, digits, - and _ only.")
 X12_ID = RegexValidator(r"^[A-Z0-9 ._-]+$", "Capital letters, digits, blanks and . _ - only.")
 
@@ -130,11 +132,26 @@ class TradingPartner(ClinicModel):
                       self.segment_terminator}  # fmt: skip
         if any(one.isalnum() or one in " .-," or not one.isascii() for one in separators):
             raise ValidationError("A separator is no letter, digit, blank, point, comma or hyphen.")
+        _refuse_switching_off(self, partner=self.pk)
 
     def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
         if self.interchanges.exists():
             raise DomainError("Files have gone to this partner; mark it as no longer in use instead.")
+        if _claims_wait(partner=self.pk):
+            raise DomainError(CLAIMS_WAIT)
         return super().delete()
+
+
+def _claims_wait(**by: Any) -> bool:
+    """Whether claims are in line for a file, or in one that has not left."""
+    return apps.get_model("insurance", "Submission").objects.filter(status__in=["queued", "batched"], **by).exists()
+
+
+def _refuse_switching_off(row: TradingPartner | PartnerPayer, **by: Any) -> None:
+    if row.is_active or not type(row).objects.filter(pk=row.pk, is_active=True).exists():
+        return
+    if _claims_wait(**by):
+        raise ValidationError({"is_active": CLAIMS_WAIT})
 
 
 class PartnerPayer(ClinicModel):
@@ -174,6 +191,16 @@ class PartnerPayer(ClinicModel):
             re.compile(self.member_id_pattern)
         except re.error as error:
             raise ValidationError({"member_id_pattern": "This is no regular expression."}) from error
+        _refuse_switching_off(self, **self._mine())
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        if _claims_wait(**self._mine()):
+            raise DomainError(CLAIMS_WAIT)
+        return super().delete(*args, **kwargs)
+
+    def _mine(self) -> dict[str, Any]:
+        payer = "claim__patient_insurance__insurance_plan__provider"
+        return {"partner": self.partner_id, payer: self.provider_id, "interchange": None}
 
 
 def _is_pair(value: Any) -> bool:

@@ -66,6 +66,8 @@ def make_claim(**over: Any) -> InsuranceClaim:
     """Save a draft for an office visit of last week, billed 150.00 in two lines."""
     over.setdefault("patient_insurance", None)
     coverage = over.pop("patient_insurance") or make_patient_insurance()
+    if "billing_entity" not in over:
+        over["billing_entity"] = BillingEntity.objects.first() or billing_entity()
     fields = {
         "service_date": Clinic.today() - timedelta(days=7),
         "diagnosis_codes": ["E11.9", "I10"],

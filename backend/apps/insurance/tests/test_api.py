@@ -12,6 +12,7 @@ from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
 from backend.apps.insurance.tests.factories import (
+    billing_entity,
     line,
     make_claim,
     make_claim_in,
@@ -181,6 +182,7 @@ def claim_body(coverage: PatientInsurance, **over: Any) -> dict[str, Any]:
 
 def test_the_desk_takes_a_claim_from_draft_to_paid() -> None:
     api, coverage = desk(), make_patient_insurance()
+    billing_entity(is_default=True)
     visit = make_appointment(patient=coverage.patient)
     made = api.post(CLAIMS, claim_body(coverage, appointment=str(visit.pk)))
     assert made.status_code == 201, made.data

@@ -156,7 +156,7 @@ def test_many_are_scrubbed_and_submitted_in_one_call() -> None:
     told = api.post(f"{CLAIMS}submit/", asked, format="json")
     assert [(one["outcome"], bool(one["findings"])) for one in told.data] == [("refused", True), ("queued", False)]
     drafts = api.post(f"{CLAIMS}scrub/", {"all_drafts": True}, format="json")
-    assert {one["id"] for one in drafts.data} == {str(bad.pk), str(clean.pk)}
+    assert {one["id"] for one in drafts.data} == {str(bad.pk)}
 
 
 @pytest.mark.parametrize(

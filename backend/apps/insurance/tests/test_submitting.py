@@ -13,6 +13,7 @@ from backend.apps.core.exceptions import DomainError, IllegalTransition
 from backend.apps.core.models import Clinic
 from backend.apps.insurance import scrubbing, services, submitting
 from backend.apps.insurance.models import (
+    BillingEntity,
     InsuranceClaim,
     Interchange,
     PartnerPayer,
@@ -20,6 +21,8 @@ from backend.apps.insurance.models import (
     TradingPartner,
 )
 from backend.apps.insurance.tests.factories import line, make_claim, make_patient_insurance, partner, ready_claim, route
+from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db
 
@@ -56,19 +59,33 @@ def test_a_clean_claim_waits_for_the_next_file_and_is_no_more_than_a_draft() -> 
     assert (claim.status, sent.status, sent.partner, sent.frequency) == ("draft", "queued", with_partner, "1")
 
 
-@pytest.mark.parametrize(
-    "unreached",
-    [
-        lambda: PartnerPayer.objects.update(is_active=False),
-        lambda: TradingPartner.objects.update(is_active=False),
-        lambda: PartnerPayer.objects.update(is_deleted=True, deleted_at="2026-01-01T00:00Z"),
-    ],
-)
-def test_a_claim_that_no_partner_reaches_is_submitted_at_once(unreached: Any) -> None:
+def test_a_claim_whose_payer_no_partner_was_set_up_for_is_submitted_at_once() -> None:
     claim = ready_claim()
-    unreached()
+    PartnerPayer.objects.update(is_deleted=True, deleted_at="2026-01-01T00:00Z")
     assert services.submit(claim, by=None).status == "submitted"
     assert not Submission.objects.exists()
+
+
+@pytest.mark.parametrize("off", [PartnerPayer, TradingPartner])
+def test_a_claim_whose_partner_is_switched_off_stays_here_with_a_sentence(off: Any) -> None:
+    claim = ready_claim()
+    off.objects.update(is_active=False)
+    with pytest.raises(DomainError, match="switched off"):
+        services.submit(claim, by=None)
+    (told,) = submitting.submit_each([claim], by=None)
+    assert (told.outcome, "switched off" in told.reason, stored(claim).status) == ("refused", True, "draft")
+
+
+def test_a_claim_for_paper_is_checked_as_any_other_but_for_what_only_files_need() -> None:
+    claim = make_claim(place_of_service="98")
+    with pytest.raises(scrubbing.HasErrors, match="place of service"):
+        services.submit(claim, by=None)
+    assert [one.outcome for one in submitting.submit_each([claim], by=None)] == ["refused"]
+    assert stored(claim).status == "draft"
+    BillingEntity.objects.update(postal_code="12207", address_line1="PO Box 5")
+    services.change_claim(claim, by=None, place_of_service="11")
+    assert {one.severity for one in scrubbing.scrub(claim)} == {"warning"}
+    assert services.submit(claim, by=None).status == "submitted"
 
 
 def test_errors_keep_a_claim_here_and_are_told_with_the_refusal() -> None:
@@ -184,3 +201,28 @@ def test_another_way_to_the_payer_does_not_count_while_its_partner_is_gone() -> 
     PartnerPayer.objects.update(is_active=False)
     route(provider=claim.patient_insurance.insurance_plan.provider)
     assert services.submit(claim, by=None).submissions.count() == 1
+
+
+def test_all_drafts_are_those_not_on_their_way_one_page_after_the_other() -> None:
+    api, claims = client_for(make_user("receptionist")), [ready_claim() for _ in range(4)]
+    api.post(f"/api/v1/insurance-claims/{claims[1].pk}/submit/")
+    ids = [str(claims[place].pk) for place in (0, 2, 3)]
+    told = api.post("/api/v1/insurance-claims/scrub/", {"all_drafts": True}, format="json")
+    assert [one["id"] for one in told.data] == ids
+    rest = api.post("/api/v1/insurance-claims/scrub/", {"all_drafts": True, "after": ids[0]}, format="json")
+    assert [one["id"] for one in rest.data] == ids[1:]
+
+
+def test_a_partner_and_its_way_to_a_payer_stay_in_use_while_claims_wait_for_them() -> None:
+    claim = queued()
+    way = PartnerPayer.objects.get()
+    for row in (way.partner, way):
+        with pytest.raises(DomainError, match="wait"):
+            row.delete()
+        row.is_active = False
+        with pytest.raises(ValidationError, match="wait"):
+            row.full_clean()
+    submitting.withdraw(claim, by=None)
+    for row in (way, way.partner):
+        row.full_clean()
+        row.delete()
