@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
@@ -15,7 +15,8 @@ class TextsOfCodes(serializers.Serializer):
     """A part of serializers. Texts are X12's own: none is shipped; without a list they are empty."""
 
     def text_of(self, kind: CodeSetKind, code: str) -> str:
-        texts: Texts = self.context.setdefault("texts_of_codes", Texts())
+        context = cast("dict[str, Any]", self.context)  # all serializers of an answer share it
+        texts: Texts = context.setdefault("texts_of_codes", Texts())
         return texts.of(kind, code)
 
     def texts_of_remarks(self, codes: Iterable[str]) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.ages import conflicts_with_age, conflicts_with_sex
-from backend.apps.insurance.edits.rules import Batch, Claim, On, Severity, edit
+from backend.apps.insurance.edits.rules import Batch, Claim, On, Severity, edit, first_day
 from backend.apps.insurance.models.code_sets import CodeSetKind
 
-ERROR = Severity.ERROR
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
 MOST = 12
 ICD = CodeSetKind.ICD10CM
 
@@ -59,17 +59,26 @@ def external_cause_first(batch: Batch) -> Iterable[Claim]:
 def diagnosis_not_valid(batch: Batch) -> Iterable[Claim]:
     if not batch.codes.has(ICD):
         return ()
-    lists = set(zip(batch.of_claims["diagnoses"], batch.of_claims["service_on"], strict=True))
+    lists = set(zip(batch.of_claims["diagnoses"], batch.first_days, strict=True))
     asked = {(code, day) for codes, day in lists if codes for code in codes.split(",")}
+    several = () if batch.first_days is batch.of_claims["service_on"] else batch.claims
+    asked |= {pair for claim in several if len({line.from_on for line in claim.lines}) > 1 for pair in _made_on(claim)}
     wrong = {key for key in asked if not batch.codes.is_valid(ICD, *key)}
-    if not wrong:
-        return ()
-    return [claim for claim, codes in batch.diagnosed if any((code, claim.service_on) in wrong for code in codes)]
+    return [claim for claim in (batch.claims if wrong else ()) if not wrong.isdisjoint(_made_on(claim))]
+
+
+def _made_on(claim: Claim) -> list[tuple[str, str]]:
+    """Return each diagnosis with the days of the lines that point to it; where none does, with the claim's first."""
+    found = []
+    for place, code in enumerate(claim.diagnoses.split(",") if claim.diagnoses else (), start=1):
+        days = {line.from_on for line in claim.lines if str(place) in line.pointers.split(",")}
+        found += [(code, day) for day in sorted(days) or [first_day(claim)]]
+    return found
 
 
 @edit(
     "diagnosis-sex",
-    ERROR,
+    WARNING,  # a diagnosis cannot say, as KX does of a service, that it is meant
     On.CLAIM,
     "diagnoses",
     "A diagnosis does not fit the patient's sex; check both.",
@@ -80,7 +89,8 @@ def diagnosis_sex(batch: Batch) -> Iterable[Claim]:
     return [
         claim
         for claim, codes in (batch.diagnosed if told else ())
-        if any(conflicts_with_sex(batch, claim, ICD, code, claim.service_on) for code in told.intersection(codes))
+        if not told.isdisjoint(codes)
+        and any(conflicts_with_sex(batch, claim, ICD, code, day) for code, day in _made_on(claim) if code in told)
     ]
 
 
@@ -97,7 +107,8 @@ def diagnosis_age(batch: Batch) -> Iterable[Claim]:
     return [
         claim
         for claim, codes in (batch.diagnosed if told else ())
-        if any(conflicts_with_age(batch, claim, ICD, code, claim.service_on) for code in told.intersection(codes))
+        if not told.isdisjoint(codes)
+        and any(conflicts_with_age(batch, claim, ICD, code, day) for code, day in _made_on(claim) if code in told)
     ]
 
 

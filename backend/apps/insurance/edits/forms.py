@@ -41,6 +41,11 @@ NDC_UNITS = frozenset({"F2", "GR", "ME", "ML", "UN"})
 LONG_ZIP = 9
 
 
+def medicare_number(text: str) -> str:
+    """Return a number of Medicare as it is sent: capitals, without the hyphens and blanks of the card."""
+    return text.upper().replace("-", "").replace(" ", "")
+
+
 @lru_cache(maxsize=20_000)
 def is_npi(text: str) -> bool:
     return len(text) == 10 and text.isascii() and text.isdigit() and text[0] in "12" and luhn_ok("80840" + text)

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.rules import Batch, Claim, Line, On, Severity, edit
 
-ERROR = Severity.ERROR
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
 NOTHING = "0.00"  # amounts of PostgreSQL's compare with it as text
 
 
@@ -19,10 +19,9 @@ def charge_form(batch: Batch) -> Iterable[Line]:
     return [line for line, cents in zip(batch.lines, batch.charges, strict=True) if cents is None]
 
 
-@edit(
-    "charge-not-positive", ERROR, On.LINE, "charge", "Enter what this service costs; payers refuse a charge of nothing."
-)
+@edit("charge-not-positive", WARNING, On.LINE, "charge", "This service costs nothing; check that it is meant.")
 def charge_not_positive(batch: Batch) -> Iterable[Line]:
+    """Codes of category II and vaccines that are free stand beside lines that cost something."""
     if None not in batch.charges and 0 not in batch.charges:
         return ()
     return [line for line in batch.lines if line.charge <= NOTHING]

@@ -16,6 +16,7 @@ from backend.apps.insurance.edits.rules import (
     Severity,
     edit,
 )
+from backend.apps.insurance.models.code_sets import CodeSetKind
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 MOST_PAYER_ID = 80  # NM109
@@ -37,9 +38,20 @@ def billing_npi(batch: Batch) -> Iterable[Billing]:
     return [one for one in batch.billing if not forms.is_npi(one.npi)]
 
 
-@edit("billing-taxonomy", ERROR, On.BILLING, "taxonomy", "A taxonomy code has ten characters and ends in X.")
+@edit(
+    "billing-taxonomy",
+    ERROR,
+    On.BILLING,
+    "taxonomy",
+    "A taxonomy code has ten characters, ends in X and stands in the list.",
+)
 def billing_taxonomy(batch: Batch) -> Iterable[Billing]:
-    return [one for one in batch.billing if one.taxonomy and not forms.TAXONOMY.fullmatch(one.taxonomy)]
+    return [one for one in batch.billing if one.taxonomy and not _is_taxonomy(batch, one.taxonomy)]
+
+
+def _is_taxonomy(batch: Batch, code: str) -> bool:
+    is_form = forms.TAXONOMY.fullmatch(code)
+    return bool(is_form) and batch.codes.is_valid(CodeSetKind.TAXONOMY, code, batch.today)
 
 
 @edit("billing-tax-id", ERROR, On.BILLING, "tax_id", "The number for taxes has nine digits; correct it.")
@@ -123,9 +135,15 @@ def provider_npi(batch: Batch) -> Iterable[Provider]:
     return [one for one in batch.providers if not forms.is_npi(one.npi)]
 
 
-@edit("provider-taxonomy", ERROR, On.PROVIDER, "taxonomy", "A taxonomy code has ten characters and ends in X.")
+@edit(
+    "provider-taxonomy",
+    ERROR,
+    On.PROVIDER,
+    "taxonomy",
+    "A taxonomy code has ten characters, ends in X and stands in the list.",
+)
 def provider_taxonomy(batch: Batch) -> Iterable[Provider]:
-    return [one for one in batch.providers if one.taxonomy and not forms.TAXONOMY.fullmatch(one.taxonomy)]
+    return [one for one in batch.providers if one.taxonomy and not _is_taxonomy(batch, one.taxonomy)]
 
 
 @edit(

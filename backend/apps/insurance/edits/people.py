@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
+from backend.apps.insurance import member_patterns
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.rules import SELF, Batch, Claim, On, Severity, edit, is_day
 
@@ -56,21 +55,17 @@ def medicare_number(batch: Batch) -> Iterable[Claim]:
     return [
         claim
         for claim in claims
-        if claim.filing_code == "MB" and claim.member_id and not forms.MBI.fullmatch(claim.member_id.replace("-", ""))
+        if claim.filing_code == "MB"
+        and claim.member_id
+        and not forms.MBI.fullmatch(forms.medicare_number(claim.member_id))
     ]
 
 
-@lru_cache(maxsize=64)
-def _pattern(text: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(text)
-    except re.error:
-        return None  # nobody's claims wait for a pattern that a person mistyped
-
-
 def _fits(pattern: str, member_id: str) -> bool:
-    compiled = _pattern(pattern)
-    return compiled is None or bool(compiled.fullmatch(member_id))
+    try:
+        return bool(member_patterns.compiled(pattern).fullmatch(member_id[:MOST_MEMBER_ID]))
+    except ValueError:
+        return True  # nobody's claims wait for a pattern that a person mistyped
 
 
 @edit("relationship-unknown", ERROR, On.CLAIM, "patient.relationship", "Say what the patient is to the policy holder.")
@@ -85,13 +80,11 @@ def holder_name(batch: Batch) -> Iterable[Claim]:
 
 @edit("patient-name", ERROR, On.CLAIM, "patient.name", "Enter first and last name of the patient.")
 def patient_name(batch: Batch) -> Iterable[Claim]:
-    if _all(batch, bool, "last", "first"):
+    of_claims = batch.of_claims
+    halves = set(zip(of_claims["holder_last"], of_claims["holder_first"], strict=True))
+    if _all(batch, bool, "last", "first") and all(first or not last for last, first in halves):
         return ()
-    wrong = [claim for claim in batch.dependents if not (claim.patient_last and claim.patient_first)]
-    for claim in batch.selves:
-        if not ((claim.holder_last or claim.patient_last) and (claim.holder_first or claim.patient_first)):
-            wrong.append(claim)
-    return wrong
+    return [claim for claim in batch.claims if not all(name(claim))]
 
 
 @edit("patient-birth", ERROR, On.CLAIM, "patient.date_of_birth", "Enter the patient's date of birth.")
@@ -120,6 +113,21 @@ def _all(batch: Batch, is_good: Callable[[str], Any], *names: str) -> bool:
     )
 
 
+def name(claim: Claim) -> tuple[str, str]:
+    """Return last and first name of the patient as they are written: of one record, never of two."""
+    if claim.relationship == SELF and claim.holder_last:
+        return claim.holder_last, claim.holder_first
+    return claim.patient_last, claim.patient_first
+
+
+def address(claim: Claim) -> tuple[str, str, str, str]:
+    """Return street, city, state and postal code of the patient as they are written: of a holder if all are there."""
+    own = claim.holder_line1, claim.holder_city, claim.holder_state, claim.holder_postal_code
+    if claim.relationship == SELF and all(own):
+        return own
+    return claim.patient_line1, claim.patient_city, claim.patient_state, claim.patient_postal_code
+
+
 def birth(claim: Claim) -> str:
     """Return the patient's day of birth: of a holder what the coverage says, else what the record says."""
     return (claim.relationship == SELF and claim.holder_birth) or claim.patient_birth
@@ -141,31 +149,21 @@ def patient_sex(batch: Batch) -> Iterable[Claim]:
 def patient_address(batch: Batch) -> Iterable[Claim]:
     if _all(batch, bool, "line1", "city"):
         return ()
-    wrong = [claim for claim in batch.dependents if not (claim.patient_line1 and claim.patient_city)]
-    for claim in batch.selves:
-        if not ((claim.holder_line1 or claim.patient_line1) and (claim.holder_city or claim.patient_city)):
-            wrong.append(claim)
-    return wrong
+    return [claim for claim in batch.claims if not all(address(claim)[:2])]
 
 
 @edit("patient-state", ERROR, On.CLAIM, "patient.state", "Choose the state of the patient's address.")
 def patient_state(batch: Batch) -> Iterable[Claim]:
-    states = forms.STATES
-    if _all(batch, states.__contains__, "state"):
+    if _all(batch, forms.STATES.__contains__, "state"):
         return ()
-    wrong = [claim for claim in batch.dependents if claim.patient_state not in states]
-    return wrong + [claim for claim in batch.selves if (claim.holder_state or claim.patient_state) not in states]
+    return [claim for claim in batch.claims if address(claim)[2] not in forms.STATES]
 
 
 @edit("patient-zip", ERROR, On.CLAIM, "patient.postal_code", "The patient's postal code has five or nine digits.")
 def patient_zip(batch: Batch) -> Iterable[Claim]:
-    is_zip = forms.is_zip
-    if _all(batch, is_zip, "postal_code"):
+    if _all(batch, forms.is_zip, "postal_code"):
         return ()
-    wrong = [claim for claim in batch.dependents if not is_zip(claim.patient_postal_code)]
-    return wrong + [
-        claim for claim in batch.selves if not is_zip(claim.holder_postal_code or claim.patient_postal_code)
-    ]
+    return [claim for claim in batch.claims if not forms.is_zip(address(claim)[3])]
 
 
 @edit(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.rules import Batch, Claim, Line, On, Severity, edit
+from backend.apps.insurance.models.code_sets import CodeSetKind
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 AT_A_DISTANCE = frozenset({"02", "10"})
@@ -15,12 +16,19 @@ INPATIENT = frozenset({"21", "51", "61"})
 
 @edit("place-unknown", ERROR, On.CLAIM, "place_of_service", "Choose the place of service from the list of CMS.")
 def place_unknown(batch: Batch) -> Iterable[Claim]:
-    return batch.claims_with("place_of_service", lambda place: place not in forms.PLACES)
+    return batch.claims_with("place_of_service", lambda place: not _is_place(batch, place))
 
 
 @edit("line-place-unknown", ERROR, On.LINE, "place_of_service", "Choose the place of service from the list of CMS.")
 def line_place_unknown(batch: Batch) -> Iterable[Line]:
-    return batch.lines_with("place_of_service", lambda place: place and place not in forms.PLACES)
+    return batch.lines_with("place_of_service", lambda place: place and not _is_place(batch, place))
+
+
+def _is_place(batch: Batch, place: str) -> bool:
+    """The clinic's own list decides where there is one, else that of CMS as it was when this was written."""
+    if batch.codes.on(CodeSetKind.PLACE, batch.today) is None:
+        return place in forms.PLACES
+    return batch.codes.is_valid(CodeSetKind.PLACE, place, batch.today)
 
 
 @edit(

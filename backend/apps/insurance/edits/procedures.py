@@ -19,6 +19,7 @@ MINUTES = "MJ"
 ANESTHESIA = ("00100", "01999")
 LABORATORY = ("80000", "89999")
 NO_DRUG = frozenset({"", "00000000000"})
+MEANT = "KX"  # the service is right though the sex on record says otherwise
 PRIOR = frozenset({"medicare", "medicaid"})
 
 
@@ -69,7 +70,9 @@ def procedure_sex(batch: Batch) -> Iterable[Line]:
     return [
         line
         for claim, line in pairs
-        if line.code in told and conflicts_with_sex(batch, claim, list_of(line.code), line.code, line.from_on)
+        if line.code in told
+        and MEANT not in line.modifiers.split(",")
+        and conflicts_with_sex(batch, claim, list_of(line.code), line.code, line.from_on)
     ]
 
 
@@ -144,30 +147,6 @@ def anesthesia_minutes(batch: Batch) -> Iterable[Line]:
     first, last = ANESTHESIA
     codes = {code for code in batch.values("code") if first <= code <= last}
     return [line for line in batch.lines if line.code in codes and line.unit_basis != MINUTES] if codes else ()
-
-
-@edit(
-    "units-too-many",
-    ERROR,
-    On.LINE,
-    "units",
-    "More units than this service may have in a day; check, or split by day.",
-    of_voids=False,
-)
-def units_too_many(batch: Batch) -> Iterable[Line]:
-    if not batch.codes.has(CodeSetKind.MUE):
-        return ()
-    wrong = {key for key in batch.services if _is_over(batch, *key)}
-    return [
-        line
-        for line in (batch.lines if wrong else ())
-        if (line.code, line.units, line.from_on) in wrong and line.unit_basis != MINUTES
-    ]
-
-
-def _is_over(batch: Batch, code: str, units: str, day: str) -> bool:
-    most = batch.codes.fact(CodeSetKind.MUE, code, day, "most_units")
-    return most is not None and forms.is_positive(units) and float(units) > most
 
 
 @edit("pointer-missing", ERROR, On.LINE, "diagnosis_pointers", "Say which diagnosis this service was for.")

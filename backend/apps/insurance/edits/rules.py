@@ -27,6 +27,7 @@ from backend.apps.insurance.facts import (
 )
 
 Subject = TypeVar("Subject")
+Result = TypeVar("Result")
 SELF = "18"
 FIRST_TIME, VOID = "1", "8"
 
@@ -92,6 +93,7 @@ class Batch:
         self.claims = claims
         self.parts, self.codes, self.today, self.duplicates = context
         self.lines = [line for claim in claims for line in claim.lines]
+        self._worked_out: dict[Any, Any] = {}
         self.of_claims, self.of_lines = Columns(Claim._fields, claims), Columns(Line._fields, self.lines)
 
     @property
@@ -164,6 +166,28 @@ class Batch:
     @cached_property
     def diagnoses(self) -> set[str]:
         return set(",".join(filter(None, self.of_claims["diagnoses"])).split(",")) - {""}
+
+    @cached_property
+    def first_days(self) -> Sequence[str]:
+        """The first day of the lines of each claim; of a claim without lines its own."""
+        days, lines = self.of_claims["service_on"], self.of_claims["lines"]
+        if [day for day, some in zip(days, lines, strict=True) for _ in some] == list(self.of_lines["from_on"]):
+            return days
+        return [first_day(claim) for claim in self.claims]
+
+    @cached_property
+    def repeating(self) -> set[str]:
+        """The ids of claims in which one service stands on several lines."""
+        of_claims = self.of_claims
+        ids = [one for one, lines in zip(of_claims["id"], of_claims["lines"], strict=True) for _ in lines]
+        keys = list(zip(ids, self.of_lines["code"], strict=True))
+        return set() if len(set(keys)) == len(keys) else {key[0] for key, times in Counter(keys).items() if times > 1}
+
+    def once(self, work: Callable[[Batch], Result]) -> Result:
+        """Return what `work` makes of the batch, worked out once for all rules that ask."""
+        if work not in self._worked_out:
+            self._worked_out[work] = work(self)
+        return self._worked_out[work]  # type: ignore[no-any-return]  # kept as what made it returned it
 
     @cached_property
     def services(self) -> set[tuple[str, str, str]]:
@@ -249,6 +273,10 @@ def edit(
     return lambda find: Rule(rule, severity, on, path, message, find, of_voids)
 
 
+def first_day(claim: Claim) -> str:
+    return min([line.from_on for line in claim.lines], default=claim.service_on)
+
+
 def last_day(line: Line) -> str:
     return line.to_on or line.from_on
 
@@ -270,6 +298,6 @@ def is_day(text: str) -> bool:
 
 __all__ = [
     "FIRST_TIME", "SELF", "VOID", "Batch", "Billing", "Claim", "Context", "Facility", "Finding", "Line",
-    "LineAdjudication", "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later", "edit", "is_day",
-    "last_day", "repeatable", "total",
+    "LineAdjudication", "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later",
+    "edit", "first_day", "is_day", "last_day", "repeatable", "total",
 ]  # fmt: skip

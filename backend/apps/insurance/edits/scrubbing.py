@@ -18,6 +18,7 @@ from backend.apps.insurance.edits import (
     procedures,
     secondary,
     timely_filing,
+    units,
 )
 from backend.apps.insurance.edits.rules import VOID, Batch, Claim, Context, Finding, On, Rule, Severity
 
@@ -27,6 +28,7 @@ THEMES = (
     coverage,
     diagnoses,
     procedures,
+    units,
     places,
     dates,
     money,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, days_later, edit
+from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, days_later, edit, is_day
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 SOON = 0.75  # of the window
@@ -37,19 +37,21 @@ def filing_soon_late(batch: Batch) -> Iterable[Claim]:
 
 
 def _clocked(batch: Batch, is_late: Callable[[str, int], bool]) -> list[Claim]:
-    """Return the late ones of those whose window runs from the day of service: the first time, to the first payer.
+    """Return the late ones of those whose window runs: the first time, to the first payer.
 
-    is_late: of that day and the days of the window.
+    is_late: of the first day of the lines and the days of the window.
     """
     plans = batch.parts.plans
-    asked = set(zip(batch.of_claims["plan"], batch.of_claims["service_on"], strict=True))
+    asked = set(zip(batch.of_claims["plan"], batch.first_days, strict=True))
     late = {
-        (plan, day) for plan, day in asked if plan in plans and (days := plans[plan].filing_days) and is_late(day, days)
+        (plan, day)
+        for plan, day in asked
+        if plan in plans and (days := plans[plan].filing_days) and is_day(day) and is_late(day, days)
     }
     return [
         claim
-        for claim in (batch.claims if late else ())
-        if (claim.plan, claim.service_on) in late
+        for claim, day in (zip(batch.claims, batch.first_days, strict=True) if late else ())
+        if (claim.plan, day) in late
         and claim.frequency == FIRST_TIME
         and not claim.is_secondary
         and not claim.delay_reason

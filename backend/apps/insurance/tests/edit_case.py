@@ -92,6 +92,12 @@ def line(**over: Any) -> Line:
     return BASE["line"]._replace(**over)
 
 
+def split(*units: str) -> tuple[Line, ...]:
+    """Return one service on two lines of 62.50, which a modifier tells apart."""
+    first, second = units
+    return line(charge="62.50", units=first), line(number="2", charge="62.50", units=second, modifiers="59")
+
+
 def known(code: str, **facts: Any) -> dict[str, Known]:
     return {"99213": Known(), "E119": Known(), "I10": Known(), code: Known(facts=facts)}
 

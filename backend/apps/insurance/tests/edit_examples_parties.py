@@ -16,6 +16,7 @@ from backend.apps.insurance.tests.edit_case import (
     known,
 )
 
+HOME = {"line1": "1 OAK AVE", "city": "AUSTIN", "state": "TX", "postal_code": "78702"}
 EXAMPLES: Mapping[str, Example] = {
     # who bills, who pays, who served and where
     "billing-missing": Example({"claim.billing": ""}, {}),
@@ -65,19 +66,25 @@ EXAMPLES: Mapping[str, Example] = {
     "member-id-length": Example({"claim.member_id": "W"}, {"claim.member_id": "W1"}),
     "member-id-form": Example({"payer.member_id_pattern": "M[0-9]{9}"}, {"payer.member_id_pattern": "W[0-9]{9}"}),
     "medicare-number": Example(
-        {**MEDICARE, "claim.member_id": "1EG4TE5MK7S"}, {**MEDICARE, "claim.member_id": "1EG4-TE5-MK73"}
+        {**MEDICARE, "claim.member_id": "1EG4TE5MK7S"}, {**MEDICARE, "claim.member_id": "1eg4-te5 mk73"}
     ),
     "relationship-unknown": Example(
         {**DEPENDENT, "claim.relationship": "99"}, {**DEPENDENT, "claim.relationship": "G8"}
     ),
     "holder-name": Example({**DEPENDENT, "claim.holder_first": ""}, DEPENDENT),
-    "patient-name": Example({"claim.patient_first": ""}, {"claim.patient_first": "", "claim.holder_first": "JANE"}),
+    "patient-name": Example(
+        {"claim.holder_last": "DOE"},
+        {"claim.patient_first": "", "claim.holder_last": "DOE", "claim.holder_first": "JANE"},
+    ),
     "patient-birth": Example(
         {"claim.patient_birth": ""}, {"claim.patient_birth": "", "claim.holder_birth": "19800229"}
     ),
     "patient-birth-future": Example({"claim.patient_birth": "20261106"}, {"claim.patient_birth": "20261028"}),
     "patient-sex": Example({"claim.patient_sex": ""}, {"claim.patient_sex": "U"}),
-    "patient-address": Example({**DEPENDENT, "claim.patient_line1": ""}, DEPENDENT),
+    "patient-address": Example(
+        {"claim.patient_city": "", "claim.holder_city": "AUSTIN"},
+        {"claim.patient_city": "", **{f"claim.holder_{name}": value for name, value in HOME.items()}},
+    ),
     "patient-state": Example({"claim.patient_state": "TEXAS"}, {"claim.holder_state": "NM"}),
     "patient-zip": Example({"claim.patient_postal_code": "7870"}, {"claim.patient_postal_code": "787021234"}),
     "reference-length": Example({"claim.group_number": "G" * 51}, {"claim.group_number": "G" * 50}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backend.apps.insurance.tests.edit_case import AGAIN, DRUG, SECOND, TWO, Example, known, line
+from backend.apps.insurance.tests.edit_case import AGAIN, DRUG, MEDICARE, SECOND, TWO, Example, known, line, split
 
 EXAMPLES: Mapping[str, Example] = {
     # services
@@ -36,8 +36,12 @@ EXAMPLES: Mapping[str, Example] = {
         {"line.code": "00142"}, {"line.code": "00142", "line.unit_basis": "MJ", "line.units": "47"}
     ),
     "units-too-many": Example(
-        {"line.units": "4", "codes": {"mue": known("99213", most_units=3)}},
-        {"line.units": "3.000", "codes": {"mue": known("99213", most_units=3)}},
+        {**MEDICARE, "lines": split("2", "2"), "codes": {"mue": known("99213", most_units=3, indicator="2")}},
+        {**MEDICARE, "lines": split("2", "2"), "codes": {"mue": known("99213", most_units=3, indicator="3")}},
+    ),
+    "units-unusual": Example(
+        {"line.units": "4", "codes": {"mue": known("99213", most_units=3, indicator="2")}},
+        {"line.units": "4", "line.to_on": "20261029", "codes": {"mue": known("99213", most_units=3, indicator="2")}},
     ),
     "pointer-missing": Example({"line.pointers": ""}, {"line.pointers": "2"}),
     "pointer-too-many": Example(
@@ -82,7 +86,12 @@ EXAMPLES: Mapping[str, Example] = {
             "line.from_on": "20251231",
             "line.to_on": "20260101",
         },
-        {"claim.coverage_from": "20250101", "line.from_on": "20251231", "line.to_on": "20260101"},
+        {
+            "claim.coverage_from": "20250101",
+            "plan.filing_days": 0,
+            "line.from_on": "20251231",
+            "line.to_on": "20260101",
+        },
     ),
     "accident-unknown": Example(
         {"claim.accident": "XX", "claim.accident_on": "20261001"},

@@ -11,8 +11,9 @@ from backend.apps.insurance import edits
 from backend.apps.insurance.code_sets import Known
 from backend.apps.insurance.edits import REGISTRY, Finding, Severity
 from backend.apps.insurance.tests import edit_examples_parties, edit_examples_services
-from backend.apps.insurance.tests.edit_case import BASE, Changes, Example, case, line
+from backend.apps.insurance.tests.edit_case import BASE, MEDICARE, Changes, Example, case, known, line, split
 
+ACROSS = (line(charge="62.50", from_on="20260930", pointers="1"), line(number="2", charge="62.50", pointers="2"))
 EXAMPLES: Mapping[str, Example] = {**edit_examples_parties.EXAMPLES, **edit_examples_services.EXAMPLES}
 RULES = {rule.id: rule for rule in REGISTRY}
 
@@ -85,10 +86,77 @@ def test_a_day_before_the_first_edition_is_held_to_the_shape_only() -> None:
     assert [one.rule for one in found({**early, "codes": codes, "plan.filing_days": 0})] == []
 
 
+ELSEWHERE = {"claim.coverage_from": "20250101"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [
+        # by the days of the lines, not the claim's
+        (
+            {"lines": (line(), line(number="2", code="36415", charge="0.00", from_on="20260401"))},
+            ["charge-not-positive", "filing-late"],
+        ),
+        ({"claim.service_on": "20250101"}, []),
+        (
+            {"plan.filing_days": 180, "lines": (line(from_on=""),)},
+            ["coverage-begins-later", "service-day-missing", "service-before-birth"],
+        ),
+        # a diagnosis on the days of the lines that point to it
+        (
+            {
+                "lines": ACROSS,
+                **ELSEWHERE,
+                "plan.filing_days": 0,
+                "codes": {"icd10cm": {"E119": Known(last="20260930"), "I10": Known()}},
+            },
+            [],
+        ),
+        (
+            {
+                "lines": ACROSS,
+                **ELSEWHERE,
+                "plan.filing_days": 0,
+                "codes": {"icd10cm": {"E119": Known(), "I10": Known(last="20260930")}},
+            },
+            ["diagnosis-not-valid"],
+        ),
+        # a shape that only the list knows
+        ({"claim.diagnoses": "Q-1,I10", "codes": {"icd10cm": {"Q-1": Known(), "I10": Known()}}}, []),
+        ({"claim.diagnoses": "QA00101,I10"}, []),
+        # KX says that a service is meant
+        ({"line.code": "55700", "line.modifiers": "KX", "codes": {"cpt": known("55700", sex="M")}}, []),
+        # units by the line or the day
+        ({**MEDICARE, "lines": split("2", "2"), "codes": {"mue": known("99213", most_units=3, indicator="1")}}, []),
+        ({"lines": split("2", "2"), "codes": {"mue": known("99213", most_units=3)}}, ["units-unusual"] * 2),
+        (
+            {**MEDICARE, "line.units": "4", "codes": {"mue": known("99213", most_units=3, indicator="3")}},
+            ["units-unusual"],
+        ),
+        # lists of the clinic's own
+        ({"codes": {"pos": {"12": Known()}}}, ["place-unknown"]),
+        ({"claim.place_of_service": "98", "codes": {"pos": {"98": Known()}}}, []),
+        ({"codes": {"taxonomy": {"207R00000X": Known()}}}, ["billing-taxonomy"]),
+        # a holder's address is written whole or not at all
+        ({"claim.holder_line1": "X", "claim.holder_state": "??"}, []),
+        (
+            {**{f"claim.holder_{name}": "X" for name in ("line1", "city", "state", "postal_code")}},
+            ["patient-state", "patient-zip"],
+        ),
+        # a service that costs nothing beside one that costs something
+        ({"lines": (line(), line(number="2", code="0001F", charge="0.00"))}, ["charge-not-positive"]),
+        ({"payer.member_id_pattern": "(W+)+[0-9]{99}"}, []),
+    ],
+)
+def test_what_edits_say_of(changes: Changes, rules: list[str]) -> None:
+    assert [one.rule for one in found(changes)] == rules
+
+
 # What a payer would have decided on: no reason to keep a claim that takes it all back.
 DECIDED = (
     "billed-before", "coverage-begins-later", "coverage-deleted", "coverage-ended", "diagnosis-age",
-    "diagnosis-not-valid", "diagnosis-sex", "filing-late", "procedure-age", "procedure-not-valid", "procedure-sex", "units-too-many",
+    "diagnosis-not-valid", "diagnosis-sex", "filing-late", "procedure-age", "procedure-not-valid", "procedure-sex",
+    "units-too-many",
 )  # fmt: skip
 
 
