@@ -30,8 +30,13 @@ FIRST = """CASE
     WHEN cover.policy_holder_name LIKE '%%,%%' THEN btrim(split_part(cover.policy_holder_name, ',', 2))
     WHEN cover.policy_holder_name ~ '\\s' THEN regexp_replace(cover.policy_holder_name, '\\s+\\S*$', '') ELSE '' END"""
 # Laboratory services, 80000 to 89999, are what CLIA certifies.
-CLIA = """CASE WHEN billing.clia_number <> '' AND position('"code": "8' IN claim.procedure_codes::text) > 0
-    THEN billing.clia_number ELSE '' END"""
+CLIA = """CASE WHEN position('"code": "8' IN claim.procedure_codes::text) > 0
+    THEN COALESCE(NULLIF((SELECT place.clia_number FROM insurance_servicefacility place
+                          WHERE place.id = claim.service_facility_id), ''), billing.clia_number) ELSE '' END"""
+# Medicare's numbers are written with hyphens on the card and without them in a file; see edits.forms.medicare_number.
+MEMBER = """CASE WHEN plan.claim_filing_code IN ('MA', 'MB')
+        OR (plan.claim_filing_code = '' AND plan.plan_type = 'medicare')
+    THEN upper(translate(cover.member_id, '- ', '')) ELSE cover.member_id END"""
 
 
 def _day(column: str) -> str:
@@ -65,7 +70,7 @@ CLAIM_COLUMNS: dict[str, str] = {
     "plan_name": "plan.plan_name",
     "medicare_secondary": "cover.medicare_secondary_code",
     "relationship": f"CASE WHEN plan.dependents_are_members THEN '18' ELSE {RELATIONSHIP} END",
-    "member_id": "cover.member_id",
+    "member_id": MEMBER,
     "holder_last": _holder(LAST),
     "holder_first": _holder(FIRST),
     "holder_birth": _holder(_day("cover.policy_holder_dob")),
@@ -175,7 +180,7 @@ PRIORS = f"""
         CASE WHEN ({LAST}) = '' THEN patient.last_name ELSE {LAST} END,
         CASE WHEN ({LAST}) = '' THEN patient.first_name ELSE {FIRST} END,
         cover.policy_holder_address_line1, cover.policy_holder_address_line2, cover.policy_holder_city,
-        cover.policy_holder_state, {_digits("cover.policy_holder_postal_code")}, cover.member_id,
+        cover.policy_holder_state, {_digits("cover.policy_holder_postal_code")}, {MEMBER},
         provider.company_name, COALESCE(way.payer_id, NULLIF(provider.electronic_claims_id, ''), provider.payer_id),
         prior.paid::text, COALESCE(prior.remaining::text, ''),
         {_yes("claim.assigns_benefits", "N")}, {_yes("claim.releases_information", "I")},
