@@ -114,8 +114,9 @@ def reject(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceC
 @transaction.atomic
 def reopen(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     """Make a rejected claim a draft again, to correct it and submit it under its own number."""
-    if claim.original:
-        correcting.refuse_second(claim.original, but=claim)
+    if claim.original_id:
+        rows = InsuranceClaim._base_manager.select_for_update(no_key=True)
+        correcting.refuse_second(rows.get(pk=claim.original_id), but=claim)
     claim.reopen()
     submitting.end_tries(claim, claim.denial_reason)
     return claim
