@@ -6,7 +6,7 @@ from django.db import transaction
 
 from backend.apps.core import alerts
 from backend.apps.core.exceptions import DomainError
-from backend.apps.insurance import posting, remittance_told, remitting, secondaries
+from backend.apps.insurance import crossovers, posting, remittance_told, remitting, secondaries
 from backend.apps.insurance.models import AckEvent, InboundFile, InsuranceClaim, Remittance, RemittanceClaim
 from backend.apps.insurance.posting import Case
 from backend.apps.insurance.standing import Source
@@ -23,7 +23,8 @@ def match(row: RemittanceClaim, *, by: User | None, claim: InsuranceClaim) -> Re
     file = InboundFile.all_objects.defer("content").get(pk=remittance.file_id)
     told = remittance_told.stored(row)
     source = Source(file, remittance.transaction_number, place=remittance.place)
-    (case,) = posting.of_originals([Case(str(row.pk), told, claim.pk, told.segment)])
+    found = Case(str(row.pk), told, claim.pk, told.segment)
+    (case,) = crossovers.of_next_payers(posting.of_originals([found]))
     state, reason = posting.post(source, remittance, [case], by=by)[case.row_id]
     if state != State.POSTED:
         raise DomainError(reason or "This is only told and has nothing to post.")

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.bases import uuid7_text
-from backend.apps.insurance import posting, remittance_matching, remittance_told, standing
+from backend.apps.insurance import crossovers, posting, remittance_matching, remittance_told, standing
 from backend.apps.insurance.file_answers import Outcome
 from backend.apps.insurance.models import ProviderAdjustment, Remittance, RemittanceClaim
 from backend.apps.insurance.posting import Case
@@ -165,9 +165,10 @@ def _begin(source: Source, told: Told, known: Remittance | None) -> Remittance |
 
 def _post(source: Source, told: Told, remittance: Remittance) -> None:
     ours = remittance_matching.claims(told.claims, told.payment)
-    cases = posting.of_originals(
-        [Case(uuid7_text(), claim, ours.get(claim.position), source.offset + claim.segment) for claim in told.claims]
-    )
+    told_of = [
+        Case(uuid7_text(), claim, ours.get(claim.position), source.offset + claim.segment) for claim in told.claims
+    ]
+    cases = crossovers.of_next_payers(posting.of_originals(told_of))
     decided = posting.post(source, remittance, cases)
     _write_claims(source, remittance, cases, decided)
     _write_provider_adjustments(remittance, told.provider_adjustments)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from backend.apps.core import alerts
@@ -23,6 +23,7 @@ from backend.apps.insurance.models import (
     RemittanceClaim,
     Submission,
 )
+from backend.apps.insurance.models.claims import Frequency
 
 KIND = "claims_secondary_outdated"
 PRIMARY = "1"
@@ -45,15 +46,35 @@ def follow(claim_ids: Iterable[UUID]) -> int:
 
     A draft is made where the first payer left the patient something to pay and did not pass the claim on itself; a
     person scrubs and submits it. A draft that rests on a decision that changed is made anew; one that is on its way is
-    told of by an alert. Safe to repeat.
+    told of by an alert, for it has to be corrected. What was made for a claim serves for the one that replaces it: the
+    next payer gets the same services once. Safe to repeat.
     """
     claims = {one.pk: one for one in _locked(claim_ids)}
     decided = _decided(claims)
     made = _made(claims)
-    outdated = [row for pk, row in made.items() if _is_outdated(row, claims[pk], decided)]
-    gone = _take_back(outdated)
-    due = [one for one in claims.values() if one.pk in decided and (one.pk not in made or made[one.pk].pk in gone)]
-    return _make(due, decided)
+    outdated = {row.pk: row for pk, row in made.items() if _is_outdated(row, claims[pk], decided)}
+    gone = _take_back(list(outdated.values()))
+    replaced = _replaced(claims)
+    due = [
+        one
+        for one in claims.values()
+        if one.pk in decided and decided[one.pk].status_code == PRIMARY and one.pk not in replaced
+        and one.frequency != Frequency.VOID and (one.pk not in made or made[one.pk].pk in gone)
+    ]  # fmt: skip
+    return len(_make(due, decided))
+
+
+@transaction.atomic
+def passed_on(claim_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """Return by claim the one to the next payer where the payer itself has passed it on, made where there is none.
+
+    The payer has billed it in our name: it counts as submitted, and nothing of it is sent. Safe to repeat.
+    """
+    claims = {one.pk: one for one in _locked(claim_ids)}
+    decided = {pk: row for pk, row in _decided(claims).items() if row.status_code in CROSSED}
+    made = {pk: row.pk for pk, row in _made(decided).items()}
+    new = _make([claims[pk] for pk in decided if pk not in made], decided, is_sent=True)
+    return {**made, **{one.secondary_to_id: one.pk for one in new if one.secondary_to_id}}
 
 
 def _locked(claim_ids: Iterable[UUID]) -> list[InsuranceClaim]:
@@ -61,7 +82,7 @@ def _locked(claim_ids: Iterable[UUID]) -> list[InsuranceClaim]:
     later = PatientInsurance.objects.filter(
         patient=OuterRef("patient_insurance__patient"), priority__gt=OuterRef("patient_insurance__priority")
     )
-    rests = InsuranceClaim.objects.filter(secondary_to=OuterRef("pk"))
+    rests = InsuranceClaim.objects.filter(Q(secondary_to=OuterRef("pk")) | Q(secondary_to=OuterRef("original")))
     rows = InsuranceClaim.objects.filter(Exists(later) | Exists(rests), pk__in=list(claim_ids))
     keys = list(rows.values_list("pk", flat=True))
     locked = InsuranceClaim.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=keys)
@@ -69,30 +90,61 @@ def _locked(claim_ids: Iterable[UUID]) -> list[InsuranceClaim]:
 
 
 def _decided(claims: Mapping[UUID, InsuranceClaim]) -> dict[UUID, RemittanceClaim]:
-    """Return by claim the decision that stands, where the next payer is to be asked after it."""
+    """Return by claim the decision that stands, where the next payer decides after it: asked by us or by the payer."""
     last: dict[UUID, RemittanceClaim] = {}
     rows = RemittanceClaim.objects.filter(claim__in=list(claims), state=RemittanceClaim.State.POSTED)
-    for row in rows.select_related("remittance").defer("content").order_by("remittance__posted_at", "number"):
+    told = rows.select_related("remittance").defer("content").order_by("remittance__posted_at", "number")
+    for row in sorted(told, key=lambda row: (str(row.remittance.posted_at), row.status_code != ledger.REVERSAL)):
         if row.claim_id:
             last[row.claim_id] = row
     return {
         pk: row
         for pk, row in last.items()
-        if row.status_code == PRIMARY
+        if row.status_code in {PRIMARY, *CROSSED}
         and claims[pk].status == InsuranceClaim.Status.PAID
         and (claims[pk].patient_responsibility or NOTHING) > 0
     }
 
 
 def _made(claims: Iterable[UUID]) -> dict[UUID, InsuranceClaim]:
-    rows = InsuranceClaim.objects.filter(secondary_to__in=list(claims), frequency="1").order_by("created_at")
-    found = rows.prefetch_related("prior_adjudications")
-    return {row.secondary_to_id: row for row in found if row.secondary_to_id}
+    """Return by claim the one to the next payer that was made for it, or for what it replaces."""
+    before = _replaces(claims)
+    all_of = {earlier for chain in before.values() for earlier in chain}
+    rows = InsuranceClaim.objects.filter(secondary_to__in=all_of, frequency=Frequency.ORIGINAL).order_by("created_at")
+    found = {row.secondary_to_id: row for row in rows.prefetch_related("prior_adjudications")}
+    return {
+        pk: next(found[one] for one in chain if one in found)
+        for pk, chain in before.items()
+        if any(one in found for one in chain)
+    }
+
+
+def _replaces(claims: Iterable[UUID]) -> dict[UUID, list[UUID]]:
+    """Return each claim with those that it replaces, the last one first."""
+    chains = {pk: [pk] for pk in claims}
+    ends = set(chains)
+    while ends:
+        rows = InsuranceClaim.objects.filter(pk__in=ends, original__isnull=False)
+        before = {pk: original for pk, original in rows.values_list("pk", "original_id") if original}
+        for chain in chains.values():
+            if chain[-1] in before:
+                chain.append(before[chain[-1]])
+        ends = set(before.values())
+    return chains
+
+
+def _replaced(claims: Iterable[UUID]) -> set[UUID]:
+    """Return the claims of which a correction is with the payer."""
+    rows = InsuranceClaim.objects.filter(original__in=list(claims))
+    with_payer = rows.exclude(status__in=(InsuranceClaim.Status.DRAFT, InsuranceClaim.Status.REJECTED))
+    return {pk for pk in with_payer.values_list("original_id", flat=True) if pk}
 
 
 def _is_outdated(row: InsuranceClaim, primary: InsuranceClaim, decided: Mapping[UUID, RemittanceClaim]) -> bool:
     """Whether a claim rests on another decision of its first payer than the one that stands now."""
     stands = decided.get(primary.pk)
+    if stands is not None and stands.status_code in CROSSED and row.status == InsuranceClaim.Status.DRAFT:
+        return True  # the payer has billed the next one itself
     return not any(
         stands is not None
         and prior.coverage_id == primary.patient_insurance_id
@@ -121,17 +173,20 @@ def _take_back(outdated: Sequence[InsuranceClaim]) -> set[UUID]:
             alerts.open_once(
                 f"claims secondary outdated:{row.pk}",
                 kind=KIND,
-                sentence=f"Claim {row.claim_number} went to the next payer, but the first one changed its decision.",
+                sentence=f"Claim {row.claim_number} went to the next payer, but the first one changed its decision: "
+                "correct it.",
                 subject=row,
             )
     return gone
 
 
-def _make(due: Sequence[InsuranceClaim], decided: Mapping[UUID, RemittanceClaim]) -> int:
+def _make(
+    due: Sequence[InsuranceClaim], decided: Mapping[UUID, RemittanceClaim], *, is_sent: bool = False
+) -> list[InsuranceClaim]:
     next_ones = _next_coverages(due)
     due = [one for one in due if one.pk in next_ones]
     if not due:
-        return 0
+        return []
     books = ledger.standing([one.pk for one in due])
     lines: dict[UUID, list[ClaimLine]] = {}
     for line in ClaimLine.objects.filter(claim__in=due).order_by("claim", "number"):
@@ -139,7 +194,10 @@ def _make(due: Sequence[InsuranceClaim], decided: Mapping[UUID, RemittanceClaim]
     claims, priors, told = [], [], []
     for one in due:
         claim = InsuranceClaim(
-            patient_insurance=next_ones[one.pk], secondary_to=one, **{name: getattr(one, name) for name in COPIED}
+            patient_insurance=next_ones[one.pk],
+            secondary_to=one,
+            **{name: getattr(one, name) for name in COPIED},
+            **({"status": InsuranceClaim.Status.SUBMITTED, "submission_date": one.submission_date} if is_sent else {}),
         )
         prior = _prior(claim, one, decided[one.pk], books[one.pk])
         claims.append(claim)
@@ -148,7 +206,7 @@ def _make(due: Sequence[InsuranceClaim], decided: Mapping[UUID, RemittanceClaim]
     InsuranceClaim.objects.bulk_create(claims)
     PriorAdjudication.objects.bulk_create(priors)
     ClaimLineAdjudication.objects.bulk_create(told)
-    return len(claims)
+    return claims
 
 
 def _next_coverages(due: Sequence[InsuranceClaim]) -> dict[UUID, PatientInsurance]:

@@ -10,12 +10,12 @@ import pytest
 
 from backend.apps.core.models import Alert
 from backend.apps.insurance import secondaries
-from backend.apps.insurance.models import InsuranceClaim, PriorAdjudication, Submission, TradingPartner
+from backend.apps.insurance.models import InsuranceClaim, Posting, PriorAdjudication, Submission, TradingPartner
 from backend.apps.insurance.tests.factories import line, make_patient_insurance
 from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.sent_claims import moved, queued
 from tests.workers.claims.answers import content, paid_835, paid_claim, receive, sent_one, usual_lines
-from tests.workers.claims.payments import post, told
+from tests.workers.claims.payments import post, state, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 PAID, OWED = Decimal("100.00"), Decimal("20.00")
@@ -112,3 +112,81 @@ def test_a_second_claim_on_its_way_is_told_of_when_what_it_rests_on_changes(part
     post(partner, reversed_835(claim), paid="0", plb="PLB*1*20261231*FB*-100")
     assert secondary_of(claim) == made
     assert Alert.objects.get(kind="claims_secondary_outdated").subject_id == str(made.pk)
+
+
+def by_the_next_payer(claim: InsuranceClaim, status: str = "2", sign: str = "") -> list[str]:
+    """Return what the payer after 100.00 decides under the first claim's number: 15 of the 20 that were left."""
+    number = claim.control_number
+    lines = [f"SVC*HC:99213*{sign}125*{sign}15**1", f"CAS*OA*23*{sign}105", f"CAS*PR*3*{sign}5", f"REF*6R*{number}L1",
+             f"SVC*HC:36415*{sign}25*0**1", f"CAS*OA*23*{sign}25", f"REF*6R*{number}L2"]  # fmt: skip
+    return paid_claim(claim, *lines, status=status, charge=f"{sign}150", paid=f"{sign}15", patient=f"{sign}5")
+
+
+def test_what_the_next_payer_decides_on_a_claim_passed_on_is_posted_to_a_claim_of_its_own(
+    partner: TradingPartner,
+) -> None:
+    claim, second = with_secondary(partner)
+    post(partner, paid_claim(claim, *usual_lines(claim), status="19"), paid="100")
+    assert post(partner, by_the_next_payer(claim), paid="15").status == "applied"
+    made = secondary_of(claim)
+    assert made is not None
+    assert (made.patient_insurance, made.frequency, made.submissions.count()) == (second, "1", 0)
+    assert state(made) == ("paid", Decimal(15), Decimal(20), Decimal(5))
+    assert {p.line.number for p in Posting.objects.filter(claim=made) if p.line} == {1, 2}
+    assert state(claim) == ("paid", PAID, PAID + OWED, OWED)
+    assert not Alert.objects.filter(kind="claims_secondary_outdated").exists()
+    post(partner, by_the_next_payer(claim, "22", "-"), paid="0", plb="PLB*1*20261231*FB*-15")
+    assert (state(made)[:2], state(claim)[1]) == (("accepted", Decimal(0)), PAID)
+    assert InsuranceClaim.objects.filter(secondary_to=claim).count() == 1
+
+
+def test_a_third_payers_decision_goes_to_the_third_claim(partner: TradingPartner) -> None:
+    claim, _ = with_secondary(partner)
+    third = make_patient_insurance(patient=claim.patient_insurance.patient, priority=3, member_id="T1")
+    post(partner, paid_claim(claim, *usual_lines(claim), status="19"), paid="100")
+    post(partner, by_the_next_payer(claim, "20"), paid="15")
+    last = paid_claim(claim, "SVC*HC:99213*125*5**1", "CAS*OA*23*120", "SVC*HC:36415*25*0**1", "CAS*OA*23*25",
+                      status="3", paid="5", patient="0")  # fmt: skip
+    assert post(partner, last, paid="5").status == "applied"
+    made = InsuranceClaim.objects.get(patient_insurance=third)
+    assert (state(made)[:2], made.secondary_to) == (("paid", Decimal(5)), secondary_of(claim))
+
+
+def test_a_next_payer_that_nobody_recorded_is_left_to_a_person(partner: TradingPartner) -> None:
+    claim, _ = sent_one(partner)
+    post(partner, paid_claim(claim, *usual_lines(claim), status="19"), paid="100")
+    assert post(partner, by_the_next_payer(claim), paid="15").status == "partly"
+    assert state(claim)[1] == PAID
+
+
+def replaced(partner: TradingPartner, claim: InsuranceClaim) -> InsuranceClaim:
+    """Return a correction of a paid claim that its payer has decided on: 80 paid, 40 left."""
+    new, _ = sent_one(partner, patient_insurance=claim.patient_insurance, frequency="7", original=claim)
+    number = new.control_number
+    lines = ["SVC*HC:99213*125*60**1", "CAS*CO*45*25", "CAS*PR*3*40", f"REF*6R*{number}L1", "SVC*HC:36415*25*20**1",
+             "CAS*CO*45*5", f"REF*6R*{number}L2"]  # fmt: skip
+    given = [paid_claim(new, *lines, paid="80", patient="40"), reversed_835(claim)]
+    assert post(partner, *given, paid="0", plb="PLB*1*20261231*FB*-20").status == "applied"
+    return new
+
+
+def test_a_replaced_claim_takes_its_draft_to_the_next_payer_along(partner: TradingPartner) -> None:
+    claim, _ = with_secondary(partner)
+    receive(partner, content(paid_835(claim)))
+    new = replaced(partner, claim)
+    made = InsuranceClaim.objects.get(secondary_to__isnull=False)
+    assert (made.secondary_to, made.frequency) == (new, "1")
+    assert PriorAdjudication.objects.get(claim=made).remaining == Decimal(40)
+    assert secondaries.follow([claim.pk, new.pk]) == 0
+
+
+def test_a_replaced_claim_is_billed_to_the_next_payer_once(partner: TradingPartner) -> None:
+    claim, _ = with_secondary(partner)
+    receive(partner, content(paid_835(claim)))
+    made = secondary_of(claim)
+    assert made is not None
+    moved(made, "submitted")
+    new = replaced(partner, claim)
+    assert InsuranceClaim.objects.get(secondary_to__isnull=False) == made
+    assert "correct it" in Alert.objects.get(kind="claims_secondary_outdated", subject_id=made.pk).sentence
+    assert secondaries.follow([claim.pk, new.pk]) == 0
