@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, InvalidURL
 from typing import cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -76,8 +76,18 @@ class Http:
             raise refused(answer.status, answer.headers, partner=self.partner, method=method)
         return answer
 
-    def exchange(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        most_bytes: int | None = None,
+    ) -> Answer:
         """Send once and return the answer whatever its status; raises as `send` does when none came.
+
+        most_bytes: of the answer's body; a longer one is Permanent, code "...:too_big", and is not read.
 
         A connection leaves the pool for the length of a call, so that one which broke off half way is never used again.
         """
@@ -86,7 +96,8 @@ class Http:
         line = self._kept(key) or self._open(parts)
         try:
             target = f"{line.prefix}{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-            answer = self._once(line, method, target, {**headers, **line.headers}, body)
+            raw = self._once(line, method, target, {**headers, **line.headers}, body)
+            answer = Answer(raw.status, cast("Mapping[str, str]", raw.headers), self._body(raw, method, most_bytes))
         except BaseException:
             line.connection.close()
             raise
@@ -95,7 +106,9 @@ class Http:
             self._lines[key] = line
         return answer
 
-    def _once(self, line: Line, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _once(
+        self, line: Line, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> HTTPResponse:
         try:
             line.connection.request(method, target, body, headers)
         except NOT_A_REQUEST:
@@ -103,10 +116,22 @@ class Http:
         except LOST:  # its last byte never left, so nobody can have acted on it
             raise Transient("not sent to its end", code=f"{self.partner}:unsent") from None
         try:
-            raw = line.connection.getresponse()
-            return Answer(raw.status, cast("Mapping[str, str]", raw.headers), raw.read())
+            return line.connection.getresponse()
         except LOST:
             raise unanswered(self.partner, method) from None
+
+    def _body(self, raw: HTTPResponse, method: str, most: int | None) -> bytes:
+        """Read an answer to its end; one that is too long is not read, or where it tells no length a byte too far."""
+        try:
+            if raw.length is not None:
+                body = b"" if most is not None and raw.length > most else raw.read()
+            else:
+                body = raw.read() if most is None else raw.read(most + 1)
+        except LOST:
+            raise unanswered(self.partner, method) from None
+        if most is not None and max(len(body), raw.length or 0) > most:
+            raise Permanent(f"an answer of more than {most} bytes", code=f"{self.partner}:too_big")
+        return body
 
     def _kept(self, key: tuple[str, str]) -> Line | None:
         """Return the open connection to a host unless it is gone or near the age at which partners hang up."""

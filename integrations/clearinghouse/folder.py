@@ -13,7 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from integrations.clearinghouse.port import Placed, RemoteFile, checked_name, is_name, part_name
+from integrations.clearinghouse.port import (
+    Placed,
+    RemoteFile,
+    checked_name,
+    is_name,
+    part_name,
+    place_of,
+    placed_of,
+    proven,
+)
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
 PARTNER = "folder"
@@ -41,24 +50,33 @@ class FolderClearinghouse:
             if not os.access(folder, wants):
                 raise _refused(errno.EACCES)
 
-    def put_part(self, name: str, content: bytes) -> None:
-        path = self._drop / part_name(checked_name(name, partner=PARTNER))
-        with _sorted(), open(os.open(path, NEW_PART, 0o660), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            size = os.fstat(file.fileno()).st_size
+    def put_part(self, name: str, content: bytes) -> str:
+        part = part_name(checked_name(name, partner=PARTNER))
+        with _sorted(), _opened(self._drop) as folder:
+            with open(os.open(part, NEW_PART, 0o660, dir_fd=folder), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+            _sync(folder)  # else a crash of this machine takes the part away, and that would mean that it was renamed
+            place = self._place(folder)
         if size != len(content):
             raise Transient("not stored to its end", code=f"{PARTNER}:size")
+        return place
 
-    def state(self, name: str) -> Placed:
+    def state(self, name: str, at: str = "") -> Placed:
         part = part_name(checked_name(name, partner=PARTNER))
-        with _sorted():
-            has_part = _exists(self._drop / part)  # first: what is renamed meanwhile is then seen under its name
-            if _exists(self._drop / name):
-                return Placed.FINAL
-            os.scandir(self._drop).close()  # a folder that is not mounted holds neither, and proves nothing
-        return Placed.PART if has_part else Placed.NEITHER
+        with _sorted(), _opened(self._drop) as folder:
+            has_part = _exists(part, folder)  # first: what is renamed meanwhile is then seen under its name
+            has_final = _exists(name, folder)
+            here = self._place(folder)
+        elsewhere = Transient("another disk stands in the folder than the file was put on", code=f"{PARTNER}:elsewhere")
+        return proven(placed_of(part=has_part, final=has_final), here=here, at=at, elsewhere=elsewhere)
+
+    def _place(self, folder: int) -> str:
+        """Return the place, with the disk: the folder on which nothing is mounted is another one."""
+        told = os.fstat(folder)
+        return place_of(PARTNER, str(self._drop), behind=(told.st_dev, told.st_ino))
 
     def rename(self, name: str) -> None:
         """See `Staged.rename`. A link and then an unlink would not do: between them the partner may take the file."""
@@ -69,8 +87,8 @@ class FolderClearinghouse:
             raise Permanent("a file of that name is there", code=f"{PARTNER}:exists") from None
         except OSError as error:
             raise _unrenamed(error.errno) from None
-        with _sorted(_lost):
-            _sync(self._drop)
+        with _sorted(_lost), _opened(self._drop) as folder:
+            _sync(folder)
 
     def listing(self) -> Sequence[RemoteFile]:
         with _sorted(), os.scandir(self._pickup) as entries:
@@ -131,24 +149,31 @@ def _rename_noreplace(source: bytes, target: bytes) -> int:
     return ctypes.get_errno()
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: Path | str, folder: int | None = None) -> bool:
     try:
-        os.lstat(path)
+        os.lstat(path, dir_fd=folder)
     except FileNotFoundError:
         return False
     return True
 
 
-def _sync(folder: Path) -> None:
-    """Let the rename survive a crash of this machine."""
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Lend an open folder: whatever is mounted there meanwhile, it stays the same one."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: int) -> None:
+    """Let what was made or renamed in an open folder survive a crash of this machine."""
+    try:
+        os.fsync(folder)
     except OSError as error:
         if error.errno not in NO_SUCH_CALL:  # some mounts have nothing to sync
             raise
-    finally:
-        os.close(descriptor)
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:

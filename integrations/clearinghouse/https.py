@@ -24,8 +24,8 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from integrations import http
-from integrations.clearinghouse.port import Receipt, RemoteFile, checked_name, is_name
-from integrations.errors import Misconfigured, Permanent, Transient, Unknown
+from integrations.clearinghouse.port import Receipt, RemoteFile, checked_name, is_name, place_of
+from integrations.errors import Misconfigured, Transient, Unknown
 
 PARTNER = "https"
 TIMEOUT_S = (5.0, 60.0)
@@ -61,6 +61,9 @@ class HttpsClearinghouse:
         self._base = api.base_url.rstrip("/")
         self._http = http.Http(partner=PARTNER, timeout_s=timeout_s)
 
+    def place(self) -> str:
+        return place_of(PARTNER, self._base)
+
     def send(self, name: str, content: bytes, idempotency_key: str) -> Receipt:
         headers = {
             "Content-Type": X12,
@@ -68,6 +71,8 @@ class HttpsClearinghouse:
             "X-File-Name": quote(checked_name(name, partner=PARTNER)),
         }
         answer = self._ask("POST", "/interchanges", headers=headers, body=content)
+        if answer.body.lstrip()[:1] == b"<":  # a page: a login, or a proxy that answers in the partner's place
+            raise Unknown("answered by a page, which is no receipt", code=f"{PARTNER}:receipt")
         reference = _object(answer.body).get("id")
         return Receipt(
             reference=reference if isinstance(reference, str) else "",
@@ -79,17 +84,16 @@ class HttpsClearinghouse:
         files = _object(self._ask("GET", "/answers").body).get("files")
         if not isinstance(files, list):
             raise _unreadable()
-        listed = [_remote(entry) for entry in files]
+        listed = [file for file in map(_remote, files) if file is not None]
+        if files and not listed:
+            raise _unreadable()
         return sorted((file for file in listed if is_name(file.name)), key=lambda file: (file.modified_at, file.name))
 
     def fetch(self, name: str, most_bytes: int) -> bytes:
-        answer = self._ask("GET", f"/answers/{_quoted(name)}", may_be_gone=True)
+        answer = self._ask("GET", f"/answers/{_quoted(name)}", may_be_gone=True, most_bytes=most_bytes)
         if answer.status in GONE:
             raise Transient("gone since it was listed", code=f"{PARTNER}:gone")
-        content = answer.body
-        if len(content) > most_bytes:
-            raise Permanent(f"a file of more than {most_bytes} bytes", code=f"{PARTNER}:too_big")
-        return content
+        return answer.body
 
     def acknowledge(self, name: str) -> None:
         self._ask("POST", f"/answers/{_quoted(name)}/acknowledge", body=b"", may_be_gone=True)
@@ -117,10 +121,11 @@ class HttpsClearinghouse:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         may_be_gone: bool = False,
+        most_bytes: int | None = None,
     ) -> http.Answer:
         """Send once and return the 2xx answer; raises as `Http.send`, but for a login and for a key at work."""
         whole = {**(headers or {}), self._api.key_header: self._api.key}
-        answer = self._http.exchange(method, f"{self._base}{path}", headers=whole, body=body)
+        answer = self._http.exchange(method, f"{self._base}{path}", headers=whole, body=body, most_bytes=most_bytes)
         if 200 <= answer.status < 300 or (may_be_gone and answer.status in GONE):
             return answer
         code = f"{PARTNER}:http-{answer.status}"
@@ -144,13 +149,13 @@ def _object(body: bytes) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _remote(entry: Any) -> RemoteFile:
+def _remote(entry: Any) -> RemoteFile | None:
+    """Return one file of a list; None: an entry that cannot be read, which must not hide the others."""
     try:
         at = datetime.fromisoformat(entry["modified_at"])
-        file = RemoteFile(str(entry["name"]), int(entry.get("size") or 0), at if at.tzinfo else at.replace(tzinfo=UTC))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise _unreadable() from None
-    return file
+        return RemoteFile(str(entry["name"]), int(entry.get("size") or 0), at if at.tzinfo else at.replace(tzinfo=UTC))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
 
 
 def _unreadable() -> Transient:

@@ -14,7 +14,16 @@ from typing import Self
 import paramiko
 
 from integrations.clearinghouse import ssh
-from integrations.clearinghouse.port import Placed, RemoteFile, checked_name, is_name, part_name
+from integrations.clearinghouse.port import (
+    Placed,
+    RemoteFile,
+    checked_name,
+    is_name,
+    part_name,
+    place_of,
+    placed_of,
+    proven,
+)
 from integrations.clearinghouse.ssh import LOST, PARTNER, Account, Patience
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
@@ -37,7 +46,7 @@ class SftpClearinghouse:
                     raise Misconfigured("no such folder or file", code=f"{PARTNER}:missing")
             sftp.listdir_attr(self._account.pickup_folder or ".")
 
-    def put_part(self, name: str, content: bytes) -> None:
+    def put_part(self, name: str, content: bytes) -> str:
         path = _path(self._account.drop_folder, part_name(checked_name(name, partner=PARTNER)))
         with self._call() as sftp:
             until_s = self._deadline()
@@ -47,13 +56,17 @@ class SftpClearinghouse:
                     _check(until_s)
                     file.write(content[place : place + CHUNK])
             size = sftp.stat(path).st_size
+            standing = self._place(sftp)
         if size != len(content):
             raise Transient("not stored to its end", code=f"{PARTNER}:size")
+        return standing
 
-    def state(self, name: str) -> Placed:
+    def state(self, name: str, at: str = "") -> Placed:
         checked_name(name, partner=PARTNER)
         with self._call() as sftp:
-            return self._look(sftp, name)
+            placed, here = self._look(sftp, name), self._place(sftp)
+        other = Permanent("another server answers there than the file was put on", code=f"{PARTNER}:moved")
+        return proven(placed, here=here, at=at, elsewhere=other)
 
     def rename(self, name: str) -> None:
         """See `Staged.rename`. A plain rename of SFTP 3, after a look: not every server refuses a target by itself."""
@@ -152,12 +165,18 @@ class SftpClearinghouse:
     def _look(self, sftp: paramiko.SFTPClient, name: str) -> Placed:
         folder = self._account.drop_folder
         has_part = _exists(sftp, _path(folder, part_name(name)))  # first: what is renamed meanwhile is then seen
-        if _exists(sftp, _path(folder, name)):
-            return Placed.FINAL
-        if has_part:
-            return Placed.PART
-        sftp.stat(folder or ".")  # a folder that is gone holds neither, and proves nothing
-        return Placed.NEITHER
+        placed = placed_of(part=has_part, final=_exists(sftp, _path(folder, name)))
+        if placed is Placed.NEITHER:
+            sftp.stat(folder or ".")  # a folder that is gone holds neither, and proves nothing
+        return placed
+
+    def _place(self, sftp: paramiko.SFTPClient) -> str:
+        """Return the place, with the server's own key: who moves a server gives the new one another."""
+        ours, channel = self._account, sftp.get_channel()
+        if channel is None:
+            raise EOFError
+        key = channel.get_transport().get_remote_server_key().asbytes()
+        return place_of(PARTNER, ours.host, ours.port, ours.username, ours.drop_folder, behind=key)
 
     def _unrenamed(self, sftp: paramiko.SFTPClient, name: str, error: BaseException) -> IntegrationError:
         """Return what a failed rename means: that is known only where the server answered and the part still stands."""
@@ -167,10 +186,9 @@ class SftpClearinghouse:
             return lost
         try:
             placed = self._look(sftp, name)
-            both = placed is Placed.FINAL and _exists(sftp, _path(self._account.drop_folder, part_name(name)))
         except LOST:
             return lost
-        if both:
+        if placed is Placed.BOTH:
             return Permanent("a file of that name is there", code=f"{PARTNER}:exists")
         return refusal if placed is Placed.PART else lost
 

@@ -18,6 +18,7 @@ class ApiDouble(HttpDouble):
         self.taken: dict[str, bytes] = {}  # by key
         self.names: list[str] = []
         self.answers: dict[str, bytes] = {}
+        self.withheld: set[str] = set()  # answers that are listed and not given
         super().__init__(**options)
 
     def take(self, request: Request) -> Answer:
@@ -31,6 +32,8 @@ class ApiDouble(HttpDouble):
         name = unquote(path.removeprefix("/answers/").removesuffix("/acknowledge"))
         if name not in self.answers:
             return Answer(404)
+        if name in self.withheld:
+            return Answer(403)
         if path.endswith("/acknowledge"):
             del self.answers[name]
             return Answer(204)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from integrations.clearinghouse.port import Placed, Staged
+from integrations.clearinghouse.port import ADDRESS_DIGITS, Placed, Staged
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
 NAME = "000000001.x12"
@@ -64,7 +64,24 @@ class StagedContract:
             stand.transport.rename(NAME)
         assert raised.value.code == f"{self.code}:exists"
         assert (stand.drop / NAME).read_bytes() == b"sent before"
-        assert stand.transport.state(NAME) is Placed.FINAL, "also while a part stands beside it"
+        assert stand.transport.state(NAME) is Placed.BOTH, "which is no proof of our rename"
+
+    def test_only_where_a_part_was_put_is_seen_what_became_of_it(self, stand: Stand) -> None:
+        at = stand.transport.put_part(NAME, CONTENT)
+        moved = "0" * ADDRESS_DIGITS + at[ADDRESS_DIGITS:]
+        behind = at[:ADDRESS_DIGITS] + "0" * len(at[ADDRESS_DIGITS:])
+        assert len(at) == 64
+        assert [stand.transport.state(NAME, place) for place in (at, behind, "")] == [Placed.PART] * 3
+        with pytest.raises(Permanent) as raised:
+            stand.transport.state(NAME, moved)
+        assert raised.value.code == f"{self.code}:moved"
+        for gone in (lambda: (stand.drop / PART).rename(stand.drop / NAME), (stand.drop / NAME).unlink):
+            gone()
+            assert stand.transport.state(NAME, at) is stand.transport.state(NAME)
+            for elsewhere in (moved, behind):
+                with pytest.raises(IntegrationError) as refused:
+                    stand.transport.state(NAME, elsewhere)
+                tells_nothing(refused.value)
 
     def test_a_part_that_is_gone_may_have_been_renamed(self, stand: Stand) -> None:
         with pytest.raises(Unknown) as raised:

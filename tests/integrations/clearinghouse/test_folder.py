@@ -12,7 +12,7 @@ import pytest
 
 from integrations.clearinghouse.folder import FolderClearinghouse, rename_new
 from integrations.clearinghouse.port import Staged
-from integrations.errors import Misconfigured, Permanent
+from integrations.errors import Misconfigured, Permanent, Transient
 from tests.integrations.clearinghouse.staged_contract import NAME, PART, StagedContract, Stand
 
 
@@ -44,6 +44,25 @@ class TestFolder(StagedContract):
         assert stand.transport.listing() == []
         with pytest.raises(Permanent):
             stand.transport.fetch("pipe", 10)
+
+    def test_a_part_survives_a_crash_of_this_machine(self, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+        synced, sync = [], os.fsync
+
+        def fsync(descriptor: int) -> None:
+            synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        stand.transport.put_part(NAME, b"claims")
+        assert synced == [str(stand.drop / PART), str(stand.drop)], "the part, and then that it is there"
+
+    def test_a_folder_on_which_nothing_is_mounted_proves_nothing(self, stand: Stand, tmp_path: Path) -> None:
+        at = stand.transport.put_part(NAME, b"claims")
+        stand.drop.rename(tmp_path / "mounted elsewhere")
+        stand.drop.mkdir()
+        with pytest.raises(Transient) as raised:
+            stand.transport.state(NAME, at)
+        assert raised.value.code == "folder:elsewhere"
 
     def test_others_do_not_read_our_files(self, stand: Stand) -> None:
         stand.transport.put_part(NAME, b"claims")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -104,6 +107,39 @@ def test_an_answer_that_is_too_big_or_gone_is_not_taken(partner: ApiDouble) -> N
             with pytest.raises(IntegrationError) as raised:
                 transport.fetch(name, 7)
             assert raised.value.code == code
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_no_more_is_read_than_an_answer_may_have(told: bool) -> None:
+    """Whoever sends without an end is left after one byte too many; so is who says that it will."""
+    head = b"HTTP/1.1 200 OK\r\n" + (b"Content-Length: 4000000000\r\n" if told else b"") + b"\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=_pour, args=(door, head), daemon=True).start()
+        api = Api(f"http://127.0.0.1:{door.getsockname()[1]}", "Authorization", KEY)
+        with HttpsClearinghouse(api, timeout_s=(2.0, 5.0)) as transport, pytest.raises(Permanent) as raised:
+            transport.fetch("a", 1000)
+    assert raised.value.code == "https:too_big"
+
+
+def _pour(door: socket.socket, head: bytes) -> None:
+    line, _ = door.accept()
+    with line, contextlib.suppress(OSError):
+        line.sendall(head)
+        while True:
+            line.sendall(b"1" * 65_536)
+
+
+def test_a_page_is_no_receipt(partner: ApiDouble) -> None:
+    partner.fail_next(200, b"\n<!DOCTYPE html><title>Log in</title>")
+    error = refusal(partner)
+    assert (type(error), error.code) == (Unknown, "https:receipt")
+
+
+def test_an_entry_that_cannot_be_read_hides_no_other(partner: ApiDouble) -> None:
+    listed = [{"name": "a"}, 7, {"name": "b.999", "size": 7, "modified_at": "2026-11-05T12:00:00Z"}]
+    partner.fail_next(200, {"files": listed}, method="GET")
+    with opened(partner) as transport:
+        assert [file.name for file in transport.listing()] == ["b.999"]
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"files": 1}', b'{"files": [{"name": "a"}]}', b'{"files": [7]}'])
