@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from integrations.sms import SmsTransport
 from integrations.sms.sandbox import SandboxSms
 from integrations.sms.twilio import TwilioSms
 
+NAMED = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]+(.+)")  # a header's name is one word: RFC 9110, 5.1
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _clients = threading.local()  # one client per thread: the SDKs share state between calls
@@ -93,7 +95,7 @@ def clearinghouse(partner: TradingPartner) -> Staged | Direct:
     """Return a way to a partner of claims; nothing is opened before the first call.
 
     Its secret is a file of our own: of SFTP a private key or a password, of HTTPS the value of the header Authorization
-    or a line "Name: value". Folders are seen from the data folder.
+    or a line "Name: value". Folders lie below PARTNER_FOLDERS.
 
     Raises:
         Misconfigured: no way can be made of what is known of the partner.
@@ -101,9 +103,8 @@ def clearinghouse(partner: TradingPartner) -> Staged | Direct:
     if partner.transport == Transport.FOLDER:
         if not partner.outbound_folder or not partner.inbound_folder:
             raise Misconfigured("a partner in folders needs both of them", code="folder:missing")
-        home = Path(settings.DATA_DIR)
         return FolderClearinghouse(
-            drop_folder=str(home / partner.outbound_folder), pickup_folder=str(home / partner.inbound_folder)
+            drop_folder=_partner_folder(partner.outbound_folder), pickup_folder=_partner_folder(partner.inbound_folder)
         )
     secret = _partner_secret(partner.secret_name)
     if partner.transport == Transport.SFTP:
@@ -120,12 +121,31 @@ def clearinghouse(partner: TradingPartner) -> Staged | Direct:
                 pickup_folder=partner.inbound_folder,
             )
         )
-    header, colon, value = secret.strip().partition(":")
+    named = NAMED.fullmatch(secret.strip())
+    header, value = named.groups() if named else ("Authorization", secret.strip())
     try:
-        api = Api(partner.base_url, header if colon else "Authorization", value.strip() if colon else header)
+        api = Api(partner.base_url, header, value)
     except ValueError:
         raise Misconfigured("the address does not begin with https", code="https:address") from None
     return HttpsClearinghouse(api)
+
+
+def _partner_folder(folder: str) -> str:
+    """Return where a folder of a partner is, links followed, that lies where only partners' folders do.
+
+    Raises:
+        Misconfigured: it leads elsewhere, to where files of ours or of the system would be read, removed or written.
+    """
+    root = Path(settings.PARTNER_FOLDERS).resolve()
+    try:
+        path = (root / folder).resolve()
+        ours = [Path(settings.PARTNER_SECRETS).resolve(), outbox().resolve()]
+    except (OSError, RuntimeError, ValueError):  # links in a circle, a name that is none
+        raise Misconfigured("a folder that cannot be found", code="folder:missing") from None
+    is_ours = any(path.is_relative_to(one) or one.is_relative_to(path) for one in ours)
+    if path == root or not path.is_relative_to(root) or is_ours:
+        raise Misconfigured("a folder that is not among those for partners", code="folder:outside")
+    return str(path)
 
 
 def _partner_secret(name: str) -> str:

@@ -286,6 +286,7 @@ LAB_ORDERS_CA = os.environ.get("CARERELAY_LAB_ORDERS_CA", "")  # empty: the syst
 LAB_ORDERS_CERTIFICATE = os.environ.get("CARERELAY_LAB_ORDERS_CERTIFICATE", "")  # ours, for laboratories that ask
 LAB_ORDERS_KEY = os.environ.get("CARERELAY_LAB_ORDERS_KEY", "")
 PARTNER_SECRETS = Path(os.environ.get("CARERELAY_PARTNER_SECRETS", DATA_DIR / "partner-secrets"))  # a file for each
+PARTNER_FOLDERS = Path(os.environ.get("CARERELAY_PARTNER_FOLDERS", DATA_DIR / "partners"))  # of those without a server
 CLAIMS_LOOK_AGAIN_S = float(os.environ.get("CARERELAY_CLAIMS_LOOK_AGAIN_S", "5"))  # between two looks at a folder
 SMS_TRANSPORT = os.environ.get("CARERELAY_SMS", "twilio" if TWILIO_ACCOUNT_SID else "sandbox")
 # Whoever signs with one of these is believed to be the provider of texts: ours and the one before it, or the sandbox's.

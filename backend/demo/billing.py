@@ -23,7 +23,7 @@ from backend.apps.insurance.models import (
 
 CLAIMS = 24
 LEFT_AS_DRAFTS = 4
-SANDBOX = "sandbox/clearinghouse"  # below the data folder
+SANDBOX = "sandbox"  # below the folder for partners
 DIAGNOSES = (["E11.9", "I10"], ["J06.9"], ["M54.50"], ["Z00.00"])
 VISITS = (("99213", "125.00"), ("99214", "185.00"), ("99396", "210.00"))
 DRAW = {"code": "36415", "units": 1, "charge": "25.00", "diagnosis_pointers": [1]}
@@ -60,7 +60,7 @@ def _partner() -> TradingPartner:
     """Save a clearinghouse that takes files in a folder, and make its folders; it needs no secret."""
     folders = {name: f"{SANDBOX}/{name}" for name in ("to", "from")}
     for folder in folders.values():
-        (Path(settings.DATA_DIR) / folder).mkdir(parents=True, exist_ok=True)
+        (Path(settings.PARTNER_FOLDERS) / folder).mkdir(parents=True, exist_ok=True)
     partner = TradingPartner.objects.create(
         name="Sandbox clearinghouse",
         our_id="DEMOCLINIC",

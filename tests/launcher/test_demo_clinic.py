@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_demo_clinic_has_claims_in_line_and_some_left_to_submit(settings: Any, tmp_path: Path) -> None:
-    settings.DATA_DIR = tmp_path
+    settings.PARTNER_FOLDERS = tmp_path
     call_command("seed", "--patients", "40", verbosity=0)
     claims = InsuranceClaim.objects.all()
     assert claims.count() >= 20

@@ -44,3 +44,14 @@ def stored_file(by: TradingPartner, **over: Any) -> Interchange:
     Interchange.objects.filter(pk=file.pk).update(**{"due_at": at - timedelta(minutes=1), **over})
     file.refresh_from_db()
     return file
+
+
+def again(file: Interchange) -> None:
+    """Let a file be due, as if its wait or the lease of a dead worker were over."""
+    past = timezone.now() - timedelta(hours=1)
+    Interchange.objects.filter(pk=file.pk).update(due_at=past, leased_until=past)
+
+
+def state(file: Interchange) -> tuple[str, str]:
+    file.refresh_from_db()
+    return file.status, file.work_state

@@ -2,12 +2,14 @@
 
 A file is taken when its size and time are the same at two looks and it is whole: an interchange that ends with its
 trailer, or an archive with its directory. What looks like neither is taken when it has not changed for ten minutes: a
-reader puts it aside for a person. Whether a file was taken before is known by partner, name, size and digest.
+reader puts it aside for a person. Whether a file was taken before is known by partner, name, size and digest; it is
+not fetched again while its name, size and time are those it was kept with.
 """
 
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import time
 from collections import Counter
@@ -18,13 +20,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from backend.apps.core import alerts, dispatch
 from backend.apps.core.work import WorkState
 from backend.apps.insurance.models import InboundFile, TradingPartner
 from backend.apps.insurance.models.answers import InboundFileStatus
+from backend.apps.insurance.models.partners import Transport
 from integrations.clearinghouse.port import Door, RemoteFile
 from integrations.clearinghouse.unzip import is_zip, members
 from integrations.errors import IntegrationError, Permanent
@@ -33,61 +35,88 @@ from workers.beats import beating
 from workers.celery_app import app
 from workers.claims import partners
 from workers.claims.one_at_a_time import alone_with
-from workers.runner import attempt, told
+from workers.runner import HandlerBug, attempt, told
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_FILES = 200  # of one look; the rest waits for the next
 BUDGET_S = 150.0
 STILL_FOR = timedelta(minutes=10)
 SILENT_FOR = timedelta(hours=2)
+FAILURES = 2  # in a row to reach the partner at all, after which the visit ends: it is not the file
+# How a connection ends or is not let in; whatever else is said of one file is about that file.
+UNREACHED = re.compile(
+    r".*:(broken|unreached|handshake|subsystem|unanswered|unsent|auth|host_key|key|algorithms|certificates|proxy|names"
+    r"|http-401|http-407|http-429|http-503)"
+).fullmatch
 ARCHIVE_END = b"PK\x05\x06"
 TRAILER = re.compile(rb"IEA[^A-Za-z0-9]\d+[^A-Za-z0-9]\d{9}[^A-Za-z0-9]?\s*\Z")
 
 
 @app.task(name="claims.collect")  # type: ignore[untyped-decorator]  # Celery has no types
 def collect_due() -> str:
-    """Look at each partner's folder; safe to run twice, also at once."""
-    counts, until = Counter[str](), time.monotonic() + BUDGET_S
+    """Look at each partner's folder; safe to run twice, also at once.
+
+    Raises:
+        HandlerBug: after the last partner; what went wrong at one of them holds up no other.
+    """
+    counts, bugs, until = Counter[str](), list[str](), time.monotonic() + BUDGET_S
     with beating("collect answers to claims"):
-        rows = TradingPartner.objects.filter(is_active=True, paused_at=None).exclude(inbound_folder="", base_url="")
-        for partner in rows.order_by("collected_at"):
+        for key in _partners():
             if time.monotonic() < until:
-                counts.update(collect(partner.pk))
+                done, error = attempt(collect, key, until)
+                counts.update(done or ())
+                bugs += [partners.failed(key, partners.COLLECTING, error)] if error else []
+    if bugs:
+        raise HandlerBug(f"{bugs[-1]} in claims.collect")
     return told(counts).replace("nothing due", "nothing there")
 
 
-def collect(partner_id: UUID) -> Counter[str]:
-    """Fetch what one partner has for us; return counts by what became of it."""
-    with alone_with(partner_id, "collect") as ours:
-        if not ours:
+def _partners() -> list[UUID]:
+    """Return who may have answers, in no order: whoever is slow or fails is not always the first."""
+    rows = TradingPartner.objects.filter(is_active=True, paused_at=None)
+    keys = list(rows.exclude(transport=Transport.FOLDER, inbound_folder="").values_list("pk", flat=True))
+    random.shuffle(keys)
+    return keys
+
+
+def collect(partner_id: UUID, until_s: float) -> Counter[str]:
+    """Fetch what one partner has for us, up to a moment; return counts by what became of it."""
+    with alone_with(partner_id, "collect") as turn:
+        if not turn:
             return Counter({"left to another worker": 1})
-        return _Visit(TradingPartner.objects.get(pk=partner_id)).run()
+        return _Visit(TradingPartner.objects.get(pk=partner_id), until_s).run()
 
 
 class _Visit:
     """One look at what a partner has for us."""
 
-    def __init__(self, partner: TradingPartner) -> None:
-        self.partner = partner
-        self.counts = Counter[str]()
+    def __init__(self, partner: TradingPartner, until_s: float) -> None:
+        self.partner, self.until_s = partner, until_s
+        self.failures = 0
+        self.counts, self.refused = Counter[str](), list[str]()
 
     def run(self) -> Counter[str]:
         _, error = attempt(self._fetch_all)
         if error is None:
             TradingPartner.objects.filter(pk=self.partner.pk).update(collected_at=timezone.now())
-            partners.works(self.partner)
+            partners.works(self.partner, partners.COLLECTING)
         elif isinstance(error, IntegrationError):
             self.counts["not reached"] += 1
             last = self.partner.collected_at or self.partner.created_at
-            partners.in_trouble(self.partner, error, tell=timezone.now() - last > SILENT_FOR)
+            tell = timezone.now() - last > SILENT_FOR
+            partners.in_trouble(self.partner, partners.COLLECTING, error, tell=tell)
         else:
             raise error
+        self._tell_refused(whole=error is None)
         return self.counts
 
     def _fetch_all(self) -> None:
         with gateways.clearinghouse(self.partner) as door:
             for file in self._still(door):
-                self._take(file, door)
+                if time.monotonic() > self.until_s:
+                    self.counts["left for the next look"] += 1
+                else:
+                    self._take(file, door)
 
     def _still(self, door: Door) -> list[RemoteFile]:
         """Return the files that were the same at two looks and may be news, the oldest first."""
@@ -100,50 +129,67 @@ class _Visit:
         return [file for file in first if file in again]
 
     def _news(self, listed: Sequence[RemoteFile]) -> list[RemoteFile]:
-        """Leave out what is kept already, by name and size and not written since; where we delete, nothing is."""
+        """Leave out what is kept already, by name, size and time; where we delete, nothing is.
+
+        A name may come again with the size it had, and with any time: a partner may write a file long before it puts it
+        there.
+        """
         if self.partner.deletes_after_download:
             return list(listed[:MOST_FILES])
         kept = InboundFile.all_objects.filter(partner=self.partner, name__in=[file.name for file in listed])
-        received = {
-            (name, size): at
-            for name, size, at in kept.values_list("name", "size_bytes").annotate(at=Max("received_at"))
-        }
-        sizeless = {name: at for (name, _), at in received.items()}  # some partners' lists tell no sizes
-        news = []
-        for file in listed:
-            at = received.get((file.name, file.size)) if file.size else sizeless.get(file.name)
-            if at is None or file.modified_at > at:
-                news.append(file)
-        return news[:MOST_FILES]
+        known = set()
+        for name, size, key in kept.values_list("name", "size_bytes", "dedupe_key"):
+            time_listed = key.partition(" ")[2]
+            known |= {(name, size, time_listed), (name, 0, time_listed)}  # some partners' lists tell no sizes
+        return [file for file in listed if (file.name, file.size, _time(file)) not in known][:MOST_FILES]
 
     def _take(self, file: RemoteFile, door: Door) -> None:
         content, error = attempt(door.fetch, file.name, MOST_BYTES)
-        if isinstance(error, Permanent):
-            self._refuse(file, error)
-            return
-        if isinstance(error, IntegrationError) and error.code.endswith(":gone"):
-            self.counts["gone"] += 1
-            return
         if error is not None:
-            raise error
+            self._go_on_after(error)
+            return
+        self.failures = 0
         if not _is_whole(content) and timezone.now() - file.modified_at < STILL_FOR:
             self.counts["not whole yet"] += 1
             return
-        kept, is_new = store(self.partner, file.name, content)
+        kept, is_new = store(self.partner, file.name, content, _time(file))
         self.counts["taken" if is_new else "known"] += 1
         if self.partner.deletes_after_download:
-            door.remove(file.name)
+            _, error = attempt(door.remove, file.name)
+            if error is not None:
+                self._go_on_after(error)
+                return
             InboundFile.objects.filter(pk=kept.pk, removed_at=None).update(removed_at=timezone.now())
 
-    def _refuse(self, file: RemoteFile, error: Permanent) -> None:
-        self.counts["refused"] += 1
-        digest = hashlib.sha256(file.name.encode()).hexdigest()[:16]
-        alerts.open_once(
-            f"claims answer:{self.partner.pk}:{digest}",
-            kind="claims_answer",
-            sentence=f"{self.partner.name}: a file of {file.size} bytes is not taken ({error.code}).",
-            subject=self.partner,
-        )
+    def _go_on_after(self, error: Exception) -> None:
+        """Note that a file was not got or removed; raises the error where it is not about the file."""
+        if not isinstance(error, IntegrationError):
+            raise error
+        self.failures = self.failures + 1 if UNREACHED(error.code) else 0
+        if self.failures >= FAILURES:
+            raise error
+        if error.code.endswith(":gone"):
+            self.counts["gone"] += 1
+        else:
+            self.counts["refused"] += 1
+            self.refused.append(error.code)
+
+    def _tell_refused(self, *, whole: bool) -> None:
+        """Tell of the files that were not got, by how many: their names are the partner's, and may be anything."""
+        cause = f"claims answers refused:{self.partner.pk}"
+        if self.refused:
+            alerts.open_once(
+                cause,
+                kind="claims_answer",
+                sentence=f"{self.partner.name}: {len(self.refused)} files cannot be taken ({self.refused[0]}).",
+                subject=self.partner,
+            )
+        elif whole:
+            alerts.clear(cause)
+
+
+def _time(file: RemoteFile) -> str:
+    return f"{file.modified_at.timestamp():.0f}"
 
 
 def _is_whole(content: bytes) -> bool:
@@ -152,28 +198,33 @@ def _is_whole(content: bytes) -> bool:
     return content.lstrip(b"\xef\xbb\xbf \r\n\t")[:3] == b"ISA" and bool(TRAILER.search(content[-80:]))
 
 
-def store(partner: TradingPartner, name: str, content: bytes) -> tuple[InboundFile, bool]:
+def store(partner: TradingPartner, name: str, content: bytes, listed: str = "") -> tuple[InboundFile, bool]:
     """Keep a file of a partner, of an archive each file in it too; return it and whether it is new.
+
+    listed: the time the partner's list told; what is kept with it is not fetched again.
 
     All of it is committed together, before anybody reads it.
     """
     with transaction.atomic():
-        kept, is_new = _keep(partner, name, content)
+        kept, is_new = _keep(partner, name, content, listed=listed)
         if is_new and is_zip(content):
             _unpack(kept)
     return kept, is_new
 
 
 def _keep(
-    partner: TradingPartner, name: str, content: bytes, *, container: InboundFile | None = None
+    partner: TradingPartner, name: str, content: bytes, *, listed: str = "", container: InboundFile | None = None
 ) -> tuple[InboundFile, bool]:
     digest = hashlib.sha256(content).hexdigest()
     key: dict[str, Any] = {"partner": partner, "name": name, "size_bytes": len(content), "sha256": digest}
     found = InboundFile.all_objects.filter(**key).defer("content").first()
-    if found is not None:
-        return found, False
     whole = hashlib.sha256(f"{partner.pk}\n{name}\n{len(content)}\n{digest}".encode()).hexdigest()
-    made = InboundFile.objects.create(**key, content=content, container=container, dedupe_key=f"answer:{whole}")
+    once = f"answer:{whole} {listed}".strip()
+    if found is not None:
+        if listed:
+            InboundFile.all_objects.filter(pk=found.pk).update(dedupe_key=once, updated_at=timezone.now())
+        return found, False
+    made = InboundFile.objects.create(**key, content=content, container=container, dedupe_key=once)
     dispatch.ring(InboundFile.task_name)
     return made, True
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Least, Now
 
 from backend.apps.core import alerts, dispatch
@@ -20,8 +21,8 @@ from workers import gateways
 from workers.celery_app import app
 from workers.claims import partners
 from workers.claims.handing_over import ForAPerson, LeaseLost, hand_over
-from workers.claims.one_at_a_time import alone_with
-from workers.runner import BUDGET_S, LEASE_LOST, attempt, later, told, told_of, wait
+from workers.claims.one_at_a_time import Turn, alone_with
+from workers.runner import BUDGET_S, LEASE_LOST, HandlerBug, attempt, later, told, told_of, wait
 
 BATCH = 50
 MOST_COUNTED = 6  # attempts: the wait does not grow beyond half an hour, and no file is given up for a silent partner
@@ -31,55 +32,80 @@ FAILURES = 2  # in a row, after which the other files wait too: it is not the fi
 
 @app.task(name="claims.transmit")  # type: ignore[untyped-decorator]  # Celery has no types
 def transmit_due() -> str:
-    """Send what is due; safe to run twice, also at once."""
-    counts, until = Counter[str](), time.monotonic() + BUDGET_S
+    """Send what is due; safe to run twice, also at once.
+
+    Raises:
+        HandlerBug: after the last partner; what went wrong at one of them holds up no other.
+    """
+    counts, bugs, until = Counter[str](), list[str](), time.monotonic() + BUDGET_S
     for key in _partners():
-        with alone_with(key, "transmit") as ours:
-            if ours:
-                counts.update(Sender(key, until).run())
+        done, error = attempt(_send_to, key, until)
+        counts.update(done[0] if done else ())
+        bugs += done[1] if done else [partners.failed(key, partners.SENDING, cast("Exception", error))]
     if counts["released"]:
         dispatch.send(Interchange.task_name)
+    if bugs:
+        raise HandlerBug(f"{bugs[-1]} in {Interchange.task_name}")
     return told(counts)
 
 
 def _partners() -> list[UUID]:
+    """Return who has files due, in no order: whoever is slow or fails is not always the first."""
     due = Interchange.work.overdue().values("partner_id")
-    rows = TradingPartner.objects.filter(pk__in=due, is_active=True, paused_at=None)
-    return list(rows.order_by("pk").values_list("pk", flat=True))
+    keys = list(_open().filter(pk__in=due).values_list("pk", flat=True))
+    random.shuffle(keys)
+    return keys
+
+
+def _open() -> QuerySet[TradingPartner]:
+    return TradingPartner.objects.filter(is_active=True, paused_at=None)
+
+
+def _send_to(key: UUID, until_s: float) -> tuple[Counter[str], list[str]]:
+    with alone_with(key, "transmit") as turn:
+        return Sender(key, turn, until_s).run() if turn else (Counter[str](), [])
 
 
 class Sender:
     """The one that sends to a partner, for as long as it holds the lock."""
 
-    def __init__(self, partner_id: UUID, until_s: float) -> None:
+    def __init__(self, partner_id: UUID, turn: Turn, until_s: float) -> None:
         self.partner = TradingPartner.objects.get(pk=partner_id)
-        self.until_s = until_s
+        self.turn, self.until_s = turn, until_s
         self.failures = 0
-        self.counts = Counter[str]()
+        self.counts, self.bugs = Counter[str](), list[str]()
 
-    def run(self) -> Counter[str]:
+    def run(self) -> tuple[Counter[str], list[str]]:
+        """Send up to a batch of files; return counts by what became of them, and the names of our own faults."""
         only = f"partner_id = '{self.partner.pk}'"
         items = cast("list[Interchange]", Interchange.work.lease(BATCH, only=only))
         items.sort(key=lambda item: item.interchange_number)
         door, error = attempt(gateways.clearinghouse, self.partner)
         if error is not None:
-            self._wait(items, error)
-            return self.counts
+            if not isinstance(error, IntegrationError):
+                raise error
+            if items:
+                self._wait(items, error)
+            return self.counts, self.bugs
         with door:
             for place, item in enumerate(items):
                 if self.failures >= FAILURES:
                     break
                 self._send(item, door, items[place + 1 :])
-        return self.counts
+        return self.counts, self.bugs
+
+    def _may_go_on(self) -> bool:
+        """Look again before each file: somebody may have paused the partner, and the lock may be gone."""
+        return time.monotonic() <= self.until_s and self.turn.holds() and _open().filter(pk=self.partner.pk).exists()
 
     def _send(self, item: Interchange, door: Any, rest: Sequence[Interchange]) -> None:
-        if time.monotonic() > self.until_s:
+        if not self._may_go_on():
             self.counts["released"] += item.release()
             return
         _, error = attempt(hand_over, item, self.partner, door)
         if error is None:
             self.failures = 0
-            partners.works(self.partner)
+            partners.works(self.partner, partners.SENDING)
             self.counts["sent"] += 1
         elif isinstance(error, LeaseLost):
             self.counts[LEASE_LOST] += 1
@@ -89,7 +115,7 @@ class Sender:
             self.failures += FAILURES if isinstance(error, Misconfigured) else 1
             self._wait([item, *(rest if self.failures >= FAILURES else ())], error)
         else:
-            self.counts[later(item, told_of(error, item), wait(item.attempts))] += 1
+            self._after_bug(item, error)
 
     def _wait(self, items: Sequence[Interchange], error: Exception) -> None:
         """Let files wait for a partner that is not reached: the first was tried, the others as if they were not."""
@@ -110,15 +136,29 @@ class Sender:
                 updated_at=Now(),
             )
         if isinstance(error, IntegrationError):
-            partners.in_trouble(self.partner, error, tell=tried.attempts >= TELL_AFTER)
+            partners.in_trouble(self.partner, partners.SENDING, error, tell=tried.attempts >= TELL_AFTER)
+
+    def _after_bug(self, item: Interchange, error: Exception) -> None:
+        """Try a file again later at which we failed ourselves; after its last try a person hears of it."""
+        name = told_of(error, item)
+        self.bugs.append(name)
+        outcome = later(item, name, wait(item.attempts))
+        self.counts[outcome] += 1
+        if outcome == "failed":
+            self._tell(item, f"It failed {item.attempts} times by a fault of the program ({name}).")
 
     def _hold(self, item: Interchange, error: Exception) -> None:
         """Let a person decide about a file."""
-        self.counts["held" if item.hold(str(error)) else LEASE_LOST] += 1
+        is_ours = item.hold(str(error))
+        self.counts["held" if is_ours else LEASE_LOST] += 1
+        if is_ours:
+            self._tell(item, str(error))
+
+    def _tell(self, item: Interchange, why: str) -> None:
         alerts.open_once(
             interchanges.alert_cause(item.pk),
             kind="claims_file",
-            sentence=f"{self.partner.name}: file {item.file_name} waits for a person. {error}"[:300],
+            sentence=f"{self.partner.name}: file {item.file_name} waits for a person. {why}"[:300],
             severity="critical",
             subject=item,
         )

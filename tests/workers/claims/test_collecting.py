@@ -17,8 +17,10 @@ from backend.apps.insurance.models import InboundFile, TradingPartner
 from integrations.x12.fake import FakeClearinghouse
 from tests.integrations.clearinghouse.api_double import ApiDouble
 from tests.integrations.clearinghouse.submissions import Claim, submission
+from workers import gateways
 from workers.claims import collecting
 from workers.claims.collecting import collect_due
+from workers.runner import HandlerBug
 
 pytestmark = pytest.mark.django_db
 ANSWER = submission(Claim("A1"), number=7)  # any interchange will do
@@ -78,6 +80,24 @@ def test_the_same_name_with_other_bytes_is_another_file(over_sftp: TradingPartne
     left(house, "x.999", ANSWER.replace(b"A1", b"A2"), age=timedelta(seconds=-30))
     assert collect_due() == "1 taken"
     assert names() == ["x.999", "x.999"]
+
+
+def test_a_name_that_comes_again_with_the_same_size_and_an_older_time_is_another_file(
+    over_sftp: TradingPartner, house: FakeClearinghouse
+) -> None:
+    left(house, "x.999", ANSWER)
+    collect_due()
+    left(house, "x.999", ANSWER.replace(b"A1", b"A2"), age=timedelta(hours=2))
+    assert collect_due() == "1 taken"
+    left(house, "x.999", ANSWER.replace(b"A1", b"A2"), age=timedelta(hours=3))
+    assert [collect_due() for _ in range(2)] == ["1 known", "nothing there"], "touched, and the same"
+    assert names() == ["x.999", "x.999"]
+
+
+def test_the_folder_where_the_login_leads_is_one_too(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    TradingPartner.objects.update(inbound_folder="")
+    (house.outbound().parent / "x.999").write_bytes(ANSWER)
+    assert collect_due() == "1 taken"
 
 
 def test_a_file_is_deleted_there_only_once_it_is_kept_and_only_if_so_agreed(
@@ -172,6 +192,57 @@ def test_a_file_that_is_too_big_is_told_and_holds_up_no_other(
     assert collect_due() == "1 refused, 1 taken"
     alert = Alert.objects.get()
     assert "big.835" not in alert.sentence
+
+
+def test_a_file_that_is_refused_holds_up_no_newer_one_and_is_told_until_it_is_got(
+    over_https: TradingPartner, api: ApiDouble
+) -> None:
+    api.answers = {"DOE_JANE.999": ANSWER, "b.999": ANSWER}
+    api.withheld = {"DOE_JANE.999"}
+    assert collect_due() == "1 refused, 1 taken"
+    assert collect_due() == "1 refused"
+    assert names() == ["b.999"]
+    alert = Alert.objects.get()
+    assert ("1 files" in alert.sentence, "DOE" in alert.sentence, alert.resolved_at) == (True, False, None)
+    api.withheld = set()
+    assert collect_due() == "1 taken"
+    assert Alert.objects.get().resolved_at is not None
+
+
+def test_a_file_that_cannot_be_removed_holds_up_no_newer_one(over_https: TradingPartner, api: ApiDouble) -> None:
+    TradingPartner.objects.update(deletes_after_download=True)
+    api.answers = {"a.999": ANSWER, "b.999": ANSWER}
+    api.fail_next(400)
+    assert collect_due() == "1 refused, 2 taken"
+    assert list(api.answers) == ["a.999"]
+
+
+def test_a_visit_ends_when_the_partner_is_no_longer_reached(over_https: TradingPartner, api: ApiDouble) -> None:
+    api.answers = {f"{number}.999": ANSWER for number in range(5)}
+    answered = api.take
+
+    def busy(request: Any) -> Any:
+        return answered(request) if request.path.endswith("/answers") else None  # hangs up
+
+    api.take = busy  # type: ignore[method-assign]  # a partner that goes wrong
+    assert collect_due() == "1 not reached, 1 refused"
+    assert sum(".999" in request.path for request in api.requests) == 2
+
+
+def test_a_fault_of_our_own_at_one_partner_stops_no_other_and_is_told(
+    over_sftp: TradingPartner, over_https: TradingPartner, api: ApiDouble, monkeypatch: Any
+) -> None:
+    make = gateways.clearinghouse
+    api.answers["x.999"] = ANSWER
+
+    def broken(partner: TradingPartner) -> Any:
+        return make(partner) if partner.transport == "https" else {}["DOE, JANE"]
+
+    monkeypatch.setattr(gateways, "clearinghouse", broken)
+    with pytest.raises(HandlerBug, match="KeyError"):
+        collect_due()
+    assert names() == ["x.999"]
+    assert Alert.objects.get().subject_id == str(over_sftp.pk)
 
 
 def test_a_partner_that_is_not_reached_holds_up_no_other(

@@ -10,40 +10,30 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert
 from backend.apps.insurance import interchanges
-from backend.apps.insurance.models import InsuranceClaim, Interchange, Submission, TradingPartner
-from backend.apps.insurance.tests import factories
+from backend.apps.insurance.models import InsuranceClaim, Submission, TradingPartner
 from integrations.clearinghouse.port import part_name
 from integrations.x12.fake import FakeClearinghouse
 from tests.integrations.clearinghouse.api_double import ApiDouble
-from tests.support.queued_claims import stored_file
-from workers.claims.handing_over import where
-from workers.claims.one_at_a_time import alone_with
-from workers.claims.transmitting import transmit_due
+from tests.support.queued_claims import again, state, stored_file
+from workers import gateways
+from workers.claims.collecting import collect_due
+from workers.claims.one_at_a_time import Turn, alone_with
+from workers.claims.transmitting import Sender, transmit_due
+from workers.runner import HandlerBug
 
 pytestmark = pytest.mark.django_db
+SOMEBODY = "DOE, JANE"
 
 
 @pytest.fixture(autouse=True)
-def _rung(rung: list[str]) -> None:
-    pass
-
-
-def again(file: Interchange) -> None:
-    """Let a file be due, as if its wait or the lease of a dead worker were over."""
-    past = timezone.now() - timedelta(hours=1)
-    Interchange.objects.filter(pk=file.pk).update(due_at=past, leased_until=past)
+def _rung(rung: list[str], settings: Any) -> None:
+    settings.CLAIMS_LOOK_AGAIN_S = 0.0
 
 
 def arrived(house: FakeClearinghouse) -> list[tuple[str, str]]:
     return [(entry.name, entry.verdict) for entry in house.ledger()]
-
-
-def state(file: Interchange) -> tuple[str, str]:
-    file.refresh_from_db()
-    return file.status, file.work_state
 
 
 def test_a_file_arrives_once_and_its_claims_are_submitted(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
@@ -79,14 +69,30 @@ def test_a_staged_file_whose_worker_died_is_sent_once(
     assert state(file) == ("sent", "done")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outbound_folder": "outbound"},
+        {"host": "localhost"},
+        {"transport": "https", "base_url": "http://127.0.0.1:9"},
+        {"transport": "folder", "outbound_folder": "to", "inbound_folder": "to"},
+    ],
+)
 def test_a_staged_file_of_a_partner_that_moved_meanwhile_waits_for_a_person(
-    over_sftp: TradingPartner, house: FakeClearinghouse
+    over_sftp: TradingPartner, house: FakeClearinghouse, settings: Any, tmp_path: Path, change: dict[str, str]
 ) -> None:
-    before = where(over_sftp)
-    TradingPartner.objects.update(username="clinic", outbound_folder="outbound")
-    file = stored_file(over_sftp, status="staged", staged_where=before)
+    settings.PARTNER_FOLDERS = tmp_path
+    (tmp_path / "to").mkdir()
+    file = stored_file(over_sftp)
+    (house.inbound() / file.file_name).write_bytes(b"somebody else's")
+    assert transmit_due() == "1 held"
+    (house.inbound() / file.file_name).unlink()
+    TradingPartner.objects.update(**change)
+    interchanges.send_again(file, by=None)
+    again(file)
     assert transmit_due() == "1 held"
     assert state(file) == ("staged", "held")
+    assert "where this partner no longer is" in Alert.objects.get().sentence or "moved" in Alert.objects.get().sentence
 
 
 def test_half_a_part_that_a_dead_worker_left_is_written_again(
@@ -128,6 +134,9 @@ def test_a_name_that_is_taken_waits_for_a_person(over_sftp: TradingPartner, hous
     assert transmit_due() == "1 held"
     assert state(file) == ("staged", "held")
     assert Alert.objects.get().kind == "claims_file"
+    interchanges.send_again(file, by=None)
+    again(file)
+    assert transmit_due() == "1 held", "a file under our name is not ours while our part lies beside it"
     interchanges.mark_received(file, by=None)
     assert state(file) == ("sent", "done")
     assert Alert.objects.get().resolved_at is not None
@@ -186,6 +195,98 @@ def test_a_silent_partner_costs_two_tries_and_no_file_is_given_up_for_it(over_sf
     assert Alert.objects.get().kind == "claims_partner"
 
 
+class Turned:
+    """A way to a partner at which something happens with each file before it is renamed."""
+
+    def __init__(self, door: Any, happens: Any) -> None:
+        self._door, self._happens = door, happens
+
+    def rename(self, name: str) -> None:
+        self._happens()
+        self._door.rename(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._door, name)
+
+    def __enter__(self) -> Turned:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._door.close()
+
+
+def _break() -> None:
+    raise KeyError(SOMEBODY)
+
+
+def test_a_fault_of_our_own_at_one_partner_stops_no_other_and_is_told(
+    over_sftp: TradingPartner, over_https: TradingPartner, api: ApiDouble, monkeypatch: Any, caplog: Any
+) -> None:
+    make = gateways.clearinghouse
+    for _ in range(2):
+        stored_file(over_sftp)
+    file = stored_file(over_https)
+    monkeypatch.setattr(gateways, "clearinghouse", lambda one: _break() if one.transport == "sftp" else make(one))
+    with pytest.raises(HandlerBug, match="KeyError"):
+        transmit_due()
+    assert state(file) == ("sent", "done")
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.severity, alert.subject_id) == ("claims_partner", "critical", str(over_sftp.pk))
+    assert SOMEBODY not in alert.sentence + caplog.text
+
+
+def test_a_file_at_which_we_fail_is_tried_again_and_told_after_the_last_try(
+    over_sftp: TradingPartner, monkeypatch: Any
+) -> None:
+    make = gateways.clearinghouse
+    files = [stored_file(over_sftp), stored_file(over_sftp, attempts=7)]
+    monkeypatch.setattr(gateways, "clearinghouse", lambda one: Turned(make(one), _break))
+    with pytest.raises(HandlerBug, match="KeyError"):
+        transmit_due()
+    assert [state(file) for file in files] == [("staged", "waiting"), ("staged", "failed")]
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.subject_id) == ("claims_file", str(files[1].pk))
+
+
+def test_a_partner_that_is_paused_in_the_middle_gets_no_other_file(
+    over_sftp: TradingPartner, house: FakeClearinghouse, monkeypatch: Any
+) -> None:
+    make = gateways.clearinghouse
+    files = [stored_file(over_sftp) for _ in range(2)]
+
+    def pause() -> None:
+        TradingPartner.objects.update(paused_at=timezone.now())
+
+    monkeypatch.setattr(gateways, "clearinghouse", lambda one: Turned(make(one), pause))
+    assert transmit_due() == "1 released, 1 sent"
+    assert [state(file) for file in files] == [("sent", "done"), ("ready", "waiting")]
+    assert len(arrived(house)) == 1
+
+
+def test_who_has_lost_the_lock_sends_nothing(over_sftp: TradingPartner, house: FakeClearinghouse) -> None:
+    stored_file(over_sftp)
+    with alone_with(over_sftp.pk, "transmit") as turn:
+        assert turn.holds()
+        other = Turn(ours=True, session=turn.session + 1)  # of a connection that broke
+        counts, _ = Sender(over_sftp.pk, other, float("inf")).run()
+    assert (counts, arrived(house)) == ({"released": 1}, [])
+
+
+def test_a_partner_that_cannot_be_reached_and_has_nothing_due_is_no_fault(over_sftp: TradingPartner) -> None:
+    TradingPartner.objects.update(secret_name="nowhere")
+    with alone_with(over_sftp.pk, "transmit") as turn:
+        assert Sender(TradingPartner.objects.get().pk, turn, float("inf")).run() == ({}, [])
+
+
+def test_that_files_leave_does_not_settle_that_answers_do_not_come(over_sftp: TradingPartner) -> None:
+    TradingPartner.objects.update(inbound_folder="nowhere")
+    assert collect_due() == "1 not reached"
+    stored_file(over_sftp)
+    assert transmit_due() == "1 sent"
+    alert = Alert.objects.get()
+    assert (alert.resolved_at, "collecting answers" in alert.sentence) == (None, True)
+
+
 def test_while_another_worker_sends_to_a_partner_nobody_else_does(over_sftp: TradingPartner) -> None:
     stored_file(over_sftp)
     other = connection.copy()
@@ -209,99 +310,3 @@ def test_a_file_that_was_acknowledged_first_is_not_sent_again(
     assert transmit_due() == "1 sent"
     assert arrived(house) == []
     assert InsuranceClaim.objects.get().status == "submitted"
-
-
-def test_over_https_a_file_is_sent_under_the_digest_of_its_bytes(over_https: TradingPartner, api: ApiDouble) -> None:
-    file = stored_file(over_https)
-    assert transmit_due() == "1 sent"
-    assert api.taken == {file.sha256: bytes(file.content)}
-    assert state(file) == ("sent", "done")
-    assert file.status_reason == "Receipt T1."
-
-
-def test_a_lost_answer_leaves_a_file_in_doubt_and_asks_again_under_its_key(
-    over_https: TradingPartner, api: ApiDouble
-) -> None:
-    file = stored_file(over_https)
-    api.fail_next(drop=True, accepted=True)
-    assert transmit_due() == "1 waiting"
-    assert state(file) == ("in_doubt", "waiting")
-    assert InsuranceClaim.objects.get().status == "draft"
-    again(file)
-    assert transmit_due() == "1 sent"
-    assert len(api.taken) == 1
-
-
-def test_a_worker_that_died_while_it_spoke_is_repeated_within_the_keys_day_only(
-    over_https: TradingPartner, api: ApiDouble
-) -> None:
-    spoke = {"status": "speaking", "work_state": "running", "lease_no": 1}
-    fresh = stored_file(over_https, spoken_at=timezone.now() - timedelta(hours=1), **spoke)
-    old = stored_file(over_https, spoken_at=timezone.now() - timedelta(hours=30), **spoke)
-    for file in (fresh, old):
-        again(file)
-    assert transmit_due() == "1 held, 1 sent"
-    assert list(api.taken) == [fresh.sha256]
-    assert state(old) == ("speaking", "held")
-
-
-def test_what_may_have_been_received_goes_again_only_where_repeats_are_refused(
-    over_https: TradingPartner, api: ApiDouble
-) -> None:
-    file = stored_file(over_https, status="in_doubt", spoken_at=timezone.now() - timedelta(days=3), work_state="held")
-    with pytest.raises(DomainError, match="takes a file twice"):
-        interchanges.send_again(file, by=None)
-    TradingPartner.objects.update(rejects_duplicates=True)
-    file.refresh_from_db()
-    interchanges.send_again(Interchange.objects.get(pk=file.pk), by=None)
-    again(file)
-    assert transmit_due() == "1 sent"
-    assert api.taken == {file.sha256: bytes(file.content)}
-
-
-def test_a_file_that_never_arrived_frees_its_claims_for_another(over_https: TradingPartner) -> None:
-    file = stored_file(over_https, status="in_doubt", work_state="held")
-    interchanges.mark_not_received(file, by=None)
-    assert state(file) == ("rejected", "done")
-    claim = InsuranceClaim.objects.get()
-    assert claim.status == "draft"
-    tries = Submission.objects.order_by("queued_at")
-    assert [(one.status, one.claim_control_number) for one in tries] == [
-        ("requeued", claim.control_number),
-        ("queued", claim.control_number),
-    ]
-
-
-def test_a_sent_file_that_never_arrived_brings_its_claims_back_to_draft(over_sftp: TradingPartner) -> None:
-    file = stored_file(over_sftp)
-    transmit_due()
-    interchanges.mark_not_received(file, by=None)
-    claim = InsuranceClaim.objects.get()
-    assert (claim.status, claim.submission_date) == ("draft", None)
-    assert set(Submission.objects.values_list("status", flat=True)) == {"requeued", "queued"}
-
-
-@pytest.mark.parametrize("verb", [interchanges.send_again, interchanges.mark_received, interchanges.mark_not_received])
-def test_a_person_decides_nothing_while_a_machine_sends(over_sftp: TradingPartner, verb: Any) -> None:
-    file = stored_file(over_sftp, work_state="running")
-    with pytest.raises(DomainError, match="right now"):
-        verb(file, by=None)
-
-
-def test_a_file_its_partner_has_answered_cannot_be_marked_as_not_received(over_sftp: TradingPartner) -> None:
-    file = stored_file(over_sftp, status="sent", work_state="done", ta1_at=timezone.now())
-    with pytest.raises(DomainError, match="was received"):
-        interchanges.mark_not_received(file, by=None)
-
-
-def test_into_a_folder_a_file_goes_by_rename(settings: Any, tmp_path: Path, db: None) -> None:
-    settings.DATA_DIR = tmp_path
-    for name in ("drop", "pickup"):
-        (tmp_path / name).mkdir()
-    by = stored_file(_folder_partner()).partner
-    assert transmit_due() == "1 sent"
-    assert [path.name for path in (tmp_path / "drop").iterdir()] == [by.interchanges.get().file_name]
-
-
-def _folder_partner() -> TradingPartner:
-    return factories.partner(outbound_folder="drop", inbound_folder="pickup")
