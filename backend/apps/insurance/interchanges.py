@@ -174,6 +174,10 @@ def mark_not_received(interchange: Interchange, *, by: User | None) -> Interchan
         or interchange.status in (Status.ACKNOWLEDGED, Status.REJECTED)
     ):
         raise DomainError("The partner has answered to this file: it was received.")
+    if interchange.status == Status.STAGED and interchange.work_state == WorkState.WAITING and _is_served(interchange):
+        raise DomainError(
+            "Its next try finds out whether the partner has this file. Wait for that, or pause the partner."
+        )
     requeue(interchange, reason="The partner never got this file.")
     alerts.clear(alert_cause(interchange.pk))
     _set(
@@ -191,12 +195,14 @@ def mark_not_received(interchange: Interchange, *, by: User | None) -> Interchan
 def requeue(interchange: Interchange, *, reason: str) -> int:
     """Queue all claims and questions of a file for another one, as they are; return how many. Safe to repeat.
 
-    What a payer has taken in by now, or judged, stays where it is.
+    What a payer has taken in by now, or judged, or a person moved by hand, stays where it is.
     """
     claims = _claims_of(interchange.pk, InsuranceClaim.Status.SUBMITTED, to=InsuranceClaim.Status.DRAFT)
     claims.update(status=InsuranceClaim.Status.DRAFT, submission_date=None, updated_at=timezone.now())
-    rows = Submission.objects.select_for_update().filter(
-        interchange=interchange.pk, status__in=(SubmissionStatus.BATCHED, SubmissionStatus.SENT)
+    rows = Submission.objects.select_for_update(of=("self",)).filter(
+        interchange=interchange.pk,
+        status__in=(SubmissionStatus.BATCHED, SubmissionStatus.SENT),
+        claim__status=InsuranceClaim.Status.DRAFT,
     )
     keys = [row.pk for row in rows.only("pk")]
     moved = {"status": SubmissionStatus.REQUEUED, "status_reason": reason, "updated_at": timezone.now()}
@@ -218,6 +224,10 @@ def _refuse_moving(interchange: Interchange) -> None:
     interchange.refresh_from_db(from_queryset=Interchange._base_manager.select_for_update(no_key=True).defer("content"))
     if interchange.work_state == WorkState.RUNNING:
         raise DomainError("This file is being sent right now. Try again in some minutes.")
+
+
+def _is_served(interchange: Interchange) -> bool:
+    return interchange.partner.is_active and interchange.partner.paused_at is None
 
 
 def _set(interchange: Interchange, **changes: Any) -> None:

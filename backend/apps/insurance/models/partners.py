@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -132,6 +134,9 @@ class TradingPartner(ClinicModel):
                       self.segment_terminator}  # fmt: skip
         if any(one.isalnum() or one in " .-," or not one.isascii() for one in separators):
             raise ValidationError("A separator is no letter, digit, blank, point, comma or hyphen.")
+        for name in ("outbound_folder", "inbound_folder") if self.transport == Transport.FOLDER else ():
+            if not _is_for_partners(getattr(self, name)):
+                raise ValidationError({name: "Write a folder below the one that is for partners, without '..' in it."})
         _refuse_switching_off(self, partner=self.pk)
 
     def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
@@ -152,6 +157,13 @@ def _refuse_switching_off(row: TradingPartner | PartnerPayer, **by: Any) -> None
         return
     if _claims_wait(**by):
         raise ValidationError({"is_active": CLAIMS_WAIT})
+
+
+def _is_for_partners(folder: str) -> bool:
+    """By its form alone; a worker looks where it leads."""
+    root = Path(settings.PARTNER_FOLDERS)
+    path = root / folder
+    return not folder or (path.is_relative_to(root) and path != root and ".." not in PurePath(folder).parts)
 
 
 class PartnerPayer(ClinicModel):
