@@ -14,6 +14,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from backend.apps.core.bases import uuid7_text
+from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance import remittance_told
 from backend.apps.insurance.models import InsuranceClaim, Posting, RemittanceClaim
 from backend.apps.insurance.models.remittances import PostingKind
@@ -206,8 +207,8 @@ def enter(claim: InsuranceClaim, *, by: User | None, paid: Decimal, patient: Dec
     wanted: dict[str, Decimal] = {"payment": paid - sums["paid"]}
     if patient is not None:
         wanted["patient"] = patient - sums["patient"]
-    if by is None:
-        return
+    if by is None and any(wanted.values()):
+        raise DomainError("Only a person enters a payment that no 835 tells of.")
     Posting.objects.bulk_create(
         Posting(claim=claim, kind=kind, group="PR" if kind == "patient" else "", amount=amount, by=by)
         for kind, amount in wanted.items()

@@ -21,6 +21,7 @@ from backend.apps.insurance.tests.factories import (
     make_claim_in,
     make_patient_insurance,
 )
+from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 Status = InsuranceClaim.Status
@@ -177,9 +178,11 @@ VERBS = {
     "accepted": lambda claim: services.accept(claim, by=None, reference="ICN1"),
     "rejected": lambda claim: services.reject(claim, by=None, reason="Unknown member"),
     "draft": lambda claim: services.reopen(claim, by=None),
-    "denied": lambda claim: services.deny(claim, by=None, reason="Not covered"),
+    "denied": lambda claim: services.deny(claim, by=make_user("receptionist"), reason="Not covered"),
     "appealed": lambda claim: services.appeal(claim, by=None),
-    "paid": lambda claim: services.mark_as_paid(claim, by=None, amount=Decimal("100.00"), reference="EFT-1"),
+    "paid": lambda claim: services.mark_as_paid(
+        claim, by=make_user("receptionist"), amount=Decimal("100.00"), reference="EFT-1"
+    ),
 }
 
 
@@ -245,6 +248,15 @@ def test_a_payment_that_cannot_be_is_refused(amount: str, more: dict[str, Any], 
     with pytest.raises(DomainError, match=refusal):
         services.mark_as_paid(claim, by=None, amount=Decimal(amount), **more)
     assert (stored(claim).status, stored(claim).paid_amount) == ("accepted", None)
+
+
+def test_no_machine_enters_a_payment_that_no_835_tells_of() -> None:
+    claim = make_claim_in("accepted")
+    with pytest.raises(DomainError, match="Only a person"):
+        services.mark_as_paid(claim, by=None, amount=Decimal(100))
+    assert (stored(claim).status, stored(claim).paid_amount) == ("accepted", None)
+    services.mark_as_paid(stored(claim), by=make_user("receptionist"), amount=Decimal(100))
+    assert [(row.kind, row.amount) for row in claim.postings.all()] == [("payment", Decimal(100))]
 
 
 def test_a_won_appeal_is_paid() -> None:

@@ -17,6 +17,7 @@ from backend.apps.insurance.tests.factories import (
     make_plan,
 )
 from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
 from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,10 +44,10 @@ def test_a_claim_submitted_by_eight_at_once_is_submitted_once(_: int) -> None:
 @pytest.mark.parametrize("_", range(5))
 def test_a_payment_recorded_by_eight_at_once_is_recorded_once(_: int) -> None:
     claim = make_claim_in("accepted")
-    copies = [InsuranceClaim.objects.get(pk=claim.pk) for _ in range(8)]
+    copies, by = [InsuranceClaim.objects.get(pk=claim.pk) for _ in range(8)], make_user("receptionist")
     outcomes = at_once(
         *(
-            lambda copy=copy, n=n: services.mark_as_paid(copy, by=None, amount=Decimal(n), reference=f"EFT-{n}")
+            lambda copy=copy, n=n: services.mark_as_paid(copy, by=by, amount=Decimal(n), reference=f"EFT-{n}")
             for n, copy in enumerate(copies)
         )
     )
