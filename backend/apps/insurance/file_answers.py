@@ -12,19 +12,17 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.models import Alert
-from backend.apps.insurance import interchanges, standing
+from backend.apps.insurance import interchanges, pauses, standing
 from backend.apps.insurance.models import (
     EligibilityInquiry,
     Interchange,
     Stage,
     StatusInquiry,
-    TradingPartner,
 )
 from backend.apps.insurance.models.inquiries import OPEN, InquiryStatus
 from backend.apps.insurance.standing import Source, Try, Verdict, Word
 
 KIND = "claims_file_refused"
-PAUSED = "claims_partner_paused"
 DUPLICATE = "025"
 # TA105 about who we are, who they are, test or production, the version or separators: the next file would fare no
 # better. X12.5, data element I18.
@@ -109,7 +107,7 @@ def _turned_back(source: Source, sent: Interchange, word: Word, note: str) -> Ou
     _refuse_questions(sent, f"TA1:R:{note}")
     _tell(sent, f"{sent.partner.name} turned back file {sent.interchange_number} as a whole (TA1 {note}).")
     if note in SETUP:
-        pause(sent.partner, f"It turns our files back: TA1 {note}.")
+        pauses.stop(sent.partner, reason=f"It turns our files back: TA1 {note}.")
     return Outcome((reason,))
 
 
@@ -299,17 +297,3 @@ def _tell(sent: Interchange, sentence: str) -> None:
     alerts.open_once(
         f"claims file refused:{sent.pk}", kind=KIND, sentence=sentence, severity=Alert.Severity.CRITICAL, subject=sent
     )
-
-
-def pause(partner: TradingPartner, reason: str) -> None:
-    """Let nothing more go to a partner until a person has put right what it objects to."""
-    now = timezone.now()
-    running = TradingPartner.all_objects.filter(pk=partner.pk, paused_at=None)
-    if running.update(paused_at=now, pause_reason=reason[:200], updated_at=now):
-        alerts.open_once(
-            f"claims partner paused:{partner.pk}",
-            kind=PAUSED,
-            sentence=f"Nothing more goes to {partner.name} until its profile is put right. {reason}"[:300],
-            severity=Alert.Severity.CRITICAL,
-            subject=partner,
-        )

@@ -7,9 +7,12 @@ from django.utils import timezone
 
 from backend.apps.core import alerts, dispatch
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Alert
 from backend.apps.insurance.models import Interchange, TradingPartner
 from backend.apps.users.models import User
 
+PAUSED = "claims_partner_paused"
+REASON_LENGTH = 200
 BUILD, COLLECT = "claims.build", "claims.collect"
 
 
@@ -24,13 +27,32 @@ def pause(partner: TradingPartner, *, by: User | None, reason: str) -> TradingPa
 
 
 @transaction.atomic
+def stop(partner: TradingPartner, *, reason: str) -> None:
+    """Let nothing more go to a partner until a person has put right what is wrong, and tell of it once."""
+    now = timezone.now()
+    running = TradingPartner.all_objects.filter(pk=partner.pk, paused_at=None)
+    if running.update(paused_at=now, pause_reason=reason[:REASON_LENGTH], updated_at=now):
+        alerts.open_once(
+            _cause(partner),
+            kind=PAUSED,
+            sentence=f"Nothing more goes to {partner.name} until its profile is put right. {reason}"[:300],
+            severity=Alert.Severity.CRITICAL,
+            subject=partner,
+        )
+
+
+def _cause(partner: TradingPartner) -> str:
+    return f"claims partner paused:{partner.pk}"
+
+
+@transaction.atomic
 def resume(partner: TradingPartner, *, by: User | None) -> TradingPartner:
     """Let files go to a partner again, those that waited first; what was told of the pause is told no more."""
     if partner.paused_at is None:
         raise DomainError("Files go to this partner as they are.")
     partner.paused_at, partner.pause_reason = None, ""
     partner.save(update_fields=["paused_at", "pause_reason", "updated_at"])
-    alerts.clear(f"claims partner paused:{partner.pk}")
+    alerts.clear(_cause(partner))
     dispatch.ring(Interchange.task_name)
     return partner
 

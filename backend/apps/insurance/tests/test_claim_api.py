@@ -9,7 +9,7 @@ import pytest
 
 from backend.apps.core import dispatch
 from backend.apps.core.models import Alert, AuditLog
-from backend.apps.insurance.file_answers import pause
+from backend.apps.insurance import pauses
 from backend.apps.insurance.models import (
     BillingEntity,
     InsuranceClaim,
@@ -265,7 +265,7 @@ def test_a_partner_is_paused_and_resumed_by_the_administrator(
 
 def test_resuming_takes_back_what_was_told_of_the_pause() -> None:
     one = partner()
-    pause(one, "It turns our files back.")
+    pauses.stop(one, reason="It turns our files back.")
     assert Alert.objects.filter(resolved_at=None).count() == 1
     client_for(make_user("admin")).post(f"{PARTNERS}{one.pk}/resume/")
     assert not Alert.objects.filter(resolved_at=None).exists()
