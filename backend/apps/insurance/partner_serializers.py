@@ -8,7 +8,6 @@ from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.insurance.models import PartnerPayer, TradingPartner
-from backend.apps.insurance.partner_addresses import validate_address
 
 
 class TradingPartnerSerializer(ClinicSerializer):
@@ -28,11 +27,6 @@ class TradingPartnerSerializer(ClinicSerializer):
             name: {"trim_whitespace": False}
             for name in ("element_separator", "repetition_separator", "component_separator", "segment_terminator")
         }
-
-    def validate_base_url(self, url: str) -> str:
-        if url:
-            validate_address(url)
-        return url
 
 
 class PartnerPayerSerializer(ClinicSerializer):

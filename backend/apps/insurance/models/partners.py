@@ -17,6 +17,7 @@ from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance.models.payers import PAYER_ID, InsuranceProvider
+from backend.apps.insurance.partner_addresses import validate_address
 
 MOST_CLAIMS = 5000  # in one ST: 005010X222A1, front matter; some take fewer in a file
 NUMBER_MOST = 999_999_999  # ISA13 and GS06 have nine digits
@@ -130,6 +131,7 @@ class TradingPartner(ClinicModel):
 
     def clean(self) -> None:
         super().clean()
+        self._check_address()
         separators = {self.element_separator, self.repetition_separator, self.component_separator,
                       self.segment_terminator}  # fmt: skip
         if any(one.isalnum() or one in " .-," or not one.isascii() for one in separators):
@@ -138,6 +140,13 @@ class TradingPartner(ClinicModel):
             if not _is_for_partners(getattr(self, name)):
                 raise ValidationError({name: "Write a folder below the one that is for partners, without '..' in it."})
         _refuse_switching_off(self, partner=self.pk)
+
+    def _check_address(self) -> None:
+        try:
+            if self.base_url:
+                validate_address(self.base_url)
+        except ValidationError as refusal:
+            raise ValidationError({"base_url": refusal.messages}) from None
 
     def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
         if self.interchanges.exists():
