@@ -11,7 +11,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -93,6 +93,10 @@ class FakeClearinghouse(FakeFolder):
     def know(self, public_key: str) -> None:
         """Let another key in, as "ssh-ed25519 AAAA..."."""
         self._house.keys.append(asyncssh.import_public_key(public_key))
+
+    def watch(self, watcher: Callable[[str], bool]) -> None:
+        """Have moments of each upload told before they are answered; see `counterpart.server.House`."""
+        self._house.watchers.append(watcher)
 
     def answer(self, *kinds: str) -> list[Path]:
         """Write what is due of these kinds, all if none is named; return the files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,10 @@ WRITES = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncss
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What all connections share. worker: takes files in and answers them, one by one. visits: a partner for each."""
+    """What all connections share. worker: takes files in and answers them, one by one. visits: a partner for each.
+
+    watchers: told of the moments "writing" and "renamed", before they are answered; one that says True hangs up there.
+    """
 
     root: Path
     partners: Sequence[str]
@@ -30,6 +33,10 @@ class House:
     desk: Desk
     worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "desk"))
     visits: list[str] = field(default_factory=list)
+    watchers: list[Callable[[str], bool]] = field(default_factory=list)
+
+    def ends_at(self, moment: str) -> bool:
+        return any(watcher(moment) for watcher in self.watchers)
 
 
 class Guard(asyncssh.SSHServer):
@@ -81,6 +88,9 @@ class Files(asyncssh.SFTPServer):
         self._size += len(data)
         if self._cut_after is not None and self._size > self._cut_after:
             self._hang_up()
+        if self._house.ends_at("writing"):  # half of it came
+            super().write(file_obj, offset, data[: len(data) // 2])
+            self._hang_up()
         written = super().write(file_obj, offset, data)
         return int(written)  # type: ignore[arg-type]  # no coroutine, as the files are the machine's own
 
@@ -95,7 +105,7 @@ class Files(asyncssh.SFTPServer):
         target = self._real(newpath)
         if target.parent.name == INBOUND and not target.name.startswith("."):
             await self._arrived(target)
-            if self._house.book.next_of("next_drops"):
+            if self._house.ends_at("renamed") or self._house.book.next_of("next_drops"):
                 self._hang_up()
             if self._house.book.next_of("next_silences"):
                 await asyncio.Event().wait()
