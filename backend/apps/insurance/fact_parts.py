@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from django.db.models import QuerySet
+
 from backend.apps.doctors.models import Doctor, DoctorSpecialization
-from backend.apps.insurance.facts import Billing, Facility, Parts, Payer, Plan, Provider
+from backend.apps.insurance.facts import Billing, Claim, Facility, Parts, Payer, Plan, Provider
 from backend.apps.insurance.models import (
     BillingEntity,
     InsurancePlan,
@@ -18,12 +21,43 @@ from backend.apps.insurance.models import (
 
 NOT_DIGITS = re.compile(r"[^0-9]")
 TAXONOMY = r"^[0-9A-Z]{9}X$"
+FEW = 50  # claims, whose parts are asked for by their ids
 COUNTRY = "1"  # of telephone numbers in North America: X12 wants ten digits
+
+
+Ids = Collection[str] | None  # None: all
 
 
 def parts() -> Parts:
     """Return all parts, those no longer in use too: claims of old days name them."""
-    return Parts(_billing(), _payers(), {**_doctors(), **_referring()}, _facilities(), _plans())
+    return _parts(None, None, None, None, None)
+
+
+def of(claims: Sequence[Claim]) -> Parts:
+    """Return the parts that claims name, or all where many claims do: a clinic has not that many parts."""
+    if len(claims) > FEW:
+        return parts()
+    lines = {line.rendering for claim in claims for line in claim.lines}
+    named = {
+        name: {getattr(claim, name) for claim in claims} - {""}
+        for name in ("billing", "payer", "rendering", "referring", "facility", "plan")
+    }
+    people = named["rendering"] | named["referring"] | lines - {""}
+    return _parts(named["billing"], named["payer"], people, named["facility"], named["plan"])
+
+
+def _parts(billing: Ids, payers: Ids, people: Ids, facilities: Ids, plans: Ids) -> Parts:
+    return Parts(
+        _billing(billing),
+        _payers(payers),
+        {**_doctors(people), **_referring(people)},
+        _facilities(facilities),
+        _plans(plans),
+    )
+
+
+def _among(rows: QuerySet[Any], ids: Ids, name: str = "pk") -> QuerySet[Any]:
+    return rows if ids is None else rows.filter(**{f"{name}__in": ids})
 
 
 def digits(text: str) -> str:
@@ -35,8 +69,8 @@ def phone(text: str) -> str:
     return found[1:] if len(found) == 11 and found.startswith(COUNTRY) else found
 
 
-def _billing() -> dict[str, Billing]:
-    return {str(row.pk): _biller(row) for row in BillingEntity.all_objects.all()}
+def _billing(ids: Ids) -> dict[str, Billing]:
+    return {str(row.pk): _biller(row) for row in _among(BillingEntity.all_objects.all(), ids)}
 
 
 def _biller(row: BillingEntity) -> Billing:
@@ -68,9 +102,11 @@ def _biller(row: BillingEntity) -> Billing:
     )
 
 
-def _payers() -> dict[str, Payer]:
-    routes = {row.provider_id: row for row in PartnerPayer.objects.filter(is_active=True)}
-    return {str(row.pk): _payer(row, routes.get(row.pk)) for row in InsuranceProvider.all_objects.all()}
+def _payers(ids: Ids) -> dict[str, Payer]:
+    ways = _among(PartnerPayer.objects.filter(is_active=True), ids, "provider")
+    routes = {row.provider_id: row for row in ways}
+    rows = _among(InsuranceProvider.all_objects.all(), ids)
+    return {str(row.pk): _payer(row, routes.get(row.pk)) for row in rows}
 
 
 def _payer(row: InsuranceProvider, route: PartnerPayer | None) -> Payer:
@@ -94,28 +130,29 @@ def _payer(row: InsuranceProvider, route: PartnerPayer | None) -> Payer:
     )
 
 
-def _doctors() -> dict[str, Provider]:
+def _doctors(ids: Ids) -> dict[str, Provider]:
     links = DoctorSpecialization.objects.filter(specialization__medical_code__regex=TAXONOMY).order_by("-position")
-    taxonomies: dict[Any, str] = dict(links.values_list("doctor_id", "specialization__medical_code"))
-    rows = Doctor.all_objects.values_list("pk", "user__last_name", "user__first_name", "npi_number")
+    mine = _among(links, ids, "doctor")
+    taxonomies: dict[Any, str] = dict(mine.values_list("doctor_id", "specialization__medical_code"))
+    rows = _among(Doctor.all_objects.all(), ids).values_list("pk", "user__last_name", "user__first_name", "npi_number")
     return {str(key): Provider(str(key), last, first, npi, taxonomies.get(key, "")) for key, last, first, npi in rows}
 
 
-def _referring() -> dict[str, Provider]:
-    rows = ReferringProvider.all_objects.values_list("pk", "last_name", "first_name", "npi")
+def _referring(ids: Ids) -> dict[str, Provider]:
+    rows = _among(ReferringProvider.all_objects.all(), ids).values_list("pk", "last_name", "first_name", "npi")
     return {str(key): Provider(str(key), *values) for key, *values in rows}
 
 
-def _facilities() -> dict[str, Facility]:
-    rows = ServiceFacility.all_objects.values_list(
+def _facilities(ids: Ids) -> dict[str, Facility]:
+    rows: Iterable[Any] = _among(ServiceFacility.all_objects.all(), ids).values_list(
         "pk", "name", "npi", "address_line1", "address_line2", "city", "state", "postal_code", "clia_number",
         "place_of_service",
     )  # fmt: skip
-    return {str(row[0]): Facility(str(row[0]), *row[1:7], digits(row[7]), row[8], row[9]) for row in rows}
+    return {str(row[0]): Facility._make((str(row[0]), *row[1:7], digits(row[7]), *row[8:])) for row in rows}
 
 
-def _plans() -> dict[str, Plan]:
-    return {str(row.pk): _plan(row) for row in InsurancePlan.all_objects.all()}
+def _plans(ids: Ids) -> dict[str, Plan]:
+    return {str(row.pk): _plan(row) for row in _among(InsurancePlan.all_objects.all(), ids)}
 
 
 def _plan(row: InsurancePlan) -> Plan:

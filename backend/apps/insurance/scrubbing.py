@@ -85,7 +85,7 @@ def scrub(claim: InsuranceClaim) -> list[Finding]:
 def scrub_each(keys: Collection[Any]) -> dict[str, list[Finding]]:
     """Return the findings by claim id, of claims that have any; the number of statements does not grow with them."""
     claims = claim_facts.of_many(keys)
-    held_against = context(keys)
+    held_against = context(keys, fact_parts.of(claims))
     found = edits.scrub(claims, held_against)
     return _for_paper(found, claims, held_against.parts) if found else found
 
