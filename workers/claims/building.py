@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from queue import SimpleQueue
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
 
+from backend.apps.core import alerts
 from backend.apps.core.bases import uuid7
 from backend.apps.core.bulk import write_each
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.insurance import claim_facts, fact_parts, interchanges, numbering
 from backend.apps.insurance.facts import Claim, Parts
@@ -27,8 +31,8 @@ from integrations.x12.claim_records import Parts as FileParts
 from integrations.x12.text import NotWritable
 from workers.beats import beating
 from workers.celery_app import app
-from workers.claims import checking
-from workers.runner import told
+from workers.claims import checking, partners
+from workers.runner import HandlerBug, attempt, told
 
 BUDGET_S = 120.0  # after that no file is begun; the longest takes some seconds more
 QUEUED = """
@@ -54,7 +58,10 @@ WITHDRAWN = """
 FAST_COMPRESSION = """
     SELECT set_config(name, 'lz4', true) FROM pg_settings
     WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)"""
-CHUNK = 2500  # claims that are checked and rendered together
+BUILDING = "building files"
+CHUNK = 2000  # claims that are checked and rendered together
+FIRST = 1000  # claims read before the others, so that there is work while those come
+TURN_S = 0.0005  # of a thread that works while the other one has got something from the database
 LONGEST_REASON = 300
 
 
@@ -78,13 +85,41 @@ class Built(NamedTuple):
 
 @app.task(name="claims.build")  # type: ignore[untyped-decorator]  # Celery has no types
 def build_due() -> str:
-    """Make files for each partner until nothing is queued; safe to run twice, also at once."""
-    counts, until = Counter[str](), time.monotonic() + BUDGET_S
+    """Make files for each partner until nothing is queued; safe to run twice, also at once.
+
+    Raises:
+        HandlerBug: after the last partner; what keeps the files of one holds up no other.
+    """
+    counts, bugs, until = Counter[str](), list[str](), time.monotonic() + BUDGET_S
     with beating("build claim interchanges"):
         for key in _partners():
-            while time.monotonic() < until and (built := build(key)) is not None:
-                counts.update({"batched": built.batched, "withdrawn": built.withdrawn, "files": int(built.batched > 0)})
+            _, error = attempt(_build_all, key, until, counts)
+            if error:
+                bugs.append(_failed(key, error))
+    if bugs:
+        raise HandlerBug(f"{bugs[-1]} in claims.build")
     return told(counts).replace("nothing due", "nothing queued")
+
+
+def _build_all(key: UUID, until: float, counts: Counter[str]) -> None:
+    """Make the files of one partner and count what became of its claims; `until`: a moment of the monotonic clock."""
+    while time.monotonic() < until and (built := build(key)) is not None:
+        counts.update({"batched": built.batched, "withdrawn": built.withdrawn, "files": int(built.batched > 0)})
+    alerts.clear(partners.cause(key, BUILDING))
+
+
+def _failed(key: UUID, error: Exception) -> str:
+    """Tell a person why a partner gets no files; return what it was."""
+    if not isinstance(error, DomainError | NotWritable):
+        return partners.failed(key, BUILDING, error)
+    alerts.open_once(
+        partners.cause(key, BUILDING),
+        kind=partners.KIND,
+        sentence=f"No file of claims can be made for the partner {key}: {error}",
+        severity="critical",
+        subject=TradingPartner.objects.get(pk=key),
+    )
+    return type(error).__name__
 
 
 def _partners() -> list[UUID]:
@@ -153,36 +188,45 @@ class ClaimFile:
         self.batched = self.withdrawn = self.transactions = 0
 
     def fill(self, keys: Sequence[str]) -> None:
-        groups = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)]
-        with _no_pauses(), connection.cursor() as cursor, ThreadPoolExecutor(1, "claims-rows") as rows:
+        with _undisturbed(), connection.cursor() as cursor, ThreadPoolExecutor(1, "claims-rows") as rows:
             raw = cursor.cursor  # psycopg's own: another thread may use it
-            ahead = [rows.submit(claim_facts.read, raw, group) for group in groups[:1]]
-            written: list[Future[None]] = []
-            for number in range(len(groups)):
-                texts = ahead[number].result()
-                ahead += [rows.submit(claim_facts.read, raw, group) for group in groups[number + 1 : number + 2]]
-                claims = claim_facts.decode(texts)
-                if any(claim.is_secondary for claim in claims):
-                    claims = rows.submit(claim_facts.with_priors, raw, claims).result()
-                placed, refused = self._add(claims)
-                written.append(rows.submit(self._note, raw, placed, refused))
-            for done in written:
+            sections, texts = _sections(keys), [SimpleQueue[str | None]() for _ in range(2)]
+            tasks = [rows.submit(_read, raw, section, texts[0]) for section in sections[:1]]
+            for number in range(len(sections)):
+                tasks += [
+                    rows.submit(_read, raw, section, texts[(number + 1) % 2])
+                    for section in sections[number + 1 : number + 2]
+                ]
+                for claims in claim_facts.decode(iter(texts[number % 2].get, None)):
+                    if any(claim.is_secondary for claim in claims):
+                        claims[:] = rows.submit(claim_facts.with_priors, raw, claims).result()
+                    tasks.append(rows.submit(self._note, raw, *self._add(claims)))
+            for done in tasks:
                 done.result()
 
     def _add(self, claims: list[Claim]) -> tuple[list[Placed], dict[str, str]]:
         """Render the claims that nothing speaks against; return where they stand, and why others are not in."""
         refused = self.checks.refused(claims)
         good = [claim for claim in claims if claim.id not in refused] if refused else claims
+        placed: list[Placed] = []
         while good:
             try:
-                written = self.writer.write(good)
+                written, good = self.writer.write(good), []
             except NotWritable as problem:
+                place = self._place(good, problem)
                 refused[problem.row] = f"It cannot be written: {problem.rule}."
-                good = [claim for claim in good if claim.id != problem.row]
-            else:
-                self.chunks.append(written.content)
-                return written.placed, refused
-        return [], refused
+                written, good = self.writer.write(good[:place]), good[place + 1 :]
+            self.chunks.append(written.content)
+            placed += written.placed
+        return placed, refused
+
+    @staticmethod
+    def _place(claims: list[Claim], problem: NotWritable) -> int:
+        """Return where the claim stands that cannot be written; it is the whole file where no claim is named."""
+        for place, claim in enumerate(claims):
+            if claim.id == problem.row:
+                return place
+        raise problem
 
     def _note(self, cursor: Any, placed: list[Placed], refused: dict[str, str]) -> None:
         if placed:
@@ -222,14 +266,34 @@ class ClaimFile:
         return Built(self.batched, self.withdrawn)
 
 
+def _sections(keys: Sequence[str]) -> list[Sequence[str]]:
+    """Return which claims are read by one statement: few first, so that there is work while the others come."""
+    rest = range(FIRST, len(keys), claim_facts.SECTION)
+    return [part for part in (keys[:FIRST], *(keys[start : start + claim_facts.SECTION] for start in rest)) if part]
+
+
+def _read(cursor: Any, keys: Sequence[str], texts: SimpleQueue[str | None]) -> None:
+    """Hand over what claims say as it comes, and None at the end, be it a good one or not."""
+    try:
+        for text in claim_facts.read(cursor, keys, CHUNK):
+            texts.put(text)
+    finally:
+        texts.put(None)
+
+
 @contextmanager
-def _no_pauses() -> Iterator[None]:
-    """Keep Python from looking for cycles among records that have none: a third of the time went into it."""
-    was_on = gc.isenabled()
+def _undisturbed() -> Iterator[None]:
+    """Let Python look for no cycles among records that have none, and the other thread not wait long for its turn.
+
+    A third of the time went into the former; the latter takes a moment for a row, then waits for the next again.
+    """
+    was_on, interval_s = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    sys.setswitchinterval(TURN_S)
     try:
         yield
     finally:
+        sys.setswitchinterval(interval_s)
         if was_on:
             gc.enable()
 
@@ -257,6 +321,8 @@ def _envelope(partner: TradingPartner, numbers: numbering.Numbers, at: datetime)
 def _submitter(partner: TradingPartner, parts: Parts) -> Submitter:
     """Return who hands the file over: the practice, reached at its billing desk."""
     usual = BillingEntity.objects.filter(is_default=True).values_list("pk", flat=True).first()
-    bills = parts.billing.get(str(usual)) or next(iter(parts.billing.values()))
+    bills = parts.billing.get(str(usual)) or next(iter(parts.billing.values()), None)
+    if bills is None:
+        raise DomainError("Enter who bills: nobody is there to hand files over.")
     name = bills.name or f"{bills.first_name} {bills.last_name}"
     return Submitter(name, partner.submitter_id, bills.contact_name, bills.contact_phone, bills.contact_email)

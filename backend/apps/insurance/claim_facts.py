@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from django.db import connection
 
-from backend.apps.insurance.fact_parts import parts
+from backend.apps.insurance import fact_parts
 from backend.apps.insurance.facts import Adjustment, Claim, Line, LineAdjudication, OtherPayer, Parts
 from backend.apps.insurance.models import InsuranceClaim
 
-CHUNK = 1000  # claims of one COPY
+SECTION = 10_000  # claims of one COPY: each plans its joins anew, and holds the text of their lines
 
 FILING = """CASE WHEN plan.claim_filing_code <> '' THEN plan.claim_filing_code ELSE CASE plan.plan_type
     WHEN 'hmo' THEN 'HM' WHEN 'ppo' THEN '12' WHEN 'epo' THEN '14' WHEN 'pos' THEN '13' WHEN 'medicare' THEN 'MB'
@@ -149,7 +150,8 @@ LINE_COLUMNS: dict[str, str] = {
     "rendering": "line.rendering_doctor_id",
     "control_number": "CASE WHEN claim.control_number <> '' THEN claim.control_number || 'L' || line.number END",
 }
-GIVEN = "unnest(%s::uuid[]) WITH ORDINALITY AS given (id, place)"
+# One text: to quote each key of an array costs more than to take it apart again.
+GIVEN = "unnest(string_to_array(%s, ',')::uuid[]) WITH ORDINALITY AS given (id, place)"
 CLAIMS = f"""COPY (
     SELECT {", ".join(CLAIM_COLUMNS.values())}, given.place
     FROM {GIVEN}
@@ -198,45 +200,60 @@ PRIOR_LINES = """
     SELECT prior_id, number::text, paid::text, code, modifiers, units::text, COALESCE(remaining::text, ''), adjustments
     FROM insurance_claimlineadjudication WHERE prior_id = ANY(%s) ORDER BY prior_id, number"""
 
-Texts = tuple[str, str]  # of claims and of lines, as COPY writes them
-
 
 def of(claim: InsuranceClaim) -> tuple[Claim, Parts]:
     """Return what one claim says and what it shares with others."""
     (found,) = of_many([claim.pk])
-    return found, parts()
+    return found, fact_parts.of([found])
 
 
 def of_many(keys: Iterable[Any]) -> list[Claim]:
     """Return what claims say, in the order of their keys; those that are not there are left out."""
     every, found = [str(key) for key in keys], list[Claim]()
     with connection.cursor() as cursor:
-        for start in range(0, len(every), CHUNK):
-            some = every[start : start + CHUNK]
-            claims = decode(read(cursor.cursor, some))
+        for start in range(0, len(every), SECTION):
+            some = every[start : start + SECTION]
+            claims = [claim for chunk in decode(read(cursor.cursor, some, SECTION)) for claim in chunk]
             found += with_priors(cursor.cursor, claims)
     return found
 
 
-def read(cursor: Any, keys: Sequence[str]) -> Texts:
-    """Return claims and lines as text; of a cursor of psycopg itself, so that another thread may wait for it."""
-    return _copied(cursor, CLAIMS, keys), _copied(cursor, LINES, keys)
+def read(cursor: Any, keys: Sequence[str], size: int) -> Iterator[str]:
+    """Yield the text of the lines of all, then that of the claims, `size` at a time and while others are on their way.
+
+    cursor: of psycopg itself, so that another thread may wait for it. It is free when nothing more is to come.
+    """
+    given = [",".join(keys)]
+    with cursor.copy(LINES, given) as rows:
+        yield b"".join(rows).decode()
+    with cursor.copy(CLAIMS, given) as rows:
+        claims = iter(rows)
+        while text := b"".join(islice(claims, size)).decode():
+            yield text
 
 
-def decode(texts: Texts) -> list[Claim]:
-    """Return the claims of what `read` returned, without decisions of earlier payers."""
+def decode(texts: Iterator[str]) -> Iterator[list[Claim]]:
+    """Yield the claims of what `read` yields, chunk by chunk, without decisions of earlier payers."""
+    lines = _lines(next(texts, ""))
+    new = tuple.__new__
+    for text in texts:
+        found = []
+        for row in _rows(text):
+            row[-1] = tuple(lines.pop(row[-1], ()))  # type: ignore[call-overload]  # the place gives way to the lines
+            row.append(())  # type: ignore[arg-type]  # the other payers
+            found.append(new(Claim, row))
+        yield found
+
+
+def _lines(text: str) -> dict[str, list[Line]]:
+    """Return lines by the place of their claim."""
     lines: defaultdict[str, list[Line]] = defaultdict(list)
     new = tuple.__new__
-    for row in _rows(texts[1]):
+    for row in _rows(text):
         place = row[-1]
         row[-1] = ()  # type: ignore[call-overload]  # the place gives way to the adjudications
         lines[place].append(new(Line, row))
-    found = []
-    for row in _rows(texts[0]):
-        row[-1] = tuple(lines[row[-1]])  # type: ignore[call-overload]  # the place gives way to the lines
-        row.append(())  # type: ignore[arg-type]  # the other payers
-        found.append(new(Claim, row))
-    return found
+    return lines
 
 
 def with_priors(cursor: Any, claims: list[Claim]) -> list[Claim]:
@@ -284,11 +301,6 @@ def _adjustments(given: str | list[list[Any]]) -> tuple[Adjustment, ...]:
 def _four(one: list[Any]) -> Adjustment:
     group, reason, amount, *quantity = one
     return str(group), str(reason), str(amount), str(quantity[0]) if quantity and quantity[0] is not None else ""
-
-
-def _copied(cursor: Any, statement: str, keys: Sequence[str]) -> str:
-    with cursor.copy(statement, [list(keys)]) as copy:
-        return b"".join(copy).decode()
 
 
 ESCAPES = {"\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t", "\\v": "\v", "\\\\": "\\"}

@@ -10,8 +10,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from backend.apps.core.models import Alert
 from backend.apps.insurance import submitting
 from backend.apps.insurance.models import (
+    BillingEntity,
     ClaimLineAdjudication,
     ControlNumber,
     InsuranceClaim,
@@ -25,6 +27,7 @@ from backend.apps.patients.models import Patient
 from tests.support.queued_claims import queue, queued_claim
 from tests.support.x12valid import x12valid
 from workers.claims import building
+from workers.runner import HandlerBug
 
 pytestmark = pytest.mark.django_db
 
@@ -236,13 +239,87 @@ def test_claims_cost_a_few_statements_for_a_thousand(partner: Any, coverage: Any
     """Counted by the database, for what another thread asks Django does not see."""
     for _ in range(6):
         queued_claim(partner, patient_insurance=coverage)
-    monkeypatch.setattr(building, "CHUNK", 2)
+    monkeypatch.setattr(building, "FIRST", 2)
+    monkeypatch.setattr(building.claim_facts, "SECTION", 2)
     asked: list[str] = []
     monkeypatch.setattr(building.claim_facts, "read", _counted(building.claim_facts.read, asked))
     with CaptureQueriesContext(connection) as ours:
         building.build(partner.pk)
     assert len(asked) == 3
     assert len(ours) < 40
+
+
+def test_claims_of_several_readings_stand_in_the_file_in_order(
+    partner: Any, coverage: Any, rung: Any, monkeypatch: Any
+) -> None:
+    claims = [queued_claim(partner, patient_insurance=coverage) for _ in range(8)]
+    for name, size in (("FIRST", 1), ("CHUNK", 2)):
+        monkeypatch.setattr(building, name, size)
+    monkeypatch.setattr(building.claim_facts, "SECTION", 4)
+    TradingPartner.objects.update(max_claims_per_file=8)
+    entity = factories.billing_entity()
+    InsuranceClaim.objects.update(billing_entity=entity)
+    assert building.build_due() == "8 batched, 1 files"
+    file = Interchange.objects.get()
+    assert x12valid(bytes(file.content)) == []
+    assert [one[1] for one in segments(file) if one[0] == "CLM"] == [claim.control_number for claim in claims]
+
+
+def test_what_keeps_one_partners_file_holds_up_no_other_and_is_told(partner: Any, coverage: Any, rung: Any) -> None:
+    queued_claim(partner, patient_insurance=coverage)
+    numberless, nameless = (factories.partner() for _ in range(2))
+    for other in (numberless, nameless):
+        payer = factories.make_provider()
+        factories.route(provider=payer, partner=other)
+        plan = factories.make_plan(provider=payer)
+        queued_claim(other, patient_insurance=factories.make_patient_insurance(insurance_plan=plan))
+    TradingPartner.objects.filter(pk=nameless.pk).update(submitter_id="")
+    for kind in ControlNumber.Kind:
+        ControlNumber.objects.create(partner=numberless, kind=kind, last=999_999_999)
+    with pytest.raises(HandlerBug):
+        building.build_due()
+    assert Interchange.objects.get().partner == partner
+    told = {alert.subject_id: alert.sentence for alert in Alert.objects.filter(resolved_at=None)}
+    assert told.keys() == {str(numberless.pk), str(nameless.pk)}
+    assert "used up" in told[str(numberless.pk)]
+    assert "1000A NM109" in told[str(nameless.pk)]
+    assert all(key in sentence for key, sentence in told.items())
+    TradingPartner.objects.filter(pk=nameless.pk).update(submitter_id="OURS")
+    with pytest.raises(HandlerBug):
+        building.build_due()
+    assert set(Alert.objects.filter(resolved_at=None).values_list("subject_id", flat=True)) == {str(numberless.pk)}
+
+
+def test_without_anybody_who_bills_no_file_is_made_and_a_person_is_told(rung: Any) -> None:
+    partner = factories.partner()
+    queued_claim(partner)
+    BillingEntity.objects.all().delete()
+    with pytest.raises(HandlerBug):
+        building.build_due()
+    assert "Enter who bills" in Alert.objects.get(resolved_at=None).sentence
+    assert Submission.objects.get().status == "queued"
+
+
+def test_no_claim_is_rendered_more_than_twice_however_many_others_cannot_be_written(
+    partner: Any, rung: Any, monkeypatch: Any
+) -> None:
+    TradingPartner.objects.update(element_separator="/")
+    good, bad = ([queued_claim(partner) for _ in range(6)] for _ in range(2))
+    for number, claim in enumerate(bad):
+        Patient.objects.filter(insurances=claim.patient_insurance).update(medical_record_number=f"A/{number}")
+    rendered: list[Any] = []
+    write = building.Writer837P.write
+    monkeypatch.setattr(building.Writer837P, "write", lambda self, some: write(self, _noted(some, rendered)))
+    assert building.build_due() == "6 batched, 1 files, 6 withdrawn"
+    assert len(rendered) <= 2 * 12
+    found = [one.split("/")[1] for one in bytes(Interchange.objects.get().content).decode().split("~") if "CLM/" in one]
+    assert set(found) == {claim.control_number for claim in good}
+
+
+def _noted(claims: Any, into: list[Any]) -> Any:
+    for claim in claims:
+        into.append(claim)
+        yield claim
 
 
 def _counted(read: Any, asked: list[str]) -> Any:
