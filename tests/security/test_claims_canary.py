@@ -284,7 +284,7 @@ def poisoned(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def stumble(_source: object, transaction: Any) -> None:
         first = list(transaction.segments)
-        raise KeyError(f"{first} {SAID} {MEMBER}")
+        raise KeyError(f"{SAID} {MEMBER} {first}")  # what is kept of it is cut at its end
 
     with monkeypatch.context() as patch:
         patch.setattr(reading, "APPLY", {**reading.APPLY, Kind.REMITTANCE: stumble})
