@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -16,6 +15,7 @@ from django.db.models import F, Q
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import DomainError
+from backend.apps.insurance import member_patterns
 from backend.apps.insurance.models.payers import PAYER_ID, InsuranceProvider
 from backend.apps.insurance.partner_addresses import validate_address
 
@@ -209,9 +209,9 @@ class PartnerPayer(ClinicModel):
         if not isinstance(self.secondary_ids, list) or not all(map(_is_pair, self.secondary_ids)):
             raise ValidationError({"secondary_ids": 'Write pairs of a qualifier and a number, as [["2U", "12345"]].'})
         try:
-            re.compile(self.member_id_pattern)
-        except re.error as error:
-            raise ValidationError({"member_id_pattern": "This is no regular expression."}) from error
+            member_patterns.compiled(self.member_id_pattern)
+        except ValueError as error:
+            raise ValidationError({"member_id_pattern": str(error)}) from error
         _refuse_switching_off(self, **self._mine())
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:

@@ -278,6 +278,7 @@ def test_resuming_takes_back_what_was_told_of_the_pause() -> None:
         ({"secondary_ids": "2U"}, "secondary_ids"),
         ({"secondary_ids": [["2U", 5]]}, "secondary_ids"),
         ({"member_id_pattern": "("}, "member_id_pattern"),
+        ({"member_id_pattern": "([A-Z]+)+[0-9]"}, "member_id_pattern"),
     ],
 )
 def test_a_way_to_a_payer_is_written_right(over: dict[str, Any], field: str) -> None:
