@@ -316,7 +316,8 @@ class InsuranceClaim(ClinicModel, Stateful):
             raise DomainError("A claim needs at least one diagnosis and one procedure.")
         if self.service_date > Clinic.today():
             raise DomainError("A claim cannot be submitted before the day of service.")
-        for day in (self.service_date, *codes.days(self.procedure_codes)):
+        days = () if self.frequency == Frequency.VOID else (self.service_date, *codes.days(self.procedure_codes))
+        for day in days:  # a claim is taken back just because there was no cover
             if not coverage.covers(day):
                 raise DomainError("The coverage was not active on the day of service.")
 

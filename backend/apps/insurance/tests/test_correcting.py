@@ -215,3 +215,15 @@ def test_a_claim_that_takes_back_repeats_what_was_and_is_not_changed() -> None:
     draft = correcting.void(judged(), by=None)
     with pytest.raises(DomainError, match="as it was"):
         services.change_claim(draft, by=None, procedure_codes=[line("1.00")])
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_a_claim_is_taken_back_though_its_cover_turned_out_to_have_ended(by_file: bool) -> None:
+    claim = judged()
+    if not by_file:
+        PartnerPayer.objects.all().delete()
+    ended = {"termination_date": claim.service_date - timedelta(days=1)}
+    PatientInsurance.objects.filter(pk=claim.patient_insurance_id).update(**ended)
+    draft = services.submit(correcting.void(claim, by=None), by=None)
+    assert draft.submissions.filter(status="queued").exists() is by_file
+    assert stored(draft).status == ("draft" if by_file else "submitted")
