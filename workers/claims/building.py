@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from operator import attrgetter
 from queue import SimpleQueue
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -157,12 +158,12 @@ def _queued(partner: TradingPartner) -> list[Queued]:
     """Lock the claims of the next file and give each its number; in runs of one billing provider and one payer."""
     with connection.cursor() as cursor:
         cursor.execute(QUEUED, [partner.pk, partner.max_claims_per_file])
-        rows = [Queued(*row) for row in cursor.fetchall()]
+        rows = list(map(Queued._make, cursor.fetchall()))
     new = [row.claim for row in rows if not row.control_number]
     if new:
         numbers = numbering.claim_numbers(len(new))
         write_each(InsuranceClaim, new, {"control_number": numbers}, also="updated_at = now()")
-    return sorted(rows, key=lambda row: (row.billing, row.payer))
+    return sorted(rows, key=attrgetter("billing", "payer"))
 
 
 class ClaimFile:

@@ -60,17 +60,10 @@ def _holder(expression: str) -> str:
 
 CLAIM_COLUMNS: dict[str, str] = {
     "id": "claim.id",
-    "billing": "billing.id",
-    "payer": "plan.provider_id",
     "rendering": "COALESCE(claim.rendering_doctor_id, visit.doctor_id)",
     "referring": "claim.referring_provider_id",
     "facility": "claim.service_facility_id",
-    "sequence": "substr('PST', cover.priority, 1)",
-    "filing_code": FILING,
     "group_number": GROUP,
-    "plan_name": "plan.plan_name",
-    "medicare_secondary": "cover.medicare_secondary_code",
-    "relationship": f"CASE WHEN plan.dependents_are_members THEN '18' ELSE {RELATIONSHIP} END",
     "member_id": MEMBER,
     "holder_last": _holder(LAST),
     "holder_first": _holder(FIRST),
@@ -93,16 +86,7 @@ CLAIM_COLUMNS: dict[str, str] = {
     "patient_postal_code": _digits("patient.postal_code"),
     "control_number": "claim.control_number",
     "total": "claim.billed_amount",
-    "place_of_service": "claim.place_of_service",
-    "frequency": "claim.frequency",
-    "signature": _yes("claim.signature_on_file", "N"),
-    "assignment": "CASE WHEN claim.accepts_assignment THEN 'A' ELSE 'C' END",
-    "benefits": _yes("claim.assigns_benefits", "N"),
-    "release": _yes("claim.releases_information", "I"),
-    "accident": "claim.accident",
-    "accident_state": "claim.accident_state",
     "accident_on": _day("claim.accident_on"),
-    "delay_reason": "claim.delay_reason",
     "onset_on": _day("claim.onset_on"),
     "initial_treatment_on": _day("claim.initial_treatment_on"),
     "last_menstrual_on": _day("claim.last_menstrual_on"),
@@ -112,22 +96,38 @@ CLAIM_COLUMNS: dict[str, str] = {
     "original_reference": "CASE WHEN claim.frequency <> '1' THEN original.insurance_reference_number END",
     "prior_authorization": "claim.prior_authorization",
     "referral_number": "claim.referral_number",
-    "clia": CLIA,
     "trace": "CASE WHEN route.wants_trace THEN claim.control_number END",
     "record_number": "patient.medical_record_number",
     "note": "claim.note",
     "diagnoses": """translate(claim.diagnosis_codes::text, '[]". ', '')""",
-    "plan": "plan.id",
     "patient": "patient.id",
     "coverage": "cover.id",
     "coverage_from": _day("cover.effective_date"),
     "coverage_to": _day("cover.termination_date"),
-    "coverage_is_deleted": _yes("cover.is_deleted"),
-    "gender": "patient.gender",
     "service_on": _day("claim.service_date"),
-    "is_secondary": _yes("cover.priority > 1 OR claim.secondary_to_id IS NOT NULL"),
     "original": "claim.original_id",
     "secondary_to": "claim.secondary_to_id",
+    "billing": "billing.id",
+    "payer": "plan.provider_id",
+    "plan": "plan.id",
+    "sequence": "substr('PST', cover.priority, 1)",
+    "filing_code": FILING,
+    "plan_name": "plan.plan_name",
+    "medicare_secondary": "cover.medicare_secondary_code",
+    "relationship": f"CASE WHEN plan.dependents_are_members THEN '18' ELSE {RELATIONSHIP} END",
+    "place_of_service": "claim.place_of_service",
+    "frequency": "claim.frequency",
+    "signature": _yes("claim.signature_on_file", "N"),
+    "assignment": "CASE WHEN claim.accepts_assignment THEN 'A' ELSE 'C' END",
+    "benefits": _yes("claim.assigns_benefits", "N"),
+    "release": _yes("claim.releases_information", "I"),
+    "accident": "claim.accident",
+    "accident_state": "claim.accident_state",
+    "delay_reason": "claim.delay_reason",
+    "clia": CLIA,
+    "coverage_is_deleted": _yes("cover.is_deleted"),
+    "gender": "patient.gender",
+    "is_secondary": _yes("cover.priority > 1 OR claim.secondary_to_id IS NOT NULL"),
 }
 LINE_COLUMNS: dict[str, str] = {
     "number": "line.number",
@@ -150,10 +150,14 @@ LINE_COLUMNS: dict[str, str] = {
     "rendering": "line.rendering_doctor_id",
     "control_number": "CASE WHEN claim.control_number <> '' THEN claim.control_number || 'L' || line.number END",
 }
+OWN_TO_A_CLAIM = list(CLAIM_COLUMNS).index("billing")  # columns; many claims have those behind in common
+OF_A_LINE = ("charge", "control_number")
+OF_A_SERVICE = [name for name in LINE_COLUMNS if name not in OF_A_LINE]
+BEFORE_CHARGE = list(LINE_COLUMNS).index("charge")
 # One text: to quote each key of an array costs more than to take it apart again.
 GIVEN = "unnest(string_to_array(%s, ',')::uuid[]) WITH ORDINALITY AS given (id, place)"
 CLAIMS = f"""COPY (
-    SELECT {", ".join(CLAIM_COLUMNS.values())}, given.place
+    SELECT given.place, {", ".join(CLAIM_COLUMNS.values())}
     FROM {GIVEN}
     JOIN insurance_insuranceclaim claim ON claim.id = given.id
     JOIN insurance_patientinsurance cover ON cover.id = claim.patient_insurance_id
@@ -170,7 +174,7 @@ CLAIMS = f"""COPY (
     ORDER BY given.place
 ) TO STDOUT WITH (NULL '')"""  # noqa: S608  # our own names only
 LINES = f"""COPY (
-    SELECT {", ".join(LINE_COLUMNS.values())}, given.place
+    SELECT given.place, {", ".join(LINE_COLUMNS[name] for name in (*OF_A_LINE, *OF_A_SERVICE))}
     FROM {GIVEN}
     JOIN insurance_insuranceclaim claim ON claim.id = given.id
     JOIN insurance_claimline line ON line.claim_id = given.id
@@ -235,25 +239,30 @@ def read(cursor: Any, keys: Sequence[str], size: int) -> Iterator[str]:
 def decode(texts: Iterator[str]) -> Iterator[list[Claim]]:
     """Yield the claims of what `read` yields, chunk by chunk, without decisions of earlier payers."""
     lines = _lines(next(texts, ""))
-    new = tuple.__new__
+    shared, new = _Shared(), tuple.__new__
     for text in texts:
-        found = []
-        for row in _rows(text):
-            row[-1] = tuple(lines.pop(row[-1], ()))  # type: ignore[call-overload]  # the place gives way to the lines
-            row.append(())  # type: ignore[arg-type]  # the other payers
-            found.append(new(Claim, row))
-        yield found
+        yield [
+            new(Claim, (*own, *shared[common], tuple(lines.pop(place, ())), ()))
+            for place, *own, common in _rows(text, 1 + OWN_TO_A_CLAIM)
+        ]
 
 
 def _lines(text: str) -> dict[str, list[Line]]:
-    """Return lines by the place of their claim."""
+    """Return lines by the place of their claim; what lines of one service on one day have in common is theirs once."""
     lines: defaultdict[str, list[Line]] = defaultdict(list)
-    new = tuple.__new__
-    for row in _rows(text):
-        place = row[-1]
-        row[-1] = ()  # type: ignore[call-overload]  # the place gives way to the adjudications
-        lines[place].append(new(Line, row))
+    shared, new = _Shared(), tuple.__new__
+    for place, charge, control_number, service in _rows(text, 1 + len(OF_A_LINE)):
+        values = shared[service]
+        lines[place].append(new(Line, (*values[:BEFORE_CHARGE], charge, *values[BEFORE_CHARGE:], control_number, ())))
     return lines
+
+
+class _Shared(dict[str, tuple[str, ...]]):
+    """The values of a text of several, the same objects for the same text: most of the time goes into making them."""
+
+    def __missing__(self, text: str) -> tuple[str, ...]:
+        self[text] = found = tuple(_plain(value) for value in text.split("\t"))
+        return found
 
 
 def with_priors(cursor: Any, claims: list[Claim]) -> list[Claim]:
@@ -306,15 +315,20 @@ def _four(one: list[Any]) -> Adjustment:
 ESCAPES = {"\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t", "\\v": "\v", "\\\\": "\\"}
 
 
-def _rows(text: str) -> Iterable[list[str]]:
-    """Return the values of each row. COPY escapes what separates them, and the backslash itself."""
-    rows = (row.split("\t") for row in text.split("\n")[:-1])
+def _rows(text: str, own: int) -> Iterable[list[str]]:
+    """Return the first `own` values of each row, and those behind together as COPY wrote them.
+
+    COPY escapes what separates values and rows, and the backslash itself.
+    """
+    rows = (row.split("\t", own) for row in text.split("\n")[:-1])
     if "\\" not in text:
         return rows
-    return ([_plain(value) if "\\" in value else value for value in row] for row in rows)
+    return ([*map(_plain, row[:own]), row[own]] for row in rows)
 
 
 def _plain(value: str) -> str:
+    if "\\" not in value:
+        return value
     parts, place = [], 0
     while (found := value.find("\\", place)) >= 0:
         parts += [value[place:found], ESCAPES.get(value[found : found + 2], value[found + 1 : found + 2])]
