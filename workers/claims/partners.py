@@ -6,17 +6,14 @@ import logging
 import traceback
 from uuid import UUID
 
-from django.utils import timezone
-
 from backend.apps.core import alerts
+from backend.apps.insurance import pauses
 from backend.apps.insurance.models import TradingPartner
 from integrations.errors import IntegrationError, Misconfigured
 
 KIND = "claims_partner"
-SENDING, COLLECTING = (
-    "sending claims",
-    "collecting answers",
-)  # each with its own alert: that one works says nothing of the other
+# Each has its own alert: that one works says nothing of the other.
+SENDING, COLLECTING = "sending claims", "collecting answers"
 PAUSED_BY = (":host_key",)  # somebody else may be at its address: nothing goes there until a person has looked
 
 log = logging.getLogger(__name__)
@@ -51,7 +48,8 @@ def failed(key: UUID, way: str, error: Exception) -> str:
 def in_trouble(partner: TradingPartner, way: str, error: IntegrationError, *, tell: bool) -> None:
     """Tell a person what only a person can mend; `tell`: of what may pass by itself too, for it has lasted."""
     if error.code.endswith(PAUSED_BY):
-        pause(partner, "It shows another host key than the pinned one.")
+        pauses.stop(partner, reason=f"It shows another host key than the pinned one ({error.code}).")
+        return
     if tell or isinstance(error, Misconfigured):
         alerts.open_once(
             cause(partner.pk, way),
@@ -60,10 +58,3 @@ def in_trouble(partner: TradingPartner, way: str, error: IntegrationError, *, te
             severity="critical" if isinstance(error, Misconfigured) else "warning",
             subject=partner,
         )
-
-
-def pause(partner: TradingPartner, reason: str) -> None:
-    now = timezone.now()
-    TradingPartner.objects.filter(pk=partner.pk, paused_at=None).update(
-        paused_at=now, pause_reason=reason, updated_at=now
-    )
