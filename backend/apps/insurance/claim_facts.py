@@ -31,13 +31,15 @@ FIRST = """CASE
     WHEN cover.policy_holder_name LIKE '%%,%%' THEN btrim(split_part(cover.policy_holder_name, ',', 2))
     WHEN cover.policy_holder_name ~ '\\s' THEN regexp_replace(cover.policy_holder_name, '\\s+\\S*$', '') ELSE '' END"""
 # Laboratory services, 80000 to 89999, are what CLIA certifies.
-CLIA = """CASE WHEN position('"code": "8' IN claim.procedure_codes::text) > 0
+CLIA = """CASE WHEN claim.procedure_codes @? '$[*].code ? (@ starts with "8")'
     THEN COALESCE(NULLIF((SELECT place.clia_number FROM insurance_servicefacility place
                           WHERE place.id = claim.service_facility_id), ''), billing.clia_number) ELSE '' END"""
 # Medicare's numbers are written with hyphens on the card and without them in a file; see edits.forms.medicare_number.
 MEMBER = """CASE WHEN plan.claim_filing_code IN ('MA', 'MB')
         OR (plan.claim_filing_code = '' AND plan.plan_type = 'medicare')
     THEN upper(translate(cover.member_id, '- ', '')) ELSE cover.member_id END"""
+# JSON without its signs; translate() takes twice as long.
+DIAGNOSES = """replace(replace(replace(btrim(claim.diagnosis_codes::text, '[]'), '"', ''), '.', ''), ' ', '')"""
 
 
 def _day(column: str) -> str:
@@ -99,7 +101,7 @@ CLAIM_COLUMNS: dict[str, str] = {
     "trace": "CASE WHEN route.wants_trace THEN claim.control_number END",
     "record_number": "patient.medical_record_number",
     "note": "claim.note",
-    "diagnoses": """translate(claim.diagnosis_codes::text, '[]". ', '')""",
+    "diagnoses": DIAGNOSES,
     "patient": "patient.id",
     "coverage": "cover.id",
     "coverage_from": _day("cover.effective_date"),
