@@ -56,9 +56,6 @@ BATCHED = """
 WITHDRAWN = """
     UPDATE insurance_submission SET status = 'withdrawn', status_reason = data.reason, updated_at = now()
     FROM unnest(%s::uuid[], %s::text[]) AS data (id, reason) WHERE insurance_submission.id = data.id"""
-FAST_COMPRESSION = """
-    SELECT set_config(name, 'lz4', true) FROM pg_settings
-    WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)"""
 BUILDING = "building files"
 CHUNK = 2000  # claims that are checked and rendered together
 FIRST = 1000  # claims read before the others, so that there is work while those come
@@ -252,8 +249,6 @@ class ClaimFile:
             numbering.give_back(self.partner, self.numbers)
             return Built(0, self.withdrawn)
         self.chunks.append(self.writer.close())
-        with connection.cursor() as cursor:
-            cursor.execute(FAST_COMPRESSION)
         interchanges.store(
             self.partner,
             Interchange.Kind.CLAIMS,
