@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from backend.apps.core.models import Alert
-from backend.apps.insurance import submitting
+from backend.apps.insurance import claim_facts, fact_parts, submitting
 from backend.apps.insurance.models import (
     BillingEntity,
     ClaimLineAdjudication,
@@ -247,6 +247,18 @@ def test_claims_cost_a_few_statements_for_a_thousand(partner: Any, coverage: Any
         building.build(partner.pk)
     assert len(asked) == 3
     assert len(ours) < 40
+
+
+def test_one_claim_asks_for_the_parts_it_names_and_for_no_others(partner: Any, coverage: Any) -> None:
+    claim, _ = (queued_claim(partner, patient_insurance=one) for one in (coverage, factories.make_patient_insurance()))
+    said, parts = claim_facts.of(claim)
+    assert set(parts.providers) == {said.rendering}
+    assert set(parts.payers) == {said.payer}
+    assert set(parts.plans) == {said.plan}
+    assert set(parts.billing) == {said.billing}
+    every = fact_parts.parts()
+    assert all(mine.items() <= all_of_it.items() for mine, all_of_it in zip(parts, every, strict=True))
+    assert len(every.providers) == 2
 
 
 def test_claims_of_several_readings_stand_in_the_file_in_order(
