@@ -34,26 +34,34 @@ def billed_before(batch: Batch) -> Iterable[Claim]:
     of_voids=False,
 )
 def billed_beside(batch: Batch) -> Iterable[Claim]:
-    """Of equal claims in one batch the first may go."""
+    """Of equal claims in one batch the first may go, and a correction before it."""
     if not batch.repeated:
         return ()
-    coverages = {coverage for coverage, *_ in batch.repeated}
-    return _later_ones(claim for claim in batch.claims if claim.coverage in coverages)
+    patients = {patient for patient, *_ in batch.repeated}
+    return _later_ones([claim for claim in batch.claims if claim.patient in patients])
 
 
-def _later_ones(claims: Iterable[Claim]) -> list[Claim]:
-    seen: set[Key] = set()
+def _later_ones(claims: list[Claim]) -> list[Claim]:
+    seen: dict[Key, list[Claim]] = {}
     again = []
-    for claim in claims:
-        mine = set(_keys(claim)) if claim.frequency == FIRST_TIME and claim.coverage else set()
-        if not seen.isdisjoint(mine):
+    for claim in sorted(claims, key=lambda one: one.frequency == FIRST_TIME):
+        keys = set(_keys(claim))
+        others = [other for key in keys for other in seen.get(key, ())]
+        if claim.frequency == FIRST_TIME and not all(_follows(claim, other) for other in others):
             again.append(claim)
-        seen |= mine
+        for key in keys:
+            seen.setdefault(key, []).append(claim)
     return again
 
 
+def _follows(claim: Claim, other: Claim) -> bool:
+    """Return whether one of two claims goes to the payer that comes after the other's."""
+    return claim.secondary_to == other.id or other.secondary_to == claim.id
+
+
 def _keys(claim: Claim) -> Iterator[Key]:
+    """Yield what makes services the same to a payer, whichever coverage names it."""
     for line in claim.lines:
         if AGAIN.isdisjoint(line.modifiers.split(",")):
             doctor = line.rendering or claim.rendering
-            yield claim.coverage, doctor, line.from_on, line.code, line.modifiers
+            yield claim.patient, claim.payer, claim.sequence, doctor, line.from_on, line.code, line.modifiers

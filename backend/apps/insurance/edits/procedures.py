@@ -236,8 +236,8 @@ def clia_missing(batch: Batch) -> Iterable[Claim]:
 def procedure_repeated(batch: Batch) -> Iterable[Claim]:
     if not batch.repeated:
         return ()
-    coverages = {coverage for coverage, *_ in batch.repeated}
-    return [claim for claim in batch.claims if claim.coverage in coverages and _has_twin(claim)]
+    patients = {patient for patient, *_ in batch.repeated}
+    return [claim for claim in batch.claims if claim.patient in patients and _has_twin(claim)]
 
 
 def _has_twin(claim: Claim) -> bool:

@@ -196,10 +196,10 @@ class Batch:
 
     @cached_property
     def repeated(self) -> set[tuple[str, ...]]:
-        """What `repeatable` says of more lines than one of a coverage."""
+        """What `repeatable` says of more lines than one of a patient."""
         of_claims, of_lines = self.of_claims, self.of_lines
-        covers = [cover for cover, lines in zip(of_claims["coverage"], of_claims["lines"], strict=True) for _ in lines]
-        keys = list(zip(covers, of_lines["code"], of_lines["from_on"], of_lines["modifiers"], strict=True))
+        people = [one for one, lines in zip(of_claims["patient"], of_claims["lines"], strict=True) for _ in lines]
+        keys = list(zip(people, of_lines["code"], of_lines["from_on"], of_lines["modifiers"], strict=True))
         return set() if len(set(keys)) == len(keys) else {key for key, times in Counter(keys).items() if times > 1}
 
     @cached_property
@@ -234,8 +234,8 @@ def _named(parts: Mapping[str, Subject], ids: Collection[str]) -> list[Subject]:
 
 
 def repeatable(claim: Claim, line: Line) -> tuple[str, ...]:
-    """Return what two lines of one coverage have in common that bill one service twice, whoever gave it."""
-    return claim.coverage, line.code, line.from_on, line.modifiers
+    """Return what two lines of one patient have in common that bill one service twice, whoever gave it."""
+    return claim.patient, line.code, line.from_on, line.modifiers
 
 
 def total(adjustments: Iterable[Adjustment]) -> int | None:

@@ -36,7 +36,7 @@ BASE: Mapping[str, Any] = {
         "c", billing="b", payer="p", rendering="d", facility="f", filing_code="12", member_id="W123456789", plan="n",
         patient_last="DOE", patient_first="JANE", patient_birth="19800517", patient_sex="F", patient_line1="1 OAK AVE",
         patient_city="AUSTIN", patient_state="TX", patient_postal_code="78702", total="125.00", place_of_service="11",
-        diagnoses="E119,I10", coverage="v", coverage_from="20260101", service_on="20261028",
+        diagnoses="E119,I10", patient="w", coverage="v", coverage_from="20260101", service_on="20261028",
     ),
     "line": Line("1", "99213", charge="125.00", from_on="20261028", pointers="1,2"),
     "other": OtherPayer(

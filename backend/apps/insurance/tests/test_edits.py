@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_path_names_the_line_by_its_number_and_the_part_by_its_role() -> None:
 def test_a_fault_of_a_part_is_found_in_each_claim_that_names_it_and_in_no_other() -> None:
     (claim,), context = case({"facility.name": ""})
     others = [claim._replace(id=name, facility=facility) for name, facility in (("c2", "f"), ("c3", ""))]
-    later = [other._replace(coverage=other.id) for other in others]
+    later = [other._replace(patient=other.id, coverage=other.id) for other in others]
     assert set(edits.scrub([claim, *later], context)) == {"c", "c2"}
 
 
@@ -73,6 +74,28 @@ def test_of_two_equal_claims_going_out_together_the_second_stays() -> None:
     claims, context = case({"beside": {}})
     assert {claim: [one.rule for one in said] for claim, said in edits.scrub(claims, context).items()} == {
         "c2": ["billed-beside"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("beside", "stays"),
+    [
+        ({"coverage": "v2"}, True),  # recorded once more, to the same payer
+        ({"coverage": "v2", "sequence": "S", "is_secondary": "Y"}, False),
+        ({"coverage": "v2", "payer": "p2"}, False),
+        ({"patient": "w2", "coverage": "v2"}, False),
+        ({"secondary_to": "c"}, False),
+    ],
+)
+def test_claims_are_equal_by_patient_payer_and_place_whatever_the_coverage(beside: Any, stays: bool) -> None:
+    claims, context = case({"beside": beside})
+    assert ("billed-beside" in {one.rule for one in edits.scrub(claims, context).get("c2", [])}) is stays
+
+
+def test_a_correction_goes_out_before_a_claim_that_bills_its_services_anew() -> None:
+    claims, context = case({"beside": {"frequency": "7", "original_reference": "ICN1"}})
+    assert {claim: [one.rule for one in said] for claim, said in edits.scrub(claims, context).items()} == {
+        "c": ["billed-beside"]
     }
 
 
@@ -171,7 +194,7 @@ def test_the_file_of_a_claim_that_takes_another_back_must_be_right(rule: str) ->
     back = {"claim.frequency": "8", "claim.original_reference": "ICN1"}
     assert rule in {one.rule for one in found({**EXAMPLES[rule].breaks, **back})}
     (claim,), context = case({"claim.frequency": "8"})
-    others = [claim._replace(id="c2", frequency="1", coverage_to="20261027", coverage="v2")]
+    others = [claim._replace(id="c2", frequency="1", coverage_to="20261027", patient="w2", coverage="v2")]
     assert {key: [one.rule for one in said] for key, said in edits.scrub([claim, *others], context).items()} == {
         "c": ["original-reference-missing"],
         "c2": ["coverage-ended"],
