@@ -39,12 +39,13 @@ BUDGET_S = 120.0  # after that no file is begun; the longest takes some seconds 
 QUEUED = """
     SELECT sent.id::text, claim.id::text, COALESCE(claim.billing_entity_id::text, ''), plan.provider_id::text,
            claim.control_number, claim.status = 'draft' AND NOT claim.is_deleted
-    FROM (SELECT id, claim_id FROM insurance_submission
+    FROM (SELECT id, claim_id, queued_at FROM insurance_submission
           WHERE partner_id = %s AND status = 'queued' AND NOT is_deleted
           ORDER BY queued_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED) sent
     JOIN insurance_insuranceclaim claim ON claim.id = sent.claim_id
     JOIN insurance_patientinsurance cover ON cover.id = claim.patient_insurance_id
-    JOIN insurance_insuranceplan plan ON plan.id = cover.insurance_plan_id"""
+    JOIN insurance_insuranceplan plan ON plan.id = cover.insurance_plan_id
+    ORDER BY sent.queued_at, sent.id"""
 BATCHED = """
     UPDATE insurance_submission SET status = 'batched', interchange_id = %s, transaction_number = data.transaction,
         batch_reference = data.reference, claim_control_number = data.control_number,

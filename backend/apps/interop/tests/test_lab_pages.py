@@ -290,9 +290,10 @@ def test_every_page_is_sealed_and_takes_no_form_without_its_token() -> None:
     message = waiting()
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(make_user("admin"))
+    words = {"pk": message.pk, "verb": "build", "name": "silent"}
     for entry in urlpatterns:
-        args = [message.pk] if "<uuid:pk>" in str(entry.pattern) else []
-        url = reverse(f"console:{entry.name}", args=args)
+        kwargs = {name: words[name] for name in entry.pattern.converters}
+        url = reverse(f"console:{entry.name}", kwargs=kwargs)
         answer = strict.get(url)
         assert "default-src 'none'" in answer["Content-Security-Policy"], url
         assert "no-store" in answer["Cache-Control"], url

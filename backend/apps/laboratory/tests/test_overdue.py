@@ -167,5 +167,5 @@ def test_the_look_reads_the_open_orders_by_their_index_and_costs_the_same_for_ma
         assert overdue.watch() == (0, 0)
     assert len(many) == len(few)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         assert "laborder_awaited" in overdue.orders().explain()

@@ -54,7 +54,12 @@ def test_everything_of_a_patient_is_moved_signed_notes_and_claimed_coverages_too
 
 def test_a_row_of_every_table_with_patients_is_moved() -> None:
     practice = make_practice()
-    for resource in set(MAKERS) - {"patient-insurances", "waitlist-entries"}:  # claim and offer bring them along
+    # A claim and an offer bring theirs along; the others here would each make one more first coverage.
+    others = {
+        "patient-insurances", "eligibility-inquiries", "status-inquiries", "postings", "prior-adjudications",
+        "submissions",
+    }  # fmt: skip
+    for resource in set(MAKERS) - {"waitlist-entries"} - others:
         make(resource, practice)
     make_reported_panel(practice.patient)
     make_inbound_message(assigned_patient=practice.patient)
