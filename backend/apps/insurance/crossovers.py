@@ -6,14 +6,11 @@ The payers among themselves go on using the number of the first claim (CLP01); C
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from uuid import UUID
 
-from backend.apps.insurance import ledger, secondaries
-from backend.apps.insurance.models import InsuranceClaim, RemittanceClaim
-from backend.apps.insurance.posting import Case
+from backend.apps.insurance import ledger, posting, secondaries
+from backend.apps.insurance.models import RemittanceClaim
+from backend.apps.insurance.posting import RANKS, Case
 
-RANKS: Mapping[str, int] = MappingProxyType({"2": 2, "20": 2, "3": 3, "21": 3})  # CLP02: the payer's turn
 MOST = 2  # payers after the first one that CLP02 can tell
 
 
@@ -21,9 +18,12 @@ def of_next_payers(cases: Sequence[Case]) -> list[Case]:
     """Return the cases, a next payer's decision with the claim to that payer, made where there is none."""
     told = {case.row_id: case for case in cases if case.claim_id and _may_be_next(case)}
     for _ in range(MOST) if told else ():
-        ranks = _ranks({case.claim_id for case in told.values() if case.claim_id})
-        late = {key: case for key, case in told.items() if case.claim_id and _is_beyond(case, ranks[case.claim_id])}
-        after = secondaries.passed_on({case.claim_id for case in late.values() if case.claim_id})
+        turns = posting.turns({case.claim_id for case in told.values() if case.claim_id})
+        late = {
+            key: case for key, case in told.items() if case.claim_id and _is_beyond(case, turns[case.claim_id].first)
+        }
+        decided = {case.claim_id for case in late.values() if case.claim_id and not _is_taken_back(case)}
+        after = secondaries.passed_on({case.claim_id for case in late.values() if case.claim_id}, makes_for=decided)
         moved = {
             key: case._replace(claim_id=after[case.claim_id]) for key, case in late.items() if case.claim_id in after
         }
@@ -33,28 +33,25 @@ def of_next_payers(cases: Sequence[Case]) -> list[Case]:
     return [told.get(case.row_id, case) for case in cases]
 
 
+def _is_taken_back(case: Case) -> bool:
+    return case.told.status == ledger.REVERSAL
+
+
 def _may_be_next(case: Case) -> bool:
-    return case.told.status in RANKS or case.told.status == ledger.REVERSAL
+    return RANKS.get(case.told.status, 1) > 1 or _is_taken_back(case)
 
 
 def _is_beyond(case: Case, rank: int) -> bool:
-    return case.told.status == ledger.REVERSAL or rank < RANKS[case.told.status]
-
-
-def _ranks(claims: set[UUID]) -> dict[UUID, int]:
-    """Return by claim whose turn it is: 1 for one to the first payer."""
-    rows = InsuranceClaim.objects.filter(pk__in=claims)
-    befores = rows.values_list("pk", "secondary_to", "secondary_to__secondary_to")
-    return {pk: 1 + (first is not None) + (second is not None) for pk, first, second in befores}
+    return _is_taken_back(case) or rank < RANKS[case.told.status]
 
 
 def _decided_there(moved: Mapping[str, Case]) -> dict[str, Case]:
     """Leave out what is taken back but was not decided by the next payer: it is the first one's."""
-    back = {case.claim_id for case in moved.values() if case.told.status == ledger.REVERSAL}
+    back = {case.claim_id for case in moved.values() if _is_taken_back(case)}
     rows = RemittanceClaim.objects.filter(claim__in=back, state=RemittanceClaim.State.POSTED) if back else ()
     decided = {(row.claim_id, row.charge, row.paid) for row in rows}
     return {
         key: case
         for key, case in moved.items()
-        if case.told.status != ledger.REVERSAL or (case.claim_id, -case.told.charge, -case.told.paid) in decided
+        if not _is_taken_back(case) or (case.claim_id, -case.told.charge, -case.told.paid) in decided
     }

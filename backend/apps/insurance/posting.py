@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,7 +25,10 @@ State = RemittanceClaim.State
 PASSED_ON, PREDICTION = "23", "25"  # to another payer; of what would be paid
 PAID_BEFORE = "B13"  # CARC: an earlier payment has paid this part
 DECIDED = "This claim has been decided already, and that was not taken back."
+BEYOND = "The next payer has decided this, and we know of no claim to it: match it to that claim, or dismiss it."
 NOT_OUR_PATIENT = "4"
+SAYS_WITHOUT_MONEY = frozenset({REVERSAL, NOT_OUR_PATIENT})
+RANKS: Mapping[str, int] = MappingProxyType({"1": 1, "19": 1, "2": 2, "20": 2, "3": 3, "21": 3})  # CLP02: whose turn
 MOST_REASON = 1000
 
 
@@ -47,6 +51,13 @@ class Ours(NamedTuple):
     paid_amount: Decimal | None
     denial_reason: str
     insurance_reference_number: str
+
+
+class Turn(NamedTuple):
+    """As which payer the one of a claim may decide, 1 for the first; last: by its coverage, where that says more."""
+
+    first: int
+    last: int
 
 
 Decisions = dict[str, tuple[str, str]]
@@ -112,6 +123,14 @@ def _locked(keys: Sequence[UUID]) -> dict[UUID, Ours]:
     return {row[0]: Ours(*row) for row in rows.values_list(*Ours._fields)}
 
 
+def turns(claims: Iterable[UUID]) -> dict[UUID, Turn]:
+    """Return by claim whose turn it is."""
+    rows = InsuranceClaim.objects.filter(pk__in=list(claims)).order_by()
+    told = rows.values_list("pk", "secondary_to", "secondary_to__secondary_to", "patient_insurance__priority")
+    depths = ((pk, 1 + (first is not None) + (second is not None), priority) for pk, first, second, priority in told)
+    return {pk: Turn(depth, max(depth, priority)) for pk, depth, priority in depths}
+
+
 def owed(told: Claim) -> Decimal:
     """Return what the patient owes by the adjustments themselves; CLP05 is information only."""
     found = [*told.adjustments, *(one for line in told.lines for one in line.adjustments)]
@@ -137,12 +156,27 @@ def why_blocked(told: Claim, patient: Decimal, ours: Ours, book: Books) -> str:
     return ""
 
 
+def why_of_another(told: Claim, turn: Turn, ours: Ours, *, is_anew: bool) -> str:
+    """Return why another payer than the one of a claim has decided, "" where nothing tells so.
+
+    The payers go on using the number of the first claim. Which one denies by status 4 is not told, so that only an
+    appeal lets that take the place of a decision.
+    """
+    rank = RANKS.get(told.status)
+    if rank is not None and rank > turn.last:
+        return BEYOND
+    is_its_own = ours.status == Status.APPEALED if rank is None else rank >= turn.first
+    return DECIDED if is_anew and not is_its_own else ""
+
+
 def why_not_anew(told: Claim, entries: Sequence[Entry], ours: Ours, book: Books) -> str:
     """Return why a second decision cannot take the place of the one that stands, "" where it can."""
     before = sum((one.amount for one in entries if one.reason == PAID_BEFORE), NOTHING)
     if before != book.paid or (ours.status != Status.APPEALED and book.stands_as(entries)):
         return DECIDED
     patient = sum((one.amount for one in entries if one.kind == PostingKind.PATIENT), NOTHING)
+    if min(told.paid + book.paid, patient) < 0:
+        return "More would be taken back than was posted."
     if told.paid + book.paid + patient > ours.billed_amount:
         return "Payment and patient's share together would be more than was billed."
     return "Our claim is a draft: it is being corrected." if ours.status == Status.DRAFT else ""
@@ -159,6 +193,7 @@ class Bookkeeper:
         self.books = ledger.books(keys, {pk: one.paid_amount for pk, one in self.claims.items()})
         self.taken: list[Case] = []
         self.superseded: list[str] = []
+        self._turns = turns(keys)
         self._lines = remittance_matching.lines_of(keys)
         self._by_id = by.pk if by else None
         self._posted: list[Posted] = []
@@ -174,8 +209,12 @@ class Bookkeeper:
             return State.UNMATCHED, "No claim of ours has this number."
         book = self.books[ours.pk]
         entries = self._entries(told, ours)
+        if not entries and ours.billed_amount and told.status not in SAYS_WITHOUT_MONEY:
+            return State.NOTED, ""  # it decides about nothing
         is_anew = book.is_decided_anew(told.status, told.charge, ours.billed_amount)
-        reason = why_not_anew(told, entries, ours, book) if is_anew else why_blocked(told, owed(told), ours, book)
+        reason = why_of_another(told, self._turns[ours.pk], ours, is_anew=is_anew)
+        if not reason:
+            reason = why_not_anew(told, entries, ours, book) if is_anew else why_blocked(told, owed(told), ours, book)
         if reason:
             return State.BLOCKED, reason
         if is_anew:
@@ -208,10 +247,10 @@ UPDATE insurance_insuranceclaim AS claim
 SET status = data.status, denial_reason = data.reason, insurance_reference_number = data.reference,
     payment_date = CASE WHEN data.status = 'paid' THEN %s::date END,
     payment_reference = CASE WHEN data.status = 'paid' THEN %s ELSE '' END, response_date = %s,
-    paid_amount = sums.paid, patient_responsibility = sums.patient,
-    allowed_amount = sums.paid + sums.patient, updated_at = now()
+    paid_amount = coalesce(sums.paid, 0), patient_responsibility = coalesce(sums.patient, 0),
+    allowed_amount = coalesce(sums.paid + sums.patient, 0), updated_at = now()
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[]) AS data (id, was, status, reason, reference)
-JOIN ({ledger.SUMS}) AS sums ON sums.claim_id = data.id
+LEFT JOIN ({ledger.SUMS}) AS sums ON sums.claim_id = data.id
 WHERE claim.id = data.id AND claim.status = data.was"""  # noqa: S608  # our own names only
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -65,15 +65,16 @@ def follow(claim_ids: Iterable[UUID]) -> int:
 
 
 @transaction.atomic
-def passed_on(claim_ids: Iterable[UUID]) -> dict[UUID, UUID]:
-    """Return by claim the one to the next payer where the payer itself has passed it on, made where there is none.
+def passed_on(claim_ids: Iterable[UUID], *, makes_for: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return by claim the one to the next payer where the payer itself has passed it on.
 
-    The payer has billed it in our name: it counts as submitted, and nothing of it is sent. Safe to repeat.
+    makes_for: claims for which one is made where there is none. The payer has billed it in our name: it counts as
+    submitted, and nothing of it is sent. Safe to repeat.
     """
     claims = {one.pk: one for one in _locked(claim_ids)}
     decided = {pk: row for pk, row in _decided(claims).items() if row.status_code in CROSSED}
     made = {pk: row.pk for pk, row in _made(decided).items()}
-    new = _make([claims[pk] for pk in decided if pk not in made], decided, is_sent=True)
+    new = _make([claims[pk] for pk in decided if pk in makes_for and pk not in made], decided, is_sent=True)
     return {**made, **{one.secondary_to_id: one.pk for one in new if one.secondary_to_id}}
 
 

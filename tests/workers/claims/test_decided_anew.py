@@ -9,7 +9,7 @@ import pytest
 
 from backend.apps.insurance import ledger, posting
 from backend.apps.insurance.models import InsuranceClaim, Posting, Remittance, RemittanceClaim, TradingPartner
-from backend.apps.insurance.tests.factories import billing_entity, make_provider
+from backend.apps.insurance.tests.factories import billing_entity, make_patient_insurance, make_provider
 from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.sent_claims import moved
 from tests.workers.claims.answers import content, receive, remittance
@@ -109,6 +109,73 @@ def test_the_same_denial_under_another_payment_is_left_to_a_person(partner: Trad
     row = RemittanceClaim.objects.get(claim=claim, state="blocked")
     assert (file.status, row.reason) == ("partly", posting.DECIDED)
     assert sums(claim) == {"contractual": Decimal(150)}
+
+
+FIRSTS = {
+    "all of it is the patient's": ("1", "0", ["CAS*PR*1*150"], "paid"),
+    "denied": ("1", "0", ["CAS*CO*16*150"], "denied"),
+    "passed on to nobody that we know": ("19", "0", ["CAS*PR*1*150"], "paid"),
+    "parts of it paid": ("1", "40", ["CAS*CO*45*110"], "paid"),
+}
+
+
+@pytest.mark.parametrize("first", FIRSTS)
+@pytest.mark.parametrize("turn", ["2", "3", "20", "21"])
+def test_what_a_next_payer_decides_under_the_first_ones_number_takes_no_decisions_place(
+    partner: TradingPartner, first: str, turn: str
+) -> None:
+    claim = single(partner)
+    status, paid, cas, stands = FIRSTS[first]
+    post(partner, told(claim, paid, *cas, status=status), paid=paid)
+    before = sums(claim)
+    file = post(partner, told(claim, "90", "CAS*CO*45*60", status=turn), paid="90")
+    row = RemittanceClaim.objects.get(claim=claim, status_code=turn)
+    assert (file.status, row.state, row.reason) == ("partly", "blocked", posting.BEYOND)
+    assert (state(claim)[:2], sums(claim)) == ((stands, Decimal(paid)), before)
+
+
+def test_a_denial_that_does_not_tell_whose_it_is_takes_no_decisions_place(partner: TradingPartner) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "0", "CAS*PR*1*150"), paid="0")
+    post(partner, told(claim, "0", "CAS*CO*31*150", status="4"), paid="0")
+    assert RemittanceClaim.objects.get(claim=claim, status_code="4").reason == posting.DECIDED
+    assert state(claim)[0] == "paid"
+
+
+def test_a_second_payer_may_decide_anew_about_its_own_claim_and_the_first_one_not(partner: TradingPartner) -> None:
+    claim = single(partner)
+    second = single(partner, patient_insurance=make_patient_insurance(priority=2), secondary_to=claim)
+    post(partner, told(second, "0", "CAS*CO*16*150", status="2"), paid="0")
+    post(partner, told(second, "90", "CAS*CO*45*60", status="1"), paid="90")
+    assert RemittanceClaim.objects.get(claim=second, status_code="1").reason == posting.DECIDED
+    post(partner, told(second, "90", "CAS*CO*45*60", status="2"), paid="90")
+    assert state(second)[:2] == ("paid", Decimal(90))
+
+
+def test_a_claim_that_an_835_says_nothing_of_is_noted_and_holds_up_none_beside_it(partner: TradingPartner) -> None:
+    empty, other = single(partner), single(partner)
+    nothing = [f"CLP*{empty.control_number}*1*0*0*0*12*PAYER1*11*1", "NM1*QC*1*DOE*SAMPLE****MI*W123456789"]
+    file = post(partner, nothing, told(other, "100", "CAS*CO*45*50"), paid="100")
+    assert (file.status, RemittanceClaim.objects.get(claim=empty).state) == ("applied", "noted")
+    assert (state(empty)[0], state(other)[0]) == ("submitted", "paid")
+
+
+def test_a_denial_without_amounts_is_one_and_holds_up_none_beside_it(partner: TradingPartner) -> None:
+    empty, other = single(partner), single(partner)
+    nothing = [f"CLP*{empty.control_number}*4*0*0*0*12*PAYER1*11*1", "NM1*QC*1*DOE*SAMPLE****MI*W123456789"]
+    file = post(partner, nothing, told(other, "100", "CAS*CO*45*50"), paid="100")
+    assert (file.status, state(empty)[0], state(other)[0]) == ("applied", "denied", "paid")
+
+
+@pytest.mark.parametrize(("paid", "cas"), [("-10", ["CAS*CO*45*160"]), ("0", ["CAS*CO*45*160", "CAS*PR*2*-10"])])
+def test_a_decision_below_nothing_is_blocked_and_holds_up_none_beside_it(
+    partner: TradingPartner, paid: str, cas: list[str]
+) -> None:
+    claim, other = single(partner), single(partner)
+    post(partner, told(claim, "0", "CAS*CO*16*150"), paid="0")
+    given = [told(claim, paid, *cas), told(other, "100", "CAS*CO*45*50")]
+    file = post(partner, *given, paid=str(100 + int(paid)))
+    assert (file.status, state(claim)[0], state(other)[0]) == ("partly", "denied", "paid")
 
 
 def test_what_was_paid_before_stays_paid_when_the_rest_is_paid_after_an_appeal(partner: TradingPartner) -> None:

@@ -21,7 +21,7 @@ from backend.apps.insurance.models import (
     Submission,
     TradingPartner,
 )
-from backend.apps.insurance.tests.factories import line
+from backend.apps.insurance.tests.factories import line, make_patient_insurance
 from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.sent_claims import moved
 from tests.workers.claims.answers import (
@@ -88,7 +88,8 @@ OUTCOMES = [
 def test_the_status_of_a_claim_follows_what_was_decided(
     partner: TradingPartner, status: str, paid: str, cas: list[str], expected: str
 ) -> None:
-    claim = single(partner)
+    turn = {"2": 2, "20": 2, "3": 3, "21": 3}.get(status, 1)
+    claim = single(partner, patient_insurance=make_patient_insurance(priority=turn))
     post(partner, told(claim, paid, *cas, status=status), paid=paid)
     assert state(claim)[0] == expected
     assert bool(claim.denial_reason) == (expected == "denied")

@@ -140,6 +140,13 @@ def test_what_the_next_payer_decides_on_a_claim_passed_on_is_posted_to_a_claim_o
     assert InsuranceClaim.objects.filter(secondary_to=claim).count() == 1
 
 
+def test_what_a_payer_takes_back_makes_no_claim_to_the_next_one(partner: TradingPartner) -> None:
+    claim, _ = with_secondary(partner)
+    post(partner, paid_claim(claim, *usual_lines(claim), status="19"), paid="100")
+    post(partner, reversed_835(claim), paid="0", plb="PLB*1*20261231*FB*-100")
+    assert (state(claim)[:2], secondary_of(claim)) == (("accepted", Decimal(0)), None)
+
+
 def test_a_third_payers_decision_goes_to_the_third_claim(partner: TradingPartner) -> None:
     claim, _ = with_secondary(partner)
     third = make_patient_insurance(patient=claim.patient_insurance.patient, priority=3, member_id="T1")
