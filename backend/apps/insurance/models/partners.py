@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
@@ -22,6 +23,9 @@ from backend.apps.insurance.partner_addresses import validate_address
 MOST_CLAIMS = 5000  # in one ST: 005010X222A1, front matter; some take fewer in a file
 NUMBER_MOST = 999_999_999  # ISA13 and GS06 have nine digits
 CLAIMS_WAIT = "Claims wait to be sent this way. Let them go first, or withdraw them."
+NOT_APART = (
+    "Our files and the answers need two folders, neither in the other: what we send would be taken as an answer."
+)
 SECRET_NAME = RegexValidator(r"^[a-z0-9][a-z0-9_-]{0,79}$", "Small letters, digits, - and _ only.")
 X12_ID = RegexValidator(r"^[A-Z0-9 ._-]+$", "Capital letters, digits, blanks and . _ - only.")
 
@@ -139,6 +143,10 @@ class TradingPartner(ClinicModel):
         for name in ("outbound_folder", "inbound_folder") if self.transport == Transport.FOLDER else ():
             if not _is_for_partners(getattr(self, name)):
                 raise ValidationError({name: "Write a folder below the one that is for partners, without '..' in it."})
+        if self.transport != Transport.HTTPS and not _are_apart(self.outbound_folder, self.inbound_folder):
+            raise ValidationError({"inbound_folder": NOT_APART})
+        if self.transport == Transport.SFTP and not (self.outbound_folder or self.inbound_folder):
+            raise ValidationError({"outbound_folder": "Name at least one of the two folders."})
         _refuse_switching_off(self, partner=self.pk)
 
     def _check_address(self) -> None:
@@ -173,6 +181,14 @@ def _is_for_partners(folder: str) -> bool:
     root = Path(settings.PARTNER_FOLDERS)
     path = root / folder
     return not folder or (path.is_relative_to(root) and path != root and ".." not in PurePath(folder).parts)
+
+
+def _are_apart(outbound: str, inbound: str) -> bool:
+    """Whether neither folder is the other or in it. Without a name it is where the login leads."""
+    ours, theirs = (PurePath(posixpath.normpath(f"/{folder}").lstrip("/")) for folder in (outbound, inbound))
+    if not outbound or not inbound:
+        return ours != theirs or outbound == inbound
+    return not (ours.is_relative_to(theirs) or theirs.is_relative_to(ours))
 
 
 class PartnerPayer(ClinicModel):
