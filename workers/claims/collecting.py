@@ -20,11 +20,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from backend.apps.core import alerts, dispatch
 from backend.apps.core.work import WorkState
-from backend.apps.insurance.models import InboundFile, TradingPartner
+from backend.apps.insurance.models import InboundFile, Interchange, TradingPartner
 from backend.apps.insurance.models.answers import InboundFileStatus
 from backend.apps.insurance.models.partners import Transport
 from integrations.clearinghouse.port import Door, RemoteFile
@@ -39,6 +40,7 @@ from workers.runner import HandlerBug, attempt, told
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_FILES = 200  # of one look; the rest waits for the next
+MOST_KEPT = 10  # of one look, of files that are kept and still lie there though we may delete them
 BUDGET_S = 150.0
 STILL_FOR = timedelta(minutes=10)
 SILENT_FOR = timedelta(hours=2)
@@ -93,7 +95,7 @@ class _Visit:
     def __init__(self, partner: TradingPartner, until_s: float) -> None:
         self.partner, self.until_s = partner, until_s
         self.failures = 0
-        self.counts, self.refused = Counter[str](), list[str]()
+        self.counts, self.refused, self.unremoved = Counter[str](), list[str](), list[str]()
 
     def run(self) -> Counter[str]:
         _, error = attempt(self._fetch_all)
@@ -107,7 +109,7 @@ class _Visit:
             partners.in_trouble(self.partner, partners.COLLECTING, error, tell=tell)
         else:
             raise error
-        self._tell_refused(whole=error is None)
+        self._tell_all(whole=error is None)
         return self.counts
 
     def _fetch_all(self) -> None:
@@ -129,39 +131,59 @@ class _Visit:
         return [file for file in first if file in again]
 
     def _news(self, listed: Sequence[RemoteFile]) -> list[RemoteFile]:
-        """Leave out what is kept already, by name, size and time; where we delete, nothing is.
+        """Leave out what is our own, and what is kept already, by name, size and time; of that, where we delete, most.
 
         A name may come again with the size it had, and with any time: a partner may write a file long before it puts it
-        there.
+        there. So what is kept and still lies there is looked at again before it is removed, after all that is new.
         """
-        if self.partner.deletes_after_download:
-            return list(listed[:MOST_FILES])
-        kept = InboundFile.all_objects.filter(partner=self.partner, name__in=[file.name for file in listed])
+        names = [file.name for file in listed]
+        ours = set(self._ours(file_name__in=names).values_list("file_name", flat=True))
+        self.counts["our own"] += sum(1 for file in listed if file.name in ours)
+        kept = InboundFile.all_objects.filter(partner=self.partner, name__in=names)
         known = set()
         for name, size, key in kept.values_list("name", "size_bytes", "dedupe_key"):
             time_listed = key.partition(" ")[2]
             known |= {(name, size, time_listed), (name, 0, time_listed)}  # some partners' lists tell no sizes
-        return [file for file in listed if (file.name, file.size, _time(file)) not in known][:MOST_FILES]
+        theirs = [file for file in listed if file.name not in ours]
+        news, old = list[RemoteFile](), list[RemoteFile]()
+        for file in theirs:
+            (old if (file.name, file.size, _time(file)) in known else news).append(file)
+        return news[:MOST_FILES] + self._to_remove(old)
+
+    def _to_remove(self, kept: list[RemoteFile]) -> list[RemoteFile]:
+        """Return a few, by chance: what is never removed is not always in the way of the others."""
+        if not self.partner.deletes_after_download:
+            return []
+        return random.sample(kept, min(len(kept), MOST_KEPT))
+
+    def _ours(self, **which: Any) -> QuerySet[Interchange]:
+        return Interchange.all_objects.filter(partner=self.partner, **which)
 
     def _take(self, file: RemoteFile, door: Door) -> None:
         content, error = attempt(door.fetch, file.name, MOST_BYTES)
         if error is not None:
-            self._go_on_after(error)
+            self._go_on_after(error, self.refused)
             return
         self.failures = 0
         if not _is_whole(content) and timezone.now() - file.modified_at < STILL_FOR:
             self.counts["not whole yet"] += 1
             return
+        if self._ours(sha256=hashlib.sha256(content).hexdigest()).exists():
+            self.counts["our own"] += 1
+            return
         kept, is_new = store(self.partner, file.name, content, _time(file))
         self.counts["taken" if is_new else "known"] += 1
         if self.partner.deletes_after_download:
-            _, error = attempt(door.remove, file.name)
-            if error is not None:
-                self._go_on_after(error)
-                return
-            InboundFile.objects.filter(pk=kept.pk, removed_at=None).update(removed_at=timezone.now())
+            self._remove(file.name, kept, door)
 
-    def _go_on_after(self, error: Exception) -> None:
+    def _remove(self, name: str, kept: InboundFile, door: Door) -> None:
+        _, error = attempt(door.remove, name)
+        if error is None:
+            InboundFile.objects.filter(pk=kept.pk, removed_at=None).update(removed_at=timezone.now())
+        else:
+            self._go_on_after(error, self.unremoved)
+
+    def _go_on_after(self, error: Exception, refused: list[str]) -> None:
         """Note that a file was not got or removed; raises the error where it is not about the file."""
         if not isinstance(error, IntegrationError):
             raise error
@@ -172,18 +194,21 @@ class _Visit:
             self.counts["gone"] += 1
         else:
             self.counts["refused"] += 1
-            self.refused.append(error.code)
+            refused.append(error.code)
 
-    def _tell_refused(self, *, whole: bool) -> None:
-        """Tell of the files that were not got, by how many: their names are the partner's, and may be anything."""
-        cause = f"claims answers refused:{self.partner.pk}"
-        if self.refused:
-            alerts.open_once(
-                cause,
-                kind="claims_answer",
-                sentence=f"{self.partner.name}: {len(self.refused)} files cannot be taken ({self.refused[0]}).",
-                subject=self.partner,
-            )
+    def _tell_all(self, *, whole: bool) -> None:
+        """Tell of the files that went wrong, by how many: their names are the partner's, and may be anything."""
+        self._tell("refused", "cannot be taken", self.refused, whole=whole)
+        self._tell("unremoved", "are kept here, but cannot be deleted there as agreed", self.unremoved, whole=whole)
+        ours = ["name or bytes"] * self.counts["our own"]
+        self._tell("our own", "among its answers are ours, and left there", ours, whole=whole)
+
+    def _tell(self, what: str, says: str, codes: list[str], *, whole: bool) -> None:
+        """codes: of each file, why; where there is none, the alert is cleared after a look at everything."""
+        cause = f"claims answers {what}:{self.partner.pk}"
+        if codes:
+            sentence = f"{self.partner.name}: {len(codes)} files {says} ({codes[0]})."
+            alerts.open_once(cause, kind="claims_answer", sentence=sentence, subject=self.partner)
         elif whole:
             alerts.clear(cause)
 

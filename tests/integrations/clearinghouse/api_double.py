@@ -19,6 +19,7 @@ class ApiDouble(HttpDouble):
         self.names: list[str] = []
         self.answers: dict[str, bytes] = {}
         self.withheld: set[str] = set()  # answers that are listed and not given
+        self.kept: set[str] = set()  # answers that are given and not taken off the list
         super().__init__(**options)
 
     def take(self, request: Request) -> Answer:
@@ -35,6 +36,8 @@ class ApiDouble(HttpDouble):
         if name in self.withheld:
             return Answer(403)
         if path.endswith("/acknowledge"):
+            if name in self.kept:
+                return Answer(403)
             del self.answers[name]
             return Answer(204)
         return Answer(200, self.answers[name], {"Content-Type": "application/edi-x12"})

@@ -17,6 +17,7 @@ from backend.apps.insurance.models import InboundFile, TradingPartner
 from integrations.x12.fake import FakeClearinghouse
 from tests.integrations.clearinghouse.api_double import ApiDouble
 from tests.integrations.clearinghouse.submissions import Claim, submission
+from tests.support.queued_claims import stored_file
 from workers import gateways
 from workers.claims import collecting
 from workers.claims.collecting import collect_due
@@ -215,6 +216,40 @@ def test_a_file_that_cannot_be_removed_holds_up_no_newer_one(over_https: Trading
     api.fail_next(400)
     assert collect_due() == "1 refused, 2 taken"
     assert list(api.answers) == ["a.999"]
+
+
+def test_what_can_never_be_removed_holds_up_no_newer_file(
+    over_https: TradingPartner, api: ApiDouble, monkeypatch: Any
+) -> None:
+    TradingPartner.objects.update(deletes_after_download=True)
+    monkeypatch.setattr(collecting, "MOST_FILES", 2)
+    monkeypatch.setattr(collecting, "MOST_KEPT", 1)
+    api.answers = dict.fromkeys(("a.999", "b.999"), ANSWER)
+    api.kept = {"a.999", "b.999"}
+    assert collect_due() == "2 refused, 2 taken"
+    api.answers["c.999"] = ANSWER
+    assert collect_due() == "1 known, 1 refused, 1 taken"
+    assert names() == ["a.999", "b.999", "c.999"]
+    alert = Alert.objects.get()
+    assert ("cannot be deleted" in alert.sentence, alert.resolved_at) == (True, None)
+    api.kept = set()
+    assert [collect_due() for _ in range(3)] == ["1 known", "1 known", "nothing there"]
+    alert.refresh_from_db()
+    assert (api.answers, alert.resolved_at is None) == ({}, False)
+
+
+@pytest.mark.parametrize("by", ["name", "bytes"])
+def test_a_file_of_our_own_is_neither_taken_nor_removed(
+    over_sftp: TradingPartner, house: FakeClearinghouse, by: str
+) -> None:
+    TradingPartner.objects.update(deletes_after_download=True)
+    file = stored_file(over_sftp)
+    ours = (file.file_name, ANSWER) if by == "name" else ("copy.x12", bytes(file.content))
+    path = left(house, *ours)
+    left(house, "x.999", ANSWER)
+    assert collect_due() == "1 our own, 1 taken"
+    assert (names(), path.exists()) == (["x.999"], True)
+    assert "are ours" in Alert.objects.get().sentence
 
 
 def test_a_visit_ends_when_the_partner_is_no_longer_reached(over_https: TradingPartner, api: ApiDouble) -> None:
