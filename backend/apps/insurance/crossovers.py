@@ -10,11 +10,19 @@ from collections.abc import Mapping, Sequence
 from backend.apps.insurance import ledger, posting, secondaries
 from backend.apps.insurance.models import RemittanceClaim
 from backend.apps.insurance.posting import RANKS, Case
+from backend.apps.insurance.standing import Source
 
 MOST = 2  # payers after the first one that CLP02 can tell
 
 
-def of_next_payers(cases: Sequence[Case]) -> list[Case]:
+def meant(source: Source, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases with the claims they are about, which stay locked; belongs into the 835's transaction."""
+    found = posting.of_originals(cases)
+    posting.lock(source, found)
+    return _of_next_payers(found)
+
+
+def _of_next_payers(cases: Sequence[Case]) -> list[Case]:
     """Return the cases, a next payer's decision with the claim to that payer, made where there is none."""
     told = {case.row_id: case for case in cases if case.claim_id and _may_be_next(case)}
     for _ in range(MOST) if told else ():

@@ -251,8 +251,10 @@ def _each(source: Source, sent: Interchange, word: Word) -> None:
 
 
 def _ours(source: Source, **number: int) -> Interchange | None:
+    """Return and lock a file of ours: a person may be about to decide what became of it."""
     rows = Interchange.all_objects.filter(partner=source.file.partner_id, **number)
-    return rows.select_related("partner").defer("content").first()
+    locked = rows.select_for_update(of=("self",), no_key=True)
+    return locked.select_related("partner").defer("content").first()
 
 
 def _number(text: str) -> int:
@@ -262,7 +264,7 @@ def _number(text: str) -> int:
 
 def _refuse_questions_of(sent: Interchange, ack: Ack999) -> None:
     refused = {_number(told.control_number) for told in ack.sets if told.verdict in REFUSED}
-    if ack.verdict in REFUSED and not refused:
+    if ack.verdict in REFUSED:  # with what was good in it
         _refuse_questions(sent, "999:R")
     elif refused:
         _refuse_questions(sent, "999:R", trace__in=_traces(sent, refused))

@@ -126,6 +126,7 @@ def mark_sent(interchange: Interchange, *, at: datetime, proof: str = "") -> boo
 def _submit_claims(key: Any, at: datetime) -> None:
     """Move the drafts of a file to submitted, all in one statement."""
     drafts = _claims_of(key, InsuranceClaim.Status.DRAFT, to=InsuranceClaim.Status.SUBMITTED)
+    _lock(drafts)
     day = timezone.localdate(at, timezone=Clinic.current().zone)
     drafts.update(status=InsuranceClaim.Status.SUBMITTED, submission_date=day, updated_at=timezone.now())
 
@@ -136,6 +137,11 @@ def _claims_of(key: Any, status: str, *, to: str) -> Any:
         raise DomainError("A claim cannot be moved so.")
     mine = Submission.objects.filter(interchange=key, status__in=(SubmissionStatus.BATCHED, SubmissionStatus.SENT))
     return InsuranceClaim.objects.filter(pk__in=mine.values("claim_id"), status=status)
+
+
+def _lock(claims: Any) -> None:
+    """Lock claims in the order in which all others lock them."""
+    list(claims.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
 
 
 @transaction.atomic
@@ -209,7 +215,9 @@ def requeue(interchange: Interchange, *, reason: str) -> int:
 
     What a payer has taken in by now, or judged, or a person moved by hand, stays where it is.
     """
+    Interchange.objects.select_for_update(no_key=True).only("pk").get(pk=interchange.pk)
     claims = _claims_of(interchange.pk, InsuranceClaim.Status.SUBMITTED, to=InsuranceClaim.Status.DRAFT)
+    _lock(claims)
     claims.update(status=InsuranceClaim.Status.DRAFT, submission_date=None, updated_at=timezone.now())
     rows = Submission.objects.select_for_update(of=("self",)).filter(
         interchange=interchange.pk,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 
 from backend.apps.insurance import ledger, remittance_matching, remittance_told, standing
 from backend.apps.insurance.ledger import NOTHING, REVERSAL, Books, Entry, Posted
@@ -110,6 +111,14 @@ def of_originals(cases: Sequence[Case]) -> list[Case]:
             if case.claim_id:
                 originals.pop(case.claim_id, None)  # decided by now: what is taken back after this is its own
     return meant
+
+
+def lock(source: Source, cases: Sequence[Case]) -> None:
+    """Lock what an 835 may be about in one order: first files, then claims with those to the payers after them."""
+    keys = {case.claim_id for case in cases if case.claim_id}
+    _prove_sent(source, sorted(keys))
+    after = Q(pk__in=keys) | Q(secondary_to__in=keys) | Q(secondary_to__secondary_to__in=keys)
+    _locked(sorted(InsuranceClaim.objects.filter(after).order_by().values_list("pk", flat=True)) if keys else [])
 
 
 def _prove_sent(source: Source, keys: Sequence[UUID]) -> None:

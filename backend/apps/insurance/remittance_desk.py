@@ -24,7 +24,7 @@ def match(row: RemittanceClaim, *, by: User | None, claim: InsuranceClaim) -> Re
     told = remittance_told.stored(row)
     source = Source(file, remittance.transaction_number, place=remittance.place)
     found = Case(str(row.pk), told, claim.pk, told.segment)
-    (case,) = crossovers.of_next_payers(posting.of_originals([found]))
+    (case,) = crossovers.meant(source, [found])
     state, reason = posting.post(source, remittance, [case], by=by)[case.row_id]
     if state != State.POSTED:
         raise DomainError(reason or "This is only told and has nothing to post.")

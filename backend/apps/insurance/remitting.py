@@ -168,7 +168,7 @@ def _post(source: Source, told: Told, remittance: Remittance) -> None:
     told_of = [
         Case(uuid7_text(), claim, ours.get(claim.position), source.offset + claim.segment) for claim in told.claims
     ]
-    cases = crossovers.of_next_payers(posting.of_originals(told_of))
+    cases = crossovers.meant(source, told_of)
     decided = posting.post(source, remittance, cases)
     _write_claims(source, remittance, cases, decided)
     _write_provider_adjustments(remittance, told.provider_adjustments)

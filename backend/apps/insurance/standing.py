@@ -158,10 +158,14 @@ def prove_sent(partner_id: UUID, interchange_ids: Iterable[UUID | None], *, proo
     """Note that files arrived which we were not sure of: their partner answers them.
 
     Returns the files that no worker has begun to send: what is said of those is not about ours, and a person is told.
+    Locks them all: what is done about a file and its claims locks the file first.
     """
     rows = Interchange.all_objects.filter(pk__in={key for key in interchange_ids if key}, partner=partner_id)
+    locked = rows.select_for_update(of=("self",), no_key=True).order_by("pk")
     foreign = set()
-    for one in rows.filter(status__in=interchanges.UNSENT).select_related("partner").defer("content"):
+    for one in locked.select_related("partner").defer("content"):
+        if one.status not in interchanges.UNSENT:
+            continue
         if one.status != Interchange.Status.READY or one.lease_no:
             interchanges.mark_sent(one, at=timezone.now(), proof=proof)
             continue
@@ -176,9 +180,11 @@ def hear(source: Source, words: Sequence[Word]) -> Heard:
     """Store words and move their claims forward; the statements are as many for one claim as for thousands.
 
     A later stage is not undone by an earlier one, and within a stage a rejection stands above an acceptance, so that
-    any order gives the same end. Safe to repeat: the same segment of the same bytes counts once.
+    any order gives the same end. Safe to repeat: the same segment of the same bytes counts once. Whoever says
+    something of files locks them before (`prove_sent`).
     """
     claims = _locked({word.about for word in words if word.about})
+    words = _read_again(words)
     if revived := _revived(words, claims):
         claims.update(_locked(revived))
     current = _current(claims)
@@ -196,6 +202,18 @@ def _locked(keys: set[UUID]) -> dict[UUID, Standing]:
     """Lock claims in one order, so that two files about the same ones wait for each other and do not deadlock."""
     rows = InsuranceClaim.all_objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk")
     return {row[0]: Standing(*row) for row in rows.values_list(*Standing._fields)}
+
+
+def _read_again(words: Sequence[Word]) -> list[Word]:
+    """Return the words with where their tries stand by now: a person may have given the file up in between."""
+    keys = {word.submission.pk for word in words if word.submission}
+    stand = dict(Submission.all_objects.filter(pk__in=keys).values_list("pk", "status")) if keys else {}
+    return [
+        word._replace(submission=word.submission._replace(status=stand[word.submission.pk]))
+        if word.submission
+        else word
+        for word in words
+    ]
 
 
 def _current(claims: Iterable[UUID]) -> dict[UUID, tuple[UUID, str]]:

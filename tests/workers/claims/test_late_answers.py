@@ -165,6 +165,17 @@ def test_a_refused_question_is_asked_once_more_and_its_neighbours_stay(partner: 
         assert bad.interchange == (None if expected == "queued" else file)
 
 
+def test_questions_of_a_refused_group_are_refused_with_those_that_it_does_not_name(partner: TradingPartner) -> None:
+    good, bad = (make_eligibility_inquiry(partner=partner, status="sent") for _ in range(2))
+    sets = f"ST*270*0001~TRN*1*{good.trace}*9~SE*3*0001~ST*270*0002~TRN*1*{bad.trace}*9~SE*3*0002~"
+    file = sent_file(partner, kind="270", content=f"{ISA.format(1)}{sets}".encode())
+    type(bad).objects.filter(pk__in=[good.pk, bad.pk]).update(interchange=file)
+    receive(partner, content(("999", [f"AK1*HS*{file.group_number}", "AK2*270*0002", "IK5*R*5", "AK9*R*2*2*0"])))
+    for one in (good, bad):
+        one.refresh_from_db()
+        assert (one.status, one.codes, one.interchange) == ("queued", ["999:R"], None)
+
+
 def test_a_day_is_the_clinics_so_that_an_evenings_file_is_not_taken_for_an_earlier_one(partner: TradingPartner) -> None:
     claim, first = sent_one(partner)
     Submission.objects.filter(claim=claim).update(sent_at=datetime(2026, 11, 20, 18, tzinfo=UTC))
