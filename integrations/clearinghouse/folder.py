@@ -76,7 +76,8 @@ class FolderClearinghouse:
     def _place(self, folder: int) -> str:
         """Return the place, with the disk: the folder on which nothing is mounted is another one."""
         told = os.fstat(folder)
-        return place_of(PARTNER, str(self._drop), behind=(told.st_dev, told.st_ino))
+        disk = os.fstatvfs(folder).f_fsid or told.st_dev  # a device's number may be another after each mount
+        return place_of(PARTNER, str(self._drop), behind=(disk, told.st_ino))
 
     def rename(self, name: str) -> None:
         """See `Staged.rename`. A link and then an unlink would not do: between them the partner may take the file."""

@@ -34,6 +34,10 @@ MOVED = (
     "It was put where this partner no longer is: only there is seen whether it was taken. Set the old address again, "
     "or ask the partner and mark the file as received or not received."
 )
+AWAY = (
+    "Another disk or server stands where it was put: only there is seen whether it was taken. Bring that back and have "
+    "it sent again, or ask the partner and mark the file as received or not received."
+)
 TAKEN = "The partner has another file of that name, and ours lies beside it."
 
 

@@ -20,7 +20,7 @@ from integrations.errors import IntegrationError, Misconfigured, Permanent
 from workers import gateways
 from workers.celery_app import app
 from workers.claims import partners
-from workers.claims.handing_over import ForAPerson, LeaseLost, hand_over
+from workers.claims.handing_over import AWAY, ForAPerson, LeaseLost, hand_over
 from workers.claims.one_at_a_time import Turn, alone_with
 from workers.runner import BUDGET_S, LEASE_LOST, HandlerBug, attempt, later, told, told_of, wait
 
@@ -28,6 +28,7 @@ BATCH = 50
 MOST_COUNTED = 6  # attempts: the wait does not grow beyond half an hour, and no file is given up for a silent partner
 TELL_AFTER = 4  # attempts, some minutes: then a person hears of it
 FAILURES = 2  # in a row, after which the other files wait too: it is not the file
+ELSEWHERE = ":elsewhere"  # how a code ends that is about one file: where it was put stands something else
 
 
 @app.task(name="claims.transmit")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -111,11 +112,20 @@ class Sender:
             self.counts[LEASE_LOST] += 1
         elif isinstance(error, Permanent | ForAPerson):
             self._hold(item, error)
+        elif isinstance(error, IntegrationError) and error.code.endswith(ELSEWHERE):
+            self._await_its_place(item, error)
         elif isinstance(error, IntegrationError):
             self.failures += FAILURES if isinstance(error, Misconfigured) else 1
             self._wait([item, *(rest if self.failures >= FAILURES else ())], error)
         else:
             self._after_bug(item, error)
+
+    def _await_its_place(self, item: Interchange, error: IntegrationError) -> None:
+        """Let a file wait for where it was put to come back, for some minutes: then a person decides."""
+        if item.attempts < TELL_AFTER:
+            self._wait([item], error)
+        else:
+            self._hold(item, ForAPerson(AWAY))
 
     def _wait(self, items: Sequence[Interchange], error: Exception) -> None:
         """Let files wait for a partner that is not reached: the first was tried, the others as if they were not."""

@@ -148,6 +148,44 @@ def test_a_file_is_not_taken_for_sent_while_its_disk_is_away(settings: Any, tmp_
     assert [path.name for path in drop.iterdir()] == [file.file_name]
 
 
+@pytest.mark.parametrize("decision", [interchanges.mark_received, interchanges.mark_not_received, None])
+def test_files_whose_disk_does_not_come_back_hold_up_no_other_and_wait_for_a_person(
+    settings: Any, tmp_path: Path, db: None, decision: Any
+) -> None:
+    settings.PARTNER_FOLDERS = tmp_path
+    drop, away, by = tmp_path / "drop", tmp_path / "away", _folder_partner()
+    for folder in (drop, tmp_path / "pickup"):
+        folder.mkdir()
+    lost = [stored_file(by) for _ in range(2)]
+    for file in lost:
+        (drop / file.file_name).write_bytes(b"somebody else's")
+    assert transmit_due() == "2 held"
+    drop.rename(away)
+    drop.mkdir()
+    for file in lost:
+        interchanges.send_again(file, by=None)
+        again(file)
+    new = stored_file(by)
+    assert transmit_due() == "1 sent, 2 waiting"
+    assert [path.name for path in drop.iterdir()] == [new.file_name]
+    for told in ["2 waiting", "2 waiting", "2 held"]:
+        for file in lost:
+            again(file)
+        assert transmit_due() == told
+    assert [state(file) for file in lost] == [("staged", "held")] * 2
+    assert Alert.objects.filter(kind="claims_file", resolved_at=None).count() == 2
+    if decision:
+        decision(lost[0], by=None)
+        assert state(lost[0])[1] == "done"
+        return
+    drop.rename(tmp_path / "was empty")
+    away.rename(drop)
+    (drop / lost[0].file_name).unlink()
+    interchanges.send_again(lost[0], by=None)
+    again(lost[0])
+    assert transmit_due() == "1 sent"
+
+
 @pytest.mark.parametrize("folder", ["../secrets", "/etc", "link", ".", "secrets", "..", "a/../../x", "circle"])
 def test_no_folder_of_a_partner_leads_to_anything_else(
     settings: Any, tmp_path: Path, secrets: Path, db: None, folder: str
