@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -59,6 +59,7 @@ def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
         claim.submit()
         return claim
     _refuse_live([row.pk])
+    _lock_patients([row])
     findings = scrubbing.scrub(row)
     if not edits.is_clean(findings):
         raise scrubbing.HasErrors(findings)
@@ -79,6 +80,7 @@ def submit_each(claims: Collection[InsuranceClaim], *, by: User | None) -> list[
     rows = _locked([claim.pk for claim in claims])
     ways, live = _ways(rows), _live([row.pk for row in rows])
     drafts = [row for row in rows if row.status == Status.DRAFT and row.pk not in live]
+    _lock_patients(drafts)
     findings = scrubbing.scrub_each([row.pk for row in drafts]) if drafts else {}
     told = {row.pk: Submitted(row.pk, "refused", ON_ITS_WAY) for row in rows if row.pk in live}
     told |= {row.pk: _by_hand(row) for row in rows if row.pk not in live and row.status != Status.DRAFT}
@@ -143,6 +145,19 @@ def _locked(keys: Collection[Any]) -> list[InsuranceClaim]:
         "patient_insurance__insurance_plan", "original"
     )
     return list(rows.filter(pk__in=keys).order_by("pk"))
+
+
+def _lock_patients(rows: Sequence[InsuranceClaim]) -> None:
+    """Let no other claim of these patients be submitted until our transaction ends: it has to see ours as billed.
+
+    All lock in one order, claims first.
+    """
+    patients = sorted({str(row.patient_insurance.patient_id) for row in rows})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('claims of ' || key, 0)) FROM unnest(%s::text[]) key",
+            [patients],
+        )
 
 
 def _ways(rows: Sequence[InsuranceClaim]) -> Ways:

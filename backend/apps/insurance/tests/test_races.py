@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import transaction
 
-from backend.apps.insurance import services
-from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
+from backend.apps.insurance import services, submitting
+from backend.apps.insurance.models import InsuranceClaim, PatientInsurance, Submission
 from backend.apps.insurance.tests.factories import (
     line,
     make_claim,
     make_claim_in,
     make_patient_insurance,
     make_plan,
+    ready_claim,
 )
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
-from tests.support.races import at_once
+from tests.support.races import at_once, wait_until_waited_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,3 +83,40 @@ def test_a_coverage_ended_while_its_claim_is_submitted_stops_it_or_comes_after(_
     )
     assert outcomes[1] == "done"
     assert InsuranceClaim.objects.get(pk=claim.pk).status == ("submitted" if outcomes[0] == "done" else "draft")
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_a_draft_submitted_while_an_equal_one_is_stays_here(by_file: bool) -> None:
+    first = ready_claim() if by_file else make_claim()
+    second, is_first = equal(first), threading.Event()
+
+    def submit_slowly() -> None:
+        with transaction.atomic():
+            services.submit(first, by=None)
+            is_first.set()
+            wait_until_waited_for()
+
+    def submit_behind() -> None:
+        is_first.wait(30)
+        services.submit(second, by=None)
+
+    assert at_once(submit_slowly, submit_behind) == ["done", "HasErrors"]
+    assert set(Submission.objects.values_list("claim", flat=True)) == ({first.pk} if by_file else set())
+    assert InsuranceClaim.objects.get(pk=second.pk).status == "draft"
+
+
+def test_lists_of_equal_drafts_submitted_at_once_bill_their_services_once() -> None:
+    firsts = [ready_claim() for _ in range(3)]
+    lists = [firsts, [equal(first) for first in reversed(firsts)], [equal(first) for first in firsts]]
+    told: list[submitting.Submitted] = []
+    outcomes = at_once(*(lambda some=some: told.extend(submitting.submit_each(some, by=None)) for some in lists))
+    assert outcomes == ["done"] * 3
+    assert sorted(one.outcome for one in told) == ["queued"] * 3 + ["refused"] * 6
+    assert set(Submission.objects.values_list("claim__patient_insurance", flat=True)) == {
+        first.patient_insurance_id for first in firsts
+    }
+
+
+def equal(first: InsuranceClaim) -> InsuranceClaim:
+    """Save a draft that bills the services of `first`."""
+    return make_claim(patient_insurance=first.patient_insurance, rendering_doctor=first.rendering_doctor)
