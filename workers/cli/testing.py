@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from workers.cli import console, stack
 from workers.cli.state import ROOT
 
-PURE = ("pytest", "-q", "-p", "no:django", "tests/integrations")
+PURE = ("pytest", "-q", "-n", "2", "-p", "no:django", "tests/integrations")
 SUITE = (
     *("pytest", "-n", "2", "--dist", "loadgroup", "--ignore=tests/integrations"),
     *("backend", "workers", "integrations", "tests"),
