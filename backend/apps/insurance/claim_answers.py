@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, tzinfo
 from functools import reduce
+from itertools import product
 from operator import or_
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from django.db import transaction
@@ -51,13 +52,28 @@ class ClaimStatus(Protocol):
     def position(self) -> int: ...
 
 
+class Known(NamedTuple):
+    """What a 277CA is held against, read once for all of it.
+
+    day, zone: when it came, and the clinic's clock. payers: ids by claim. answered: batches, and those of one provider
+    in them, with a claim that is answered by itself; None stands for any.
+    """
+
+    tries: Mapping[str, list[Try]]
+    payers: Mapping[Any, set[str]]
+    answered: frozenset[tuple[str | None, str | None]]
+    day: date
+    zone: tzinfo
+
+
 @transaction.atomic
 def take_277ca(source: Source, statuses: Iterable[ClaimStatus]) -> Outcome:
     """Apply the answers to claims of a batch. Only STC01-1 decides, and a line's status never refuses its claim."""
     told = list(statuses)
     tries = _tries(source, told)
     payers = _payers({one.claim_id for ones in tries.values() for one in ones})
-    words = [word for status in told for word in _words(source, status, told, tries, payers)]
+    known = Known(tries, payers, _answered(told), standing.day(source), Clinic.current().zone)
+    words = [word for status in told for word in _words(source, status, known)]
     files = {word.submission.interchange_id for word in words if word.submission}
     foreign = standing.prove_sent(source.file.partner_id, files, proof="277CA")
     heard = standing.hear(source, [_of_ours(word, foreign) for word in words])
@@ -72,46 +88,35 @@ def _of_ours(word: Word, foreign: set[UUID]) -> Word:
     return word._replace(verdict=Verdict.NOTED) if is_foreign else word
 
 
-def _words(
-    source: Source,
-    status: ClaimStatus,
-    told: Sequence[ClaimStatus],
-    tries: Mapping[str, list[Try]],
-    payers: Mapping[Any, set[str]],
-) -> list[Word]:
+def _words(source: Source, status: ClaimStatus, known: Known) -> list[Word]:
     word = Word(
         Stage.CLEARINGHOUSE, "277CA", category(status), source.offset + status.position, details=codes(status),
-        payer_claim_number=status.payer_claim_number, event_on=status.stated_on or standing.day(source),
+        payer_claim_number=status.payer_claim_number, event_on=status.stated_on or known.day,
     )  # fmt: skip
     if status.level in BATCH_LEVELS:
-        return _of_batch(word, status, told, tries)
-    tried = _one(status, tries)
+        return _of_batch(word, status, known)
+    tried = _one(status, known)
     if tried is None:
         return [word] if status.level == "patient" else []
-    stage = _stage(status, payers.get(tried.claim_id, set()))
+    stage = _stage(status, known.payers.get(tried.claim_id, set()))
     verdict = _verdict(word.code) if status.level == "patient" else Verdict.NOTED
     reason = f"277CA {', '.join(word.details)}" if verdict == Verdict.REJECTED else ""
     return [word._replace(stage=stage, verdict=verdict, submission=tried, reason=reason)]
 
 
-def _of_batch(
-    word: Word, status: ClaimStatus, told: Sequence[ClaimStatus], tries: Mapping[str, list[Try]]
-) -> list[Word]:
+def _of_batch(word: Word, status: ClaimStatus, known: Known) -> list[Word]:
     """Return words for all claims of a batch that is refused as a whole: no claim of it is answered by itself."""
-    beneath = [
-        one for one in told
-        if one.level not in BATCH_LEVELS and _is_beneath(one, status)
-    ]  # fmt: skip
-    if word.code not in REFUSING or beneath:
+    beneath = (status.batch_reference or None, status.provider_id if status.level == "provider" else None)
+    if word.code not in REFUSING or beneath in known.answered:
         return []
     reason = f"The batch was refused: 277CA {', '.join(word.details)}"
-    batch = tries.get(_batch_key(status.batch_reference), [])
+    batch = known.tries.get(_batch_key(status.batch_reference), [])
     return [word._replace(submission=one, verdict=Verdict.REJECTED, reason=reason) for one in batch] or [word]
 
 
-def _is_beneath(claim: ClaimStatus, level: ClaimStatus) -> bool:
-    same_batch = not level.batch_reference or claim.batch_reference == level.batch_reference
-    return same_batch and (level.level != "provider" or claim.provider_id == level.provider_id)
+def _answered(told: Sequence[ClaimStatus]) -> frozenset[tuple[str | None, str | None]]:
+    claims = {(one.batch_reference, one.provider_id) for one in told if one.level not in BATCH_LEVELS}
+    return frozenset(pair for batch, provider in claims for pair in product((batch, None), (provider, None)))
 
 
 def _verdict(code: str) -> str:
@@ -176,20 +181,20 @@ def _cut(partner: UUID, traces: set[str]) -> dict[str, list[Try]]:
     }
 
 
-def _one(status: ClaimStatus, tries: Mapping[str, list[Try]]) -> Try | None:
+def _one(status: ClaimStatus, known: Known) -> Try | None:
     """Return which try of the claim is meant: that of the batch, else the last one sent by then."""
-    found = tries.get(status.trace, [])
+    found = known.tries.get(status.trace, [])
     of_batch = [one for one in found if one.batch_reference and one.batch_reference == status.batch_reference]
     if of_batch:
         return of_batch[-1]
-    by_then = [one for one in found if status.stated_on and _sent_on(one) <= status.stated_on]
+    by_then = [one for one in found if status.stated_on and _sent_on(one, known.zone) <= status.stated_on]
     alike = by_then or found
     return alike[-1] if alike else None
 
 
-def _sent_on(one: Try) -> date:
+def _sent_on(one: Try, zone: tzinfo) -> date:
     """Return the clinic's day of a try: partners write days of their own clocks, not of UTC."""
-    return timezone.localdate(one.sent_at or one.queued_at, timezone=Clinic.current().zone)
+    return timezone.localdate(one.sent_at or one.queued_at, timezone=zone)
 
 
 def _payers(claims: set[Any]) -> dict[Any, set[str]]:

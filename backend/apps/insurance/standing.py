@@ -179,9 +179,8 @@ def prove_sent(partner_id: UUID, interchange_ids: Iterable[UUID | None], *, proo
 def hear(source: Source, words: Sequence[Word]) -> Heard:
     """Store words and move their claims forward; the statements are as many for one claim as for thousands.
 
-    A later stage is not undone by an earlier one, and within a stage a rejection stands above an acceptance, so that
-    any order gives the same end. Safe to repeat: the same segment of the same bytes counts once. Whoever says
-    something of files locks them before (`prove_sent`).
+    A later stage is not undone by an earlier one, and within a stage a rejection stands above an acceptance: any order
+    gives the same end. Safe to repeat: a segment of the same bytes counts once. `prove_sent` locks their files before.
     """
     claims = _locked({word.about for word in words if word.about})
     words = _read_again(words)
@@ -206,8 +205,8 @@ def _locked(keys: set[UUID]) -> dict[UUID, Standing]:
 
 def _read_again(words: Sequence[Word]) -> list[Word]:
     """Return the words with where their tries stand by now: a person may have given the file up in between."""
-    keys = {word.submission.pk for word in words if word.submission}
-    stand = dict(Submission.all_objects.filter(pk__in=keys).values_list("pk", "status")) if keys else {}
+    rows = Submission.all_objects.filter(pk__in={word.submission.pk for word in words if word.submission})
+    stand = dict(rows.values_list("pk", "status"))
     return [
         word._replace(submission=word.submission._replace(status=stand[word.submission.pk]))
         if word.submission
@@ -319,13 +318,15 @@ def _moves(
 def _may(status: str, tried: str, word: Word) -> bool:
     """Whether a word may move a claim; tried: where its last try stands.
 
-    A refusal gives way to a later stage until a person has taken the claim back. A claim whose try has come to its end
+    A refusal gives way to a later stage until a person has taken the claim back, and an acceptance that a partner told;
+    one that a person entered stands. A claim whose try has come to its end
     is put in line again by nobody but a person.
     """
     to = BECOMES[word.verdict][0]
     is_refused = tried == Submission.Status.REJECTED and status == Status.REJECTED and to != Status.DRAFT
+    is_entered = status == Status.ACCEPTED and tried != Submission.Status.ACCEPTED and to == Status.PENDING
     is_reachable = to == status or to in InsuranceClaim.TRANSITIONS[Status(status)]
-    return (tried in LIVE or is_refused) and is_reachable
+    return (tried in LIVE or is_refused) and is_reachable and not is_entered
 
 
 def _move(claims: Mapping[UUID, Standing], moves: Mapping[Any, Word]) -> None:

@@ -88,6 +88,48 @@ def test_the_payers_word_stands_above_the_clearinghouses_in_any_order(partner: T
     assert ends == {("accepted", "accepted", "", "ICN1")}
 
 
+PAIRS = [("A2:20", "A1:20"), ("A2:20", "A7:507"), ("A7:507", "A1:20"), ("A7:507", "A2:20"), ("A1:20", "A1:20")]
+
+
+@pytest.mark.parametrize(("house", "payers"), PAIRS)
+def test_a_word_of_the_clearinghouse_and_one_of_the_payer_give_the_same_end_in_both_orders(
+    partner: TradingPartner, house: str, payers: str
+) -> None:
+    ends = set()
+    for order in ((0, 1), (1, 0)):
+        claim, _ = sent_one(partner)
+        payer, number = claim.patient_insurance.insurance_plan.provider.payer_id, claim.control_number
+        answers = [status(house, trace=number), status(payers, trace=number, source=f"PR*2*P*****PI*{payer}")]
+        for place in order:
+            receive(partner, content(answers[place]))
+        ends.add((*stands(claim), claim.denial_reason))
+    expected = {"A1:20": "pending", "A2:20": "accepted", "A7:507": "rejected"}[payers]
+    assert {end[:2] for end in ends} == {(expected, expected)}
+    assert len(ends) == 1
+
+
+def test_an_acceptance_that_a_person_entered_is_not_undone_by_a_receipt(partner: TradingPartner) -> None:
+    claim, file = sent_one(partner)
+    moved(claim, "accepted")
+    receive(partner, content(ack(file)))
+    assert stands(claim)[0] == "accepted"
+
+
+def test_answers_about_many_claims_of_ours_take_as_many_statements_as_about_one(partner: TradingPartner) -> None:
+    counts = []
+    for size in (1, 9):
+        claims, _ = sent(partner, size)
+        kind, usual = status("A2:20", trace=claims[0].control_number)
+        more = [segment for place, claim in enumerate(claims[1:]) for segment in (f"HL*{place + 5}*3*PT",
+                "NM1*QC*1*DOE*SAMPLE", f"TRN*2*{claim.control_number}", "STC*A2:20*20261126*WQ*150")]  # fmt: skip
+        given = content((kind, [*usual, *more]))
+        with CaptureQueriesContext(connection) as queries:
+            receive(partner, given)
+        counts.append(len(queries))
+        assert {stands(claim)[0] for claim in claims} == {"accepted"}
+    assert counts[0] == counts[1]
+
+
 SPOKEN = timezone.now() - timedelta(hours=1)
 ONCE = {"lease_no": 3, "spoken_at": SPOKEN, "sent_at": SPOKEN + timedelta(seconds=2), "due_at": SPOKEN}
 NO_PROOF: dict[str, dict[str, Any]] = {

@@ -87,15 +87,16 @@ class InsuranceClaim(ClinicModel, Stateful):
         DENIED = "denied"
 
     # A payer's answers may skip steps or come late; a rejected claim was never judged and starts again as a draft, as
-    # does one whose file was turned back, unless the payer takes in what its clearinghouse had refused. A reversal
-    # takes a judgement back until the next one comes.
+    # does one whose file was turned back, unless the payer takes in what its clearinghouse had refused. What the
+    # clearinghouse accepted is pending again where the payer says that it only has it. A reversal takes a judgement
+    # back until the next one comes.
     TRANSITIONS: ClassVar[Table] = {
         Status.DRAFT: frozenset({Status.SUBMITTED}),
         Status.SUBMITTED: frozenset(
             {Status.DRAFT, Status.PENDING, Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}
         ),
         Status.PENDING: frozenset({Status.DRAFT, Status.ACCEPTED, Status.REJECTED, Status.PAID, Status.DENIED}),
-        Status.ACCEPTED: frozenset({Status.REJECTED, Status.PAID, Status.DENIED}),
+        Status.ACCEPTED: frozenset({Status.PENDING, Status.REJECTED, Status.PAID, Status.DENIED}),
         Status.REJECTED: frozenset({Status.DRAFT, Status.PENDING, Status.ACCEPTED, Status.PAID, Status.DENIED}),
         Status.PAID: frozenset({Status.APPEALED, Status.ACCEPTED, Status.DENIED}),
         Status.DENIED: frozenset({Status.APPEALED, Status.ACCEPTED, Status.PAID}),
