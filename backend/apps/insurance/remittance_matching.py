@@ -51,8 +51,9 @@ def is_for_us(payer: Payer) -> bool:
 def claims(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:
     """Return by position which claim of ours is meant: by CLP01, then by the payer's own number (CLP07).
 
-    CLP07 counts only where it is this payer's and charge, or member and day, agree: another payer may have given the
-    same number. Where a claim went by its short number, as on paper, the charge and the day or member have to agree.
+    CLP07 counts only where it is this payer's and charge, or member and day, agree, all three where we do not know the
+    payer: another one may have given the same number. Where a claim went by its short number, as on paper, the charge
+    and the day or member have to agree.
     """
     ours = InsuranceClaim.objects.all()
     by_number = dict(
@@ -82,9 +83,13 @@ def _by_short_number(told: Sequence[Claim]) -> dict[int, UUID]:
 
 
 def _by_reference(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:
-    """Match by the payer's number where it belongs to one claim only, and the rest of it agrees."""
+    """Match by the payer's number where it belongs to one claim only, and the rest of it agrees.
+
+    Of a payer that we do not know all of the rest has to agree: its numbers may be those of any other.
+    """
     rows = InsuranceClaim.objects.filter(insurance_reference_number__in=_given(one.payer_claim_number for one in told))
-    if payers := _known_as(payer):
+    payers = _known_as(payer)
+    if payers:
         rows = rows.filter(patient_insurance__insurance_plan__provider__in=payers)
     known: dict[str, list[Any]] = {}
     for number, *rest in rows.values_list("insurance_reference_number", "pk", *AGREEING):
@@ -92,13 +97,14 @@ def _by_reference(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:
     found = {}
     for one in told:
         alike = known.get(one.payer_claim_number, [])
-        if len(alike) == 1 and _agrees(one, *alike[0][1:]):
+        if len(alike) == 1 and _agrees(one, *alike[0][1:], in_all=not payers):
             found[one.position] = alike[0][0]
     return found
 
 
-def _agrees(one: Claim, billed: Decimal, day: date, member: str) -> bool:
-    return abs(one.charge) == billed or (member == one.member_id and service_day(one) == day)
+def _agrees(one: Claim, billed: Decimal, day: date, member: str, *, in_all: bool) -> bool:
+    same_charge, same_service = abs(one.charge) == billed, member == one.member_id and service_day(one) == day
+    return same_charge and same_service if in_all else same_charge or same_service
 
 
 def _known_as(payer: Payer) -> set[UUID]:

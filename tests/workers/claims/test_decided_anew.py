@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.apps.insurance import ledger, posting
+from backend.apps.insurance import ledger, posting, remittance_matching
 from backend.apps.insurance.models import InsuranceClaim, Posting, Remittance, RemittanceClaim, TradingPartner
 from backend.apps.insurance.tests.factories import billing_entity, make_patient_insurance, make_provider
 from backend.apps.insurance.tests.factories import partner as make_partner
@@ -58,6 +58,29 @@ def test_a_payers_number_counts_only_where_it_is_that_payers_and_the_rest_agrees
     receive(partner, content((kind, segments)))
     assert RemittanceClaim.objects.get().state == ("posted" if of == "this payer" else "unmatched")
     assert state(claim)[0] == ("paid" if of == "this payer" else "accepted")
+
+
+UNKNOWN = {
+    "all of it agrees": ("20261001", "W123456789", "150", "posted"),
+    "another day": ("20261002", "W123456789", "150", "unmatched"),
+    "another member": ("20261001", "W1", "150", "unmatched"),
+    "another charge": ("20261001", "W123456789", "140", "unmatched"),
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_the_number_of_a_payer_that_we_do_not_know_counts_only_where_all_the_rest_agrees(
+    partner: TradingPartner, what: str
+) -> None:
+    claim = known_by_payer(partner)
+    day, member, charge, expected = UNKNOWN[what]
+    given = told(claim, charge, charge=charge, number="0", more=[f"DTM*232*{day}"])
+    kind, segments = remittance([one.replace("W123456789", member) for one in given], paid=charge)
+    segments = ["N1*PR*STRANGER*XV*NOBODYS1" if one.startswith("N1*PR") else one for one in segments]
+    receive(partner, content((kind, segments)))
+    row = RemittanceClaim.objects.get()
+    assert (row.state, state(claim)[0]) == (expected, "paid" if expected == "posted" else "accepted")
+    assert claim in remittance_matching.candidates(row) or what == "another member"
 
 
 PAYEES = [("1234567893", "987654321", True), ("1245319599", "123456789", True), ("1245319599", "987654321", False)]
@@ -111,6 +134,7 @@ def test_the_same_denial_under_another_payment_is_left_to_a_person(partner: Trad
     assert sums(claim) == {"contractual": Decimal(150)}
 
 
+LATER = ("3", "20", "21")
 FIRSTS = {
     "all of it is the patient's": ("1", "0", ["CAS*PR*1*150"], "paid"),
     "denied": ("1", "0", ["CAS*CO*16*150"], "denied"),
@@ -119,8 +143,7 @@ FIRSTS = {
 }
 
 
-@pytest.mark.parametrize("first", FIRSTS)
-@pytest.mark.parametrize("turn", ["2", "3", "20", "21"])
+@pytest.mark.parametrize(("first", "turn"), [*((one, "2") for one in FIRSTS), *(("denied", n) for n in LATER)])
 def test_what_a_next_payer_decides_under_the_first_ones_number_takes_no_decisions_place(
     partner: TradingPartner, first: str, turn: str
 ) -> None:

@@ -254,7 +254,8 @@ def test_an_appealed_claim_is_decided_by_the_next_835(partner: TradingPartner) -
 def test_a_claim_is_found_by_the_payers_number_where_ours_is_not_told(partner: TradingPartner) -> None:
     claim = single(partner)
     moved(claim, "accepted", insurance_reference_number=f"PAYER{claim.claim_number}")
-    post(partner, told(claim, "100", "CAS*CO*45*50", number="0"), paid="100")
+    day = f"DTM*232*{claim.service_date:%Y%m%d}"
+    post(partner, told(claim, "100", "CAS*CO*45*50", number="0", more=[day]), paid="100")
     assert state(claim)[0] == "paid"
 
 
