@@ -103,9 +103,8 @@ def clearinghouse(partner: TradingPartner) -> Staged | Direct:
     if partner.transport == Transport.FOLDER:
         if not partner.outbound_folder or not partner.inbound_folder:
             raise Misconfigured("a partner in folders needs both of them", code="folder:missing")
-        return FolderClearinghouse(
-            drop_folder=_partner_folder(partner.outbound_folder), pickup_folder=_partner_folder(partner.inbound_folder)
-        )
+        drop, pickup = _partner_folder(partner.outbound_folder), _partner_folder(partner.inbound_folder)
+        return FolderClearinghouse(drop_folder=drop, pickup_folder=pickup, root=str(_partners_root()))
     secret = _partner_secret(partner.secret_name)
     if partner.transport == Transport.SFTP:
         is_key = secret.startswith("-----BEGIN")
@@ -136,7 +135,7 @@ def _partner_folder(folder: str) -> str:
     Raises:
         Misconfigured: it leads elsewhere, to where files of ours or of the system would be read, removed or written.
     """
-    root = Path(settings.PARTNER_FOLDERS).resolve()
+    root = _partners_root()
     try:
         path = (root / folder).resolve()
         ours = [Path(settings.PARTNER_SECRETS).resolve(), outbox().resolve()]
@@ -146,6 +145,10 @@ def _partner_folder(folder: str) -> str:
     if path == root or not path.is_relative_to(root) or is_ours:
         raise Misconfigured("a folder that is not among those for partners", code="folder:outside")
     return str(path)
+
+
+def _partners_root() -> Path:
+    return Path(settings.PARTNER_FOLDERS).resolve()
 
 
 def _partner_secret(name: str) -> str:

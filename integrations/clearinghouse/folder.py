@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,26 +33,34 @@ DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 ANOTHER_KIND = frozenset({errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENXIO})  # not a regular file
 NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never waits for the writer of a pipe
+
+Rename = Callable[[bytes, bytes, int | None], int]
 
 
 class FolderClearinghouse:
-    """See `Staged`. drop_folder: where the partner takes our files. pickup_folder: where it leaves its answers."""
+    """See `Staged`. drop_folder: where the partner takes our files. pickup_folder: where it leaves its answers.
 
-    def __init__(self, *, drop_folder: str, pickup_folder: str) -> None:
+    root: what we trust the way to; both lie below it. Each call goes from there down to its folder by no link, and does
+    all it does within what it has opened then: whoever may put links into a folder leads us nowhere else.
+    """
+
+    def __init__(self, *, drop_folder: str, pickup_folder: str, root: str = "/") -> None:
+        self._root = Path(root)
         self._drop = Path(drop_folder)
         self._pickup = Path(pickup_folder)
 
     def probe(self) -> None:
-        for folder, wants in ((self._drop, os.R_OK | os.W_OK | os.X_OK), (self._pickup, os.R_OK | os.X_OK)):
-            with _sorted():
+        for path, wants in ((self._drop, os.R_OK | os.W_OK | os.X_OK), (self._pickup, os.R_OK | os.X_OK)):
+            with _sorted(), self._opened(path) as folder:
                 os.scandir(folder).close()
-            if not os.access(folder, wants):
-                raise _refused(errno.EACCES)
+                if not os.access(".", wants, dir_fd=folder):
+                    raise _refused(errno.EACCES)
 
     def put_part(self, name: str, content: bytes) -> str:
         part = part_name(checked_name(name, partner=PARTNER))
-        with _sorted(), _opened(self._drop) as folder:
+        with _sorted(), self._opened(self._drop) as folder:
             with open(os.open(part, NEW_PART, 0o660, dir_fd=folder), "wb") as file:
                 file.write(content)
                 file.flush()
@@ -66,7 +74,7 @@ class FolderClearinghouse:
 
     def state(self, name: str, at: str = "") -> Placed:
         part = part_name(checked_name(name, partner=PARTNER))
-        with _sorted(), _opened(self._drop) as folder:
+        with _sorted(), self._opened(self._drop) as folder:
             has_part = _exists(part, folder)  # first: what is renamed meanwhile is then seen under its name
             has_final = _exists(name, folder)
             here = self._place(folder)
@@ -81,36 +89,51 @@ class FolderClearinghouse:
 
     def rename(self, name: str) -> None:
         """See `Staged.rename`. A link and then an unlink would not do: between them the partner may take the file."""
-        part = self._drop / part_name(checked_name(name, partner=PARTNER))
-        try:
-            rename_new(part, self._drop / name)
-        except FileExistsError:
-            raise Permanent("a file of that name is there", code=f"{PARTNER}:exists") from None
-        except OSError as error:
-            raise _unrenamed(error.errno) from None
-        with _sorted(_lost), _opened(self._drop) as folder:
-            _sync(folder)
+        part = part_name(checked_name(name, partner=PARTNER))
+        with _sorted(_unrenamed), self._opened(self._drop) as folder:
+            try:
+                rename_new(part, name, folder=folder)
+            except FileExistsError:
+                raise Permanent("a file of that name is there", code=f"{PARTNER}:exists") from None
+            with _sorted(_lost):
+                _sync(folder)
 
     def listing(self) -> Sequence[RemoteFile]:
-        with _sorted(), os.scandir(self._pickup) as entries:
+        with _sorted(), self._opened(self._pickup) as folder, os.scandir(folder) as entries:
             files = [_remote(entry) for entry in entries if is_name(entry.name) and _is_plain(entry)]
         return sorted(files, key=lambda file: (file.modified_at, file.name))
 
     def fetch(self, name: str, most_bytes: int) -> bytes:
-        path = self._pickup / checked_name(name, partner=PARTNER)
-        if not _exists(path):
-            raise Transient("gone since it was listed", code=f"{PARTNER}:gone")
-        with _sorted(), open(os.open(path, TO_READ), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.ENXIO, "not a regular file")
-            content = file.read(most_bytes + 1)
+        checked_name(name, partner=PARTNER)
+        with _sorted(), self._opened(self._pickup) as folder:
+            if not _exists(name, folder):
+                raise Transient("gone since it was listed", code=f"{PARTNER}:gone")
+            with open(os.open(name, TO_READ, dir_fd=folder), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise OSError(errno.ENXIO, "not a regular file")
+                content = file.read(most_bytes + 1)
         if len(content) > most_bytes:
             raise Permanent(f"a file of more than {most_bytes} bytes", code=f"{PARTNER}:too_big")
         return content
 
     def remove(self, name: str) -> None:
-        with _sorted():
-            (self._pickup / checked_name(name, partner=PARTNER)).unlink(missing_ok=True)
+        checked_name(name, partner=PARTNER)
+        with _sorted(), self._opened(self._pickup) as folder, suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[int]:
+        """Lend an open folder: whatever is mounted or linked there meanwhile, it stays the same one."""
+        folder = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for step in (*path.relative_to(self._root).parts, "."):
+                how = os.O_RDONLY if step == "." else os.O_PATH  # on the way we may only pass through
+                below = os.open(step, how | FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            yield folder
+        finally:
+            os.close(folder)
 
     def close(self) -> None:
         """Nothing is open between calls."""
@@ -122,30 +145,34 @@ class FolderClearinghouse:
         self.close()
 
 
-def rename_new(source: Path, target: Path, *, call: Callable[[bytes, bytes], int] | None = None) -> None:
-    """Rename in one step, refusing a target that exists. call: returns 0, or the error number of a rename that does so.
+def rename_new(
+    source: Path | str, target: Path | str, *, folder: int | None = None, call: Rename | None = None
+) -> None:
+    """Rename in one step, refusing a target that exists. folder: an open one, in which both are named.
 
-    Some mounts cannot refuse by themselves; there we look first, which is safe while each partner has one sender.
+    call: returns 0, or the error number of a rename that does so. Some mounts cannot refuse by themselves; there we
+    look first, which is safe while each partner has one sender.
 
     Raises:
         FileExistsError: the target is there; nothing happened.
 
     Source: renameat2(2), RENAME_NOREPLACE.
     """
-    code = (call or _rename_noreplace)(os.fsencode(source), os.fsencode(target))
+    code = (call or _rename_noreplace)(os.fsencode(source), os.fsencode(target), folder)
     if code in NO_SUCH_CALL:
-        if _exists(target):
+        if _exists(target, folder):
             raise FileExistsError(errno.EEXIST, "the target is there")
-        os.rename(source, target)
+        os.rename(source, target, src_dir_fd=folder, dst_dir_fd=folder)
     elif code:
         raise OSError(code, "not renamed")
 
 
-def _rename_noreplace(source: bytes, target: bytes) -> int:
+def _rename_noreplace(source: bytes, target: bytes, folder: int | None) -> int:
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "renameat2"):
         return errno.ENOSYS
-    if library.renameat2(AT_FDCWD, source, AT_FDCWD, target, RENAME_NOREPLACE) == 0:
+    at = AT_FDCWD if folder is None else folder
+    if library.renameat2(at, source, at, target, RENAME_NOREPLACE) == 0:
         return 0
     return ctypes.get_errno()
 
@@ -156,16 +183,6 @@ def _exists(path: Path | str, folder: int | None = None) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    """Lend an open folder: whatever is mounted there meanwhile, it stays the same one."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _sync(folder: int) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from integrations.clearinghouse.folder import FolderClearinghouse, rename_new
-from integrations.clearinghouse.port import Staged
-from integrations.errors import Misconfigured, Permanent, Transient
+from integrations.clearinghouse.port import Placed, Staged
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient
 from tests.integrations.clearinghouse.staged_contract import NAME, PART, StagedContract, Stand
 
 
@@ -63,6 +63,41 @@ class TestFolder(StagedContract):
         with pytest.raises(Transient) as raised:
             stand.transport.state(NAME, at)
         assert raised.value.code == "folder:elsewhere"
+
+    def test_another_number_of_the_same_disk_is_no_other_place(
+        self, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not os.statvfs(stand.drop).f_fsid:
+            pytest.skip("this disk has no identity of its own")
+        at, fstat = stand.transport.put_part(NAME, b"claims"), os.fstat
+
+        def remounted(descriptor: int) -> os.stat_result:
+            told = fstat(descriptor)
+            return os.stat_result((*told[:2], told.st_dev + 1, *told[3:10]))
+
+        stand.transport.rename(NAME)
+        monkeypatch.setattr(os, "fstat", remounted)
+        assert stand.transport.state(NAME, at) is Placed.FINAL
+
+    @pytest.mark.parametrize("swapped", ["to", "from", "."])
+    def test_a_link_put_in_the_way_leads_to_no_file_of_others(self, tmp_path: Path, swapped: str) -> None:
+        others, ours = tmp_path / "others", tmp_path / "root" / "partner"
+        for folder in (ours / "to", ours / "from", others / "to", others / "from"):
+            folder.mkdir(parents=True)
+        root = str(tmp_path / "root")
+        door = FolderClearinghouse(drop_folder=str(ours / "to"), pickup_folder=str(ours / "from"), root=root)
+        door.put_part(NAME, b"claims")
+        (others / "from" / NAME).write_bytes(b"precious")
+        (others / "to" / PART).write_bytes(b"precious")
+        (ours / swapped).rename(tmp_path / "away")
+        (ours / swapped).symlink_to(others / swapped)
+        sending = (door.probe, lambda: door.put_part(NAME, b"x"), lambda: door.state(NAME), lambda: door.rename(NAME))
+        fetching = (door.probe, door.listing, lambda: door.fetch(NAME, 10), lambda: door.remove(NAME))
+        for call in (*(sending if swapped != "from" else ()), *(fetching if swapped != "to" else ())):
+            with pytest.raises(IntegrationError) as raised:
+                call()
+            assert raised.value.code in ("folder:missing", "folder:lost")
+        assert [path.read_bytes() for path in (others / "from" / NAME, others / "to" / PART)] == [b"precious"] * 2
 
     def test_others_do_not_read_our_files(self, stand: Stand) -> None:
         stand.transport.put_part(NAME, b"claims")
