@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from backend.apps.core.exceptions import DomainError
+from backend.apps.insurance import scrubbing
 from backend.apps.insurance.models import ClaimLineAdjudication, InsuranceClaim, PartnerPayer, PriorAdjudication
 from backend.apps.insurance.models.claims import Frequency
 from backend.apps.users.models import User
@@ -20,6 +21,8 @@ COPIED = (
     "admission_on", "discharge_on", "delay_reason", "signature_on_file", "accepts_assignment", "assigns_benefits",
     "releases_information", "note", "service_date", "diagnosis_codes", "procedure_codes", "billed_amount",
 )  # fmt: skip
+UNNUMBERED = "The payer's own number of this claim is not known yet; without it the payer finds nothing."
+BILL_ANEW = " One that it denied and paid nothing for may be billed anew."
 PRIOR = ("coverage", "paid", "remaining", "adjudicated_on", "reference", "adjustments")
 PRIOR_LINE = ("number", "paid", "code", "modifiers", "units", "remaining", "adjustments")
 
@@ -27,7 +30,10 @@ PRIOR_LINE = ("number", "paid", "code", "modifiers", "units", "remaining", "adju
 @transaction.atomic
 def correct(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     """Write a draft that will replace a claim the payer has judged; change it, then submit it."""
-    return _follow(claim, Frequency.REPLACEMENT)
+    draft = _follow(claim, Frequency.REPLACEMENT)
+    if claim.status == Status.DENIED and scrubbing.billed_before([claim.pk]):
+        raise DomainError("The services of this claim were billed anew already.")
+    return draft
 
 
 @transaction.atomic
@@ -52,7 +58,7 @@ def _refuse_unjudged(claim: InsuranceClaim) -> None:
     if claim.status not in JUDGED:
         raise DomainError("The payer has not taken this claim in; a rejected one is reopened and sent again.")
     if not claim.insurance_reference_number:
-        raise DomainError("The payer's own number of this claim is not known yet; without it the payer finds nothing.")
+        raise DomainError(UNNUMBERED + BILL_ANEW)
     if claim.frequency == Frequency.VOID:
         raise DomainError("This takes a claim back; it is not corrected itself.")
 
@@ -60,10 +66,7 @@ def _refuse_unjudged(claim: InsuranceClaim) -> None:
 def _refuse_untaken(claim: InsuranceClaim) -> None:
     payer = claim.patient_insurance.insurance_plan.provider_id
     if PartnerPayer.objects.filter(provider=payer, is_active=True, takes_corrections=False).exists():
-        raise DomainError(
-            "This payer takes no corrected claims; ask it to reopen the claim, or appeal. One that it denied and paid "
-            "nothing for may be billed anew."
-        )
+        raise DomainError("This payer takes no corrected claims; ask it to reopen the claim, or appeal." + BILL_ANEW)
 
 
 def refuse_second(claim: InsuranceClaim, *, but: InsuranceClaim | None = None) -> None:

@@ -19,8 +19,9 @@ TOLD = 3  # messages in the sentence of a refusal; all stand beside it
 
 # Another claim of the patient to the same payer in the same place, on its way or judged, with the same service by the
 # same doctor on the same day. A modifier that says "once more" says that it is meant. Not counted are a claim that the
-# payer has taken back, for a void or for a correction (which counts itself); and one that was denied unpaid by a payer
-# that takes no corrections: a new claim is the only way to put that right.
+# payer has taken back, for a void or for a correction (which counts itself); and one that was denied unpaid and cannot
+# be corrected by a file, because none goes to its payer, or with no corrections, or nobody knows the payer's number of
+# it: a new claim puts that right, unless a correction is being written.
 BILLED_BEFORE = """
     SELECT DISTINCT claim.id::text
     FROM insurance_insuranceclaim claim
@@ -53,9 +54,13 @@ BILLED_BEFORE = """
                                     AND EXISTS (SELECT FROM insurance_posting back
                                                 WHERE back.claim_id = other.id AND back.is_reversal)))
         AND NOT (other.status = 'denied' AND COALESCE(other.paid_amount, 0) = 0
-            AND EXISTS (SELECT FROM insurance_partnerpayer way
-                        WHERE way.provider_id = plan.provider_id AND way.is_active AND NOT way.is_deleted
-                            AND NOT way.takes_corrections))"""
+            AND NOT EXISTS (SELECT FROM insurance_insuranceclaim correction
+                            WHERE correction.original_id = other.id AND NOT correction.is_deleted
+                                AND correction.frequency = '7' AND correction.status = 'draft')
+            AND (other.insurance_reference_number = ''
+                OR NOT EXISTS (SELECT FROM insurance_partnerpayer way
+                               WHERE way.provider_id = plan.provider_id AND way.is_active AND NOT way.is_deleted
+                                   AND way.takes_corrections)))"""
 
 
 class HasErrors(DomainError):

@@ -111,6 +111,19 @@ class ReasonForm(Form):
     reason = serializers.CharField(max_length=1000)
 
 
+def payer_claim_number() -> serializers.CharField:
+    return serializers.CharField(
+        max_length=50,
+        required=False,
+        allow_blank=True,
+        help_text="The payer's own number of the claim, which a correction names; what is known stays when left out.",
+    )
+
+
+class DenialForm(ReasonForm):
+    payer_claim_number = payer_claim_number()
+
+
 def money(**more: Any) -> serializers.DecimalField:
     return serializers.DecimalField(max_digits=12, decimal_places=2, min_value=0, **more)
 
@@ -121,3 +134,4 @@ class PaymentForm(Form):
     on = serializers.DateField(required=False, help_text="The day of the payment; today when left out.")
     allowed = money(required=False, help_text="What the payer allows of the billed amount.")
     patient_responsibility = money(required=False)
+    payer_claim_number = payer_claim_number()

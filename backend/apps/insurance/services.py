@@ -132,16 +132,24 @@ def mark_as_paid(
     on: date | None = None,
     allowed: Decimal | None = None,
     patient_responsibility: Decimal | None = None,
+    payer_claim_number: str = "",
 ) -> InsuranceClaim:
     """Record what the payer paid in all; the ledger takes the difference to what it holds, under the person's name."""
-    claim.mark_as_paid(amount, reference, on, allowed=allowed, patient_responsibility=patient_responsibility)
+    claim.mark_as_paid(
+        amount,
+        reference,
+        on,
+        allowed=allowed,
+        patient_responsibility=patient_responsibility,
+        payer_claim_number=payer_claim_number,
+    )
     ledger.enter(claim, by=by, paid=amount, patient=claim.patient_responsibility)
     return claim
 
 
 @transaction.atomic
-def deny(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceClaim:
-    claim.deny(reason)
+def deny(claim: InsuranceClaim, *, by: User | None, reason: str, payer_claim_number: str = "") -> InsuranceClaim:
+    claim.deny(reason, payer_claim_number=payer_claim_number)
     ledger.enter(claim, by=by, paid=claim.paid_amount or ledger.NOTHING, patient=claim.patient_responsibility)
     return claim
 

@@ -83,5 +83,5 @@ class InsuranceClaimViewSet(SubmittedClaims, WatchedClaims, ToldClaims):
     reject = verb(services.reject, takes=serializers.ReasonForm)
     reopen = verb(services.reopen)
     mark_as_paid = verb(services.mark_as_paid, takes=serializers.PaymentForm)
-    deny = verb(services.deny, takes=serializers.ReasonForm)
+    deny = verb(services.deny, takes=serializers.DenialForm)
     appeal = verb(services.appeal)

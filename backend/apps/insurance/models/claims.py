@@ -322,19 +322,18 @@ class InsuranceClaim(ClinicModel, Stateful):
             if not coverage.covers(day):
                 raise DomainError("The coverage was not active on the day of service.")
 
-    def _note(self, new: str, **changes: Any) -> None:
-        """Move as a person may; a payer's own answers move more (`TRANSITIONS`)."""
+    def _note(self, new: str, number: str = "", **changes: Any) -> None:
+        """Move as a person may; a payer's own answers move more (`TRANSITIONS`). number: the payer's own, if told."""
         if new not in self.BY_HAND[self.Status(self.status)]:
             raise IllegalTransition(f"This claim is {self.status} and cannot become {new}.")
-        self.move_to(new, **changes)
+        self.move_to(new, **changes, **({"insurance_reference_number": number} if number else {}))
 
     def mark_as_pending(self) -> None:
         self._note(self.Status.PENDING)
 
     def accept(self, reference: str = "") -> None:
         """Note that the payer took the claim in; `reference` is the payer's own number for it."""
-        known = {"insurance_reference_number": reference} if reference else {}
-        self._note(self.Status.ACCEPTED, response_date=Clinic.today(), **known)
+        self._note(self.Status.ACCEPTED, reference, response_date=Clinic.today())
 
     def reject(self, reason: str) -> None:
         """Note that the claim was turned back unjudged: correct it and submit it again."""
@@ -343,9 +342,10 @@ class InsuranceClaim(ClinicModel, Stateful):
     def reopen(self) -> None:
         self._note(self.Status.DRAFT, submission_date=None, response_date=None)
 
-    def deny(self, reason: str) -> None:
+    def deny(self, reason: str, *, payer_claim_number: str = "") -> None:
         """Note that the payer judged the claim and pays nothing."""
-        self._note(self.Status.DENIED, denial_reason=_said(reason), response_date=Clinic.today())
+        reason, today = _said(reason), Clinic.today()
+        self._note(self.Status.DENIED, payer_claim_number, denial_reason=reason, response_date=today)
 
     def appeal(self) -> None:
         self._note(self.Status.APPEALED)
@@ -358,6 +358,7 @@ class InsuranceClaim(ClinicModel, Stateful):
         *,
         allowed: Decimal | None = None,
         patient_responsibility: Decimal | None = None,
+        payer_claim_number: str = "",
     ) -> None:
         """Record the payer's payment. After an appeal `amount` is all that the payer has paid for this claim."""
         today = Clinic.today()
@@ -369,6 +370,7 @@ class InsuranceClaim(ClinicModel, Stateful):
         self._refuse_amounts(amount, allowed, share)
         self._note(
             self.Status.PAID,
+            payer_claim_number,
             paid_amount=amount,
             payment_reference=reference,
             payment_date=paid_on,

@@ -16,8 +16,17 @@ from backend.apps.insurance.models import (
     PatientInsurance,
     PriorAdjudication,
 )
-from backend.apps.insurance.tests.factories import line, make_patient_insurance, make_plan, ready_claim
+from backend.apps.insurance.tests.factories import (
+    line,
+    make_claim,
+    make_patient_insurance,
+    make_plan,
+    ready_claim,
+    rendering_doctor,
+)
 from backend.apps.insurance.tests.remittance_factories import make_posting
+from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +124,57 @@ def test_what_is_denied_unpaid_where_no_corrections_are_taken_may_be_billed_anew
     assert rules(again) == set()
     InsuranceClaim.objects.filter(pk=first.pk).update(paid_amount=1)
     assert rules(again) == {"billed-before"}
+
+
+def test_what_is_denied_unpaid_on_paper_may_be_billed_anew_whatever_is_known_of_it() -> None:
+    first = services.submit(make_claim(rendering_doctor=rendering_doctor()), by=None)
+    services.deny(first, by=make_user("receptionist"), reason="Not covered")
+    again = make_claim(patient_insurance=first.patient_insurance, rendering_doctor=first.rendering_doctor)
+    with pytest.raises(DomainError, match="billed anew"):
+        correcting.correct(stored(first), by=None)
+    assert rules(again) == set()
+    InsuranceClaim.objects.filter(pk=first.pk).update(insurance_reference_number="ICN1")
+    assert rules(again) == set()
+    InsuranceClaim.objects.filter(pk=first.pk).update(paid_amount=1)
+    assert rules(again) == {"billed-before"}
+
+
+def test_what_is_denied_unpaid_under_no_number_may_be_billed_anew_though_corrections_are_taken() -> None:
+    first = judged("denied")
+    InsuranceClaim.objects.filter(pk=first.pk).update(insurance_reference_number="")
+    assert rules(again_as(first)) == set()
+
+
+def test_what_is_being_corrected_is_not_billed_anew_nor_the_other_way_round() -> None:
+    first = services.submit(make_claim(), by=None)
+    services.deny(first, by=make_user("receptionist"), reason="Not covered", payer_claim_number="ICN1")
+    again, correction = make_claim(patient_insurance=first.patient_insurance), correcting.correct(first, by=None)
+    assert "billed-before" in rules(again)
+    correction.delete()
+    services.submit(again, by=None)
+    with pytest.raises(DomainError, match="billed anew already"):
+        correcting.correct(stored(first), by=None)
+
+
+@pytest.mark.parametrize(
+    ("verb", "form"), [("deny", {"reason": "Not covered"}), ("mark_as_paid", {"amount": "100.00"})]
+)
+def test_a_claim_on_paper_is_corrected_under_the_number_that_came_with_the_answer(verb: str, form: Any) -> None:
+    claim = services.submit(make_claim(), by=None)
+    url = f"/api/v1/insurance-claims/{claim.pk}"
+    api = client_for(make_user("receptionist"))
+    answer = api.post(f"{url}/{verb}/", {**form, "payer_claim_number": "ICN 7"}, format="json")
+    assert (answer.status_code, answer.data["insurance_reference_number"]) == (200, "ICN 7")
+    draft = api.post(f"{url}/correct/")
+    assert draft.status_code == 200, draft.data
+    assert services.submit(InsuranceClaim.objects.get(original=claim), by=None).status == "submitted"
+
+
+def test_an_answer_without_the_payers_number_leaves_the_one_that_is_known() -> None:
+    claim = services.submit(make_claim(), by=None)
+    services.accept(claim, by=None, reference="ICN1")
+    services.deny(claim, by=make_user("receptionist"), reason="Not covered")
+    assert stored(claim).insurance_reference_number == "ICN1"
 
 
 def test_a_service_billed_to_the_payer_under_another_coverage_of_the_patient_was_billed_before() -> None:
