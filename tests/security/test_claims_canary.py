@@ -306,7 +306,7 @@ def silent(play: Play) -> None:
     TradingPartner.objects.update(host_key="SHA256:" + "A" * 43)
     run(collecting.collect_due)
     assert TradingPartner.objects.filter(pk=play.partner.pk).exclude(paused_at=None).exists()
-    assert Alert.objects.filter(kind="claims_partner").exists()
+    assert Alert.objects.filter(kind="claims_partner_paused").exists()
     assert len(set(Alert.objects.values_list("kind", flat=True))) >= 4
 
 

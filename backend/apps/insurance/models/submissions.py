@@ -95,6 +95,7 @@ class Interchange(ClinicModel, WorkItem):
             models.Index(fields=["partner", "-created_at"], name="interchange_partner"),
             models.Index(fields=["-created_at", "id"], name="interchange_newest"),
             models.Index(fields=["kind", "-created_at"], name="interchange_kind"),
+            models.Index(fields=["sha256"], name="interchange_sha256"),
             models.Index(fields=["work_state", "-created_at"], name="interchange_work_state"),
         ]
 
