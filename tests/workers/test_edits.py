@@ -33,5 +33,5 @@ def _facts(record: Claim) -> facts.Claim:
     lines = tuple(facts.Line(**one._asdict()) for one in record.lines)
     others = tuple(facts.OtherPayer(**one._asdict()) for one in record.other_payers)
     values = {**record._asdict(), "lines": lines, "other_payers": others}
-    days = {"service_on": min(one.from_on for one in lines), "coverage_from": "20200101", "coverage": record.member_id}
-    return facts.Claim(**values, **days)
+    days = {"service_on": min(one.from_on for one in lines), "coverage_from": "20200101"}
+    return facts.Claim(**values, **days, coverage=record.member_id, patient=record.member_id)
