@@ -172,7 +172,9 @@ def test_of_an_archive_each_file_is_kept_with_it(over_sftp: TradingPartner, hous
 
 
 @pytest.mark.parametrize(
-    "packed", [zipped(bomb=b"0" * 50_000_000), zipped(**{"../x": ANSWER}), zipped(a=ANSWER)[:60] + b"PK\x05\x06"]
+    "packed",
+    [zipped(bomb=b"0" * 50_000_000), zipped(**{"../x": ANSWER}), zipped(a=ANSWER)[:60] + b"PK\x05\x06"],
+    ids=["bomb", "climbing", "broken"],
 )
 def test_an_archive_that_does_harm_is_put_aside_and_told(
     over_sftp: TradingPartner, house: FakeClearinghouse, packed: bytes
