@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
 from operator import attrgetter
 from queue import SimpleQueue
 from typing import Any, NamedTuple, cast
@@ -27,12 +26,13 @@ from backend.apps.insurance import claim_facts, fact_parts, interchanges, number
 from backend.apps.insurance.facts import Claim, Parts
 from backend.apps.insurance.models import BillingEntity, InsuranceClaim, Interchange, Submission, TradingPartner
 from integrations.x12.claim_837p import Writer837P
-from integrations.x12.claim_records import Envelope, Placed, Receiver, Submitter
 from integrations.x12.claim_records import Parts as FileParts
+from integrations.x12.claim_records import Placed, Receiver, Submitter
 from integrations.x12.text import NotWritable
 from workers.beats import beating
 from workers.celery_app import app
 from workers.claims import checking, partners
+from workers.records.envelopes import envelope
 from workers.runner import HandlerBug, attempt, told
 
 BUDGET_S = 120.0  # after that no file is begun; the longest takes some seconds more
@@ -178,7 +178,7 @@ class ClaimFile:
         self.parts = fact_parts.parts()
         self.checks = checking.Checks(partner, self.parts)
         self.writer = Writer837P(
-            _envelope(partner, self.numbers, self.at),
+            envelope(partner, self.numbers.interchange, self.numbers.group, self.at),
             _submitter(partner, self.parts),
             Receiver(partner.receiver_name, partner.receiver_id),
             cast("FileParts", self.parts),
@@ -293,26 +293,6 @@ def _undisturbed() -> Iterator[None]:
         sys.setswitchinterval(interval_s)
         if was_on:
             gc.enable()
-
-
-def _envelope(partner: TradingPartner, numbers: numbering.Numbers, at: datetime) -> Envelope:
-    return Envelope(
-        isa_qualifier_ours=partner.our_qualifier,
-        isa_id_ours=partner.our_id,
-        isa_qualifier_theirs=partner.their_qualifier,
-        isa_id_theirs=partner.their_id,
-        gs_id_ours=partner.our_group_id,
-        gs_id_theirs=partner.their_group_id,
-        usage=partner.usage,
-        ack_requested=partner.ack_requested,
-        interchange_number=numbers.interchange,
-        group_number=numbers.group,
-        at=at,
-        element_separator=partner.element_separator,
-        repetition_separator=partner.repetition_separator,
-        component_separator=partner.component_separator,
-        segment_terminator=partner.segment_terminator,
-    )
 
 
 def _submitter(partner: TradingPartner, parts: Parts) -> Submitter:

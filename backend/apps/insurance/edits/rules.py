@@ -240,7 +240,11 @@ def repeatable(claim: Claim, line: Line) -> tuple[str, ...]:
 
 def total(adjustments: Iterable[Adjustment]) -> int | None:
     """Return the sum of adjustments in cents, None where one is no amount."""
-    amounts = [forms.cents(amount) for _, _, amount, _ in adjustments]
+    return sum_of([forms.cents(amount) for _, _, amount, _ in adjustments])
+
+
+def sum_of(amounts: Sequence[int | None]) -> int | None:
+    """Return the sum, None where one is no amount."""
     return None if None in amounts else sum(amounts)  # type: ignore[arg-type]  # no None is left
 
 

@@ -14,6 +14,7 @@ from backend.apps.insurance.edits.rules import (
     Severity,
     edit,
     is_day,
+    sum_of,
     total,
 )
 from backend.apps.insurance.facts import Adjustment
@@ -117,7 +118,7 @@ def earlier_claim_balance(batch: Batch) -> Iterable[Claim]:
         if not _balances(
             forms.cents(claim.total),
             forms.cents(other.paid),
-            _sum([total(other.adjustments), *(off[id(said)] for said in lines)]),
+            sum_of([total(other.adjustments), *(off[id(said)] for said in lines)]),
         )
     ]
 
@@ -136,7 +137,7 @@ def earlier_paid_not_sum(batch: Batch) -> Iterable[Claim]:
         claim
         for claim, other, lines in batch.decided
         if lines
-        and not _balances(_sum([paid[id(said)] for said in lines]), forms.cents(other.paid), total(other.adjustments))
+        and not _balances(sum_of([paid[id(said)] for said in lines]), forms.cents(other.paid), total(other.adjustments))
     ]
 
 
@@ -151,7 +152,3 @@ def earlier_day_missing(batch: Batch) -> Iterable[Claim]:
 
 def _balances(charge: int | None, paid: int | None, off: int | None) -> bool:
     return charge is not None and paid is not None and off is not None and charge == paid + off
-
-
-def _sum(amounts: list[int | None]) -> int | None:
-    return None if None in amounts else sum(amounts)  # type: ignore[arg-type]  # no None is left
