@@ -49,12 +49,8 @@ class SftpClearinghouse:
     def put_part(self, name: str, content: bytes) -> str:
         path = _path(self._account.drop_folder, part_name(checked_name(name, partner=PARTNER)))
         with self._call() as sftp:
-            until_s = self._deadline()
             with self._file(sftp, path, "wb") as file:
-                file.set_pipelined(True)
-                for place in range(0, len(content), CHUNK):
-                    _check(until_s)
-                    file.write(content[place : place + CHUNK])
+                _write(file, content, self._deadline())
             size = sftp.stat(path).st_size
             standing = self._place(sftp)
         if size != len(content):
@@ -205,6 +201,19 @@ def _told(sftp: paramiko.SFTPClient, path: str) -> paramiko.SFTPAttributes:
         return sftp.lstat(path)
     except FileNotFoundError:
         raise Transient("gone since it was listed", code=f"{PARTNER}:gone") from None
+
+
+def _write(file: paramiko.SFTPFile, content: bytes, until_s: float) -> None:
+    """Write without waiting for each piece. Only a write that waits collects what was said of those before it.
+
+    The end of a file does not: the library drops there what it has not asked for, a refusal too.
+    """
+    file.set_pipelined(True)
+    for place in range(0, len(content) - 1, CHUNK):
+        _check(until_s)
+        file.write(content[place : min(place + CHUNK, len(content) - 1)])
+    file.set_pipelined(False)
+    file.write(content[-1:])
 
 
 def _read(file: paramiko.SFTPFile, size: int, until_s: float) -> bytes:

@@ -267,6 +267,28 @@ def test_an_upload_that_was_cut_is_repeated_and_arrives_once(house: FakeClearing
     assert [(entry.name, entry.verdict) for entry in house.ledger()] == [(NAME, "taken")]
 
 
+@pytest.mark.parametrize("place", [0, 2 * 32_768, len(CONTENT) // 32_768 * 32_768, len(CONTENT) - 1])
+def test_a_piece_that_is_refused_in_the_middle_of_an_upload_is_noticed(
+    house: FakeClearinghouse, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """The size says nothing: a hole before what was written is filled with zeros."""
+    write, refused = asyncssh.SFTPServer.write, []
+
+    def refusing(server: asyncssh.SFTPServer, file: object, offset: int, data: bytes) -> Any:
+        if offset == place and not refused:
+            refused.append(offset)
+            raise asyncssh.SFTPFailure("no room for a moment")
+        return write(server, file, offset, data)
+
+    monkeypatch.setattr(asyncssh.SFTPServer, "write", refusing)
+    with opened(house) as transport:
+        with pytest.raises(Transient) as raised:
+            transport.put_part(NAME, CONTENT)
+        assert (raised.value.code, refused) == ("sftp:refused", [place])
+        transport.put_part(NAME, CONTENT)
+    assert (house.inbound() / f".{NAME}.part").read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("swallows", [False, True])
 def test_a_rename_without_an_answer_is_unknown_and_the_next_look_finds_it_done(
     house: FakeClearinghouse, swallows: bool
