@@ -137,7 +137,8 @@ def unanswered(claims: QuerySet[Any]) -> QuerySet[Any]:
 
     `partner`: the key of who has it; `waits_since`: the day of its last word. `lacks`: "word", whether the payer has
     taken it in; "remittance"; or "decision", a new one after a payment was taken back. What was replaced or taken back
-    by another claim is not waited for.
+    by another claim is not waited for; what no partner has (it went on paper, or its payer got it from another one)
+    has nobody to be asked by a file, and only the clock of timely filing runs for it.
     """
     known = (*LIVE, Submission.Status.ADJUDICATED)
     sent = Submission.objects.filter(claim=OuterRef("pk"), status__in=known).order_by("-queued_at", "-pk")
@@ -154,7 +155,7 @@ def unanswered(claims: QuerySet[Any]) -> QuerySet[Any]:
     lacks = Case(taken_back, When(accepted, then=Value(MONEY)), default=Value(WORD), output_field=CharField())
     span = Case(When(accepted, then=F("days")), default=Least(F("days"), Value(WORD_WITHIN)))
     late = ExpressionWrapper(F("waits_since") + span, output_field=DateField())
-    rows = rows.annotate(lacks=lacks, late_on=late)
+    rows = rows.filter(partner__isnull=False).annotate(lacks=lacks, late_on=late)
     return rows.filter(late_on__lt=Clinic.today()).order_by("late_on", "pk")
 
 

@@ -156,6 +156,16 @@ def test_a_claim_of_which_nobody_says_more_after_the_999_or_a1_is_listed(by: Tra
     assert told(watching.UNANSWERED) == []
 
 
+@pytest.mark.parametrize("status", ["submitted", "pending", "accepted"])
+def test_a_claim_that_no_partner_has_is_not_listed_and_hides_nothing_that_is(by: TradingPartner, status: str) -> None:
+    day = Clinic.today() - timedelta(days=90)
+    make_claim(status=status, service_date=day, submission_date=day)
+    late = accepted(by, 31)
+    watching.look_daily()
+    assert told(watching.UNANSWERED) == [f"1 claims accepted through {by.name} have had no remittance for 30 days."]
+    assert [row.pk for row in watching.unanswered(InsuranceClaim.objects.all())] == [late.pk]
+
+
 def test_a_claim_whose_payment_was_taken_back_waits_for_a_new_decision_unless_another_claim_follows_it(
     by: TradingPartner,
 ) -> None:

@@ -179,6 +179,9 @@ def test_the_worklists_hold_what_is_rejected_running_out_silent_and_never_sent()
         assert claim.claim_number in told
     assert "The NPI of who bills is missing." in page(client, f"{WORK}returned/")
     assert "2 days left" in page(client, f"{WORK}filing/")
+    assert "accepted, and no payment since" in page(client, f"{WORK}silent/")
+    moved(silent, "submitted", response_date=None)
+    assert "neither accepted nor rejected since" in page(client, f"{WORK}silent/")
     assert client.get(f"{WORK}nothing/").status_code == 404
 
 
