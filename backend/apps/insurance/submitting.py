@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from backend.apps.core.bulk import write_each
-from backend.apps.core.exceptions import DomainError
+from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.insurance import edits, numbering, scrubbing
 from backend.apps.insurance.edits import Finding
 from backend.apps.insurance.models import InsuranceClaim, PartnerPayer, Submission
@@ -21,6 +21,7 @@ from backend.apps.users.models import User
 
 Status = InsuranceClaim.Status
 ON_ITS_WAY = "This claim is on its way already."
+GONE = "Somebody has just deleted this claim."
 SWITCHED_OFF = (
     "This payer's partner is switched off. Switch it on, or remove the payer from it to send claims on paper."
 )
@@ -53,13 +54,16 @@ def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
 
     Raises:
         HasErrors: edits keep it here.
+        Conflict: somebody has just deleted it.
     """
-    (row,) = _locked([claim.pk])
+    row = next(iter(_locked([claim.pk])), None)
+    if row is None:
+        raise Conflict(GONE)
     if row.status != Status.DRAFT:
         claim.submit()
         return claim
     _refuse_live([row.pk])
-    _lock_patients([row])
+    lock_patients([row])
     findings = scrubbing.scrub(row)
     if not edits.is_clean(findings):
         raise scrubbing.HasErrors(findings)
@@ -78,15 +82,17 @@ def submit(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
 def submit_each(claims: Collection[InsuranceClaim], *, by: User | None) -> list[Submitted]:
     """Submit many, each for itself: what keeps one here keeps no other. Answers in the order given."""
     rows = _locked([claim.pk for claim in claims])
-    ways, live = _ways(rows), _live([row.pk for row in rows])
+    live = _live([row.pk for row in rows])
     drafts = [row for row in rows if row.status == Status.DRAFT and row.pk not in live]
-    _lock_patients(drafts)
+    lock_patients(drafts)
     findings = scrubbing.scrub_each([row.pk for row in drafts]) if drafts else {}
-    told = {row.pk: Submitted(row.pk, "refused", ON_ITS_WAY) for row in rows if row.pk in live}
+    ways = _ways(drafts)
+    told = {claim.pk: Submitted(claim.pk, "refused", GONE) for claim in claims}
+    told |= {row.pk: Submitted(row.pk, "refused", ON_ITS_WAY) for row in rows if row.pk in live}
     told |= {row.pk: _by_hand(row) for row in rows if row.pk not in live and row.status != Status.DRAFT}
     told |= {row.pk: _judge(row, findings.get(str(row.pk), []), ways) for row in drafts}
     _queue([row for row in drafts if told[row.pk].outcome == QUEUED], ways)
-    return [told[claim.pk] for claim in claims if claim.pk in told]
+    return [told[claim.pk] for claim in claims]
 
 
 def _judge(row: InsuranceClaim, findings: list[Finding], ways: Ways) -> Submitted:
@@ -140,17 +146,21 @@ def end_tries(claim: InsuranceClaim, reason: str) -> None:
 
 
 def _locked(keys: Collection[Any]) -> list[InsuranceClaim]:
-    """Return the rows, locked in one order, so that two people who submit the same list do not block each other."""
-    rows = InsuranceClaim.objects.select_for_update(of=("self",), no_key=True).select_related(
-        "patient_insurance__insurance_plan", "original"
-    )
-    return list(rows.filter(pk__in=keys).order_by("pk"))
+    """Return the rows, locked in one order, so that two people who submit the same list do not block each other.
+
+    What was deleted is left out. They are read once they are locked: a row that is joined to its coverage as it waits
+    would be left out as well when that changed.
+    """
+    rows = InsuranceClaim.objects.filter(pk__in=keys).order_by("pk")
+    held = list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+    return list(rows.filter(pk__in=held).select_related("patient_insurance__insurance_plan", "original"))
 
 
-def _lock_patients(rows: Sequence[InsuranceClaim]) -> None:
+def lock_patients(rows: Sequence[InsuranceClaim]) -> None:
     """Let no other claim of these patients be submitted until our transaction ends: it has to see ours as billed.
 
-    All lock in one order, claims first.
+    The other way round, what is asked afterwards sees each claim of theirs that left. All lock in one order, claims
+    first.
     """
     patients = sorted({str(row.patient_insurance.patient_id) for row in rows})
     with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -103,6 +104,42 @@ def test_a_draft_submitted_while_an_equal_one_is_stays_here(by_file: bool) -> No
     assert at_once(submit_slowly, submit_behind) == ["done", "HasErrors"]
     assert set(Submission.objects.values_list("claim", flat=True)) == ({first.pk} if by_file else set())
     assert InsuranceClaim.objects.get(pk=second.pk).status == "draft"
+
+
+@pytest.mark.parametrize(
+    ("changed", "one", "of_many"), [("moved", "done", "submitted"), ("deleted", "Conflict", "refused")]
+)
+def test_a_draft_moved_or_deleted_while_it_is_submitted_is_submitted_as_it_is_by_then(
+    changed: str, one: str, of_many: str
+) -> None:
+    claims, locked = [make_claim(), make_claim()], threading.Event()
+    told: list[submitting.Submitted] = []
+
+    def change_slowly(claim: InsuranceClaim) -> None:
+        cover = make_patient_insurance()
+        with transaction.atomic():
+            if changed == "moved":
+                services.change_claim(claim, by=None, patient_insurance=cover)
+            else:
+                claim.delete()
+            locked.set()
+            wait_until_waited_for()
+
+    def behind(job: Callable[[], object]) -> None:
+        locked.wait(30)
+        job()
+
+    first, second = (InsuranceClaim.objects.get(pk=claim.pk) for claim in claims)
+    jobs: list[tuple[InsuranceClaim, Callable[[], object]]] = [
+        (claims[0], lambda: services.submit(first, by=None)),
+        (claims[1], lambda: told.extend(submitting.submit_each([second], by=None))),
+    ]
+    outcomes = []
+    for claim, job in jobs:
+        outcomes.append(at_once(lambda claim=claim: change_slowly(claim), lambda job=job: behind(job)))
+        locked.clear()
+    assert outcomes == [["done", one], ["done", "done"]]
+    assert [(each.id, each.outcome) for each in told] == [(second.pk, of_many)]
 
 
 def test_lists_of_equal_drafts_submitted_at_once_bill_their_services_once() -> None:
