@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -67,6 +68,9 @@ class ClinicAdmin(ModelAdmin):
         return row
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, or do what was chosen for several rows: to all of them or, with a sentence why, to none."""
+        if request.method != "GET":
+            return self._refused(request, "admin.action", "", partial(super().changelist_view, request, extra_context))
         response = super().changelist_view(request, extra_context)
         rows = getattr(response, "context_data", {}).get("cl")
         ids = [str(row.pk) for row in rows.result_list] if rows is not None else []
@@ -84,14 +88,28 @@ class ClinicAdmin(ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        if request.method == "GET":
-            return super().changeform_view(request, object_id, form_url, extra_context)
+        act = partial(super().changeform_view, request, object_id, form_url, extra_context)
+        return act() if request.method == "GET" else self._refused(request, "admin.save", object_id or "", act)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        act = partial(super().delete_view, request, object_id, extra_context)
+        return act() if request.method == "GET" else self._refused(request, "admin.destroy", object_id, act)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete the chosen rows one by one, so that each asks its own rules."""
+        for row in queryset:
+            row.delete()
+
+    def _refused(self, request: HttpRequest, action: str, pk: str, act: Callable[[], HttpResponse]) -> HttpResponse:
+        """Return what `act` answers, or tell why it was refused: then nothing of it is done."""
         try:
             with transaction.atomic():
-                return super().changeform_view(request, object_id, form_url, extra_context)
+                return act()
         except REFUSALS as refusal:
             messages.error(request, sentence(refusal))
-            self._note(request, "admin.save", object_id or "", outcome=AuditLog.Outcome.REFUSED)
+            self._note(request, action, pk, outcome=AuditLog.Outcome.REFUSED)
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

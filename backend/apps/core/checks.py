@@ -1,0 +1,47 @@
+"""Asks the database once about all CHECK constraints of a row; Django asks three statements for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import and_
+from typing import Any
+
+from django.core.exceptions import FieldError
+from django.db import DatabaseError, models, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce
+from django.db.models.sql import Query
+from django.db.models.sql.constants import SINGLE
+
+
+def split(constraints: Iterable[models.BaseConstraint]) -> tuple[list[Any], list[models.BaseConstraint]]:
+    """Return the conditions of the CHECKs, and the constraints of other kinds."""
+    conditions: list[Any] = []
+    others: list[models.BaseConstraint] = []
+    for constraint in constraints:
+        if type(constraint) is models.CheckConstraint:
+            conditions.append(constraint.condition)
+        else:
+            others.append(constraint)
+    return conditions, others
+
+
+def hold(conditions: list[Any], values: dict[str, Any], *, using: str) -> bool:
+    """Return whether no condition is false for a row of these values; False also where the database cannot say.
+
+    values: expressions by field name, as Django's `Q.check` takes them.
+    """
+    if not conditions:
+        return True
+    query = Query(None)
+    try:
+        for name, value in values.items():
+            query.add_annotation(value if hasattr(value, "resolve_expression") else Value(value), name, select=False)
+        query.add_annotation(Value(1), "_check")
+        every = reduce(and_, map(Q, conditions))
+        query.add_q(Q(Coalesce(every, True, output_field=models.BooleanField())))
+        with transaction.atomic(using=using):
+            return query.get_compiler(using=using).execute_sql(SINGLE) is not None
+    except (DatabaseError, FieldError):
+        return False
