@@ -24,6 +24,8 @@ def pytest_fixture_setup(
     `backend/apps/core/tests/test_audit.py` switches it on again, inside its transaction, and proves the refusal. A
     hook, since pytest-django's own fixture wins over one of the same name in a plugin that is named by -p.
     """
+    if fixturedef.argname == "django_db_setup" and (template := os.environ.get("CARERELAY_TEST_TEMPLATE")):
+        connection.settings_dict["TEST"]["TEMPLATE"] = template  # its tables are there: nothing is left to migrate
     result = yield
     if fixturedef.argname == "django_db_setup":
         with request.getfixturevalue("django_db_blocker").unblock(), connection.cursor() as cursor:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from workers.cli import console, stack
 from workers.cli.state import ROOT
@@ -28,8 +29,11 @@ class Check:
     words: tuple[str, ...]
 
 
+TABLES = ("backend/manage.py", "migrate", "--noinput", "-v", "0")
+TEMPLATE = "CARERELAY_TEST_TEMPLATE"  # the database whose tables each process of the suite copies
 # Those of one lane run one after the other, the lanes side by side; the suite then has the machine to itself.
 LANES = (
+    (Check("migrations", TABLES),),
     (
         Check("ruff check", ("-m", "ruff", "check", ".")),
         Check("ruff format", ("-m", "ruff", "format", "--check", ".")),
@@ -50,6 +54,8 @@ def run(words: list[str]) -> int:
         env = {name: value for name, value in whole.items() if name != "DJANGO_SETTINGS_MODULE"}
         env["CARERELAY_ENV"] = "test"
         checked = [] if words else side_by_side(env)
+        if not words:
+            env[TEMPLATE] = urlsplit(env["DATABASE_URL"]).path.strip("/")
         suite = Check("pytest", ("-m", *(("pytest", *words) if words else SUITE)))
         return summarise([*checked, perform(suite, env)])
 
