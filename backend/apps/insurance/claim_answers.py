@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, tzinfo
-from functools import reduce
 from itertools import product
-from operator import or_
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
-from django.db.models.functions import Left
 from django.utils import timezone
 
 from backend.apps.core.models import Clinic
@@ -22,7 +19,6 @@ from backend.apps.insurance.models import InsuranceClaim, Stage, StatusInquiry, 
 from backend.apps.insurance.models.inquiries import OPEN, InquiryStatus
 from backend.apps.insurance.standing import OF_A_LINE, REJECTING, Source, Try, Verdict, Word, is_weak
 
-SHORTEST, LONGEST = 17, 20  # of a trace that may be the beginning of one of ours; of ours
 BATCH_LEVELS = frozenset({"source", "receiver", "provider"})
 REFUSING = frozenset({"A3", "A6", "A7", "A8"})  # at a level above the patient's
 MOST_CODES, LONGEST_CODE = 6, 30
@@ -83,9 +79,12 @@ def take_277ca(source: Source, statuses: Iterable[ClaimStatus]) -> Outcome:
 
 
 def _of_ours(word: Word, foreign: set[UUID]) -> Word:
-    """Let a word move nothing that is about a file of somebody else with our numbers."""
-    is_foreign = word.submission is not None and word.submission.interchange_id in foreign
-    return word._replace(verdict=Verdict.NOTED) if is_foreign else word
+    """Let a word be of no claim that is about a file of somebody else with our numbers.
+
+    Should that turn out to be ours, its claims still hear it where the answer is read again.
+    """
+    file = word.submission and word.submission.interchange_id
+    return word._replace(verdict=Verdict.NOTED, submission=None, interchange_id=file) if file in foreign else word
 
 
 def _words(source: Source, status: ClaimStatus, known: Known) -> list[Word]:
@@ -149,46 +148,30 @@ def _batch_key(reference: str) -> str:
 
 
 def _tries(source: Source, told: Sequence[ClaimStatus]) -> dict[str, list[Try]]:
-    """Return submissions by trace, and by batch; a trace that was cut finds the one claim that begins so."""
+    """Return submissions by trace, and by batch; our numbers are short enough that nobody cuts them."""
     partner = source.file.partner_id
     traces = {status.trace for status in told if status.trace and status.level not in BATCH_LEVELS}
     found: dict[str, list[Try]] = {}
     for one in standing.tries(partner=partner, claim_control_number__in=traces):
         found.setdefault(one.claim_control_number, []).append(one)
-    found.update(_cut(partner, {trace for trace in traces - set(found) if len(trace) >= SHORTEST}))
     batches = {one.batch_reference for one in told if one.level in BATCH_LEVELS and one.batch_reference}
     for one in standing.tries(partner=partner, batch_reference__in=batches) if batches else []:
         found.setdefault(_batch_key(one.batch_reference), []).append(one)
     return found
 
 
-def _cut(partner: UUID, traces: set[str]) -> dict[str, list[Try]]:
-    """Return by trace the tries of the one claim whose number begins so; one query for all of them."""
-    lengths = {len(trace) for trace in traces if len(trace) < LONGEST}
-    if not lengths:
-        return {}
-    begins = [Q(**{f"first_{length}__in": traces}) for length in lengths]
-    rows = Submission.all_objects.filter(partner=partner).annotate(
-        **{f"first_{length}": Left("claim_control_number", length) for length in lengths}
-    )
-    keys = rows.filter(reduce(or_, begins)).values_list("pk", flat=True)
-    found: dict[str, list[Try]] = {}
-    for one in standing.tries(pk__in=list(keys)):
-        for length in lengths:
-            found.setdefault(one.claim_control_number[:length], []).append(one)
-    return {
-        trace: ones for trace, ones in found.items() if trace in traces and len({one.claim_id for one in ones}) == 1
-    }
-
-
 def _one(status: ClaimStatus, known: Known) -> Try | None:
-    """Return which try of the claim is meant: that of the batch, else the last one sent by then."""
+    """Return which try of the claim is meant: that of the batch, else the last one sent by then.
+
+    One in a file that may not have left is meant only where no other try is away.
+    """
     found = known.tries.get(status.trace, [])
     of_batch = [one for one in found if one.batch_reference and one.batch_reference == status.batch_reference]
     if of_batch:
         return of_batch[-1]
-    by_then = [one for one in found if status.stated_on and _sent_on(one, known.zone) <= status.stated_on]
-    alike = by_then or found
+    away = [one for one in found if one.status != Submission.Status.BATCHED] or found
+    by_then = [one for one in away if status.stated_on and _sent_on(one, known.zone) <= status.stated_on]
+    alike = by_then or away
     return alike[-1] if alike else None
 
 

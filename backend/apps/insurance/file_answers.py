@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, NamedTuple, Protocol
 
@@ -34,6 +35,7 @@ ACCEPTED = frozenset({"A", "E"})
 TAKEN = frozenset({*ACCEPTED, "P"})  # of a group, P: what is not named as refused was taken
 REFUSED = frozenset({"R", "M", "W", "X"})
 MOST_FAULTS = 6  # of one claim that are told
+CODE = re.compile(r"[0-9]{0,6}|[0-9]{4}[A-Z]{1,2}|[A-Z][A-Z0-9]{0,2}").fullmatch  # 8, 2400, 2010AA, NM1, I12
 
 
 class Ta1(Protocol):
@@ -93,7 +95,7 @@ def _of_others(source: Source, word: Word) -> Outcome:
 
 
 def _taken(source: Source, sent: Interchange, word: Word) -> Outcome:
-    _each(source, sent, word)
+    _each(source, sent, word._replace(verdict=Verdict.ARRIVED))
     _note_ta1(sent, word, "R" if word.code == "R" and sent.ta1_code == "R" else "A" if word.code == "R" else word.code)
     return Outcome(("The file has errors that the partner let pass.",) if word.code == "E" else ())
 
@@ -131,7 +133,7 @@ def take_999(source: Source, ack: Ack999) -> Outcome:
     """Apply the answer to one group; a claim that is at fault is refused alone, its neighbours are queued again."""
     sent = _ours(source, group_number=_number(ack.group_number))
     word = Word(
-        Stage.SYNTAX, "999", ack.verdict, source.offset + 1, details=tuple(ack.codes), event_on=standing.day(source)
+        Stage.SYNTAX, "999", ack.verdict, source.offset + 1, details=_codes(ack.codes), event_on=standing.day(source)
     )
     if sent is None:
         standing.store(source, [(word, False)])
@@ -156,16 +158,19 @@ def _words(word: Word, ack: Ack999, claims: Sequence[Try]) -> tuple[list[Word], 
     """Return a word for each claim, and sentences about faults that no claim has."""
     words: list[Word] = []
     outside: list[str] = []
+    by_set: dict[int, list[Try]] = {}
+    for claim in claims:
+        by_set.setdefault(_number(claim.transaction_number), []).append(claim)
     named = {_number(told.control_number) for told in ack.sets}
-    unnamed = [claim for claim in claims if _number(claim.transaction_number) not in named]
+    unnamed = [claim for number, ones in by_set.items() if number not in named for claim in ones]
     if unnamed or not ack.sets:
         words += _of_group(word, unnamed, ack, outside)
     for told in ack.sets:
-        inside = [claim for claim in claims if _number(claim.transaction_number) == _number(told.control_number)]
+        inside = by_set.get(_number(told.control_number), [])
         said = word._replace(
             segment=word.segment + told.segment - 1,
             code=told.verdict or ack.verdict.replace("P", ""),
-            details=tuple(told.codes),
+            details=_codes(told.codes),
         )
         if said.code not in REFUSED:
             words += _of_group(said, inside, ack, outside)
@@ -173,7 +178,7 @@ def _words(word: Word, ack: Ack999, claims: Sequence[Try]) -> tuple[list[Word], 
         owners, strays = owners_of(told.errors, inside)
         if strays or not owners:
             outside.append(
-                f"A transaction was refused: 999 {' '.join([said.code, *told.codes, *strays[:MOST_FAULTS]])}."
+                f"A transaction was refused: 999 {' '.join([said.code, *said.details, *strays[:MOST_FAULTS]])}."
             )
         words += _refused(said, inside, owners, outside[-1] if strays or not owners else "")
     return words, outside
@@ -185,9 +190,9 @@ def _of_group(said: Word, claims: Sequence[Try], ack: Ack999, outside: list[str]
     A 999 may name refused transactions only. A group that is refused is so with what was good in it.
     """
     if ack.verdict in REFUSED:
-        reason = f"The group was refused: 999 {' '.join([ack.verdict, *ack.codes])}."
+        reason = f"The group was refused: 999 {' '.join([ack.verdict, *_codes(ack.codes)])}."
         outside += [reason] if reason not in outside else []
-        return _all(said._replace(code=ack.verdict, details=tuple(ack.codes)), claims, Verdict.REJECTED, reason)
+        return _all(said._replace(code=ack.verdict, details=_codes(ack.codes)), claims, Verdict.REJECTED, reason)
     return _all(said, claims, Verdict.PENDING if said.code in TAKEN else Verdict.NOTED, "")
 
 
@@ -236,8 +241,17 @@ def _around(position: int, claims: Sequence[Try]) -> Try | None:
 
 def fault(error: Any) -> str:
     """Return "2400 SV1 8 (1:7)": loop, segment, its code, then place and code of its elements; never our data."""
-    elements = "".join(f" ({one.element}:{one.code})" for one in error.elements[:3])
-    return f"{error.loop} {error.segment_id} {error.code}{elements}".strip()
+    elements = "".join(f" ({one.element}:{_code(one.code)})" for one in error.elements[:3])
+    return f"{_code(error.loop)} {_code(error.segment_id)} {_code(error.code)}{elements}".strip()
+
+
+def _codes(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_code(text) for text in texts)
+
+
+def _code(text: str) -> str:
+    """Return a code as it is; what is none may be anything, also a name."""
+    return text if CODE(text) else "?"
 
 
 def _all(word: Word, claims: Sequence[Try], verdict: str, reason: str) -> list[Word]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Exists, OuterRef
 
-from backend.apps.insurance import ledger, remittance_matching, remittance_told, standing
+from backend.apps.insurance import given_up, ledger, remittance_matching, remittance_told, standing
 from backend.apps.insurance.ledger import NOTHING, REVERSAL, Books, Entry, Posted
-from backend.apps.insurance.models import InsuranceClaim, Remittance, RemittanceClaim, Stage
+from backend.apps.insurance.models import InsuranceClaim, Remittance, RemittanceClaim, Stage, Submission
 from backend.apps.insurance.models.remittances import PostingKind
 from backend.apps.insurance.models.submissions import SubmissionStatus
 from backend.apps.insurance.remittance_told import Claim
@@ -30,6 +30,7 @@ BEYOND = "The next payer has decided this, and we know of no claim to it: match 
 NOT_OUR_PATIENT = "4"
 SAYS_WITHOUT_MONEY = frozenset({REVERSAL, NOT_OUR_PATIENT})
 RANKS: Mapping[str, int] = MappingProxyType({"1": 1, "19": 1, "2": 2, "20": 2, "3": 3, "21": 3})  # CLP02: whose turn
+NOT_AWAY = (SubmissionStatus.BATCHED, SubmissionStatus.QUEUED, SubmissionStatus.WITHDRAWN)  # as far as we know
 MOST_REASON = 1000
 
 
@@ -67,8 +68,9 @@ Decisions = dict[str, tuple[str, str]]
 def post(source: Source, remittance: Remittance, cases: Sequence[Case], *, by: User | None = None) -> Decisions:
     """Post what can be posted; return state and reason by row. Belongs into the transaction of the remittance.
 
-    The statements are as many for one claim as for thousands. A claim that the ledger cannot take, by the claim's own
-    limits or because it contradicts what is posted, is blocked with a sentence and nothing of it is posted.
+    The claims have been locked by `lock`. The statements are as many for one claim as for thousands. A claim that the
+    ledger cannot take, by the claim's own limits or because it contradicts what is posted, is blocked with a sentence
+    and nothing of it is posted.
 
     A claim that is decided anew though its decision was not taken back, after an appeal say, ends with the new decision
     only: entries of their own take back what the old one took off. Money stays paid, so that the new decision has to
@@ -76,7 +78,6 @@ def post(source: Source, remittance: Remittance, cases: Sequence[Case], *, by: U
     unless an appeal waits for it.
     """
     keys = sorted({case.claim_id for case in cases if case.claim_id})
-    _prove_sent(source, keys)
     keeper = Bookkeeper(keys, by)
     decided: Decisions = {case.row_id: keeper.decide(case) for case in cases}
     taken_back = {case.claim_id for case in keeper.taken if case.told.status == REVERSAL}
@@ -114,17 +115,30 @@ def of_originals(cases: Sequence[Case]) -> list[Case]:
 
 
 def lock(source: Source, cases: Sequence[Case]) -> None:
-    """Lock what an 835 may be about in one order: first files, then claims with those to the payers after them."""
+    """Lock what an 835 may be about in one order: first files, then claims with those to the payers after them.
+
+    A payer that judges a claim has it: a file that we were not sure of arrived, and one that was given up did as well.
+    """
     keys = {case.claim_id for case in cases if case.claim_id}
-    _prove_sent(source, sorted(keys))
-    after = Q(pk__in=keys) | Q(secondary_to__in=keys) | Q(secondary_to__secondary_to__in=keys)
-    _locked(sorted(InsuranceClaim.objects.filter(after).order_by().values_list("pk", flat=True)) if keys else [])
+    if not keys:
+        return
+    _prove_sent(source, keys)
+    second = _to_next_payers(keys)
+    locked = _locked(sorted(keys | second | _to_next_payers(second)))
+    drafts = [pk for pk in keys if pk in locked and locked[pk].status == Status.DRAFT]
+    given_up.revive(given_up.firsts(drafts) if drafts else {})
 
 
-def _prove_sent(source: Source, keys: Sequence[UUID]) -> None:
-    """Note that a file arrived that we were not sure of: a payer has judged its claims."""
-    batched = standing.tries(claim__in=keys, status=SubmissionStatus.BATCHED, claim__status=Status.DRAFT)
-    standing.prove_sent(source.file.partner_id, [one.interchange_id for one in batched], proof="835")
+def _to_next_payers(keys: Collection[UUID]) -> set[UUID]:
+    return set(InsuranceClaim.objects.filter(secondary_to__in=keys).order_by().values_list("pk", flat=True))
+
+
+def _prove_sent(source: Source, keys: Collection[UUID]) -> None:
+    """Note that a file arrived that we were not sure of: a payer has judged its claims, which went in no other one."""
+    others = Submission.objects.filter(claim=OuterRef("claim")).exclude(status__in=NOT_AWAY)
+    only = Submission.objects.filter(~Exists(others), claim__in=keys, claim__status=Status.DRAFT)
+    files = only.filter(status=SubmissionStatus.BATCHED).order_by().values_list("interchange_id", flat=True)
+    standing.prove_sent(source.file.partner_id, files.distinct(), proof="835")
 
 
 def _locked(keys: Sequence[UUID]) -> dict[UUID, Ours]:
@@ -165,17 +179,18 @@ def why_blocked(told: Claim, patient: Decimal, ours: Ours, book: Books) -> str:
     return ""
 
 
-def why_of_another(told: Claim, turn: Turn, ours: Ours, *, is_anew: bool) -> str:
+def why_of_another(told: Claim, turn: Turn, ours: Ours, book: Books, *, is_anew: bool) -> str:
     """Return why another payer than the one of a claim has decided, "" where nothing tells so.
 
     The payers go on using the number of the first claim. Which one denies by status 4 is not told, so that only an
-    appeal lets that take the place of a decision.
+    appeal lets that stand beside a decision, be it one on a part of the claim, or take its place.
     """
     rank = RANKS.get(told.status)
     if rank is not None and rank > turn.last:
         return BEYOND
+    is_beside = is_anew or (told.status == NOT_OUR_PATIENT and book.charged > 0)
     is_its_own = ours.status == Status.APPEALED if rank is None else rank >= turn.first
-    return DECIDED if is_anew and not is_its_own else ""
+    return DECIDED if is_beside and not is_its_own else ""
 
 
 def why_not_anew(told: Claim, entries: Sequence[Entry], ours: Ours, book: Books) -> str:
@@ -221,7 +236,7 @@ class Bookkeeper:
         if not entries and ours.billed_amount and told.status not in SAYS_WITHOUT_MONEY:
             return State.NOTED, ""  # it decides about nothing
         is_anew = book.is_decided_anew(told.status, told.charge, ours.billed_amount)
-        reason = why_of_another(told, self._turns[ours.pk], ours, is_anew=is_anew)
+        reason = why_of_another(told, self._turns[ours.pk], ours, book, is_anew=is_anew)
         if not reason:
             reason = why_not_anew(told, entries, ours, book) if is_anew else why_blocked(told, owed(told), ours, book)
         if reason:
@@ -295,7 +310,9 @@ def becomes(ours: Ours, told: Claim, book: Books) -> str:
     """Return where a claim stands after its last word: paid also where the patient owes it all, as a deductible."""
     if told.status == REVERSAL and not +book.decided:
         status = Status.ACCEPTED
-    elif told.status != NOT_OUR_PATIENT and (book.settled > 0 or not remittance_told.reasons(told)):
+    elif told.status == NOT_OUR_PATIENT:
+        status = Status.PAID if book.paid > 0 else Status.DENIED
+    elif book.settled > 0 or not remittance_told.reasons(told):
         status = Status.PAID
     else:
         status = Status.DENIED

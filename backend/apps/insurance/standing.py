@@ -15,7 +15,8 @@ from django.utils import timezone
 from backend.apps.core import alerts
 from backend.apps.core.bulk import write_each
 from backend.apps.core.models import Clinic
-from backend.apps.insurance import interchanges
+from backend.apps.insurance import given_up, interchanges
+from backend.apps.insurance.given_up import First
 from backend.apps.insurance.models import AckEvent, InboundFile, InsuranceClaim, Interchange, Stage, Submission
 from backend.apps.insurance.models.submissions import LIVE
 
@@ -23,11 +24,9 @@ Status = InsuranceClaim.Status
 JUDGED = (*LIVE, Submission.Status.REJECTED, Submission.Status.ADJUDICATED)  # a refused one is judged late, but is
 TOUCHED = "updated_at = now()"
 REASON_LENGTH, CLAIM_REASON_LENGTH, NUMBER_LENGTH = 300, 1000, 50
-TWICE = "claims_sent_twice"
 OF_A_LINE = "SVC"  # the first of a word's details where it is about one line of a claim and not about all of it
 FOREIGN = "claims_foreign_numbers"
 NEVER_LEFT = "It answers to a file that never left here: somebody else uses our numbers, or this database was restored."
-ARRIVED = "The first file arrived after all."
 TRY = ("pk", "claim_id", "interchange_id", "transaction_number", "batch_reference", "claim_control_number", "status",
        "frequency", "original_reference", "first_segment", "last_segment", "queued_at", "sent_at")  # fmt: skip
 
@@ -36,6 +35,7 @@ class Verdict(TextChoices):
     """What a word makes of a claim, by the strength it has within one stage."""
 
     NOTED = "noted"  # nothing
+    ARRIVED = "arrived"  # nothing either, but its file is there
     PENDING = "pending"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -50,6 +50,7 @@ BECOMES: Mapping[str, tuple[str, str]] = {
     Verdict.RETURNED: (Status.DRAFT, Submission.Status.REJECTED),
     Verdict.REQUEUED: (Status.DRAFT, Submission.Status.REQUEUED),
 }
+TAKEN_IN = frozenset({Verdict.PENDING, Verdict.ACCEPTED})
 STRENGTH: Mapping[str, int] = {
     Status.PENDING: 1,
     Status.ACCEPTED: 2,
@@ -157,8 +158,9 @@ def day(source: Source) -> date:
 def prove_sent(partner_id: UUID, interchange_ids: Iterable[UUID | None], *, proof: str) -> set[UUID]:
     """Note that files arrived which we were not sure of: their partner answers them.
 
-    Returns the files that no worker has begun to send: what is said of those is not about ours, and a person is told.
-    Locks them all: what is done about a file and its claims locks the file first.
+    Returns the files that no partner can have seen: what is said of those is not about ours, and a person is told. That
+    a worker has begun with a file says nothing: how far it came is committed before the partner sees it. Locks them
+    all: what is done about a file and its claims locks the file first.
     """
     rows = Interchange.all_objects.filter(pk__in={key for key in interchange_ids if key}, partner=partner_id)
     locked = rows.select_for_update(of=("self",), no_key=True).order_by("pk")
@@ -166,7 +168,7 @@ def prove_sent(partner_id: UUID, interchange_ids: Iterable[UUID | None], *, proo
     for one in locked.select_related("partner").defer("content"):
         if one.status not in interchanges.UNSENT:
             continue
-        if one.status != Interchange.Status.READY or one.lease_no:
+        if one.status != Interchange.Status.READY or one.status_reason.startswith(interchanges.AGAIN):
             interchanges.mark_sent(one, at=timezone.now(), proof=proof)
             continue
         foreign.add(one.pk)
@@ -193,6 +195,8 @@ def hear(source: Source, words: Sequence[Word]) -> Heard:
     moves = {key: word for key, word in moves.items() if (key, word.segment) in stored}
     if moves:
         _move(claims, moves)
+    news = (word for word in words if (word.about, word.segment) in stored)
+    given_up.tell_of_taken_in(_taken_in(news, claims, current, best))
     unknown = sum(1 for word in words if word.about is None and word.interchange_id is None)
     return Heard(len(stored), len(moves), unknown)
 
@@ -224,48 +228,36 @@ def _current(claims: Iterable[UUID]) -> dict[UUID, tuple[UUID, str]]:
 def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing]) -> set[UUID]:
     """Take back the second try of claims whose first one arrived after all; return those claims.
 
-    A file that was given up as not received may still be answered. What is in the next file already cannot be held
-    back: a person is told.
+    A file that was given up as not received may still be answered.
     """
     arrived = {
-        word.submission.claim_id: word.submission
+        word.submission.claim_id: First(word.submission.pk, word.submission.interchange_id)
         for word in words
         if word.submission
         and word.submission.status == Submission.Status.REQUEUED
-        and word.verdict in {Verdict.PENDING, Verdict.ACCEPTED}
+        and word.verdict in {Verdict.ARRIVED, *TAKEN_IN}
         and claims[word.submission.claim_id].status in {Status.DRAFT, Status.SUBMITTED}
     }
-    if not arrived:
-        return set()
-    second = Submission.objects.filter(claim__in=list(arrived), status__in=LIVE)
-    waiting = second.filter(status=Submission.Status.QUEUED).select_for_update(no_key=True).order_by("pk")
-    back = dict(waiting.values_list("claim_id", "pk"))
-    _tell_of_doubles(
-        [arrived[claim] for claim in second.exclude(claim__in=list(back)).values_list("claim_id", flat=True)]
-    )
-    said = {"status_reason": ARRIVED, "updated_at": timezone.now()}
-    Submission.objects.filter(pk__in=list(back.values())).update(status=Submission.Status.WITHDRAWN, **said)
-    again = [arrived[claim].pk for claim in back]
-    Submission.objects.filter(pk__in=again).update(status=Submission.Status.SENT, **said)
-    drafts = InsuranceClaim.objects.filter(pk__in=list(back), status=Status.DRAFT)
-    drafts.update(status=Status.SUBMITTED, submission_date=Clinic.today(), updated_at=timezone.now())
-    return set(back)
+    return given_up.revive(arrived)
 
 
-def _tell_of_doubles(tries: Sequence[Try]) -> None:
-    """Tell once of each first file; of the claim itself where it is only one."""
-    by_file: dict[UUID | None, set[UUID]] = {}
-    for one in tries:
-        by_file.setdefault(one.interchange_id, set()).add(one.claim_id)
-    for file, claims in by_file.items():
-        many = len(claims) > 1
-        alerts.open_once(
-            f"claims sent twice:{file if many else min(claims)}",
-            kind=TWICE,
-            sentence=f"{f'{len(claims)} claims' if many else 'A claim'} that went out again had arrived the first time;"
-            " the payer may get them twice.",
-            subject=Interchange(pk=file) if many else InsuranceClaim(pk=min(claims)),
-        )
+def _taken_in(
+    words: Iterable[Word],
+    claims: Mapping[UUID, Standing],
+    current: Mapping[UUID, tuple[UUID, str]],
+    best: Mapping[UUID, Rank],
+) -> dict[UUID, First]:
+    """Return drafts of which a later stage than the one that turned them back says that it took them in."""
+    found = {}
+    for word in words:
+        tried = word.submission
+        if tried is None or word.verdict not in TAKEN_IN or claims[tried.claim_id].status != Status.DRAFT:
+            continue
+        is_over = tried.status == Submission.Status.REJECTED
+        is_over = is_over or current.get(tried.claim_id) == (tried.pk, Submission.Status.REQUEUED)
+        if is_over and (tried.pk not in best or word.rank > best[tried.pk]):
+            found[tried.claim_id] = First(tried.pk, tried.interchange_id)
+    return found
 
 
 def _best(submissions: Sequence[UUID]) -> dict[UUID, Rank]:

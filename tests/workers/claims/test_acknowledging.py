@@ -156,6 +156,15 @@ def test_each_transaction_of_a_group_that_is_taken_in_part_stands_by_its_own_ans
     assert (stands(first)[0], stands(second)[0]) == ("pending", "rejected")
 
 
+def test_what_a_999_writes_where_codes_belong_is_told_only_if_it_is_one(partner: TradingPartner) -> None:
+    (bad, _), file = sent(partner, 2)
+    Submission.objects.filter(claim=bad).update(first_segment=10, last_segment=30)
+    receive(partner, content(ack(file, "R", "IK3*JANE DOE*20*SOMEBODY*JANE*", "IK4*1:2*234*JANE", codes="*JANE")))
+    assert stands(bad)[0] == "rejected"
+    assert bad.denial_reason == "999: ? ? ? (1:?)"
+    assert AckEvent.objects.get(claim=bad).details == ["?", "? ? ? (1:?)"]
+
+
 def test_a_group_that_is_refused_without_naming_a_transaction_is_refused_whole(partner: TradingPartner) -> None:
     claims, file = sent(partner, 2)
     receive(partner, content(("999", [f"AK1*HC*{file.group_number}", "AK9*R*1*1*0*1"])))
@@ -244,15 +253,6 @@ def test_a_payers_refusal_after_the_clearinghouses_acceptance_is_real(partner: T
     receive(partner, content(status("A7:21", trace=number, source=f"PR*2*PAYER*****PI*{payer}")))
     receive(partner, content(status("A2:20", trace=number, day="20261127")))  # the clearinghouse, once more and late
     assert stands(claim) == ("rejected", "rejected")
-
-
-def test_a_trace_cut_at_seventeen_finds_its_claim(partner: TradingPartner) -> None:
-    claim, _ = sent_one(partner)
-    number = "ABCDEFGHIJKLMNOPQRST"
-    InsuranceClaim.objects.filter(pk=claim.pk).update(control_number=number)
-    Submission.objects.filter(claim=claim).update(claim_control_number=number)
-    receive(partner, content(status("A2:20", trace=number[:17])))
-    assert stands(claim)[0] == "accepted"
 
 
 def test_what_is_said_of_an_earlier_try_does_not_move_the_claim(partner: TradingPartner) -> None:

@@ -279,7 +279,7 @@ def never_left(partner: TradingPartner) -> tuple[InsuranceClaim, Interchange]:
     claim, file = sent_one(partner)
     moved(claim, "draft", submission_date=None)
     Submission.objects.update(status="batched", sent_at=None)
-    Interchange.objects.filter(pk=file.pk).update(status="ready", sent_at=None, work_state="waiting")
+    Interchange.objects.filter(pk=file.pk).update(status="ready", sent_at=None, work_state="waiting", lease_no=1)
     return claim, file
 
 
