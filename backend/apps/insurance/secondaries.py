@@ -1,4 +1,4 @@
-"""Makes the claim to the next payer from what the first one paid; without it somebody would type it off the 835."""
+"""Makes the claim to the next payer from what those before paid; without it somebody would type it off the 835."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, prefetch_related_objects
 from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.insurance import ledger
+from backend.apps.insurance.correcting import PRIOR, PRIOR_LINE
 from backend.apps.insurance.models import (
     ClaimLine,
     ClaimLineAdjudication,
@@ -24,9 +25,10 @@ from backend.apps.insurance.models import (
     Submission,
 )
 from backend.apps.insurance.models.claims import Frequency
+from backend.apps.insurance.models.submissions import LIVE
 
 KIND = "claims_secondary_outdated"
-PRIMARY = "1"
+ASKED = frozenset({"1", "2"})  # CLP02: decided as the first or second payer, and passed on to nobody
 CROSSED = frozenset({"19", "20", "21"})  # the payer has passed the claim on by itself
 NOTHING = Decimal(0)
 COPIED = (
@@ -42,9 +44,9 @@ Ledger = Mapping[UUID | None, Mapping[tuple[str, str, str], Decimal]]
 
 @transaction.atomic
 def follow(claim_ids: Iterable[UUID]) -> int:
-    """Bring the claims to next payers in line with what the first payer decided by now; return how many were made.
+    """Bring the claims to next payers in line with what the payer before decided by now; return how many were made.
 
-    A draft is made where the first payer left the patient something to pay and did not pass the claim on itself; a
+    A draft is made where that payer left the patient something to pay and did not pass the claim on itself; a
     person scrubs and submits it. A draft that rests on a decision that changed is made anew; one that is on its way is
     told of by an alert, for it has to be corrected. What was made for a claim serves for the one that replaces it: the
     next payer gets the same services once. Safe to repeat.
@@ -58,7 +60,7 @@ def follow(claim_ids: Iterable[UUID]) -> int:
     due = [
         one
         for one in claims.values()
-        if one.pk in decided and decided[one.pk].status_code == PRIMARY and one.pk not in replaced
+        if one.pk in decided and decided[one.pk].status_code in ASKED and one.pk not in replaced
         and one.frequency != Frequency.VOID and (one.pk not in made or made[one.pk].pk in gone)
     ]  # fmt: skip
     return len(_make(due, decided))
@@ -101,7 +103,7 @@ def _decided(claims: Mapping[UUID, InsuranceClaim]) -> dict[UUID, RemittanceClai
     return {
         pk: row
         for pk, row in last.items()
-        if row.status_code in {PRIMARY, *CROSSED}
+        if row.status_code in ASKED | CROSSED
         and claims[pk].status == InsuranceClaim.Status.PAID
         and (claims[pk].patient_responsibility or NOTHING) > 0
     }
@@ -157,20 +159,21 @@ def _is_outdated(row: InsuranceClaim, primary: InsuranceClaim, decided: Mapping[
 
 
 def _take_back(outdated: Sequence[InsuranceClaim]) -> set[UUID]:
-    """Remove outdated drafts, also queued ones; tell of those that are on their way already."""
+    """Remove outdated drafts, also queued ones; tell of those that are on their way by now."""
     keys = [row.pk for row in outdated]
+    locked = InsuranceClaim.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk")
+    stand = dict(locked.values_list("pk", "status"))
     queued = Submission.objects.filter(claim__in=keys, status=Submission.Status.QUEUED)
     queued.update(
         status=Submission.Status.WITHDRAWN, status_reason="The first payer changed its decision.",
         updated_at=timezone.now(),
     )  # fmt: skip
-    busy = set(
-        Submission.objects.filter(claim__in=keys, status=Submission.Status.BATCHED).values_list("claim_id", flat=True)
-    )
-    gone = {row.pk for row in outdated if row.status == InsuranceClaim.Status.DRAFT and row.pk not in busy}
+    busy = set(Submission.objects.filter(claim__in=keys, status__in=LIVE).values_list("claim_id", flat=True))
+    stay = {pk for pk, status in stand.items() if status != InsuranceClaim.Status.DRAFT or pk in busy}
+    gone = set(keys) - stay
     InsuranceClaim.objects.filter(pk__in=gone).delete()
     for row in outdated:
-        if row.pk not in gone:
+        if row.pk in stay:
             alerts.open_once(
                 f"claims secondary outdated:{row.pk}",
                 kind=KIND,
@@ -192,6 +195,7 @@ def _make(
     lines: dict[UUID, list[ClaimLine]] = {}
     for line in ClaimLine.objects.filter(claim__in=due).order_by("claim", "number"):
         lines.setdefault(line.claim_id, []).append(line)
+    prefetch_related_objects(due, "prior_adjudications__lines")
     claims, priors, told = [], [], []
     for one in due:
         claim = InsuranceClaim(
@@ -202,7 +206,9 @@ def _make(
         )
         prior = _prior(claim, one, decided[one.pk], books[one.pk])
         claims.append(claim)
-        priors.append(prior)
+        earlier, of_lines = _earlier(claim, one)
+        priors += [*earlier, prior]
+        told += of_lines
         told += [made for line in lines.get(one.pk, []) if (made := _line(prior, line, books[one.pk].get(line.pk)))]
     InsuranceClaim.objects.bulk_create(claims)
     PriorAdjudication.objects.bulk_create(priors)
@@ -223,6 +229,17 @@ def _next_coverages(due: Sequence[InsuranceClaim]) -> dict[UUID, PatientInsuranc
         if after:
             chosen[one.pk] = after[0]
     return chosen
+
+
+def _earlier(claim: InsuranceClaim, one: InsuranceClaim) -> tuple[list[PriorAdjudication], list[ClaimLineAdjudication]]:
+    """Return what the payers before that of `one` decided, for the claim that follows: its payer wants all of them."""
+    priors, lines = [], []
+    for prior in one.prior_adjudications.all():
+        copied = PriorAdjudication(claim=claim, **{name: getattr(prior, name) for name in PRIOR})
+        priors.append(copied)
+        for line in prior.lines.all():
+            lines.append(ClaimLineAdjudication(prior=copied, **{name: getattr(line, name) for name in PRIOR_LINE}))
+    return priors, lines
 
 
 def _prior(claim: InsuranceClaim, one: InsuranceClaim, row: RemittanceClaim, books: Ledger) -> PriorAdjudication:

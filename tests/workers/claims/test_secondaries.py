@@ -13,7 +13,7 @@ from backend.apps.insurance import secondaries
 from backend.apps.insurance.models import InsuranceClaim, Posting, PriorAdjudication, Submission, TradingPartner
 from backend.apps.insurance.tests.factories import line, make_patient_insurance
 from backend.apps.insurance.tests.factories import partner as make_partner
-from backend.apps.insurance.tests.sent_claims import moved, queued
+from backend.apps.insurance.tests.sent_claims import moved, queued, sent_file
 from tests.workers.claims.answers import content, paid_835, paid_claim, receive, sent_one, usual_lines
 from tests.workers.claims.payments import post, state, told
 
@@ -157,6 +157,47 @@ def test_a_third_payers_decision_goes_to_the_third_claim(partner: TradingPartner
     assert post(partner, last, paid="5").status == "applied"
     made = InsuranceClaim.objects.get(patient_insurance=third)
     assert (state(made)[:2], made.secondary_to) == (("paid", Decimal(5)), secondary_of(claim))
+
+
+def after_both(claim: InsuranceClaim) -> InsuranceClaim:
+    """Return the claim to the third payer; it tells what both before it decided, line by line."""
+    made = InsuranceClaim.objects.get(patient_insurance__priority=3)
+    priors = PriorAdjudication.objects.filter(claim=made).order_by("coverage__priority")
+    assert [(one.coverage.priority, one.paid, one.remaining) for one in priors] == [
+        (1, PAID, OWED), (2, Decimal(15), Decimal(5))
+    ]  # fmt: skip
+    for prior in priors:
+        for told_line, ours in zip(prior.lines.order_by("number"), made.lines.order_by("number"), strict=True):
+            assert ours.charge == told_line.paid + sum(Decimal(one[2]) for one in told_line.adjustments)
+    assert made.secondary_to == secondary_of(claim)
+    return made
+
+
+def test_what_the_second_payer_leaves_is_drafted_for_the_third_one_with_what_both_decided(
+    partner: TradingPartner,
+) -> None:
+    claim, _ = with_secondary(partner)
+    make_patient_insurance(patient=claim.patient_insurance.patient, priority=3, member_id="T1")
+    receive(partner, content(paid_835(claim)))
+    second = secondary_of(claim)
+    assert second is not None
+    sent_file(partner, second)
+    moved(second, "submitted")
+    assert post(partner, by_the_next_payer(second), paid="15").status == "applied"
+    made = after_both(claim)
+    assert made.status == "draft"
+    assert secondaries.follow([claim.pk, second.pk]) == 0
+
+
+def test_a_claim_that_was_passed_on_twice_tells_what_both_payers_decided(partner: TradingPartner) -> None:
+    claim, _ = with_secondary(partner)
+    make_patient_insurance(patient=claim.patient_insurance.patient, priority=3, member_id="T1")
+    post(partner, paid_claim(claim, *usual_lines(claim), status="19"), paid="100")
+    post(partner, by_the_next_payer(claim, "20"), paid="15")
+    last = paid_claim(claim, "SVC*HC:99213*125*5**1", "CAS*OA*23*120", "SVC*HC:36415*25*0**1", "CAS*OA*23*25",
+                      status="3", paid="5", patient="0")  # fmt: skip
+    post(partner, last, paid="5")
+    assert after_both(claim).status == "paid"
 
 
 def test_a_next_payer_that_nobody_recorded_is_left_to_a_person(partner: TradingPartner) -> None:
