@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from backend.apps.insurance.edits.forms import MBI, medicare_number
 from backend.apps.insurance.models import BillingEntity, ClaimLine, InsuranceClaim, InsuranceProvider, RemittanceClaim
 from backend.apps.insurance.remittance_told import Claim, Line, service_day
 
@@ -76,8 +77,8 @@ def _by_short_number(told: Sequence[Claim]) -> dict[int, UUID]:
     known: dict[str, list[Any]] = {number: rest for number, *rest in rows.values_list("claim_number", "pk", *AGREEING)}
     found = {}
     for one in told:
-        pk, billed, day, member = known.get(one.number, (None, None, None, None))
-        if pk and abs(one.charge) == billed and (member == one.member_id or service_day(one) == day):
+        pk, billed, day, member = known.get(one.number, (None, None, None, ""))
+        if pk and abs(one.charge) == billed and (_is(one, member) or service_day(one) == day):
             found[one.position] = pk
     return found
 
@@ -103,8 +104,13 @@ def _by_reference(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:
 
 
 def _agrees(one: Claim, billed: Decimal, day: date, member: str, *, in_all: bool) -> bool:
-    same_charge, same_service = abs(one.charge) == billed, member == one.member_id and service_day(one) == day
+    same_charge, same_service = abs(one.charge) == billed, _is(one, member) and service_day(one) == day
     return same_charge and same_service if in_all else same_charge or same_service
+
+
+def _is(one: Claim, member: str) -> bool:
+    """Whether a claim is about a member of ours; payers write the number as it was sent, we keep it as on the card."""
+    return medicare_number(one.member_id) == medicare_number(member)
 
 
 def _known_as(payer: Payer) -> set[UUID]:
@@ -117,10 +123,16 @@ def _known_as(payer: Payer) -> set[UUID]:
 def candidates(row: RemittanceClaim) -> QuerySet[Any]:
     """Return claims a person may choose from: of that member, or of that day and charge."""
     rows = InsuranceClaim.objects.exclude(status=InsuranceClaim.Status.DRAFT).select_related("patient_insurance")
-    of_member = rows.filter(patient_insurance__member_id=row.member_id) if row.member_id else rows.none()
+    of_member = rows.filter(patient_insurance__member_id__in=_written(row.member_id)) if row.member_id else rows.none()
     alike = rows.filter(billed_amount=abs(row.charge), service_date=row.service_on) if row.service_on else rows.none()
     keys = [*of_member.values_list("pk", flat=True)[:200], *alike.values_list("pk", flat=True)[:200]]
     return rows.filter(pk__in=keys).order_by("-service_date", "pk")[:MOST_CANDIDATES]
+
+
+def _written(member: str) -> set[str]:
+    """Return how a member's number may stand here: one of Medicare also with the hyphens of the card."""
+    bare = medicare_number(member)
+    return {member, bare, f"{bare[:4]}-{bare[4:7]}-{bare[7:]}"} if MBI.fullmatch(bare) else {member}
 
 
 def lines_of(claim_ids: Iterable[UUID]) -> dict[UUID, list[OurLine]]:
@@ -164,12 +176,15 @@ def _likeness(line: Line, one: OurLine, taken: set[UUID]) -> tuple[bool, ...]:
     )
 
 
-def by_reference(references: Iterable[str]) -> Mapping[str, UUID]:
-    """Return claims by our number or the payer's, as provider adjustments name them."""
+def by_reference(references: Iterable[str], payer: Payer) -> Mapping[str, UUID]:
+    """Return claims as provider adjustments name them: by our number, or by this payer's where it is of one only."""
     given = _given(references)
-    theirs = InsuranceClaim.objects.filter(insurance_reference_number__in=given)
     ours = InsuranceClaim.objects.filter(control_number__in=given)
-    return {
-        **dict(theirs.values_list("insurance_reference_number", "pk")),
-        **dict(ours.values_list("control_number", "pk")),
-    }
+    theirs = InsuranceClaim.objects.filter(
+        patient_insurance__insurance_plan__provider__in=_known_as(payer), insurance_reference_number__in=given
+    )
+    alike: dict[str, list[UUID]] = {}
+    for number, pk in theirs.values_list("insurance_reference_number", "pk"):
+        alike.setdefault(number, []).append(pk)
+    found = {number: keys[0] for number, keys in alike.items() if len(keys) == 1}
+    return {**found, **dict(ours.values_list("control_number", "pk"))}

@@ -77,10 +77,10 @@ def take(source: Source, told: Told) -> Outcome:
     if problem:
         return _quarantine(source, told, known, problem)
     remittance = _begin(source, told, known)
+    alerts.clear(cause(source.file.pk, source.place))
     if remittance is None:
         return Outcome(("This payment is posted already, from another file.",), is_duplicate=True)
     _post(source, told, remittance)
-    alerts.clear(cause(source.file.pk, source.place))
     return Outcome(is_partly=remittance.status == Status.PARTLY)
 
 
@@ -171,7 +171,7 @@ def _post(source: Source, told: Told, remittance: Remittance) -> None:
     cases = crossovers.meant(source, told_of)
     decided = posting.post(source, remittance, cases)
     _write_claims(source, remittance, cases, decided)
-    _write_provider_adjustments(remittance, told.provider_adjustments)
+    _write_provider_adjustments(remittance, told)
     open_ones = any(state in {State.UNMATCHED, State.BLOCKED} for state, _ in decided.values())
     remittance.status = Status.PARTLY if open_ones else Status.POSTED
     Remittance.objects.filter(pk=remittance.pk).update(status=remittance.status)
@@ -200,10 +200,10 @@ def _write_claims(
             )  # fmt: skip
 
 
-def _write_provider_adjustments(remittance: Remittance, told: Sequence[Any]) -> None:
-    if not told:
+def _write_provider_adjustments(remittance: Remittance, told: Told) -> None:
+    if not told.provider_adjustments:
         return
-    claims = remittance_matching.by_reference(one.reference for one in told)
+    claims = remittance_matching.by_reference((one.reference for one in told.provider_adjustments), told.payment)
     ProviderAdjustment.objects.bulk_create(
         ProviderAdjustment(
             remittance=remittance,
@@ -213,7 +213,7 @@ def _write_provider_adjustments(remittance: Remittance, told: Sequence[Any]) -> 
             amount=one.amount,
             claim_id=claims.get(one.reference),
         )
-        for number, one in enumerate(told, start=1)
+        for number, one in enumerate(told.provider_adjustments, start=1)
     )
 
 

@@ -80,7 +80,34 @@ def test_the_number_of_a_payer_that_we_do_not_know_counts_only_where_all_the_res
     receive(partner, content((kind, segments)))
     row = RemittanceClaim.objects.get()
     assert (row.state, state(claim)[0]) == (expected, "paid" if expected == "posted" else "accepted")
-    assert claim in remittance_matching.candidates(row) or what == "another member"
+    assert claim in remittance_matching.candidates(row)
+
+
+MEDICARE = ("1EG4-TE5-MK73", "1EG4TE5MK73")
+
+
+@pytest.mark.parametrize("kept", MEDICARE)
+@pytest.mark.parametrize("known", ["short", "payer", "stranger"])
+def test_a_number_of_medicare_is_the_same_with_and_without_the_hyphens_of_the_card(
+    partner: TradingPartner, kept: str, known: str
+) -> None:
+    claim = known_by_payer(partner, patient_insurance=make_patient_insurance(member_id=kept))
+    payer = claim.patient_insurance.insurance_plan.provider.payer_id if known == "payer" else "NOBODYS1"
+    charge = "140" if known == "payer" else "150"
+    number, day = (claim.claim_number, "20261002") if known == "short" else ("0", "20261001")
+    given = told(claim, charge, charge=charge, number=number, more=[f"DTM*232*{day}"])
+    kind, segments = remittance([one.replace("W123456789", MEDICARE[1]) for one in given], paid=charge)
+    segments = [f"N1*PR*SOME*XV*{payer}" if one.startswith("N1*PR") else one for one in segments]
+    receive(partner, content((kind, segments)))
+    assert (RemittanceClaim.objects.get().state, state(claim)[0]) == ("posted", "paid")
+
+
+@pytest.mark.parametrize("kept", MEDICARE)
+def test_a_person_is_shown_the_claims_of_a_member_of_medicare(partner: TradingPartner, kept: str) -> None:
+    claim = single(partner, patient_insurance=make_patient_insurance(member_id=kept))
+    given = told(claim, "10", charge="10", number="X9")
+    post(partner, [one.replace("W123456789", MEDICARE[1]) for one in given], paid="10")
+    assert list(remittance_matching.candidates(RemittanceClaim.objects.get())) == [claim]
 
 
 PAYEES = [("1234567893", "987654321", True), ("1245319599", "123456789", True), ("1245319599", "987654321", False)]
@@ -163,6 +190,34 @@ def test_a_denial_that_does_not_tell_whose_it_is_takes_no_decisions_place(partne
     post(partner, told(claim, "0", "CAS*CO*31*150", status="4"), paid="0")
     assert RemittanceClaim.objects.get(claim=claim, status_code="4").reason == posting.DECIDED
     assert state(claim)[0] == "paid"
+
+
+@pytest.mark.parametrize(("paid", "of"), [("100", "150"), ("40", "50")])
+@pytest.mark.parametrize("denied", ["0", "100"])
+def test_a_denial_that_does_not_tell_whose_it_is_stands_beside_no_payment(
+    partner: TradingPartner, paid: str, of: str, denied: str
+) -> None:
+    claim = single(partner)
+    post(partner, told(claim, paid, f"CAS*CO*45*{int(of) - int(paid)}", charge=of), paid=paid)
+    paid_on, number = state(claim) and claim.payment_date, claim.insurance_reference_number
+    cas = ["CAS*CO*31*100"] if denied == "100" else []
+    given = told(claim, "0", *cas, status="4", charge=denied)
+    file = post(partner, [one.replace("PAYER", "OTHER") for one in given], paid="0")
+    row = RemittanceClaim.objects.get(claim=claim, status_code="4")
+    assert (file.status, row.state, row.reason) == ("partly", "blocked", posting.DECIDED)
+    assert state(claim)[:2] == ("paid", Decimal(paid))
+    assert (claim.payment_date, claim.insurance_reference_number) == (paid_on, number)
+
+
+def test_what_was_paid_stays_paid_when_the_appeal_is_answered_by_a_denial_without_amounts(
+    partner: TradingPartner,
+) -> None:
+    claim = single(partner)
+    post(partner, told(claim, "60", "CAS*CO*45*90"), paid="60")
+    state(claim)
+    claim.appeal()
+    post(partner, told(claim, "0", status="4", charge="0"), paid="0")
+    assert (state(claim)[:2], bool(claim.payment_date)) == (("paid", Decimal(60)), True)
 
 
 def test_a_second_payer_may_decide_anew_about_its_own_claim_and_the_first_one_not(partner: TradingPartner) -> None:

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from backend.apps.core.models import Alert
 from backend.apps.insurance.models import (
     AckEvent,
+    BillingEntity,
     InboundFile,
     Interchange,
     Posting,
@@ -148,6 +149,22 @@ def test_a_second_copy_of_a_payment_posts_nothing(partner: TradingPartner) -> No
     again = post(partner, told(claim, "100", "CAS*CO*45*50"), paid="100", trace="EFT-1")
     assert (again.status, Remittance.objects.count(), Posting.objects.count()) == ("duplicate", 1, 2)
     assert again.findings == ["This payment is posted already, from another file."]
+
+
+def test_a_quarantine_is_over_when_its_payment_came_in_another_file(partner: TradingPartner) -> None:
+    claim = single(partner)
+    entity = claim.billing_entity
+    assert entity is not None
+    BillingEntity.objects.filter(pk=entity.pk).update(npi="1245319599", tax_id="987654321")
+    held = post(partner, told(claim, "100", "CAS*CO*45*50"), paid="100", trace="EFT-1")
+    BillingEntity.objects.filter(pk=entity.pk).update(npi="1234567893")
+    post(partner, told(claim, "100", "CAS*CO*45*50"), paid="100", trace="EFT-1")
+    told_of = Alert.objects.filter(kind="claims_remittance_quarantined", resolved_at=None)
+    assert told_of.exists()
+    InboundFile.objects.filter(pk=held.pk).update(work_state="waiting", status="received")
+    receive(partner, b"")
+    assert Remittance.objects.get(file=held).status == "dismissed"
+    assert not told_of.exists()
 
 
 def test_a_file_that_is_read_again_posts_nothing(partner: TradingPartner) -> None:
@@ -307,6 +324,23 @@ def test_money_between_payer_and_practice_is_kept_beside_the_claims(partner: Tra
     found = list(ProviderAdjustment.objects.values_list("reason", "reference", "amount", "claim"))
     assert found == [("WO", old.control_number, Decimal(30), old.pk), ("L6", "SOME", Decimal(-5), None)]
     assert sums(claim)["payment"] == Decimal(100)
+
+
+@pytest.mark.parametrize("of", ["this payer", "another payer", "two claims"])
+def test_a_payers_number_beside_the_claims_counts_where_it_is_that_payers_and_one_claims(
+    partner: TradingPartner, of: str
+) -> None:
+    paid, old = single(partner), single(partner)
+    also = single(
+        partner, patient_insurance=make_patient_insurance(insurance_plan=old.patient_insurance.insurance_plan)
+    )
+    for claim in (old, also) if of == "two claims" else (old,):
+        moved(claim, "accepted", insurance_reference_number="ICN1")
+    payer = (paid if of == "another payer" else old).patient_insurance.insurance_plan.provider.payer_id
+    kind, segments = remittance(told(paid, "100", "CAS*CO*45*50"), paid="70", plb="PLB*1*20261231*WO:ICN1*30")
+    segments = [f"N1*PR*SOME*XV*{payer}" if one.startswith("N1*PR") else one for one in segments]
+    receive(partner, content((kind, segments)))
+    assert ProviderAdjustment.objects.get().claim == (old if of == "this payer" else None)
 
 
 def test_a_payment_proves_that_a_file_in_doubt_arrived(partner: TradingPartner) -> None:
