@@ -78,7 +78,7 @@ def connect(account: Account, patience: Patience) -> paramiko.Transport:
     """Return a connection that is logged in, to the server whose key is pinned and no other.
 
     Raises:
-        Misconfigured: codes "sftp:host_key", "sftp:key", "sftp:auth", "sftp:algorithms".
+        Misconfigured: codes "sftp:host_key", "sftp:pin", "sftp:key", "sftp:auth", "sftp:algorithms".
         Transient: codes "sftp:unreached", "sftp:handshake".
     """
     pins, key = _pins(account.host_key), _private_key(account)
@@ -164,7 +164,7 @@ def _pins(text: str) -> list[host_keys.Pin]:
 
 
 def _wrong_pin() -> Misconfigured:
-    return Misconfigured("no host key is pinned, or one that cannot be read", code=f"{PARTNER}:host_key")
+    return Misconfigured("no host key is pinned, or one that cannot be read", code=f"{PARTNER}:pin")
 
 
 def _private_key(account: Account) -> paramiko.PKey | None:

@@ -128,7 +128,7 @@ def test_a_server_without_a_key_of_the_pinned_type_is_refused(house: FakeClearin
 )
 def test_without_a_pinned_key_nothing_is_trusted(house: FakeClearinghouse, text: str) -> None:
     error = refusal(house, host_key=text)
-    assert (type(error), error.code) == (Misconfigured, "sftp:host_key")
+    assert (type(error), error.code) == (Misconfigured, "sftp:pin")
 
 
 @pytest.mark.parametrize(

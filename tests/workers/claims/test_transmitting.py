@@ -165,6 +165,15 @@ def test_another_host_key_pauses_the_partner_and_tells_once(
     assert (alert.severity, "sftp:host_key" in alert.sentence) == ("critical", True)
 
 
+def test_a_pin_that_cannot_be_read_is_told_and_pauses_nobody(over_sftp: TradingPartner) -> None:
+    stored_file(over_sftp)
+    TradingPartner.objects.update(host_key="ssh-ed25519 AAAA")
+    assert transmit_due() == "1 waiting"
+    over_sftp.refresh_from_db()
+    alert = Alert.objects.get()
+    assert (over_sftp.paused_at, alert.severity, "sftp:pin" in alert.sentence) == (None, "critical", True)
+
+
 def test_a_refused_login_holds_all_back_and_tells_once(
     over_sftp: TradingPartner, house: FakeClearinghouse, secrets: Path
 ) -> None:

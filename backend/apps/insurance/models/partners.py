@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
@@ -18,7 +17,8 @@ from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance import member_patterns
 from backend.apps.insurance.models.payers import PAYER_ID, InsuranceProvider
-from backend.apps.insurance.partner_addresses import validate_address
+from backend.apps.insurance.partner_addresses import validate_address, validate_host_key
+from backend.apps.insurance.partner_places import are_apart, refuse_sharing
 
 MOST_CLAIMS = 5000  # in one ST: 005010X222A1, front matter; some take fewer in a file
 NUMBER_MOST = 999_999_999  # ISA13 and GS06 have nine digits
@@ -140,21 +140,34 @@ class TradingPartner(ClinicModel):
                       self.segment_terminator}  # fmt: skip
         if any(one.isalnum() or one in " .-," or not one.isascii() for one in separators):
             raise ValidationError("A separator is no letter, digit, blank, point, comma or hyphen.")
-        for name in ("outbound_folder", "inbound_folder") if self.transport == Transport.FOLDER else ():
-            if not _is_for_partners(getattr(self, name)):
-                raise ValidationError({name: "Write a folder below the one that is for partners, without '..' in it."})
-        if self.transport != Transport.HTTPS and not _are_apart(self.outbound_folder, self.inbound_folder):
-            raise ValidationError({"inbound_folder": NOT_APART})
-        if self.transport == Transport.SFTP and not (self.outbound_folder or self.inbound_folder):
-            raise ValidationError({"outbound_folder": "Name at least one of the two folders."})
+        self._check_folders()
+        if self.is_active:
+            in_use = TradingPartner.objects.filter(is_active=True, transport=self.transport)
+            refuse_sharing(self, in_use.exclude(pk=self.pk).order_by("name"))
         _refuse_switching_off(self, partner=self.pk)
 
     def _check_address(self) -> None:
-        try:
-            if self.base_url:
-                validate_address(self.base_url)
-        except ValidationError as refusal:
-            raise ValidationError({"base_url": refusal.messages}) from None
+        host_key = self.host_key if self.transport == Transport.SFTP else ""
+        for name, given, validate in (
+            ("base_url", self.base_url, validate_address),
+            ("host_key", host_key, validate_host_key),
+        ):
+            try:
+                if given:
+                    validate(given)
+            except ValidationError as refusal:
+                raise ValidationError({name: refusal.messages}) from None
+
+    def _check_folders(self) -> None:
+        for name in ("outbound_folder", "inbound_folder") if self.transport == Transport.FOLDER else ():
+            if not getattr(self, name):
+                raise ValidationError({name: "A partner in folders needs both: for our files and for its answers."})
+            if not _is_for_partners(getattr(self, name)):
+                raise ValidationError({name: "Write a folder below the one that is for partners, without '..' in it."})
+        if self.transport == Transport.SFTP and not (self.outbound_folder or self.inbound_folder):
+            raise ValidationError({"outbound_folder": "Name at least one of the two folders."})
+        if self.transport != Transport.HTTPS and not are_apart(self.outbound_folder, self.inbound_folder):
+            raise ValidationError({"inbound_folder": NOT_APART})
 
     def delete(self, *args: object, **kwargs: object) -> tuple[int, dict[str, int]]:
         if self.interchanges.exists():
@@ -180,15 +193,7 @@ def _is_for_partners(folder: str) -> bool:
     """By its form alone; a worker looks where it leads."""
     root = Path(settings.PARTNER_FOLDERS)
     path = root / folder
-    return not folder or (path.is_relative_to(root) and path != root and ".." not in PurePath(folder).parts)
-
-
-def _are_apart(outbound: str, inbound: str) -> bool:
-    """Whether neither folder is the other or in it. Without a name it is where the login leads."""
-    ours, theirs = (PurePath(posixpath.normpath(f"/{folder}").lstrip("/")) for folder in (outbound, inbound))
-    if not outbound or not inbound:
-        return ours != theirs or outbound == inbound
-    return not (ours.is_relative_to(theirs) or theirs.is_relative_to(ours))
+    return path.is_relative_to(root) and path != root and ".." not in PurePath(folder).parts
 
 
 class PartnerPayer(ClinicModel):

@@ -129,6 +129,8 @@ def partner(**over: Any) -> TradingPartner:
         "receiver_name": "CLEARINGHOUSE",
         "receiver_id": f"R{number}",
         "transport": "folder",
+        "outbound_folder": f"clearinghouse{number}/to",
+        "inbound_folder": f"clearinghouse{number}/from",
     }
     return TradingPartner.objects.create(**{**usual, **over})
 

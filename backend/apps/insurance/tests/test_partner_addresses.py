@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 
+from backend.apps.insurance.models import TradingPartner
 from backend.apps.insurance.tests.factories import partner
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -49,8 +51,79 @@ def test_our_files_and_the_answers_never_share_a_folder(transport: str, ours: st
 
 
 def test_where_the_login_leads_is_one_of_the_two_folders_at_most() -> None:
-    for ours, answers in (("to", ""), ("", "from"), ("to", "from")):
-        partner(transport="sftp", **SFTP, outbound_folder=ours, inbound_folder=answers).full_clean()
+    for ours, answers in (("to", ""), ("", "from"), ("to", "from"), (".", "from"), ("to", "./")):
+        over_sftp(f"{ours}-{answers}", ours, answers).full_clean()
     for ours, answers in (("", ""), (".", ""), ("", "./")):
         with pytest.raises(ValidationError):
-            partner(transport="sftp", **SFTP, outbound_folder=ours, inbound_folder=answers).full_clean()
+            over_sftp(f"{ours}-{answers}", ours, answers).full_clean()
+
+
+def over_sftp(username: str, ours: str, answers: str, **over: Any) -> TradingPartner:
+    other = {**SFTP, "username": username, "outbound_folder": ours, "inbound_folder": answers}
+    return partner(transport="sftp", **{**other, **over})
+
+
+@pytest.mark.parametrize("missing", ["outbound_folder", "inbound_folder"])
+def test_a_partner_in_folders_has_both_of_them(missing: str) -> None:
+    row = partner(**{missing: ""})
+    with pytest.raises(ValidationError) as raised:
+        row.full_clean()
+    assert list(raised.value.message_dict) == [missing]
+
+
+API = {"transport": "https", "base_url": "https://api.example.com/v1", "secret_name": "one"}
+FOLDERS = {"outbound_folder": "a/to", "inbound_folder": "a/from"}
+
+
+@pytest.mark.parametrize(
+    ("usual", "other", "field"),
+    [
+        (FOLDERS, {"outbound_folder": "b/to", "inbound_folder": "./a/from/"}, "inbound_folder"),
+        (FOLDERS, {"outbound_folder": "a/from", "inbound_folder": "b/from"}, "outbound_folder"),
+        (FOLDERS, {"outbound_folder": "b/to", "inbound_folder": "a/to"}, "inbound_folder"),
+        (FOLDERS, {"outbound_folder": "b/to", "inbound_folder": "b/from"}, None),
+        ({**SFTP, **FOLDERS}, {"inbound_folder": "/a/from", "host": "SFTP.example.com"}, "inbound_folder"),
+        ({**SFTP, **FOLDERS}, {"inbound_folder": "a/to", "outbound_folder": "b/to"}, "inbound_folder"),
+        ({**SFTP, **FOLDERS}, {"username": "another"}, None),
+        ({**SFTP, **FOLDERS}, {"port": 2222}, None),
+        (API, {"base_url": "https://api.example.com/v1/"}, "base_url"),
+        (API, {"secret_name": "two"}, None),
+    ],
+)
+def test_no_partner_has_its_answers_where_another_ones_answers_or_our_files_lie(
+    usual: dict[str, str], other: dict[str, Any], field: str | None
+) -> None:
+    transport = {"transport": "sftp"} if "host" in usual else {}
+    first = partner(**{**transport, **usual})
+    row = partner(**{**transport, **usual, **other})
+    if field is None:
+        row.full_clean()
+        return
+    with pytest.raises(ValidationError, match=first.name) as raised:
+        row.full_clean()
+    assert list(raised.value.message_dict) == [field]
+    for one, is_active in ((first, False), (row, True)):
+        one.is_active = is_active
+        one.full_clean()
+        one.save()
+
+
+PRINT = "SHA256:" + "A" * 43
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
+PINS = {
+    f"ssh-ed25519 {KEY}": True, f"ssh-ed25519 {KEY} a comment": True, KEY: True, f"# old\nssh-ed25519 {KEY}\n": True,
+    f"[sftp.example.com]:2222 ssh-ed25519 {KEY}": True, f"ssh-rsa {PRINT}": True, f"{PRINT}=": True,
+    PRINT[:-1]: False, "MD5:16:27:ac:a5": False, "ssh-ed25519": False, f"ssh-rsa {KEY}": False, "# none": False,
+    f"ssh-ed25519 {KEY[:-4]}": False, f"ssh-ed25519 {KEY}AAAA": False, f"ssh-ed25519 {KEY[:40]}!": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "is_one"), PINS.items())
+def test_a_host_key_that_nobody_could_know_a_server_by_is_refused_when_it_is_saved(text: str, is_one: bool) -> None:
+    row = over_sftp("clinic", "to", "from", host_key=text)
+    if is_one:
+        row.full_clean()
+        return
+    with pytest.raises(ValidationError) as raised:
+        row.full_clean()
+    assert list(raised.value.message_dict) == ["host_key"]
