@@ -31,10 +31,11 @@ AT_FDCWD = -100  # fcntl.h
 NO_SUCH_CALL = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-ANOTHER_KIND = frozenset({errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENXIO})  # not a regular file
-NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+ANOTHER_KIND = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})  # not a regular file
+# O_NONBLOCK: never waits for whoever is at the other end of a pipe.
+NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # never waits for the writer of a pipe
+TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Rename = Callable[[bytes, bytes, int | None], int]
 
@@ -62,6 +63,7 @@ class FolderClearinghouse:
         part = part_name(checked_name(name, partner=PARTNER))
         with _sorted(), self._opened(self._drop) as folder:
             with open(os.open(part, NEW_PART, 0o660, dir_fd=folder), "wb") as file:
+                _refuse_other_kinds(file.fileno())
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -109,8 +111,7 @@ class FolderClearinghouse:
             if not _exists(name, folder):
                 raise Transient("gone since it was listed", code=f"{PARTNER}:gone")
             with open(os.open(name, TO_READ, dir_fd=folder), "rb") as file:
-                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise OSError(errno.ENXIO, "not a regular file")
+                _refuse_other_kinds(file.fileno())
                 content = file.read(most_bytes + 1)
         if len(content) > most_bytes:
             raise Permanent(f"a file of more than {most_bytes} bytes", code=f"{PARTNER}:too_big")
@@ -192,6 +193,11 @@ def _sync(folder: int) -> None:
     except OSError as error:
         if error.errno not in NO_SUCH_CALL:  # some mounts have nothing to sync
             raise
+
+
+def _refuse_other_kinds(file: int) -> None:
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise OSError(errno.ENXIO, "not a regular file")
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:

@@ -45,6 +45,19 @@ class TestFolder(StagedContract):
         with pytest.raises(Permanent):
             stand.transport.fetch("pipe", 10)
 
+    @pytest.mark.parametrize("is_read", [False, True])
+    def test_a_pipe_in_the_place_of_a_part_is_neither_waited_for_nor_written_to(
+        self, stand: Stand, is_read: bool
+    ) -> None:
+        os.mkfifo(stand.drop / PART)
+        reader = os.open(stand.drop / PART, os.O_RDONLY | os.O_NONBLOCK) if is_read else None
+        with pytest.raises(Permanent) as raised:
+            stand.transport.put_part(NAME, b"claims")
+        assert raised.value.code == "folder:kind"
+        if reader is not None:
+            assert os.read(reader, 10) == b""
+            os.close(reader)
+
     def test_a_part_survives_a_crash_of_this_machine(self, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
         synced, sync = [], os.fsync
 
