@@ -2,8 +2,9 @@
 
 A file is taken when its size and time are the same at two looks and it is whole: an interchange that ends with its
 trailer, or an archive with its directory. What looks like neither is taken when it has not changed for ten minutes: a
-reader puts it aside for a person. Whether a file was taken before is known by partner, name, size and digest; it is
-not fetched again while its name, size and time are those it was kept with.
+reader puts it aside for a person. Whether a file was taken before is known by partner, name, size and digest. While
+its name, size and time are those it was kept with, it is fetched again only where we delete what is kept. A file with
+the bytes of one that we made, for any partner, is neither taken nor deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from backend.apps.core import alerts, dispatch
@@ -40,16 +40,17 @@ from workers.runner import HandlerBug, attempt, told
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_FILES = 200  # of one look; the rest waits for the next
-MOST_KEPT = 10  # of one look, of files that are kept and still lie there though we may delete them
+MOST_ASIDE = 10  # of one look, of files that are kept and may be deleted, and of files named as ours are
 BUDGET_S = 150.0
 STILL_FOR = timedelta(minutes=10)
 SILENT_FOR = timedelta(hours=2)
 FAILURES = 2  # in a row to reach the partner at all, after which the visit ends: it is not the file
 # How a connection ends or is not let in; whatever else is said of one file is about that file.
 UNREACHED = re.compile(
-    r".*:(broken|unreached|handshake|subsystem|unanswered|unsent|auth|host_key|key|algorithms|certificates|proxy|names"
+    r".*:(broken|unreached|handshake|subsystem|unanswered|unsent|auth|host_key|pin|key|algorithms|certificates|proxy|names"
     r"|http-401|http-407|http-429|http-503)"
 ).fullmatch
+REFUSED, UNREMOVED, OUR_OWN = "refused", "unremoved", "our own"  # what may go wrong with a file, each with an alert
 ARCHIVE_END = b"PK\x05\x06"
 TRAILER = re.compile(rb"IEA[^A-Za-z0-9]\d+[^A-Za-z0-9]\d{9}[^A-Za-z0-9]?\s*\Z")
 
@@ -96,6 +97,7 @@ class _Visit:
         self.partner, self.until_s = partner, until_s
         self.failures = 0
         self.counts, self.refused, self.unremoved = Counter[str](), list[str](), list[str]()
+        self.unseen = set[str]()  # of what this visit has not seen all: then that none went wrong says nothing
 
     def run(self) -> Counter[str]:
         _, error = attempt(self._fetch_all)
@@ -117,6 +119,7 @@ class _Visit:
             for file in self._still(door):
                 if time.monotonic() > self.until_s:
                     self.counts["left for the next look"] += 1
+                    self.unseen |= {REFUSED, UNREMOVED, OUR_OWN}
                 else:
                     self._take(file, door)
 
@@ -131,33 +134,41 @@ class _Visit:
         return [file for file in first if file in again]
 
     def _news(self, listed: Sequence[RemoteFile]) -> list[RemoteFile]:
-        """Leave out what is our own, and what is kept already, by name, size and time; of that, where we delete, most.
+        """Leave out what is kept already, by name, size and time; of that, where we delete, most.
 
         A name may come again with the size it had, and with any time: a partner may write a file long before it puts it
-        there. So what is kept and still lies there is looked at again before it is removed, after all that is new.
+        there. So what is kept and still lies there is looked at again before it is removed, after all that is new. What
+        has the name of a file of ours is an answer all the same, unless it has the bytes of one: seen last, and few.
         """
         names = [file.name for file in listed]
-        ours = set(self._ours(file_name__in=names).values_list("file_name", flat=True))
-        self.counts["our own"] += sum(1 for file in listed if file.name in ours)
+        ours = set(self.partner.interchanges.filter(file_name__in=names).values_list("file_name", flat=True))
         kept = InboundFile.all_objects.filter(partner=self.partner, name__in=names)
         known = set()
         for name, size, key in kept.values_list("name", "size_bytes", "dedupe_key"):
             time_listed = key.partition(" ")[2]
             known |= {(name, size, time_listed), (name, 0, time_listed)}  # some partners' lists tell no sizes
-        theirs = [file for file in listed if file.name not in ours]
-        news, old = list[RemoteFile](), list[RemoteFile]()
-        for file in theirs:
-            (old if (file.name, file.size, _time(file)) in known else news).append(file)
-        return news[:MOST_FILES] + self._to_remove(old)
+        news, named_as_ours, old = list[RemoteFile](), list[RemoteFile](), list[RemoteFile]()
+        for file in listed:
+            is_known = (file.name, file.size, _time(file)) in known
+            (old if is_known else named_as_ours if file.name in ours else news).append(file)
+        aside = self._some(named_as_ours, MOST_ASIDE, {REFUSED, OUR_OWN})
+        if self.partner.deletes_after_download:
+            aside += self._some(old, MOST_ASIDE, {UNREMOVED})
+        return self._first(news) + aside
 
-    def _to_remove(self, kept: list[RemoteFile]) -> list[RemoteFile]:
-        """Return a few, by chance: what is never removed is not always in the way of the others."""
-        if not self.partner.deletes_after_download:
-            return []
-        return random.sample(kept, min(len(kept), MOST_KEPT))
+    def _first(self, news: list[RemoteFile]) -> list[RemoteFile]:
+        """Return the oldest, and of the others some by chance: many that are never got would be in the way for ever."""
+        if len(news) <= MOST_FILES:
+            return news
+        oldest = MOST_FILES - MOST_FILES // 2
+        return news[:oldest] + self._some(news[oldest:], MOST_FILES // 2, {REFUSED, OUR_OWN})
 
-    def _ours(self, **which: Any) -> QuerySet[Interchange]:
-        return Interchange.all_objects.filter(partner=self.partner, **which)
+    def _some(self, files: list[RemoteFile], most: int, unseen: set[str]) -> list[RemoteFile]:
+        """Return a few, by chance, so that none is always in the way of the others. unseen: see there."""
+        if len(files) <= most:
+            return files
+        self.unseen |= unseen
+        return random.sample(files, most)
 
     def _take(self, file: RemoteFile, door: Door) -> None:
         content, error = attempt(door.fetch, file.name, MOST_BYTES)
@@ -168,8 +179,8 @@ class _Visit:
         if not _is_whole(content) and timezone.now() - file.modified_at < STILL_FOR:
             self.counts["not whole yet"] += 1
             return
-        if self._ours(sha256=hashlib.sha256(content).hexdigest()).exists():
-            self.counts["our own"] += 1
+        if Interchange.all_objects.filter(sha256=hashlib.sha256(content).hexdigest()).exists():
+            self.counts[OUR_OWN] += 1
             return
         kept, is_new = store(self.partner, file.name, content, _time(file))
         self.counts["taken" if is_new else "known"] += 1
@@ -193,15 +204,15 @@ class _Visit:
         if error.code.endswith(":gone"):
             self.counts["gone"] += 1
         else:
-            self.counts["refused"] += 1
+            self.counts[REFUSED] += 1
             refused.append(error.code)
 
     def _tell_all(self, *, whole: bool) -> None:
         """Tell of the files that went wrong, by how many: their names are the partner's, and may be anything."""
-        self._tell("refused", "cannot be taken", self.refused, whole=whole)
-        self._tell("unremoved", "are kept here, but cannot be deleted there as agreed", self.unremoved, whole=whole)
-        ours = ["name or bytes"] * self.counts["our own"]
-        self._tell("our own", "among its answers are ours, and left there", ours, whole=whole)
+        self._tell(REFUSED, "cannot be taken", self.refused, whole=whole)
+        self._tell(UNREMOVED, "are kept here, but cannot be deleted there as agreed", self.unremoved, whole=whole)
+        ours = ["by their bytes"] * self.counts[OUR_OWN]
+        self._tell(OUR_OWN, "among its answers are ours, and left there", ours, whole=whole)
 
     def _tell(self, what: str, says: str, codes: list[str], *, whole: bool) -> None:
         """codes: of each file, why; where there is none, the alert is cleared after a look at everything."""
@@ -209,7 +220,7 @@ class _Visit:
         if codes:
             sentence = f"{self.partner.name}: {len(codes)} files {says} ({codes[0]})."
             alerts.open_once(cause, kind="claims_answer", sentence=sentence, subject=self.partner)
-        elif whole:
+        elif whole and what not in self.unseen:
             alerts.clear(cause)
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from backend.apps.core.models import Alert
 from backend.apps.insurance.models import InboundFile, TradingPartner
+from backend.apps.insurance.tests.factories import partner
 from integrations.x12.fake import FakeClearinghouse
 from tests.integrations.clearinghouse.api_double import ApiDouble
 from tests.integrations.clearinghouse.submissions import Claim, submission
@@ -225,7 +226,7 @@ def test_what_can_never_be_removed_holds_up_no_newer_file(
 ) -> None:
     TradingPartner.objects.update(deletes_after_download=True)
     monkeypatch.setattr(collecting, "MOST_FILES", 2)
-    monkeypatch.setattr(collecting, "MOST_KEPT", 1)
+    monkeypatch.setattr(collecting, "MOST_ASIDE", 1)
     api.answers = dict.fromkeys(("a.999", "b.999"), ANSWER)
     api.kept = {"a.999", "b.999"}
     assert collect_due() == "2 refused, 2 taken"
@@ -241,17 +242,66 @@ def test_what_can_never_be_removed_holds_up_no_newer_file(
 
 
 @pytest.mark.parametrize("by", ["name", "bytes"])
+@pytest.mark.parametrize("whose", ["its", "another's"])
 def test_a_file_of_our_own_is_neither_taken_nor_removed(
-    over_sftp: TradingPartner, house: FakeClearinghouse, by: str
+    over_sftp: TradingPartner, house: FakeClearinghouse, by: str, whose: str
 ) -> None:
     TradingPartner.objects.update(deletes_after_download=True)
-    file = stored_file(over_sftp)
-    ours = (file.file_name, ANSWER) if by == "name" else ("copy.x12", bytes(file.content))
-    path = left(house, *ours)
+    file = stored_file(over_sftp if whose == "its" else partner())
+    path = left(house, file.file_name if by == "name" else "copy.x12", bytes(file.content))
+    left(house, "x.999", ANSWER)
+    assert collect_due() == ("1 our own, 1 taken" if whose == "its" else "1 not reached, 1 our own, 1 taken")
+    assert (names(), path.exists()) == (["x.999"], True)
+    assert Alert.objects.filter(sentence__contains="are ours").count() == 1
+
+
+def test_an_answer_that_has_the_name_of_a_file_of_ours_is_taken(
+    over_sftp: TradingPartner, house: FakeClearinghouse
+) -> None:
+    name = stored_file(over_sftp).file_name
+    left(house, name, ANSWER)
+    assert [collect_due(), collect_due()] == ["1 taken", "nothing there"]
+    assert names() == [name]
+
+
+def test_where_our_files_lie_among_the_answers_too_they_stay_and_are_in_nobodys_way(
+    over_sftp: TradingPartner, house: FakeClearinghouse, monkeypatch: Any
+) -> None:
+    TradingPartner.objects.update(deletes_after_download=True, outbound_folder="outbound")
+    monkeypatch.setattr(collecting, "MOST_FILES", 1)
+    monkeypatch.setattr(collecting, "MOST_ASIDE", 1)
+    files = [stored_file(over_sftp) for _ in range(2)]
+    paths = [left(house, file.file_name, bytes(file.content), age=timedelta(hours=1)) for file in files]
     left(house, "x.999", ANSWER)
     assert collect_due() == "1 our own, 1 taken"
-    assert (names(), path.exists()) == (["x.999"], True)
-    assert "are ours" in Alert.objects.get().sentence
+    assert (names(), [path.exists() for path in paths]) == (["x.999"], [True, True])
+
+
+def test_many_files_that_are_never_got_are_not_in_the_way_of_all_others_for_ever(
+    over_https: TradingPartner, api: ApiDouble, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(collecting, "MOST_FILES", 2)
+    monkeypatch.setattr(collecting.random, "sample", lambda files, most: files[-most:])
+    api.withheld = {"a.999", "b.999"}
+    api.answers = dict.fromkeys(("a.999", "b.999", "c.999"), ANSWER)
+    assert collect_due() == "1 refused, 1 taken"
+    assert names() == ["c.999"]
+
+
+def test_a_visit_that_did_not_see_everything_settles_nothing(
+    over_https: TradingPartner, api: ApiDouble, monkeypatch: Any
+) -> None:
+    api.answers, api.withheld = dict.fromkeys(("a.999", "z.999"), ANSWER), {"z.999"}
+    collect_due()
+    api.answers |= dict.fromkeys(("d.999", "e.999"), ANSWER)
+    assert collecting.collect(over_https.pk, 0.0) == {"left for the next look": 3, "still growing": 0}
+    with monkeypatch.context() as small:
+        small.setattr(collecting, "MOST_FILES", 1)
+        assert collect_due() == "1 taken"
+    assert Alert.objects.get().resolved_at is None
+    api.withheld = set()
+    assert collect_due() == "2 taken"
+    assert Alert.objects.get().resolved_at is not None
 
 
 def test_a_visit_ends_when_the_partner_is_no_longer_reached(over_https: TradingPartner, api: ApiDouble) -> None:
