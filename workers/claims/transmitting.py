@@ -10,13 +10,15 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import Case, F, QuerySet, Value, When
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Now
 
 from backend.apps.core import alerts, dispatch
 from backend.apps.core.work import WorkState
 from backend.apps.insurance import interchanges
 from backend.apps.insurance.models import Interchange, TradingPartner
-from integrations.errors import IntegrationError, Misconfigured, Permanent
+from backend.apps.insurance.models.partners import Transport
+from backend.apps.insurance.models.submissions import InterchangeStatus
+from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient
 from workers import gateways
 from workers.celery_app import app
 from workers.claims import partners
@@ -28,6 +30,8 @@ BATCH = 50
 MOST_COUNTED = 6  # attempts: the wait does not grow beyond half an hour, and no file is given up for a silent partner
 TELL_AFTER = 4  # attempts, some minutes: then a person hears of it
 FAILURES = 2  # in a row, after which the other files wait too: it is not the file
+STAGED = InterchangeStatus.STAGED
+ON_ITS_WAY = (WorkState.WAITING, WorkState.RUNNING)  # the latter with a worker that died
 ELSEWHERE = ":elsewhere"  # how a code ends that is about one file: where it was put stands something else
 
 
@@ -67,6 +71,10 @@ def _send_to(key: UUID, until_s: float) -> tuple[Counter[str], list[str]]:
         return Sender(key, turn, until_s).run() if turn else (Counter[str](), [])
 
 
+def _is_elsewhere(error: Exception | None) -> bool:
+    return isinstance(error, IntegrationError) and error.code.endswith(ELSEWHERE)
+
+
 class Sender:
     """The one that sends to a partner, for as long as it holds the lock."""
 
@@ -80,7 +88,7 @@ class Sender:
         """Send up to a batch of files; return counts by what became of them, and the names of our own faults."""
         only = f"partner_id = '{self.partner.pk}'"
         items = cast("list[Interchange]", Interchange.work.lease(BATCH, only=only))
-        items.sort(key=lambda item: item.interchange_number)
+        items.sort(key=lambda item: (item.status != STAGED, item.interchange_number))
         door, error = attempt(gateways.clearinghouse, self.partner)
         if error is not None:
             if not isinstance(error, IntegrationError):
@@ -89,11 +97,27 @@ class Sender:
                 self._wait(items, error)
             return self.counts, self.bugs
         with door:
-            for place, item in enumerate(items):
-                if self.failures >= FAILURES:
-                    break
-                self._send(item, door, items[place + 1 :])
+            self._send_all(items, door)
         return self.counts, self.bugs
+
+    def _send_all(self, items: Sequence[Interchange], door: Any) -> None:
+        """Send files, first those that were staged: where they no longer stand, the others may not be put either."""
+        new = sum(1 for item in items if item.status == STAGED)
+        for place, item in enumerate(items):
+            if self.failures >= FAILURES:
+                return
+            if place == new and self._awaits_its_place(door):
+                self._wait(items[place:], Transient("the place of another file is away", code=f"folder{ELSEWHERE}"))
+                return
+            self._send(item, door, items[place + 1 :])
+
+    def _awaits_its_place(self, door: Any) -> bool:
+        """Whether a file waits for where it was put to come back: nothing else goes where something else stands."""
+        if self.partner.transport == Transport.HTTPS:
+            return False
+        waits = Interchange.work.filter(partner=self.partner, status=STAGED, work_state__in=ON_ITS_WAY)
+        asked = [attempt(door.state, *one)[1] for one in waits.values_list("file_name", "staged_where")]
+        return any(_is_elsewhere(error) for error in asked)
 
     def _may_go_on(self) -> bool:
         """Look again before each file: somebody may have paused the partner, and the lock may be gone."""
@@ -112,7 +136,7 @@ class Sender:
             self.counts[LEASE_LOST] += 1
         elif isinstance(error, Permanent | ForAPerson):
             self._hold(item, error)
-        elif isinstance(error, IntegrationError) and error.code.endswith(ELSEWHERE):
+        elif _is_elsewhere(error):
             self._await_its_place(item, error)
         elif isinstance(error, IntegrationError):
             self.failures += FAILURES if isinstance(error, Misconfigured) else 1
@@ -120,8 +144,10 @@ class Sender:
         else:
             self._after_bug(item, error)
 
-    def _await_its_place(self, item: Interchange, error: IntegrationError) -> None:
+    def _await_its_place(self, item: Interchange, error: Exception) -> None:
         """Let a file wait for where it was put to come back, for some minutes: then a person decides."""
+        if item.last_error != str(error):
+            item.attempts = 1  # what else was in its way before does not shorten them
         if item.attempts < TELL_AFTER:
             self._wait([item], error)
         else:
@@ -137,7 +163,7 @@ class Sender:
             self.counts["waiting"] += rows.update(
                 work_state=WorkState.WAITING,
                 attempts=Case(
-                    When(pk=tried.pk, then=Least(F("attempts"), Value(MOST_COUNTED))), default=F("attempts") - 1
+                    When(pk=tried.pk, then=Value(min(tried.attempts, MOST_COUNTED))), default=F("attempts") - 1
                 ),
                 due_at=Now() + after,
                 begun_at=None,

@@ -15,6 +15,7 @@ from backend.apps.core.models import Alert
 from backend.apps.insurance import interchanges
 from backend.apps.insurance.models import InsuranceClaim, Interchange, TradingPartner
 from backend.apps.insurance.tests import factories
+from integrations.clearinghouse.folder import FolderClearinghouse
 from integrations.clearinghouse.https import Api, HttpsClearinghouse
 from integrations.errors import Unknown
 from tests.integrations.clearinghouse.api_double import ApiDouble
@@ -166,12 +167,18 @@ def test_files_whose_disk_does_not_come_back_hold_up_no_other_and_wait_for_a_per
         interchanges.send_again(file, by=None)
         again(file)
     new = stored_file(by)
-    assert transmit_due() == "1 sent, 2 waiting"
-    assert [path.name for path in drop.iterdir()] == [new.file_name]
+    assert transmit_due() == "3 waiting"
+    later = stored_file(by)
+    assert transmit_due() == "1 waiting", "also while those that were put elsewhere are not due"
     for told in ["2 waiting", "2 waiting", "2 held"]:
         for file in lost:
             again(file)
         assert transmit_due() == told
+    assert list(drop.iterdir()) == []
+    for file in (new, later):
+        again(file)
+    assert transmit_due() == "2 sent"
+    assert {path.name for path in drop.iterdir()} == {new.file_name, later.file_name}
     assert [state(file) for file in lost] == [("staged", "held")] * 2
     assert Alert.objects.filter(kind="claims_file", resolved_at=None).count() == 2
     if decision:
@@ -184,6 +191,21 @@ def test_files_whose_disk_does_not_come_back_hold_up_no_other_and_wait_for_a_per
     interchanges.send_again(lost[0], by=None)
     again(lost[0])
     assert transmit_due() == "1 sent"
+
+
+def test_the_minutes_that_a_file_waits_for_its_disk_are_not_shortened_by_earlier_trouble(
+    settings: Any, tmp_path: Path, db: None
+) -> None:
+    settings.PARTNER_FOLDERS = tmp_path
+    for folder in (tmp_path / "drop", tmp_path / "pickup"):
+        folder.mkdir()
+    staged = {"status": "staged", "staged_at": timezone.now(), "last_error": "not reached", "attempts": 5}
+    file = stored_file(_folder_partner(), **staged)
+    elsewhere = FolderClearinghouse(drop_folder=str(tmp_path / "drop"), pickup_folder="/").put_part("x", b"")[:40]
+    Interchange.objects.filter(pk=file.pk).update(staged_where=elsewhere + "0" * 24)
+    for told in ["1 waiting", "1 waiting", "1 waiting", "1 held"]:
+        again(file)
+        assert transmit_due() == told
 
 
 @pytest.mark.parametrize("folder", ["../secrets", "/etc", "link", ".", "secrets", "..", "a/../../x", "circle"])
