@@ -22,12 +22,14 @@ from integrations.x12.inquiry_records import Inquiries, InquiryParts
 from integrations.x12.text import NotWritable
 from workers.beats import beating
 from workers.celery_app import app
+from workers.claims import partners
 from workers.records import envelopes
 from workers.records import inquiries as records
-from workers.runner import told
+from workers.runner import HandlerBug, attempt, told
 
 MOST = 1000  # questions of a file
 ALERT = "questions_to_payers"
+ASKING = "asking payers"
 NOBODY_ASKS = "questions to payers:nobody asks"
 
 
@@ -53,16 +55,28 @@ class Kind(NamedTuple):
 
 @app.task(name="eligibility.build")  # type: ignore[untyped-decorator]  # Celery has no types
 def build() -> str:
-    """Make files of what is to be asked; safe to run twice, also at once: a question goes into one file."""
+    """Make files of what is to be asked; safe to run twice, also at once: a question goes into one file.
+
+    Raises:
+        HandlerBug: after the last partner; what keeps the questions to one holds up no other.
+    """
     counts = Counter[str]()
     found: dict[TradingPartner, str] = {}
+    bugs: dict[TradingPartner, str] = {}
     with beating("ask payers"):
         for kind in KINDS:
             for partner in inquiries.partners(kind.model):
-                taken, problem = _build_all(kind, partner)
+                done, error = attempt(_build_all, kind, partner)
+                taken, problem = done or (0, "")
                 counts[kind.name] += taken
                 found[partner] = problem or found.get(partner, "")
+                if error:
+                    bugs[partner] = partners.failed(partner.pk, ASKING, error)
         _tell(found)
+        for partner in found.keys() - bugs.keys():
+            partners.works(partner, ASKING)
+    if bugs:
+        raise HandlerBug(f"{'; '.join(set(bugs.values()))} in eligibility.build")
     return told(counts).replace("nothing due", "nothing to ask")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, NamedTuple
 
+from backend.apps.insurance.edits.coverage import MEDICARE
+from backend.apps.insurance.edits.forms import medicare_number
 from backend.apps.insurance.facts import Billing
-from backend.apps.insurance.models import EligibilityInquiry, PatientInsurance, StatusInquiry
+from backend.apps.insurance.models import EligibilityInquiry, InsurancePlan, PatientInsurance, StatusInquiry
 from integrations.x12.inquiry_records import EligibilityQuestion, StatusQuestion
 
 SELF, SPOUSE, CHILD, OTHER = "18", "01", "19", "G8"  # SBR02 and PAT01: of the patient to the holder
@@ -81,7 +83,7 @@ def _people(coverage: PatientInsurance) -> People:
     last, first = ("", "") if relationship == SELF else holder_name(coverage)
     return People(
         relationship=relationship,
-        member_id=coverage.member_id,
+        member_id=_member_id(coverage),
         group_number=coverage.group_number or plan.group_number,
         holder_last=last,
         holder_first=first,
@@ -92,6 +94,14 @@ def _people(coverage: PatientInsurance) -> People:
         patient_birth=_day(patient.date_of_birth),
         patient_sex=SEXES.get(coverage.patient_sex or patient.gender, ""),
     )
+
+
+def _member_id(coverage: PatientInsurance) -> str:
+    """Return the number as claims send it, see `claim_facts.MEMBER`: a payer would not know the card's hyphens."""
+    plan = coverage.insurance_plan
+    by_kind = not plan.claim_filing_code and plan.plan_type == InsurancePlan.PlanType.MEDICARE
+    is_medicare = by_kind or plan.claim_filing_code in MEDICARE
+    return medicare_number(coverage.member_id) if is_medicare else coverage.member_id
 
 
 def holder_name(coverage: PatientInsurance) -> tuple[str, str]:

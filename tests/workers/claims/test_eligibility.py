@@ -31,6 +31,7 @@ from backend.apps.insurance.tests.factories import (
 from backend.apps.patients.tests.factories import make_patient
 from integrations.x12 import eligibility_271, segments
 from workers import eligibility as task
+from workers.runner import HandlerBug
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 
@@ -166,6 +167,41 @@ def test_a_partner_whose_entry_is_wrong_holds_up_no_other() -> None:
     right.refresh_from_db()
     assert right.status == "batched"
     assert Alert.objects.filter(cause=f"questions to payers:{wrong.partner_id}", resolved_at=None).exists()
+
+
+def test_a_fault_of_our_own_at_one_partner_stops_no_other_and_is_told(monkeypatch: Any) -> None:
+    billing_entity(is_default=True)
+    wrong, right = asked(askable(), askable())
+    written = task.envelopes.envelope
+
+    def broken(by: Any, *given: Any) -> Any:
+        return {}["DOE, JANE"] if by.pk == wrong.partner_id else written(by, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task.envelopes, "envelope", broken)
+        with pytest.raises(HandlerBug, match="KeyError") as raised:
+            task.build()
+    right.refresh_from_db()
+    alert = Alert.objects.get()
+    assert (right.status, alert.subject_id, alert.resolved_at) == ("batched", str(wrong.partner_id), None)
+    assert "DOE" not in alert.sentence + str(raised.value)
+    assert task.build() == "1 270"
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+
+
+def test_the_number_of_medicare_goes_without_the_hyphens_of_the_card_in_questions_too() -> None:
+    billing_entity(is_default=True)
+    by_kind = askable(insurance_plan=make_plan(plan_type="medicare"), member_id="1eg4-te5-mk73")
+    by_code = askable(insurance_plan=make_plan(plan_type="ppo", claim_filing_code="MB"), member_id="1EG4 TE5 MK74")
+    other = askable(insurance_plan=make_plan(plan_type="medicare", claim_filing_code="16"), member_id="W-1")
+    silent_claim(patient_insurance=by_kind)
+    asked(by_kind, by_code, other)
+    status_requests.due()
+    task.build()
+    content = {kind: "".join(map(text, Interchange.objects.filter(kind=kind))) for kind in ("270", "276")}
+    assert all(f"*MI*{number}~" in content["270"] for number in ("1EG4TE5MK73", "1EG4TE5MK74", "W-1"))
+    assert "*MI*1EG4TE5MK73~" in content["276"]
 
 
 def test_a_biller_that_cannot_be_written_stops_the_questions_and_refuses_none_of_them() -> None:
