@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from backend.apps.core.exceptions import DomainError
-from backend.apps.insurance import scrubbing
+from backend.apps.insurance import scrubbing, submitting
 from backend.apps.insurance.models import ClaimLineAdjudication, InsuranceClaim, PartnerPayer, PriorAdjudication
 from backend.apps.insurance.models.claims import Frequency
 from backend.apps.users.models import User
@@ -21,8 +21,8 @@ COPIED = (
     "admission_on", "discharge_on", "delay_reason", "signature_on_file", "accepts_assignment", "assigns_benefits",
     "releases_information", "note", "service_date", "diagnosis_codes", "procedure_codes", "billed_amount",
 )  # fmt: skip
-UNNUMBERED = "The payer's own number of this claim is not known yet; without it the payer finds nothing."
-BILL_ANEW = " One that it denied and paid nothing for may be billed anew."
+UNNUMBERED = "The payer's own number of this claim is not known yet; without it the payer finds nothing. Note it first."
+BILL_ANEW = " It was denied and nothing was paid for it, so its services may be billed anew."
 PRIOR = ("coverage", "paid", "remaining", "adjudicated_on", "reference", "adjustments")
 PRIOR_LINE = ("number", "paid", "code", "modifiers", "units", "remaining", "adjustments")
 
@@ -44,6 +44,7 @@ def void(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
 
 def _follow(claim: InsuranceClaim, frequency: Frequency) -> InsuranceClaim:
     claim.refresh_from_db(from_queryset=InsuranceClaim._base_manager.select_for_update(no_key=True))
+    submitting.lock_patients([claim])
     _refuse_unjudged(claim)
     _refuse_untaken(claim)
     refuse_second(claim)
@@ -58,7 +59,7 @@ def _refuse_unjudged(claim: InsuranceClaim) -> None:
     if claim.status not in JUDGED:
         raise DomainError("The payer has not taken this claim in; a rejected one is reopened and sent again.")
     if not claim.insurance_reference_number:
-        raise DomainError(UNNUMBERED + BILL_ANEW)
+        raise DomainError(UNNUMBERED + _or_anew(claim))
     if claim.frequency == Frequency.VOID:
         raise DomainError("This takes a claim back; it is not corrected itself.")
 
@@ -66,7 +67,12 @@ def _refuse_unjudged(claim: InsuranceClaim) -> None:
 def _refuse_untaken(claim: InsuranceClaim) -> None:
     payer = claim.patient_insurance.insurance_plan.provider_id
     if PartnerPayer.objects.filter(provider=payer, is_active=True, takes_corrections=False).exists():
-        raise DomainError("This payer takes no corrected claims; ask it to reopen the claim, or appeal." + BILL_ANEW)
+        sentence = "This payer takes no corrected claims; ask it to reopen the claim, or appeal."
+        raise DomainError(sentence + _or_anew(claim))
+
+
+def _or_anew(claim: InsuranceClaim) -> str:
+    return "" if claim.status != Status.DENIED or claim.paid_amount else BILL_ANEW
 
 
 def refuse_second(claim: InsuranceClaim, *, but: InsuranceClaim | None = None) -> None:

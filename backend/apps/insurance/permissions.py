@@ -20,7 +20,7 @@ CLAIM: Table = {
     **allow((*WRITE, "destroy"), DESK),
     **allow(("scrub", "scrub_each", "submit_each", "withdraw", "correct", "void"), DESK),
     **allow(("submit", "mark_as_pending", "accept", "reject", "reopen", "mark_as_paid", "deny", "appeal"), DESK),
-    **allow(("ask_status", "close_denial", "denials", "denial_groups"), DESK),
+    **allow(("note_payer_number", "ask_status", "close_denial", "denials", "denial_groups"), DESK),
     **allow(("filing_deadlines", "filing_proof", "timeline", "unanswered", "unbilled"), DESK),
 }
 SUBMISSION: Table = allow(READ, DESK)

@@ -111,13 +111,17 @@ class ReasonForm(Form):
     reason = serializers.CharField(max_length=1000)
 
 
-def payer_claim_number() -> serializers.CharField:
+def payer_claim_number(*, required: bool = False) -> serializers.CharField:
     return serializers.CharField(
         max_length=50,
-        required=False,
-        allow_blank=True,
+        required=required,
+        allow_blank=not required,
         help_text="The payer's own number of the claim, which a correction names; what is known stays when left out.",
     )
+
+
+class NumberForm(Form):
+    payer_claim_number = payer_claim_number(required=True)
 
 
 class DenialForm(ReasonForm):

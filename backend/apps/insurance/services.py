@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
@@ -151,6 +152,20 @@ def mark_as_paid(
 def deny(claim: InsuranceClaim, *, by: User | None, reason: str, payer_claim_number: str = "") -> InsuranceClaim:
     claim.deny(reason, payer_claim_number=payer_claim_number)
     ledger.enter(claim, by=by, paid=claim.paid_amount or ledger.NOTHING, patient=claim.patient_responsibility)
+    return claim
+
+
+@transaction.atomic
+def note_payer_number(claim: InsuranceClaim, *, by: User | None, payer_claim_number: str) -> InsuranceClaim:
+    """Note the payer's own number of a claim that it has taken in or judged without telling it; what is known stays."""
+    claim.refresh_from_db(from_queryset=InsuranceClaim._base_manager.select_for_update(no_key=True))
+    if claim.status not in correcting.JUDGED:
+        raise DomainError("The payer has not taken this claim in yet; note its number with its answer.")
+    if claim.insurance_reference_number:
+        raise DomainError("The payer's number of this claim is known already.")
+    rows = InsuranceClaim._base_manager.filter(pk=claim.pk)
+    rows.update(insurance_reference_number=payer_claim_number, updated_at=timezone.now())
+    claim.refresh_from_db()
     return claim
 
 

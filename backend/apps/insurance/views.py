@@ -84,4 +84,5 @@ class InsuranceClaimViewSet(SubmittedClaims, WatchedClaims, ToldClaims):
     reopen = verb(services.reopen)
     mark_as_paid = verb(services.mark_as_paid, takes=serializers.PaymentForm)
     deny = verb(services.deny, takes=serializers.DenialForm)
+    note_payer_number = verb(services.note_payer_number, takes=serializers.NumberForm)
     appeal = verb(services.appeal)

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from backend.apps.insurance import services, submitting
+from backend.apps.insurance import correcting, services, submitting
 from backend.apps.insurance.models import InsuranceClaim, PatientInsurance, Submission
 from backend.apps.insurance.tests.factories import (
     line,
@@ -152,6 +152,25 @@ def test_lists_of_equal_drafts_submitted_at_once_bill_their_services_once() -> N
     assert set(Submission.objects.values_list("claim__patient_insurance", flat=True)) == {
         first.patient_insurance_id for first in firsts
     }
+
+
+def test_a_claim_is_not_corrected_while_its_services_are_billed_anew() -> None:
+    first = services.submit(make_claim(), by=None)
+    services.deny(first, by=make_user("receptionist"), reason="Not covered", payer_claim_number="ICN1")
+    anew, is_first = equal(first), threading.Event()
+
+    def submit_slowly() -> None:
+        with transaction.atomic():
+            services.submit(anew, by=None)
+            is_first.set()
+            wait_until_waited_for()
+
+    def correct_behind() -> None:
+        is_first.wait(30)
+        correcting.correct(first, by=None)
+
+    assert at_once(submit_slowly, correct_behind) == ["done", "DomainError"]
+    assert not InsuranceClaim.objects.filter(original=first).exists()
 
 
 def equal(first: InsuranceClaim) -> InsuranceClaim:
