@@ -14,16 +14,21 @@ from backend.apps.insurance.edits import Context, Finding, Severity
 from backend.apps.insurance.facts import Claim, Parts
 from backend.apps.insurance.models import InsuranceClaim
 
-OF_FILES = frozenset({"billing-po-box", "billing-zip", "facility-zip", "payer-identifier"})  # a form has no such rule
+OF_FILES = frozenset(  # a form has no such rule
+    {
+        "billing-po-box", "billing-zip", "facility-zip", "payer-identifier", "member-id-not-writable",
+        "text-not-writable", "line-text-not-writable", "earlier-text-not-writable",
+    }
+)  # fmt: skip
 TOLD = 3  # messages in the sentence of a refusal; all stand beside it
 
 # Another claim of the patient to the same payer in the same place, on its way or judged, with the same service by the
-# same doctor on the same day. A modifier that says "once more" says that it is meant. Not counted are a claim that the
-# payer has taken back, for a void or for a correction (which counts itself); and one that was denied unpaid and cannot
+# same doctor on the same day, and whether a modifier of both says "once more". Not counted are a claim that the payer
+# has taken back, for a void or for a correction (which counts itself); and one that was denied unpaid and cannot
 # be corrected by a file, because none goes to its payer, or with no corrections, or nobody knows the payer's number of
 # it: a new claim puts that right, unless a correction is being written.
 BILLED_BEFORE = """
-    SELECT DISTINCT claim.id::text
+    SELECT DISTINCT claim.id::text, string_to_array(line.modifiers, ',') && '{76,77,91,59,XE,XP,XS,XU}'::text[]
     FROM insurance_insuranceclaim claim
     JOIN insurance_claimline line ON line.claim_id = claim.id
     JOIN insurance_patientinsurance cover ON cover.id = claim.patient_insurance_id
@@ -36,14 +41,14 @@ BILLED_BEFORE = """
         ON other.patient_insurance_id = other_cover.id AND other.id <> claim.id
     JOIN insurance_claimline same
         ON same.claim_id = other.id AND same.code = line.code AND same.service_from = line.service_from
-        AND same.modifiers = line.modifiers
+        AND string_to_array(same.modifiers, ',') @> string_to_array(line.modifiers, ',')
+        AND string_to_array(same.modifiers, ',') <@ string_to_array(line.modifiers, ',')
     LEFT JOIN appointments_appointment visit ON visit.id = claim.appointment_id
     LEFT JOIN appointments_appointment other_visit ON other_visit.id = other.appointment_id
     WHERE claim.id = ANY(%s::uuid[]) AND claim.frequency = '1' AND other.frequency <> '8' AND NOT other.is_deleted
         AND claim.secondary_to_id IS DISTINCT FROM other.id AND other.secondary_to_id IS DISTINCT FROM claim.id
         AND COALESCE(line.rendering_doctor_id, claim.rendering_doctor_id, visit.doctor_id)
             IS NOT DISTINCT FROM COALESCE(same.rendering_doctor_id, other.rendering_doctor_id, other_visit.doctor_id)
-        AND NOT string_to_array(line.modifiers, ',') && '{76,77,91,59,XE,XP,XS,XU}'::text[]
         AND (other.status NOT IN ('draft', 'rejected')
             OR EXISTS (SELECT FROM insurance_submission sent
                        WHERE sent.claim_id = other.id AND sent.status IN ('queued', 'batched')))
@@ -108,11 +113,18 @@ def _milder(finding: Finding) -> Finding:
 
 def context(keys: Collection[Any], parts: Parts | None = None) -> Context:
     """Return what claims are held against. keys: of the claims, to find what was billed before."""
-    return Context(parts or fact_parts.parts(), code_sets.book(), f"{Clinic.today():%Y%m%d}", billed_before(keys))
+    before, once_more = _billed(keys)
+    return Context(parts or fact_parts.parts(), code_sets.book(), f"{Clinic.today():%Y%m%d}", before, once_more)
 
 
 def billed_before(keys: Iterable[Any]) -> frozenset[str]:
     """Return the ids of those claims of which a service was billed before, by one statement."""
+    return _billed(keys)[0]
+
+
+def _billed(keys: Iterable[Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the ids of claims with a service billed before, and of those where it is said to be once more."""
     with connection.cursor() as cursor:
         cursor.execute(BILLED_BEFORE, [[str(key) for key in keys]])
-        return frozenset(row[0] for row in cursor.fetchall())
+        rows = cursor.fetchall()
+    return frozenset(key for key, is_meant in rows if not is_meant), frozenset(key for key, yes in rows if yes)

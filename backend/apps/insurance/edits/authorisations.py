@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, edit
+from backend.apps.insurance.edits import forms
+from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, Line, On, Severity, edit
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 FREQUENCIES = frozenset({FIRST_TIME, "7", "8"})
@@ -30,6 +31,17 @@ def authorisation_missing(batch: Batch) -> Iterable[Claim]:
         for claim in batch.of_plans(lambda plan: plan.needs_prior_authorization)
         if not claim.prior_authorization and not all(line.prior_authorization for line in claim.lines)
     ]
+
+
+@edit(
+    "line-text-not-writable",
+    ERROR,
+    On.LINE,
+    "prior_authorization",
+    "The authorisation number of a service holds a sign that no file can carry.",
+)
+def line_text_not_writable(batch: Batch) -> Iterable[Line]:
+    return batch.lines_with("prior_authorization", lambda one: not forms.is_writable(one))
 
 
 @edit(

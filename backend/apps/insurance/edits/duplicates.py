@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, edit
+from backend.apps.insurance.edits.rules import FIRST_TIME, Batch, Claim, On, Severity, edit, in_order
 
-ERROR = Severity.ERROR
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
 AGAIN = frozenset({"76", "77", "91", "59", "XE", "XP", "XS", "XU"})  # modifiers that say: once more, and meant
 Key = tuple[str, ...]
 
@@ -37,15 +37,30 @@ def billed_beside(batch: Batch) -> Iterable[Claim]:
     """Of equal claims in one batch the first may go, and a correction before it."""
     if not batch.repeated:
         return ()
+    return _later_ones(batch, once_more=False)
+
+
+@edit(
+    "billed-once-more",
+    WARNING,
+    On.CLAIM,
+    "lines",
+    "Another claim bills these services with the same modifier; make sure that it is meant.",
+    of_voids=False,
+)
+def billed_once_more(batch: Batch) -> Iterable[Claim]:
+    before = [claim for claim in batch.claims if claim.id in batch.once_more] if batch.once_more else []
+    return before + [one for one in _later_ones(batch, once_more=True) if one.id not in batch.once_more]
+
+
+def _later_ones(batch: Batch, *, once_more: bool) -> list[Claim]:
+    """Return of equal claims all but the first. once_more: equal by lines whose modifier says it, else by others."""
     patients = {patient for patient, *_ in batch.repeated}
-    return _later_ones([claim for claim in batch.claims if claim.patient in patients])
-
-
-def _later_ones(claims: list[Claim]) -> list[Claim]:
+    claims = [claim for claim in batch.claims if claim.patient in patients] if patients else []
     seen: dict[Key, list[Claim]] = {}
     again = []
     for claim in sorted(claims, key=lambda one: one.frequency == FIRST_TIME):
-        keys = set(_keys(claim))
+        keys = set(_keys(claim, once_more))
         others = [other for key in keys for other in seen.get(key, ())]
         if claim.frequency == FIRST_TIME and not all(_follows(claim, other) for other in others):
             again.append(claim)
@@ -59,9 +74,10 @@ def _follows(claim: Claim, other: Claim) -> bool:
     return claim.secondary_to == other.id or other.secondary_to == claim.id
 
 
-def _keys(claim: Claim) -> Iterator[Key]:
+def _keys(claim: Claim, once_more: bool) -> Iterator[Key]:
     """Yield what makes services the same to a payer, whichever coverage names it."""
     for line in claim.lines:
-        if AGAIN.isdisjoint(line.modifiers.split(",")):
+        if AGAIN.isdisjoint(line.modifiers.split(",")) != once_more:
             doctor = line.rendering or claim.rendering
-            yield claim.patient, claim.payer, claim.sequence, doctor, line.from_on, line.code, line.modifiers
+            modifiers = in_order(line.modifiers)
+            yield claim.patient, claim.payer, claim.sequence, doctor, line.from_on, line.code, modifiers

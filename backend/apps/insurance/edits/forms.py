@@ -37,8 +37,15 @@ PLACES = words(
     "01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 31 32 33 34 41 42 49 50 51 52 53 "
     "54 55 56 57 58 60 61 62 65 66 71 72 81 99"
 )
+# What a file holds of a number, in capitals: printable ASCII without the separators of any partner.
+WRITABLE = re.compile(r"[ -)+-9;-=?-\]_{}]*+")
 NDC_UNITS = frozenset({"F2", "GR", "ME", "ML", "UN"})
 LONG_ZIP = 9
+
+
+def is_writable(text: str) -> bool:
+    """Whether a file can hold a number as it is, but for capitals and the blanks around it."""
+    return bool(WRITABLE.fullmatch(text.upper().strip()))
 
 
 def medicare_number(text: str) -> str:

@@ -16,6 +16,7 @@ RELATIONSHIPS = frozenset({SELF, "01", "19", "20", "21", "39", "40", "53", "G8"}
 MOST_MEMBER_ID = 80  # NM109
 SHORTEST_MEMBER_ID = 2
 MOST_REFERENCE = 50  # REF02, SBR03
+NOT_WRITABLE = "holds a sign that no file can carry"
 REFERENCES = ("group_number", "prior_authorization", "referral_number", "original_reference")
 
 
@@ -29,6 +30,26 @@ def member_id_missing(batch: Batch) -> Iterable[Claim]:
 @edit("member-id-length", ERROR, On.CLAIM, "subscriber.member_id", "A member's number has 2 to 80 characters.")
 def member_id_length(batch: Batch) -> Iterable[Claim]:
     return batch.claims_with("member_id", lambda one: one and not SHORTEST_MEMBER_ID <= len(one) <= MOST_MEMBER_ID)
+
+
+@edit(
+    "member-id-not-writable",
+    ERROR,
+    On.CLAIM,
+    "subscriber.member_id",
+    f"The member's number {NOT_WRITABLE}; compare the card.",
+)
+def member_id_not_writable(batch: Batch) -> Iterable[Claim]:
+    return () if _are_writable(batch, "member_id") else batch.claims_with("member_id", _is_not_writable)
+
+
+def _are_writable(batch: Batch, *names: str) -> bool:
+    """Whether a file can hold all values of these attributes; all are looked at in one go."""
+    return forms.is_writable("".join(value for name in names for value in batch.of_claims.different(name)))
+
+
+def _is_not_writable(text: str) -> bool:
+    return not forms.is_writable(text)
 
 
 @edit(
@@ -178,3 +199,17 @@ def reference_length(batch: Batch) -> Iterable[Claim]:
     if not any(len(value) > MOST_REFERENCE for name in REFERENCES for value in values(name)):
         return ()
     return [claim for claim in batch.claims if any(len(getattr(claim, name)) > MOST_REFERENCE for name in REFERENCES)]
+
+
+@edit(
+    "text-not-writable",
+    ERROR,
+    On.CLAIM,
+    "references",
+    f"A group, authorisation, referral or record number {NOT_WRITABLE}.",
+)
+def text_not_writable(batch: Batch) -> Iterable[Claim]:
+    names = (*REFERENCES, "record_number")
+    if _are_writable(batch, *names):
+        return ()
+    return [claim for claim in batch.claims if any(_is_not_writable(getattr(claim, name)) for name in names)]

@@ -59,12 +59,16 @@ class Finding(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What claims are held against. today: YYYYMMDD. duplicates: ids of claims whose services were billed before."""
+    """What claims are held against. today: YYYYMMDD.
+
+    duplicates: ids of claims whose services were billed before; once_more: with the same modifier that says once more.
+    """
 
     parts: Parts
     codes: CodeBook
     today: str
     duplicates: frozenset[str] = frozenset()
+    once_more: frozenset[str] = frozenset()
 
 
 class Columns(dict[str, tuple[Any, ...]]):
@@ -91,7 +95,7 @@ class Batch:
 
     def __init__(self, claims: Sequence[Claim], context: Context) -> None:
         self.claims = claims
-        self.parts, self.codes, self.today, self.duplicates = context
+        self.parts, self.codes, self.today, self.duplicates, self.once_more = context
         self.lines = [line for claim in claims for line in claim.lines]
         self._worked_out: dict[Any, Any] = {}
         self.of_claims, self.of_lines = Columns(Claim._fields, claims), Columns(Line._fields, self.lines)
@@ -199,7 +203,9 @@ class Batch:
         """What `repeatable` says of more lines than one of a patient."""
         of_claims, of_lines = self.of_claims, self.of_lines
         people = [one for one, lines in zip(of_claims["patient"], of_claims["lines"], strict=True) for _ in lines]
-        keys = list(zip(people, of_lines["code"], of_lines["from_on"], of_lines["modifiers"], strict=True))
+        same = {text: in_order(text) for text in of_lines.different("modifiers")}
+        modifiers = map(same.__getitem__, of_lines["modifiers"])
+        keys = list(zip(people, of_lines["code"], of_lines["from_on"], modifiers, strict=True))
         return set() if len(set(keys)) == len(keys) else {key for key, times in Counter(keys).items() if times > 1}
 
     @cached_property
@@ -235,7 +241,12 @@ def _named(parts: Mapping[str, Subject], ids: Collection[str]) -> list[Subject]:
 
 def repeatable(claim: Claim, line: Line) -> tuple[str, ...]:
     """Return what two lines of one patient have in common that bill one service twice, whoever gave it."""
-    return claim.patient, line.code, line.from_on, line.modifiers
+    return claim.patient, line.code, line.from_on, in_order(line.modifiers)
+
+
+def in_order(modifiers: str) -> str:
+    """Return modifiers in one order: "25,95" says what "95,25" says."""
+    return ",".join(sorted(modifiers.split(","))) if "," in modifiers else modifiers
 
 
 def total(adjustments: Iterable[Adjustment]) -> int | None:
@@ -303,5 +314,5 @@ def is_day(text: str) -> bool:
 __all__ = [
     "FIRST_TIME", "SELF", "VOID", "Batch", "Billing", "Claim", "Context", "Facility", "Finding", "Line",
     "LineAdjudication", "On", "OtherPayer", "Parts", "Payer", "Plan", "Provider", "Rule", "Severity", "days_later",
-    "edit", "first_day", "is_day", "last_day", "repeatable", "total",
+    "edit", "first_day", "in_order", "is_day", "last_day", "repeatable", "total",
 ]  # fmt: skip

@@ -59,6 +59,20 @@ def earlier_payer_name(batch: Batch) -> Iterable[OtherPayer]:
     return [other for other in batch.others if not (other.payer_name and other.payer_identifier)]
 
 
+@edit(
+    "earlier-text-not-writable",
+    ERROR,
+    On.OTHER,
+    "subscriber",
+    "A number of the other policy, its payer or its claim holds a sign that no file can carry.",
+)
+def earlier_text_not_writable(batch: Batch) -> Iterable[OtherPayer]:
+    numbers = [(other.member_id, other.group_number, other.payer_identifier, other.reference) for other in batch.others]
+    if forms.is_writable("".join(map("".join, numbers))):
+        return ()
+    return [other for other, own in zip(batch.others, numbers, strict=True) if not all(map(forms.is_writable, own))]
+
+
 @edit("earlier-holder", ERROR, On.OTHER, "subscriber", "Enter the holder's name and member number of the other policy.")
 def earlier_holder(batch: Batch) -> Iterable[OtherPayer]:
     return [other for other in batch.others if not (other.holder_last and other.member_id)]

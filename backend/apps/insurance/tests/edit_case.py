@@ -80,7 +80,8 @@ def case(changes: Changes) -> Case:
     codes = CodeBook(
         {kind: [edition("20251001", "99991231", known)] for kind, known in changes.get("codes", {}).items()}
     )
-    return claims, Context(parts, codes, changes.get("today", TODAY), frozenset(changes.get("duplicates", ())))
+    before, once_more = (frozenset(changes.get(name, ())) for name in ("duplicates", "once_more"))
+    return claims, Context(parts, codes, changes.get("today", TODAY), before, once_more)
 
 
 def _changed(kind: str, changes: Changes) -> Any:

@@ -88,6 +88,8 @@ EXAMPLES: Mapping[str, Example] = {
     "patient-state": Example({"claim.patient_state": "TEXAS"}, {"claim.holder_state": "NM"}),
     "patient-zip": Example({"claim.patient_postal_code": "7870"}, {"claim.patient_postal_code": "787021234"}),
     "reference-length": Example({"claim.group_number": "G" * 51}, {"claim.group_number": "G" * 50}),
+    "member-id-not-writable": Example({"claim.member_id": "W12*345"}, {"claim.member_id": "w12-345/6"}),
+    "text-not-writable": Example({"claim.prior_authorization": "\u00c9-1"}, {"claim.prior_authorization": " e-1 "}),
     # coverage
     "coverage-deleted": Example({"claim.coverage_is_deleted": "Y"}, {}),
     "coverage-begins-later": Example({"claim.coverage_from": "20261029"}, {"claim.coverage_from": "20261028"}),

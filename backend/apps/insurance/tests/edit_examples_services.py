@@ -60,6 +60,7 @@ EXAMPLES: Mapping[str, Example] = {
         {"line.code": "85025", "plan.kind": "medicaid"},
         {"line.code": "85025", "plan.kind": "medicaid", "claim.clia": "45D0123456"},
     ),
+    "line-text-not-writable": Example({"line.prior_authorization": "A:1"}, {"line.prior_authorization": "a-1"}),
     "procedure-repeated": Example(
         {"lines": (line(charge="62.50"), line(number="2", charge="62.50"))},
         {"lines": (line(charge="62.50"), line(number="2", charge="62.50", modifiers="76"))},
@@ -147,6 +148,9 @@ EXAMPLES: Mapping[str, Example] = {
     "earlier-payer-missing": Example({"claim.sequence": "S"}, SECOND),
     "payers-out-of-order": Example({**SECOND, "claim.sequence": "P"}, {**SECOND, "claim.sequence": "T"}),
     "earlier-payer-name": Example({**SECOND, "other.payer_name": ""}, SECOND),
+    "earlier-text-not-writable": Example(
+        {**SECOND, "other.reference": "ICN*1"}, {**SECOND, "other.reference": "ICN-1"}
+    ),
     "earlier-holder": Example({**SECOND, "other.member_id": ""}, SECOND),
     "adjustment-unknown": Example(
         {**SECOND, "other.adjustments": (("XX", "45", "0.00", ""),)},
@@ -170,6 +174,7 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     # twice, and late
     "billed-before": Example({"duplicates": ["c"]}, {"duplicates": ["c"], **AGAIN}),
+    "billed-once-more": Example({"once_more": ["c"]}, {}),
     "billed-beside": Example(
         {"beside": {}}, {"beside": {"service_on": "20261027", "lines": (line(from_on="20261027"),)}}
     ),

@@ -66,6 +66,15 @@ def test_a_service_billed_before_is_found_unless_it_is_another_one_or_was_taken_
     assert rules(ready_claim(**same)) == set()
 
 
+def test_services_billed_before_are_found_in_any_order_of_modifiers_and_warned_of_where_all_say_once_more() -> None:
+    first = queued(procedure_codes=[line(modifiers=["25", "57"]), line("25.00", code="36415", modifiers=["59"])])
+    assert rules(again_as(first, procedure_codes=[line(modifiers=["57", "25"])])) == {"billed-before"}
+    assert rules(again_as(first, procedure_codes=[line("25.00", code="36415", modifiers=["59"])])) == {
+        "billed-once-more"
+    }
+    assert rules(again_as(first, procedure_codes=[line("25.00", code="36415", modifiers=["91"])])) == set()
+
+
 def again_as(first: InsuranceClaim, **over: Any) -> InsuranceClaim:
     """Save a draft that bills the services of `first` once more."""
     same = {"patient_insurance": first.patient_insurance, "rendering_doctor": first.rendering_doctor}

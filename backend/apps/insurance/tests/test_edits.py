@@ -99,6 +99,19 @@ def test_a_correction_goes_out_before_a_claim_that_bills_its_services_anew() -> 
     }
 
 
+def test_equal_services_are_equal_in_whatever_order_their_modifiers_stand() -> None:
+    other = {"lines": (line(modifiers="57,25"),)}
+    assert [one.rule for one in found({"line.modifiers": "25,57", "beside": other})] == ["billed-beside"]
+    lines = (line(charge="62.50", modifiers="25,57"), line(number="2", charge="62.50", modifiers="57,25"))
+    assert [one.rule for one in found({"lines": lines})] == ["procedure-repeated"]
+
+
+@pytest.mark.parametrize(("other", "rules"), [("59", ["billed-once-more"]), ("76", []), ("XS", []), ("59,25", [])])
+def test_the_same_claim_with_the_same_modifier_that_says_once_more_is_warned_of(other: str, rules: list[str]) -> None:
+    beside = {"lines": (line(modifiers=other),)}
+    assert [one.rule for one in found({"line.modifiers": "59", "beside": beside})] == rules
+
+
 def test_a_clinic_without_code_lists_is_held_to_the_shape_of_codes_only() -> None:
     assert found({"claim.diagnoses": "E11999,I10", "line.code": "99299"}) == []
 
