@@ -16,8 +16,9 @@ from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
 from backend.apps.core.transitions import Stateful, Table
 
-# Shape only: letter, digit, digit or letter, then up to four more behind a dot (ICD-10-CM Official Guidelines, I.A.2).
-ICD_10_CM = r"^([A-Z][0-9][0-9A-Z](\.[0-9A-Z]{1,4})?)?$"
+# Shape only: a letter, two digits or letters, then up to four more behind a dot. The second place may be a letter since
+# the edition of 2026 (QA0.0101).
+ICD_10_CM = r"^([A-Z][0-9A-Z]{2}(\.[0-9A-Z]{1,4})?)?$"
 
 
 class OrderStatus(models.TextChoices):

@@ -97,7 +97,7 @@ def test_a_review_wants_results_and_stands() -> None:
     assert LabOrder.objects.get(pk=order.pk).reviewed_by == doctor
 
 
-@pytest.mark.parametrize("code", ["", "E11.9", "I10", "U07.1", "S72.001A", "Z3A.01", "C7A.020"])
+@pytest.mark.parametrize("code", ["", "E11.9", "I10", "U07.1", "S72.001A", "Z3A.01", "C7A.020", "QA0.0101"])
 def test_diagnosis_codes_of_the_right_shape_are_taken(code: str) -> None:
     make_lab_order(diagnosis_code=code).full_clean()
 
