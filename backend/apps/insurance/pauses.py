@@ -71,5 +71,7 @@ def collect_now(partner: TradingPartner, *, by: User | None) -> TradingPartner:
     """Ask for answers now and not with the next ten minutes."""
     if not partner.is_active:
         raise DomainError("This partner is no longer in use.")
+    if partner.paused_at is not None:
+        raise DomainError("Nobody looks for answers at this partner now; resume it first.")
     dispatch.ring(COLLECT)
     return partner

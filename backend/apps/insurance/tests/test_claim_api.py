@@ -252,8 +252,8 @@ def test_a_partner_is_paused_and_resumed_by_the_administrator(
     assert (paused.status_code, paused.data["pause_reason"]) == (200, "They move.")
     assert [
         api.post(f"{url}{verb}/", {"reason": "x"} if verb == "pause" else {}).status_code
-        for verb in ("pause", "build_now")
-    ] == [422, 422]
+        for verb in ("pause", "build_now", "collect_now")
+    ] == [422, 422, 422]
     with django_capture_on_commit_callbacks(execute=True):
         assert api.post(f"{url}resume/").data["paused_at"] is None
         assert api.post(f"{url}build_now/").status_code == 200
