@@ -195,7 +195,7 @@ def _make(
     lines: dict[UUID, list[ClaimLine]] = {}
     for line in ClaimLine.objects.filter(claim__in=due).order_by("claim", "number"):
         lines.setdefault(line.claim_id, []).append(line)
-    prefetch_related_objects(due, "prior_adjudications__lines")
+    prefetch_related_objects(due, "prior_adjudications__lines", "prior_adjudications__coverage")
     claims, priors, told = [], [], []
     for one in due:
         claim = InsuranceClaim(

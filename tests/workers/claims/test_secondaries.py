@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from backend.apps.core.models import Alert
 from backend.apps.insurance import secondaries
@@ -187,6 +189,23 @@ def test_what_the_second_payer_leaves_is_drafted_for_the_third_one_with_what_bot
     made = after_both(claim)
     assert made.status == "draft"
     assert secondaries.follow([claim.pk, second.pk]) == 0
+
+
+def test_many_claims_to_third_payers_take_as_many_statements_as_one(partner: TradingPartner) -> None:
+    counts = []
+    for size in (1, 4):
+        firsts = [with_secondary(partner)[0] for _ in range(size)]
+        for claim in firsts:
+            make_patient_insurance(patient=claim.patient_insurance.patient, priority=3, member_id="T1")
+            receive(partner, content(paid_835(claim)))
+        seconds = list(InsuranceClaim.objects.filter(secondary_to__in=firsts))
+        sent_file(partner, *seconds)
+        given = [by_the_next_payer(moved(one, "submitted")) for one in seconds]
+        with CaptureQueriesContext(connection) as queries:
+            post(partner, *given, paid=str(15 * size))
+        counts.append(len(queries))
+        assert InsuranceClaim.objects.filter(secondary_to__in=seconds).count() == size
+    assert counts[0] == counts[1]
 
 
 def test_a_claim_that_was_passed_on_twice_tells_what_both_payers_decided(partner: TradingPartner) -> None:
