@@ -11,6 +11,7 @@ from rest_framework import serializers
 from backend.apps.core.models import Clinic
 from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.insurance import timely_filing
+from backend.apps.insurance.edits import forms, people
 from backend.apps.insurance.models import InsuranceClaim, InsurancePlan, InsuranceProvider, PatientInsurance
 
 
@@ -103,8 +104,14 @@ class VerifyForm(Form):
     passed = serializers.BooleanField(default=True, help_text="Whether the payer confirmed the coverage.")
 
 
+def validate_writable(number: str) -> None:
+    """Refuse what no later correction could name in a file."""
+    if not forms.is_writable(number):
+        raise serializers.ValidationError(f"The payer's number {people.NOT_WRITABLE}.")
+
+
 class ReferenceForm(Form):
-    reference = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    reference = serializers.CharField(max_length=50, required=False, allow_blank=True, validators=[validate_writable])
 
 
 class ReasonForm(Form):
@@ -116,6 +123,7 @@ def payer_claim_number(*, required: bool = False) -> serializers.CharField:
         max_length=50,
         required=required,
         allow_blank=not required,
+        validators=[validate_writable],
         help_text="The payer's own number of the claim, which a correction names; what is known stays when left out.",
     )
 

@@ -244,6 +244,20 @@ def test_a_payment_in_the_wrong_form_is_400(body: dict[str, Any]) -> None:
     assert InsuranceClaim.objects.get(pk=claim.pk).status == "accepted"
 
 
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        ("accept", {"reference": "ICN*1"}),
+        ("deny", {"reason": "CO 50", "payer_claim_number": "\u00c9 1"}),
+        ("mark_as_paid", {"amount": "1.00", "payer_claim_number": "A:1"}),
+    ],
+)
+def test_a_payers_number_that_no_correction_could_name_is_refused(verb: str, body: dict[str, str]) -> None:
+    claim = make_claim_in("submitted")
+    answer = desk().post(f"{CLAIMS}{claim.pk}/{verb}/", body)
+    assert (answer.status_code, InsuranceClaim.objects.get(pk=claim.pk).status) == (400, "submitted")
+
+
 def test_a_payment_of_more_than_was_billed_is_422_with_a_sentence() -> None:
     claim = make_claim_in("accepted")
     answer = desk().post(f"{CLAIMS}{claim.pk}/mark_as_paid/", {"amount": "150.01"})
