@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from backend.apps.appointments.tests.waitlist_factories import make_freed_slot
 from backend.apps.core.models import AuditLog
 from backend.apps.core.permissions import may
 from backend.apps.core.roles import Role
+from backend.apps.insurance.models import CodeSet
 from backend.apps.laboratory.models import FillerNumber, ReportedPanel
 from backend.apps.messaging.models import PatientLink
 from backend.apps.patients.models import Patient
@@ -41,6 +43,9 @@ def make_row(model: Any, practice: Practice) -> Any:
         return LoginSession.objects.create(user=practice.logins[Role.NURSE], refresh_jti="x" * 32)
     if model is FreedSlot:
         return make_freed_slot(doctor=practice.doctor)
+    if model is CodeSet:
+        count = CodeSet.objects.count()
+        return CodeSet.objects.create(kind="cpt", version=f"edition {count}", valid_from=date(2026, 1, 1))
     assert model in RESOURCE_OF, f"Say here how a row of {model.__name__} is made."
     return make(RESOURCE_OF[model], practice)
 

@@ -9,6 +9,7 @@ from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.insurance import deposits, permissions, priors, services
 from backend.apps.insurance.models import (
     BillingEntity,
+    CodeSet,
     Deposit,
     EligibilityInquiry,
     InboundFile,
@@ -163,6 +164,17 @@ class PartnerPayerAdmin(ClinicAdmin):
     search_fields = ("payer_id", "provider__company_name")
     autocomplete_fields = ("partner", "provider")
     list_select_related = ("partner", "provider")
+
+
+@admin.register(CodeSet)
+class CodeSetAdmin(ReadOnlyAdmin):
+    """Editions are loaded and removed by the command `codes`."""
+
+    permissions = permissions.CODE_SET
+    list_display = ("kind", "version", "valid_from", "valid_to", "loaded_at")
+    list_filter = ("kind",)
+    search_fields = ("version",)
+    list_select_related = ()
 
 
 @admin.register(PriorAdjudication)

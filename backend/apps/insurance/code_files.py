@@ -6,9 +6,12 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backend.apps.insurance.models.code_sets import CodeSetKind
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
 
 MOST_TEXT = 300
 MOST_CODE = 12
@@ -84,7 +87,7 @@ def _reader(kind: str, head: list[str]) -> Reader:
         return _icd_codes
     if kind == CodeSetKind.HCPCS and HCPCS_LINE.match(first):
         return _hcpcs
-    if any(map(_headings, csv.reader(head))):
+    if any(_headings(cells) for cells in _cells(csv.reader(head))):
         return _table
     raise CodeFileError("This is neither a list of CMS nor a table whose first row names a column code.")
 
@@ -150,12 +153,19 @@ def _column(text: str, number: int) -> date | None:
 def _table(lines: Numbered, _: LeaveOut) -> Iterator[CodeRow]:
     columns: dict[str, int] = {}
     reader = csv.reader(f"{line}\n" for _, line in lines)
-    for cells in reader:
+    for cells in _cells(reader):
         if not columns:
             columns = _headings(cells)
         elif any(cells):
             found = {name: cells[at].strip() for name, at in columns.items() if at < len(cells)}
             yield _row(found, reader.line_num)
+
+
+def _cells(rows: CsvReader) -> Iterator[list[str]]:
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise CodeFileError(f"Line {rows.line_num}: a quote is opened and not closed.") from error
 
 
 def _headings(cells: list[str]) -> dict[str, int]:

@@ -177,6 +177,21 @@ def load(
     return made, True
 
 
+@transaction.atomic
+def remove(kind: str, version: str) -> int:
+    """Take a wrong edition back; what it was loaded for is held against the others again. Returns how many codes.
+
+    Raises:
+        DomainError: there is no such edition.
+    """
+    edition = CodeSet.objects.select_for_update().filter(kind=kind, version=version).first()
+    if edition is None:
+        raise DomainError("There is no such edition; `codes list` names those that are loaded.")
+    count, _ = Code.objects.filter(code_set=edition).delete()
+    edition.delete()
+    return count
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

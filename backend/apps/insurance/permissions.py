@@ -27,6 +27,7 @@ SUBMISSION: Table = allow(READ, DESK)
 PRIOR_ADJUDICATION: Table = allow((*READ, *WRITE, "destroy"), DESK)
 BILLING_ENTITY: Table = {**allow(READ, DESK), **allow((*WRITE, "destroy"))}
 SERVICE_FACILITY: Table = BILLING_ENTITY
+CODE_SET: Table = allow(READ, DESK)
 REFERRING_PROVIDER: Table = allow((*READ, *WRITE, "destroy"), DESK)
 PARTNER_PAYER: Table = BILLING_ENTITY
 TRADING_PARTNER: Table = {

@@ -138,6 +138,8 @@ def test_a_code_of_a_new_shape_is_loaded_and_a_few_strange_lines_are_left_out_an
         ("cpt", "code,from\n99213,soon\n", "2026-01-31"),
         ("cpt", "code\nnot a code\n", "letters and digits"),
         ("cpt", "code,text\n", "no code"),
+        ("cpt", 'code,text\n99213,"' + "open " * 30_000, "Line .*quote"),
+        ("cpt", '"' + "open " * 30_000, "Line .*quote"),
     ],
 )
 def test_a_file_that_is_not_right_is_refused_whole_and_by_its_line(
@@ -151,6 +153,25 @@ def test_a_file_that_is_not_right_is_refused_whole_and_by_its_line(
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="There is no file"):
         call_command("codes", "load", "cpt", str(tmp_path / "none.csv"))
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be read: File name too long"):
+        call_command("codes", "load", "cpt", str(tmp_path / ("n" * 300)))
+
+
+def test_a_wrong_edition_is_taken_back_and_the_one_before_holds_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(tmp_path / "cpt.csv", "cpt", "code\n99213\n99214\n", edition="2026", first=date(2026, 1, 1))
+    load(tmp_path / "part.csv", "cpt", "code\n99213\n", edition="part")
+    assert "Services before" in capsys.readouterr().out
+    assert not code_sets.valid_on("cpt", "99214", date(2099, 1, 1))
+    call_command("codes", "remove", "cpt", "part")
+    assert capsys.readouterr().out == "Removed 1 codes of cpt part.\n"
+    assert code_sets.valid_on("cpt", "99214", date(2099, 1, 1))
+    with pytest.raises(CommandError, match="no such edition"):
+        call_command("codes", "remove", "cpt", "part")
 
 
 def test_the_editions_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
