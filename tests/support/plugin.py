@@ -1,4 +1,4 @@
-"""The pytest plugin of the whole repository: the one place where the test database differs from the real one."""
+"""The pytest plugin of the whole repository: the one place where what is tested differs from what runs."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def pytest_configure() -> None:
     slow = [HealthCheck.too_slow]
     hypothesis.register_profile("any machine", hypothesis(), deadline=None, suppress_health_check=slow)
     hypothesis.load_profile("any machine")
+    settings.WHITENOISE_AUTOREFRESH = True  # or each client of a test would read all static files once more
 
 
 def own_counters(worker: str) -> None:
