@@ -31,8 +31,7 @@ PRIOR_LINE = ("number", "paid", "code", "modifiers", "units", "remaining", "adju
 def correct(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     """Write a draft that will replace a claim the payer has judged; change it, then submit it."""
     draft = _follow(claim, Frequency.REPLACEMENT)
-    if claim.status == Status.DENIED and scrubbing.billed_before([claim.pk]):
-        raise DomainError("The services of this claim were billed anew already.")
+    refuse_billed_anew(draft, claim)
     return draft
 
 
@@ -80,6 +79,12 @@ def refuse_second(claim: InsuranceClaim, *, but: InsuranceClaim | None = None) -
     others = InsuranceClaim.objects.filter(original=claim).exclude(status=Status.REJECTED)
     if others.exclude(pk__in=[but.pk] if but else []).exclude(frequency=Frequency.VOID, status=Status.DENIED).exists():
         raise DomainError("This claim is being corrected or taken back already.")
+
+
+def refuse_billed_anew(correction: InsuranceClaim, original: InsuranceClaim) -> None:
+    """What was denied leaves once more by a correction or by a new claim; belongs under the lock of the patient."""
+    if original.status == Status.DENIED and scrubbing.billed_before([correction.pk]):
+        raise DomainError("The services of this claim were billed anew already.")
 
 
 def _copy_priors(claim: InsuranceClaim, draft: InsuranceClaim) -> None:

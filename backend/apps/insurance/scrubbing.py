@@ -9,7 +9,7 @@ from django.db import connection
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
-from backend.apps.insurance import claim_facts, code_sets, edits, fact_parts
+from backend.apps.insurance import chains, claim_facts, code_sets, edits, fact_parts
 from backend.apps.insurance.edits import Context, Finding, Severity
 from backend.apps.insurance.facts import Claim, Parts
 from backend.apps.insurance.models import InsuranceClaim
@@ -28,7 +28,8 @@ TOLD = 3  # messages in the sentence of a refusal; all stand beside it
 # be corrected by a file, because none goes to its payer, or with no corrections, or nobody knows the payer's number of
 # it: a new claim puts that right, unless a correction is being written.
 BILLED_BEFORE = """
-    SELECT DISTINCT claim.id::text, string_to_array(line.modifiers, ',') && '{76,77,91,59,XE,XP,XS,XU}'::text[]
+    SELECT DISTINCT claim.id::text, other.id::text,
+        string_to_array(line.modifiers, ',') && '{76,77,91,59,XE,XP,XS,XU}'::text[]
     FROM insurance_insuranceclaim claim
     JOIN insurance_claimline line ON line.claim_id = claim.id
     JOIN insurance_patientinsurance cover ON cover.id = claim.patient_insurance_id
@@ -45,7 +46,7 @@ BILLED_BEFORE = """
         AND string_to_array(same.modifiers, ',') <@ string_to_array(line.modifiers, ',')
     LEFT JOIN appointments_appointment visit ON visit.id = claim.appointment_id
     LEFT JOIN appointments_appointment other_visit ON other_visit.id = other.appointment_id
-    WHERE claim.id = ANY(%s::uuid[]) AND claim.frequency = '1' AND other.frequency <> '8' AND NOT other.is_deleted
+    WHERE claim.id = ANY(%s::uuid[]) AND claim.frequency <> '8' AND other.frequency <> '8' AND NOT other.is_deleted
         AND claim.secondary_to_id IS DISTINCT FROM other.id AND other.secondary_to_id IS DISTINCT FROM claim.id
         AND COALESCE(line.rendering_doctor_id, claim.rendering_doctor_id, visit.doctor_id)
             IS NOT DISTINCT FROM COALESCE(same.rendering_doctor_id, other.rendering_doctor_id, other_visit.doctor_id)
@@ -118,13 +119,25 @@ def context(keys: Collection[Any], parts: Parts | None = None) -> Context:
 
 
 def billed_before(keys: Iterable[Any]) -> frozenset[str]:
-    """Return the ids of those claims of which a service was billed before, by one statement."""
+    """Return the ids of those claims of which a service was billed before, or beside what a correction replaces."""
     return _billed(keys)[0]
 
 
 def _billed(keys: Iterable[Any]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the ids of claims with a service billed before, and of those where it is said to be once more."""
+    """Return the ids of claims with a service billed before, and of those where it is said to be once more.
+
+    What a correction follows counts for it, and not against it.
+    """
+    asked = [str(key) for key in keys]
+    corrections = chains.of(asked)
+    counts_for = {key: chains.in_place_of(key, corrections) for key in asked}
     with connection.cursor() as cursor:
-        cursor.execute(BILLED_BEFORE, [[str(key) for key in keys]])
-        rows = cursor.fetchall()
-    return frozenset(key for key, is_meant in rows if not is_meant), frozenset(key for key, yes in rows if yes)
+        cursor.execute(BILLED_BEFORE, [sorted({one for ones in counts_for.values() for one in ones})])
+        pairs = cursor.fetchall()
+    kin = chains.of({one for mine, other, _ in pairs for one in (mine, other)}) if pairs else {}
+    apart = [(mine, is_meant) for mine, other, is_meant in pairs if chains.first(mine, kin) != chains.first(other, kin)]
+    before, once_more = ({mine for mine, is_meant in apart if is_meant == each} for each in (False, True))
+    return (
+        frozenset(key for key, ones in counts_for.items() if not before.isdisjoint(ones)),
+        frozenset(key for key, ones in counts_for.items() if not once_more.isdisjoint(ones)),
+    )

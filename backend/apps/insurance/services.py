@@ -116,8 +116,11 @@ def reject(claim: InsuranceClaim, *, by: User | None, reason: str) -> InsuranceC
 def reopen(claim: InsuranceClaim, *, by: User | None) -> InsuranceClaim:
     """Make a rejected claim a draft again, to correct it and submit it under its own number."""
     if claim.original_id:
-        rows = InsuranceClaim._base_manager.select_for_update(no_key=True)
-        correcting.refuse_second(rows.get(pk=claim.original_id), but=claim)
+        rows = InsuranceClaim._base_manager.select_for_update(no_key=True).filter(pk__in=[claim.pk, claim.original_id])
+        original = {row.pk: row for row in rows.order_by("pk")}[claim.original_id]
+        submitting.lock_patients([claim])
+        correcting.refuse_second(original, but=claim)
+        correcting.refuse_billed_anew(claim, original)
     claim.reopen()
     submitting.end_tries(claim, claim.denial_reason)
     return claim

@@ -22,7 +22,7 @@ Key = tuple[str, ...]
 def billed_before(batch: Batch) -> Iterable[Claim]:
     if not batch.duplicates:
         return ()
-    return [claim for claim in batch.claims if claim.id in batch.duplicates and claim.frequency == FIRST_TIME]
+    return [claim for claim in batch.claims if claim.id in batch.duplicates]
 
 
 @edit(

@@ -173,7 +173,7 @@ EXAMPLES: Mapping[str, Example] = {
         {**SECOND, "said.adjudicated_on": ""}, {**SECOND, "said.adjudicated_on": "", "other.adjudicated_on": "20261101"}
     ),
     # twice, and late
-    "billed-before": Example({"duplicates": ["c"]}, {"duplicates": ["c"], **AGAIN}),
+    "billed-before": Example({"duplicates": ["c"]}, {"duplicates": ["c"], **AGAIN, "claim.frequency": "8"}),
     "billed-once-more": Example({"once_more": ["c"]}, {}),
     "billed-beside": Example(
         {"beside": {}}, {"beside": {"service_on": "20261027", "lines": (line(from_on="20261027"),)}}

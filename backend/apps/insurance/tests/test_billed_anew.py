@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from backend.apps.core.exceptions import DomainError
-from backend.apps.insurance import correcting, services
+from backend.apps.insurance import correcting, scrubbing, services, submitting
 from backend.apps.insurance.models import InsuranceClaim
-from backend.apps.insurance.tests.factories import make_claim
+from backend.apps.insurance.tests.factories import line, make_claim
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
 
@@ -69,3 +69,61 @@ def test_a_denied_correction_whose_number_is_noted_later_is_corrected_itself() -
         correcting.correct(second, by=None)
     services.note_payer_number(second, by=None, payer_claim_number="ICN2")
     assert correcting.correct(second, by=None).original == second
+
+
+def test_a_rejected_correction_is_not_reopened_once_its_services_were_billed_anew() -> None:
+    first = denied(make_claim(), "ICN1")
+    correction = services.submit(correcting.correct(first, by=None), by=None)
+    services.reject(correction, by=None, reason="Unknown member")
+    again = services.submit(anew(first), by=None)
+    with pytest.raises(DomainError, match="billed anew already"):
+        services.reopen(stored(correction), by=None)
+    services.reject(again, by=None, reason="Unknown member")
+    services.reopen(stored(correction), by=None)
+    with pytest.raises(scrubbing.HasErrors, match="billed to this payer already"):
+        services.submit(services.reopen(stored(again), by=None), by=None)
+    assert services.submit(stored(correction), by=None).status == "submitted"
+    assert sent() == {correction.pk}
+
+
+def test_a_denied_correction_is_not_corrected_once_its_services_were_billed_anew() -> None:
+    first = denied(make_claim(), "ICN1")
+    second = denied(correcting.correct(first, by=None), "ICN2")
+    again = services.submit(anew(first), by=None)
+    with pytest.raises(DomainError, match="billed anew already"):
+        correcting.correct(second, by=None)
+    InsuranceClaim.objects.filter(pk=again.pk).update(status="denied", denial_reason="Not covered")
+    third = services.submit(correcting.correct(stored(second), by=None), by=None)
+    assert sent() == {third.pk}
+
+
+def test_a_denied_correction_that_changed_its_lines_stands_for_those_of_the_first_claim_too() -> None:
+    first = denied(make_claim(procedure_codes=[line()]), "ICN1")
+    draft = correcting.correct(first, by=None)
+    services.change_claim(draft, by=None, procedure_codes=[line(code="99214")])
+    second = denied(stored(draft), "ICN2")
+    services.submit(anew(first, procedure_codes=[line()]), by=None)
+    with pytest.raises(DomainError, match="billed anew already"):
+        correcting.correct(second, by=None)
+
+
+def test_a_correction_bills_no_service_that_another_claim_bills() -> None:
+    first = denied(make_claim(procedure_codes=[line()]), "ICN1")
+    draft = correcting.correct(first, by=None)
+    other = services.submit(anew(first, procedure_codes=[line(code="99214")]), by=None)
+    services.change_claim(draft, by=None, procedure_codes=[line(code="99214")])
+    (told,) = submitting.submit_each([draft], by=None)
+    assert told.outcome == "refused"
+    assert "billed-before" in {one.rule for one in told.findings}
+    assert sent() == {other.pk}
+
+
+def test_what_a_paid_correction_leaves_out_is_billed_anew_and_the_rest_corrected_again() -> None:
+    first = denied(make_claim(), "ICN1")
+    draft = correcting.correct(first, by=None)
+    services.change_claim(draft, by=None, procedure_codes=[line()])
+    services.submit(draft, by=None)
+    services.mark_as_paid(draft, by=make_user("receptionist"), amount=50, payer_claim_number="ICN2")
+    rest = services.submit(anew(first, procedure_codes=[line("25.00", code="36415")]), by=None)
+    again = services.submit(correcting.correct(stored(draft), by=None), by=None)
+    assert sent() == {rest.pk, again.pk}
