@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import uuid_utils
@@ -112,7 +113,7 @@ class ClinicModel(UUIDModel, SoftDeleteModel):
         abstract = True
         constraints: ClassVar[list[models.BaseConstraint]] = [SOFT_DELETE_CHECK]
 
-    def get_constraints(self) -> list[tuple[type[models.Model], list[models.BaseConstraint]]]:
+    def get_constraints(self) -> list[tuple[type[models.Model], Sequence[models.BaseConstraint]]]:
         found = super().get_constraints()
         return [(model, checks.split(some)[1]) for model, some in found] if self._checks_hold else found
 
@@ -120,9 +121,7 @@ class ClinicModel(UUIDModel, SoftDeleteModel):
         """Ask about all CHECKs in one statement, and about each only where one of them says no."""
         using = router.db_for_write(type(self), instance=self)
         self._checks_hold = all(
-            checks.hold(
-                checks.split(some)[0], self._get_field_expression_map(meta=model._meta, exclude=exclude), using=using
-            )
+            checks.hold(self, model, checks.split(some)[0], exclude=exclude, using=using)
             for model, some in self.get_constraints()
         )
         try:

@@ -27,16 +27,13 @@ def split(constraints: Iterable[models.BaseConstraint]) -> tuple[list[Any], list
     return conditions, others
 
 
-def hold(conditions: list[Any], values: dict[str, Any], *, using: str) -> bool:
-    """Return whether no condition is false for a row of these values; False also where the database cannot say.
-
-    values: expressions by field name, as Django's `Q.check` takes them.
-    """
+def hold(row: Any, model: type[models.Model], conditions: list[Any], *, exclude: Any, using: str) -> bool:
+    """Return whether no condition is false for this row; False also where the database cannot say."""
     if not conditions:
         return True
     query = Query(None)
     try:
-        for name, value in values.items():
+        for name, value in row._get_field_expression_map(meta=model._meta, exclude=exclude).items():
             query.add_annotation(value if hasattr(value, "resolve_expression") else Value(value), name, select=False)
         query.add_annotation(Value(1), "_check")
         every = reduce(and_, map(Q, conditions))
