@@ -32,11 +32,16 @@ def a_week() -> dict[str, InsuranceClaim]:
     """Save claims, files and payments with texts as long as they get."""
     north = partner(name="N" * 60, paused_at=None)
     coverage = make_patient_insurance(patient=make_patient(last_name=UNBROKEN))
-    claims = {key: make_claim(patient_insurance=coverage) for key in ("draft", "queued", "doubt", "denied", "paid")}
+    claims = {
+        key: make_claim(patient_insurance=coverage)
+        for key in ("draft", "queued", "doubt", "denied", "paid", "paper", "turned")
+    }
     queued(north, claims["queued"])
     sent_file(north, claims["doubt"], state="batched", status="in_doubt", work_state="held", last_error="x" * 200)
     sent_file(north, claims["denied"], claims["paid"], state="adjudicated")
     paid(claims["paid"], remittance(north))
+    moved(claims["paper"], "submitted")
+    moved(claims["turned"], "rejected", denial_reason="V" * 300)
     answered(claims["paid"], Stage.PAYER, "A2", details=["A2:20:PR"] * 8)
     moved(claims["denied"], "denied", denial_reason="W" * 300)
     refused = told_claim(remittance(north, amount="0.00"), claims["denied"])
@@ -64,6 +69,18 @@ def test_claims_are_read_and_acted_on_by_keyboard_at_360_px(chromium: Browser, l
     write(browser, "[name=reason]", "Written off")
     browser.loaded(lambda: browser.press("Enter"))
     assert "Closed." in text_of(browser)
+    browser.open(f"{live_server.url}/console/claims/{claims['paper'].pk}/")
+    browser.focus_by_tab("details:has([action$='/accept/']) summary")
+    browser.press("Enter")
+    write(browser, "#accept-reference", "ICN*1")
+    browser.loaded(lambda: browser.press("Enter"))
+    assert "holds a sign that no file can carry" in text_of(browser)
+    browser.focus_by_tab("details:has([action$='/deny/']) summary")
+    browser.press("Enter")
+    write(browser, "#deny-reason", "Not covered")
+    browser.loaded(lambda: browser.press("Enter"))
+    enter(browser, "main form button")
+    assert "It stands on the list of denied claims." in text_of(browser)
     browser.open(f"{live_server.url}/console/claims/files/")
     assert "Perhaps it arrived" in text_of(browser)
     enter(browser, "form[action$='/mark_received/'] button")
@@ -80,11 +97,12 @@ def test_the_other_pages_of_billing_fit_a_narrow_screen(chromium: Browser, live_
     lost = told_claim(remittance(partner(), amount="1.00"), None, service_on=claims["paid"].service_date)
     sign_in(browser, live_server, make_user("receptionist"))
     browser.size(360)
-    one = [f"{claims[key].pk}/" for key in ("paid", "denied")] + [f"{claims['paid'].pk}/proof/"]
+    one = [f"{claims[key].pk}/" for key in ("paid", "denied", "paper")] + [f"{claims['paid'].pk}/proof/"]
     money = ["payments/", "payments/unplaced/", "payments/deposits/", f"payments/{told.remittance_id}/"]
-    work = [f"work/{name}/" for name in ("denied", "unbilled")]
+    work = [f"work/{name}/" for name in ("denied", "unbilled", "returned", "rejected", "filing", "silent")]
     for page in ("", "files/", "files/inbound/", f"payments/claims/{lost.pk}/", *one, *money, *work):
         browser.open(f"{live_server.url}/console/claims/{page}")
+        browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         assert too_wide(browser) == [], page
         picture(browser, "claims-" + page.replace("/", "-").strip("-"))
     assert browser.errors == []

@@ -11,16 +11,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.permissions import may
 from backend.apps.insurance import correcting, permissions, services, status_requests, submitting
 from backend.apps.insurance.models import InsuranceClaim, Submission
 from backend.apps.insurance.models.submissions import LIVE
-from backend.apps.interop import console
+from backend.apps.interop import claim_entries, console
 from backend.apps.interop.claim_board import BILLING
+from backend.apps.interop.claim_entries import Asked
 
 POST = ("POST",)
-NOTE_LONGEST = 200
 CLAIM = permissions.CLAIM
+UNJUDGED = ("submitted", "pending", "accepted", "appealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Action:
     """One thing that can be done to a claim.
 
     told: what it does; done: what it did; statuses: of a claim it is for; ways: how its submission on the way may
-    stand, "" for none; asks: for what it wants a sentence; warns: what cannot be taken back, for which it asks first;
-    leads: whether to the claim it made.
+    stand, "" for none; asks: what it wants to know; warns: what cannot be taken back, for which it asks first;
+    leads: whether to the claim it made; unnumbered: only for a claim whose number at the payer nobody knows.
     """
 
     verb: str
@@ -39,12 +41,14 @@ class Action:
     service: Callable[..., Any]
     statuses: tuple[str, ...]
     ways: tuple[str, ...] = ("", *LIVE)
-    asks: str = ""
+    asks: Asked | None = None
     warns: str = ""
     leads: bool = False
+    unnumbered: bool = False
 
     def fits(self, claim: InsuranceClaim, live: Submission | None) -> bool:
-        return claim.status in self.statuses and (live.status if live else "") in self.ways
+        is_wanted = not (self.unnumbered and claim.insurance_reference_number)
+        return is_wanted and claim.status in self.statuses and (live.status if live else "") in self.ways
 
 
 ACTIONS = (
@@ -112,6 +116,55 @@ ACTIONS = (
         ("submitted", "pending", "accepted", "appealed"),
         ways=LIVE,
     ),
+    Action(
+        "accept",
+        "It was taken in",
+        "Notes that the payer has the claim and decides on it.",
+        "Noted. The payer decides on it.",
+        services.accept,
+        ("submitted", "pending"),
+        asks=claim_entries.ACCEPTED,
+    ),
+    Action(
+        "mark_as_paid",
+        "It was paid",
+        "Notes what the payer paid, as its notice says. A payment that comes in a file is posted by itself.",
+        "Noted. The ledger holds the payment.",
+        services.mark_as_paid,
+        UNJUDGED,
+        asks=claim_entries.PAID,
+        warns="The payment goes into the ledger under your name. It cannot be taken back here: only an appeal opens "
+        "the claim again.",
+    ),
+    Action(
+        "deny",
+        "It was denied",
+        "Notes that the payer judged the claim and pays nothing.",
+        "Noted. It stands on the list of denied claims.",
+        services.deny,
+        UNJUDGED,
+        asks=claim_entries.DENIED,
+        warns="The claim counts as judged and not paid. It cannot be taken back here: only an appeal opens it again.",
+    ),
+    Action(
+        "reject",
+        "It was turned back",
+        "Notes that it came back unjudged: for a missing number, say.",
+        "Noted. Reopen it, put it right, and submit it again.",
+        services.reject,
+        ("submitted", "pending", "accepted"),
+        asks=claim_entries.REJECTED,
+    ),
+    Action(
+        "note_payer_number",
+        "Enter the payer's number",
+        "A correction names it.",
+        "Noted.",
+        services.note_payer_number,
+        ("accepted", "paid", "denied", "appealed"),
+        asks=claim_entries.NUMBERED,
+        unnumbered=True,
+    ),
 )
 BY_VERB = {action.verb: action for action in ACTIONS}
 
@@ -129,13 +182,23 @@ def act(request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
         return console.refused(request, 403, "Your role may not do this.")
     row = get_object_or_404(InsuranceClaim.objects.visible_to(request.user), pk=pk)
     back = reverse("console:claim", args=[pk])
-    if action.warns and not request.POST.get("confirmed"):
+    if action.warns and not request.POST.get("confirmed") and _is_right(request, action):
         return confirm(request, f"{action.label}: claim {row.claim_number}", action.warns, action.label, back=back)
     return console.attempt(request, verb, "insuranceclaim", lambda: _done(request, action, row), back=back)
 
 
+def _is_right(request: HttpRequest, action: Action) -> bool:
+    """Whether what was entered can be done: nobody is asked whether they are sure of what is refused anyway."""
+    try:
+        if action.asks:
+            action.asks.given(request.POST)
+    except DomainError:
+        return False
+    return True
+
+
 def _done(request: HttpRequest, action: Action, row: InsuranceClaim) -> str | tuple[str, str]:
-    given = {"reason": request.POST.get("reason", "").strip()[:NOTE_LONGEST]} if action.asks else {}
+    given = action.asks.given(request.POST) if action.asks else {}
     made = action.service(row, by=console.person(request), **given)
     console.note(request, action.verb, row, fields=sorted(given))
     return (action.done, reverse("console:claim", args=[made.pk])) if action.leads else action.done

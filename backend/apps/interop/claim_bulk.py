@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from backend.apps.core.permissions import may
@@ -37,12 +38,15 @@ def bulk(request: HttpRequest) -> HttpResponse:
     if verb not in VERBS or not may(request.user, verb, permissions.CLAIM):
         return console.refused(request, 403, "Your role may not do this.")
     title, work = VERBS[verb]
-    ticked = [uuid_of(pk) for pk in request.POST.getlist("claim")[:MOST]]
+    ticked = [uuid_of(pk) for pk in request.POST.getlist("claim")]
+    if len(ticked) > MOST:
+        return console.refused(request, 400, f"Tick {MOST} claims at most.")
     rows = InsuranceClaim.objects.visible_to(request.user).filter(pk__in=ticked)
     told = rows.select_related("patient_insurance__patient", "patient_insurance__insurance_plan__provider")
-    outcomes = work(request, list(told.order_by("pk")))
-    for each in outcomes:
-        console.note(request, verb, each.claim, bulk=True, outcome=each.word)
+    with transaction.atomic():  # nothing is submitted that is not written down
+        outcomes = work(request, list(told.order_by("pk")))
+        for each in outcomes:
+            console.note(request, verb, each.claim, bulk=True, outcome=each.word)
     done = sum(each.tone != "bad" for each in outcomes)
     context = {"title": f"{title}: {done} of {len(outcomes)}", "outcomes": outcomes}
     return console.render(request, "interop/claims/bulk.html", context)

@@ -9,8 +9,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import OperationalError, models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.shortcuts import render as django_render
@@ -20,10 +19,10 @@ from django.utils.cache import patch_cache_control
 
 from backend.apps.appointments import permissions as appointment_permissions
 from backend.apps.core import audit
-from backend.apps.core.admin import sentence
-from backend.apps.core.exceptions import DomainError
+from backend.apps.core.admin import REFUSALS, sentence
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.permissions import ALL_ROLES, Table, allow, may
+from backend.apps.core.problems import CROSSED
 from backend.apps.core.roles import Role
 from backend.apps.insurance import permissions as insurance_permissions
 from backend.apps.laboratory import permissions as lab_permissions
@@ -37,6 +36,7 @@ CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+AT_ONCE = "Somebody changed the same rows at the same moment; try again."
 INDEX: Table = allow(("index",), *(role for role in ALL_ROLES if role != Role.PATIENT))
 
 
@@ -144,9 +144,12 @@ def attempt(
     try:
         with transaction.atomic():
             outcome = act()
-    except (DomainError, ValidationError) as refusal:
+    except (*REFUSALS, OperationalError) as refusal:
+        is_crossed = isinstance(refusal.__cause__, CROSSED)
+        if isinstance(refusal, OperationalError) and not is_crossed:
+            raise
         audit.record(request, f"console.{action}", resource, outcome=AuditLog.Outcome.REFUSED)
-        messages.error(request, sentence(refusal))
+        messages.error(request, AT_ONCE if is_crossed else sentence(refusal))
     else:
         told, back = outcome if isinstance(outcome, tuple) else (outcome, back)
         messages.success(request, told)

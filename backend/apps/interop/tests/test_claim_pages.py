@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import uuid
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from psycopg import errors as postgres
 
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import STAFF
@@ -26,7 +30,7 @@ from backend.apps.insurance.tests.sent_claims import (
     sent_file,
     told_claim,
 )
-from backend.apps.interop import claim_board
+from backend.apps.interop import claim_actions, claim_board
 from backend.apps.interop.tests.billing_pages import (
     CLAIMS,
     DEPOSITS,
@@ -255,6 +259,47 @@ def test_ticked_claims_are_checked_and_submitted_each_with_its_own_outcome() -> 
     assert AuditLog.objects.filter(action="console.submit").count() == 2
     assert "No claim was ticked." in said(client, f"{CLAIMS}bulk/", verb="submit")
     assert client.post(f"{CLAIMS}bulk/", {"verb": "conjure", **ticked}).status_code == 403
+
+
+def test_what_a_payer_answers_on_paper_is_noted_on_the_page_of_the_claim() -> None:
+    client, claim = signed_in("receptionist"), moved(make_claim(), "submitted")
+    url = f"{CLAIMS}{claim.pk}/"
+    told = page(client, url)
+    for verb in ("accept", "reject", "deny", "mark_as_paid"):
+        assert f'action="{url}{verb}/"' in told
+    assert f'action="{url}note_payer_number/"' not in told
+    assert "holds a sign that no file can carry" in said(client, f"{url}accept/", reference="ICN*1")
+    assert "The payer decides on it." in said(client, f"{url}accept/")
+    assert "Noted." in said(client, f"{url}note_payer_number/", payer_claim_number="ICN7")
+    assert f'action="{url}note_payer_number/"' not in page(client, url)
+    wrong = said(client, f"{url}mark_as_paid/", amount="ten")
+    assert "Paid by the payer in all: A valid number is required." in wrong
+    payment = {"amount": "100.00", "patient_responsibility": "20", "on": "", "reference": "CHECK 9"}
+    assert "only an appeal opens the claim again" in said(client, f"{url}mark_as_paid/", **payment)
+    assert "The ledger holds the payment." in said(client, f"{url}mark_as_paid/", confirmed="1", **payment)
+    claim.refresh_from_db()
+    assert (claim.status, claim.insurance_reference_number, claim.payment_reference) == ("paid", "ICN7", "CHECK 9")
+    assert (claim.paid_amount, claim.patient_responsibility) == (Decimal("100.00"), Decimal("20.00"))
+    assert "cannot become" in said(client, f"{url}deny/", confirmed="1", reason="Not covered")
+
+
+def test_a_form_of_too_many_claims_is_refused_and_not_cut() -> None:
+    many = {"verb": "scrub", "claim": [str(uuid.uuid4()) for _ in range(201)]}
+    assert signed_in("receptionist").post(f"{CLAIMS}bulk/", many).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"), [(None, "contradicts what is already stored"), (postgres.DeadlockDetected(), "the same moment")]
+)
+def test_rows_that_somebody_changes_at_the_same_moment_are_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, cause: Exception | None, told: str
+) -> None:
+    def crossed(*_: object, **__: object) -> None:
+        raise (OperationalError if cause else IntegrityError) from cause
+
+    client, claim = signed_in("receptionist"), make_claim()
+    monkeypatch.setitem(claim_actions.BY_VERB, "submit", replace(claim_actions.BY_VERB["submit"], service=crossed))
+    assert told in said(client, f"{CLAIMS}{claim.pk}/submit/")
 
 
 def test_what_cannot_be_taken_back_asks_first() -> None:
