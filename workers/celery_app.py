@@ -42,6 +42,7 @@ app.conf.update(
         "workers.claims.building",
         "workers.claims.transmitting",
         "workers.claims.collecting",
+        "workers.claims.probing",
         "workers.claims.reading",
         "workers.eligibility",
         "workers.claims_watch",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from backend.apps.core.views import ClinicViewSet, verb
-from backend.apps.insurance import pauses, permissions
+from backend.apps.insurance import partner_checks, pauses, permissions
 from backend.apps.insurance.models import PartnerPayer, TradingPartner
 from backend.apps.insurance.partner_serializers import PartnerPayerSerializer, PauseForm, TradingPartnerSerializer
 
@@ -21,6 +21,7 @@ class TradingPartnerViewSet(ClinicViewSet):
     resume = verb(pauses.resume)
     build_now = verb(pauses.build_now)
     collect_now = verb(pauses.collect_now)
+    check = verb(partner_checks.check)
 
 
 class PartnerPayerViewSet(ClinicViewSet):

@@ -32,7 +32,7 @@ REFERRING_PROVIDER: Table = allow((*READ, *WRITE, "destroy"), DESK)
 PARTNER_PAYER: Table = BILLING_ENTITY
 TRADING_PARTNER: Table = {
     **allow((*READ, "build_now", "collect_now"), DESK),
-    **allow((*WRITE, "destroy", "pause", "resume")),
+    **allow((*WRITE, "destroy", "pause", "resume", "check")),
 }
 ELIGIBILITY_INQUIRY: Table = allow((*READ, "create", "ask_each"), DESK)
 STATUS_INQUIRY: Table = allow(READ, DESK)

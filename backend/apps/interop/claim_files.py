@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from backend.apps.core import audit
 from backend.apps.core.permissions import may
-from backend.apps.insurance import inbound_files, interchanges, permissions
+from backend.apps.insurance import inbound_files, interchanges, partner_checks, permissions
 from backend.apps.insurance.models import InboundFile, Interchange, Submission, TradingPartner
 from backend.apps.interop import claim_file_words, console, paging
 from backend.apps.interop.claim_actions import confirm
@@ -65,7 +65,7 @@ def outbound(request: HttpRequest) -> HttpResponse:
     """Show the partners, what waits for each, and the files for them, newest first."""
     rows = Interchange.objects.visible_to(request.user).select_related("partner").defer("content")
     status = request.GET.get("status", "")
-    page = paging.newest_first(rows.filter(_asked(status)), request.GET, "created_at")
+    page, shown = paging.newest_first(rows.filter(_asked(status)), request.GET, "created_at"), partners()
     _note(request, "interchange", page.rows)
     context = {
         "title": "Files and partners",
@@ -75,10 +75,11 @@ def outbound(request: HttpRequest) -> HttpResponse:
         "counts": _counts(rows, claim_file_words.OUTBOUND),
         "doubts": rows.filter(DOUBT).count(),
         "open_inbound": InboundFile.objects.visible_to(request.user).filter(OPEN_INBOUND).count(),
-        "partners": partners(),
+        "partners": shown,
         "steer": may(request.user, "pause", permissions.TRADING_PARTNER),
         "verbs": [(name, verb) for name, verb in VERBS.items() if may(request.user, name, permissions.INTERCHANGE)],
-        "moving": any(row.status in ("ready", "staged", "speaking") for row in page.rows),
+        "moving": any(row.status in ("ready", "staged", "speaking") for row in page.rows)
+        or any(each["moves"] for each in shown),
     }
     return console.render(request, "interop/claims/files.html", context)
 
@@ -97,6 +98,7 @@ def inbound(request: HttpRequest) -> HttpResponse:
         "every": every,
         "retry": may(request.user, "retry", permissions.INBOUND_FILE),
         "counts": _counts(rows, claim_file_words.INBOUND),
+        "moving": rows.filter(status="received").exclude(work_state__in=claim_file_words.STUCK).exists(),
     }
     return console.render(request, "interop/claims/inbound.html", context)
 
@@ -135,10 +137,20 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def partners() -> list[dict[str, Any]]:
-    """Return each partner with how many claims wait for a file to it; two queries."""
+    """Return each partner with how many claims wait for a file to it and what is told of it; three queries.
+
+    moves: whether something of it changes by itself before long.
+    """
     waiting = Submission.objects.filter(status=Submission.Status.QUEUED).order_by().values_list("partner")
     queued = dict(waiting.annotate(Count("pk")))
-    return [{"row": row, "queued": queued.get(row.pk, 0)} for row in TradingPartner.objects.all()[:MOST_PARTNERS]]
+    rows = list(TradingPartner.objects.all()[:MOST_PARTNERS])
+    told = partner_checks.told_of(rows)
+    return [_partner(row, queued.get(row.pk, 0), told.get(str(row.pk), [])) for row in rows]
+
+
+def _partner(row: TradingPartner, queued: int, told: list[partner_checks.Told]) -> dict[str, Any]:
+    is_made_now = bool(queued) and row.is_active and row.paused_at is None
+    return {"row": row, "queued": queued, "told": told, "moves": is_made_now or any(one.is_asked for one in told)}
 
 
 def _asked(status: str) -> Q:

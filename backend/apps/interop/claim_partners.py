@@ -14,8 +14,8 @@ from backend.apps.core import audit, dispatch
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.permissions import Table, allow
 from backend.apps.core.roles import Role
-from backend.apps.insurance import pauses, permissions
-from backend.apps.insurance.models import TradingPartner
+from backend.apps.insurance import partner_checks, pauses, permissions
+from backend.apps.insurance.models import Submission, TradingPartner
 from backend.apps.interop import console
 
 POST = ("POST",)
@@ -38,11 +38,35 @@ def hurry(request: HttpRequest, verb: str) -> HttpResponse:
         return console.refused(request, 404, "There is no such page, or it is not yours to see.")
 
     def act() -> str:
+        _refuse_for_nothing(verb)
         dispatch.ring(f"claims.{verb}")
         audit.record(request, f"console.{verb}", "tradingpartner")
         return told
 
     return console.attempt(request, verb, "tradingpartner", act, back=reverse("console:claim-files"))
+
+
+def _refuse_for_nothing(verb: str) -> None:
+    """Say so where what is rung for would find nothing to do."""
+    open_ones = TradingPartner.objects.filter(is_active=True, paused_at=None)
+    if not open_ones.exists():
+        raise DomainError("Nothing goes to any partner now, and nobody looks for answers; resume one first.")
+    waiting = Submission.objects.filter(status=Submission.Status.QUEUED, partner__in=open_ones)
+    if verb == "build" and not waiting.exists():
+        raise DomainError("No claim waits for a file to a partner that is open.")
+
+
+@console.page(PARTNERS, "check", methods=POST)
+def check(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Ask a worker to try the connection to a partner; its answer appears beside the partner."""
+
+    def act() -> str:
+        row = get_object_or_404(TradingPartner.objects.visible_to(request.user), pk=pk)
+        partner_checks.check(row, by=console.person(request))
+        console.note(request, "check", row)
+        return "The connection is tried now. The answer appears beside the partner."
+
+    return console.attempt(request, "check", "tradingpartner", act, back=reverse("console:claim-files"))
 
 
 @console.page(PARTNERS, "pause", methods=POST)

@@ -65,6 +65,7 @@ urlpatterns = [
     path("claims/files/inbound/", claim_files.inbound, name="claim-inbound"),
     path("claims/files/inbound/<uuid:pk>/retry/", claim_files.retry, name="claim-inbound-retry"),
     path("claims/files/partners/<uuid:pk>/pause/", claim_partners.pause, name="partner-pause"),
+    path("claims/files/partners/<uuid:pk>/check/", claim_partners.check, name="partner-check"),
     path("claims/files/partners/<uuid:pk>/resume/", claim_partners.resume, name="partner-resume"),
     path("claims/files/now/<slug:verb>/", claim_partners.hurry, name="claim-hurry"),
     path("claims/files/<uuid:pk>/<slug:verb>/", claim_files.decide, name="claim-file-decide"),

@@ -9,7 +9,7 @@ import pytest
 
 from backend.apps.core import dispatch
 from backend.apps.core.models import Alert, AuditLog
-from backend.apps.insurance import pauses
+from backend.apps.insurance import partner_checks, pauses
 from backend.apps.insurance.models import (
     BillingEntity,
     InsuranceClaim,
@@ -261,6 +261,20 @@ def test_a_partner_is_paused_and_resumed_by_the_administrator(
     assert rung == ["claims.transmit", "claims.build", "claims.collect"]
     assert api.post(f"{url}resume/").status_code == 422
     assert [desk().post(f"{url}{verb}/").status_code for verb in ("pause", "resume", "build_now")] == [403, 403, 200]
+
+
+def test_an_administrator_has_the_connection_to_a_partner_tried(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    rung: list[str] = []
+    monkeypatch.setattr(dispatch, "send", lambda name: bool(rung.append(name)) or True)
+    one, gone, api = partner(), partner(is_active=False), client_for(make_user("admin"))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert api.post(f"{PARTNERS}{one.pk}/check/").status_code == 200
+    assert rung == ["claims.probe"]
+    assert partner_checks.asked() == [one]
+    assert api.post(f"{PARTNERS}{gone.pk}/check/").status_code == 422
+    assert desk().post(f"{PARTNERS}{one.pk}/check/").status_code == 403
 
 
 def test_resuming_takes_back_what_was_told_of_the_pause() -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from backend.apps.core.models import AuditLog
+from backend.apps.insurance import partner_checks
 from backend.apps.insurance.models import (
     InboundFile,
     Interchange,
     Submission,
 )
 from backend.apps.insurance.tests.factories import make_claim, partner
-from backend.apps.insurance.tests.sent_claims import (
-    inbound_file,
-    sent_file,
-)
+from backend.apps.insurance.tests.sent_claims import inbound_file, queued, sent_file
 from backend.apps.interop.tests.billing_pages import (
     FILES,
     INBOUND,
@@ -72,8 +71,8 @@ def test_files_are_listed_by_state_and_cost_the_same_for_many() -> None:
 
 
 def test_files_are_made_and_answers_collected_when_somebody_cannot_wait() -> None:
-    client = signed_in("receptionist")
-    partner()
+    client, north = signed_in("receptionist"), partner()
+    queued(north, make_claim())
     assert "Make files now" in page(client, FILES)
     assert "put into files now" in said(client, f"{FILES}now/build/")
     assert "asked for answers now" in said(client, f"{FILES}now/collect/")
@@ -81,6 +80,42 @@ def test_files_are_made_and_answers_collected_when_somebody_cannot_wait() -> Non
     assert client.post(f"{FILES}now/build/").status_code == 302
     assert signed_in("nurse").post(f"{FILES}now/build/").status_code == 403
     assert AuditLog.objects.filter(action="console.collect").count() == 1
+
+
+def test_nobody_is_told_that_something_is_done_where_there_is_nothing_to_do() -> None:
+    client, north = signed_in("receptionist"), partner()
+    assert "data-again" not in page(client, FILES)
+    assert "No claim waits for a file" in said(client, f"{FILES}now/build/")
+    queued(north, make_claim())
+    assert "data-again" in page(client, FILES)
+    north.paused_at = timezone.now()
+    north.save()
+    assert "data-again" not in page(client, FILES)
+    for verb in ("build", "collect"):
+        assert "resume one first" in said(client, f"{FILES}now/{verb}/")
+
+
+def test_the_files_from_partners_are_looked_at_again_while_one_is_being_read() -> None:
+    client, file = signed_in("receptionist"), inbound_file(partner(), status="received", work_state="waiting")
+    assert "data-again" in page(client, INBOUND)
+    InboundFile.objects.filter(pk=file.pk).update(status="quarantined")
+    assert "data-again" not in page(client, INBOUND)
+
+
+def test_a_connection_is_tried_and_the_answer_stands_beside_the_partner() -> None:
+    north, admin, desk = partner(name="North"), signed_in("admin"), signed_in("receptionist")
+    url = f"{FILES}partners/{north.pk}/check/"
+    assert "Try the connection" not in page(desk, FILES)
+    assert desk.post(url).status_code == 403
+    told = said(admin, url)
+    assert "North: the connection is being tried." in told
+    assert "data-again" in told
+    partner_checks.not_reached(north, "sftp:auth")
+    told = page(desk, FILES)
+    assert "North: the connection fails (sftp:auth)." in told
+    assert "data-again" not in told
+    partner_checks.reached(north)
+    assert "The connection works." in page(desk, FILES)
 
 
 def test_files_that_came_wait_for_a_person_with_the_reason() -> None:
