@@ -30,7 +30,7 @@ from backend.apps.insurance.tests.sent_claims import (
     sent_file,
     told_claim,
 )
-from backend.apps.interop import claim_actions, claim_board
+from backend.apps.interop import claim_actions, claim_board, console
 from backend.apps.interop.tests.billing_pages import (
     CLAIMS,
     DEPOSITS,
@@ -281,6 +281,17 @@ def test_what_a_payer_answers_on_paper_is_noted_on_the_page_of_the_claim() -> No
     assert (claim.status, claim.insurance_reference_number, claim.payment_reference) == ("paid", "ICN7", "CHECK 9")
     assert (claim.paid_amount, claim.patient_responsibility) == (Decimal("100.00"), Decimal("20.00"))
     assert "cannot become" in said(client, f"{url}deny/", confirmed="1", reason="Not covered")
+
+
+def test_ticked_claims_are_submitted_and_written_down_or_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OSError
+
+    client, claim = signed_in("receptionist"), ready_claim()
+    client.raise_request_exception = False
+    monkeypatch.setattr(console, "note", away)
+    assert client.post(f"{CLAIMS}bulk/", {"verb": "submit", "claim": [str(claim.pk)]}).status_code == 500
+    assert not Submission.objects.exists()
 
 
 def test_a_form_of_too_many_claims_is_refused_and_not_cut() -> None:
