@@ -161,7 +161,7 @@ def _plan(row: InsurancePlan) -> Plan:
         kind=row.plan_type,
         name=row.plan_name,
         filing_code=row.claim_filing_code,
-        filing_days=row.timely_filing_days or 0,
+        filing_days=row.filing_days or 0,
         needs_prior_authorization=row.needs_prior_authorization,
         needs_referral=row.needs_referral,
         dependents_are_members=row.dependents_are_members,

@@ -1,7 +1,7 @@
 """Counts down to the day after which a payer takes no claim, and keeps the proof of ours; else money would lapse.
 
-The window is the plan's, from the first day on which a line was served. Only originals count: payers give corrections a
-window of their own.
+The window is the plan's, or that of the law for its type, from the first day on which a line was served. Only
+originals count: payers give corrections a window of their own.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from backend.apps.core.models import Clinic
 from backend.apps.insurance import codes
 from backend.apps.insurance.models import AckEvent, ClaimLine, InsuranceClaim, Interchange
 from backend.apps.insurance.models.claims import Frequency
+from backend.apps.insurance.models.payers import FILING_DAYS
 from backend.apps.insurance.standing import OF_A_LINE
 
 Status = InsuranceClaim.Status
@@ -39,7 +40,12 @@ NOT_ACCEPTED = (Status.DRAFT, Status.SUBMITTED, Status.PENDING, Status.REJECTED)
 OPEN, EARLY, LATE, PAST = "open", "75", "90", "past"  # per cent of the window that is gone
 TAKEN = ("A1", "A2")  # 277CA, STC01-1: the clearinghouse or the payer has it
 READ = ("A", "E")  # 999, IK501: taken in, perhaps with remarks
-WINDOW = F("patient_insurance__insurance_plan__timely_filing_days")
+PLAN = "patient_insurance__insurance_plan"
+WINDOW = Coalesce(
+    F(f"{PLAN}__timely_filing_days"),
+    Case(*(When(**{f"{PLAN}__plan_type": kind}, then=Value(days)) for kind, days in FILING_DAYS.items())),
+    output_field=IntegerField(),
+)
 
 
 class Proof(NamedTuple):
@@ -70,11 +76,8 @@ class Days(Func):
 
 def running(claims: QuerySet[Any], today: date) -> QuerySet[Any]:
     """Return the claims whose clock runs, with `deadline`, `days_left` and `stage`, those to hurry with first."""
-    rows = claims.filter(
-        status__in=NOT_ACCEPTED,
-        frequency=Frequency.ORIGINAL,
-        patient_insurance__insurance_plan__timely_filing_days__isnull=False,
-    )
+    clocked = Q(**{f"{PLAN}__timely_filing_days__isnull": False}) | Q(**{f"{PLAN}__plan_type__in": list(FILING_DAYS)})
+    rows = claims.filter(clocked, status__in=NOT_ACCEPTED, frequency=Frequency.ORIGINAL)
     first = ClaimLine.objects.filter(claim=OuterRef("pk")).order_by("service_from").values("service_from")[:1]
     begun = Coalesce(Subquery(first), F("service_date"))
     rows = rows.annotate(deadline=ExpressionWrapper(begun + WINDOW, output_field=DateField()))
@@ -95,7 +98,7 @@ def _stage() -> Case:
 
 def deadline(claim: InsuranceClaim) -> date | None:
     """Return the last day on which the payer takes the claim, None where the plan does not say."""
-    window = claim.patient_insurance.insurance_plan.timely_filing_days
+    window = claim.patient_insurance.insurance_plan.filing_days
     first = codes.first_day(claim.procedure_codes, usual=claim.service_date)
     return None if window is None else first + timedelta(days=window)
 

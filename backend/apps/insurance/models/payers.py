@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
@@ -16,6 +17,7 @@ from backend.apps.core.validators import validate_phone
 
 PAYER_ID = r"^[A-Z0-9][A-Z0-9-]{1,79}$"  # 837P, 2010BB NM109: 2 to 80 characters
 MONEY = ("copay_primary_care", "copay_specialist", "copay_emergency", "annual_deductible", "out_of_pocket_max")
+FILING_DAYS = MappingProxyType({"medicare": 365, "tricare": 365})  # by law, where the plan itself does not say
 PERCENT = ("in_network_coverage", "out_of_network_coverage")
 
 
@@ -159,6 +161,11 @@ class InsurancePlan(ClinicModel):
 
     def __str__(self) -> str:
         return self.plan_name
+
+    @property
+    def filing_days(self) -> int | None:
+        """Days from the service in which the payer takes a claim; None where nobody knows."""
+        return self.timely_filing_days or FILING_DAYS.get(self.plan_type)
 
     def clean(self) -> None:
         super().clean()

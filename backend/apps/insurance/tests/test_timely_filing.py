@@ -9,7 +9,7 @@ import pytest
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
-from backend.apps.insurance import timely_filing
+from backend.apps.insurance import fact_parts, timely_filing
 from backend.apps.insurance.models import InsuranceClaim
 from backend.apps.insurance.standing import OF_A_LINE
 from backend.apps.insurance.tests.factories import line, make_claim, make_patient_insurance, make_plan
@@ -46,6 +46,17 @@ def test_the_window_of_the_plan_runs_from_the_day_of_service(days_ago: int, left
     (row,) = running()
     assert (row.days_left, row.stage) == (left, stage)
     assert row.deadline == Clinic.today() + timedelta(days=left) == timely_filing.deadline(row)
+
+
+@pytest.mark.parametrize("kind", ["medicare", "tricare"])
+def test_a_plan_that_names_no_window_has_the_year_of_the_law(kind: str) -> None:
+    plan = make_plan(timely_filing_days=None, plan_type=kind)
+    claim = serviced(330, window=None)
+    type(claim).objects.filter(pk=claim.pk).update(patient_insurance=make_patient_insurance(insurance_plan=plan))
+    (row,) = running()
+    assert (row.days_left, row.stage) == (35, "90")
+    assert row.deadline == timely_filing.deadline(row)
+    assert fact_parts.parts().plans[str(plan.pk)].filing_days == 365
 
 
 def test_the_window_runs_from_the_first_day_of_the_lines() -> None:
