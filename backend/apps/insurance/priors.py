@@ -49,6 +49,8 @@ def remove_prior(prior: PriorAdjudication, *, by: User | None) -> None:
 
 
 def _refuse_settled(claim: InsuranceClaim) -> None:
+    """Refuse what was said already; the claim stays locked, so that it is not submitted without what is entered now."""
+    claim = InsuranceClaim._base_manager.select_for_update(no_key=True).get(pk=claim.pk)
     if claim.status != InsuranceClaim.Status.DRAFT:
         raise DomainError("This claim has been submitted and stays as it is.")
     if submitting.is_on_its_way(claim):

@@ -10,14 +10,15 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from backend.apps.insurance import correcting, services, submitting
-from backend.apps.insurance.models import InsuranceClaim, PatientInsurance, Submission
+from backend.apps.insurance import correcting, priors, services, submitting
+from backend.apps.insurance.models import InsuranceClaim, PatientInsurance, PriorAdjudication, Submission
 from backend.apps.insurance.tests.factories import (
     line,
     make_claim,
     make_claim_in,
     make_patient_insurance,
     make_plan,
+    make_prior_adjudication,
     ready_claim,
 )
 from backend.apps.patients.tests.factories import make_patient
@@ -171,6 +172,23 @@ def test_a_claim_is_not_corrected_while_its_services_are_billed_anew() -> None:
 
     assert at_once(submit_slowly, correct_behind) == ["done", "DomainError"]
     assert not InsuranceClaim.objects.filter(original=first).exists()
+
+
+def test_what_an_earlier_payer_decided_is_not_changed_while_its_claim_is_submitted() -> None:
+    prior, is_first = make_prior_adjudication(make_patient()), threading.Event()
+
+    def submit_slowly() -> None:
+        with transaction.atomic():
+            services.submit(prior.claim, by=None)
+            is_first.set()
+            wait_until_waited_for()
+
+    def change_behind() -> None:
+        is_first.wait(30)
+        priors.change_prior(PriorAdjudication.objects.get(), by=None, paid=Decimal(90))
+
+    assert at_once(submit_slowly, change_behind) == ["done", "DomainError"]
+    assert PriorAdjudication.objects.get().paid == 100
 
 
 def equal(first: InsuranceClaim) -> InsuranceClaim:
