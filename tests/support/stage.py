@@ -12,16 +12,19 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import psutil
 from django.db import connection
 
+from tests.support.forked import Forked, Loaded
 from workers.cli import embedded
 from workers.cli.state import ROOT
 from workers.queues import QUEUES
 
 Found = TypeVar("Found")
+Process = subprocess.Popen[bytes] | Forked
+TASKS = ("-c", "-m celery")  # what words begin with that run our tasks
 
 
 def until(look: Callable[[], Found], within_s: float = 30.0) -> Found:
@@ -48,7 +51,8 @@ class Stage:
             self.postgres.start()
         self.redis = embedded.Valkey(folder)
         self.redis.start()
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Process] = []
+        self._loaded: dict[str, Loaded] = {}  # by its environment
         self._reserved: list[socket.socket] = []
         self.extra: dict[str, str] = {}
 
@@ -66,18 +70,29 @@ class Stage:
         at = connection.settings_dict
         return f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
 
-    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *words: str) -> Process:
+        """Start Python with these words; what runs our tasks is forked from a process that has them loaded."""
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, *words],
-                env=self.environment(),
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            if " ".join(words).startswith(TASKS):
+                process: Process = self._parent(log).fork(words, log)
+            else:
+                process = subprocess.Popen(
+                    [sys.executable, *words],
+                    env=self.environment(),
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         self.processes.append(process)
         return process
+
+    def _parent(self, log: IO[bytes]) -> Loaded:
+        environment = self.environment()
+        key = repr(sorted(environment.items()))
+        if key not in self._loaded:
+            self._loaded[key] = Loaded(environment, log)
+        return self._loaded[key]
 
     def reserve_port(self) -> int:
         """Return a port that nobody is given but a listener of ours, which shares it with us."""
@@ -87,7 +102,7 @@ class Stage:
         self._reserved.append(holder)
         return int(holder.getsockname()[1])
 
-    def worker(self, name: str = "worker", concurrency: int = 2) -> subprocess.Popen[bytes]:
+    def worker(self, name: str = "worker", concurrency: int = 2) -> Process:
         words = ["-Q", ",".join(QUEUES), "-c", str(concurrency), "-n", f"{name}@test", "-l", "INFO"]
         process = self.start(
             name, "-m", "celery", "-A", "workers.celery_app", "worker", "--without-mingle", "--without-gossip", *words
@@ -117,18 +132,21 @@ class Stage:
         else:
             self.kill_tree(self.postgres.child)
 
-    def kill_tree(self, process: subprocess.Popen[bytes]) -> None:
+    def kill_tree(self, process: Process) -> None:
         """kill -9 of the process and all its children."""
-        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-        for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+            for member in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
         process.wait()
 
     def close(self) -> None:
         for process in self.processes:
             if process.poll() is None:
                 self.kill_tree(process)
+        for parent in self._loaded.values():
+            parent.close()
         for holder in self._reserved:
             holder.close()
         self.redis.stop()
