@@ -10,13 +10,14 @@ import pytest
 
 from tests.support.lab_load import Load
 from tests.support.siege import Siege, verdict
+from tests.support.stage import database_url
 
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
-def siege(tmp_path: Path) -> Iterator[Siege]:
-    made = Siege(tmp_path, seed=secrets.randbelow(10**6))
+def siege(tmp_path: Path, db: None) -> Iterator[Siege]:
+    made = Siege(tmp_path, seed=secrets.randbelow(10**6), tables=database_url())
     yield made
     made.close()
 

