@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from datetime import timedelta
 
@@ -111,12 +112,15 @@ def test_a_wiped_redis_loses_no_reminder(stage: Stage, twilio: TwilioDouble) -> 
 def test_a_worker_survives_redis_dying_under_a_running_task(stage: Stage, twilio: TwilioDouble) -> None:
     due_reminders(1)
     worker = stage.worker()
-    twilio.fail_next(hang_s=4, accepted=True, status=503)
+    answer = threading.Event()
+    twilio.fail_next(until=answer, accepted=True, status=503)
     stage.start("ring", "-c", RING).wait(60)
     until(lambda: twilio.sent)
     stage.kill_redis_and_wipe_it()
     stage.redis.start()
     until(lambda: b"Connected to" in stage.log("worker").rpartition(b"Connection to broker lost")[2])
+    assert states() == {WorkState.RUNNING: 1}
+    answer.set()
     until(lambda: WorkState.RUNNING not in states())
     assert worker.poll() is None
     AppointmentReminder.objects.update(work_state=WorkState.WAITING, begun_at=None, due_at=timezone.now())

@@ -29,6 +29,7 @@ class Failure:
 
     answer: Answer | None = None
     hang_s: float = 0.0
+    until: threading.Event | None = None
     drop: bool = False
     accepted: bool = False  # the message was taken before it went wrong
 
@@ -72,6 +73,7 @@ class HttpDouble:
         *,
         headers: Mapping[str, str] | None = None,
         hang_s: float = 0.0,
+        until: threading.Event | None = None,
         drop: bool = False,
         accepted: bool = False,
         times: int = 1,
@@ -79,12 +81,13 @@ class HttpDouble:
     ) -> None:
         """Make the next `times` requests of `method` go wrong.
 
-        status, body, headers: the answer instead of the usual one. hang_s: wait that long first. drop: close the
-        connection without an answer. accepted: take the message before that, as a partner does whose answer is lost.
+        status, body, headers: the answer instead of the usual one. hang_s: wait that long first. until: wait for
+        that first. drop: close the connection without an answer. accepted: take the message before that, as a partner
+        does whose answer is lost.
         """
         answer = None if status is None else Answer(status, body, headers or {})
         with self._lock:
-            self._failures[method].extend([Failure(answer, hang_s, drop, accepted)] * times)
+            self._failures[method].extend([Failure(answer, hang_s, until, drop, accepted)] * times)
 
     def take(self, request: Request) -> Answer:
         """Accept one request and return the usual answer; called by one thread at a time."""
@@ -101,6 +104,8 @@ class HttpDouble:
             usual = None if goes_wrong and not failure.accepted else self.take(request)
         if failure.hang_s:
             self._closing.wait(failure.hang_s)
+        while failure.until and not (failure.until.wait(0.05) or self._closing.is_set()):
+            pass
         return None if failure.drop else failure.answer or usual
 
     def arrived(self, count: int, within_s: float = 10.0) -> list[Request]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,13 +15,14 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from tests.support import reminder_load
-from tests.support.stage import Stage, until
+from tests.support.stage import Process, Stage, until
 
 TICKS = ("sweep.overdue", "reminders.reconcile")
 TABLE = "appointments_appointmentreminder"
 EXPIRE = f"UPDATE {TABLE} SET leased_until = now() - interval '1 second' WHERE work_state = 'running'"  # noqa: S608
 DUE = f"UPDATE {TABLE} SET due_at = now() WHERE work_state = 'waiting'"  # noqa: S608  # our own table's name
 LEFT = f"SELECT count(*) FROM {TABLE} WHERE status = 'pending'"  # noqa: S608  # our own table's name
+REVIEW = "import workers.celery_app; from workers import sweep; sweep.hold_lost()"
 LATENCY_S = 0.05
 BETWEEN_REVIEWS = 8  # kills of single workers; then all are killed, and what they had begun is looked up
 
@@ -51,7 +50,7 @@ class ReminderSiege:
         self.names = [f"worker{number}" for number in range(workers)]
         self.stage = Stage(folder)
         self.log = folder / "taken.jsonl"
-        self.parts: dict[str, subprocess.Popen[bytes]] = {}
+        self.parts: dict[str, Process] = {}
         self._lives: Counter[str] = Counter()
         self.stage.extra.update(
             CARERELAY_SMS="twilio",
@@ -119,7 +118,7 @@ class ReminderSiege:
                 self._kill(name)
         time.sleep(2 * LATENCY_S)  # what was on its way has arrived
         reminder_load.rows(EXPIRE)
-        self.run("import workers.celery_app; from workers import sweep; sweep.hold_lost()")
+        assert self.stage.start("review", "-c", REVIEW).wait(120) == 0
         self.revive()
 
     def settle(self, within_s: float = 120.0) -> bool:
@@ -140,10 +139,6 @@ class ReminderSiege:
             app.conf.update(broker_connection_retry=False, broker_transport_options={"socket_connect_timeout": 1})
             for name in TICKS:
                 app.send_task(name, queue=name.partition(".")[0], ignore_result=True, retry=False)
-
-    def run(self, code: str) -> None:
-        words = [sys.executable, "-c", code]
-        subprocess.run(words, env=self.stage.environment(), check=True, capture_output=True, timeout=120)
 
     def verdict(self, numbers: Sequence[str]) -> Verdict:
         taken = Counter(json.loads(line)["to"] for line in self.log.read_text().splitlines())

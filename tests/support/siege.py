@@ -16,7 +16,7 @@ import psycopg
 from celery import Celery
 
 from tests.support.lab_load import CODES, Load, Saying, Story, digest_of
-from tests.support.stage import Stage, until
+from tests.support.stage import Process, Stage, until
 from workers.cli.embedded import package_folder
 from workers.cli.errors import Refused
 from workers.cli.state import ROOT
@@ -38,7 +38,7 @@ class Siege:
         if tables:
             copy_tables(tables, self.stage.database_url())
         self.record_numbers = json.loads(self.run("-m", "tests.support.lab_clinic", str(patients)).stdout)
-        self.parts: dict[str, subprocess.Popen[bytes]] = {}
+        self.parts: dict[str, Process] = {}
         self.kills = Counter[str]()
         self.weapons: dict[str, Callable[[], None]] = {
             "listener": lambda: self.kill_part("mllp"),
