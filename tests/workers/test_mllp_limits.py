@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -81,9 +82,10 @@ def test_a_message_that_drips_is_cut_however_often_a_byte_comes(door: Running, l
     assert not InboundMessage.objects.exists()
 
 
-def test_who_says_nothing_is_cut_and_who_talks_is_not(lab: Wire, door: Running) -> None:
+def test_who_says_nothing_is_cut_and_neither_who_talks_nor_who_ends_a_message_late(lab: Wire, door: Running) -> None:
     numbers = count()
-    with wire(door.port) as talking:
+    with ThreadPoolExecutor(1) as beside, wire(door.port) as talking:
+        late = beside.submit(ends_a_message_late, door)
 
         def talk() -> None:
             control = f"T{next(numbers)}"
@@ -93,17 +95,20 @@ def test_who_says_nothing_is_cut_and_who_talks_is_not(lab: Wire, door: Running) 
         until(lambda: talk() or lab.is_closed(within_s=0.5))
         time.sleep(LOOK_S)
         talk()
+        assert late.result() == [("AA", "LATER")]
 
 
-def test_a_message_has_its_whole_time_however_long_nothing_came_before_it(lab: Wire) -> None:
-    lab.say(framed(oru("BEFORE")))
-    assert lab.heard(1) == [("AA", "BEFORE")]
-    time.sleep(IDLE_S - LOOK_S)
-    later = framed(oru("LATER"))
-    lab.say(later[:40])
-    time.sleep(2 * LOOK_S)  # shorter than a message may take, and past the time a connection may idle
-    lab.say(later[40:])
-    assert lab.heard(1) == [("AA", "LATER")]
+def ends_a_message_late(door: Running) -> list[tuple[str, str]]:
+    """Return the answer to a message that has its whole time, however long nothing came before it."""
+    with wire(door.port) as lab:
+        lab.say(framed(oru("BEFORE")))
+        assert lab.heard(1) == [("AA", "BEFORE")]
+        time.sleep(IDLE_S - LOOK_S)
+        later = framed(oru("LATER"))
+        lab.say(later[:40])
+        time.sleep(2 * LOOK_S)  # shorter than a message may take, and past the time a connection may idle
+        lab.say(later[40:])
+        return lab.heard(1)
 
 
 def test_more_connections_of_one_address_than_allowed_are_hung_up_on_and_a_place_is_free_again(door: Running) -> None:
