@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.launcher.processes import UNSHARE, can_make_namespaces
 
+pytestmark = pytest.mark.xdist_group("bootstrap")  # one install for the whole file
 ROOT = Path(__file__).resolve().parents[2]
 CKSUM = shutil.which("cksum") or "/usr/bin/cksum"
 
@@ -41,7 +43,26 @@ def digest(text: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A tiny project with the real bootstrap; its uv always fails, so pip has to do the work; no network."""
+    return project(tmp_path)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A project after two first runs at once."""
+
+    folder: Path
+    outcomes: tuple[tuple[int, str, str], ...]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    folder = project(tmp_path_factory.mktemp("installed"))
+    runs = [start(folder, word) for word in ("one", "two")]
+    return Installed(folder, tuple(map(outcome, runs)))
+
+
+def project(tmp_path: Path) -> Path:
+    """Return a tiny project with the real bootstrap; its uv always fails, so pip has to do the work; no network."""
     folder = tmp_path / "checkout"
     (folder / "workers" / "cli").mkdir(parents=True)
     for name in ("carerelay", "workers/cli/bootstrap.py"):
@@ -69,9 +90,8 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_two_first_runs_at_once_install_once_and_both_go_on(checkout: Path) -> None:
-    first, second = start(checkout, "one"), start(checkout, "two")
-    (code_1, out_1, err_1), (code_2, out_2, err_2) = outcome(first), outcome(second)
+def test_two_first_runs_at_once_install_once_and_both_go_on(installed: Installed) -> None:
+    (code_1, out_1, err_1), (code_2, out_2, err_2) = installed.outcomes
     assert (code_1, out_1) == (0, "handed over one\n")
     assert (code_2, out_2) == (0, "handed over two\n")
     assert (err_1 + err_2).count("locked packages") == 1
@@ -89,7 +109,11 @@ def test_an_install_that_was_cut_off_is_started_afresh_and_a_good_one_is_left_al
     assert (code, out, err) == (0, "handed over again\n", "")
 
 
-def test_a_package_that_differs_from_the_lock_is_refused(checkout: Path) -> None:
+def test_a_package_that_differs_from_the_lock_is_refused(checkout: Path, installed: Installed) -> None:
+    shutil.copytree(installed.folder / ".venv", checkout / ".venv", symlinks=True)
+    (checkout / ".venv" / ".installed").unlink()
+    for file in checkout.glob(".venv/lib/*/site-packages/tiny*"):
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
     wheel(checkout.parent / "wheels", "tiny", {"tiny.py": "raise SystemExit('replaced')"})
     code, out, err = outcome(start(checkout))
     assert (code, out) == (2, "")
