@@ -36,8 +36,12 @@ class Servers:
     again_at: dict[str, float] = field(default_factory=dict)
 
     def revive(self, show: Callable[[str, str], None]) -> None:
-        """Start a server again that died; try later when it cannot start yet."""
-        for name, server in self.own.items():
+        """Start a server again that died; try later when it cannot start yet.
+
+        Redis first: it is back at once, while PostgreSQL may have much to replay, and a worker asks for it less and
+        less often.
+        """
+        for name, server in reversed(self.own.items()):
             if server.is_down() and time.monotonic() >= self.again_at.get(name, 0):
                 show(name, "died; starts again")
                 try:
