@@ -1,4 +1,7 @@
-"""Kills all that the lab feed stands on while laboratories send: what was acknowledged is filed, once, and adds up."""
+"""Kills all that the lab feed stands on while laboratories send: what was acknowledged is filed, once, and adds up.
+
+The full form, minutes of kills and sixteen laboratories, is `./carerelay bench labs-kill`.
+"""
 
 from __future__ import annotations
 
