@@ -14,7 +14,6 @@ import pytest
 
 from tests.launcher.processes import UNSHARE, can_make_namespaces
 
-pytestmark = pytest.mark.xdist_group("bootstrap")  # one install for the whole file
 ROOT = Path(__file__).resolve().parents[2]
 CKSUM = shutil.which("cksum") or "/usr/bin/cksum"
 

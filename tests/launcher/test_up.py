@@ -15,7 +15,6 @@ from workers.cli import probes, stack, state
 from workers.cli.parts import PARTS
 from workers.cli.state import ROOT, Ports, Running
 
-pytestmark = pytest.mark.xdist_group("up")  # one stack for the whole file
 READY_S, GONE_S = 90, 25
 
 

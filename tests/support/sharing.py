@@ -1,0 +1,29 @@
+"""Gives all tests of some files to one process of the suite; without it both would start what a file's tests share.
+
+The marks of pytest-xdist 3.8 do not reach its scheduler under pytest 9: a node's name cannot be changed any more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadGroupScheduling
+
+TOGETHER = {
+    "tests/launcher/test_bootstrap.py",  # one install
+    "tests/launcher/test_up.py",  # one stack
+}
+
+
+class ByFile(LoadGroupScheduling):
+    """Share the tests out one by one, but those of a file that is kept together as one; these come first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    return ByFile(config, log) if config.getoption("dist") == "loadgroup" else None
