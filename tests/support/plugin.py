@@ -46,7 +46,8 @@ def pytest_configure() -> None:
     slow = [HealthCheck.too_slow]
     hypothesis.register_profile("any machine", hypothesis(), deadline=None, suppress_health_check=slow)
     hypothesis.load_profile("any machine")
-    settings.WHITENOISE_AUTOREFRESH = True  # or each client of a test would read all static files once more
+    if settings.configured:  # not without Django
+        settings.WHITENOISE_AUTOREFRESH = True  # or each client of a test would read all static files once more
 
 
 def own_counters(worker: str) -> None:
