@@ -53,7 +53,7 @@ BENCHMARKS = {
     "seam": seam.run,
 }
 PARTS_OF_OTHERS = (  # `claims`, `labs` and `reminders` run them
-    "claims-building", "claims-posting", "claims-reading", "claims-validity",
+    "claims-building", "claims-kill", "claims-posting", "claims-reading", "claims-validity",
     "labs-filing", "labs-intake", "labs-read", "reminders-kill", "reminders-planning", "reminders-sending",
 )  # fmt: skip
 

@@ -1,14 +1,15 @@
-"""Measures claims from rows to bytes and from bytes to the ledger, and closes with one table of all bars."""
+"""Measures claims from rows to bytes and from bytes to the ledger, kills workers, and closes with all bars."""
 
 from __future__ import annotations
 
-from tests.benchmarks import bars, claims_building, claims_posting, claims_reading, claims_validity
+from tests.benchmarks import bars, claims_building, claims_kill, claims_posting, claims_reading, claims_validity
 
 PARTS = {
     "building": claims_building.bars,
     "reading": claims_reading.bars,
     "posting": claims_posting.bars,
     "validity": claims_validity.bars,
+    "killing": claims_kill.bars,
 }
 
 
