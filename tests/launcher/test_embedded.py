@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests.launcher.processes import alive, text_of, until
-from workers.cli import embedded, state
+from workers.cli import embedded, stack, state
 
 STARTS_POSTGRES = """
 import sys, time
@@ -23,6 +23,26 @@ server.start()
 print(server.child.pid, flush=True)
 time.sleep(60)
 """
+
+
+def test_throwaway_servers_are_nobody_elses_however_those_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        (tmp_path / name).write_text("postgresql://the-clinic/carerelay")
+        monkeypatch.setenv(name, "postgresql://the-clinic/carerelay")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+    with stack.throwaway() as environment:
+        asked = subprocess.run(
+            [sys.executable, "-c", "from django.conf import settings; print(settings.DATABASES, settings.CACHES)"],
+            env=environment,
+            cwd=state.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert "the-clinic" not in asked.stdout
+    assert "127.0.0.1" in asked.stdout
 
 
 @pytest.fixture

@@ -93,8 +93,13 @@ def throwaway(options: tuple[str, ...] = embedded.THROWAWAY) -> Iterator[dict[st
             "DATABASE_URL": run(postgres, cleanup),
             "REDIS_URL": run(embedded.Valkey(folder, databases=64), cleanup),
         }
-        caller = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+        caller = {name: value for name, value in without_servers(os.environ).items() if not name.endswith("_URL")}
         yield settings(folder, caller, urls, Ports())
+
+
+def without_servers(caller: Mapping[str, str]) -> dict[str, str]:
+    """Return settings that name nobody's PostgreSQL and Redis, neither themselves nor by a file."""
+    return {name: value for name, value in caller.items() if not name.startswith(("DATABASE_URL", "REDIS_URL"))}
 
 
 def run(server: Server, cleanup: ExitStack) -> str:
@@ -198,7 +203,7 @@ def running() -> Iterator[Running]:
 def own_stack() -> Iterator[Running]:
     folder = Path(tempfile.mkdtemp(prefix="carerelay-"))
     ports = Ports(state.free_port(), state.free_port(), state.free_port())
-    env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    env = without_servers(os.environ)
     log_path = folder / "up.log"
     with log_path.open("wb") as log:
         child = processes.spawn(

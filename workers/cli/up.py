@@ -30,7 +30,7 @@ def run(words: list[str]) -> int:
     options = parser().parse_args(words)
     caller = state.settings_of_caller()
     if options.embedded:
-        caller = {name: value for name, value in caller.items() if not name.startswith(("DATABASE_URL", "REDIS_URL"))}
+        caller = stack.without_servers(caller)
     ports = state.chosen_ports(
         caller, {"web": options.web_port, "mllp": options.mllp_port, "flower": options.flower_port}
     )
