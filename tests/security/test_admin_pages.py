@@ -137,6 +137,18 @@ def test_choosing_a_patient_in_a_form_is_a_search_that_is_written_down() -> None
     assert noted.detail == {"count": 1, "ids": [str(practice.patient.pk)]}
 
 
+@pytest.mark.parametrize("form", [{}, {"action": "delete_selected"}], ids=["no action", "a question"])
+def test_a_list_that_is_asked_for_by_post_is_written_down_too(form: dict[str, str]) -> None:
+    practice = make_practice()
+    model, login = model_of("lab-tests"), practice.logins[Role.ADMIN]
+    row = make("lab-tests", practice)
+    chosen = {"_selected_action": [str(row.pk)]} if form else {}
+    answer = signed_in(login).post(page(model, "changelist"), {**form, **chosen})
+    assert answer.status_code == 200
+    noted = AuditLog.objects.filter(user_id=login.pk, action="admin.list").latest("timestamp")
+    assert noted.detail["ids"] == [str(row.pk)]
+
+
 def test_a_look_at_a_patient_in_the_admin_is_found_by_the_patient() -> None:
     practice = make_practice()
     order = make("lab-orders", practice)

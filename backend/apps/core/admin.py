@@ -69,11 +69,13 @@ class ClinicAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, or do what was chosen for several rows: to all of them or, with a sentence why, to none."""
-        if request.method != "GET":
-            return self._refused(request, "admin.action", "", partial(super().changelist_view, request, extra_context))
-        response = super().changelist_view(request, extra_context)
-        rows = getattr(response, "context_data", {}).get("cl")
-        ids = [str(row.pk) for row in rows.result_list] if rows is not None else []
+        act = partial(super().changelist_view, request, extra_context)
+        response = act() if request.method == "GET" else self._refused(request, "admin.action", "", act)
+        shown = getattr(response, "context_data", None) or {}
+        if request.method != "GET" and not shown:
+            return response  # what was done has rows of its own in the log
+        rows = shown["cl"].result_list if "cl" in shown else shown.get("queryset", ())  # the question before deletion
+        ids = [str(row.pk) for row in rows]
         self._note(
             request,
             "admin.list",
