@@ -116,10 +116,10 @@ def test_a_worker_survives_redis_dying_under_a_running_task(stage: Stage, twilio
     twilio.fail_next(until=answer, accepted=True, status=503)
     stage.start("ring", "-c", RING).wait(60)
     until(lambda: twilio.sent)
+    assert states() == {WorkState.RUNNING: 1}
     stage.kill_redis_and_wipe_it()
     stage.redis.start()
     until(lambda: b"Connected to" in stage.log("worker").rpartition(b"Connection to broker lost")[2])
-    assert states() == {WorkState.RUNNING: 1}
     answer.set()
     until(lambda: WorkState.RUNNING not in states())
     assert worker.poll() is None

@@ -13,11 +13,16 @@ from django.db import connection
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-    """Give Django our way to empty tables once it has made its connection to the test database."""
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Give Django our way to empty tables once it has made its connection to the test database, where it may."""
     result = yield
     if fixturedef.argname == "django_db_setup":
-        connection.ops.sql_flush = deletes
+        with request.getfixturevalue("django_db_blocker").unblock(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('is_superuser')")
+            if cursor.fetchone() == ("on",):  # who else may not switch triggers off
+                connection.ops.sql_flush = deletes
     return result
 
 
