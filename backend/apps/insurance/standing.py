@@ -186,10 +186,10 @@ def hear(source: Source, words: Sequence[Word]) -> Heard:
     """
     claims = _locked({word.about for word in words if word.about})
     words = _read_again(words)
-    if revived := _revived(words, claims):
+    best = _best([word.submission.pk for word in words if word.submission])
+    if revived := _revived(words, claims, best):
         claims.update(_locked(revived))
     current = _current(claims)
-    best = _best([word.submission.pk for word in words if word.submission])
     moves = _moves(words, claims, current, best)
     stored = store(source, [(word, moves.get(word.about or source.file.pk) is word) for word in words])
     moves = {key: word for key, word in moves.items() if (key, word.segment) in stored}
@@ -225,10 +225,11 @@ def _current(claims: Iterable[UUID]) -> dict[UUID, tuple[UUID, str]]:
     return {claim: (key, status) for claim, key, status in rows.order_by("pk").values_list("claim_id", "pk", "status")}
 
 
-def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing]) -> set[UUID]:
+def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing], best: Mapping[UUID, Rank]) -> set[UUID]:
     """Take back the second try of claims whose first one arrived after all; return those claims.
 
-    A file that was given up as not received may still be answered.
+    A file that was given up as not received may still be answered. What was turned back for a neighbour's fault had
+    arrived before that: only a later stage says that it was taken in all the same.
     """
     arrived = {
         word.submission.claim_id: First(word.submission.pk, word.submission.interchange_id)
@@ -236,6 +237,7 @@ def _revived(words: Sequence[Word], claims: Mapping[UUID, Standing]) -> set[UUID
         if word.submission
         and word.submission.status == Submission.Status.REQUEUED
         and word.verdict in {Verdict.ARRIVED, *TAKEN_IN}
+        and (word.submission.pk not in best or word.rank > best[word.submission.pk])
         and claims[word.submission.claim_id].status in {Status.DRAFT, Status.SUBMITTED}
     }
     return given_up.revive(arrived)

@@ -142,3 +142,11 @@ def stands(claim: InsuranceClaim) -> tuple[str, str]:
 
 def errors(text: str, **values: object) -> list[str]:
     return text.format(**values).split("|")
+
+
+def refused_beside(partner: TradingPartner, claim: InsuranceClaim, file: Interchange) -> bytes:
+    """Return a 999 that refuses the transaction for a fault of another claim in it."""
+    Submission.objects.filter(claim=claim).update(first_segment=31, last_segment=50)
+    other, _ = sent_one(partner)
+    Submission.objects.filter(claim=other).update(interchange=file, first_segment=10, last_segment=30)
+    return content(ack(file, "R", *errors(NAMED, place=20, number=other.control_number)))

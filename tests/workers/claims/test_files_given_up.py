@@ -12,7 +12,17 @@ from backend.apps.insurance.models import InboundFile, InsuranceClaim, Interchan
 from backend.apps.insurance.tests.factories import make_claim
 from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.sent_claims import sent_file
-from tests.workers.claims.answers import ack, content, paid_835, receive, sent_one, stands, status, ta1
+from tests.workers.claims.answers import (
+    ack,
+    content,
+    paid_835,
+    receive,
+    refused_beside,
+    sent_one,
+    stands,
+    status,
+    ta1,
+)
 from workers.claims import reading
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
@@ -161,3 +171,40 @@ def test_an_answer_to_a_file_that_never_left_counts_where_a_person_finds_that_it
     reading.read_due()
     received.refresh_from_db()
     assert (received.status, stands(claim)) == ("applied", ("accepted", "accepted"))
+
+
+ORDERS = [("999 R", "TA1 A"), ("999 R", "TA1 E"), ("TA1 A", "999 R", "TA1 A"), ("999 A", "999 R", "999 A")]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("state", ["queued", "batched"])
+def test_a_receipt_read_after_the_refusal_takes_no_neighbour_out_of_the_line(
+    partner: TradingPartner, order: tuple[str, ...], state: str
+) -> None:
+    claim, file = sent_one(partner)
+    beside = refused_beside(partner, claim, file)
+    answers = {
+        "999 R": lambda: beside,
+        "999 A": lambda: content(ack(file)),
+        "TA1 A": lambda: content(head=[ta1(file)]),
+        "TA1 E": lambda: content(head=[ta1(file, "E", "001")]),
+    }
+    for one in order[:-1]:
+        receive(partner, answers[one]())
+    assert (stands(claim), states(claim)) == (("draft", "queued"), ["requeued", "queued"])
+    if state == "batched":
+        second = sent_file(partner, status="staged")
+        Submission.objects.filter(claim=claim, status="queued").update(status="batched", interchange=second)
+    receive(partner, answers[order[-1]]())
+    assert (stands(claim), states(claim)) == (("draft", state), ["requeued", state])
+    assert not Alert.objects.filter(kind="claims_sent_twice").exists()
+
+
+def test_a_neighbour_of_a_refused_claim_that_a_later_stage_took_in_is_taken_out_of_the_line(
+    partner: TradingPartner,
+) -> None:
+    claim, file = sent_one(partner)
+    receive(partner, refused_beside(partner, claim, file))
+    receive(partner, content(status("A2:20", trace=claim.control_number)))
+    claim.refresh_from_db()
+    assert (claim.status, states(claim)) == ("accepted", ["accepted", "withdrawn"])

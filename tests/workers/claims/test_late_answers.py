@@ -18,11 +18,10 @@ from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.inquiry_factories import make_eligibility_inquiry
 from backend.apps.insurance.tests.sent_claims import ISA, moved, queued, sent_file
 from tests.workers.claims.answers import (
-    NAMED,
     ack,
     content,
-    errors,
     receive,
+    refused_beside,
     sent,
     sent_one,
     stands,
@@ -37,14 +36,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
 @pytest.fixture
 def partner() -> TradingPartner:
     return make_partner()
-
-
-def refused_beside(partner: TradingPartner, claim: InsuranceClaim, file: Interchange) -> bytes:
-    """Return a 999 that refuses the transaction for a fault of another claim in it."""
-    Submission.objects.filter(claim=claim).update(first_segment=31, last_segment=50)
-    other, _ = sent_one(partner)
-    Submission.objects.filter(claim=other).update(interchange=file, first_segment=10, last_segment=30)
-    return content(ack(file, "R", *errors(NAMED, place=20, number=other.control_number)))
 
 
 @pytest.mark.parametrize("answer", ["999", "TA1"])
