@@ -26,7 +26,8 @@ TOLD = 3  # messages in the sentence of a refusal; all stand beside it
 # same doctor on the same day, and whether a modifier of both says "once more". Not counted are a claim that the payer
 # has taken back, for a void or for a correction (which counts itself); and one that was denied unpaid and cannot
 # be corrected by a file, because none goes to its payer, or with no corrections, or nobody knows the payer's number of
-# it: a new claim puts that right, unless a correction is being written.
+# it: a new claim puts that right, unless a correction is being written. Nor does such a claim count, once it can be
+# corrected, against the correction of a claim that was not denied: its services were billed anew before.
 BILLED_BEFORE = """
     SELECT DISTINCT claim.id::text, other.id::text,
         string_to_array(line.modifiers, ',') && '{76,77,91,59,XE,XP,XS,XU}'::text[]
@@ -66,7 +67,10 @@ BILLED_BEFORE = """
             AND (other.insurance_reference_number = ''
                 OR NOT EXISTS (SELECT FROM insurance_partnerpayer way
                                WHERE way.provider_id = plan.provider_id AND way.is_active AND NOT way.is_deleted
-                                   AND way.takes_corrections)))"""
+                                   AND way.takes_corrections)
+                OR claim.frequency = '7'
+                    AND EXISTS (SELECT FROM insurance_insuranceclaim corrected
+                                WHERE corrected.id = claim.original_id AND corrected.status <> 'denied')))"""
 
 
 class HasErrors(DomainError):

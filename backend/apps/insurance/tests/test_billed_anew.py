@@ -8,8 +8,8 @@ import pytest
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance import correcting, scrubbing, services, submitting
-from backend.apps.insurance.models import InsuranceClaim
-from backend.apps.insurance.tests.factories import line, make_claim
+from backend.apps.insurance.models import InsuranceClaim, Submission
+from backend.apps.insurance.tests.factories import line, make_claim, rendering_doctor, route
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
 
@@ -127,3 +127,28 @@ def test_what_a_paid_correction_leaves_out_is_billed_anew_and_the_rest_corrected
     rest = services.submit(anew(first, procedure_codes=[line("25.00", code="36415")]), by=None)
     again = services.submit(correcting.correct(stored(draft), by=None), by=None)
     assert sent() == {rest.pk, again.pk}
+
+
+def paid_anew() -> tuple[InsuranceClaim, InsuranceClaim]:
+    """Return a denied claim whose number became known, and takes corrections now, after it was billed anew and paid."""
+    first = denied(make_claim(rendering_doctor=rendering_doctor()))
+    again = services.submit(anew(first), by=None)
+    services.mark_as_paid(again, by=make_user("receptionist"), amount=50, payer_claim_number="ICN2")
+    route(provider=first.patient_insurance.insurance_plan.provider)
+    services.note_payer_number(first, by=None, payer_claim_number="ICN1")
+    return stored(first), stored(again)
+
+
+def test_what_was_billed_anew_and_paid_is_corrected_though_the_first_claim_can_be_by_now() -> None:
+    first, again = paid_anew()
+    correction = services.submit(correcting.correct(again, by=None), by=None)
+    assert Submission.objects.get().claim == correction
+    with pytest.raises(DomainError, match="billed anew already"):
+        correcting.correct(first, by=None)
+
+
+def test_what_was_billed_anew_is_not_corrected_beside_a_correction_of_the_first_claim() -> None:
+    first, again = paid_anew()
+    anew(first, frequency="7", original=first)
+    with pytest.raises(scrubbing.HasErrors, match="billed to this payer already"):
+        services.submit(correcting.correct(again, by=None), by=None)
