@@ -14,6 +14,7 @@ from django.utils import timezone
 from backend.apps.core import alerts
 from backend.apps.core.models import Alert
 from backend.apps.insurance import interchanges, pauses, standing
+from backend.apps.insurance.given_up import REFUSED
 from backend.apps.insurance.models import (
     EligibilityInquiry,
     Interchange,
@@ -33,7 +34,6 @@ SETUP = frozenset(
 )  # fmt: skip
 ACCEPTED = frozenset({"A", "E"})
 TAKEN = frozenset({*ACCEPTED, "P"})  # of a group, P: what is not named as refused was taken
-REFUSED = frozenset({"R", "M", "W", "X"})
 MOST_FAULTS = 6  # of one claim that are told
 CODE = re.compile(r"[0-9]{0,6}|[0-9]{4}[A-Z]{1,2}|[A-Z][A-Z0-9]{0,2}").fullmatch  # 8, 2400, 2010AA, NM1, I12
 

@@ -6,16 +6,18 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.models import Clinic
-from backend.apps.insurance.models import InsuranceClaim, Interchange, Submission
+from backend.apps.insurance.models import AckEvent, InsuranceClaim, Interchange, Stage, Submission
 from backend.apps.insurance.models.submissions import LIVE
 
 Status = InsuranceClaim.Status
 KIND = "claims_sent_twice"
 ARRIVED = "The first file arrived after all."
+REFUSED = frozenset({"R", "M", "W", "X"})  # of a file, a group or a transaction
 
 
 class First(NamedTuple):
@@ -25,10 +27,26 @@ class First(NamedTuple):
     interchange_id: UUID | None
 
 
+def turned_back() -> Q:
+    """Return the condition on tries that their file or transaction was refused: no payer has seen those.
+
+    It has, perhaps, where a partner says anything else of them at that stage or later.
+    """
+    told = AckEvent.objects.filter(submission=OuterRef("pk"))
+    is_refused = Exists(told.filter(kind__in=("TA1", "999"), code__in=REFUSED, was_applied=True))
+    return Q(is_refused) & ~Q(Exists(told.filter(stage__gte=Stage.SYNTAX).exclude(code__in=REFUSED)))
+
+
 def firsts(claims: Collection[UUID]) -> dict[UUID, First]:
-    """Return by claim the last try of it that was given up."""
-    rows = Submission.objects.filter(claim__in=claims, status=Submission.Status.REQUEUED).order_by("pk")
-    return {claim: First(*rest) for claim, *rest in rows.values_list("claim_id", *First._fields)}
+    """Return by claim the last try of it that was given up; it may have arrived.
+
+    One that was turned back counts only where there is no other, and the next one waits here still.
+    """
+    rows = Submission.objects.filter(claim__in=claims, status=Submission.Status.REQUEUED)
+    waiting = Submission.objects.filter(claim=OuterRef("claim"), status=Submission.Status.QUEUED)
+    doubtful = rows.annotate(is_refused=turned_back()).filter(Q(is_refused=False) | Exists(waiting))
+    found = doubtful.order_by("-is_refused", "pk").values_list("claim_id", *First._fields)
+    return {claim: First(*rest) for claim, *rest in found}
 
 
 def revive(arrived: Mapping[UUID, First]) -> set[UUID]:

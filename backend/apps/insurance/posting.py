@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef
 
 from backend.apps.insurance import given_up, ledger, remittance_matching, remittance_told, standing
 from backend.apps.insurance.ledger import NOTHING, REVERSAL, Books, Entry, Posted
@@ -134,11 +133,15 @@ def _to_next_payers(keys: Collection[UUID]) -> set[UUID]:
 
 
 def _prove_sent(source: Source, keys: Collection[UUID]) -> None:
-    """Note that a file arrived that we were not sure of: a payer has judged its claims, which went in no other one."""
-    others = Submission.objects.filter(claim=OuterRef("claim")).exclude(status__in=NOT_AWAY)
-    only = Submission.objects.filter(~Exists(others), claim__in=keys, claim__status=Status.DRAFT)
-    files = only.filter(status=SubmissionStatus.BATCHED).order_by().values_list("interchange_id", flat=True)
-    standing.prove_sent(source.file.partner_id, files.distinct(), proof="835")
+    """Note that a file arrived that we were not sure of: a payer has judged its claims, which it has from no other."""
+    unsure = Submission.objects.filter(claim__in=keys, claim__status=Status.DRAFT, status=SubmissionStatus.BATCHED)
+    files = list(unsure.order_by().values_list("claim_id", "interchange_id"))
+    if not files:
+        return
+    others = Submission.objects.filter(~given_up.turned_back(), claim__in=[claim for claim, _ in files])
+    elsewhere = set(others.exclude(status__in=NOT_AWAY).order_by().values_list("claim_id", flat=True))
+    only = {file for claim, file in files if claim not in elsewhere}
+    standing.prove_sent(source.file.partner_id, only, proof="835")
 
 
 def _locked(keys: Sequence[UUID]) -> dict[UUID, Ours]:

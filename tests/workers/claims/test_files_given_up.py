@@ -13,8 +13,10 @@ from backend.apps.insurance.tests.factories import make_claim
 from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.sent_claims import sent_file
 from tests.workers.claims.answers import (
+    NAMED,
     ack,
     content,
+    errors,
     paid_835,
     receive,
     refused_beside,
@@ -208,3 +210,59 @@ def test_a_neighbour_of_a_refused_claim_that_a_later_stage_took_in_is_taken_out_
     receive(partner, content(status("A2:20", trace=claim.control_number)))
     claim.refresh_from_db()
     assert (claim.status, states(claim)) == ("accepted", ["accepted", "withdrawn"])
+
+
+def turned_back(partner: TradingPartner, how: str) -> InsuranceClaim:
+    """Return a claim whose first file was refused, so that no payer has it, and that is a draft again."""
+    claim, file = sent_one(partner)
+    answers = {
+        "999 beside it": refused_beside(partner, claim, file),
+        "999": content(ack(file, "R", *errors(NAMED, place=9, number=claim.control_number))),
+        "TA1": content(head=[ta1(file, "R", "023")]),
+    }
+    receive(partner, answers[how])
+    claim.refresh_from_db()
+    return services.reopen(claim, by=None) if how == "999" else claim
+
+
+def next_file(partner: TradingPartner, claim: InsuranceClaim, **over: Any) -> Interchange:
+    """Return the file that a claim goes in next."""
+    Submission.objects.filter(claim=claim, status="queued").update(status="withdrawn")
+    return sent_file(partner, claim, state="batched", **over)
+
+
+@pytest.mark.parametrize("how", ["999 beside it", "999", "TA1"])
+def test_a_payment_proves_the_file_that_followed_one_that_was_turned_back(partner: TradingPartner, how: str) -> None:
+    claim = turned_back(partner, how)
+    second = next_file(partner, claim, status="in_doubt", work_state="held")
+    assert receive(partner, content(paid_835(claim))).status == "applied"
+    second.refresh_from_db()
+    claim.refresh_from_db()
+    assert (second.status, claim.status) == ("sent", "paid")
+    assert not Alert.objects.filter(kind="claims_sent_twice").exists()
+
+
+def test_a_payment_proves_no_file_where_the_first_one_was_taken_in_after_all(partner: TradingPartner) -> None:
+    claim = turned_back(partner, "TA1")
+    first = Interchange.objects.get(submissions__claim=claim)
+    second = next_file(partner, claim, status="in_doubt", work_state="held")
+    receive(partner, content(ack(first)))
+    receive(partner, content(paid_835(claim)))
+    second.refresh_from_db()
+    assert (second.status, stands(claim)) == ("in_doubt", ("draft", "batched"))
+
+
+def test_a_payment_that_another_partner_brings_tells_of_no_first_file_that_was_turned_back(
+    partner: TradingPartner,
+) -> None:
+    claim = turned_back(partner, "999 beside it")
+    next_file(partner, claim, status="in_doubt", work_state="held")
+    receive(make_partner(), content(paid_835(claim)))
+    assert not Alert.objects.filter(kind="claims_sent_twice").exists()
+
+
+def test_a_payment_of_a_claim_that_waits_here_is_of_the_try_that_was_turned_back(partner: TradingPartner) -> None:
+    claim = turned_back(partner, "999 beside it")
+    receive(partner, content(paid_835(claim)))
+    claim.refresh_from_db()
+    assert (claim.status, states(claim)) == ("paid", ["adjudicated", "withdrawn"])
