@@ -15,6 +15,7 @@ SCHEDULE = {
     "waitlist holds": {"task": "waitlist.watch", "schedule": 60.0},
     "build claim interchanges": {"task": "claims.build", "schedule": 900.0},
     "collect answers to claims": {"task": "claims.collect", "schedule": 600.0},
+    "connections to try": {"task": "claims.probe", "schedule": 900.0},
     "recalls": {"task": "recalls.remind", "schedule": crontab(hour="14", minute="0")},  # UTC; the next day catches up
     "ask payers": {"task": "eligibility.build", "schedule": 900.0},
     "insurance re-verification due": {"task": "eligibility.due", "schedule": crontab(hour="9", minute="10")},  # UTC

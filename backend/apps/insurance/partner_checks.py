@@ -46,9 +46,14 @@ def check(partner: TradingPartner, *, by: User | None) -> TradingPartner:
 
 
 def asked() -> list[TradingPartner]:
-    """Return the partners whose connection is still to be tried, or was tried in vain."""
+    """Return the partners whose connection is still to be tried, or was tried in vain; those out of use are let be."""
     keys = Alert.objects.filter(kind=KIND, resolved_at=None).values_list("subject_id", flat=True)
-    return list(TradingPartner.objects.filter(pk__in=list(keys), is_active=True))
+    rows = list(TradingPartner.all_objects.filter(pk__in=list(keys)))
+    in_use = [row for row in rows if row.is_active and not row.is_deleted]
+    for row in rows:
+        if row not in in_use:
+            alerts.clear(_cause(row))
+    return in_use
 
 
 def reached(partner: TradingPartner) -> None:

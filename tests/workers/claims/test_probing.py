@@ -7,6 +7,7 @@ import pytest
 from backend.apps.core.models import Alert
 from backend.apps.insurance import partner_checks
 from backend.apps.insurance.models import TradingPartner
+from beat_schedule import SCHEDULE
 from workers.claims.probing import probe_due
 
 pytestmark = pytest.mark.django_db
@@ -35,3 +36,14 @@ def test_a_connection_that_fails_is_told_until_it_works(over_sftp: TradingPartne
     TradingPartner.objects.filter(pk=over_sftp.pk).update(outbound_folder="inbound")
     assert probe_due() == "1 reached"
     assert not partner_checks.told_of([over_sftp])[str(over_sftp.pk)][0].is_bad
+
+
+def test_nobody_waits_for_a_partner_that_went_out_of_use_meanwhile(over_sftp: TradingPartner) -> None:
+    partner_checks.check(over_sftp, by=None)
+    TradingPartner.objects.filter(pk=over_sftp.pk).update(is_active=False)
+    assert probe_due() == "nothing due"
+    assert not Alert.objects.filter(resolved_at=None).exists()
+
+
+def test_a_connection_is_tried_also_when_its_bell_was_not_heard() -> None:
+    assert partner_checks.PROBE in {entry["task"] for entry in SCHEDULE.values()}
