@@ -8,6 +8,7 @@ from backend.apps.insurance import partner_checks
 from backend.apps.insurance.models import TradingPartner
 from integrations.errors import IntegrationError
 from workers import gateways
+from workers.beats import beating
 from workers.celery_app import app
 from workers.runner import HandlerBug, attempt, told
 
@@ -20,16 +21,17 @@ def probe_due() -> str:
         HandlerBug: after the last partner; a fault at one of them leaves no other without its answer.
     """
     counts, bugs = Counter[str](), list[str]()
-    for partner in partner_checks.asked():
-        _, error = attempt(_probe, partner)
-        counts["not reached" if error else "reached"] += 1
-        if error is None:
-            partner_checks.reached(partner)
-        elif isinstance(error, IntegrationError):
-            partner_checks.not_reached(partner, error.code)
-        else:
-            bugs.append(type(error).__name__)
-            partner_checks.not_reached(partner, bugs[-1])
+    with beating("connections to try"):
+        for partner in partner_checks.asked():
+            _, error = attempt(_probe, partner)
+            counts["not reached" if error else "reached"] += 1
+            if error is None:
+                partner_checks.reached(partner)
+            elif isinstance(error, IntegrationError):
+                partner_checks.not_reached(partner, error.code)
+            else:
+                bugs.append(type(error).__name__)
+                partner_checks.not_reached(partner, bugs[-1])
     if bugs:
         raise HandlerBug(f"{bugs[-1]} in {partner_checks.PROBE}")
     return told(counts)
