@@ -31,9 +31,7 @@ def test_whatever_is_killed_each_acknowledged_message_is_filed_once_and_the_book
     siege.start()
     load.start()
     siege.fight(6.0, (0.4, 1.0))
-    assert siege.settle(load), siege.rows(
-        "SELECT status, work_state, count(*) FROM laboratory_inboundmessage GROUP BY 1, 2"
-    )
+    assert siege.settle(load), what_is_open(siege, load)
     print(siege.kills, load.troubles, len(load.acknowledged))
     assert min(siege.kills[weapon] for weapon in siege.weapons) >= 1
     assert len(load.acknowledged) > 50
@@ -42,6 +40,12 @@ def test_whatever_is_killed_each_acknowledged_message_is_filed_once_and_the_book
     assert (code, books["faults"]) == (0, [])
     assert [account["taken_in"] for account in books["accounts"]] == [len(load.acknowledged)]
     assert_that_a_loss_would_be_seen(siege, load)
+
+
+def what_is_open(siege: Siege, load: Load) -> str:
+    rows = siege.rows("SELECT status, work_state, count(*) FROM laboratory_inboundmessage GROUP BY 1, 2")
+    waiting = "a laboratory has no answer" if load.is_waiting() else "all is answered"
+    return f"{waiting}; {rows}; {load.troubles}\n{siege.stage.log('mllp')[-3000:].decode()}"
 
 
 def assert_that_a_loss_would_be_seen(siege: Siege, load: Load) -> None:

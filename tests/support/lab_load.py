@@ -148,7 +148,11 @@ class Load:
         deadline = time.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return not self.is_waiting()
+
+    def is_waiting(self) -> bool:
+        """Tell whether a laboratory still has no answer."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def give_up(self) -> None:
         self._given_up.set()

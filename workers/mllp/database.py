@@ -183,7 +183,8 @@ class Database:
                     self._pipe = Pipe(made)
                     await self._pipe.prepare(self._hot)
             except psycopg.Error:
-                await made.close()
+                self._connection = made
+                await self.close()  # the pipe too: it listens to a number that is the next connection's
                 raise
             finally:
                 timer.cancel()
