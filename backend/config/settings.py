@@ -201,6 +201,38 @@ SPECTACULAR_SETTINGS = {
 }
 UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay", "SIDEBAR": {"show_all_applications": True}}
 
+# --- FHIR. ---
+FHIR_MRN_SYSTEM = os.environ.get("CARERELAY_FHIR_MRN_SYSTEM", f"{PUBLIC_BASE_URL}/fhir/mrn")  # of our record numbers
+EXPORT_FILE_ROWS = int(os.environ.get("CARERELAY_EXPORT_FILE_ROWS", "50000"))  # resources in a file at most
+EXPORT_FILE_BYTES = int(os.environ.get("CARERELAY_EXPORT_FILE_BYTES", str(100 * 1024 * 1024)))  # of NDJSON
+EXPORT_DAYS = int(os.environ.get("CARERELAY_EXPORT_DAYS", "7"))  # how long files are kept
+EXPORTS_AT_ONCE = int(os.environ.get("CARERELAY_EXPORTS_AT_ONCE", "1"))  # for each client; then 429
+EXPORT_SAMPLE = int(
+    os.environ.get("CARERELAY_EXPORT_SAMPLE", "1000")
+)  # one in so many rows is judged by fhir.resources
+EXPORT_BUCKET = os.environ.get("CARERELAY_EXPORT_BUCKET", "")  # of S3; empty: files on our own disk
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "exports": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DATA_DIR / "exports"},
+    },
+}
+if EXPORT_BUCKET:
+    STORAGES["exports"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": EXPORT_BUCKET,
+            "endpoint_url": os.environ.get("CARERELAY_EXPORT_S3_ENDPOINT") or None,
+            "access_key": secret("CARERELAY_EXPORT_S3_ACCESS_KEY", "") or None,
+            "secret_key": secret("CARERELAY_EXPORT_S3_SECRET_KEY", "") or None,
+            "region_name": os.environ.get("CARERELAY_EXPORT_S3_REGION") or None,
+            "file_overwrite": True,
+            "querystring_auth": True,
+        },
+    }
+
 # --- Celery. Each line has its reason; the figures are in docs/operations.md. ---
 REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {

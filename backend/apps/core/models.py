@@ -39,6 +39,13 @@ class Clinic(ClinicModel):
         blank=True,
         validators=[RegexValidator(r"^[0-9A-Z]{9}X$", "Ten characters that end in X.")],
     )
+    clia_number = models.CharField(
+        "CLIA",
+        max_length=10,
+        blank=True,
+        db_default="",
+        validators=[RegexValidator(r"^\d{2}D\d{7}$", "Ten characters, as 12D3456789.")],
+    )
     address_line1 = models.CharField(max_length=120, blank=True)
     address_line2 = models.CharField(max_length=120, blank=True)
     city = models.CharField(max_length=80, blank=True)

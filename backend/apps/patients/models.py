@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import OpClass
@@ -60,6 +61,42 @@ class Gender(models.TextChoices):
     UNKNOWN = "unknown"
 
 
+class BirthSex(models.TextChoices):
+    """Source: HL7 v3 AdministrativeGender, and UNK."""
+
+    FEMALE = "F", "female"
+    MALE = "M", "male"
+    UNKNOWN = "UNK", "unknown"
+
+
+class Ethnicity(models.TextChoices):
+    """Source: OMB 1997 standards, in CDC Race and Ethnicity codes."""
+
+    HISPANIC = "2135-2", "Hispanic or Latino"
+    NOT_HISPANIC = "2186-5", "not Hispanic or Latino"
+    ASKED = "ASKU", "asked but not said"
+    UNKNOWN = "UNK", "unknown"
+
+
+RACES = MappingProxyType({  # OMB 1997 standards, in CDC Race and Ethnicity codes
+    "1002-5": "American Indian or Alaska Native",
+    "2028-9": "Asian",
+    "2054-5": "Black or African American",
+    "2076-8": "Native Hawaiian or Other Pacific Islander",
+    "2106-3": "White",
+    "ASKU": "Asked but not said",
+    "UNK": "Unknown",
+})  # fmt: skip
+
+
+def validate_races(value: Any) -> None:
+    """Accept a list of codes of RACES, each once; ASKU and UNK stand alone."""
+    if not (isinstance(value, list) and all(isinstance(code, str) and code in RACES for code in value)):
+        raise ValidationError("Write a list of OMB race codes, as 2106-3.", code="race")
+    if len(set(value)) != len(value) or (len(value) > 1 and {"ASKU", "UNK"} & set(value)):
+        raise ValidationError("Each race once; ASKU and UNK stand alone.", code="race")
+
+
 class Patient(ClinicModel):
     access: ClassVar[scope.Access] = scope.Access(patient="pk", patient_user="user")
 
@@ -89,6 +126,15 @@ class Patient(ClinicModel):
     emergency_contact_relationship = models.CharField(max_length=60, blank=True)
     insurance_info = models.JSONField(default=dict, blank=True, validators=[validate_insurance_info])
     time_zone = models.CharField(max_length=64, blank=True, validators=[validate_time_zone])
+    middle_name = models.CharField(max_length=80, blank=True, db_default="")
+    name_suffix = models.CharField(max_length=20, blank=True, db_default="", help_text="Jr., III")
+    birth_sex = models.CharField(max_length=3, choices=BirthSex, blank=True, db_default="")
+    races = models.JSONField(
+        default=list, blank=True, db_default=models.Value([], models.JSONField()), validators=[validate_races]
+    )
+    ethnicity = models.CharField(max_length=6, choices=Ethnicity, blank=True, db_default="")
+    needs_interpreter = models.BooleanField(null=True, blank=True)
+    deceased_at = models.DateTimeField(null=True, blank=True)
     preferred_language = models.CharField(max_length=35, default="en", validators=[validate_language])
     sms_consent = models.BooleanField(default=False)
     sms_consent_at = models.DateTimeField(null=True, blank=True, editable=False)  # given or taken back
@@ -110,6 +156,16 @@ class Patient(ClinicModel):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             SOFT_DELETE_CHECK,
             models.CheckConstraint(condition=Q(gender__in=Gender.values), name="patients_patient_gender_known"),
+            models.CheckConstraint(
+                condition=Q(birth_sex__in=["", *BirthSex.values]), name="patients_patient_birth_sex_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(ethnicity__in=["", *Ethnicity.values]), name="patients_patient_ethnicity_known"
+            ),
+            models.CheckConstraint(
+                condition=Exact(Func(F("races"), function="jsonb_typeof", output_field=models.TextField()), "array"),
+                name="patients_patient_races_list",
+            ),
             models.CheckConstraint(
                 condition=Q(date_of_birth__gte=EARLIEST_BIRTH)
                 & Q(date_of_birth__lte=TruncDate(Now()) + 1),  # a day's grace for zones ahead of UTC
@@ -177,6 +233,8 @@ class Patient(ClinicModel):
             raise ValidationError({"user": "Only a login with the role patient belongs to a patient."})
         if self.date_of_birth and self.date_of_birth > Clinic.today():
             raise ValidationError({"date_of_birth": "This day is in the future."})
+        if self.deceased_at and self.date_of_birth and self.deceased_at.date() < self.date_of_birth:
+            raise ValidationError({"deceased_at": "This is before the day of birth."})
         if self.country == "US" and self.state and not (len(self.state) == 2 and self.state.isupper()):
             raise ValidationError({"state": "Write a state of the US with two capital letters, as NY."})
 

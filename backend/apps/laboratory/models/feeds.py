@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -87,6 +87,13 @@ class LabFeed(ClinicModel):
 
     name = models.CharField(max_length=120, unique=True)
     is_active = models.BooleanField(default=True)
+    clia_number = models.CharField(
+        "CLIA",
+        max_length=10,
+        blank=True,
+        db_default="",
+        validators=[RegexValidator(r"^\d{2}D\d{7}$", "Ten characters, as 12D3456789.")],
+    )
     sending_application = models.CharField(max_length=250, blank=True)
     sending_facility = models.CharField(max_length=250, blank=True)
     versions = models.JSONField(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -52,6 +52,13 @@ class Medication(ClinicModel):
     access: ClassVar[scope.Access] = scope.SHARED
 
     ndc_code = models.CharField("NDC", max_length=13, unique=True, validators=[ndc.validate_ndc])
+    rxnorm_code = models.CharField(
+        "RxNorm",
+        max_length=8,
+        blank=True,
+        db_default="",
+        validators=[RegexValidator(r"^[0-9]+$", "An RxCUI has digits only.")],
+    )
     brand_name = models.CharField(max_length=160, blank=True)
     generic_name = models.CharField(max_length=160)
     drug_class = models.CharField(max_length=20, choices=DrugClass, default=DrugClass.OTHER)
@@ -86,6 +93,7 @@ class Medication(ClinicModel):
         indexes: ClassVar[list[models.Index]] = [
             prefix_index("generic_name", "medication_generic"),
             prefix_index("brand_name", "medication_brand"),
+            models.Index(fields=["rxnorm_code"], name="medication_rxnorm"),
             models.Index(fields=["drug_class", "generic_name"], name="medication_class"),
             models.Index(fields=["controlled_substance_schedule"], name="medication_schedule"),
             models.Index(fields=["is_active", "is_formulary"], name="medication_formulary"),

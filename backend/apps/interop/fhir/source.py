@@ -1,0 +1,150 @@
+"""Where the rows of a resource come from; without it every reader would join the tables in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Model, Q, QuerySet
+
+from backend.apps.core import scope
+from backend.apps.core.permissions import Table, may
+from integrations.fhir.resource import Resource
+
+Row = tuple[str | None, ...]
+
+
+def text(expression: str) -> str:
+    """Return SQL for free text: NULL instead of nothing or blanks."""
+    return f"NULLIF(btrim({expression}), '')"
+
+
+def instant(expression: str) -> str:
+    """Return SQL for a moment as a FHIR instant in UTC, to the millisecond."""
+    return f"""to_char({expression} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+
+
+def version_of(expression: str) -> str:
+    """Return SQL for a version id made of the moment a row last changed, to the microsecond."""
+    return f"to_char({expression} AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')"
+
+
+def by_uuid(fhir_id: str) -> Q | None:
+    """Return the filter for a resource whose id is its row's key; None when this cannot be one."""
+    try:
+        key = UUID(fhir_id)
+    except ValueError:
+        return None
+    return Q(pk=key) if str(key) == fhir_id else None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One table (joined with others) each of whose rows is a resource, or several.
+
+    name: unique; as "observation-lab". model: whose object rules (`core.scope`) decide who sees a row.
+    permissions: the role table of its resource in /api/v1; FHIR search is its "list", read its "retrieve".
+    tables: SQL after FROM; the model's own table has the alias t. live: SQL condition for rows that are resources now.
+    columns: SQL that gives text, for each of the resource's columns.
+    patient: SQL for the patient's UUID, "" for what is about no patient. changed: SQL for when it last changed.
+    part: SQL that tells the resources of one row apart and orders them ("" where there is one).
+    deleted: SQL that gives (FHIR id, when) of what no longer is a resource, "" where nothing goes; one %s: since when.
+    by_id: from a FHIR id to a filter of the model, None when it cannot be one; by_part: the part that an id names.
+    seen_by: for roles that see less, the columns they see; the others are NULL for them.
+    wide: SQL for the length in bytes of what may be large in a row ("" where nothing is).
+    system_only: not part of exports of patients or groups unless it is asked for by `_type`.
+    """
+
+    name: str
+    resource: Resource
+    model: type[Model]
+    permissions: Table
+    tables: str
+    columns: Mapping[str, str]
+    live: str = "NOT t.is_deleted"
+    key: str = "t.id"
+    patient: str = ""
+    changed: str = "t.updated_at"
+    part: str = ""
+    deleted: str = ""
+    by_id: Callable[[str], Q | None] = by_uuid
+    by_part: Callable[[str], str] | None = None
+    seen_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    wide: str = ""
+    system_only: bool = False
+
+    def __post_init__(self) -> None:
+        missing, unknown = (
+            set(self.resource.columns) - set(self.columns),
+            set(self.columns) - set(self.resource.columns),
+        )
+        if missing or unknown:
+            raise ValueError(f"{self.name}: columns missing {sorted(missing)}, unknown {sorted(unknown)}")
+
+    @property
+    def type(self) -> str:
+        return self.resource.type
+
+    @cached_property
+    def order(self) -> str:
+        """SQL to order by: the key, then the part."""
+        return f"{self.key}, {self.part}" if self.part else self.key
+
+    def select(self, resource: Resource | None = None, role: str = "") -> str:
+        """Return "SELECT columns FROM tables", without WHERE, for the resource (or a cut of it) as a role sees it."""
+        shape = resource or self.resource
+        seen = self.seen_by.get(role)
+        told = (self.columns[name] if seen is None or name in seen else "NULL::text" for name in shape.columns)
+        return f"SELECT {', '.join(told)} FROM {self.tables}"  # noqa: S608  # our own names only
+
+    def may(self, user: Any, action: str) -> bool:
+        """Return whether the user's role may "list" or "retrieve" here."""
+        return may(user, action, self.permissions)
+
+    def visible(self, user: Any) -> QuerySet[Any]:
+        """Return the rows of the model that the user may see, live or not."""
+        return scope.visible(self.model._base_manager.all(), user)
+
+
+def rows_among(
+    source: Source,
+    found: QuerySet[Any],
+    *,
+    role: str = "",
+    resource: Resource | None = None,
+    also: str = "TRUE",
+    values: Sequence[Any] = (),
+    limit: int | None = None,
+) -> list[Row]:
+    """Return the rows for the resources among the model's rows `found`, by key and part.
+
+    also: what else must hold, in SQL of our own names only, with `values` for its placeholders.
+    """
+    inner, inner_values = _ids(found)
+    where = f"{source.live} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
+    cut = " LIMIT %s" if limit is not None else ""
+    sql = f"{source.select(resource, role)} WHERE {where} ORDER BY {source.order}{cut}"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, *inner_values, *([limit] if limit is not None else [])])
+        return cursor.fetchall()
+
+
+def count_among(source: Source, found: QuerySet[Any], *, also: str = "TRUE", values: Sequence[Any] = ()) -> int:
+    inner, inner_values = _ids(found)
+    where = f"{source.live} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {source.tables} WHERE {where}", [*values, *inner_values])  # noqa: S608  # ours
+        return int(cursor.fetchone()[0])
+
+
+def _ids(found: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return SQL for the keys of these rows, and its values; "" where they are all rows of the table."""
+    query = found.order_by().values("pk").query
+    if not query.where and not query.is_sliced and not query.combinator:
+        return "", ()
+    sql, values = query.sql_with_params()
+    return sql, tuple(values)

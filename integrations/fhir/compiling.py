@@ -1,0 +1,170 @@
+"""Turns the shape of a resource into a function that writes it as JSON from a row of texts, with no object per element.
+
+An f-string over the row's own texts writes a hundred times what validating and dumping a model does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import orjson
+
+from integrations.fhir.building import ABSENT, build
+from integrations.fhir.holes import Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
+from integrations.fhir.values import fragment, quoted
+
+Line = Callable[[Sequence[str | None]], str]
+
+
+def compiled(tree: Tree, columns: Sequence[str], always: Collection[str], given: Mapping[str, str]) -> Line:
+    """Return a function from a row (a text or None for each of `columns`) to JSON; "" where all of it is absent.
+
+    always: columns that are never NULL. given: the texts of `Given`.
+    """
+    return _Compiler(columns, always, given).function(tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of an f-string: `text` as it stands in it; `certain`: never absent, or "" when it is."""
+
+    text: str
+    certain: bool
+
+
+class _Compiler:
+    """Writes the statements of one function; parts that may be absent become variables that are "" then."""
+
+    def __init__(self, columns: Sequence[str], always: Collection[str], given: Mapping[str, str]) -> None:
+        self.columns, self.always, self.given = tuple(columns), set(always), given
+        self.statements: list[str] = []
+        self.names = count()
+        self.scope: dict[str, Any] = {"_q": quoted, "_loads": orjson.loads}
+
+    def function(self, tree: Tree) -> Line:
+        whole = self.piece(tree)
+        unpacked = "".join(f"{_name(column)}, " for column in self.columns)
+        body = [f"{unpacked.strip()} = row" if unpacked else "pass", *self.statements, f"return f'''{whole.text}'''"]
+        source = "def line(row):\n" + "".join(f"    {statement}\n" for statement in body)
+        exec(source, self.scope)  # noqa: S102  # our own shapes; no value of a row is in the source
+        line: Line = self.scope["line"]
+        return line
+
+    def piece(self, tree: Tree) -> _Piece:  # noqa: PLR0911  # one answer for each part
+        match tree:
+            case dict():
+                return self._enclosed("{{", "}}", [self._member(name, member) for name, member in tree.items()])
+            case list():
+                return self._enclosed("[", "]", [self._element(member) for member in tree])
+            case If(column, inner):
+                return self._when(column, "is not None", inner)
+            case Unless(column, inner):
+                return self._when(column, "is None", inner)
+            case Join(parts):
+                return self._joined(parts)
+            case Each():
+                each = self._each(tree)
+                return self._maybe(f"f'''[{{{each}}}]''' if {each} else ''")
+            case Switch(column, trees, default):
+                return self._switch(column, trees, default)
+            case Text(column):
+                return self._hole(column, f"{{_q({_name(column)})}}")
+            case Safe(column):
+                return self._hole(column, f'"{{{_name(column)}}}"')
+            case Number(column) | Flag(column):
+                return self._hole(column, f"{{{_name(column)}}}")
+            case Given(name):
+                return _Piece(_literal(self.given[name]), certain=True)
+        return _Piece("", certain=False) if tree is None else _Piece(_literal(tree), certain=True)
+
+    def _hole(self, column: str, text: str) -> _Piece:
+        if column in self.always:
+            return _Piece(text, certain=True)
+        return self._maybe(f"f'''{text}''' if {_name(column)} is not None else ''")
+
+    def _maybe(self, expression: str) -> _Piece:
+        return _Piece(f"{{{self._variable(expression)}}}", certain=False)
+
+    def _variable(self, expression: str) -> str:
+        name = f"v{next(self.names)}"
+        self.statements.append(f"{name} = {expression}")
+        return name
+
+    def _when(self, column: str, test: str, inner: Tree) -> _Piece:
+        piece = self.piece(inner)
+        if column in self.always:
+            return piece if test == "is not None" else _Piece("", certain=False)
+        return self._maybe(f"f'''{piece.text}''' if {_name(column)} {test} else ''")
+
+    def _member(self, name: str, member: Tree) -> _Piece:
+        piece, key = self.piece(member), _literal(name)
+        if piece.certain:
+            return _Piece(f",{key}:{piece.text}", certain=True)
+        inner = piece.text.strip("{}")
+        return self._maybe(f"f''',{key}:{piece.text}''' if {inner} else ''") if inner else piece
+
+    def _element(self, member: Tree) -> _Piece:
+        if isinstance(member, Each):
+            each = self._each(member)
+            return self._maybe(f"f''',{{{each}}}''' if {each} else ''")
+        piece = self.piece(member)
+        if piece.certain:
+            return _Piece(f",{piece.text}", certain=True)
+        inner = piece.text.strip("{}")
+        return self._maybe(f"f''',{piece.text}''' if {inner} else ''") if inner else piece
+
+    def _enclosed(self, left: str, right: str, parts: list[_Piece]) -> _Piece:
+        """Put the parts between brackets; each begins with a comma, of which the first one goes."""
+        if parts and parts[0].certain:
+            return _Piece(left + parts[0].text[1:] + "".join(part.text for part in parts[1:]) + right, certain=True)
+        inner = self._variable(f"f'''{''.join(part.text for part in parts)}'''[1:]")
+        if any(part.certain for part in parts):
+            return _Piece(f"{left}{{{inner}}}{right}", certain=True)
+        return self._maybe(f"f'''{left}{{{inner}}}{right}''' if {inner} else ''")
+
+    def _joined(self, parts: tuple[str | Safe | Given, ...]) -> _Piece:
+        texts = [self._part(part) for part in parts]
+        absent = [_name(part.column) for part in parts if isinstance(part, Safe) and part.column not in self.always]
+        text = f'"{"".join(texts)}"'
+        if not absent:
+            return _Piece(text, certain=True)
+        return self._maybe(f"f'''{text}''' if {' and '.join(f'{name} is not None' for name in absent)} else ''")
+
+    def _part(self, part: str | Safe | Given) -> str:
+        if isinstance(part, Safe):
+            return f"{{{_name(part.column)}}}"
+        return _literal(self.given[part.name] if isinstance(part, Given) else part)[1:-1]
+
+    def _switch(self, column: str, trees: Mapping[str, Tree], default: Tree) -> _Piece:
+        table = {value: self._written(tree) for value, tree in trees.items()}
+        name = f"t{next(self.names)}"
+        self.scope[name], self.scope[f"{name}_else"] = table, self._written(default)
+        found = f"{name}.get({_name(column)}, {name}_else)"
+        return self._maybe(found if column in self.always else f"{found} if {_name(column)} is not None else ''")
+
+    def _written(self, tree: Tree) -> str:
+        built = build(tree, {}, self.given)
+        return "" if built is ABSENT else fragment(built)
+
+    def _each(self, each: Each) -> str:
+        """Return the variable that holds the sub-rows as JSON with commas between them, "" where there are none."""
+        name = f"f{next(self.names)}"
+        self.scope[name] = compiled(each.tree, each.columns, each.always, self.given)
+        column = _name(each.column)
+        return self._variable(f"','.join(filter(None, map({name}, _loads({column})))) if {column} is not None else ''")
+
+
+def _name(column: str) -> str:
+    """Return the column as a name in the function; its own variables and functions begin otherwise."""
+    if not column.isidentifier():
+        raise ValueError("a column's name is a plain identifier")
+    return f"c_{column}"
+
+
+def _literal(value: Any) -> str:
+    """Return a value as JSON that can stand in a triple-quoted f-string."""
+    text = fragment(value).replace("\\", "\\\\").replace("'", "\\'")
+    return text.replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,1 @@
+"""The shape of every resource type we write, one module each."""

@@ -1,0 +1,26 @@
+"""Makes text fit to be a FHIR string, in one place for dict and line."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+# R4, datatypes: a string has no characters below U+0020 but tab, line feed and return, and of white space only those
+# and the space.
+UNFIT = re.compile(r"[^\S \t\r\n]|[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def fit(text: str) -> str:
+    """Return the text with every character that a FHIR string may not hold as a space."""
+    return text if text.isprintable() else UNFIT.sub(" ", text)
+
+
+def quoted(text: str) -> str:
+    """Return the text as a JSON string."""
+    return orjson.dumps(text if text.isprintable() else UNFIT.sub(" ", text)).decode()
+
+
+def fragment(tree: object) -> str:
+    """Return a tree without holes as JSON."""
+    return orjson.dumps(tree).decode()
