@@ -1,0 +1,102 @@
+"""Begins, stops and repeats bulk exports; without it the API, the console and the command line would differ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from backend.apps.core.bases import uuid7
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.work import WorkState
+from backend.apps.interop.fhir.exports.asked import Asked
+from backend.apps.interop.models import ExportJob, ExportLevel, ExportStatus, PatientGroup, SmartClient
+from backend.apps.interop.models.exports import RUNNING
+from backend.apps.users.models import User
+
+AT_REST = (WorkState.HELD, WorkState.FAILED, WorkState.DONE)
+BASE = "/fhir/R4"
+
+
+class TooManyExports(DomainError):
+    """Whoever asks has as many exports running as we allow; another may begin when one of them has ended."""
+
+    status = 429
+    code = "throttled"
+    retry_after_s: ClassVar[int] = 30
+
+
+@transaction.atomic
+def begin(
+    asked: Asked,
+    *,
+    level: ExportLevel = ExportLevel.SYSTEM,
+    group: PatientGroup | None = None,
+    by: User | None = None,
+    client: SmartClient | None = None,
+    granted: Collection[str] = (),
+    request_url: str = "",
+    problems: Sequence[dict[str, Any]] = (),
+) -> ExportJob:
+    """Put an export in line. granted: the types the asker may have; empty for all. problems: OperationOutcome issues.
+
+    Neither `by` nor `client`: the command line asks, and may at any time.
+
+    Raises:
+        TooManyExports: of the same asker as many are running as EXPORTS_AT_ONCE allows.
+    """
+    _one_at_a_time(by, client)
+    base = settings.PUBLIC_BASE_URL + BASE
+    job: ExportJob = ExportJob.work.enqueue(
+        dedupe_key=f"export:{uuid7()}",
+        level=level,
+        group=group,
+        client=client,
+        requested_by=by,
+        request_url=request_url or f"{base}/$export",
+        base_url=base,
+        parameters=asked.to_json(),
+        granted=sorted(granted),
+        problems=list(problems),
+    )
+    return job
+
+
+def _one_at_a_time(by: User | None, client: SmartClient | None) -> None:
+    """Refuse another export of an asker who has enough of them; two that come at the same moment are told apart."""
+    if client is not None:
+        SmartClient.objects.select_for_update(no_key=True).get(pk=client.pk)
+    elif by is not None:
+        User.objects.select_for_update(no_key=True).get(pk=by.pk)
+    else:
+        return
+    mine = Q(client=client) if client is not None else Q(requested_by=by, client=None)
+    if ExportJob.objects.filter(mine, status__in=RUNNING).count() >= settings.EXPORTS_AT_ONCE:
+        raise TooManyExports("Another export of yours is still running; wait until it has ended, or cancel it.")
+
+
+@transaction.atomic
+def cancel(job: ExportJob, *, by: User | None = None) -> ExportJob:
+    """Stop an export, or give up one that has ended: its files are removed, and it is not found any more."""
+    there = ExportJob.objects.filter(pk=job.pk).exclude(status__in=(ExportStatus.CANCELLED, ExportStatus.EXPIRED))
+    if not there.update(status=ExportStatus.CANCELLED, expires_at=Now(), updated_at=Now()):
+        raise DomainError("This export is gone already.")
+    job.refresh_from_db(fields=["status", "expires_at", "updated_at"])
+    return job
+
+
+@transaction.atomic
+def retry(job: ExportJob, *, by: User | None = None) -> ExportJob:
+    """Let a failed export go on: what it has written stays, what failed is tried again."""
+    failed = ExportJob.objects.filter(pk=job.pk, status=ExportStatus.FAILED, files_removed_at=None)
+    if not failed.update(status=ExportStatus.ACCEPTED, failure="", finished_at=None, expires_at=None, updated_at=Now()):
+        raise DomainError("Only an export that failed, and whose files are still there, can be tried again.")
+    stuck = job.chunks.filter(work_state__in=(WorkState.HELD, WorkState.FAILED)).values_list("pk", flat=True)
+    type(job).work.back_in_line(job.pk, at_rest=AT_REST)
+    job.chunks.model.work.back_in_line(*stuck)
+    job.refresh_from_db()
+    return job
