@@ -1,0 +1,226 @@
+"""Says what may stand in the columns of any FHIR resource, by the elements they fill; else each had its own tests."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir.resources.R4B import get_fhir_model_class
+
+from integrations.fhir import resources
+from integrations.fhir.holes import Derived, Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
+from integrations.fhir.resource import Resource
+
+GIVEN = {"base": "https://clinic.example.org/fhir/R4", "mrn_system": "urn:oid:2.16.840.1.113883.19.5"}
+HOSTILE = (
+    "Øystein O'Neil-Łuczak",
+    'quote " backslash \\ and \\n',
+    "line\nfeed\ttab\rreturn",
+    "U+2028 \u2028 U+2029 \u2029 NBSP \u00a0 end",
+    "astral 🩺 \U0001f9ec",
+    "controls \x00 \x01 \x0b \x1f \x7f \x85 end",
+    "{braces} {{doubled}} {v1} '''fences''' \"\"\"",
+    "%s %(name)s $1 </script><b>&amp;",
+)
+SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {}
+"""Resource type: column: values, where those of the element will not do; sub-columns of `Each` by their names."""
+
+CHOICES: Mapping[str, Sequence[Sequence[Sequence[str]]]] = {}
+"""Resource type: choices: alternatives: columns. A row has the columns of one alternative of each choice only."""
+
+KINDS: Mapping[str, Sequence[str]] = {
+    "Date": ("2026-02-28", "1931-12-01"),
+    "DateTime": ("2026-02-28T09:30:00.123Z", "2024-02-29"),
+    "Instant": ("2026-02-28T09:30:00.123Z", "2026-10-25T00:00:00.000Z"),
+    "Time": ("09:30:00",),
+    "Id": ("01980a5e-7f1b-7c2d-8e3f-000000000001", "a" * 64),
+    "Code": ("abc", "X-1.2"),
+    "Uri": ("urn:ietf:rfc:3986",),
+    "Url": ("https://clinic.example.org/x",),
+    "Canonical": ("http://hl7.org/fhir/x",),
+    "Oid": ("urn:oid:1.2.3",),
+    "Decimal": ("1.50", "100.00", "0.000001", "-3", "12345678901234567.89"),
+    "Integer": ("3", "-1"),
+    "PositiveInt": ("1", "30"),
+    "UnsignedInt": ("0", "11"),
+    "Base64Binary": ("aGVsbG8=",),
+    "bool": ("true", "false"),
+    "Xhtml": ('<div xmlns="http://www.w3.org/1999/xhtml">a &amp; b</div>',),
+}
+FREE = {"String", "Markdown"}
+HOLES = Text | Safe | Number | Flag | Join | Given | If | Unless | Switch | Each | Derived
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of a tree at an element: `kind` is the name of a primitive type, "" where the element is complex.
+
+    codes: what R4 lets stand there, where it is limited. nested: within an `Each`.
+    """
+
+    path: str
+    part: Tree
+    kind: str
+    codes: tuple[str, ...]
+
+
+def every_resource() -> list[Resource]:
+    """Return every resource that a module of `integrations.fhir.resources` holds, by its own name."""
+    found: dict[int, Resource] = {}
+    for module in pkgutil.iter_modules(resources.__path__):
+        held = vars(importlib.import_module(f"{resources.__name__}.{module.name}")).values()
+        found |= {id(one): one for one in held if isinstance(one, Resource)}
+    return list(found.values())
+
+
+def places(tree: Tree, model: Any, path: str) -> Iterator[Place]:
+    """Return every hole, condition and literal of a tree that stands for an element of `model`, and what R4 says of it.
+
+    Raises:
+        LookupError: a member that the R4 model does not know.
+    """
+    kind, codes = _kind(model)
+    match tree:
+        case If(_, inner) | Unless(_, inner):
+            yield Place(path, tree, "", ())
+            yield from places(inner, model, path)
+        case Switch(_, trees, default):
+            yield Place(path, tree, kind, codes)
+            for inner in (*trees.values(), default):
+                yield from places(inner, model, path)
+        case Each(_, _, inner):
+            yield Place(path, tree, "", ())
+            yield from places(inner, model, path)
+        case Derived(_, _, _, inner):
+            yield Place(path, tree, "String", ())
+            yield from places(inner, model, path)
+        case list():
+            for inner in tree:
+                yield from places(inner, model, path)
+        case dict():
+            for name, inner in tree.items():
+                if name != "resourceType":
+                    yield from places(inner, _element(model, name, path), f"{path}.{name}")
+        case _ if tree is not None:
+            yield Place(path, tree, kind, codes)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What may stand in the columns of a row. `columns` in order; `of` without those of `Each`, which are in `rows`."""
+
+    columns: tuple[str, ...]
+    of: dict[str, Sequence[str]]
+    free: frozenset[str]
+    always: frozenset[str]
+    rows: dict[str, Values]
+    choices: Sequence[Sequence[Sequence[str]]] = ()
+
+    def row(self, pick: int = 0, absent: int = 0, text: str | None = None) -> list[str | None]:
+        """Return a row: `pick` turns to other values, bit n of `absent` drops column n, `text` is each free text."""
+        out = {name for some in self.choices for n, one in enumerate(some) if n != pick % len(some) for name in one}
+        out |= {name for place, name in enumerate(self.columns) if absent >> place & 1 and name not in self.always}
+        return [
+            None if name in out else self._value(name, pick + place, absent, text)
+            for place, name in enumerate(self.columns)
+        ]
+
+    def _value(self, name: str, pick: int, absent: int, text: str | None) -> str:
+        if (inner := self.rows.get(name)) is not None:
+            return json.dumps([inner.row(pick + n, absent >> n, text) for n in range(1 + pick % 3)])
+        if name in self.free and text is not None:
+            return text
+        found = self.of[name]
+        return found[pick % len(found)]
+
+
+def values(resource: Resource) -> Values:
+    """Return what may stand in the columns of a resource."""
+    found = list(places(resource.tree, get_fhir_model_class(resource.type), resource.type))
+    return _values(resource, found, resource.columns, resource.always | {"id", "version", "updated"})
+
+
+def _values(resource: Resource, found: list[Place], columns: Sequence[str], always: frozenset[str]) -> Values:
+    eaches = {place.part.column: place.part for place in found if isinstance(place.part, Each)}
+    samples = SAMPLES.get(resource.type, {})
+    told = {name: samples.get(name) or _told(name, found) for name in columns if name not in eaches}
+    return Values(
+        columns=tuple(columns),
+        of={name: some or HOSTILE for name, some in told.items()},
+        free=frozenset(name for name, some in told.items() if not some),
+        always=always,
+        rows={
+            name: _values(resource, found, each.columns, each.always)
+            for name, each in eaches.items()
+            if name in columns
+        },
+        choices=CHOICES.get(resource.type, ()),
+    )
+
+
+def _told(column: str, found: list[Place]) -> Sequence[str]:
+    """Return values for a column by the strictest of its places; none where any text may stand there."""
+    here = [place for place in found if column in _columns(place.part)]
+    for place in here:
+        if isinstance(place.part, Switch):
+            return (*place.part.trees, *(("another",) if place.part.default is not None else ()))
+    holes = [place for place in here if not isinstance(place.part, If | Unless)]
+    if not holes:
+        return ("told",)
+    if any(isinstance(place.part, Join) for place in holes):
+        return KINDS["Id"]
+    strict = [place.codes or KINDS[place.kind] for place in holes if place.kind not in FREE]
+    if strict:
+        return strict[0]
+    return ("A-1", "2026.1") if any(isinstance(place.part, Safe) for place in holes) else ()
+
+
+def _columns(part: Tree) -> tuple[str, ...]:
+    match part:
+        case Text(column) | Safe(column) | Number(column) | Flag(column) | If(column) | Unless(column) | Switch(column):
+            return (column,)
+        case Derived(columns):
+            return columns
+        case Join(parts):
+            return tuple(one.column for one in parts if isinstance(one, Safe))
+    return ()
+
+
+def literals(place: Place) -> tuple[Any, ...]:
+    """Return what a place says whatever the row; nothing where a column says it."""
+    return () if isinstance(place.part, HOLES) else (place.part,)
+
+
+def _element(model: Any, name: str, path: str) -> Any:
+    """Return the field of a model as (its type without None and list, its codes)."""
+    owner = model if hasattr(model, "model_fields") else _class(model[0])
+    for field_name, field in owner.model_fields.items():
+        if name in (field_name, field.alias):
+            return _bare(field.annotation), tuple((field.json_schema_extra or {}).get("enum_values") or ())
+    raise LookupError(f"{path}: R4 has no {name}")
+
+
+def _bare(annotation: Any) -> Any:
+    if typing.get_origin(annotation) is typing.Annotated:
+        return annotation
+    inner = [one for one in typing.get_args(annotation) if one is not type(None)]
+    return _bare(inner[0]) if inner else annotation
+
+
+def _class(of: Any) -> Any:
+    return get_fhir_model_class(of._model_klass.rpartition(".")[2])
+
+
+def _kind(model: Any) -> tuple[str, tuple[str, ...]]:
+    """Return the name of the primitive and the codes R4 allows there; "" for what is complex."""
+    if not isinstance(model, tuple):
+        return "", ()
+    of, codes = model
+    if typing.get_origin(of) is typing.Annotated:
+        return type(of.__metadata__[0]).__name__, codes
+    return ("bool", ()) if of is bool else ("", ())
