@@ -22,6 +22,7 @@ urlpatterns = [
     path("console/", include("backend.apps.interop.console_urls")),
     path("a/<str:token>/calendar.ics", answer_pages.calendar, name="patient-link-calendar"),
     path("a/<path:token>", answer_pages.door, name="patient-link"),
+    path("fhir/R4/", include("backend.apps.interop.fhir.urls")),
     path("webhooks/", include("backend.apps.interop.webhook_urls")),
     path("healthz", health.alive),
     path("readyz", health.ready),
