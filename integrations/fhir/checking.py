@@ -15,7 +15,7 @@ def faults(resource: dict[str, Any]) -> list[tuple[str, str]]:
     """
     try:
         model = get_fhir_model_class(str(resource.get("resourceType")))
-    except LookupError:
+    except (LookupError, ValueError):
         return [("resourceType", "unknown")]
     try:
         model.model_validate(resource)

@@ -1,0 +1,69 @@
+"""Reads the data types that several resources share: references, concepts, moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from integrations.fhir.ingress.element import Element
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A CodeableConcept: its codes as (system, code), and its own words."""
+
+    codes: tuple[tuple[str, str], ...]
+    text: str
+
+    def code(self, system: str) -> str:
+        return next((code for known, code in self.codes if known == system), "")
+
+    def __bool__(self) -> bool:
+        return bool(self.codes or self.text)
+
+
+def concept(element: Element) -> Concept:
+    """Read a concept; the display of a code says what the code says, so it is not kept."""
+    return Concept(tuple(coded(coding) for coding in element.parts("coding")), element.text("text"))
+
+
+def coded(coding: Element) -> tuple[str, str]:
+    coding.take("display")
+    return coding.text("system"), coding.text("code")
+
+
+def target(element: Element, resource_type: str, base: str) -> str:
+    """Return the id a reference points to, "" where there is none. Its display is the target's own to say."""
+    element.take("display")
+    element.only("type", resource_type)
+    told = element.text("reference")
+    named, _, fhir_id = told.removeprefix(f"{base}/").partition("/")
+    if told and (named != resource_type or "/" in fhir_id or not fhir_id):
+        element.refuse(f"Point to a {resource_type} of this server, as {resource_type}/[id].", "reference")
+        return ""
+    return fhir_id if told else ""
+
+
+def moment(element: Element, name: str) -> datetime | None:
+    """Return an instant, or a dateTime that is one: a day alone is no moment."""
+    told = element.text(name)
+    if not told:
+        return None
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        element.refuse("Say the moment, with time and zone.", name, code="value")
+        return None
+    return at
+
+
+def day(element: Element, name: str) -> date | None:
+    """Return a whole date; a year or a month alone is none."""
+    told = element.text(name)
+    try:
+        return date.fromisoformat(told) if told else None
+    except ValueError:
+        element.refuse("Say the whole day, as 1980-05-17.", name, code="value")
+        return None

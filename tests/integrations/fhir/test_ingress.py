@@ -1,0 +1,150 @@
+"""A body that is wrong is told all that is wrong with it, and nothing that it says is lost without a word."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from integrations.fhir.ingress import checks, patient
+from integrations.fhir.ingress.element import Refused
+from integrations.fhir.resources.patient import PATIENT
+
+GIVEN = {"base": "https://clinic.example/fhir/R4", "mrn_system": "urn:oid:1.2.3"}
+LEAST = {"resourceType": "Patient", "name": [{"family": "Okafor", "given": ["Ada"]}], "gender": "female"}
+FULL = {
+    **dict.fromkeys(PATIENT.columns),
+    "id": "0199-a", "version": "20260302120000000000", "updated": "2026-03-02T12:00:00.000Z", "active": "true",
+    "races": '[["2028-9"], ["2106-3"]]', "race_text": "Asian, White", "ethnicity": "2186-5", "birth_sex": "F",
+    "needs_interpreter": "false", "mrn": "MRN0000007", "family": "Okafor", "given": "Ada", "middle": "Obi",
+    "suffix": "III", "phone": "+14155550100", "email": "ada@example.org", "gender": "female",
+    "birth_date": "1980-05-17", "deceased": "2026-03-01T10:00:00.000Z", "has_address": "x", "line1": "12 Elm Street",
+    "line2": "Flat 2", "city": "Albany", "state": "NY", "postal_code": "12207", "country": "US",
+    "contact_name": "Obi Okafor", "contact_relationship": "brother", "contact_phone": "+14155550101",
+    "language": "pt-BR",
+}  # fmt: skip
+
+
+def observation(**over: Any) -> dict[str, Any]:
+    return {"resourceType": "Observation", "status": "final", "code": {"text": "Potassium"}, **over}
+
+
+def told(resource: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(one["code"], one.get("expression", [""])[0]) for one in checks.issues(resource)}
+
+
+def refused(resource: dict[str, Any], held: dict[str, Any] | None = None) -> list[str]:
+    with pytest.raises(Refused) as caught:
+        patient.read(resource, GIVEN, held)
+    return [one["expression"][0] for one in caught.value.issues]
+
+
+@pytest.mark.parametrize(
+    ("resource", "code", "path"),
+    [
+        ({"resourceType": "Nope"}, "structure", "resourceType"),
+        ({"resourceType": "HumanName", "family": "x"}, "structure", "resourceType"),
+        ({"resourceType": ["Patient"]}, "structure", "resourceType"),
+        ({**LEAST, "gender": "M"}, "code-invalid", "Patient.gender"),
+        ({**LEAST, "telecom": [{"system": "banana"}]}, "code-invalid", "Patient.telecom[0].system"),
+        ({**LEAST, "telecom": [{"value": "1"}]}, "invariant", "Patient.telecom[0]"),
+        ({**LEAST, "birthDate": "1980-13-01"}, "value", "Patient.birthDate"),
+        ({**LEAST, "nickname": "x"}, "structure", "Patient.nickname"),
+        ({**LEAST, "name": []}, "value", "Patient.name"),
+        ({**LEAST, "name": [{"family": "  "}]}, "value", "Patient.name[0].family"),
+        ({**LEAST, "name": [{"family": None, "text": "x"}]}, "structure", "Patient.name[0].family"),
+        ({**LEAST, "id": "x" * 65}, "value", "Patient.id"),
+        ({**LEAST, "extension": [{"url": "urn:x"}]}, "invariant", "Patient.extension[0]"),
+        ({**LEAST, "contact": [{"gender": "male"}]}, "invariant", "Patient.contact[0]"),
+        ({**LEAST, "generalPractitioner": [{"reference": "x y"}]}, "value", "Patient.generalPractitioner[0].reference"),
+        ({**LEAST, "generalPractitioner": [{"reference": "#a"}]}, "not-found",
+         "Patient.generalPractitioner[0].reference"),
+        ({"resourceType": "Appointment", "status": "booked"}, "required", "Appointment.participant"),
+        (observation(status="amended+"), "code-invalid", "Observation.status"),
+        (observation(valueQuantity={"value": 1.5, "comparator": "~"}), "code-invalid",
+         "Observation.valueQuantity.comparator"),
+        (observation(valueString="x", dataAbsentReason={"text": "x"}), "invariant", "Observation"),
+        (observation(valueString="x", code={"coding": [{"system": "s", "code": "c"}]},
+                     component=[{"code": {"coding": [{"system": "s", "code": "c"}]}}]), "invariant", "Observation"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_by_its_path(resource: dict[str, Any], code: str, path: str) -> None:
+    assert (code, path) in told(resource)
+
+
+@pytest.mark.parametrize("resource", [LEAST, observation(status="corrected", valueQuantity={"value": 1.50})])
+def test_a_right_resource_has_no_issues(resource: dict[str, Any]) -> None:
+    assert checks.issues(resource) == []
+
+
+def test_no_value_of_a_body_is_repeated() -> None:
+    body = {
+        **LEAST,
+        "gender": "Rumpelstiltskin",
+        "birthDate": "Rumpelstiltskin",
+        "name": [{"family": 7, "x": "Rumpel"}],
+    }
+    assert "Rumpel" not in json.dumps(checks.issues(body))
+
+
+def test_a_body_nested_without_end_is_refused_and_not_walked() -> None:
+    body: dict[str, Any] = {"url": "urn:x"}
+    for _ in range(2000):
+        body = {"url": "urn:x", "extension": [body]}
+    assert {code for code, _ in told({**LEAST, "extension": [body]})} == {"too-costly"}
+
+
+def test_a_patient_as_we_write_one_is_read_back_whole() -> None:
+    said = json.loads(PATIENT.line(GIVEN)([FULL[name] for name in PATIENT.columns]))
+    read = patient.read(said, GIVEN)
+    for name in patient.PATHS.keys() - {"races", "birth_date", "deceased"}:
+        assert getattr(read, name) == FULL[name], name
+    assert read.races == ("2028-9", "2106-3")
+    assert read.birth_date == date(1980, 5, 17)
+    assert read.deceased == datetime(2026, 3, 1, 10, tzinfo=UTC)
+    assert read.needs_interpreter is False
+
+
+@pytest.mark.parametrize(
+    ("over", "path"),
+    [
+        ({"photo": [{"url": "http://x"}]}, "Patient.photo"),
+        ({"active": False}, "Patient.active"),
+        ({"deceasedBoolean": True}, "Patient.deceasedBoolean"),
+        ({"contained": [{"resourceType": "Patient"}]}, "Patient.contained"),
+        ({"implicitRules": "urn:x"}, "Patient.implicitRules"),
+        ({"modifierExtension": [{"url": "urn:x", "valueCode": "x"}]}, "Patient.modifierExtension"),
+        ({"extension": [{"url": "urn:x", "valueCode": "x"}]}, "Patient.extension[0]"),
+        ({"_birthDate": {"extension": [{"url": "urn:x", "valueCode": "x"}]}}, "Patient._birthDate"),
+        ({"meta": {"security": [{"code": "R"}]}}, "Patient.meta.security"),
+        ({"identifier": [{"system": "urn:other", "value": "1"}]}, "Patient.identifier[0]"),
+        ({"name": [*LEAST["name"], {"family": "Obi"}]}, "Patient.name[1]"),
+        ({"name": [{"family": "O", "given": ["A", "B", "C"]}]}, "Patient.name[0].given[2]"),
+        ({"name": [{"family": "O", "given": ["A"], "prefix": ["Dr."]}]}, "Patient.name[0].prefix"),
+        ({"name": [{"family": "O", "given": ["A"], "text": "B O"}]}, "Patient.name[0].text"),
+        ({"name": [{"family": "O"}]}, "Patient.name[0]"),
+        ({"telecom": [{"system": "phone", "value": "+1", "use": "home"}]}, "Patient.telecom[0].use"),
+        ({"telecom": [{"system": "fax", "value": "+1"}]}, "Patient.telecom[0]"),
+        ({"birthDate": "1980"}, "Patient.birthDate"),
+        ({"deceasedDateTime": "2026-03-01"}, "Patient.deceasedDateTime"),
+        ({"address": [{"district": "x", "city": "Albany"}]}, "Patient.address[0].district"),
+        ({"communication": [{"language": {"text": "English"}}]}, "Patient.communication[0].language"),
+    ],
+)  # fmt: skip
+def test_what_we_cannot_keep_is_refused_and_not_dropped(over: dict[str, Any], path: str) -> None:
+    assert path in refused({**LEAST, **over})
+
+
+def test_narrative_and_profiles_are_only_another_view_and_pass() -> None:
+    meta = {"profile": ["http://x"], "tag": [{"code": "x"}], "versionId": "1", "lastUpdated": "2026-01-01T00:00:00Z"}
+    body = {**LEAST, "id": "a", "meta": meta, "text": {"status": "generated", "div": "<div>x</div>"}}
+    assert patient.read(body, GIVEN).family == "Okafor"
+
+
+def test_an_element_that_is_ours_to_say_passes_while_it_says_what_stands() -> None:
+    organization = {"managingOrganization": {"reference": "Organization/1"}}
+    assert patient.read({**LEAST, **organization}, GIVEN, held={**LEAST, **organization}).family == "Okafor"
+    other = {"managingOrganization": {"reference": "Organization/2"}}
+    assert refused({**LEAST, **other}, held={**LEAST, **organization}) == ["Patient.managingOrganization"]
