@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from integrations.fhir.holes import Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
+from integrations.fhir.holes import Derived, Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
 from integrations.fhir.values import fit
 
 ABSENT = object()
 Row = Mapping[str, str | None]
 
 
-def build(tree: Tree, row: Row, given: Mapping[str, str]) -> Any:
+def build(tree: Tree, row: Row, given: Mapping[str, str]) -> Any:  # noqa: PLR0911  # one answer for each part
     """Return the tree with the row's values, or ABSENT. Numbers are Decimal, so that their digits stay."""
     match tree:
         case dict():
@@ -27,6 +27,9 @@ def build(tree: Tree, row: Row, given: Mapping[str, str]) -> Any:
             return build(inner, row, given) if row[column] is None else ABSENT
         case Join(parts):
             return _joined(parts, row, given)
+        case Derived(columns, derive, names, inner):
+            texts = derive(*(row[column] for column in columns))
+            return build(inner, dict(zip(names, texts, strict=True)), given)
         case Given(name):
             return given[name]
         case Text(column) | Safe(column) | Number(column) | Flag(column) | Switch(column) | Each(column):

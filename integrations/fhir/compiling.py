@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
 import orjson
 
 from integrations.fhir.building import ABSENT, build
-from integrations.fhir.holes import Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
+from integrations.fhir.holes import Derived, Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
 from integrations.fhir.values import fragment, quoted
+
+REMEMBERED = 16_384  # combinations of a `Derived`; a laboratory has some thousand codes, units and ranges
 
 Line = Callable[[Sequence[str | None]], str]
 
@@ -65,6 +68,8 @@ class _Compiler:
                 return self._when(column, "is None", inner)
             case Join(parts):
                 return self._joined(parts)
+            case Derived():
+                return self._maybe(self._derived(tree))
             case Each():
                 each = self._each(tree)
                 return self._maybe(f"f'''[{{{each}}}]''' if {each} else ''")
@@ -148,6 +153,12 @@ class _Compiler:
     def _written(self, tree: Tree) -> str:
         built = build(tree, {}, self.given)
         return "" if built is ABSENT else fragment(built)
+
+    def _derived(self, derived: Derived) -> str:
+        name = f"d{next(self.names)}"
+        line, derive = compiled(derived.tree, derived.names, (), self.given), derived.derive
+        self.scope[name] = lru_cache(REMEMBERED)(lambda *texts: line(derive(*texts)))
+        return f"{name}({', '.join(map(_name, derived.columns))})"
 
     def _each(self, each: Each) -> str:
         """Return the variable that holds the sub-rows as JSON with commas between them, "" where there are none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +96,20 @@ class Each:
     always: frozenset[str] = field(default_factory=frozenset)  # sub-columns that are never NULL
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """`tree` over texts that a function makes of a few columns whose values repeat, as codes and units do.
+
+    `derive` takes the columns' texts (or None) and returns the texts of `names`; it must depend on nothing else. The
+    writer calls it once for each combination it meets.
+    """
+
+    columns: tuple[str, ...]
+    derive: Callable[..., tuple[str | None, ...]]
+    names: tuple[str, ...]
+    tree: Tree
+
+
 def columns_of(tree: Tree) -> Iterator[str]:
     """Return the columns a tree needs, in the order they first appear, perhaps repeatedly."""
     match tree:
@@ -106,6 +120,8 @@ def columns_of(tree: Tree) -> Iterator[str]:
         case If(column, inner) | Unless(column, inner):
             yield column
             yield from columns_of(inner)
+        case Derived(columns):
+            yield from columns
         case dict():
             for member in tree.values():
                 yield from columns_of(member)

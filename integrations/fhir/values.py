@@ -16,6 +16,11 @@ def fit(text: str) -> str:
     return text if text.isprintable() else UNFIT.sub(" ", text)
 
 
+def folded(text: str | None) -> str | None:
+    """Return the text as a FHIR code may be, with one space for any white space; None where nothing is left."""
+    return " ".join(fit(text).split()) or None if text else None
+
+
 def quoted(text: str) -> str:
     """Return the text as a JSON string."""
     return orjson.dumps(text if text.isprintable() else UNFIT.sub(" ", text)).decode()

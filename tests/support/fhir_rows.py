@@ -27,11 +27,27 @@ HOSTILE = (
     "{braces} {{doubled}} {v1} '''fences''' \"\"\"",
     "%s %(name)s $1 </script><b>&amp;",
 )
-SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {}
+SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "Observation": {
+        "ucum": ("mg/dL", "mmol/L"),
+        "comparator": ("<", "<=", ">", ">="),
+        "range": ("3.5-5.1", "3.50 - 5.10 mg/dL", "< 200", ">=40", "5-3", "negative", "0.5 to 1"),
+        "code_system": ("LN", "L"),
+    },
+}
 """Resource type: column: values, where those of the element will not do; sub-columns of `Each` by their names."""
 
-CHOICES: Mapping[str, Sequence[Sequence[Sequence[str]]]] = {}
+CHOICES: Mapping[str, Sequence[Sequence[Sequence[str]]]] = {
+    "Observation": [[["value", "comparator"], ["coded_value"], ["text_value"], ["absent"]]],
+}
 """Resource type: choices: alternatives: columns. A row has the columns of one alternative of each choice only."""
+
+MORE: Mapping[str, Sequence[str]] = {
+    "Observation.status": ("corrected", "cancelled", "entered-in-error", "unknown"),
+    "DiagnosticReport.status": ("amended", "corrected", "appended", "cancelled", "entered-in-error", "unknown"),
+    "Encounter.status": ("entered-in-error", "unknown"),
+}
+"""Codes of R4's required value sets that fhir.resources leaves out after a plus sign."""
 
 KINDS: Mapping[str, Sequence[str]] = {
     "Date": ("2026-02-28", "1931-12-01"),
@@ -201,7 +217,9 @@ def _element(model: Any, name: str, path: str) -> Any:
     owner = model if hasattr(model, "model_fields") else _class(model[0])
     for field_name, field in owner.model_fields.items():
         if name in (field_name, field.alias):
-            return _bare(field.annotation), tuple((field.json_schema_extra or {}).get("enum_values") or ())
+            told = tuple((field.json_schema_extra or {}).get("enum_values") or ())
+            more = MORE[f"{owner.__name__}.{name}"] if told[-1:] == ("+",) else ()
+            return _bare(field.annotation), (*(code for code in told if code != "+"), *more)
     raise LookupError(f"{path}: R4 has no {name}")
 
 

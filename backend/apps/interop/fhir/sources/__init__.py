@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 
 from backend.apps.interop.fhir.source import Source
+from backend.apps.interop.fhir.sources.claims import CLAIMS, EXPLANATIONS
+from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
+from backend.apps.interop.fhir.sources.coverage import COVERAGES
+from backend.apps.interop.fhir.sources.group import GROUPS
 from backend.apps.interop.fhir.sources.patient import PATIENTS
+from backend.apps.interop.fhir.sources.people import PRACTITIONER_ROLES, PRACTITIONERS
+from backend.apps.interop.fhir.sources.places import CLINICS, FACILITIES, LABORATORIES, OUR_PLACE, PAYERS
+from backend.apps.interop.fhir.sources.results import RESULTS
 
-ALL: tuple[Source, ...] = (PATIENTS,)  # in the order exports and unfiltered searches take them
+ALL: tuple[Source, ...] = (
+    PATIENTS,
+    RESULTS,
+    MEDICATIONS,
+    PRESCRIPTIONS,
+    CLAIMS,
+    EXPLANATIONS,
+)  # in the order exports and unfiltered searches take them
 
 
 def _by_type() -> dict[str, tuple[Source, ...]]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from backend.apps.interop.tests.fhir import clinical_makers, makers_of_papers
 from backend.apps.patients.models import BirthSex, Gender, Patient
 from backend.apps.patients.tests.factories import make_patient
 
@@ -34,6 +35,8 @@ def bare_patient() -> Patient:
 # Name of a source: makers, each of a row of its model that is a resource (full ones, bare ones, one of each state).
 MAKERS: Mapping[str, tuple[Callable[[], Any], ...]] = MappingProxyType({
     "patient": (full_patient, bare_patient),
+    **makers_of_papers.MAKERS,
+    **clinical_makers.MAKERS,
 })  # fmt: skip
 
 # Columns that stand as they are where R4 limits the codes, by source: what the database lets them be.

@@ -1,0 +1,96 @@
+"""What laboratories found, as FHIR; the current version of each finding is an Observation."""
+
+from __future__ import annotations
+
+import re
+
+from django.db.models import Q
+
+from backend.apps.core.roles import Role
+from backend.apps.interop.fhir.source import Source, instant, text
+from backend.apps.laboratory import permissions, ucum
+from backend.apps.laboratory.models import LabResult
+from integrations.fhir.resources.observation import OBSERVATION
+
+KEY = re.compile(r"[0-9a-f]{64}")
+CODED = "('CE', 'CNE', 'CWE', 'CF', 'IS', 'ID')"  # HL7 types of value that are an answer from a list
+# "< 5" and the like, where it stands for a number. The column is read as it is only where it begins so.
+BOUNDED = r"""(t.value_type IN ('', 'NM', 'SN', 'ST') AND left(t.result_value, 1) IN ('<', '>')
+    AND t.result_value ~ '^[<>]=?\s*-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,10})?$')"""
+POWERS = {f"10*{power}/{volume}" for power in ucum.POWERS for volume in ucum.VOLUMES.values()}
+UNITS = sorted({*ucum.UCUM, *ucum.CASED.values(), *ucum.NAMES.values(), *POWERS})
+KNOWN_UNITS = ", ".join(f"E'{unit}'" for unit in UNITS).replace("%", r"\x25")  # a per cent sign is for placeholders
+NOTHING = "t.numeric_value IS NULL AND btrim(t.result_value) = ''"
+
+COLUMNS = {
+    "id": "t.result_key",
+    "version": "t.version::text",
+    "updated": instant("t.updated_at"),
+    "order": "t.lab_order_id::text",
+    "status": "t.status",
+    "test": "k.test_code",
+    "test_system": "k.code_system",
+    "test_name": text("k.test_name"),
+    "code": "t.code_as_sent",
+    "code_text": text("t.code_text_as_sent"),
+    "code_system": "t.code_system_as_sent",
+    "other_code": "t.other_code_as_sent",
+    "other_text": text("t.other_text_as_sent"),
+    "other_system": "t.other_system_as_sent",
+    "feed": "COALESCE(m.feed_id, o.feed_id)::text",
+    "patient": "o.patient_id::text",
+    "encounter": "a.id::text",
+    "effective": instant("t.result_date"),
+    "issued": instant("COALESCE(t.reported_at, t.sent_at)"),
+    # The number with the digits it was sent with, unless text and number differ.
+    "value": rf"""CASE
+        WHEN t.numeric_value IS NOT NULL THEN CASE
+            WHEN NOT pg_input_is_valid(t.result_value, 'numeric') THEN trim_scale(t.numeric_value)::text
+            WHEN t.result_value::numeric = t.numeric_value THEN t.result_value::numeric::text
+            ELSE trim_scale(t.numeric_value)::text END
+        WHEN {BOUNDED} THEN substring(t.result_value FROM '[-0-9.]+$') END""",
+    "comparator": rf"CASE WHEN t.numeric_value IS NULL AND {BOUNDED} THEN substring(t.result_value FROM '^[<>]=?') END",
+    "unit": text("t.unit"),
+    "ucum": f"CASE WHEN t.unit IN ({KNOWN_UNITS}) THEN t.unit END",
+    "coded_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type IN {CODED}
+        THEN {text("t.result_value")} END""",
+    "text_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type NOT IN {CODED} AND NOT {BOUNDED}
+        THEN {text("t.result_value")} END""",
+    "absent": f"""CASE WHEN {NOTHING} THEN CASE WHEN t.file_attachment <> '' THEN 'document'
+        WHEN t.status IN ('pending', 'cancelled') THEN t.status ELSE 'unknown' END END""",
+    "flag": """CASE WHEN t.flagged_critical AND t.abnormal_flag NOT IN ('critical_high', 'critical_low')
+        THEN 'critical' ELSE NULLIF(t.abnormal_flag, '') END""",
+    "note": text("t.interpretation"),
+    "specimen": "s.id::text",
+    "range": text("t.reference_range"),
+    "document": "CASE WHEN t.file_attachment <> '' THEN t.id::text END",
+}
+SEEN = "('checked_in', 'in_progress', 'completed')"  # the visits that are encounters
+# A result says nothing of which one it was measured in where its panel has several.
+SPECIMEN = """LEFT JOIN LATERAL (SELECT min(sp.id::text) AS id FROM laboratory_labspecimen AS sp
+    WHERE sp.panel_id = t.panel_id AND NOT sp.is_deleted HAVING count(*) = 1) AS s ON TRUE"""
+TABLES = f"""laboratory_labresult AS t
+    JOIN laboratory_laborder AS o ON o.id = t.lab_order_id
+    LEFT JOIN laboratory_labtest AS k ON k.id = t.lab_test_id
+    LEFT JOIN laboratory_inboundmessage AS m ON m.id = t.source_message_id
+    LEFT JOIN appointments_appointment AS a ON a.id = o.appointment_id AND a.status IN {SEEN} AND NOT a.is_deleted
+    {SPECIMEN}"""
+
+
+def by_key(fhir_id: str) -> Q | None:
+    return Q(result_key=fhir_id, is_current=True) if KEY.fullmatch(fhir_id) else None
+
+
+RESULTS = Source(
+    name="observation-lab",
+    resource=OBSERVATION,
+    model=LabResult,
+    permissions=permissions.LAB_RESULT,
+    tables=TABLES,
+    columns=COLUMNS,
+    live="t.is_current AND NOT t.is_deleted",
+    patient="o.patient_id",
+    by_id=by_key,
+    seen_by={Role.PATIENT: frozenset(COLUMNS) - {"specimen"}},  # patients have no specimens
+    wide="octet_length(t.result_value) + octet_length(t.interpretation)",
+)

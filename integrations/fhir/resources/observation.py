@@ -1,0 +1,172 @@
+"""Observation of a laboratory, by US Core 7."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from integrations.fhir.holes import Derived, Given, If, Number, Safe, Switch, Text, Tree, join
+from integrations.fhir.resource import Resource, head
+from integrations.fhir.terms import LOINC, TERMINOLOGY, UCUM, US_CORE, V3, coding, concept, reference
+from integrations.fhir.values import folded
+
+LOINC_NAMES = frozenset({"LN", "LOINC", "HTTP://LOINC.ORG"})  # HL7 table 0396, and what else laboratories write
+LOINC_CODE = re.compile(r"[0-9]{1,7}-[0-9]")
+NUMBER = r"(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,10})?)"
+SPAN = re.compile(rf"{NUMBER}\s*(?:-|\u2013|to)\s*{NUMBER}")
+BOUND = re.compile(rf"([<>])=?\s*{NUMBER}")
+
+STATUSES = {
+    "pending": "registered",
+    "preliminary": "preliminary",
+    "final": "final",
+    "corrected": "corrected",
+    "cancelled": "cancelled",
+}
+INTERPRETATIONS = {
+    "normal": ("N", "Normal"),
+    "high": ("H", "High"),
+    "low": ("L", "Low"),
+    "critical_high": ("HH", "Critical high"),
+    "critical_low": ("LL", "Critical low"),
+    "abnormal": ("A", "Abnormal"),
+    "critical": ("AA", "Critical abnormal"),
+}
+ABSENT_REASONS = {
+    "pending": ("temp-unknown", "Temporarily Unknown"),
+    "cancelled": ("not-performed", "Not Performed"),
+    "document": ("unsupported", "Unsupported"),
+    "unknown": ("unknown", "Unknown"),
+}
+CATEGORY = concept(f"{TERMINOLOGY}observation-category", "laboratory", "Laboratory")
+
+
+def is_loinc(code: str | None, system: str | None) -> bool:
+    return (system or "").strip().upper() in LOINC_NAMES and LOINC_CODE.fullmatch((code or "").strip()) is not None
+
+
+def named(  # noqa: PLR0917  # the columns of `CODE`
+    test: str | None,
+    test_system: str | None,
+    test_name: str | None,
+    code: str | None,
+    text: str | None,
+    system: str | None,
+    other_code: str | None = None,
+    other_text: str | None = None,
+    other_system: str | None = None,
+    feed: str | None = None,
+) -> tuple[str | None, ...]:
+    """Return (LOINC, our own code, the laboratory's own code, its words for that, its feed, text) of what was tested.
+
+    test: the code of our own test. code, other_code: as the laboratory sent them. Systems are as they were written.
+    """
+    sent = ((code, text, system), (other_code, other_text, other_system))
+    codes = [(test, test_system), *((one, of) for one, _, of in sent)]
+    loinc = next((one.strip() for one, of in codes if one and is_loinc(one, of)), None)
+    own = folded(test) if not is_loinc(test, test_system) else None
+    theirs, words = next(((folded(one), said) for one, said, of in sent if folded(one) and not is_loinc(one, of)), NONE)
+    named_so = test_name or text or other_text
+    return loinc, own, theirs, words, feed, named_so or folded(code) or folded(test) or "unknown"
+
+
+NONE: tuple[str | None, str | None] = (None, None)
+CODING: Tree = {
+    "coding": [
+        If("loinc", {"system": LOINC, "code": Safe("loinc")}),
+        If("own", {"system": join(Given("base"), "/CodeSystem/tests"), "code": Text("own")}),
+        If(
+            "theirs",
+            {
+                "system": join(Given("base"), "/CodeSystem/laboratory-", Safe("of")),
+                "code": Text("theirs"),
+                "display": Text("words"),
+            },
+        ),
+    ],
+    "text": Text("name"),
+}
+CODE_COLUMNS = (
+    "test", "test_system", "test_name", "code", "code_text", "code_system", "other_code", "other_text", "other_system",
+    "feed",
+)  # fmt: skip
+CODE = Derived(CODE_COLUMNS, named, ("loinc", "own", "theirs", "words", "of", "name"), CODING)
+
+
+def limits(text: str | None, unit: str | None, ucum: str | None) -> tuple[str | None, ...]:
+    """Return (low, high, text, unit, UCUM) of a reference range; those two of a plain "3.5-5.1" or "< 200"."""
+    low = high = None
+    plain = (text or "").removesuffix(unit or "").strip()
+    if span := SPAN.fullmatch(plain):
+        low, high = span.groups() if Decimal(span[1]) <= Decimal(span[2]) else (None, None)
+    elif bound := BOUND.fullmatch(plain):
+        low, high = (None, bound[2]) if bound[1] == "<" else (bound[2], None)
+    return low, high, text, unit, ucum
+
+
+def _quantity(number: str) -> Tree:
+    return If(
+        number,
+        {
+            "value": Number(number),
+            "unit": Text("limit_unit"),
+            "system": If("limit_ucum", UCUM),
+            "code": Safe("limit_ucum"),
+        },
+    )
+
+
+RANGE = Derived(
+    ("range", "unit", "ucum"),
+    limits,
+    ("low", "high", "range_text", "limit_unit", "limit_ucum"),
+    [If("range_text", {"low": _quantity("low"), "high": _quantity("high"), "text": Text("range_text")})],
+)
+
+OBSERVATION = Resource(
+    type="Observation",
+    tree={
+        **head("Observation", f"{US_CORE}observation-lab"),
+        "basedOn": [reference("ServiceRequest", "order")],
+        "status": Switch("status", STATUSES),
+        "category": [CATEGORY],
+        "code": CODE,
+        "subject": reference("Patient", "patient"),
+        "encounter": If("encounter", reference("Encounter", "encounter")),
+        "effectiveDateTime": Safe("effective"),
+        "issued": Safe("issued"),
+        "performer": [If("feed", reference("Organization", "feed"))],
+        "valueQuantity": If(
+            "value",
+            {
+                "value": Number("value"),
+                "comparator": Safe("comparator"),
+                "unit": Text("unit"),
+                "system": If("ucum", UCUM),
+                "code": Safe("ucum"),
+            },
+        ),
+        "valueCodeableConcept": If("coded_value", {"text": Text("coded_value")}),
+        "valueString": Text("text_value"),
+        "dataAbsentReason": Switch(
+            "absent",
+            {
+                name: concept(f"{TERMINOLOGY}data-absent-reason", code, display)
+                for name, (code, display) in ABSENT_REASONS.items()
+            },
+        ),
+        "interpretation": Switch(
+            "flag",
+            {
+                name: [{"coding": [coding(f"{V3}ObservationInterpretation", code, display)]}]
+                for name, (code, display) in INTERPRETATIONS.items()
+            },
+        ),
+        "note": [If("note", {"text": Text("note")})],
+        "specimen": If("specimen", reference("Specimen", "specimen")),
+        "referenceRange": RANGE,
+        "derivedFrom": [If("document", reference("DocumentReference", "document"))],
+    },
+    always=frozenset({"order", "status", "patient"}),
+    mandatory=frozenset({"status", "category", "code", "subject"}),
+)
