@@ -94,12 +94,15 @@ class Source:
         """SQL to order by: the key, then the part."""
         return f"{self.key}, {self.part}" if self.part else self.key
 
-    def select(self, resource: Resource | None = None, role: str = "") -> str:
-        """Return "SELECT columns FROM tables", without WHERE, for the resource (or a cut of it) as a role sees it."""
+    def select(self, resource: Resource | None = None, role: str = "", beside: Sequence[str] = ()) -> str:
+        """Return "SELECT columns FROM tables", without WHERE, for the resource (or a cut of it) as a role sees it.
+
+        beside: SQL of our own names for what comes after the columns.
+        """
         shape = resource or self.resource
         seen = self.seen_by.get(role)
         told = (self.columns[name] if seen is None or name in seen else "NULL::text" for name in shape.columns)
-        return f"SELECT {', '.join(told)} FROM {self.tables}"  # noqa: S608  # our own names only
+        return f"SELECT {', '.join([*told, *beside])} FROM {self.tables}"  # noqa: S608  # our own names only
 
     def may(self, user: Any, action: str) -> bool:
         """Return whether the user's role may "list" or "retrieve" here."""
@@ -119,15 +122,19 @@ def rows_among(
     also: str = "TRUE",
     values: Sequence[Any] = (),
     limit: int | None = None,
+    beside: Sequence[str] = (),
+    order: str = "",
+    live: bool = True,
 ) -> list[Row]:
     """Return the rows for the resources among the model's rows `found`, by key and part.
 
-    also: what else must hold, in SQL of our own names only, with `values` for its placeholders.
+    also: what else must hold, in SQL of our own names only, with `values` for its placeholders. beside: SQL for what
+    comes after the columns. order: SQL to order by instead. live: False also takes rows that are no resources now.
     """
     inner, inner_values = _ids(found)
-    where = f"{source.live} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
+    where = f"{source.live if live else 'TRUE'} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
     cut = " LIMIT %s" if limit is not None else ""
-    sql = f"{source.select(resource, role)} WHERE {where} ORDER BY {source.order}{cut}"
+    sql = f"{source.select(resource, role, beside)} WHERE {where} ORDER BY {order or source.order}{cut}"
     with connection.cursor() as cursor:
         cursor.execute(sql, [*values, *inner_values, *([limit] if limit is not None else [])])
         return cursor.fetchall()
