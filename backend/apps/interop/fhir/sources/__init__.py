@@ -6,9 +6,9 @@ from collections import defaultdict
 
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources.claims import CLAIMS, EXPLANATIONS
-from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
 from backend.apps.interop.fhir.sources.coverage import COVERAGES
 from backend.apps.interop.fhir.sources.group import GROUPS
+from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
 from backend.apps.interop.fhir.sources.patient import PATIENTS
 from backend.apps.interop.fhir.sources.people import PRACTITIONER_ROLES, PRACTITIONERS
 from backend.apps.interop.fhir.sources.places import CLINICS, FACILITIES, LABORATORIES, OUR_PLACE, PAYERS
@@ -16,6 +16,15 @@ from backend.apps.interop.fhir.sources.results import RESULTS
 
 ALL: tuple[Source, ...] = (
     PATIENTS,
+    CLINICS,
+    PAYERS,
+    LABORATORIES,
+    OUR_PLACE,
+    FACILITIES,
+    PRACTITIONERS,
+    PRACTITIONER_ROLES,
+    COVERAGES,
+    GROUPS,
     RESULTS,
     MEDICATIONS,
     PRESCRIPTIONS,

@@ -1,0 +1,44 @@
+"""Patients' coverages, as FHIR."""
+
+from __future__ import annotations
+
+from backend.apps.insurance import permissions
+from backend.apps.insurance.models import PatientInsurance
+from backend.apps.interop.fhir.source import Source, instant, text, version_of
+from backend.apps.interop.fhir.sources.places import OUR_CLINIC, gone
+from integrations.fhir.resources.coverage import COVERAGE
+
+TODAY = "(now() AT TIME ZONE COALESCE(c.time_zone, 'UTC'))::date"
+GROUP = text("COALESCE(NULLIF(t.group_number, ''), plan.group_number)")
+
+COVERAGES = Source(
+    name="coverage",
+    resource=COVERAGE,
+    model=PatientInsurance,
+    permissions=permissions.COVERAGE,
+    tables=f"""insurance_patientinsurance AS t
+        JOIN insurance_insuranceplan AS plan ON plan.id = t.insurance_plan_id
+        JOIN insurance_insuranceprovider AS payer ON payer.id = plan.provider_id {OUR_CLINIC}""",
+    columns={
+        "id": "t.id::text",
+        "version": version_of("t.updated_at"),
+        "updated": instant("t.updated_at"),
+        "member": "t.member_id",
+        "policy": "t.policy_number",
+        "status": f"CASE WHEN t.termination_date < {TODAY} THEN 'cancelled' ELSE 'active' END",
+        "plan_type": "plan.plan_type",
+        "subscriber": "CASE WHEN t.policy_holder_relationship = 'self' THEN t.patient_id::text END",
+        "patient": "t.patient_id::text",
+        "relationship": "t.policy_holder_relationship",
+        "begins": "t.effective_date::text",
+        "ends": "t.termination_date::text",
+        "payer": "payer.id::text",
+        "payer_name": "payer.company_name",
+        "group": GROUP,
+        "plan": text("COALESCE(NULLIF(plan.plan_number, ''), plan.plan_name)"),
+        "plan_name": text("plan.plan_name"),
+        "priority": "t.priority::text",
+    },
+    patient="t.patient_id",
+    deleted=gone("insurance_patientinsurance"),
+)
