@@ -20,7 +20,7 @@ class Asked:
     type_filters: (type, query) as ("Observation", "category=laboratory&date=ge2024"); several of a type: any of them.
     elements: "element" for all types or "Type.element". patients: ids of the only patients wanted; empty for all.
     associated: LATEST or RELEVANT, as asked; without LATEST all Provenance goes with what is exported.
-    organize_by: "" or "Patient".
+    organize_by: "" or "Patient". separate_status: the status is told in X-Export-Status, with a plain 200.
     """
 
     types: tuple[str, ...] = ()
@@ -32,6 +32,7 @@ class Asked:
     associated: tuple[str, ...] = ()
     organize_by: str = ""
     allow_partial: bool = False
+    separate_status: bool = False
     output_format: str = NDJSON
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""Removes the files of exports that nobody needs any more, and never one that is being read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from backend.apps.core.work import WorkState
+from backend.apps.interop.models import ExportChunk, ExportFile, ExportJob, ExportStatus
+from backend.apps.interop.models.exports import RUNNING
+
+NOT_READ = Q(read_until__isnull=True) | Q(read_until__lt=Now())
+AT_ONCE = 500  # files in one go
+
+
+def expire_due() -> int:
+    """Remove the files of exports that are past their time or were given up; return how many files went.
+
+    Safe to run twice, and beside itself: a file is locked while it is removed, and removing one that is gone is no
+    error. An export is done with when its last file is gone.
+    """
+    gone = sum(map(_remove, _due()))
+    _close()
+    return gone
+
+
+def _past() -> Q:
+    """Exports whose files are to go. One that was stopped still writes what it is at; those files go the next time."""
+    kept_until = Now() - timedelta(days=settings.EXPORT_DAYS)
+    failed = Q(status=ExportStatus.FAILED, finished_at__lt=kept_until)
+    return Q(expires_at__lt=Now()) & ~Q(status__in=RUNNING) | Q(status=ExportStatus.CANCELLED) | failed
+
+
+def _due() -> list[ExportFile]:
+    jobs = ExportJob.all_objects.filter(_past(), files_removed_at=None)
+    return list(ExportFile.objects.filter(NOT_READ, job__in=jobs, removed_at=None).order_by("job", "id")[:AT_ONCE])
+
+
+def _remove(file: ExportFile) -> int:
+    """Remove one file unless somebody began to read it meanwhile, or removes it at this moment."""
+    with transaction.atomic():
+        mine = ExportFile.objects.select_for_update(skip_locked=True, of=("self",)).filter(
+            NOT_READ, pk=file.pk, removed_at=None
+        )
+        if not mine.exists():
+            return 0
+        storages["exports"].delete(file.path)
+        return mine.update(removed_at=Now())
+
+
+def _close() -> None:
+    """Mark exports that have no file left, and of which nothing is being written, as done with."""
+    left = ExportFile.objects.filter(job=OuterRef("pk"), removed_at=None)
+    busy = ExportChunk.work.filter(job=OuterRef("pk"), work_state=WorkState.RUNNING)
+    done = ExportJob.all_objects.filter(_past(), ~Exists(left), ~Exists(busy), files_removed_at=None)
+    done.filter(status=ExportStatus.CANCELLED).update(files_removed_at=Now(), updated_at=Now())
+    done.update(status=ExportStatus.EXPIRED, files_removed_at=Now(), updated_at=Now())

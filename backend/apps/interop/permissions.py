@@ -1,0 +1,8 @@
+"""Who may do what with bulk exports; without it everybody is denied.
+
+An export holds every chart at once, so people need the administrator's role. Systems come with scopes of their own.
+"""
+
+from backend.apps.core.permissions import READ, Table, allow
+
+EXPORT: Table = allow((*READ, "create", "download", "cancel", "retry"))
