@@ -1,0 +1,75 @@
+"""What makes a type writable; without it each of them would check, refuse and answer in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+
+from backend.apps.core.problems import model_errors
+from backend.apps.interop.fhir.outcomes import Refusal
+from backend.apps.interop.fhir.source import Source, by_uuid
+from integrations.fhir.ingress.element import Refused
+from integrations.fhir.outcomes import issue
+
+REFUSED = "Some elements cannot be taken over."
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """A type that others may write.
+
+    read: a body, the texts of `door.given` and the resource as it stands (None: a new one) -> what the body says.
+    create, update: do it by the services, for a user; they return the row. identify: the row an identifier names.
+    paths: for each field of the model that a service may refuse, the element it came from.
+    """
+
+    source: Source
+    read: Callable[[dict[str, Any], Mapping[str, str], dict[str, Any] | None], Any]
+    create: Callable[..., Any]
+    update: Callable[..., Any]
+    paths: Mapping[str, str]
+
+    @property
+    def type(self) -> str:
+        return self.source.type
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Turn what readers and models refuse into issues that name elements."""
+        try:
+            yield
+        except Refused as refused:
+            raise Refusal(REFUSED, status=422, issues=refused.issues) from None
+        except ValidationError as error:
+            issues = [
+                issue("value", one["message"], at=[path] if (path := self.paths.get(one["field"])) else [])
+                for one in model_errors(error)
+            ]
+            raise Refusal(REFUSED, status=422, issues=issues) from None
+
+
+def target(model: type[Model], fhir_id: str, user: Any, path: str) -> Any:
+    """Return the row that a reference points to; None where it says nothing.
+
+    Raises:
+        Refused: there is no such row, or it is not the caller's to see.
+    """
+    if not fhir_id:
+        return None
+    wanted = by_uuid(fhir_id)
+    rows: Any = model._default_manager.all()
+    row = rows.visible_to(user).filter(wanted).first() if wanted is not None else None
+    if row is None:
+        raise Refused([issue("not-found", "There is no such resource, or it is not yours to see.", at=[path])])
+    return row
+
+
+def required(row: Any, sentence: str, path: str) -> Any:
+    if row is None:
+        raise Refused([issue("required", sentence, at=[path])])
+    return row

@@ -1,0 +1,209 @@
+"""Others write patients, visits and orders by FHIR by the rules of the desk, and nothing they say is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from backend.apps.core.models import AuditLog
+from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
+from integrations.fhir.terms import BCP_47, CDC_RACE, US_CORE, V2
+from tests.support.api_contract import client_for
+
+pytestmark = pytest.mark.django_db
+FHIR = "application/fhir+json"
+ADA: dict[str, Any] = {
+    "resourceType": "Patient",
+    "extension": [
+        {
+            "url": f"{US_CORE}race",
+            "extension": [
+                {"url": "ombCategory", "valueCoding": {"system": CDC_RACE, "code": "2106-3", "display": "White"}},
+                {"url": "text", "valueString": "White"},
+            ],
+        },
+        {"url": f"{US_CORE}birthsex", "valueCode": "F"},
+    ],
+    "active": True,
+    "name": [{"use": "official", "family": "Okafor", "given": ["Ada", "Ngozi"], "suffix": ["III"]}],
+    "telecom": [
+        {"system": "phone", "value": "+14155550100", "use": "mobile"},
+        {"system": "email", "value": "ada@example.org"},
+    ],
+    "gender": "female",
+    "birthDate": "1980-05-17",
+    "address": [
+        {"use": "home", "line": ["12 Elm Street"], "city": "Albany", "state": "NY", "postalCode": "12207",
+         "country": "US"}
+    ],
+    "contact": [
+        {"relationship": [{"text": "brother"}], "name": {"text": "Obi Okafor"},
+         "telecom": [{"system": "phone", "value": "+14155550101"}]}
+    ],
+    "communication": [{"language": {"coding": [{"system": BCP_47, "code": "pt-BR"}]}, "preferred": True}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def desk() -> APIClient:
+    return client_for(make_user(role="receptionist"))
+
+
+def post(client: APIClient, body: Any, kind: str = "Patient", **headers: str) -> Any:
+    return client.post(f"/fhir/R4/{kind}", body, format="json", headers={"Accept": FHIR, **headers})
+
+
+def put(client: APIClient, body: Any, version: str = "", **headers: str) -> Any:
+    tag = {"If-Match": f'W/"{version}"'} if version else {}
+    url = f"/fhir/R4/{body['resourceType']}/{body['id']}"
+    return client.put(url, body, format="json", headers={**tag, **headers})
+
+
+def get(client: APIClient, kind: str, fhir_id: Any) -> dict[str, Any]:
+    answer = client.get(f"/fhir/R4/{kind}/{fhir_id}")
+    assert answer.status_code == 200, answer.content
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def codes(answer: Any) -> set[tuple[str, str]]:
+    body = answer.json()
+    assert body["resourceType"] == "OperationOutcome"
+    return {(one["code"], one.get("expression", [""])[0]) for one in body["issue"]}
+
+
+def test_a_patient_that_was_posted_is_read_back_as_it_was_sent(desk: APIClient) -> None:
+    answer = post(desk, ADA)
+    assert answer.status_code == 201, answer.content
+    assert answer["Content-Type"] == FHIR
+    written = answer.json()
+    version = written["meta"]["versionId"]
+    assert answer["ETag"] == f'W/"{version}"'
+    assert answer["Location"].endswith(f"/fhir/R4/Patient/{written['id']}/_history/{version}")
+    assert get(desk, "Patient", written["id"]) == written
+    assert {name: written[name] for name in ADA} == ADA
+    row = Patient.objects.get(pk=written["id"])
+    assert written["identifier"][0]["value"] == row.medical_record_number
+    assert (row.first_name, row.middle_name, row.races) == ("Ada", "Ngozi", ["2106-3"])
+    told = AuditLog.objects.get(action="create", resource_id=written["id"])
+    assert (told.resource_type, told.patient_id) == ("Patient", row.pk)
+    assert "Okafor" not in str(told.detail)
+
+
+def test_what_was_read_can_be_written_back_and_changes_nothing(desk: APIClient) -> None:
+    body = post(desk, ADA).json()
+    answer = put(desk, body, body["meta"]["versionId"])
+    assert answer.status_code == 200, answer.content
+    after = answer.json()
+    assert {**after, "meta": None} == {**body, "meta": None}
+
+
+def test_an_update_takes_over_what_is_said_and_clears_what_is_not(desk: APIClient) -> None:
+    row = make_patient(insurance_info={"plan": "A"}, sms_consent=True)
+    body = get(desk, "Patient", row.pk)
+    del body["telecom"]
+    body["name"][0]["family"] = "Okonkwo"
+    answer = put(desk, body, body["meta"]["versionId"])
+    assert answer.status_code == 200, answer.content
+    row.refresh_from_db()
+    assert (row.last_name, row.phone, row.email) == ("Okonkwo", "", "")
+    assert (row.insurance_info, row.sms_consent, row.city) == ({"plan": "A"}, True, "Albany")
+    assert AuditLog.objects.filter(action="update", resource_id=str(row.pk), outcome="allowed").count() == 1
+
+
+def test_an_update_names_the_version_it_was_made_from(desk: APIClient) -> None:
+    row = make_patient()
+    body = get(desk, "Patient", row.pk)
+    assert put(desk, body).status_code == 428
+    assert put(desk, {**body, "gender": "male"}, body["meta"]["versionId"]).status_code == 200
+    stale = put(desk, {**body, "gender": "other"}, body["meta"]["versionId"])
+    assert stale.status_code == 412
+    row.refresh_from_db()
+    assert row.gender == "male"
+
+
+def test_ids_are_ours_to_give(desk: APIClient) -> None:
+    stranger = "0199aaaa-0000-7000-8000-000000000000"
+    assert put(desk, {**ADA, "id": stranger}, "1").status_code == 404
+    body = get(desk, "Patient", make_patient().pk)
+    other = desk.put(f"/fhir/R4/Patient/{stranger}", body, format="json")
+    assert other.status_code == 400
+    assert Patient.objects.count() == 1
+
+
+def test_a_body_that_is_wrong_is_told_where_and_changes_nothing(desk: APIClient) -> None:
+    shape = post(desk, {**ADA, "gender": "M", "birthDate": "1980-13-01"})
+    assert (shape.status_code, codes(shape)) == (400, {("value", "Patient.birthDate")})
+    code = post(desk, {**ADA, "gender": "M"})
+    assert (code.status_code, codes(code)) == (400, {("code-invalid", "Patient.gender")})
+    unheld = post(desk, {**ADA, "photo": [{"url": "http://example.org/a.png"}]})
+    assert (unheld.status_code, codes(unheld)) == (422, {("not-supported", "Patient.photo")})
+    rule = post(desk, {**ADA, "telecom": [{"system": "phone", "value": "555 0100"}], "birthDate": "1850-01-01"})
+    assert rule.status_code == 422
+    assert {path for _, path in codes(rule)} == {"Patient.telecom.where(system='phone').value", "Patient.birthDate"}
+    assert "555 0100" not in rule.content.decode()
+    assert post(desk, {**ADA, "resourceType": "Group"}).status_code == 400
+    assert not Patient.objects.exists()
+    assert AuditLog.objects.filter(action="create").exclude(outcome="allowed").count() == 5
+
+
+def test_who_is_on_file_is_not_put_on_file_again(desk: APIClient) -> None:
+    make_patient(first_name="Ada", last_name="Okafor")
+    answer = post(desk, ADA)
+    assert answer.status_code == 409
+    assert ("duplicate", "Patient.name[0]") in codes(answer)
+    assert Patient.objects.count() == 1
+
+
+def test_a_create_with_a_condition_happens_only_where_there_is_none(desk: APIClient) -> None:
+    system = settings.FHIR_MRN_SYSTEM
+    number = {"system": system, "value": "MRN9000001", "use": "usual",
+              "type": {"coding": [{"system": f"{V2}0203", "code": "MR"}]}}  # fmt: skip
+    condition = {"If-None-Exist": f"identifier={system}|MRN9000001"}
+    first = post(desk, {**ADA, "identifier": [number]}, **condition)
+    again = post(desk, {**ADA, "identifier": [number]}, **condition)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    assert post(desk, ADA, **{"If-None-Exist": "family=Okafor"}).status_code == 412
+    assert Patient.objects.count() == 1
+
+
+def test_a_create_sent_twice_under_one_key_happens_once(desk: APIClient) -> None:
+    first, again = (post(desk, ADA, **{"Idempotency-Key": "key-0001"}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["id"] == again.json()["id"]
+    assert again["Idempotency-Replayed"] == "true"
+    other = post(desk, {**ADA, "gender": "other"}, **{"Idempotency-Key": "key-0001"})
+    assert other.status_code == 422
+    assert Patient.objects.count() == 1
+
+
+def test_the_answer_has_the_body_that_was_preferred(desk: APIClient) -> None:
+    quiet = post(desk, ADA, Prefer="return=minimal")
+    assert (quiet.status_code, quiet.content) == (201, b"")
+    name = [{"family": "Obi", "given": ["Eze"]}]
+    told = post(desk, {**ADA, "name": name}, Prefer="return=OperationOutcome")
+    assert told.json()["issue"][0]["severity"] == "information"
+    assert told["Preference-Applied"] == "return=OperationOutcome"
+
+
+@pytest.mark.parametrize("role", ["patient", "lab_tech", "pharmacist"])
+def test_who_may_not_write_at_the_desk_may_not_write_here(role: str) -> None:
+    user = make_user(role=role)
+    row = make_patient(**({"user": user} if role == "patient" else {}))
+    client = client_for(user)
+    body = get(client, "Patient", row.pk)
+    assert post(client, ADA).status_code == 403
+    assert put(client, body, body["meta"]["versionId"]).status_code == 403
+    assert AuditLog.objects.filter(user_id=user.pk, outcome="refused").count() == 2
+    assert post(APIClient(), ADA).status_code == 401
+
+
+def test_types_that_nobody_writes_are_not_written(desk: APIClient) -> None:
+    assert post(desk, {"resourceType": "Group"}, "Group").status_code == 405
+    assert post(desk, {"resourceType": "Nonsense"}, "Nonsense").status_code == 404
