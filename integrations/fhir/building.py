@@ -7,8 +7,22 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from integrations.fhir.holes import Derived, Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
-from integrations.fhir.values import fit
+from integrations.fhir.holes import (
+    Derived,
+    Each,
+    Flag,
+    Given,
+    If,
+    Join,
+    Narrative,
+    Number,
+    Safe,
+    Switch,
+    Text,
+    Tree,
+    Unless,
+)
+from integrations.fhir.values import fit, narrative
 
 ABSENT = object()
 Row = Mapping[str, str | None]
@@ -32,6 +46,8 @@ def build(tree: Tree, row: Row, given: Mapping[str, str]) -> Any:  # noqa: PLR09
             return build(inner, dict(zip(names, texts, strict=True)), given)
         case Given(name):
             return given[name]
+        case Narrative(column):
+            return ABSENT if (text := row[column]) is None else narrative(text)
         case Text(column) | Safe(column) | Number(column) | Flag(column) | Switch(column) | Each(column):
             return ABSENT if (value := row[column]) is None else _filled(tree, value, given)
     return ABSENT if tree is None else tree

@@ -14,8 +14,22 @@ from typing import Any
 import orjson
 
 from integrations.fhir.building import ABSENT, build
-from integrations.fhir.holes import Derived, Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
-from integrations.fhir.values import fragment, quoted
+from integrations.fhir.holes import (
+    Derived,
+    Each,
+    Flag,
+    Given,
+    If,
+    Join,
+    Narrative,
+    Number,
+    Safe,
+    Switch,
+    Text,
+    Tree,
+    Unless,
+)
+from integrations.fhir.values import fragment, narrated, quoted
 
 REMEMBERED = 16_384  # combinations of a `Derived`; a laboratory has some thousand codes, units and ranges
 
@@ -45,7 +59,7 @@ class _Compiler:
         self.columns, self.always, self.given = tuple(columns), set(always), given
         self.statements: list[str] = []
         self.names = count()
-        self.scope: dict[str, Any] = {"_q": quoted, "_loads": orjson.loads}
+        self.scope: dict[str, Any] = {"_q": quoted, "_n": narrated, "_loads": orjson.loads}
 
     def function(self, tree: Tree) -> Line:
         whole = self.piece(tree)
@@ -75,8 +89,8 @@ class _Compiler:
                 return self._maybe(f"f'''[{{{each}}}]''' if {each} else ''")
             case Switch(column, trees, default):
                 return self._switch(column, trees, default)
-            case Text(column):
-                return self._hole(column, f"{{_q({_name(column)})}}")
+            case Text(column) | Narrative(column):
+                return self._hole(column, f"{{{'_q' if isinstance(tree, Text) else '_n'}({_name(column)})}}")
             case Safe(column):
                 return self._hole(column, f'"{{{_name(column)}}}"')
             case Number(column) | Flag(column):

@@ -24,6 +24,13 @@ class Safe:
 
 
 @dataclass(frozen=True, slots=True)
+class Narrative:
+    """Free text of a column as the XHTML of a `Narrative.div`: every character stands for itself, lines stay lines."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
     """A decimal or integer, digit by digit as the database holds it: 1.50 stays 1.50."""
 
@@ -113,7 +120,9 @@ class Derived:
 def columns_of(tree: Tree) -> Iterator[str]:
     """Return the columns a tree needs, in the order they first appear, perhaps repeatedly."""
     match tree:
-        case Text(column) | Safe(column) | Number(column) | Flag(column) | Switch(column) | Each(column):
+        case Text(column) | Safe(column) | Narrative(column) | Number(column) | Flag(column):
+            yield column
+        case Switch(column) | Each(column):
             yield column
         case Join(parts):
             yield from (part.column for part in parts if isinstance(part, Safe))

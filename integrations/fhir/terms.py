@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from integrations.fhir.holes import Join, Safe, Tree, join
+from integrations.fhir.holes import Join, Safe, Text, Tree, join
 
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
@@ -39,3 +39,8 @@ def reference(resource_type: str, column: str) -> dict[str, Tree]:
     """Return a reference to the resource whose id is in `column`, absent where that is NULL."""
     target: Join = join(f"{resource_type}/", Safe(column))
     return {"reference": target}
+
+
+def organization(column: str, name: str) -> dict[str, Tree]:
+    """Return a reference to an Organization with its name; by the name alone where there is no row of it."""
+    return {"reference": join("Organization/", Safe(column)), "display": Text(name)}

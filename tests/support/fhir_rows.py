@@ -13,7 +13,21 @@ from typing import Any
 from fhir.resources.R4B import get_fhir_model_class
 
 from integrations.fhir import resources
-from integrations.fhir.holes import Derived, Each, Flag, Given, If, Join, Number, Safe, Switch, Text, Tree, Unless
+from integrations.fhir.holes import (
+    Derived,
+    Each,
+    Flag,
+    Given,
+    If,
+    Join,
+    Narrative,
+    Number,
+    Safe,
+    Switch,
+    Text,
+    Tree,
+    Unless,
+)
 from integrations.fhir.resource import Resource
 
 GIVEN = {"base": "https://clinic.example.org/fhir/R4", "mrn_system": "urn:oid:2.16.840.1.113883.19.5"}
@@ -69,7 +83,7 @@ KINDS: Mapping[str, Sequence[str]] = {
     "Xhtml": ('<div xmlns="http://www.w3.org/1999/xhtml">a &amp; b</div>',),
 }
 FREE = {"String", "Markdown"}
-HOLES = Text | Safe | Number | Flag | Join | Given | If | Unless | Switch | Each | Derived
+HOLES = Text | Safe | Narrative | Number | Flag | Join | Given | If | Unless | Switch | Each | Derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +204,28 @@ def _told(column: str, found: list[Place]) -> Sequence[str]:
         return ("told",)
     if any(isinstance(place.part, Join) for place in holes):
         return KINDS["Id"]
-    strict = [place.codes or KINDS[place.kind] for place in holes if place.kind not in FREE]
+    strict = [place.codes or KINDS[place.kind] for place in holes if not _free(place)]
     if strict:
         return strict[0]
     return ("A-1", "2026.1") if any(isinstance(place.part, Safe) for place in holes) else ()
 
 
+def _free(place: Place) -> bool:
+    return place.kind in FREE or isinstance(place.part, Narrative)
+
+
 def _columns(part: Tree) -> tuple[str, ...]:
     match part:
-        case Text(column) | Safe(column) | Number(column) | Flag(column) | If(column) | Unless(column) | Switch(column):
+        case (
+            Narrative(column)
+            | Text(column)
+            | Safe(column)
+            | Number(column)
+            | Flag(column)
+            | If(column)
+            | Unless(column)
+            | Switch(column)
+        ):
             return (column,)
         case Derived(columns):
             return columns
