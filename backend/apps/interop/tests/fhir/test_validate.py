@@ -1,0 +1,91 @@
+"""Anybody who may sign in can ask what is wrong with a resource, and nothing of it is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from backend.apps.core.models import AuditLog
+from backend.apps.interop.fhir.sources import SOURCES
+from backend.apps.patients.models import Patient
+from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
+
+pytestmark = pytest.mark.django_db
+NAMED = {"resourceType": "Patient", "name": [{"family": "Okafor", "given": ["Ada"]}], "gender": "female"}
+
+
+@pytest.fixture
+def client() -> APIClient:
+    return client_for(make_user(role="pharmacist"))
+
+
+def asked(client: APIClient, body: Any, address: str = "Patient") -> list[tuple[str, str, str]]:
+    answer = client.post(f"/fhir/R4/{address}/$validate", body, format="json")
+    assert answer.status_code == 200, answer.content
+    issues = answer.json()["issue"]
+    return [(one["severity"], one["code"], one.get("expression", [""])[0]) for one in issues]
+
+
+def parameters(**said: Any) -> dict[str, Any]:
+    return {"resourceType": "Parameters", "parameter": [{"name": name, **value} for name, value in said.items()]}
+
+
+def test_a_right_resource_has_no_issues_and_is_not_kept(client: APIClient) -> None:
+    assert asked(client, {**NAMED, "birthDate": "1980-05-17"}) == [("information", "informational", "")]
+    assert not Patient.objects.exists()
+    assert AuditLog.objects.get().action == "validate"
+
+
+def test_all_that_is_wrong_is_said_at_once(client: APIClient) -> None:
+    body = {**NAMED, "gender": "M", "telecom": [{"value": "1"}], "extension": [{"url": "urn:x"}]}
+    assert set(asked(client, body)) == {
+        ("error", "code-invalid", "Patient.gender"),
+        ("error", "invariant", "Patient.telecom[0]"),
+        ("error", "invariant", "Patient.extension[0]"),
+    }
+
+
+@pytest.mark.parametrize("resource_type", sorted(SOURCES))
+def test_every_type_of_ours_can_be_checked(client: APIClient, resource_type: str) -> None:
+    issues = asked(client, {"resourceType": resource_type, "nonsense": 1}, resource_type)
+    assert ("error", "structure", f"{resource_type}.nonsense") in issues
+
+
+def test_a_resource_of_another_type_or_id_is_told(client: APIClient) -> None:
+    assert asked(client, NAMED, "Group") == [("error", "structure", "resourceType")]
+    assert asked(client, {**NAMED, "id": "a"}, "Patient/b") == [("error", "invalid", "Patient.id")]
+
+
+def test_what_could_not_be_written_is_told_to_who_asks_about_writing(client: APIClient) -> None:
+    body = {**NAMED, "photo": [{"url": "http://example.org/a.png"}]}
+    assert asked(client, body) == [("information", "informational", "")]
+    said = parameters(resource={"resource": body}, mode={"valueCode": "create"})
+    assert asked(client, said) == [("error", "not-supported", "Patient.photo")]
+
+
+def test_a_profile_that_is_not_checked_is_said_so(client: APIClient) -> None:
+    said = parameters(resource={"resource": NAMED}, profile={"valueUri": "http://example.org/p"})
+    assert asked(client, said) == [("warning", "not-supported", "")]
+
+
+@pytest.mark.parametrize(
+    ("body", "address", "status"),
+    [
+        ([1], "Patient", 400),
+        (parameters(mode={"valueCode": "create"}), "Patient", 400),
+        (parameters(resource={"resource": NAMED}, mode={"valueCode": "banana"}), "Patient", 400),
+        (parameters(resource={"resource": NAMED}, color={"valueCode": "red"}), "Patient", 400),
+        (NAMED, "Nonsense", 404),
+    ],
+)
+def test_what_cannot_be_read_is_refused(client: APIClient, body: Any, address: str, status: int) -> None:
+    answer = client.post(f"/fhir/R4/{address}/$validate", body, format="json")
+    assert answer.status_code == status
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_who_is_not_signed_in_is_told_nothing() -> None:
+    assert APIClient().post("/fhir/R4/Patient/$validate", NAMED, format="json").status_code == 401
