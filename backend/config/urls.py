@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from backend.apps.core import health
 from backend.apps.interop import answer_pages
+from backend.apps.interop.fhir.smart import views as smart
 
 CLINIC_APPS = (
     "core", "users", "patients", "doctors", "messaging", "appointments", "clinical_notes", "laboratory",
@@ -23,6 +24,7 @@ urlpatterns = [
     path("a/<str:token>/calendar.ics", answer_pages.calendar, name="patient-link-calendar"),
     path("a/<path:token>", answer_pages.door, name="patient-link"),
     path("fhir/R4/", include("backend.apps.interop.fhir.urls")),
+    path("fhir/token", smart.token, name="smart-token"),
     path("webhooks/", include("backend.apps.interop.webhook_urls")),
     path("healthz", health.alive),
     path("readyz", health.ready),

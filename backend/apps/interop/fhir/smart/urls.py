@@ -1,7 +1,9 @@
-"""The addresses of sign-in by SMART Backend Services, below /fhir/R4/."""
+"""What a system reads before it signs in, below /fhir/R4/; the token endpoint stands beside it, at /fhir/token."""
 
-from __future__ import annotations
+from django.urls import path
 
-from django.urls import URLPattern
+from backend.apps.interop.fhir.smart import views
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path(".well-known/smart-configuration", views.smart_configuration, name="smart-configuration"),
+]

@@ -1,0 +1,209 @@
+"""The public keys of a system: which are strong enough, and how they are fetched from where it publishes them.
+
+Source: RFC 7517 (JWK), RFC 7518, sections 3.3 and 3.4; SMART App Launch 2.2, "Client authentication: asymmetric".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import jwt
+import orjson
+import redis
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.conf import settings
+from django.core.cache import cache
+from requests.utils import get_environ_proxies, select_proxy
+
+from integrations.errors import IntegrationError, Permanent
+from integrations.http import Answer, Http, Line
+
+ALGORITHMS = ("RS384", "ES384")
+KINDS = {"RSA": "RS384", "EC": "ES384"}
+PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+SHORTEST_RSA, LONGEST_RSA = 2048, 8192  # bits; a longer key would only cost us time
+MOST_KEYS = 20
+MOST_BYTES = 100_000
+TIMEOUT_S = (3.05, 5.0)
+KEPT_S, LONGEST_KEPT_S = 300, 86_400
+AFTER_FAILURE_S = 10  # so that a server that is down does not hold a thread of ours for each request
+ASK_AGAIN_S = 60
+MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
+NOT_KEPT = re.compile(r"(?:^|[,\s])no-(?:store|cache)", re.IGNORECASE)
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+Jwk = Mapping[str, Any]
+log = logging.getLogger(__name__)
+
+
+def fault(jwks: Any) -> str:
+    """Return why this is no set of public keys to register, as a sentence; "" when it is one."""
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) for key in keys):
+        return 'This is not a JWK set: {"keys": [...]} with at least one key.'
+    if len(keys) > MOST_KEYS:
+        return f"A JWK set may hold {MOST_KEYS} keys at most."
+    if any(PRIVATE & set(key) for key in keys):
+        return "This set holds a private key. Register public keys only, and let the system make itself a new key."
+    kids = [key.get("kid") for key in keys]
+    if not all(isinstance(kid, str) and kid for kid in kids) or len(set(kids)) < len(kids):
+        return 'Each key needs a "kid" of its own.'
+    if not any(_usable(key, KINDS.get(str(key.get("kty")), "")) for key in keys):
+        return "None of these keys can be used: RSA of at least 2048 bits (RS384), or EC on P-384 (ES384)."
+    return ""
+
+
+def address_fault(url: str) -> str:
+    """Return why we do not fetch keys from this address, as a sentence; "" when we do."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "This is not a web address."
+    if not host or parts.username is not None or parts.fragment:
+        return "Give the address as https://host/path, without a login."
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host) and not settings.IN_PRODUCTION):
+        return ""
+    return "Keys are fetched over https only."
+
+
+def candidates(jwks: Any, kid: str, algorithm: str) -> list[PublicKey]:
+    """Return the keys of a set that this `kid` may mean and that are strong enough."""
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    named = [key for key in keys or () if isinstance(key, dict) and key.get("kid") == kid]
+    return [key for key in (_usable(one, algorithm) for one in named[:MOST_KEYS]) if key is not None]
+
+
+def _usable(jwk: Jwk, algorithm: str) -> PublicKey | None:
+    fits = KINDS.get(str(jwk.get("kty"))) == algorithm and jwk.get("alg", algorithm) == algorithm
+    ops = jwk.get("key_ops", ["verify"])
+    if not fits or jwk.get("use", "sig") != "sig" or not isinstance(ops, list) or "verify" not in ops:
+        return None
+    if PRIVATE & set(jwk):  # whoever published that has no secret any more
+        return None
+    try:
+        key = jwt.PyJWK(dict(jwk), algorithm=algorithm).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    return key if _strong(key) else None
+
+
+def _strong(key: Any) -> bool:
+    if isinstance(key, rsa.RSAPublicKey):
+        return SHORTEST_RSA <= key.key_size <= LONGEST_RSA and key.public_numbers().e.bit_length() <= 64
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1)
+
+
+def published(url: str, kid: str) -> Any:
+    """Return the set at `url`: as it was kept, or fetched anew when it does not know `kid`, once a minute at most."""
+    kept = _kept(url)
+    if kept is None:
+        return _fetched(url)
+    if kid in _kids(kept) or not _may_ask_again(url):
+        return kept
+    return _fetched(url)
+
+
+def _kids(jwks: Any) -> Iterable[Any]:
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    return [key.get("kid") for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
+
+
+def _fetched(url: str) -> Any:
+    """Fetch the set and keep it as long as its server allows; {} when there is none to be had."""
+    try:
+        answer = _Outside(partner="jwks", timeout_s=TIMEOUT_S).exchange(
+            "GET", url, headers={"Accept": "application/json"}, most_bytes=MOST_BYTES
+        )
+        jwks = _as_set(answer)
+    except IntegrationError as error:
+        log.warning("keys of a system could not be fetched: %s", error.code)
+        _keep(url, {}, AFTER_FAILURE_S)
+        return {}
+    _keep(url, jwks, lifetime_s(answer.headers.get("Cache-Control") or ""))
+    return jwks
+
+
+def _as_set(answer: Answer) -> Any:
+    if answer.status != 200:  # a redirect too: it could lead anywhere
+        raise Permanent(f"HTTP {answer.status}", code=f"jwks:http-{answer.status}")
+    try:
+        found = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        raise Permanent("not JSON", code="jwks:not-json") from None
+    if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
+        raise Permanent("not a JWK set", code="jwks:no-set")
+    return {"keys": found["keys"][:MOST_KEYS]}
+
+
+def lifetime_s(cache_control: str) -> int:
+    """Return for how many seconds an answer may be kept by its Cache-Control header."""
+    if NOT_KEPT.search(cache_control):
+        return 0
+    told = MAX_AGE.search(cache_control)
+    return min(int(told[1]), LONGEST_KEPT_S) if told else KEPT_S
+
+
+class _Outside(Http):
+    """In production it reaches public addresses alone: no key's address leads into our own network.
+
+    It looks at the connection that was made, before anything is asked, since a name may mean another address each time.
+    """
+
+    def _open(self, parts: SplitResult) -> Line:
+        if sentence := address_fault(parts.geturl()):
+            raise Permanent(sentence, code="jwks:address")
+        line = super()._open(parts)
+        if settings.IN_PRODUCTION and not _proxied(parts) and not is_public(line.connection.sock.getpeername()[0]):
+            line.connection.close()
+            raise Permanent("an address of a private network", code="jwks:private")
+        return line
+
+
+def _proxied(parts: SplitResult) -> bool:
+    url = f"{parts.scheme}://{parts.netloc}/"
+    return bool(select_proxy(url, get_environ_proxies(url)))
+
+
+def is_public(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _key(url: str) -> str:
+    return f"jwks:{hashlib.sha256(url.encode()).hexdigest()}"
+
+
+def _kept(url: str) -> Any:
+    try:
+        return cache.get(_key(url))
+    except redis.RedisError:
+        return None
+
+
+def _keep(url: str, jwks: Any, seconds: int) -> None:
+    try:
+        cache.set(_key(url), jwks, timeout=seconds)  # 0 forgets it
+    except redis.RedisError:
+        log.info("keys of a system are not kept: Redis does not answer")
+
+
+def _may_ask_again(url: str) -> bool:
+    try:
+        return bool(cache.add(f"{_key(url)}:again", 1, timeout=ASK_AGAIN_S))
+    except redis.RedisError:
+        return False

@@ -1,0 +1,117 @@
+"""The two addresses of SMART: what a system must know, and where it trades an assertion for a token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models.functions import Now
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
+
+from backend.apps.core import audit
+from backend.apps.core.addresses import client_of
+from backend.apps.core.models import AuditLog
+from backend.apps.interop.fhir.smart import assertions, configuration, scopes, tokens
+from backend.apps.interop.fhir.smart.assertions import Assertion, Refused
+from backend.apps.interop.models import SmartClient
+from backend.apps.users import throttle
+
+FORM = "application/x-www-form-urlencoded"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+MOST_BYTES = 64 * 1024
+UNKEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+STATUS = {"invalid_client": 401}  # every other error is 400; RFC 6749, section 5.2
+
+
+@require_safe
+def smart_configuration(request: HttpRequest) -> JsonResponse:
+    told = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=300"}
+    return JsonResponse(configuration.described(), headers=told)
+
+
+@csrf_exempt  # no cookie is read
+def token(request: HttpRequest) -> JsonResponse:
+    """Trade an assertion for a token of five minutes (RFC 6749, section 4.4); each answer leaves an audit row.
+
+    Only failed proofs count against an address. Nothing counts against a client: keys are not guessed, and whoever
+    knows its id could lock it out.
+    """
+    address = client_of(request)
+    wait_s = throttle.attempt(address)
+    if wait_s:
+        slow = Refused("invalid_request", "Too many failures; wait a little.", reason="throttled")
+        return _refused(request, slow, None, status=429, headers={"Retry-After": str(wait_s)})
+    assertion = None
+    try:
+        asked = _form(request)
+        assertion = assertions.read(asked["client_assertion"])
+        client = assertions.proven(assertion, audience=configuration.token_url())
+        throttle.forgive(address)
+        return _granted(request, client, _narrowed(asked["scope"], client))
+    except Refused as refusal:
+        return _refused(request, refusal, assertion)
+
+
+def _form(request: HttpRequest) -> dict[str, str]:
+    """Return the parameters, each of which was sent once."""
+    if request.method != "POST" or request.content_type != FORM:
+        raise Refused("invalid_request", f"Send a POST of {FORM}.", reason="no_form")
+    if len(request.body) > MOST_BYTES:
+        raise Refused("invalid_request", "The form is too large.", reason="too_large")
+    if any(len(values) > 1 for _, values in request.POST.lists()):
+        raise Refused("invalid_request", "Send each parameter once.", reason="repeated")
+    asked = {name: str(request.POST.get(name, "")) for name in ("grant_type", "client_assertion", "scope")}
+    if asked["grant_type"] != "client_credentials":
+        error = "unsupported_grant_type" if asked["grant_type"] else "invalid_request"
+        raise Refused(error, "grant_type is client_credentials.", reason="grant_type")
+    if request.POST.get("client_assertion_type") != ASSERTION_TYPE or not asked["client_assertion"]:
+        raise Refused("invalid_request", f"Send a client_assertion of type {ASSERTION_TYPE}.", reason="no_assertion")
+    return asked
+
+
+def _narrowed(asked: str, client: SmartClient) -> list[str]:
+    try:
+        granted = scopes.narrowed(asked.split(), scopes.read(client.scopes.split()))
+    except scopes.BadScope:
+        sentence = "Ask for system/<type>.read or system/<type>.rs, with types of R4; nobody writes by a token."
+        raise Refused("invalid_scope", sentence, reason="no_scope") from None
+    if not granted:
+        raise Refused("invalid_scope", "None of these scopes may be granted to this client.", reason="nothing_left")
+    return granted
+
+
+def _granted(request: HttpRequest, client: SmartClient, granted: list[str]) -> JsonResponse:
+    own = SmartClient.objects.filter(pk=client.pk)
+    own.update(last_token_at=Now())
+    text = tokens.issue(client.pk, granted, now=own.annotate(now=Now()).values_list("now", flat=True).get())
+    _note(request, str(client.pk), AuditLog.Outcome.ALLOWED, {"scopes": len(granted)})
+    body = {
+        "access_token": text,
+        "token_type": "bearer",
+        "expires_in": tokens.LIFETIME_S,
+        "scope": " ".join(granted),
+    }
+    return JsonResponse(body, headers=UNKEPT)
+
+
+def _refused(
+    request: HttpRequest,
+    refusal: Refused,
+    assertion: Assertion | None,
+    *,
+    status: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> JsonResponse:
+    claimed = assertion.client_id if assertion else None
+    _note(request, str(claimed or ""), AuditLog.Outcome.REFUSED, {"reason": refusal.reason})
+    body = {"error": refusal.error, "error_description": str(refusal)}
+    code = status or STATUS.get(refusal.error, 400)
+    return JsonResponse(body, status=code, headers={**UNKEPT, **(headers or {})})
+
+
+def _note(request: HttpRequest, client_id: str, outcome: str, detail: dict[str, Any]) -> None:
+    told = {**detail, **({"client": client_id} if client_id else {})}
+    nobody = AnonymousUser()  # a cookie that came along proves nothing here
+    audit.record(request, "token", "smartclient", client_id, outcome=outcome, detail=told, user=nobody)

@@ -1,0 +1,452 @@
+"""Proves that a system signs in by its own key alone, once with each assertion, and reads by that token alone."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from backend.apps.core.models import AuditLog
+from backend.apps.core.roles import Role
+from backend.apps.interop.fhir import door
+from backend.apps.interop.fhir.smart import assertions, clients, keys, scopes, tokens
+from backend.apps.interop.fhir.smart.authentication import SystemClient
+from backend.apps.interop.fhir.sources import SOURCES
+from backend.apps.interop.models import SmartAssertion, SmartClient
+from backend.apps.interop.tests.fhir.systems import (
+    AUDIENCE,
+    TOKEN,
+    Publisher,
+    System,
+    ec_key,
+    make_system,
+    public,
+    rsa_key,
+)
+from backend.apps.users import services
+from backend.apps.users.tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+KNOWN = "/fhir/R4/.well-known/smart-configuration"
+READ = "/fhir/R4/Patient"
+OWN_API = "/api/v1/patients/"
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Let no test count the failures of another."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def system() -> System:
+    return make_system()
+
+
+def bearer(token: str, address: str = READ) -> Any:
+    return Client().get(address, headers={"Authorization": f"Bearer {token}"})
+
+
+def last() -> AuditLog:
+    return AuditLog.objects.filter(action="token").latest("timestamp")
+
+
+def refused(answer: Any, error: str = "invalid_client", reason: str = "") -> None:
+    """Check that it is an error of RFC 6749 that was written down and told nothing of what was sent."""
+    told = answer.json()
+    assert (told["error"], "access_token" in told) == (error, False)
+    assert answer.status_code == (401 if error == "invalid_client" else 400)
+    assert answer["Cache-Control"] == "no-store"
+    row = last()
+    assert row.outcome == AuditLog.Outcome.REFUSED
+    assert reason in ("", row.detail["reason"])
+
+
+def test_systems_learn_how_to_sign_in_without_a_login_from_any_page() -> None:
+    answer = Client().get(KNOWN)
+    told = answer.json()
+    assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (200, "*")
+    assert told["token_endpoint"] == AUDIENCE
+    assert told["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
+    assert told["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
+    assert {"client-confidential-asymmetric", "permission-v1", "permission-v2"} <= set(told["capabilities"])
+    assert {"system/*.rs", "system/Patient.rs"} <= set(told["scopes_supported"])
+
+
+@pytest.mark.parametrize("key", [rsa_key, ec_key], ids=["RS384", "ES384"])
+def test_a_registered_key_gets_a_token_of_five_minutes_that_reads(key: Callable[[], Any]) -> None:
+    system = make_system(key())
+    answer = system.ask("system/Patient.read system/Immunization.read")
+    told = answer.json()
+    assert (answer.status_code, answer["Cache-Control"], answer["Pragma"]) == (200, "no-store", "no-cache")
+    assert (told["token_type"], told["expires_in"], told["scope"]) == ("bearer", 300, "system/Patient.read")
+    assert bearer(told["access_token"]).status_code not in {401, 403}
+    row = last()
+    assert (row.outcome, row.resource_id, row.user_id) == (AuditLog.Outcome.ALLOWED, str(system.row.pk), None)
+    assert SmartClient.objects.get(pk=system.row.pk).last_token_at is not None
+
+
+def test_an_assertion_opens_the_door_once(system: System) -> None:
+    assertion = system.assertion()
+    assert system.ask(assertion=assertion).status_code == 200
+    refused(system.ask(assertion=assertion), reason="replayed")
+    other = make_system()
+    jti = jwt.decode(assertion, options={"verify_signature": False})["jti"]
+    assert other.ask(assertion=other.assertion(jti=jti)).status_code == 200
+
+
+def test_an_assertion_whose_scopes_were_refused_is_used_up_all_the_same(system: System) -> None:
+    assertion = system.assertion()
+    refused(system.ask("launch", assertion=assertion), "invalid_scope")
+    refused(system.ask(assertion=assertion), reason="replayed")
+
+
+def test_used_assertions_are_kept_until_their_age_refuses_them(system: System) -> None:
+    system.token()
+    assert assertions.forget_expired() == 0
+    kept = SmartAssertion.objects.get()
+    assert kept.expires_at.timestamp() >= time.time() + 240 + assertions.SKEW_S
+    SmartAssertion.objects.update(expires_at=timezone.now() - timezone.timedelta(seconds=1))
+    assert assertions.forget_expired() == 1
+
+
+NOW = int(time.time())  # tests run within the minutes that their margins leave
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"aud": "https://elsewhere.example/token"}, "other_audience"),
+        ({"aud": [AUDIENCE, "https://elsewhere.example/token"]}, "other_audience"),
+        ({"aud": None}, "other_audience"),
+        ({"sub": "somebody"}, "other_subject"),
+        ({"sub": None}, "other_subject"),
+        ({"exp": NOW - 3600}, "expiry"),
+        ({"exp": NOW + 3600}, "expiry"),
+        ({"exp": None}, "expiry"),
+        ({"exp": True}, "expiry"),
+        ({"exp": float("inf")}, "expiry"),
+        ({"exp": 10**30}, "expiry"),
+        ({"nbf": NOW + 3600}, "not_yet"),
+        ({"iat": NOW + 3600}, "not_yet"),
+        ({"iat": "yesterday"}, "not_yet"),
+        ({"jti": None}, "no_jti"),
+        ({"jti": ""}, "no_jti"),
+        ({"jti": 7}, "no_jti"),
+        ({"jti": "x" * 256}, "no_jti"),
+        ({"iss": "unknown"}, "unknown_client"),
+        ({"iss": None}, "unknown_client"),
+        ({"iss": ["a"]}, "unknown_client"),
+    ],
+)
+def test_an_assertion_that_is_not_for_us_or_not_for_now_is_refused(
+    system: System, claims: dict[str, Any], reason: str
+) -> None:
+    refused(system.ask(assertion=system.assertion(**claims)), reason=reason)
+    assert not SmartAssertion.objects.exists()
+
+
+def test_a_clock_that_is_a_minute_off_is_no_reason_to_refuse(system: System) -> None:
+    for claims in ({"exp": time.time() + 330}, {"exp": time.time() - 30}, {"iat": time.time() + 30}):
+        assert system.ask(assertion=system.assertion(**claims)).status_code == 200
+
+
+def unsigned(system: System) -> str:
+    return jwt.encode(system.claims(), None, algorithm="none", headers={"kid": "one"}) + "AAAA"
+
+
+def with_public_key_as_secret(system: System) -> str:
+    secret = system.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    head = _part({"alg": "HS384", "typ": "JWT", "kid": "one"})
+    signed = f"{head}.{_part(system.claims())}"
+    return f"{signed}.{_text(hmac.digest(secret, signed.encode(), 'sha384'))}"
+
+
+def _part(told: dict[str, Any]) -> str:
+    return _text(json.dumps(told).encode())
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def with_weaker_hash(system: System) -> str:
+    return jwt.encode(system.claims(), rsa_key(), algorithm="RS256", headers={"kid": "one"})
+
+
+def with_broken_signature(system: System) -> str:
+    head, body, signature = system.assertion().split(".")
+    return f"{head}.{body}.{'A' * len(signature)}"
+
+
+def nested(system: System) -> str:
+    deep = _text(b"[" * 2_900)
+    return f"{deep[:1200]}.{deep}.AAAA"
+
+
+FORGERIES: dict[str, tuple[Callable[[System], str], str]] = {
+    "unsigned": (unsigned, "other_algorithm"),
+    "the public key as a secret": (with_public_key_as_secret, "other_algorithm"),
+    "a weaker hash": (with_weaker_hash, "other_algorithm"),
+    "another key": (lambda system: system.assertion(key=ec.generate_private_key(ec.SECP384R1())), "unsigned"),
+    "a broken signature": (with_broken_signature, "unsigned"),
+    "an unknown kid": (lambda system: system.assertion(header={"kid": "two"}), "unsigned"),
+    "no kid": (lambda system: system.assertion(header={"kid": ""}), "no_kid"),
+    "another type": (lambda system: system.assertion(header={"typ": "at+jwt"}), "header"),
+    "a jku that was not registered": (
+        lambda system: system.assertion(header={"jku": "https://evil.example"}),
+        "other_jku",
+    ),
+    "another client's key": (lambda system: make_system(rsa_key()).assertion(iss=str(system.row.pk)), "unsigned"),
+    "no JWT": (lambda _: "invalid test value", "malformed"),
+    "nested brackets": (nested, "malformed"),
+    "our own token": (lambda system: system.token(), "other_algorithm"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_assertion_is_refused(system: System, name: str) -> None:
+    forge, reason = FORGERIES[name]
+    answer = system.ask(assertion=forge(system))
+    told = answer.json()
+    assert (answer.status_code, told["error"], last().outcome) == (401, "invalid_client", AuditLog.Outcome.REFUSED)
+    assert last().detail["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"grant_type": None}, "invalid_request"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"client_assertion_type": None}, "invalid_request"),
+        ({"client_assertion_type": "other"}, "invalid_request"),
+        ({"client_assertion": None}, "invalid_request"),
+        ({"scope": None}, "invalid_scope"),
+        ({"scope": ""}, "invalid_scope"),
+        ({"scope": "launch fhirUser"}, "invalid_scope"),
+        ({"scope": "system/Immunization.rs"}, "invalid_scope"),
+        ({"scope": ["system/Patient.rs", "system/Patient.rs"]}, "invalid_request"),
+        ({"client_assertion": "x" * 70_000}, "invalid_request"),
+    ],
+)
+def test_a_request_that_is_not_right_is_answered_in_the_words_of_oauth(
+    system: System, change: dict[str, Any], error: str
+) -> None:
+    refused(system.ask(**change), error)
+
+
+def test_only_forms_are_read() -> None:
+    refused(
+        Client().post(TOKEN, {"grant_type": "client_credentials"}, content_type="application/json"), "invalid_request"
+    )
+    refused(Client().get(TOKEN), "invalid_request")
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"is_deleted": True, "deleted_at": timezone.now()}])
+def test_a_system_that_was_closed_gets_no_token_and_reads_by_none(system: System, change: dict[str, Any]) -> None:
+    token = system.token()
+    SmartClient.all_objects.filter(pk=system.row.pk).update(**change)
+    assert bearer(token).status_code == 401
+    refused(system.ask(), reason="unknown_client")
+
+
+def test_withdrawing_tokens_ends_those_that_are_out_and_no_later_ones(system: System) -> None:
+    before = system.token()
+    clients.revoke_tokens(system.row, by=None)
+    assert bearer(before).status_code == 401
+    assert bearer(system.token()).status_code not in {401, 403}
+
+
+def test_new_keys_or_scopes_end_the_tokens_of_before(system: System) -> None:
+    before = system.token()
+    clients.change(system.row, by=None, scopes="system/Binary.rs")
+    assert bearer(before).status_code == 401
+    assert system.ask().json()["scope"] == "system/Binary.rs"
+
+
+def test_neither_kind_of_token_is_accepted_in_place_of_the_other(system: System) -> None:
+    own = services.open_session(make_user(Role.ADMIN))
+    theirs = system.token()
+    assert bearer(theirs, OWN_API).status_code == 401
+    assert bearer(own.access, OWN_API).status_code == 200
+    assert bearer(own.access).status_code not in {401, 403}
+    with pytest.raises(tokens.BadToken):
+        tokens.read(own.access)
+
+
+def test_a_token_reads_no_type_its_scopes_do_not_name(system: System) -> None:
+    claims = tokens.read(system.token("system/Binary.rs"))
+    caller = SystemClient(system.row, scopes.read(claims.scopes))
+    assert not door.may(caller, SOURCES["Patient"][0], "list")
+    assert door.may(SystemClient(system.row, scopes.read(["system/Patient.s"])), SOURCES["Patient"][0], "list")
+
+
+def forged(**over: Any) -> str:
+    claims = {"iss": tokens.ISSUER, "aud": tokens.AUDIENCE, "iat": time.time(), "exp": time.time() + 300, "jti": "a"}
+    told = {**claims, "scope": "system/*.rs", **over}
+    kind = told.pop("typ", tokens.TYPE)
+    return jwt.encode(told, settings.JWT_SIGNING_KEY, algorithm="HS256", headers={"typ": kind})
+
+
+def test_a_token_that_is_over_or_of_another_kind_is_401(system: System) -> None:
+    sub = str(system.row.pk)
+    assert bearer(forged(sub=sub)).status_code not in {401, 403}
+    changes = ({"exp": time.time() - 1}, {"aud": "carerelay-api"}, {"iss": "other"}, {"typ": "JWT"}, {"sub": "x"})
+    for change in (*changes, {"scope": "system/Patient.write"}, {"scope": None}):
+        assert bearer(forged(**{"sub": sub, **change})).status_code == 401
+
+
+def test_too_many_failed_proofs_from_one_address_are_429_and_good_ones_do_not_count(system: System) -> None:
+    for _ in range(3):
+        assert system.ask().status_code == 200
+    for _ in range(60):
+        answer = system.ask(assertion="a.b.c")
+    assert answer.status_code == 401
+    answer = system.ask()
+    assert (answer.status_code, int(answer["Retry-After"]) > 0) == (429, True)
+    assert last().detail["reason"] == "throttled"
+
+
+def test_nothing_of_an_assertion_is_kept_or_logged(system: System, caplog: pytest.LogCaptureFixture) -> None:
+    assertion = system.assertion(jti="a-telling-jti", header={"jku": "https://evil.example"})
+    system.ask(assertion=assertion)
+    system.ask(assertion=system.assertion(jti="a-telling-jti"))
+    kept = [
+        *AuditLog.objects.values_list("detail", "resource_id"),
+        *SmartAssertion.objects.values_list("jti"),
+        caplog.text,
+    ]
+    assert "telling" not in str(kept)
+    assert "evil" not in str(kept)
+
+
+# Keys by URL
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with Publisher() as double:
+        double.jwks = {"keys": [public(ec_key())]}
+        yield double
+
+
+def published(publisher: Publisher, key: Any = None) -> System:
+    return make_system(key, jwks_url=f"{publisher.url}/jwks.json")
+
+
+def test_keys_by_url_are_fetched_once_while_their_server_lets_us_keep_them(publisher: Publisher) -> None:
+    system = published(publisher)
+    assert system.ask().status_code == 200
+    assert system.ask(assertion=system.assertion(header={"jku": system.row.jwks_url})).status_code == 200
+    assert len(publisher.requests) == 1
+    publisher.cache_control = "no-store"
+    cache.clear()
+    for _ in range(2):
+        assert system.ask().status_code == 200
+    assert len(publisher.requests) == 3
+
+
+def test_a_new_key_is_found_at_once_and_an_unknown_one_asks_once_a_minute(publisher: Publisher) -> None:
+    system = published(publisher)
+    assert system.ask().status_code == 200
+    new = ec.generate_private_key(ec.SECP384R1())
+    publisher.jwks = {"keys": [public(ec_key()), public(new, "two")]}
+    assert system.ask(assertion=system.assertion(key=new, header={"kid": "two"})).status_code == 200
+    for _ in range(3):
+        refused(system.ask(assertion=system.assertion(header={"kid": "three"})), reason="unsigned")
+    assert len(publisher.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (500, None, {}),
+        (302, None, {"Location": "/elsewhere"}),
+        (200, b"<html>", {}),
+        (200, {"keys": "none"}, {}),
+        (200, [], {}),
+        (200, {"keys": [7, None, {}, {"kty": "EC", "kid": "one"}, {"kty": [], "kid": "one", "key_ops": 3}]}, {}),
+        (200, b" " * (keys.MOST_BYTES + 1), {}),
+    ],
+)
+def test_what_is_no_key_set_refuses_and_is_not_asked_for_again_at_once(
+    publisher: Publisher, status: int, body: Any, headers: dict[str, str]
+) -> None:
+    system = published(publisher)
+    publisher.fail_next(status, body, headers=headers, method="GET")
+    refused(system.ask(), reason="unsigned")
+    assert len(publisher.requests) == 1
+
+
+def test_in_production_keys_come_by_https_from_public_addresses_alone(
+    publisher: Publisher, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = published(publisher)
+    settings.IN_PRODUCTION = True
+    refused(system.ask(), reason="unsigned")
+    assert publisher.connections == 0
+    cache.clear()
+    monkeypatch.setattr(keys, "address_fault", lambda _: "")  # as if it were https: the address decides
+    refused(system.ask(), reason="unsigned")
+    assert (publisher.connections, publisher.requests) == (1, [])
+    private = (
+        "127.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "::1",
+        "fe80::1%eth0",
+        "::ffff:10.0.0.1",
+        "100.64.0.1",
+        "fd00::1",
+    )
+    assert not any(keys.is_public(address) for address in private)
+    assert keys.is_public("8.8.8.8")
+    assert keys.is_public("2606:4700:4700::1111")
+
+
+def test_keys_are_kept_no_longer_than_their_server_says_nor_than_a_day() -> None:
+    told = ["", "max-age=60", "public, max-age=90", "max-age=999999", "no-cache", "no-store, max-age=60", "s-maxage=9"]
+    assert [keys.lifetime_s(one) for one in told] == [300, 60, 90, 86_400, 0, 0, 300]
+
+
+# Registering
+
+
+def test_weak_private_and_unnamed_keys_are_not_registered() -> None:
+    good = public(ec_key())
+    private = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec_key()))
+    cases: dict[str, Any] = {
+        "private key": [{**private, "kid": "one"}],
+        "2048 bits": [public(rsa_key(1024))],
+        "P-384": [public(ec_key(ec.SECP256R1))],
+        "(RS384)": [public(ec_key(), alg="ES512")],
+        "can be used": [public(ec_key(), use="enc")],
+        '"kid" of its own': [good, good],
+        '"kid"': [public(ec_key(), kid="")],
+        "at least one key": [],
+        "20 keys": [public(ec_key(), str(n)) for n in range(21)],
+    }
+    for words, jwks in cases.items():
+        assert words in keys.fault({"keys": jwks})
+    assert keys.fault(good)
+    assert keys.fault({"keys": [good, public(rsa_key(), "two")]}) == ""
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+def test_a_weak_key_proves_nothing_even_where_it_is_registered() -> None:
+    weak = make_system(rsa_key(1024))
+    refused(weak.ask(), reason="unsigned")
