@@ -54,6 +54,7 @@ class Source:
     part: SQL that tells the resources of one row apart and orders them ("" where there is one).
     deleted: SQL that gives (FHIR id, when) of what no longer is a resource, "" where nothing goes; one %s: since when.
     by_id: from a FHIR id to a filter of the model, None when it cannot be one; by_part: the part that an id names.
+    past: from (id, version id) to a filter of the row that was this version, where rows of earlier versions are kept.
     seen_by: for roles that see less, the columns they see; the others are NULL for them.
     wide: SQL for the length in bytes of what may be large in a row ("" where nothing is).
     system_only: not part of exports of patients or groups unless it is asked for by `_type`.
@@ -73,6 +74,7 @@ class Source:
     deleted: str = ""
     by_id: Callable[[str], Q | None] = by_uuid
     by_part: Callable[[str], str] | None = None
+    past: Callable[[str, str], Q | None] | None = None
     seen_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
     wide: str = ""
     system_only: bool = False

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from django.urls import include, re_path
 
-from backend.apps.interop.fhir.door import NoSuchAddress
+from backend.apps.interop.fhir.door import NoSuchAddress, by_method
+from backend.apps.interop.fhir.reading import Read
+from backend.apps.interop.fhir.search.views import Search
+from backend.apps.interop.fhir.writing.validating import Validate
+from backend.apps.interop.fhir.writing.views import Create, Update
 
 TYPE = r"(?P<resource_type>[A-Z][A-Za-z]{1,60})"
 ID = r"(?P<fhir_id>[A-Za-z0-9.-]{1,64})"
@@ -12,5 +16,10 @@ ID = r"(?P<fhir_id>[A-Za-z0-9.-]{1,64})"
 urlpatterns = [
     re_path("", include("backend.apps.interop.fhir.smart.urls")),
     re_path("", include("backend.apps.interop.fhir.exports.urls")),
+    re_path(rf"^{TYPE}(?:/{ID})?/\$validate$", Validate.as_view()),
+    re_path(f"^{TYPE}/?$", by_method(get=Search.as_view(), post=Create.as_view())),
+    re_path(f"^{TYPE}/_search$", by_method(post=Search.as_view())),
+    re_path(f"^{TYPE}/{ID}$", by_method(get=Read.as_view(), put=Update.as_view())),
+    re_path(f"^{TYPE}/{ID}/_history/(?P<version_id>[A-Za-z0-9.-]{{1,64}})$", by_method(get=Read.as_view())),
     re_path("", NoSuchAddress.as_view()),
 ]

@@ -1,0 +1,167 @@
+"""What a search asks for, read from its parameters; what is not supported is refused or, when lenient, left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from backend.apps.interop.fhir.outcomes import BadSearch
+from backend.apps.interop.fhir.search.kinds import Date, Reference
+from backend.apps.interop.fhir.search.query import known, of_type
+from backend.apps.interop.fhir.sources import SOURCES
+
+PAGE, MOST = 50, 500
+SILENT = frozenset({"_format", "_pretty", "_cursor"})  # said to the door, or to nobody
+Pairs = Sequence[tuple[str, str]]
+Inclusion = tuple[str, str, str]  # type, parameter, target type or ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One search. `params` filter; the rest says how the answer looks. sort: a parameter, "-" before it: backwards."""
+
+    type: str
+    params: tuple[tuple[str, str], ...] = ()
+    count: int = PAGE
+    includes: tuple[Inclusion, ...] = ()
+    revincludes: tuple[Inclusion, ...] = ()
+    elements: frozenset[str] = field(default_factory=frozenset)
+    sort: str = ""
+    only_count: bool = False
+    total: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "params": self.params,
+            "count": self.count,
+            "includes": self.includes,
+            "revincludes": self.revincludes,
+            "elements": sorted(self.elements),
+            "sort": self.sort,
+            "total": self.total,
+        }
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Asked:
+        pairs = {name: tuple(map(tuple, told[name])) for name in ("params", "includes", "revincludes")}
+        return cls(**{**told, **pairs, "elements": frozenset(told["elements"])})
+
+    @property
+    def private(self) -> bool:
+        """Whether a link that says all this would name a person."""
+        table = of_type(self.type)
+        return any((param := table.get(name.partition(":")[0])) and param.private for name, _ in self.params)
+
+    def query(self) -> str:
+        """Return the parameters that were used, as a query string."""
+        pairs = [*self.params, ("_count", str(self.count))]
+        pairs += [("_include", ":".join(filter(None, one))) for one in self.includes]
+        pairs += [("_revinclude", ":".join(filter(None, one))) for one in self.revincludes]
+        pairs += [("_elements", ",".join(sorted(self.elements)))] if self.elements else []
+        pairs += [("_sort", self.sort)] if self.sort else []
+        pairs += [("_summary", "count")] if self.only_count else []
+        return urlencode(pairs, safe=":,/|")
+
+
+def read(resource_type: str, pairs: Pairs, *, strict: bool) -> Asked:
+    """Return what the parameters ask for.
+
+    Raises:
+        BadSearch: a value that cannot be used; when strict, also a parameter that is not supported.
+    """
+    reader = _Reader(resource_type, strict=strict)
+    for name, value in pairs:
+        if value and name not in SILENT:
+            reader.take(name, value)
+    return Asked(resource_type, tuple(reader.params), **reader.told)
+
+
+class _Reader:
+    """Collects what the parameters say, one at a time."""
+
+    def __init__(self, resource_type: str, *, strict: bool) -> None:
+        self.type, self.strict = resource_type, strict
+        self.params: list[tuple[str, str]] = []
+        self.told: dict[str, Any] = {}
+
+    def take(self, name: str, value: str) -> None:
+        plain, _, modifier = name.partition(":")
+        match plain:
+            case "_count":
+                self.told["count"] = _count(value)
+            case "_include" | "_revinclude":
+                self._inclusion(f"{plain[1:]}s", value, modifier)
+            case "_elements":
+                names = {one.strip() for one in value.split(",")}
+                self.told["elements"] = frozenset(names) & _roots(self.type)
+            case "_summary":
+                self._summary(value)
+            case "_total":
+                self.told["total"] = value != "none"
+            case "_sort":
+                self._sort(value)
+            case _:
+                self._filter(name, value)
+
+    def _filter(self, name: str, value: str) -> None:
+        if "." in name or name.startswith("_has"):
+            raise BadSearch("Searches over other resources (chains, _has) are not supported.", code="not-supported")
+        if known(self.type, name):
+            self.params.append((name, value))
+        else:
+            self._unsupported(f"{self.type} cannot be searched by one of the parameters.")
+
+    def _unsupported(self, sentence: str) -> None:
+        if self.strict:
+            raise BadSearch(sentence, code="not-supported")
+
+    def _summary(self, value: str) -> None:
+        if value not in {"count", "false"}:
+            self._unsupported("Of _summary only count is supported; _elements names what to answer.")
+        self.told["only_count"] = value == "count"
+
+    def _sort(self, value: str) -> None:
+        param = of_type(self.type).get(value.removeprefix("-"))
+        sortable = value.removeprefix("-") == "_lastUpdated" or (isinstance(param, Date) and param.column)
+        if not sortable:
+            return self._unsupported("The answer cannot be sorted so; by one date or _lastUpdated it can.")
+        self.told["sort"] = value
+        return None
+
+    def _inclusion(self, name: str, value: str, modifier: str) -> None:
+        parts = (*value.split(":"), "", "")
+        one: Inclusion = (parts[0], parts[1], parts[2])
+        if modifier or not _includes(self.type, one, back=name == "revincludes"):
+            return self._unsupported(f"_{name[:-1]}: this is not supported.")
+        self.told[name] = (*self.told.get(name, ()), one)
+        return None
+
+
+def _includes(resource_type: str, one: Inclusion, *, back: bool) -> bool:
+    """Return whether this can be brought along with (`back`: because it refers to) resources of the type."""
+    of, name, target = one
+    param = of_type(of).get(name) if of in SOURCES else None
+    if not isinstance(param, Reference) or not param.element or (target and target not in param.targets):
+        return False
+    return (resource_type in param.targets and target in {"", resource_type}) if back else of == resource_type
+
+
+def _count(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) >= 0):
+        raise BadSearch(f"_count: a number from 1 to {MOST}.")
+    return min(max(int(value), 1), MOST)
+
+
+def _roots(resource_type: str) -> frozenset[str]:
+    return frozenset(name for source in SOURCES[resource_type] for name in source.resource.tree)
+
+
+def inclusions(resource_type: str, *, back: bool) -> Iterable[str]:
+    """Return all that can be brought along, as "Type:parameter"; for the CapabilityStatement."""
+    for of in SOURCES if back else (resource_type,):
+        for name in of_type(of):
+            if _includes(resource_type, (of, name, ""), back=back):
+                yield f"{of}:{name}"

@@ -1,0 +1,151 @@
+"""Takes one page of what a search names, by key: page 1,000 costs what page 1 costs, and no row comes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from backend.apps.interop.fhir.door import base, given
+from backend.apps.interop.fhir.outcomes import BadSearch
+from backend.apps.interop.fhir.search.asked import Asked
+from backend.apps.interop.fhir.search.kinds import Date, Reference
+from backend.apps.interop.fhir.search.query import Found, find, of_type, parameters
+from backend.apps.interop.fhir.source import Row, Source, count_among, rows_among
+from integrations.fhir.bundles import Entry
+from integrations.fhir.resource import Resource
+
+
+class Place(NamedTuple):
+    """Where a resource stands in the order of a search."""
+
+    value: str  # what is sorted by, "" where nothing is
+    source: int
+    key: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    source: Source
+    row: Row  # the columns, then value, key and part
+    place: Place
+    shape: Resource
+
+    @property
+    def id(self) -> str:
+        return str(self.row[self.shape.columns.index("id")])
+
+    def entry(self, mode: str = "match") -> Entry:
+        line = self.shape.line(given())(self.row[:-3])
+        return Entry(f"{base()}/{self.source.type}/{self.id}", line, mode)
+
+
+def page(asked: Asked, sources: Sequence[Source], user: Any, after: Place | None = None) -> tuple[list[Hit], bool]:
+    """Return at most `asked.count` hits that come after a place, and whether there are more."""
+    if asked.sort:
+        _must_be_few(asked)
+    hits: list[Hit] = []
+    for index, source in enumerate(sources):
+        if asked.sort:
+            hits += _take(asked, source, user, index=index, after=after, limit=asked.count + 1)
+        elif len(hits) <= asked.count and (after is None or index >= after.source):
+            hits += _take(asked, source, user, index=index, after=after, limit=asked.count + 1 - len(hits))
+    if asked.sort:
+        hits = _merged(hits, backwards=asked.sort.startswith("-"))
+    return hits[: asked.count], len(hits) > asked.count
+
+
+def count(asked: Asked, sources: Sequence[Source], user: Any) -> int:
+    found = [(source, find(source, asked.params, user)) for source in sources]
+    return sum(count_among(source, one.rows, also=one.also, values=one.values) for source, one in found if one)
+
+
+def some(source: Source, found: Found, user: Any, limit: int, elements: frozenset[str] = frozenset()) -> list[Hit]:
+    """Return the first resources that were found, by key."""
+    return _hits(source, found, user, limit, elements=elements)
+
+
+def _take(asked: Asked, source: Source, user: Any, *, index: int, after: Place | None, limit: int) -> list[Hit]:
+    found = find(source, asked.params, user)
+    if found is None:
+        return []
+    value = _sorted_by(source, asked.sort)
+    if after is not None:
+        found = _beyond(source, found, after, index, value, backwards=asked.sort.startswith("-"))
+    order = f"{value} {'DESC' if asked.sort.startswith('-') else ''}, {source.order}" if asked.sort else ""
+    return _hits(source, found, user, limit, index=index, value=value, order=order, elements=asked.elements)
+
+
+def _hits(
+    source: Source,
+    found: Found,
+    user: Any,
+    limit: int,
+    *,
+    index: int = 0,
+    value: str = "''",
+    order: str = "",
+    elements: frozenset[str] = frozenset(),
+) -> list[Hit]:
+    shape = cut(source.resource, elements) if elements else source.resource
+    beside = (value, f"({source.key})::text", source.part or "''")
+    rows = rows_among(
+        source,
+        found.rows,
+        role=user.role,
+        resource=shape,
+        also=found.also,
+        values=found.values,
+        limit=limit,
+        beside=beside,
+        order=order,
+    )
+    return [Hit(source, row, Place(str(row[-3]), index, str(row[-2]), str(row[-1])), shape) for row in rows]
+
+
+def _beyond(source: Source, found: Found, after: Place, index: int, value: str, *, backwards: bool) -> Found:
+    """Return what was found without all that stands up to the place."""
+    sign = "<" if backwards else ">"
+    if index > after.source:
+        sql, values = f"{value} {sign}= %s", [after.value]
+    elif index < after.source:
+        sql, values = f"{value} {sign} %s", [after.value]
+    else:
+        rest, values = (f"({source.key}, {source.part}) > (%s, %s)", [after.key, after.part])
+        if not source.part:
+            rest, values = f"{source.key} > %s", [after.key]
+        sql, values = f"({value} {sign} %s OR ({value} = %s AND {rest}))", [after.value, after.value, *values]
+        if value == "''":
+            sql, values = rest, values[2:]
+    return Found(found.rows, f"({found.also}) AND {sql}", (*found.values, *values))
+
+
+def _sorted_by(source: Source, sort: str) -> str:
+    """Return SQL for the text to sort by: a date as FHIR writes it, in UTC, so that its order is that of time."""
+    name = sort.removeprefix("-")
+    if not name:
+        return "''"
+    param = parameters(source).get(name)
+    column = "updated" if name == "_lastUpdated" else param.column if isinstance(param, Date) else ""
+    return f"COALESCE({source.columns[column]}, '')" if column else "''"
+
+
+def _must_be_few(asked: Asked) -> None:
+    """Refuse to sort what is not of one patient or otherwise few: it would sort the whole table for each page."""
+    table = of_type(asked.type)
+    narrow = (table.get(name.partition(":")[0]) for name, _ in asked.params)
+    if not any(isinstance(param, Reference) or (param is not None and param.private) for param in narrow):
+        raise BadSearch("The answer can be sorted only when it is searched by patient as well.", code="too-costly")
+
+
+def _merged(hits: list[Hit], *, backwards: bool) -> list[Hit]:
+    by_place = sorted(hits, key=lambda hit: hit.place[1:])
+    return sorted(by_place, key=attrgetter("place.value"), reverse=backwards)  # stable, so ties stay by place
+
+
+@lru_cache(maxsize=256)
+def cut(resource: Resource, elements: frozenset[str]) -> Resource:
+    return resource.only(elements)

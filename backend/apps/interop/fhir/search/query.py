@@ -1,0 +1,112 @@
+"""From search parameters to the rows they name; searches and the type filters of exports ask here alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
+
+from backend.apps.interop.fhir.outcomes import BadSearch, Forbidden
+from backend.apps.interop.fhir.search.kinds import Changed, Id, Match, Param
+from backend.apps.interop.fhir.search.parameters import PARAMETERS
+from backend.apps.interop.fhir.search.values import split
+from backend.apps.interop.fhir.source import Source
+from backend.apps.interop.fhir.sources import SOURCES
+
+COMMON: Mapping[str, Param] = {"_id": Id(), "_lastUpdated": Changed()}
+Params = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows of the source's model, and what must hold of the resources in them (SQL, see `source.rows_among`)."""
+
+    rows: QuerySet[Any]
+    also: str = "TRUE"
+    values: tuple[Any, ...] = ()
+
+
+def parameters(source: Source) -> Mapping[str, Param]:
+    return {**COMMON, **PARAMETERS.get(source.name, {})}
+
+
+@lru_cache(maxsize=256)
+def of_type(resource_type: str) -> Mapping[str, Param]:
+    """Return the parameters that one of the type's sources has."""
+    return {name: param for source in SOURCES[resource_type] for name, param in parameters(source).items()}
+
+
+def known(resource_type: str, name: str) -> bool:
+    return name.partition(":")[0] in of_type(resource_type)
+
+
+def find(source: Source, params: Params, user: Any = None) -> Found | None:
+    """Return what the parameters (all of them must hold) name; None where they can name nothing here.
+
+    user: who must be allowed to see it; None for all rows.
+
+    Raises:
+        BadSearch: a parameter that no source of this type has, a modifier or a value that cannot be used.
+        Forbidden: a parameter of what the user's role does not see.
+    """
+    rows = source.model._base_manager.all() if user is None else source.visible(user)
+    also: list[str] = []
+    values: list[Any] = []
+    for name, value in params:
+        match = _match(source, name, value, user)
+        if match is None:
+            return None
+        if match.rows:
+            rows = rows.filter(match.rows)
+        if match.sql:
+            also.append(match.sql)
+            values += match.values
+    return Found(rows, " AND ".join(also) or "TRUE", tuple(values))
+
+
+def filtered(source: Source, params: Params, user: Any = None) -> QuerySet[Any] | None:
+    """Return the rows that have a resource which the parameters name; see `find`."""
+    found = find(source, params, user)
+    if found is None or found.also == "TRUE":
+        return None if found is None else found.rows
+    sql = f"SELECT t.id FROM {source.tables} WHERE {source.live} AND {found.also}"  # noqa: S608  # our own names only
+    return found.rows.filter(pk__in=RawSQL(sql, found.values))  # noqa: S611  # our own names only
+
+
+def _match(source: Source, name: str, value: str, user: Any) -> Match | None:
+    plain, _, modifier = name.partition(":")
+    param = parameters(source).get(plain)
+    if param is None:
+        _refuse_unknown(source.type, name)
+        return None
+    _may_see(source, plain, param, user)
+    if modifier == "missing":
+        return _missing(param, plain, value)
+    if modifier and modifier not in param.modifiers and param.kind != "reference":
+        raise BadSearch(f"{plain}: this modifier is not supported.", code="not-supported")
+    return param.match(source, plain, split(value), modifier)
+
+
+def _refuse_unknown(resource_type: str, name: str) -> None:
+    if "." in name or name.startswith("_has"):
+        raise BadSearch("Searches over other resources (chains, _has) are not supported.", code="not-supported")
+    if not known(resource_type, name):
+        raise BadSearch(f"{resource_type} cannot be searched by one of the parameters.", code="not-supported")
+
+
+def _may_see(source: Source, name: str, param: Param, user: Any) -> None:
+    seen = source.seen_by.get(getattr(user, "role", ""))
+    if seen is not None and param.sees and param.sees not in seen:
+        raise Forbidden(f"Your role does not see what {name} searches by.")
+
+
+def _missing(param: Param, name: str, value: str) -> Match:
+    path = getattr(param, "path", None) or next(iter(getattr(param, "paths", {}).values()), None)
+    if value not in {"true", "false"} or not isinstance(path, str):
+        raise BadSearch(f"{name}: this modifier is not supported.", code="not-supported")
+    absent = Q(**{f"{path}__isnull": True})
+    return Match(absent if value == "true" else ~absent)

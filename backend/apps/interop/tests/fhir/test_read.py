@@ -1,0 +1,86 @@
+"""Proves that one resource is answered by its id to who may see it, and to nobody else."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.utils.http import parse_http_date_safe
+
+from backend.apps.core.models import AuditLog
+from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_resource_is_answered_with_its_version_and_one_audit_row() -> None:
+    patient, nurse = make_patient(), make_user(role="nurse")
+    answer = client_for(nurse).get(f"/fhir/R4/Patient/{patient.pk}")
+    assert answer.status_code == 200, answer.content
+    assert answer["Content-Type"] == "application/fhir+json"
+    body = answer.json()
+    assert body["id"] == str(patient.pk)
+    assert answer["ETag"] == f'W/"{body["meta"]["versionId"]}"'
+    assert parse_http_date_safe(answer["Last-Modified"]) == int(patient.updated_at.timestamp())
+    rows = AuditLog.objects.filter(user=nurse)
+    assert [(row.action, row.resource_type, row.resource_id, row.patient_id) for row in rows] == [
+        ("retrieve", "Patient", str(patient.pk), patient.pk)
+    ]
+
+
+def test_who_has_the_version_already_is_told_so_without_the_resource() -> None:
+    patient = make_patient()
+    api = client_for(make_user(role="nurse"))
+    tag = api.get(f"/fhir/R4/Patient/{patient.pk}")["ETag"]
+    again = api.get(f"/fhir/R4/Patient/{patient.pk}", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
+
+
+def test_what_was_deleted_is_gone_for_who_could_see_it_and_nothing_for_others() -> None:
+    patient, other = make_patient(user=make_user(role="patient")), make_user(role="patient")
+    patient.delete()
+    url = f"/fhir/R4/Patient/{patient.pk}"
+    gone = client_for(make_user(role="nurse")).get(url)
+    assert (gone.status_code, gone.json()["issue"][0]["code"]) == (410, "deleted")
+    assert client_for(other).get(url).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", [f"Patient/{uuid.uuid4()}", "Patient/not-a-uuid", "Basic/1", "nothing/here", "Patient/_x"]
+)
+def test_what_is_not_there_is_an_outcome(path: str) -> None:
+    answer = client_for(make_user(role="admin")).get(f"/fhir/R4/{path}")
+    assert answer.status_code == 404
+    assert answer.json()["issue"][0]["code"] == "not-found"
+    assert answer["Content-Type"] == "application/fhir+json"
+
+
+def test_without_a_login_the_answer_is_an_outcome_that_says_how() -> None:
+    answer = client_for(None).get(f"/fhir/R4/Patient/{uuid.uuid4()}")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (401, "login")
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+    assert AuditLog.objects.filter(outcome="refused", action="retrieve").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("application/fhir+json; fhirVersion=4.0", "application/fhir+json"),
+        ("text/html, */*;q=0.1", "application/fhir+json"),
+        ("application/json", "application/json"),
+        ("application/fhir+json; fhirVersion=5.0", None),
+        ("application/fhir+xml", None),
+    ],
+)
+def test_the_answer_has_the_form_that_was_asked_for(accept: str, answered: str | None) -> None:
+    patient = make_patient()
+    answer = client_for(make_user(role="nurse")).get(f"/fhir/R4/Patient/{patient.pk}", headers={"Accept": accept})
+    assert answer["Content-Type"] == (answered or "application/fhir+json")
+    assert answer.status_code == (200 if answered else 406)
+
+
+def test_a_method_that_an_address_does_not_know_is_an_outcome() -> None:
+    answer = client_for(make_user(role="admin")).delete(f"/fhir/R4/Patient/{uuid.uuid4()}")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (405, "not-supported")
