@@ -10,7 +10,7 @@ from typing import IO
 from asgiref.sync import sync_to_async
 from django.core.files.storage import storages
 from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.db.models.functions import Greatest, Now
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -62,9 +62,7 @@ def takes_gzip(header: str) -> bool:
 def being_read(file: ExportFile) -> bool:
     """Note that somebody reads the file, so that it stays; False when it is gone."""
     there = ExportFile.objects.filter(pk=file.pk, removed_at=None)
-    noted = there.update(read_until=Greatest("read_until", Now() + KEPT_FOR))
-    close_old_connections()  # a download may last for hours; others need the connection
-    return bool(noted)
+    return bool(there.update(read_until=Greatest("read_until", Now() + KEPT_FOR)))
 
 
 def _opened(file: ExportFile) -> IO[bytes]:
@@ -79,6 +77,7 @@ def _opened(file: ExportFile) -> IO[bytes]:
 
 
 def _pieces(file: ExportFile, stored: IO[bytes], *, packed: bool) -> Generator[bytes]:
+    _let_go()
     noted_at = time.monotonic()
     with stored:
         read = stored.read if packed else igzip.open(stored, "rb").read
@@ -86,7 +85,14 @@ def _pieces(file: ExportFile, stored: IO[bytes], *, packed: bool) -> Generator[b
             yield piece
             if time.monotonic() - noted_at > NOTED_EVERY_S:
                 being_read(file)
+                _let_go()
                 noted_at = time.monotonic()
+
+
+def _let_go() -> None:
+    """Give the connection back: a download may last for hours, and others need it."""
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 async def _awaited(pieces: Generator[bytes]) -> AsyncIterator[bytes]:
