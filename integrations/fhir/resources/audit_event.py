@@ -51,7 +51,7 @@ AUDIT_EVENT = Resource(
                 "other",
                 {
                     "what": {
-                        "identifier": {"system": join(Given("base"), "/NamingSystem/row"), "value": Safe("other")}
+                        "identifier": {"system": join(Given("base"), "/NamingSystem/row"), "value": Text("other")}
                     },
                     "role": ROLES["domain"],
                 },

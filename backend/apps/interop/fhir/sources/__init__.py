@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 
 from backend.apps.interop.fhir.source import Source
+from backend.apps.interop.fhir.sources.audit import AUDIT
 from backend.apps.interop.fhir.sources.claims import CLAIMS, EXPLANATIONS
 from backend.apps.interop.fhir.sources.coverage import COVERAGES
+from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS, SOAP_NOTES
 from backend.apps.interop.fhir.sources.group import GROUPS
 from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
 from backend.apps.interop.fhir.sources.patient import PATIENTS
 from backend.apps.interop.fhir.sources.people import PRACTITIONER_ROLES, PRACTITIONERS
 from backend.apps.interop.fhir.sources.places import CLINICS, FACILITIES, LABORATORIES, OUR_PLACE, PAYERS
+from backend.apps.interop.fhir.sources.provenance import NOTE_ORIGINS, PRESCRIPTION_ORIGINS, RESULT_ORIGINS
 from backend.apps.interop.fhir.sources.results import RESULTS
 
 ALL: tuple[Source, ...] = (
@@ -30,6 +33,13 @@ ALL: tuple[Source, ...] = (
     PRESCRIPTIONS,
     CLAIMS,
     EXPLANATIONS,
+    NOTES,
+    RESULT_DOCUMENTS,
+    SOAP_NOTES,
+    RESULT_ORIGINS,
+    NOTE_ORIGINS,
+    PRESCRIPTION_ORIGINS,
+    AUDIT,
 )  # in the order exports and unfiltered searches take them
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 from backend.apps.appointments.tests.factories import make_appointment
-from backend.apps.core.models import Clinic
+from backend.apps.clinical_notes import services as notes
+from backend.apps.clinical_notes.models import ClinicalNote, SOAPNote
+from backend.apps.clinical_notes.tests.factories import make_note, make_soap
+from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.roles import Role
+from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.insurance import services
 from backend.apps.insurance.models import InsuranceClaim
 from backend.apps.insurance.tests.factories import (
@@ -21,6 +25,8 @@ from backend.apps.insurance.tests.factories import (
     referring_provider,
     rendering_doctor,
 )
+from backend.apps.laboratory.models import LabResult
+from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_feed, make_lab_result
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.prescriptions.models import Medication, Prescription
 from backend.apps.prescriptions.tests.factories import make_medication, make_prescription
@@ -88,9 +94,72 @@ def paid_claim() -> InsuranceClaim:
     return services.mark_as_paid(claim, by=make_user(Role.RECEPTIONIST), **amounts)
 
 
+def signed_note(**over: Any) -> ClinicalNote:
+    """Save a SOAP note of a visit with vital signs and attachments, signed by its doctor."""
+    visit = make_appointment(status="completed")
+    files = [
+        {"name": "Scan.pdf", "reference": "notes/2026/scan.pdf"},
+        {"name": "Of somebody else", "reference": "insurance/eobs/other.pdf"},
+        {"name": "Not a document", "reference": "notes/2026/page.html"},
+    ]
+    note = make_note(patient=visit.patient, doctor=visit.doctor, appointment=visit, attachments=files, **over)
+    signs = {"blood_pressure_systolic": 120, "blood_pressure_diastolic": 80, "weight": Decimal(80), "height": 180}
+    make_soap(clinical_note=note, objective='BP <120/80> & "stable"\n</div>', plan="  ", **signs)
+    note.sign(note.doctor.user)
+    return note
+
+
+def amendment() -> ClinicalNote:
+    note = notes.amend(signed_note(), by=None)
+    note.sign(note.doctor.user)
+    return note
+
+
+def amended_note() -> ClinicalNote:
+    return amendment().amends
+
+
+def soap_of(note: ClinicalNote) -> SOAPNote:
+    return SOAPNote.objects.get(clinical_note=note)
+
+
+def result_with_document() -> LabResult:
+    return make_lab_result(file_attachment="lab_results/0123.pdf", status="corrected")
+
+
+def typed_result() -> LabResult:
+    return make_lab_result(entered_by=make_doctor().user)
+
+
+def fed_result() -> LabResult:
+    return make_lab_result(source_message=make_inbound_message(feed=make_lab_feed()))
+
+
+def noted(action: str, kind: str, pk: str = "", **over: Any) -> AuditLog:
+    return AuditLog.objects.create(action=action, resource_type=kind, resource_id=pk, **over)
+
+
+def audit_rows() -> Iterator[Callable[[], AuditLog]]:
+    """Yield makers of a row for each sort of thing the audit log tells of."""
+    patient = "01980a5e-7f1b-7c2d-8e3f-000000000001"
+    yield lambda: noted("retrieve", "patient", patient, patient_id=patient, user=make_doctor().user)
+    yield lambda: noted("list", "Observation", detail={"client": patient, "count": 3}, outcome="refused")
+    yield lambda: noted("console.reveal", "inboundmessage", patient, user=make_user(), ip_address="192.0.2.1")
+    yield lambda: noted("create", "insuranceclaim", patient, patient_id=patient, outcome="failed")
+    yield lambda: noted("login", "user", ip_address="192.0.2.1", outcome="refused")
+    yield lambda: noted("merge", "patient", "no id <at> all", patient_id=patient)
+
+
 MAKERS: Mapping[str, tuple[Callable[[], Any], ...]] = MappingProxyType({
     "medication": (full_medication, bare_medication),
     "prescription": (full_prescription, cancelled_prescription),
     "claim": (full_claim, bare_claim, paid_claim),
     "explanation-of-benefit": (paid_claim, lambda: make_claim_in("denied")),
+    "document-note": (signed_note, amendment, amended_note, lambda: make_note(signed=True, note_type="discharge")),
+    "document-result": (result_with_document,),
+    "composition": (lambda: soap_of(signed_note()), lambda: soap_of(amendment())),
+    "provenance-result": (fed_result, typed_result, make_lab_result),
+    "provenance-note": (signed_note, amendment),
+    "provenance-prescription": (full_prescription,),
+    "audit": tuple(audit_rows()),
 })  # fmt: skip

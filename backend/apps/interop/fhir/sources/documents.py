@@ -1,0 +1,149 @@
+"""Signed notes and the documents that came with results, as FHIR: what they are and where their content is."""
+
+from __future__ import annotations
+
+from backend.apps.clinical_notes import permissions as notes
+from backend.apps.clinical_notes.models import ClinicalNote, SOAPNote
+from backend.apps.core.documents import MEDIA_TYPES
+from backend.apps.interop.fhir.source import Source, instant, text, version_of
+from backend.apps.interop.fhir.sources.places import OUR_CLINIC
+from backend.apps.laboratory import permissions as laboratory
+from backend.apps.laboratory.models import LabResult
+from integrations.fhir.resources.composition import COMPOSITION
+from integrations.fhir.resources.document_reference import DOCUMENT_REFERENCE
+
+WRITTEN = "text/plain; charset=utf-8"
+FOLDER = "notes/"  # of our storage: what a note attaches from elsewhere is not the note's to give away
+CLINIC = {"clinic": "c.id::text", "clinic_name": f"COALESCE({text('c.name')}, 'The practice')"}
+VISIT = """LEFT JOIN appointments_appointment AS a ON a.id = {appointment}
+    AND a.status IN ('checked_in', 'in_progress', 'completed') AND NOT a.is_deleted"""
+NOTE_CHANGED = "greatest(t.updated_at, later.signed_at)"
+
+
+def media_type(reference: str) -> str:
+    """Return SQL for the media type of a file that a note attaches, NULL for what is none of its documents."""
+    kinds = (f"WHEN {reference} ~ '^{FOLDER}.+[.]{kind}$' THEN '{name}'" for kind, name in MEDIA_TYPES.items())
+    return f"CASE {' '.join(kinds)} END"
+
+
+NOTES = Source(
+    name="document-note",
+    resource=DOCUMENT_REFERENCE,
+    model=ClinicalNote,
+    permissions=notes.NOTE,
+    tables=f"""clinical_notes_clinicalnote AS t
+        {VISIT.format(appointment="t.appointment_id")}
+        LEFT JOIN LATERAL (SELECT max(after.signed_at) AS signed_at FROM clinical_notes_clinicalnote AS after
+            WHERE after.amends_id = t.id AND after.is_signed) AS later ON TRUE
+        {OUR_CLINIC}""",  # noqa: S608  # our own names only
+    live="t.is_signed AND NOT t.is_deleted",
+    columns={
+        **CLINIC,
+        "id": "t.id::text",
+        "version": version_of(NOTE_CHANGED),
+        "updated": instant(NOTE_CHANGED),
+        "status": "CASE WHEN later.signed_at IS NULL THEN 'current' ELSE 'superseded' END",
+        "doc_status": "CASE WHEN t.amends_id IS NULL THEN 'final' ELSE 'amended' END",
+        "type": "t.note_type",
+        "patient": "t.patient_id::text",
+        "date": instant("t.signed_at"),
+        "doctor": "t.doctor_id::text",
+        "author": "NULL::text",
+        "author_name": "NULL::text",
+        "amends": "t.amends_id::text",
+        "description": text("t.chief_complaint"),
+        "contents": f"""(SELECT jsonb_build_array(jsonb_build_array(t.id, '{WRITTEN}', NULL))
+            || COALESCE(jsonb_agg(jsonb_build_array(t.id || '-' || place, kind, title) ORDER BY place), '[]')
+            FROM (SELECT place, {text("item->>'name'")} AS title, {media_type("(item->>'reference')")} AS kind
+                FROM jsonb_array_elements(t.attachments) WITH ORDINALITY AS attached (item, place)) AS file
+            WHERE kind IS NOT NULL)::text""",  # noqa: S608  # our own names only
+        "encounter": "a.id::text",
+        "visit_start": instant("a.appointment_datetime"),
+        "visit_end": instant("a.ends_at"),
+    },
+    patient="t.patient_id",
+    changed=NOTE_CHANGED,
+)
+
+RESULT_DOCUMENTS = Source(
+    name="document-result",
+    resource=DOCUMENT_REFERENCE,
+    model=LabResult,
+    permissions=laboratory.LAB_RESULT,
+    tables=f"""laboratory_labresult AS t
+        JOIN laboratory_laborder AS o ON o.id = t.lab_order_id
+        LEFT JOIN laboratory_labtest AS k ON k.id = t.lab_test_id
+        LEFT JOIN laboratory_inboundmessage AS m ON m.id = t.source_message_id
+        LEFT JOIN laboratory_labfeed AS f ON f.id = COALESCE(m.feed_id, o.feed_id)
+        {VISIT.format(appointment="o.appointment_id")}
+        {OUR_CLINIC}""",
+    live="t.file_attachment <> '' AND t.is_current AND NOT t.is_deleted",
+    columns={
+        **CLINIC,
+        "id": "t.id::text",
+        "version": version_of("t.updated_at"),
+        "updated": instant("t.updated_at"),
+        "status": "'current'",
+        "doc_status": """CASE t.status WHEN 'final' THEN 'final' WHEN 'corrected' THEN 'amended'
+            WHEN 'cancelled' THEN NULL ELSE 'preliminary' END""",
+        "type": "'result'",
+        "patient": "o.patient_id::text",
+        "date": instant("COALESCE(t.reported_at, t.sent_at, t.created_at)"),
+        "doctor": "NULL::text",
+        "author": "f.id::text",
+        "author_name": text("f.name"),
+        "amends": "NULL::text",
+        "description": f"COALESCE({text('k.test_name')}, {text('t.code_text_as_sent')}, {text('t.code_as_sent')})",
+        "contents": f"""jsonb_build_array(jsonb_build_array(t.id, CASE lower(substring(t.file_attachment FROM '[^.]*$'))
+            {" ".join(f"WHEN '{kind}' THEN '{name}'" for kind, name in MEDIA_TYPES.items())}
+            ELSE 'application/octet-stream' END, NULL))::text""",
+        "encounter": "a.id::text",
+        "visit_start": "NULL::text",
+        "visit_end": "NULL::text",
+    },
+    patient="o.patient_id",
+    deleted="""SELECT t.id::text, t.updated_at FROM laboratory_labresult AS t
+        WHERE t.file_attachment <> '' AND (t.is_deleted OR NOT t.is_current) AND t.updated_at > %s""",
+)
+
+SOAP_CHANGED = "greatest(t.updated_at, n.updated_at)"
+MEASURED = """(SELECT jsonb_agg(jsonb_build_array(t.id || '-' || sign.kind))::text FROM (VALUES
+    ('bp', t.blood_pressure_systolic IS NOT NULL), ('heart-rate', t.heart_rate IS NOT NULL),
+    ('respiratory-rate', t.respiratory_rate IS NOT NULL), ('body-temperature', t.temperature IS NOT NULL),
+    ('body-weight', t.weight IS NOT NULL), ('body-height', t.height IS NOT NULL),
+    ('oxygen-saturation', t.oxygen_saturation IS NOT NULL), ('bmi', t.weight > 0 AND t.height > 0)
+    ) AS sign (kind, taken) WHERE sign.taken)"""
+
+SOAP_NOTES = Source(
+    name="composition",
+    resource=COMPOSITION,
+    model=SOAPNote,
+    permissions=notes.NOTE_PART,
+    tables=f"""clinical_notes_soapnote AS t
+        JOIN clinical_notes_clinicalnote AS n ON n.id = t.clinical_note_id
+        LEFT JOIN clinical_notes_soapnote AS before ON before.clinical_note_id = n.amends_id AND NOT before.is_deleted
+        {VISIT.format(appointment="n.appointment_id")}
+        {OUR_CLINIC}""",
+    live="n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted",
+    columns={
+        **CLINIC,
+        "id": "t.id::text",
+        "version": version_of(SOAP_CHANGED),
+        "updated": instant(SOAP_CHANGED),
+        "status": "CASE WHEN n.amends_id IS NULL THEN 'final' ELSE 'amended' END",
+        "type": "n.note_type",
+        "patient": "n.patient_id::text",
+        "encounter": "a.id::text",
+        "date": instant("n.signed_at"),
+        "doctor": "n.doctor_id::text",
+        "amends": "before.id::text",
+        "subjective": text("t.subjective"),
+        "objective": text("t.objective"),
+        "assessment": text("t.assessment"),
+        "plan": text("t.plan"),
+        "measured": MEASURED,
+    },
+    patient="n.patient_id",
+    changed=SOAP_CHANGED,
+    wide="octet_length(t.subjective) + octet_length(t.objective) + octet_length(t.assessment) + octet_length(t.plan)",
+)
