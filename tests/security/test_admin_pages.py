@@ -20,6 +20,8 @@ from backend.apps.core.models import AuditLog
 from backend.apps.core.permissions import may
 from backend.apps.core.roles import Role
 from backend.apps.insurance.models import CodeSet
+from backend.apps.interop.models import SmartClient
+from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.laboratory.models import FillerNumber, ReportedPanel
 from backend.apps.messaging.models import PatientLink
 from backend.apps.patients.models import Patient
@@ -46,6 +48,8 @@ def make_row(model: Any, practice: Practice) -> Any:
     if model is CodeSet:
         count = CodeSet.objects.count()
         return CodeSet.objects.create(kind="cpt", version=f"edition {count}", valid_from=date(2026, 1, 1))
+    if model is SmartClient:
+        return make_system().row
     assert model in RESOURCE_OF, f"Say here how a row of {model.__name__} is made."
     return make(RESOURCE_OF[model], practice)
 

@@ -1,8 +1,9 @@
-"""Who may do what with bulk exports; without it everybody is denied.
+"""Who may do what with bulk exports and the systems that ask for them; without it everybody is denied.
 
 An export holds every chart at once, so people need the administrator's role. Systems come with scopes of their own.
 """
 
-from backend.apps.core.permissions import READ, Table, allow
+from backend.apps.core.permissions import READ, WRITE, Table, allow
 
 EXPORT: Table = allow((*READ, "create", "download", "cancel", "retry"))
+SMART_CLIENT: Table = allow((*READ, *WRITE, "destroy", "revoke_tokens"))
