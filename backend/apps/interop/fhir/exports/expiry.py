@@ -8,14 +8,14 @@ from django.conf import settings
 from django.core.files.storage import storages
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
-from backend.apps.core.work import WorkState
-from backend.apps.interop.models import ExportChunk, ExportFile, ExportJob, ExportStatus
+from backend.apps.interop.models import ExportFile, ExportJob, ExportStatus
 from backend.apps.interop.models.exports import RUNNING
 
 NOT_READ = Q(read_until__isnull=True) | Q(read_until__lt=Now())
-AT_ONCE = 500  # files in one go
+AT_ONCE = 500  # files in one go, and exports
+SETTLED = timedelta(minutes=5)  # after which no worker is at an export that was stopped
 
 
 def expire_due() -> int:
@@ -54,9 +54,22 @@ def _remove(file: ExportFile) -> int:
 
 
 def _close() -> None:
-    """Mark exports that have no file left, and of which nothing is being written, as done with."""
+    """Mark exports that have no file left as done with, and remove what killed workers left of them."""
     left = ExportFile.objects.filter(job=OuterRef("pk"), removed_at=None)
-    busy = ExportChunk.work.filter(job=OuterRef("pk"), work_state=WorkState.RUNNING)
-    done = ExportJob.all_objects.filter(_past(), ~Exists(left), ~Exists(busy), files_removed_at=None)
-    done.filter(status=ExportStatus.CANCELLED).update(files_removed_at=Now(), updated_at=Now())
-    done.update(status=ExportStatus.EXPIRED, files_removed_at=Now(), updated_at=Now())
+    settled = Q(ended_at__lt=Now() - SETTLED)
+    done = ExportJob.all_objects.filter(_past(), ~Exists(left), files_removed_at=None)
+    for job in done.annotate(ended_at=Coalesce("expires_at", "finished_at")).filter(settled)[:AT_ONCE]:
+        _sweep(str(job.pk))
+        status = job.status if job.status == ExportStatus.CANCELLED else ExportStatus.EXPIRED
+        ExportJob.all_objects.filter(pk=job.pk).update(status=status, files_removed_at=Now(), updated_at=Now())
+
+
+def _sweep(folder: str) -> None:
+    storage = storages["exports"]
+    try:
+        names = storage.listdir(folder)[1]
+    except FileNotFoundError:
+        return
+    for name in names:
+        storage.delete(f"{folder}/{name}")
+    storage.delete(folder)

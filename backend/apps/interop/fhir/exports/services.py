@@ -81,11 +81,16 @@ def _one_at_a_time(by: User | None, client: SmartClient | None) -> None:
 
 @transaction.atomic
 def cancel(job: ExportJob, *, by: User | None = None) -> ExportJob:
-    """Stop an export, or give up one that has ended: its files are removed, and it is not found any more."""
+    """Stop an export, or give up one that has ended: its files are removed, and it is not found any more.
+
+    Workers lose their leases with this, so that what they are at is never told of.
+    """
     there = ExportJob.objects.filter(pk=job.pk).exclude(status__in=(ExportStatus.CANCELLED, ExportStatus.EXPIRED))
-    if not there.update(status=ExportStatus.CANCELLED, expires_at=Now(), updated_at=Now()):
+    at_rest = {"work_state": WorkState.DONE, "leased_until": None, "updated_at": Now()}
+    if not there.update(status=ExportStatus.CANCELLED, expires_at=Now(), **at_rest):
         raise DomainError("This export is gone already.")
-    job.refresh_from_db(fields=["status", "expires_at", "updated_at"])
+    job.chunks.exclude(work_state=WorkState.DONE).update(**at_rest)
+    job.refresh_from_db()
     return job
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.handlers.asgi import ASGIRequest
 from django.utils import timezone
@@ -106,7 +107,7 @@ def test_files_of_an_export_that_runs_are_there_only_where_parts_were_asked_for(
 
 
 def test_files_past_their_time_go_and_say_so() -> None:
-    job = completed(expires_at=timezone.now() - timedelta(seconds=1))
+    job = completed(expires_at=timezone.now() - timedelta(minutes=6))
     file, kept = make_file(job), make_file(completed())
     assert admin().get(url(file)).status_code == 410
     assert (expiry.expire_due(), expiry.expire_due()) == (1, 0)
@@ -121,7 +122,7 @@ def test_a_file_that_is_being_read_stays_until_its_reader_is_done() -> None:
     job = completed()
     file = make_file(job, BODY)
     answer = admin().get(url(file))
-    type(job).objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    type(job).objects.update(expires_at=timezone.now() - timedelta(minutes=6))
     assert expiry.expire_due() == 0
     assert body(answer) == BODY
     job.refresh_from_db()
@@ -143,17 +144,22 @@ def test_a_long_download_keeps_its_file(monkeypatch: pytest.MonkeyPatch) -> None
     assert file.read_until > timezone.now()
 
 
-def test_what_was_given_up_goes_when_nobody_writes_it_any_more() -> None:
+def test_what_was_given_up_goes_with_all_that_killed_workers_left() -> None:
     job = running()
     file, busy = make_file(job), make_chunk(job, 7, work_state=WorkState.RUNNING)
+    half = storages["exports"].save(f"{job.pk}/half.part", ContentFile(b"half"))
     services.cancel(job)
     assert (expiry.expire_due(), on_disk(file)) == (1, False)
+    busy.refresh_from_db()
     job.refresh_from_db()
-    assert job.files_removed_at is None
-    busy.delete()
+    assert (busy.work_state, job.work_state, job.files_removed_at) == ("done", "done", None)
+    assert not busy.finish(rows=1)
+    type(job).objects.update(expires_at=timezone.now() - timedelta(minutes=6))
+    assert storages["exports"].exists(half)
     expiry.expire_due()
     job.refresh_from_db()
     assert (job.status, job.files_removed_at is not None) == ("cancelled", True)
+    assert not storages["exports"].exists(str(job.pk))
 
 
 def test_a_file_that_is_missing_on_disk_is_gone_and_is_no_obstacle() -> None:
