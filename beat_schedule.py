@@ -21,5 +21,6 @@ SCHEDULE = {
     "insurance re-verification due": {"task": "eligibility.due", "schedule": crontab(hour="9", minute="10")},  # UTC
     "questions without an answer": {"task": "eligibility.expire", "schedule": 3600.0},
     "claim files silent": {"task": "claims_watch.look", "schedule": 3600.0},
+    "expire exports": {"task": "fhir_export.expire", "schedule": 3600.0},
     "claims silent too long": {"task": "claims_watch.look_daily", "schedule": crontab(hour="9", minute="30")},  # UTC
 }

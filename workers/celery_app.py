@@ -46,6 +46,7 @@ app.conf.update(
         "workers.claims.reading",
         "workers.eligibility",
         "workers.claims_watch",
+        "workers.fhir_export",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

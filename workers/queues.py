@@ -13,5 +13,6 @@ QUEUES = (
     "claims",
     "eligibility",
     "claims_watch",
+    "fhir_export",
     "sweep",
 )

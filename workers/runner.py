@@ -18,7 +18,7 @@ from backend.apps.core.work import WorkItem, backoff, finish_all, settle_all
 from integrations.errors import Permanent, Transient, Unknown
 
 Item = TypeVar("Item", bound=WorkItem)
-Handler = Callable[[Item], Mapping[str, Any]]
+Handler = Callable[[Item], Mapping[str, Any] | None]
 TogetherHandler = Callable[[Sequence[Item]], Sequence[Mapping[str, Any]]]
 
 BATCH = 100
@@ -57,8 +57,9 @@ ENDS = (NotNeeded, Again, Permanent, Unknown, Transient)  # how a row ends that 
 def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk: bool = False) -> str:
     """Work on up to `batch` due rows of `model`; ring again when there may be more. Return counts by outcome.
 
-    handle: reads again, decides late, speaks to at most one partner, returns the fields to save with success. It may
-        raise Transient, Permanent, Unknown or NotNeeded. Any other exception is a bug: the row is tried again later and
+    handle: reads again, decides late, speaks to at most one partner, returns the fields to save with success, or None
+        when it wrote its outcome under the fence itself, in the transaction of what belongs to it. It may raise
+        Transient, Permanent, Unknown or NotNeeded. Any other exception is a bug: the row is tried again later and
         the exception goes on to Celery after the batch, so that Flower and the log show it.
     bulk: the handler returns no fields, speaks to nobody and is `replay_safe`; successes are written in one statement.
     """
@@ -171,6 +172,8 @@ def _handle(item: Item, handle: Handler[Item], done: list[Item] | None) -> str:
         changes = handle(item)
     except ENDS as error:
         return ended(item, error)
+    if changes is None:
+        return "done"
     if done is not None:
         done.append(item)
         return "done"

@@ -107,7 +107,8 @@ class WorkQuerySet(models.QuerySet[Item]):
             UPDATE {table} SET work_state = 'running', leased_until = now() + make_interval(secs => %s),
                    lease_no = lease_no + 1, attempts = attempts + 1, begun_at = NULL, updated_at = now()
             FROM picked WHERE {table}.id = picked.id RETURNING {light}"""  # noqa: S608  # our own names only
-        return list(self.raw(sql, [*([limit, limit] if lanes else [limit]), LEASE.total_seconds()]))
+        seconds = self.model.lease_for.total_seconds()
+        return list(self.raw(sql, [*([limit, limit] if lanes else [limit]), seconds]))
 
 
 def _picked(table: str, where: str, lanes: Sequence[int]) -> str:
@@ -128,11 +129,15 @@ class WorkItem(TimeStampedModel):
 
     `work_state` says how far a machine has come; what is true in the clinic is the model's own `status`. `lease_no`
     only grows: it is the fence that keeps a slow worker from overwriting its successor. A person may reset `attempts`.
+
+    lease_for: shorter than LEASE only where the handler calls `renew` while it works and what it does beside the row
+    comes to nothing without the fence: then a worker that died is followed soon, and one that is slow does no harm.
     """
 
     task_name: ClassVar[str]
     max_attempts: ClassVar[int] = 8
     replay_safe: ClassVar[bool] = False  # True: handling twice has the effect of handling once
+    lease_for: ClassVar[timedelta] = LEASE
     lanes: ClassVar[tuple[int, ...]] = ()  # values of a column `lane`: rows of an earlier one are leased first
 
     work_state = models.CharField(
@@ -167,8 +172,12 @@ class WorkItem(TimeStampedModel):
     def finish(self, **changes: Any) -> bool:
         return self._settle(WorkState.DONE, "", **changes)
 
-    def give_up(self, error: str) -> bool:
-        return self._settle(WorkState.FAILED, error)
+    def renew(self) -> bool:
+        """Hold the row for another `lease_for`; False if the lease is no longer ours."""
+        return bool(self._mine().update(leased_until=Now() + self.lease_for))
+
+    def give_up(self, error: str, **changes: Any) -> bool:
+        return self._settle(WorkState.FAILED, error, **changes)
 
     def hold(self, error: str) -> bool:
         return self._settle(WorkState.HELD, error)
@@ -179,14 +188,11 @@ class WorkItem(TimeStampedModel):
             return self.give_up(error)
         return self._settle(WorkState.WAITING, error, due_at=Now() + after, begun_at=None)
 
-    def release(self) -> bool:
-        """Give an untouched row back; the attempt does not count."""
-        return self._settle(
-            WorkState.WAITING,
-            self.last_error,
-            attempts=F("attempts") - 1,
-            begun_at=None,
-        )
+    def release(self, after: timedelta | None = None) -> bool:
+        """Give an untouched row back, at once or to be taken `after` from now; the attempt does not count."""
+        due = {} if after is None else {"due_at": Now() + after}
+        back = {"attempts": F("attempts") - 1, "begun_at": None}
+        return self._settle(WorkState.WAITING, self.last_error, **back, **due)
 
     def _mine(self) -> models.QuerySet[Any]:
         """The row, only while our own lease still holds."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import timedelta
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -11,6 +12,9 @@ from django.db.models.functions import Now
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, UUIDModel
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
+
+LEASE_FOR = timedelta(seconds=30)  # renewed while a worker is at it: what one that died had is taken up soon
+UNSAID = "The export broke off, and trying again did not help. Try it once more, or ask whoever runs this server."
 
 
 class ExportLevel(models.TextChoices):
@@ -47,6 +51,7 @@ class ExportJob(ClinicModel, WorkItem):
 
     task_name: ClassVar[str] = "fhir_export.run"
     replay_safe: ClassVar[bool] = True
+    lease_for: ClassVar[timedelta] = LEASE_FOR
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
 
     status = models.CharField(max_length=11, choices=Status, default=Status.ACCEPTED, editable=False)
@@ -101,6 +106,12 @@ class ExportJob(ClinicModel, WorkItem):
             models.Index(fields=["status", "expires_at"], name="exportjob_expiry"),
         ]
 
+    @classmethod
+    def fields_when(cls, state: str) -> dict[str, Any]:
+        if state not in (WorkState.FAILED, WorkState.HELD):
+            return {}
+        return {"status": ExportStatus.FAILED, "failure": UNSAID, "finished_at": Now()}
+
 
 class ChunkKind(models.TextChoices):
     ROWS = "rows", "resources of one source"
@@ -115,7 +126,9 @@ class ExportChunk(UUIDModel, WorkItem):
     """
 
     task_name: ClassVar[str] = "fhir_export.write"
+    max_attempts: ClassVar[int] = 5
     replay_safe: ClassVar[bool] = True
+    lease_for: ClassVar[timedelta] = LEASE_FOR
 
     job = models.ForeignKey(ExportJob, editable=False, on_delete=models.CASCADE, related_name="chunks", db_index=False)
     kind = models.CharField(max_length=7, choices=ChunkKind, default=ChunkKind.ROWS, editable=False)

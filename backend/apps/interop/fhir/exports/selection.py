@@ -1,0 +1,118 @@
+"""Which rows an export takes, as SQL; without it plan, pieces and accounting could each mean other rows.
+
+All that is returned here is whole SQL, its values in it as literals: it is run on another connection than Django's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from backend.apps.interop.fhir.exports.asked import Asked
+from backend.apps.interop.fhir.source import Source
+from backend.apps.interop.fhir.sources import ALL
+from backend.apps.interop.models import ExportJob, ExportLevel, PatientGroup
+from integrations.fhir.resource import Resource
+
+
+def sources_of(job: ExportJob, asked: Asked) -> list[Source]:
+    """Return the sources of an export: of the types asked for and granted, without what nobody asked an export for."""
+    wanted = [source for source in ALL if asked.wants(source.type) and _may_go(job, source)]
+    return [source for source in wanted if _belongs(job, asked, source)]
+
+
+def _may_go(job: ExportJob, source: Source) -> bool:
+    return not job.granted or source.type in job.granted
+
+
+def _belongs(job: ExportJob, asked: Asked, source: Source) -> bool:
+    """Return whether a source is part of an export of this level; what is about no patient goes along as support."""
+    if job.level == ExportLevel.SYSTEM or source.type in asked.types:
+        return True
+    if source.model is PatientGroup:
+        return job.level == ExportLevel.GROUP
+    return not source.system_only
+
+
+def resource_of(asked: Asked, source: Source) -> Resource:
+    """Return the resource as this export writes it: cut to `_elements` where that was asked for."""
+    elements = asked.elements_of(source.type)
+    return source.resource.only(elements) if elements else source.resource
+
+
+def where(job: ExportJob, asked: Asked, source: Source) -> str:
+    """Return the condition for a source's rows that are in the export."""
+    told = [f"({source.live})", *_of_patients(job, asked, source)]
+    if asked.since is not None:
+        told.append(_literal(f"{source.changed} > %s", asked.since))
+    if asked.until is not None:
+        told.append(_literal(f"{source.changed} <= %s", asked.until))
+    return " AND ".join(told)
+
+
+def within(job: ExportJob, asked: Asked, source: Source, lower: UUID | None, upper: UUID | None) -> str:
+    """Return `where`, between two keys: without the lower one, with the upper one; None is open."""
+    told = [where(job, asked, source)]
+    if lower is not None:
+        told.append(_literal(f"{source.key} > %s", lower))
+    if upper is not None:
+        told.append(_literal(f"{source.key} <= %s", upper))
+    return " AND ".join(told)
+
+
+def last_key(job: ExportJob, asked: Asked, source: Source, lower: UUID | None) -> str:
+    """Return the query for the greatest key above `lower`."""
+    found = within(job, asked, source, lower, None)
+    return f"SELECT {source.key} FROM {source.tables} WHERE {found} ORDER BY {source.key} DESC LIMIT 1"  # noqa: S608  # ours
+
+
+def patients_covered(job: ExportJob, asked: Asked) -> str:
+    """Return the query for the keys of the patients of whom something is in the export."""
+    about = [source for source in sources_of(job, asked) if source.patient]
+    each = (
+        f"SELECT ({source.patient})::uuid FROM {source.tables} WHERE {where(job, asked, source)}"  # noqa: S608  # ours
+        f" AND {source.patient} IS NOT NULL"
+        for source in about
+    )
+    return " UNION ".join(each)
+
+
+def deleted(job: ExportJob, asked: Asked, source: Source) -> str:
+    """Return the query for the FHIR ids of what was deleted since; "" where nothing is told."""
+    if not source.deleted or asked.since is None:
+        return ""
+    found = f"SELECT gone.id FROM ({_literal(source.deleted, asked.since)}) AS gone (id, at) WHERE TRUE"  # noqa: S608
+    if asked.until is not None:
+        found += _literal(" AND gone.at <= %s", asked.until)
+    for condition in _of_patients(job, asked, source):
+        ids = f"SELECT {source.columns['id']} FROM {source.tables} WHERE {condition}"  # noqa: S608  # our own names only
+        found += f" AND gone.id IN ({ids})"
+    return f"{found} ORDER BY gone.id"
+
+
+def _of_patients(job: ExportJob, asked: Asked, source: Source) -> list[str]:
+    """Return what limits a source to the patients of the export; nothing where it takes those of all."""
+    if job.level == ExportLevel.GROUP and source.model is PatientGroup:
+        return [_literal("t.id = %s", job.group_id)]
+    if job.level == ExportLevel.SYSTEM or not source.patient:
+        return []
+    told = [f"{source.patient} IS NOT NULL"]
+    if job.level == ExportLevel.GROUP:
+        members = "SELECT member.patient_id FROM interop_patientgroupmember AS member WHERE member.group_id = %s"
+        told.append(_literal(f"{source.patient} IN ({members})", job.group_id))
+    if asked.patients:
+        told.append(_literal(f"{source.patient} = ANY (%s::uuid[])", list(asked.patients)))
+    return told
+
+
+def _literal(sql: str, *values: Any) -> str:
+    return _composed(sql, values)
+
+
+def _composed(sql: str, values: Sequence[Any]) -> str:
+    connection.ensure_connection()
+    composed: str = connection.ops.compose_sql(sql, values)  # type: ignore[attr-defined]  # PostgreSQL has it
+    return composed

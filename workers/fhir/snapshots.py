@@ -1,0 +1,137 @@
+"""One state of the database for all who write an export; without it two of its files could contradict each other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import connection
+from psycopg import sql
+
+from backend.apps.core.work import note_all
+from backend.apps.interop.models import ExportJob
+
+NAME = "carerelay export"  # as PostgreSQL lists the readers; they write nothing that others would have to wait for
+STATE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+TUNED = (  # rows are read to the end, so a plan that is quick with the first ones only is no help
+    "SET cursor_tuple_fraction = 1",
+    "SET jit = off",
+    "SET idle_in_transaction_session_timeout = '10min'",
+)
+# What commits after we look began after the earliest of these moments; two seconds for clocks that differ, since rows
+# are stamped by whoever changes them. A prepared transaction is listed with the moment of its preparation.
+HORIZON = """
+    SELECT least(
+        clock_timestamp(),
+        (SELECT min(xact_start) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> %s),
+        (SELECT min(prepared) - interval '1 hour' FROM pg_prepared_xacts WHERE database = current_database())
+    ) - interval '2 seconds'"""
+
+
+Reader = psycopg.Connection[tuple[Any, ...]]
+
+
+class LeaseLost(Exception):
+    """Another worker has the row by now; nothing of ours may be written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A transaction of our own that sees the state of one job and shows it to others under `snapshot`."""
+
+    job: UUID
+    connection: Reader
+    snapshot: str
+
+    def leave(self) -> None:
+        """End it; others go on seeing the state as long as one of them holds it."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE interop_exportjob SET snapshots = snapshots - %s WHERE id = %s", [self.snapshot, self.job]
+            )
+        self.connection.close()
+
+
+def take(job: ExportJob) -> tuple[Reading, datetime]:
+    """Take the state as it is now; return it and the moment by which all that was changed is in it.
+
+    The moment is found before the state: what is open by then is counted, and what begins later is younger.
+    """
+    reader = _connected()
+    horizon: datetime = reader.execute(HORIZON, [NAME]).fetchone()[0]  # type: ignore[index]  # one row, always
+    reader.execute(STATE)
+    return Reading(job.pk, reader, _exported(reader)), horizon
+
+
+def join(job: ExportJob) -> Reading | None:
+    """See the state that others of this job hold, and hold it too; None when nobody does any more."""
+    told = ExportJob.all_objects.values_list("snapshots", flat=True).get(pk=job.pk)
+    if not told:
+        return None
+    reader = _connected()
+    for snapshot in reversed(told):
+        if _sees(reader, snapshot):
+            reading = Reading(job.pk, reader, _exported(reader))
+            _show(reading)
+            return reading
+    reader.close()
+    return None
+
+
+@contextlib.contextmanager
+def some_state(job: ExportJob) -> Iterator[Reader]:
+    """A connection that sees the state of the job, or the present one when nobody holds that any more."""
+    reading = join(job) or take(job)[0]
+    try:
+        yield reading.connection
+    finally:
+        reading.leave()
+
+
+def note(job: ExportJob, **fields: Any) -> None:
+    """Save fields of a leased job.
+
+    Raises:
+        LeaseLost: another worker has it.
+    """
+    if not note_all([(job, fields)]):
+        raise LeaseLost
+    for name, value in fields.items():
+        setattr(job, name, value)
+
+
+def _connected() -> Reader:
+    given = connection.get_connection_params()
+    kept = {name: value for name, value in given.items() if name not in {"context", "cursor_factory"}}
+    reader = psycopg.connect(**{**kept, "application_name": NAME}, autocommit=True)
+    for setting in TUNED:
+        reader.execute(setting)
+    return reader
+
+
+def _sees(reader: Reader, snapshot: str) -> bool:
+    reader.execute(STATE)
+    try:
+        reader.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+    except psycopg.Error:
+        reader.execute("ROLLBACK")
+        return False
+    return True
+
+
+def _exported(reader: Reader) -> str:
+    return str(reader.execute("SELECT pg_export_snapshot()").fetchone()[0])  # type: ignore[index]  # one row, always
+
+
+def _show(reading: Reading) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE interop_exportjob SET snapshots = snapshots || to_jsonb(%s::text) WHERE id = %s",
+            [reading.snapshot, reading.job],
+        )

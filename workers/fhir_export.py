@@ -1,0 +1,74 @@
+"""Carries out bulk exports: plans them, writes their pieces and ends them; without it a kick-off waits for ever."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from backend.apps.interop.fhir.exports import expiry
+from backend.apps.interop.models import ExportJob
+from workers.beats import beating
+from workers.celery_app import app
+from workers.fhir import finishing
+from workers.fhir.hands import Hands
+from workers.fhir.snapshots import LeaseLost
+from workers.runner import NotNeeded, drain
+
+BUDGET_S = 200.0  # of one task; the limit is 240
+SOON = timedelta(seconds=5)
+
+
+@app.task(name="fhir_export.run")  # type: ignore[untyped-decorator]  # Celery has no types
+def run_due() -> str:
+    return drain(ExportJob, run, batch=1)
+
+
+@app.task(name="fhir_export.write")  # type: ignore[untyped-decorator]  # Celery has no types
+def write_due() -> str:
+    """Write pieces while there are some; each is leased and written down by itself, so a second run does the rest."""
+    with Hands() as hands:
+        hands.work(time.monotonic() + BUDGET_S)
+    if hands.bug is not None:
+        raise hands.bug
+    return f"{hands.written} written"
+
+
+@app.task(name="fhir_export.expire")  # type: ignore[untyped-decorator]  # Celery has no types
+def expire() -> str:
+    """Remove files that are past their time; safe to run twice, for a file that is gone stays gone."""
+    with beating("expire exports"):
+        gone = expiry.expire_due()
+    return f"{gone} files removed"
+
+
+def run(job: ExportJob) -> Mapping[str, Any] | None:
+    """Plan an export, write pieces of it beside others, and end it when all are written.
+
+    Safe to run twice and to be killed: the plan is one transaction, each piece another, the end a third, all under
+    their leases; what is there is gone on with.
+
+    Raises:
+        NotNeeded: it was stopped.
+    """
+    if finishing.stopped(job):
+        raise NotNeeded("the export was stopped")
+    try:
+        if not (job.planned_at and finishing.is_written(job)):
+            with Hands() as hands:
+                hands.lead(job)
+                hands.work(time.monotonic() + BUDGET_S)
+    except LeaseLost:
+        return {}  # which the fence refuses
+    return _ended(job)
+
+
+def _ended(job: ExportJob) -> Mapping[str, Any] | None:
+    if sentence := finishing.failure_of(job):
+        finishing.fail(job, sentence)
+    elif not finishing.is_written(job):
+        job.release(after=SOON)
+    elif not finishing.complete(job):
+        return {}
+    return None
