@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,8 +15,15 @@ from backend.apps.core.problems import model_errors
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.source import Source, by_uuid
 from integrations.fhir.ingress.element import Refused
-from integrations.fhir.outcomes import issue
+from integrations.fhir.outcomes import Issue, issue
 
+# By the code of a model's refusal: the code of an issue, and words instead of those that quote the value.
+REASONS: Mapping[str, tuple[str, str]] = MappingProxyType({
+    "unique": ("duplicate", ""),
+    "invalid_choice": ("code-invalid", "This code is none that we keep here."),
+    "blank": ("required", ""),
+    "null": ("required", ""),
+})  # fmt: skip
 REFUSED = "Some elements cannot be taken over."
 
 
@@ -46,11 +54,19 @@ class Kind:
         except Refused as refused:
             raise Refusal(REFUSED, status=422, issues=refused.issues) from None
         except ValidationError as error:
-            issues = [
-                issue("value", one["message"], at=[path] if (path := self.paths.get(one["field"])) else [])
-                for one in model_errors(error)
-            ]
-            raise Refusal(REFUSED, status=422, issues=issues) from None
+            issues = list(self._told(error))
+            taken = any(one["code"] == "duplicate" for one in issues)
+            raise Refusal(REFUSED, status=409 if taken else 422, issues=issues) from None
+
+    def _told(self, error: ValidationError) -> Iterator[Issue]:
+        """Return the issues of what a model refused; Django's own words for a wrong choice would quote it."""
+        for field, errors in (error.error_dict if hasattr(error, "error_dict") else {"": [error]}).items():
+            path = self.paths.get(field)
+            for one in errors:
+                code, quoting = REASONS.get(str(one.code), ("value", ""))
+                sentences = [quoting] if quoting else [told["message"] for told in model_errors(one)]
+                for sentence in sentences:
+                    yield issue(code, sentence, at=[path] if path else [])
 
 
 def target(model: type[Model], fhir_id: str, user: Any, path: str) -> Any:

@@ -160,6 +160,15 @@ def test_who_is_on_file_is_not_put_on_file_again(desk: APIClient) -> None:
     assert Patient.objects.count() == 1
 
 
+def test_a_record_number_that_is_taken_is_told_and_a_wrong_code_is_not_repeated(desk: APIClient) -> None:
+    taken = {"system": settings.FHIR_MRN_SYSTEM, "value": make_patient(first_name="Eze").medical_record_number}
+    answer = post(desk, {**ADA, "identifier": [taken]})
+    assert (answer.status_code, codes(answer)) == (409, {("duplicate", "Patient.identifier[0].value")})
+    sex = post(desk, {**ADA, "extension": [{"url": f"{US_CORE}birthsex", "valueCode": "Q7"}]})
+    assert (sex.status_code, {code for code, _ in codes(sex)}) == (422, {"code-invalid"})
+    assert "Q7" not in sex.content.decode()
+
+
 def test_a_create_with_a_condition_happens_only_where_there_is_none(desk: APIClient) -> None:
     system = settings.FHIR_MRN_SYSTEM
     number = {"system": system, "value": "MRN9000001", "use": "usual",
