@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, re_path
 
+from backend.apps.interop.fhir.binaries import Binaries
 from backend.apps.interop.fhir.door import NoSuchAddress, by_method
 from backend.apps.interop.fhir.reading import Read
 from backend.apps.interop.fhir.search.views import Search
@@ -19,6 +20,7 @@ urlpatterns = [
     re_path(rf"^{TYPE}(?:/{ID})?/\$validate$", Validate.as_view()),
     re_path(f"^{TYPE}/?$", by_method(get=Search.as_view(), post=Create.as_view())),
     re_path(f"^{TYPE}/_search$", by_method(post=Search.as_view())),
+    re_path(f"^Binary/{ID}$", by_method(get=Binaries.as_view())),
     re_path(f"^{TYPE}/{ID}$", by_method(get=Read.as_view(), put=Update.as_view())),
     re_path(f"^{TYPE}/{ID}/_history/(?P<version_id>[A-Za-z0-9.-]{{1,64}})$", by_method(get=Read.as_view())),
     re_path("", NoSuchAddress.as_view()),

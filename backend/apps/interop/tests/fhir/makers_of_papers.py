@@ -109,8 +109,8 @@ def signed_note(**over: Any) -> ClinicalNote:
     return note
 
 
-def amendment() -> ClinicalNote:
-    note = notes.amend(signed_note(), by=None)
+def amendment(of: ClinicalNote | None = None) -> ClinicalNote:
+    note = notes.amend(of or signed_note(), by=None)
     note.sign(note.doctor.user)
     return note
 

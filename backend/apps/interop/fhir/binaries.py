@@ -1,0 +1,143 @@
+"""What a DocumentReference points at: the text of a signed note or a stored file, streamed to who may see it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import SuspiciousOperation, ValidationError
+from django.core.files.storage import default_storage
+from django.http import FileResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+
+from backend.apps.clinical_notes.models import ClinicalNote
+from backend.apps.clinical_notes.validators import validate_attachments
+from backend.apps.core.documents import MEDIA_TYPES
+from backend.apps.core.permissions import may
+from backend.apps.interop.fhir.door import FhirView
+from backend.apps.interop.fhir.note_text import written
+from backend.apps.interop.fhir.outcomes import Forbidden, NotFound
+from backend.apps.interop.fhir.smart.scopes import allowed
+from backend.apps.interop.fhir.sources.documents import FOLDER, NOTES, RESULT_DOCUMENTS, WRITTEN
+from backend.apps.laboratory.models import LabResult
+
+NAME = re.compile(r"(?P<row>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-(?P<place>[1-9][0-9]?))?")
+PIECE = 3 * 64 * 1024  # bytes; threes of bytes are fours of base64, so that pieces join
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Some content: `open` gives it as a file. document: the DocumentReference it belongs to; patient: whose it is."""
+
+    open: Callable[[], Any]
+    media_type: str
+    filename: str
+    document: UUID
+    patient: UUID
+
+
+class Binaries(FhirView):
+    """`GET Binary/[id]`: the content as it is, or base64 in a Binary for who asks for FHIR (R4, "Binary")."""
+
+    verb = "download"
+
+    def resource_type(self) -> str:
+        return "Binary"
+
+    def spoken(self, request: Request) -> str:
+        """Return FHIR's media type where that is asked for first, "" for the content's own."""
+        wanted = request.query_params.get("_format", "") or request.headers.get("Accept", "")
+        first = wanted.split(",")[0].lower()
+        return super().spoken(request) if "json" in first or "fhir" in first else ""
+
+    def get(self, request: Request, fhir_id: str, **_kwargs: Any) -> HttpResponseBase:
+        found = self._find(fhir_id)
+        content = _opened(found)
+        self.note(fhir_id, patient_id=found.patient)
+        if self.media_type:
+            body = _as_resource(fhir_id, found, content)
+            return StreamingHttpResponse(body, content_type=self.media_type, headers={"Cache-Control": "no-store"})
+        return FileResponse(
+            content,
+            as_attachment=True,
+            filename=found.filename,
+            content_type=found.media_type,
+            headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+        )
+
+    def _find(self, fhir_id: str) -> Stored:
+        user = self.request.user
+        notes, results = NOTES.may(user, "retrieve"), may(user, "document", RESULT_DOCUMENTS.permissions)
+        scoped = any(allowed(user, name, "r") for name in ("Binary", "DocumentReference"))
+        if not (scoped and (notes or results)):
+            raise Forbidden
+        named = NAME.fullmatch(fhir_id)
+        found = None
+        if named and notes:
+            found = _of_note(UUID(named["row"]), int(named["place"] or 0), user)
+        if named and results and not named["place"]:
+            found = found or _of_result(UUID(named["row"]), user)
+        if found is None:
+            raise NotFound
+        return found
+
+
+def _of_note(pk: UUID, place: int, user: Any) -> Stored | None:
+    """Return the text of a signed note, or the file that it attaches in this place, from 1."""
+    note: ClinicalNote | None = NOTES.visible(user).filter(pk=pk, is_signed=True, is_deleted=False).first()
+    if note is None:
+        return None
+    if not place:
+        return Stored(lambda: BytesIO(written(note).encode()), WRITTEN, f"note-{pk}.txt", pk, note.patient_id)
+    reference = _attached(note, place)
+    kind = reference.rpartition(".")[2]
+    if not reference.startswith(FOLDER) or kind not in MEDIA_TYPES:
+        return None
+    name = f"note-{pk}-{place}.{kind}"
+    return Stored(lambda: default_storage.open(reference), MEDIA_TYPES[kind], name, pk, note.patient_id)
+
+
+def _attached(note: ClinicalNote, place: int) -> str:
+    """Return where the file in this place lies, "" where there is none or its reference leads out of our storage."""
+    try:
+        validate_attachments(note.attachments)
+        return str(note.attachments[place - 1]["reference"])
+    except (ValidationError, IndexError):
+        return ""
+
+
+def _of_result(pk: UUID, user: Any) -> Stored | None:
+    """Return the document that came with a result, with any version of it that the user may see."""
+    rows = RESULT_DOCUMENTS.visible(user).filter(pk=pk, is_deleted=False).exclude(file_attachment="")
+    result: LabResult | None = rows.select_related("lab_order").first()
+    if result is None:
+        return None
+    kind = str(result.file_attachment.name).rpartition(".")[2]
+    media_type = MEDIA_TYPES.get(kind, "application/octet-stream")
+    patient = result.lab_order.patient_id
+    return Stored(lambda: result.file_attachment.open("rb"), media_type, f"result-{pk}.{kind}", pk, patient)
+
+
+def _opened(found: Stored) -> Any:
+    try:
+        return found.open()
+    except (FileNotFoundError, SuspiciousOperation):
+        raise NotFound("The file of this document is not in our storage.") from None
+
+
+def _as_resource(fhir_id: str, found: Stored, content: Any) -> Iterator[bytes]:
+    """Yield a Binary piece by piece, so that a large file is never in memory as a whole."""
+    about = {"reference": f"DocumentReference/{found.document}"}
+    head = {"resourceType": "Binary", "id": fhir_id, "contentType": found.media_type, "securityContext": about}
+    yield json.dumps(head)[:-1].encode() + b', "data": "'
+    with content:
+        while piece := content.read(PIECE):
+            yield base64.b64encode(piece)
+    yield b'"}'

@@ -1,0 +1,249 @@
+"""Proves that prescriptions, claims, notes, origins and the audit log say in FHIR what our rows say, and no more."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from backend.apps.clinical_notes.tests.factories import make_note, make_soap
+from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.insurance.models import ClaimLine, InsuranceClaim, Posting
+from backend.apps.insurance.tests.factories import make_claim, make_claim_in
+from backend.apps.interop.fhir.source import Source, rows_among
+from backend.apps.interop.fhir.sources.audit import AUDIT
+from backend.apps.interop.fhir.sources.claims import CLAIMS, EXPLANATIONS
+from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS, SOAP_NOTES
+from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
+from backend.apps.interop.fhir.sources.provenance import NOTE_ORIGINS, RESULT_ORIGINS
+from backend.apps.interop.tests.fhir.makers_of_papers import (
+    amendment,
+    fed_result,
+    full_claim,
+    full_prescription,
+    paid_claim,
+    result_with_document,
+    signed_note,
+    soap_of,
+)
+from backend.apps.prescriptions.tests.factories import make_prescription
+from backend.apps.users.tests.factories import make_user
+from tests.support.fhir_rows import GIVEN
+
+pytestmark = pytest.mark.django_db
+
+
+def told(source: Source, row: Any) -> dict[str, Any]:
+    """Return the one resource of a row."""
+    (values,) = rows_among(source, source.model._base_manager.filter(pk=row.pk))
+    return source.resource.as_dict(values, GIVEN)
+
+
+def is_told(source: Source, row: Any) -> bool:
+    return bool(rows_among(source, source.model._base_manager.filter(pk=row.pk)))
+
+
+def gone(source: Source) -> list[str]:
+    """Return the ids of what no longer is a resource, as an export since long ago tells them."""
+    with connection.cursor() as cursor:
+        cursor.execute(source.deleted, ["2000-01-01T00:00:00Z"])
+        return [fhir_id for fhir_id, _ in cursor.fetchall()]
+
+
+def amounts(adjudications: list[dict[str, Any]]) -> list[tuple[str, str, Decimal]]:
+    return [
+        (one["category"]["coding"][0]["code"], one.get("reason", {}).get("text", ""), one["amount"]["value"])
+        for one in adjudications
+    ]
+
+
+def test_a_drug_has_its_codes_without_hyphens() -> None:
+    prescription = full_prescription()
+    drug = told(MEDICATIONS, prescription.medication)
+    codes = [(one["system"].rpartition("/")[2], one["code"]) for one in drug["code"]["coding"]]
+    assert codes == [("rxnorm", "314076"), ("ndc", prescription.medication.ndc_code.replace("-", ""))]
+    assert drug["code"]["text"] == "Lisinopril 10 mg tablet"
+
+
+def test_a_prescription_is_an_order_with_dose_route_and_refills() -> None:
+    prescription = full_prescription()
+    order = told(PRESCRIPTIONS, prescription)
+    assert (order["status"], order["intent"], order["reportedBoolean"]) == ("active", "order", False)
+    assert order["encounter"] == {"reference": f"Encounter/{prescription.appointment_id}"}
+    (dosage,) = order["dosageInstruction"]
+    assert dosage["route"]["coding"][0]["code"] == "26643006"
+    assert dosage["doseAndRate"] == [
+        {"doseQuantity": {"value": Decimal("2.5"), "unit": "mL", "system": "http://unitsofmeasure.org", "code": "mL"}}
+    ]
+    assert order["dispenseRequest"]["numberOfRepeatsAllowed"] == 3
+    assert order["dispenseRequest"]["validityPeriod"]["end"] == prescription.expiration_date.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("completed", "completed"), ("cancelled", "cancelled"), ("expired", "stopped"), ("on_hold", "on-hold")],
+)
+def test_each_state_of_a_prescription_has_its_word(ours: str, theirs: str) -> None:
+    assert told(PRESCRIPTIONS, make_prescription(status=ours))["status"] == theirs
+
+
+def test_a_deleted_prescription_is_told_as_gone() -> None:
+    prescription = make_prescription()
+    prescription.delete()
+    assert not is_told(PRESCRIPTIONS, prescription)
+    assert gone(PRESCRIPTIONS) == [str(prescription.pk)]
+
+
+def test_a_claim_says_its_lines_to_the_cent() -> None:
+    claim = full_claim()
+    told_claim = told(CLAIMS, claim)
+    first, second, third = told_claim["item"]
+    assert told_claim["status"] == "draft"
+    assert [one["coding"][0]["code"] for one in first["modifier"]] == ["25", "LT"]
+    assert "unitPrice" not in first  # 125.00 by three is no price
+    assert str(first["net"]["value"]) == "125.00"
+    assert second["productOrService"]["coding"] == [
+        {"system": "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "code": "J1100"}
+    ]
+    assert second["diagnosisSequence"] == [1, 2]
+    assert third["quantity"] == {
+        "value": 15, "unit": "minutes", "system": "http://unitsofmeasure.org", "code": "min",
+    }  # fmt: skip
+    assert third["servicedPeriod"]["end"] == told_claim["billablePeriod"]["end"]
+    assert (
+        sum(line["net"]["value"] for line in told_claim["item"]) == told_claim["total"]["value"] == claim.billed_amount
+    )
+
+
+def test_a_claim_that_was_taken_back_is_cancelled_and_has_changed() -> None:
+    claim = make_claim_in("accepted")
+    before = told(CLAIMS, claim)
+    void = make_claim(patient_insurance=claim.patient_insurance, original=claim, frequency="8", status="submitted")
+    after = told(CLAIMS, claim)
+    assert (before["status"], after["status"], told(CLAIMS, void)["status"]) == ("active", "cancelled", "cancelled")
+    assert after["meta"]["versionId"] > before["meta"]["versionId"]
+    assert told(CLAIMS, void)["related"][0]["claim"] == {"reference": f"Claim/{claim.pk}"}
+
+
+def test_what_a_payer_decided_is_told_as_the_ledger_holds_it() -> None:
+    claim = paid_claim()
+    line = ClaimLine.objects.get(claim=claim, number=1)
+    by = make_user()
+    for kind, group, reason, amount in (
+        ("contractual", "CO", "45", "30.00"),
+        ("patient", "PR", "1", "12.50"),
+        ("patient", "PR", "2", "9.00"),
+        ("patient", "PR", "2", "-9.00"),  # taken back
+        ("payment", "", "", "82.50"),
+    ):
+        Posting.objects.create(
+            claim=claim, line=line, kind=kind, group=group, reason=reason, amount=Decimal(amount), by=by
+        )
+    explained = told(EXPLANATIONS, claim)
+    assert explained["outcome"] == "complete"
+    assert amounts(explained["item"][0]["adjudication"]) == [
+        ("submitted", "", Decimal("125.00")),
+        ("benefit", "", Decimal("82.50")),
+        ("deductible", "PR-1", Decimal("12.50")),
+        ("discount", "CO-45", Decimal("30.00")),
+    ]
+    assert amounts(explained["adjudication"]) == [
+        ("benefit", "", Decimal("100.00")),
+        ("memberliability", "", Decimal("20.00")),
+    ]
+    assert str(explained["payment"]["amount"]["value"]) == "100.00"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_judged"),
+    [("draft", False), ("submitted", False), ("accepted", False), ("denied", True), ("appealed", True)],
+)
+def test_only_what_a_payer_judged_is_explained(status: str, is_judged: bool) -> None:
+    assert is_told(EXPLANATIONS, make_claim_in(status)) is is_judged
+
+
+def test_a_reversal_leaves_the_explanation_as_partial() -> None:
+    claim = paid_claim()
+    InsuranceClaim.objects.filter(pk=claim.pk).update(status="accepted")
+    assert told(EXPLANATIONS, claim)["outcome"] == "partial"
+
+
+def test_a_draft_is_no_document() -> None:
+    note = make_note()
+    soap = make_soap(clinical_note=note)
+    assert not any((is_told(NOTES, note), is_told(SOAP_NOTES, soap), is_told(NOTE_ORIGINS, note)))
+
+
+def test_an_amendment_supersedes_its_note_and_changes_it() -> None:
+    note = signed_note()
+    before = told(NOTES, note)
+    later = amendment(note)
+    after = told(NOTES, note)
+    assert (before["status"], after["status"]) == ("current", "superseded")
+    assert after["meta"]["lastUpdated"] >= told(NOTES, later)["date"] > before["meta"]["lastUpdated"]
+    assert told(NOTES, later)["relatesTo"] == [
+        {"code": "replaces", "target": {"reference": f"DocumentReference/{note.pk}"}}
+    ]
+    assert told(SOAP_NOTES, soap_of(later))["relatesTo"][0]["targetReference"] == {
+        "reference": f"Composition/{soap_of(note).pk}"
+    }
+
+
+def test_a_document_is_an_address_and_never_its_content() -> None:
+    note, result = signed_note(), result_with_document()
+    addresses = [(one["attachment"]["url"], one["attachment"]["contentType"]) for one in told(NOTES, note)["content"]]
+    assert addresses == [
+        (f"{GIVEN['base']}/Binary/{note.pk}", "text/plain; charset=utf-8"),
+        (f"{GIVEN['base']}/Binary/{note.pk}-1", "application/pdf"),
+    ]
+    (content,) = told(RESULT_DOCUMENTS, result)["content"]
+    assert content["attachment"] == {"contentType": "application/pdf", "url": f"{GIVEN['base']}/Binary/{result.pk}"}
+
+
+def test_a_result_that_is_no_longer_current_takes_its_document_and_origin_along() -> None:
+    result = result_with_document()
+    type(result)._base_manager.filter(pk=result.pk).update(is_current=False)
+    assert gone(RESULT_DOCUMENTS) == gone(RESULT_ORIGINS) == [str(result.pk)]
+    assert not is_told(RESULT_DOCUMENTS, result)
+
+
+def test_a_soap_note_has_its_written_parts_and_its_vital_signs() -> None:
+    soap = soap_of(signed_note())
+    sections = told(SOAP_NOTES, soap)["section"]
+    assert [one["code"]["coding"][0]["code"] for one in sections] == ["61150-9", "61149-1", "8716-3"]
+    assert "BP &lt;120/80&gt; &amp; &quot;stable&quot;\n&lt;/div&gt;</p>" in sections[1]["text"]["div"]
+    assert sections[2]["entry"] == [
+        {"reference": f"Observation/{soap.pk}-{kind}"} for kind in ("bp", "body-weight", "body-height", "bmi")
+    ]
+
+
+def test_an_origin_names_the_laboratory_or_the_doctor_and_the_practice_that_hands_on() -> None:
+    clinic = Clinic.objects.create(name="Elm Street Clinic")
+    result, note = fed_result(), signed_note()
+    practice = {"reference": f"Organization/{clinic.pk}", "display": "Elm Street Clinic"}
+    author, transmitter = told(RESULT_ORIGINS, result)["agent"]
+    assert author["who"]["reference"] == f"Organization/{result.source_message.feed_id}"
+    assert transmitter["who"] == practice
+    origin = told(NOTE_ORIGINS, note)
+    assert [one["reference"] for one in origin["target"]] == [
+        f"DocumentReference/{note.pk}",
+        f"Composition/{soap_of(note).pk}",
+    ]
+    assert origin["agent"][0]["who"] == {"reference": f"Practitioner/{note.doctor_id}"}
+    assert origin["agent"][0]["onBehalfOf"] == practice
+
+
+def test_the_audit_log_tells_who_and_what_and_never_from_where() -> None:
+    user = make_user()
+    row = AuditLog.objects.create(
+        action="partial_update", resource_type="patient", resource_id=str(user.pk), user=user, outcome="refused",
+        ip_address="192.0.2.77", user_agent="Somebody's phone", detail={"fields": ["last_name"]},
+    )  # fmt: skip
+    event = told(AUDIT, row)
+    assert (event["action"], event["outcome"], event["subtype"][0]["code"]) == ("U", "4", "patch")
+    assert event["entity"][0]["what"] == {"reference": f"Patient/{user.pk}"}
+    assert not any(word in str(event) for word in ("192.0.2.77", "phone", "last_name"))
+    assert AUDIT.may(make_user(role="admin"), "list")
+    assert not any(AUDIT.may(make_user(role=role), "list") for role in ("doctor", "nurse", "patient"))
