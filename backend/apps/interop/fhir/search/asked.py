@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from backend.apps.interop.fhir.outcomes import BadSearch
-from backend.apps.interop.fhir.search.kinds import Date, Reference
+from backend.apps.interop.fhir.search.kinds import Date
 from backend.apps.interop.fhir.search.query import known, of_type
+from backend.apps.interop.fhir.search.references import Pointer
 from backend.apps.interop.fhir.sources import SOURCES
 
 PAGE, MOST = 50, 500
@@ -144,7 +145,7 @@ def _includes(resource_type: str, one: Inclusion, *, back: bool) -> bool:
     """Return whether this can be brought along with (`back`: because it refers to) resources of the type."""
     of, name, target = one
     param = of_type(of).get(name) if of in SOURCES else None
-    if not isinstance(param, Reference) or not param.element or (target and target not in param.targets):
+    if not isinstance(param, Pointer) or not param.element or (target and target not in param.targets):
         return False
     return (resource_type in param.targets and target in {"", resource_type}) if back else of == resource_type
 

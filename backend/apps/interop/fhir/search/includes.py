@@ -11,9 +11,9 @@ import orjson
 from backend.apps.interop.fhir.door import base, may
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.search.asked import Asked, Inclusion
-from backend.apps.interop.fhir.search.kinds import Reference
 from backend.apps.interop.fhir.search.pages import Hit, some
 from backend.apps.interop.fhir.search.query import find, of_type, parameters
+from backend.apps.interop.fhir.search.references import Pointer
 from backend.apps.interop.fhir.sources import SOURCES
 from integrations.fhir.bundles import Entry
 
@@ -59,7 +59,7 @@ def _named(asked: Asked, matches: Sequence[Entry]) -> Ids:
     ids: Ids = defaultdict(set)
     bodies = [orjson.loads(entry.line) for entry in matches] if asked.includes else []
     for of, name, target in asked.includes:
-        param = cast(Reference, of_type(of)[name])  # asked.read lets no other in
+        param = cast(Pointer, of_type(of)[name])  # asked.read lets no other in
         for body in bodies:
             for reference in references(body, param.element):
                 kind, _, fhir_id = reference.partition("/")

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from backend.apps.interop.fhir.door import base, given
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.asked import Asked
-from backend.apps.interop.fhir.search.kinds import Date, Reference
+from backend.apps.interop.fhir.search.kinds import Date
 from backend.apps.interop.fhir.search.query import Found, find, of_type, parameters
+from backend.apps.interop.fhir.search.references import Pointer
 from backend.apps.interop.fhir.source import Row, Source, count_among, rows_among
 from integrations.fhir.bundles import Entry
 from integrations.fhir.resource import Resource
@@ -137,7 +138,7 @@ def _must_be_few(asked: Asked) -> None:
     """Refuse to sort what is not of one patient or otherwise few: it would sort the whole table for each page."""
     table = of_type(asked.type)
     narrow = (table.get(name.partition(":")[0]) for name, _ in asked.params)
-    if not any(isinstance(param, Reference) or (param is not None and param.private) for param in narrow):
+    if not any(isinstance(param, Pointer) or (param is not None and param.private) for param in narrow):
         raise BadSearch("The answer can be sorted only when it is searched by patient as well.", code="too-costly")
 
 

@@ -13,6 +13,7 @@ from django.db.models.expressions import RawSQL
 from backend.apps.interop.fhir.outcomes import BadSearch, Forbidden
 from backend.apps.interop.fhir.search.kinds import Changed, Id, Match, Param
 from backend.apps.interop.fhir.search.parameters import PARAMETERS
+from backend.apps.interop.fhir.search.references import Pointer
 from backend.apps.interop.fhir.search.values import split
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources import SOURCES
@@ -86,7 +87,7 @@ def _match(source: Source, name: str, value: str, user: Any) -> Match | None:
     _may_see(source, plain, param, user)
     if modifier == "missing":
         return _missing(param, plain, value)
-    if modifier and modifier not in param.modifiers and param.kind != "reference":
+    if modifier and modifier not in param.modifiers and not isinstance(param, Pointer):
         raise BadSearch(f"{plain}: this modifier is not supported.", code="not-supported")
     return param.match(source, plain, split(value), modifier)
 
@@ -100,7 +101,8 @@ def _refuse_unknown(resource_type: str, name: str) -> None:
 
 def _may_see(source: Source, name: str, param: Param, user: Any) -> None:
     seen = source.seen_by.get(getattr(user, "role", ""))
-    if seen is not None and param.sees and param.sees not in seen:
+    needed = {param.sees, getattr(param, "column", ""), *getattr(param, "columns", ())} - {""}
+    if seen is not None and not needed <= seen:
         raise Forbidden(f"Your role does not see what {name} searches by.")
 
 

@@ -92,7 +92,7 @@ class Search(FhirView):
         own = f"{at}?_cursor={self._cursor(asked)}" if sealed else f"{at}?{asked.query()}"
         links = [("self", own)]
         if after is not None:
-            links.append(("next", f"{at}?_cursor={self._cursor(asked, after=after, total=total)}"))
+            links.append(("next", f"{at}?_cursor={self._cursor(asked, after=list(after), total=total)}"))
         return links
 
     def _cursor(self, asked: Asked, **more: Any) -> str:

@@ -83,7 +83,9 @@ def test_a_next_link_opens_for_nobody_else(api: APIClient) -> None:
 
 def test_a_search_by_post_finds_the_same_and_its_links_and_audit_name_nobody(api: APIClient) -> None:
     one = make_patient(last_name="Canaryson")
-    answer = api.post(f"{FHIR}/Patient/_search?_count=10", "family=Canaryson", content_type="application/x-www-form-urlencoded")
+    answer = api.post(
+        f"{FHIR}/Patient/_search?_count=10", "family=Canaryson", content_type="application/x-www-form-urlencoded"
+    )
     bundle = answer.json()
     assert ids(bundle) == [str(one.pk)]
     assert "Canaryson" not in link(bundle, "self")

@@ -1,18 +1,46 @@
-"""What patients are searched by."""
+"""What patients, doctors, places and groups are searched by."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, Q
 
-from backend.apps.interop.fhir.search.kinds import At, Cases, Coded, Codes, Date, Param, String, mrn_system
+from backend.apps.core.models import Clinic
+from backend.apps.interop.fhir.search.kinds import Date, Param, String
+from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
+from backend.apps.interop.fhir.search.tokens import At, Cases, Coded, Codes, Fixed, Told, mrn_system
+from integrations.fhir.resources.location import PLACE_OF_SERVICE
+from integrations.fhir.terms import CLIA, NAIC, NPI, NUCC, TERMINOLOGY, V3
 
+EVERY = Q(pk__isnull=False)
 GENDERS = {code: (code,) for code in ("female", "male", "other", "unknown")}
+
+
+def flag(path: str) -> Cases:
+    return Cases({"true": Q(**{path: True}), "false": Q(**{path: False})})
 
 
 def _private(*paths: str, sees: str = "") -> String:
     return String(paths, private=True, sees=sees)
+
+
+def _practice(fhir_id: str) -> Q | None:
+    """Return all rows when the id is that of the practice itself."""
+    try:
+        return Q(Exists(Clinic.objects.filter(pk=UUID(fhir_id))))
+    except ValueError:
+        return None
+
+
+def _addressed(*lines: str) -> Mapping[str, Param]:
+    return {
+        "address": String((*lines, "city", "state", "postal_code")),
+        "address-city": String(("city",)),
+        "address-state": String(("state",)),
+        "address-postalcode": String(("postal_code",)),
+    }
 
 
 PATIENT: Mapping[str, Param] = {
@@ -20,7 +48,7 @@ PATIENT: Mapping[str, Param] = {
     "name": _private("last_name", "first_name"),
     "family": _private("last_name"),
     "given": _private("first_name"),
-    "birthdate": Date("date_of_birth", day=True, private=True),
+    "birthdate": Date("date_of_birth", day=True, private=True, column="birth_date"),
     "gender": Codes("gender", GENDERS),
     "phone": Coded((At("phone"),), private=True, sees="phone"),
     "email": Coded((At("email"),), private=True, sees="email"),
@@ -30,5 +58,68 @@ PATIENT: Mapping[str, Param] = {
     "address-postalcode": _private("postal_code", sees="postal_code"),
     "deceased": Cases({"true": Q(deceased_at__isnull=False), "false": Q(deceased_at__isnull=True)}, sees="deceased"),
     "death-date": Date("deceased_at", private=True, sees="deceased"),
-    "active": Cases({"true": Q(pk__isnull=False)}),
+    "active": Cases({"true": EVERY}),
+}
+PRACTITIONER: Mapping[str, Param] = {
+    "identifier": Coded((At("npi_number", NPI),), sees="npi"),
+    "name": String(("user__last_name", "user__first_name")),
+    "family": String(("user__last_name",)),
+    "given": String(("user__first_name",)),
+    "active": flag("user__is_active"),
+}
+PRACTITIONER_ROLE: Mapping[str, Param] = {
+    "practitioner": Reference({"Practitioner": "pk"}, element="practitioner"),
+    "organization": Reference({}, {"Organization": _practice}, element="organization"),
+    "location": Reference({}, {"Location": _practice}, element="location"),
+    "specialty": Coded((At("specializations__medical_code", NUCC),)),
+    "role": Fixed({f"{TERMINOLOGY}practitioner-role": frozenset({"doctor"})}),
+    "active": flag("user__is_active"),
+}
+ADDRESS = _addressed("address_line1")
+CLINIC: Mapping[str, Param] = {
+    "name": String(("name",)),
+    "identifier": Coded((At("npi_number", NPI), At("clia_number", CLIA))),
+    "active": Cases({"true": EVERY}),
+    **ADDRESS,
+}
+PAYER: Mapping[str, Param] = {
+    "name": String(("company_name",)),
+    "identifier": Coded((At("naic_code", NAIC), At("payer_id"))),
+    "active": flag("is_active"),
+    **ADDRESS,
+}
+LABORATORY: Mapping[str, Param] = {
+    "name": String(("name",)),
+    "identifier": Coded((At("clia_number", CLIA),)),
+    "active": flag("is_active"),
+}
+OFFICE = Told({"place_of_service": PLACE_OF_SERVICE}, always={f"{V3}RoleCode": frozenset({"OF"})})
+OUR_PLACE: Mapping[str, Param] = {
+    "name": String(("name",)),
+    "identifier": Coded((At("npi_number", NPI),)),
+    "status": Cases({"active": EVERY}),
+    "type": OFFICE,
+    "organization": Refers("Organization", "organization", element="managingOrganization"),
+    **ADDRESS,
+}
+FACILITY: Mapping[str, Param] = {
+    "name": String(("name",)),
+    "identifier": Coded((At("npi", NPI),)),
+    "status": Cases({"active": Q(is_active=True), "inactive": Q(is_active=False)}),
+    "type": OFFICE,
+    "organization": Refers("Organization", "organization", element="managingOrganization"),
+    **ADDRESS,
+}
+GROUP: Mapping[str, Param] = {
+    "name": String(("name",)),
+    "type": Fixed({"http://hl7.org/fhir/group-type": frozenset({"person"})}),
+    "actual": Cases({"true": EVERY}),
+    "member": Reference({"Patient": "members__patient_id"}, element="member.entity"),
+}
+COVERAGE: Mapping[str, Param] = {
+    "patient": OfPatient(element="beneficiary"),
+    "beneficiary": OfPatient(element="beneficiary"),
+    "identifier": Coded((At("member_id"), At("policy_number")), private=True),
+    "status": Told({"status": ""}),
+    "payor": Reference({"Organization": "insurance_plan__provider_id"}, element="payor"),
 }

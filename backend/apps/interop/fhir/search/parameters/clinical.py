@@ -1,0 +1,75 @@
+"""What results, prescriptions and medications are searched by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q
+
+from backend.apps.interop.fhir.search.kinds import Date, Param
+from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
+from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, Told, reverse, within
+from integrations.fhir.resources import medication, medication_request, observation
+from integrations.fhir.terms import LOINC, NDC, RXNORM, TERMINOLOGY
+
+OF_PATIENT: Mapping[str, Param] = {"patient": OfPatient(), "subject": OfPatient()}
+LOINC_AS_SENT = sorted({form for name in observation.LOINC_NAMES for form in (name, name.lower(), name.capitalize())})
+OBSERVATION_CATEGORY = f"{TERMINOLOGY}observation-category"
+
+CODES = (
+    At("lab_test__test_code", LOINC, Q(lab_test__code_system="loinc")),
+    At("code_as_sent", LOINC, Q(code_system_as_sent__in=LOINC_AS_SENT)),
+    At("other_code_as_sent", LOINC, Q(other_system_as_sent__in=LOINC_AS_SENT)),
+    At("lab_test__test_code", within("CodeSystem/tests"), Q(lab_test__code_system="local")),
+    At("code_as_sent"),
+    At("other_code_as_sent"),
+)
+LABORATORYS_OWN = within("CodeSystem/laboratory-")
+
+
+@dataclass(frozen=True)
+class ResultCode(Coded):
+    """What was tested: by LOINC, by our own code, or by a laboratory's own, whose system names its feed."""
+
+    def one(self, system: str | None, code: str) -> Q | None:
+        if not (system or "").startswith(LABORATORYS_OWN()):
+            return super().one(system, code)
+        feed = (system or "").removeprefix(LABORATORYS_OWN())
+        try:
+            of = Q(source_message__feed_id=UUID(feed)) | Q(lab_order__feed_id=UUID(feed))
+        except ValueError:
+            return None
+        spaced = r"^\s*" + r"\s+".join(map(re.escape, code.split())) + r"\s*$"  # sent with any blanks, told with one
+        return of & (Q(code_as_sent__regex=spaced) | Q(other_code_as_sent__regex=spaced))
+
+
+RESULT: Mapping[str, Param] = {
+    **OF_PATIENT,
+    "category": Fixed({OBSERVATION_CATEGORY: frozenset({"laboratory"})}),
+    "code": ResultCode(CODES),
+    "date": Date("result_date", column="effective"),
+    "status": Codes("status", reverse(observation.STATUSES)),
+    "encounter": Reference({"Encounter": "lab_order__appointment_id"}, element="encounter"),
+    "based-on": Reference({"ServiceRequest": "lab_order_id"}, element="basedOn"),
+    "specimen": Refers("Specimen", "specimen", element="specimen"),
+    "performer": Refers("Organization", "feed", element="performer"),
+}  # fmt: skip
+MEDICATION: Mapping[str, Param] = {
+    "code": Told({"rxnorm": RXNORM, "ndc": NDC}),
+    "status": Told({"active": ""}, reverse(medication.STATUSES)),
+}
+PRESCRIPTION: Mapping[str, Param] = {
+    **OF_PATIENT,
+    "status": Codes("status", reverse(medication_request.STATUSES)),
+    "intent": Fixed({"http://hl7.org/fhir/CodeSystem/medicationrequest-intent": frozenset({"order"})}),
+    "category": Fixed({f"{TERMINOLOGY}medicationrequest-category": frozenset({"community"})}),
+    "authoredon": Date("prescribed_date", day=True, column="authored"),
+    "medication": Reference({"Medication": "medication_id"}, element="medicationReference"),
+    "code": Coded((At("medication__rxnorm_code", RXNORM),)),
+    "encounter": Reference({"Encounter": "appointment_id"}, element="encounter"),
+    "requester": Reference({"Practitioner": "doctor_id"}, element="requester"),
+    "identifier": Coded((At("prescription_number", within("NamingSystem/prescription")),)),
+}
