@@ -25,6 +25,7 @@ from backend.apps.core.permissions import ALL_ROLES, Table, allow, may
 from backend.apps.core.problems import CROSSED
 from backend.apps.core.roles import Role
 from backend.apps.insurance import permissions as insurance_permissions
+from backend.apps.interop import permissions as interop_permissions
 from backend.apps.laboratory import permissions as lab_permissions
 from backend.apps.messaging import permissions as messaging_permissions
 from backend.apps.users.models import User
@@ -58,6 +59,7 @@ SECTIONS = (
     Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT),
     Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY),
     Section("Claims", "console:claims", insurance_permissions.CLAIM, "submit"),
+    Section("Exports", "console:exports", interop_permissions.EXPORT),
 )
 
 

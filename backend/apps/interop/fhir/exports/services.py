@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
@@ -51,19 +52,30 @@ def begin(
     """
     _one_at_a_time(by, client)
     base = settings.PUBLIC_BASE_URL + BASE
+    address = request_url or base + _address(asked, level, group)
     job: ExportJob = ExportJob.work.enqueue(
         dedupe_key=f"export:{uuid7()}",
         level=level,
         group=group,
         client=client,
         requested_by=by,
-        request_url=request_url or f"{base}/$export",
+        request_url=address,
         base_url=base,
         parameters=asked.to_json(),
         granted=sorted(granted),
         problems=list(problems),
     )
     return job
+
+
+def _address(asked: Asked, level: ExportLevel, group: PatientGroup | None) -> str:
+    """Return the kick-off that would have asked for this, for an export that people began."""
+    owner = {ExportLevel.PATIENT: "/Patient", ExportLevel.GROUP: f"/Group/{group and group.pk}"}.get(level, "")
+    moments = {"_since": asked.since, "_until": asked.until}
+    query = {name: moment.isoformat() for name, moment in moments.items() if moment}
+    if asked.types:
+        query["_type"] = ",".join(asked.types)
+    return f"{owner}/$export" + (f"?{urlencode(query)}" if query else "")
 
 
 def _one_at_a_time(by: User | None, client: SmartClient | None) -> None:
