@@ -56,6 +56,8 @@ class Source:
     by_id: from a FHIR id to a filter of the model, None when it cannot be one; by_part: the part that an id names.
     past: from (id, version id) to a filter of the row that was this version, where rows of earlier versions are kept.
     seen_by: for roles that see less, the columns they see; the others are NULL for them.
+    seen_as: for roles that see fewer of the rows behind a resource, what its columns hold for them; and
+    visible_to: what must hold of a row beside the object rules before they see its resource.
     wide: SQL for the length in bytes of what may be large in a row ("" where nothing is).
     system_only: not part of exports of patients or groups unless it is asked for by `_type`.
     """
@@ -76,6 +78,8 @@ class Source:
     by_part: Callable[[str], str] | None = None
     past: Callable[[str, str], Q | None] | None = None
     seen_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    seen_as: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    visible_to: Mapping[str, Q] = field(default_factory=dict)
     wide: str = ""
     system_only: bool = False
 
@@ -103,7 +107,8 @@ class Source:
         """
         shape = resource or self.resource
         seen = self.seen_by.get(role)
-        told = (self.columns[name] if seen is None or name in seen else "NULL::text" for name in shape.columns)
+        columns = {**self.columns, **self.seen_as.get(role, {})}
+        told = (columns[name] if seen is None or name in seen else "NULL::text" for name in shape.columns)
         return f"SELECT {', '.join([*told, *beside])} FROM {self.tables}"  # noqa: S608  # our own names only
 
     def may(self, user: Any, action: str) -> bool:
@@ -112,7 +117,9 @@ class Source:
 
     def visible(self, user: Any) -> QuerySet[Any]:
         """Return the rows of the model that the user may see, live or not."""
-        return scope.visible(self.model._base_manager.all(), user)
+        rows = scope.visible(self.model._base_manager.all(), user)
+        also = self.visible_to.get(getattr(user, "role", ""))
+        return rows if also is None else rows.filter(also)
 
 
 def rows_among(

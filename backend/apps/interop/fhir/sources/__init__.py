@@ -11,11 +11,14 @@ from backend.apps.interop.fhir.sources.coverage import COVERAGES
 from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS, SOAP_NOTES
 from backend.apps.interop.fhir.sources.group import GROUPS
 from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
+from backend.apps.interop.fhir.sources.orders import ORDERS, REPORTS, SPECIMENS
 from backend.apps.interop.fhir.sources.patient import PATIENTS
 from backend.apps.interop.fhir.sources.people import PRACTITIONER_ROLES, PRACTITIONERS
 from backend.apps.interop.fhir.sources.places import CLINICS, FACILITIES, LABORATORIES, OUR_PLACE, PAYERS
 from backend.apps.interop.fhir.sources.provenance import NOTE_ORIGINS, PRESCRIPTION_ORIGINS, RESULT_ORIGINS
 from backend.apps.interop.fhir.sources.results import RESULTS
+from backend.apps.interop.fhir.sources.visits import APPOINTMENTS, ENCOUNTERS
+from backend.apps.interop.fhir.sources.vital_signs import VITALS
 
 ALL: tuple[Source, ...] = (
     PATIENTS,
@@ -28,7 +31,13 @@ ALL: tuple[Source, ...] = (
     PRACTITIONER_ROLES,
     COVERAGES,
     GROUPS,
+    APPOINTMENTS,
+    ENCOUNTERS,
+    ORDERS,
+    SPECIMENS,
+    REPORTS,
     RESULTS,
+    VITALS,
     MEDICATIONS,
     PRESCRIPTIONS,
     CLAIMS,

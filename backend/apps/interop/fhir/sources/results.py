@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.source import Source, instant, text
+from backend.apps.interop.fhir.sources.visits import visit
 from backend.apps.laboratory import permissions, ucum
 from backend.apps.laboratory.models import LabResult
 from integrations.fhir.resources.observation import OBSERVATION
@@ -65,7 +66,6 @@ COLUMNS = {
     "range": text("t.reference_range"),
     "document": "CASE WHEN t.file_attachment <> '' THEN t.id::text END",
 }
-SEEN = "('checked_in', 'in_progress', 'completed')"  # the visits that are encounters
 # A result says nothing of which one it was measured in where its panel has several.
 SPECIMEN = """LEFT JOIN LATERAL (SELECT min(sp.id::text) AS id FROM laboratory_labspecimen AS sp
     WHERE sp.panel_id = t.panel_id AND NOT sp.is_deleted HAVING count(*) = 1) AS s ON TRUE"""
@@ -73,7 +73,7 @@ TABLES = f"""laboratory_labresult AS t
     JOIN laboratory_laborder AS o ON o.id = t.lab_order_id
     LEFT JOIN laboratory_labtest AS k ON k.id = t.lab_test_id
     LEFT JOIN laboratory_inboundmessage AS m ON m.id = t.source_message_id
-    LEFT JOIN appointments_appointment AS a ON a.id = o.appointment_id AND a.status IN {SEEN} AND NOT a.is_deleted
+    {visit("o.appointment_id")}
     {SPECIMEN}"""
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from backend.apps.appointments.models import Appointment
 from backend.apps.appointments.tests.factories import make_appointment
-from backend.apps.laboratory.models import LabOrder, LabResult
+from backend.apps.clinical_notes.models import ClinicalNote, SOAPNote
+from backend.apps.clinical_notes.tests.factories import make_note, make_soap
+from backend.apps.laboratory.models import LabOrder, LabResult, LabSpecimen, LabTest
 from backend.apps.laboratory.tests.factories import (
     NOON,
     make_inbound_message,
@@ -25,7 +29,7 @@ from backend.apps.laboratory.tests.factories import (
 def seen_order(**over: Any) -> LabOrder:
     """Save an order of one LOINC test, placed at a visit the patient came to."""
     visit = make_appointment(status="completed", checked_in_at=NOON)
-    test = make_lab_test(code_system="loinc", test_code="2823-3")
+    test = LabTest.objects.filter(test_code="2823-3").first() or make_lab_test(test_code="2823-3")
     fields = {"patient": visit.patient, "doctor": visit.doctor, "appointment": visit, "tests": [test]}
     return make_lab_order(**{"status": "completed", **fields, **over})
 
@@ -58,7 +62,81 @@ def bare_result(**over: Any) -> LabResult:
     return make_lab_result(lab_order=order, **{**fields, **over})
 
 
+def reported_order(**over: Any) -> LabOrder:
+    """Save an order of two tests with a finding of its own and a panel with a specimen."""
+    order = seen_order(**{"tests": [make_lab_test(), make_lab_test(code_system="local")], **over})
+    full_result(lab_order=order)
+    return order
+
+
+def unasked_order() -> LabOrder:
+    """Save an order that came with its report, of two panels we have no tests for."""
+    order = make_lab_order(doctor=None, is_external=True, tests=[], placer_order_number="P-7", status="in_progress")
+    for text in ("Electrolytes", ""):
+        panel = make_panel(order, panel_text=text)
+        make_lab_result(lab_order=order, panel=panel, lab_test=None, status="preliminary")
+    return order
+
+
+def full_specimen(**over: Any) -> LabSpecimen:
+    fields = {
+        "type_system": "HL70487",
+        "site": "Left arm",
+        "description": "Two tubes",
+        "condition": "Hemolyzed",
+        "reject_reason": "Broken in transit",
+        "collected_at": NOON,
+        "collected_until": NOON + timedelta(minutes=5),
+        "received_at": NOON + timedelta(hours=1),
+    }
+    return make_lab_specimen(lab_order=seen_order(), **{**fields, **over})
+
+
+VITALS: Mapping[str, Any] = MappingProxyType({
+    "temperature": Decimal("37.0"), "blood_pressure_systolic": 120, "blood_pressure_diastolic": 80, "heart_rate": 61,
+    "respiratory_rate": 14, "oxygen_saturation": 98, "weight": Decimal("70.50"), "height": Decimal("178.0"),
+})  # fmt: skip
+
+
+def measured_note(note: ClinicalNote | None = None, **over: Any) -> SOAPNote:
+    """Save a SOAP note with all vital signs, of a visit the patient came to, and sign it."""
+    visit = make_appointment(status="completed", checked_in_at=NOON)
+    note = note or make_note(patient=visit.patient, doctor=visit.doctor, appointment=visit)
+    soap = make_soap(clinical_note=note, **{**VITALS, **over})
+    note.sign(note.doctor.user)
+    return soap
+
+
+def bare_visit(status: str, **over: Any) -> Appointment:
+    kinds = {"in_progress": "telemedicine", "completed": "follow_up"}
+    return make_appointment(status=status, appointment_type=kinds.get(status, "consultation"), **over)
+
+
 MAKERS: Mapping[str, tuple[Callable[[], Any], ...]] = MappingProxyType({
+    "appointment": (
+        partial(make_appointment, reason="Cough", location="Room 2"),
+        partial(bare_visit, "cancelled", cancellation_reason="Ill"),
+        *(partial(bare_visit, status) for status in Appointment.Status.values),
+    ),
+    "encounter": (
+        partial(bare_visit, "completed", reason="Cough", location="Room 2", checked_in_at=NOON, checked_out_at=NOON),
+        partial(bare_visit, "in_progress"),
+        partial(bare_visit, "checked_in"),
+    ),
+    "order": (
+        partial(reported_order, diagnosis_code="E11.9", clinical_indication="Thirst", specimen_collected_at=NOON),
+        partial(seen_order, status="cancelled", cancellation_reason="Twice"),
+        unasked_order,
+        partial(make_lab_order, tests=[]),
+        *(partial(make_lab_order, status=status) for status in ("pending", "ordered", "specimen_collected")),
+    ),
+    "specimen": (
+        full_specimen,
+        partial(make_lab_specimen, type_system="SCT"),
+        partial(make_lab_specimen, specimen_id="#1", type_code="", type_text=""),
+    ),
+    "report": (reported_order, unasked_order),
+    "observation-vital-signs": (measured_note, partial(measured_note, height=None)),
     "observation-lab": (
         full_result,
         *(partial(bare_result, status=status) for status in ("pending", "preliminary", "corrected", "cancelled")),

@@ -1,0 +1,77 @@
+"""Vital signs of signed notes, as FHIR: each one that was taken is an Observation."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from backend.apps.clinical_notes import permissions
+from backend.apps.clinical_notes.models import SOAPNote
+from backend.apps.interop.fhir.source import Source, by_uuid, instant, version_of
+from backend.apps.interop.fhir.sources.visits import visit
+from integrations.fhir.resources.vital_signs import VITAL_SIGN, VITAL_SIGNS
+
+VALUES = {
+    "bp": "t.blood_pressure_systolic",
+    "heart-rate": "t.heart_rate",
+    "respiratory-rate": "t.respiratory_rate",
+    "body-temperature": "t.temperature",
+    "body-weight": "t.weight",
+    "body-height": "t.height",
+    "oxygen-saturation": "t.oxygen_saturation",
+    "bmi": "round(t.weight * 10000 / (t.height * t.height), 1)",
+}
+TAKEN = f"""CROSS JOIN LATERAL (VALUES {", ".join(f"('{kind}', ({sql})::numeric)" for kind, sql in VALUES.items())})
+    AS v (kind, value)"""
+# A signed amendment says anew what its note said.
+AMENDED = "clinical_notes_clinicalnote AS later ON later.amends_id = t.clinical_note_id AND later.is_signed"
+CHANGED = "greatest(t.updated_at, n.updated_at)"
+
+
+def by_name(fhir_id: str) -> Q | None:
+    """Return the filter for "<key of a SOAP note>-<kind>"."""
+    return by_uuid(fhir_id[:36]) if kind_of(fhir_id) in VITAL_SIGNS else None
+
+
+def kind_of(fhir_id: str) -> str:
+    return fhir_id[37:] if fhir_id[36:37] == "-" else ""
+
+
+def pressure(column: str) -> str:
+    return f"CASE WHEN v.kind = 'bp' THEN t.blood_pressure_{column}::text END"
+
+
+VITALS = Source(
+    name="observation-vital-signs",
+    resource=VITAL_SIGN,
+    model=SOAPNote,
+    permissions=permissions.NOTE_PART,
+    tables=f"""clinical_notes_soapnote AS t
+        JOIN clinical_notes_clinicalnote AS n ON n.id = t.clinical_note_id
+        {visit("n.appointment_id")}
+        {TAKEN}""",
+    columns={
+        "id": "t.id || '-' || v.kind",
+        "version": version_of(CHANGED),
+        "updated": instant(CHANGED),
+        "kind": "v.kind",
+        "status": "CASE WHEN n.amends_id IS NULL THEN 'final' ELSE 'amended' END",
+        "patient": "n.patient_id::text",
+        "encounter": "a.id::text",
+        "effective": instant("COALESCE(a.started_at, a.checked_in_at, n.created_at)"),
+        "issued": instant("n.signed_at"),
+        "doctor": "n.doctor_id::text",
+        "value": "CASE WHEN v.kind <> 'bp' THEN v.value::text END",
+        "measured": "CASE WHEN v.kind = 'bmi' THEN t.id::text END",
+        "systolic": pressure("systolic"),
+        "diastolic": pressure("diastolic"),
+    },
+    live=f"""v.value IS NOT NULL AND n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted
+        AND NOT EXISTS (SELECT FROM {AMENDED.replace(" ON ", " WHERE ")})""",
+    patient="n.patient_id",
+    changed=CHANGED,
+    part="v.kind",
+    deleted=f"""SELECT t.id || '-' || v.kind, later.signed_at FROM clinical_notes_soapnote AS t JOIN {AMENDED} {TAKEN}
+        WHERE v.value IS NOT NULL AND later.signed_at > %s""",  # noqa: S608  # our own names only
+    by_id=by_name,
+    by_part=kind_of,
+)

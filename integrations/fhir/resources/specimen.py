@@ -1,0 +1,64 @@
+"""Specimen, by US Core 7: what was taken from a patient, as the laboratory tells of it."""
+
+from __future__ import annotations
+
+from integrations.fhir.holes import Derived, If, Safe, Switch, Text, Tree, Unless
+from integrations.fhir.resource import Resource, head
+from integrations.fhir.terms import SNOMED, US_CORE, V2, concept, reference
+from integrations.fhir.values import folded
+
+HL7_TYPES = frozenset({"HL70487", "HL70070", "SPECIMENTYPE"})  # HL7 table 0487 took the place of 0070
+SNOMED_NAMES = frozenset({"SCT", "SNM", "SNOMED", "SNOMED-CT", "SCT2", "HTTP://SNOMED.INFO/SCT"})
+
+
+def taken(code: str | None, system: str | None, text: str | None) -> tuple[str | None, ...]:
+    """Return (HL7 code, SNOMED code, other code, words) of the kind of a specimen, as the laboratory wrote it."""
+    plain, of = folded(code), (system or "").strip().upper()
+    coded = (
+        (plain, None, None) if of in HL7_TYPES else (None, plain, None) if of in SNOMED_NAMES else (None, None, plain)
+    )
+    return *coded, text or (None if plain else "unknown")
+
+
+KIND: Tree = Derived(
+    ("type_code", "type_system", "type_text"),
+    taken,
+    ("hl7", "snomed", "other", "words"),
+    {
+        "coding": [
+            If("hl7", {"system": f"{V2}0487", "code": Text("hl7")}),
+            If("snomed", {"system": SNOMED, "code": Text("snomed")}),
+            If("other", {"code": Text("other")}),
+        ],
+        "text": Text("words"),
+    },
+)
+
+SPECIMEN = Resource(
+    "Specimen",
+    {
+        **head("Specimen", f"{US_CORE}specimen"),
+        "identifier": [If("number", {"value": Text("number")})],
+        "accessionIdentifier": {
+            "type": concept(f"{V2}0203", "ACSN", "Accession ID"),
+            "value": Text("accession"),
+        },
+        "status": Switch("status", {"available": "available", "unsatisfactory": "unsatisfactory"}),
+        "type": KIND,
+        "subject": reference("Patient", "patient"),
+        "receivedTime": Safe("received"),
+        "request": [reference("ServiceRequest", "order")],
+        "collection": {
+            "collectedDateTime": Unless("collected_until", Safe("collected")),
+            "collectedPeriod": If("collected_until", {"start": Safe("collected"), "end": Safe("collected_until")}),
+            "bodySite": If("site", {"text": Text("site")}),
+        },
+        "condition": [
+            If("condition", {"text": Text("condition")}),
+            If("reject_reason", {"text": Text("reject_reason")}),
+        ],
+        "note": [If("description", {"text": Text("description")})],
+    },
+    always=frozenset({"accession", "status", "patient", "order"}),
+    mandatory=frozenset({"type", "subject"}),
+)
