@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from backend.apps.interop.fhir.outcomes import BadSearch
-from backend.apps.interop.fhir.search.kinds import Date
+from backend.apps.interop.fhir.search.kinds import Date, ToldDate
 from backend.apps.interop.fhir.search.query import known, of_type
 from backend.apps.interop.fhir.search.references import Pointer
 from backend.apps.interop.fhir.sources import SOURCES
@@ -126,7 +126,7 @@ class _Reader:
 
     def _sort(self, value: str) -> None:
         param = of_type(self.type).get(value.removeprefix("-"))
-        sortable = value.removeprefix("-") == "_lastUpdated" or (isinstance(param, Date) and param.column)
+        sortable = value.removeprefix("-") == "_lastUpdated" or (isinstance(param, Date | ToldDate) and param.column)
         if not sortable:
             return self._unsupported("The answer cannot be sorted so; by one date or _lastUpdated it can.")
         self.told["sort"] = value

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from backend.apps.interop.fhir.door import base, given
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.asked import Asked
-from backend.apps.interop.fhir.search.kinds import Date
-from backend.apps.interop.fhir.search.query import Found, find, of_type, parameters
+from backend.apps.interop.fhir.search.kinds import Date, ToldDate
+from backend.apps.interop.fhir.search.query import Found, as_seen, find, of_type, parameters
 from backend.apps.interop.fhir.search.references import Pointer
 from backend.apps.interop.fhir.source import Row, Source, count_among, rows_among
 from integrations.fhir.bundles import Entry
@@ -73,7 +73,7 @@ def _take(asked: Asked, source: Source, user: Any, *, index: int, after: Place |
     found = find(source, asked.params, user)
     if found is None:
         return []
-    value = _sorted_by(source, asked.sort)
+    value = _sorted_by(as_seen(source, user.role), asked.sort)
     if after is not None:
         found = _beyond(source, found, after, index, value, backwards=asked.sort.startswith("-"))
     order = f"{value} {'DESC' if asked.sort.startswith('-') else ''}, {source.order}" if asked.sort else ""
@@ -130,7 +130,7 @@ def _sorted_by(source: Source, sort: str) -> str:
     if not name:
         return "''"
     param = parameters(source).get(name)
-    column = "updated" if name == "_lastUpdated" else param.column if isinstance(param, Date) else ""
+    column = "updated" if name == "_lastUpdated" else param.column if isinstance(param, Date | ToldDate) else ""
     return f"COALESCE({source.columns[column]}, '')" if column else "''"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +43,12 @@ def of_type(resource_type: str) -> Mapping[str, Param]:
 
 def known(resource_type: str, name: str) -> bool:
     return name.partition(":")[0] in of_type(resource_type)
+
+
+@lru_cache(maxsize=512)
+def as_seen(source: Source, role: str) -> Source:
+    """Return the source with the columns that a role sees, so that nobody learns by a search what a read hides."""
+    return replace(source, columns={**source.columns, **source.seen_as[role]}) if role in source.seen_as else source
 
 
 def find(source: Source, params: Params, user: Any = None) -> Found | None:
@@ -89,7 +95,7 @@ def _match(source: Source, name: str, value: str, user: Any) -> Match | None:
         return _missing(param, plain, value)
     if modifier and modifier not in param.modifiers and not isinstance(param, Pointer):
         raise BadSearch(f"{plain}: this modifier is not supported.", code="not-supported")
-    return param.match(source, plain, split(value), modifier)
+    return param.match(as_seen(source, getattr(user, "role", "")), plain, split(value), modifier)
 
 
 def _refuse_unknown(resource_type: str, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backend.apps.interop.fhir.search.kinds import Param
-from backend.apps.interop.fhir.search.parameters import clinical, papers, people
+from backend.apps.interop.fhir.search.parameters import clinical, papers, people, visits
 
 PARAMETERS: Mapping[str, Mapping[str, Param]] = {  # by the name of the source
     "patient": people.PATIENT,
@@ -18,6 +18,12 @@ PARAMETERS: Mapping[str, Mapping[str, Param]] = {  # by the name of the source
     "location-facility": people.FACILITY,
     "group": people.GROUP,
     "coverage": people.COVERAGE,
+    "appointment": visits.APPOINTMENT,
+    "encounter": visits.ENCOUNTER,
+    "order": visits.ORDER,
+    "specimen": visits.SPECIMEN,
+    "report": visits.REPORT,
+    "observation-vital-signs": visits.VITAL,
     "observation-lab": clinical.RESULT,
     "medication": clinical.MEDICATION,
     "prescription": clinical.PRESCRIPTION,

@@ -11,6 +11,7 @@ from django.db.models.functions import Cast, Coalesce
 from backend.apps.interop.fhir.search.kinds import Date, Param
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
 from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, Token, Told, reverse, within
+from backend.apps.interop.fhir.sources.provenance import by_vital_sign
 from backend.apps.interop.fhir.sources.results import by_key
 from integrations.fhir.resources import audit_event, document_reference
 from integrations.fhir.terms import LOINC, TERMINOLOGY
@@ -96,7 +97,9 @@ RESULT_ORIGIN: Mapping[str, Param] = {
 }
 NOTE_ORIGIN: Mapping[str, Param] = {
     "patient": OfPatient(element=""),
-    "target": Reference({"DocumentReference": "pk", "Composition": "soap_note__pk"}, element="target"),
+    "target": Reference(
+        {"DocumentReference": "pk", "Composition": "soap_note__pk"}, {"Observation": by_vital_sign}, element="target"
+    ),
     "recorded": Date("signed_at", column="recorded"),
     **RECORDED,
 }
