@@ -17,10 +17,12 @@ from django.conf import settings
 from django.test import Client
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from backend.apps.core.models import AuditLog
 from backend.apps.interop.models import SmartClient
 from tests.support.double import Answer, HttpDouble, Request
 
 TOKEN = "/fhir/token"
+READ = "/fhir/R4/Patient"
 AUDIENCE = f"{settings.PUBLIC_BASE_URL}{TOKEN}"
 FORM = "application/x-www-form-urlencoded"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -75,6 +77,25 @@ class System:
 
     def token(self, scope: str = "system/*.rs") -> str:
         return str(self.ask(scope).json()["access_token"])
+
+
+def bearer(token: str, address: str = READ) -> Any:
+    return Client().get(address, headers={"Authorization": f"Bearer {token}"})
+
+
+def last() -> AuditLog:
+    return AuditLog.objects.filter(action="token").latest("timestamp")
+
+
+def refused(answer: Any, error: str = "invalid_client", reason: str = "") -> None:
+    """Check that it is an error of RFC 6749 that was written down and told nothing of what was sent."""
+    told = answer.json()
+    assert (told["error"], "access_token" in told) == (error, False)
+    assert answer.status_code == (401 if error == "invalid_client" else 400)
+    assert answer["Cache-Control"] == "no-store"
+    row = last()
+    assert row.outcome == AuditLog.Outcome.REFUSED
+    assert reason in ("", row.detail["reason"])
 
 
 def make_system(key: Any = None, **values: Any) -> System:

@@ -16,8 +16,7 @@ from jwt.algorithms import ECAlgorithm
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import Role
 from backend.apps.interop.models import SmartClient
-from backend.apps.interop.tests.fhir.systems import ec_key, make_system, public
-from backend.apps.interop.tests.fhir.test_smart import bearer
+from backend.apps.interop.tests.fhir.systems import bearer, ec_key, make_system, public
 from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db

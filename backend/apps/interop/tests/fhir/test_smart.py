@@ -20,19 +20,17 @@ from django.utils import timezone
 
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import Role
-from backend.apps.interop.fhir import door
-from backend.apps.interop.fhir.smart import assertions, clients, keys, scopes, tokens
-from backend.apps.interop.fhir.smart.authentication import SystemClient
-from backend.apps.interop.fhir.sources import SOURCES
+from backend.apps.interop.fhir.smart import assertions, clients, tokens
 from backend.apps.interop.models import SmartAssertion, SmartClient
 from backend.apps.interop.tests.fhir.systems import (
     AUDIENCE,
     TOKEN,
-    Publisher,
     System,
+    bearer,
     ec_key,
+    last,
     make_system,
-    public,
+    refused,
     rsa_key,
 )
 from backend.apps.users import services
@@ -40,7 +38,6 @@ from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 KNOWN = "/fhir/R4/.well-known/smart-configuration"
-READ = "/fhir/R4/Patient"
 OWN_API = "/api/v1/patients/"
 
 
@@ -55,25 +52,6 @@ def fresh() -> Iterator[None]:
 @pytest.fixture
 def system() -> System:
     return make_system()
-
-
-def bearer(token: str, address: str = READ) -> Any:
-    return Client().get(address, headers={"Authorization": f"Bearer {token}"})
-
-
-def last() -> AuditLog:
-    return AuditLog.objects.filter(action="token").latest("timestamp")
-
-
-def refused(answer: Any, error: str = "invalid_client", reason: str = "") -> None:
-    """Check that it is an error of RFC 6749 that was written down and told nothing of what was sent."""
-    told = answer.json()
-    assert (told["error"], "access_token" in told) == (error, False)
-    assert answer.status_code == (401 if error == "invalid_client" else 400)
-    assert answer["Cache-Control"] == "no-store"
-    row = last()
-    assert row.outcome == AuditLog.Outcome.REFUSED
-    assert reason in ("", row.detail["reason"])
 
 
 def test_systems_learn_how_to_sign_in_without_a_login_from_any_page() -> None:
@@ -94,7 +72,7 @@ def test_a_registered_key_gets_a_token_of_five_minutes_that_reads(key: Callable[
     told = answer.json()
     assert (answer.status_code, answer["Cache-Control"], answer["Pragma"]) == (200, "no-store", "no-cache")
     assert (told["token_type"], told["expires_in"], told["scope"]) == ("bearer", 300, "system/Patient.read")
-    assert bearer(told["access_token"]).status_code not in {401, 403}
+    assert bearer(told["access_token"]).status_code == 200
     row = last()
     assert (row.outcome, row.resource_id, row.user_id) == (AuditLog.Outcome.ALLOWED, str(system.row.pk), None)
     assert SmartClient.objects.get(pk=system.row.pk).last_token_at is not None
@@ -268,7 +246,7 @@ def test_withdrawing_tokens_ends_those_that_are_out_and_no_later_ones(system: Sy
     before = system.token()
     clients.revoke_tokens(system.row, by=None)
     assert bearer(before).status_code == 401
-    assert bearer(system.token()).status_code not in {401, 403}
+    assert bearer(system.token()).status_code == 200
 
 
 def test_new_keys_or_scopes_end_the_tokens_of_before(system: System) -> None:
@@ -283,16 +261,14 @@ def test_neither_kind_of_token_is_accepted_in_place_of_the_other(system: System)
     theirs = system.token()
     assert bearer(theirs, OWN_API).status_code == 401
     assert bearer(own.access, OWN_API).status_code == 200
-    assert bearer(own.access).status_code not in {401, 403}
+    assert bearer(own.access).status_code == 200
     with pytest.raises(tokens.BadToken):
         tokens.read(own.access)
 
 
-def test_a_token_reads_no_type_its_scopes_do_not_name(system: System) -> None:
-    claims = tokens.read(system.token("system/Binary.rs"))
-    caller = SystemClient(system.row, scopes.read(claims.scopes))
-    assert not door.may(caller, SOURCES["Patient"][0], "list")
-    assert door.may(SystemClient(system.row, scopes.read(["system/Patient.s"])), SOURCES["Patient"][0], "list")
+def test_a_token_reads_no_type_its_scopes_do_not_name_and_searches_by_s_alone(system: System) -> None:
+    asked = ("system/Binary.rs", "system/Patient.r", "system/Patient.s", "system/Patient.read")
+    assert [bearer(system.token(scope)).status_code for scope in asked] == [403, 403, 200, 200]
 
 
 def forged(**over: Any) -> str:
@@ -304,7 +280,7 @@ def forged(**over: Any) -> str:
 
 def test_a_token_that_is_over_or_of_another_kind_is_401(system: System) -> None:
     sub = str(system.row.pk)
-    assert bearer(forged(sub=sub)).status_code not in {401, 403}
+    assert bearer(forged(sub=sub)).status_code == 200
     changes = ({"exp": time.time() - 1}, {"aud": "carerelay-api"}, {"iss": "other"}, {"typ": "JWT"}, {"sub": "x"})
     for change in (*changes, {"scope": "system/Patient.write"}, {"scope": None}):
         assert bearer(forged(**{"sub": sub, **change})).status_code == 401
@@ -332,121 +308,3 @@ def test_nothing_of_an_assertion_is_kept_or_logged(system: System, caplog: pytes
     ]
     assert "telling" not in str(kept)
     assert "evil" not in str(kept)
-
-
-# Keys by URL
-
-
-@pytest.fixture
-def publisher() -> Iterator[Publisher]:
-    with Publisher() as double:
-        double.jwks = {"keys": [public(ec_key())]}
-        yield double
-
-
-def published(publisher: Publisher, key: Any = None) -> System:
-    return make_system(key, jwks_url=f"{publisher.url}/jwks.json")
-
-
-def test_keys_by_url_are_fetched_once_while_their_server_lets_us_keep_them(publisher: Publisher) -> None:
-    system = published(publisher)
-    assert system.ask().status_code == 200
-    assert system.ask(assertion=system.assertion(header={"jku": system.row.jwks_url})).status_code == 200
-    assert len(publisher.requests) == 1
-    publisher.cache_control = "no-store"
-    cache.clear()
-    for _ in range(2):
-        assert system.ask().status_code == 200
-    assert len(publisher.requests) == 3
-
-
-def test_a_new_key_is_found_at_once_and_an_unknown_one_asks_once_a_minute(publisher: Publisher) -> None:
-    system = published(publisher)
-    assert system.ask().status_code == 200
-    new = ec.generate_private_key(ec.SECP384R1())
-    publisher.jwks = {"keys": [public(ec_key()), public(new, "two")]}
-    assert system.ask(assertion=system.assertion(key=new, header={"kid": "two"})).status_code == 200
-    for _ in range(3):
-        refused(system.ask(assertion=system.assertion(header={"kid": "three"})), reason="unsigned")
-    assert len(publisher.requests) == 2
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "headers"),
-    [
-        (500, None, {}),
-        (302, None, {"Location": "/elsewhere"}),
-        (200, b"<html>", {}),
-        (200, {"keys": "none"}, {}),
-        (200, [], {}),
-        (200, {"keys": [7, None, {}, {"kty": "EC", "kid": "one"}, {"kty": [], "kid": "one", "key_ops": 3}]}, {}),
-        (200, b" " * (keys.MOST_BYTES + 1), {}),
-    ],
-)
-def test_what_is_no_key_set_refuses_and_is_not_asked_for_again_at_once(
-    publisher: Publisher, status: int, body: Any, headers: dict[str, str]
-) -> None:
-    system = published(publisher)
-    publisher.fail_next(status, body, headers=headers, method="GET")
-    refused(system.ask(), reason="unsigned")
-    assert len(publisher.requests) == 1
-
-
-def test_in_production_keys_come_by_https_from_public_addresses_alone(
-    publisher: Publisher, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    system = published(publisher)
-    settings.IN_PRODUCTION = True
-    refused(system.ask(), reason="unsigned")
-    assert publisher.connections == 0
-    cache.clear()
-    monkeypatch.setattr(keys, "address_fault", lambda _: "")  # as if it were https: the address decides
-    refused(system.ask(), reason="unsigned")
-    assert (publisher.connections, publisher.requests) == (1, [])
-    private = (
-        "127.0.0.1",
-        "10.1.2.3",
-        "169.254.169.254",
-        "::1",
-        "fe80::1%eth0",
-        "::ffff:10.0.0.1",
-        "100.64.0.1",
-        "fd00::1",
-    )
-    assert not any(keys.is_public(address) for address in private)
-    assert keys.is_public("8.8.8.8")
-    assert keys.is_public("2606:4700:4700::1111")
-
-
-def test_keys_are_kept_no_longer_than_their_server_says_nor_than_a_day() -> None:
-    told = ["", "max-age=60", "public, max-age=90", "max-age=999999", "no-cache", "no-store, max-age=60", "s-maxage=9"]
-    assert [keys.lifetime_s(one) for one in told] == [300, 60, 90, 86_400, 0, 0, 300]
-
-
-# Registering
-
-
-def test_weak_private_and_unnamed_keys_are_not_registered() -> None:
-    good = public(ec_key())
-    private = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec_key()))
-    cases: dict[str, Any] = {
-        "private key": [{**private, "kid": "one"}],
-        "2048 bits": [public(rsa_key(1024))],
-        "P-384": [public(ec_key(ec.SECP256R1))],
-        "(RS384)": [public(ec_key(), alg="ES512")],
-        "can be used": [public(ec_key(), use="enc")],
-        '"kid" of its own': [good, good],
-        '"kid"': [public(ec_key(), kid="")],
-        "at least one key": [],
-        "20 keys": [public(ec_key(), str(n)) for n in range(21)],
-    }
-    for words, jwks in cases.items():
-        assert words in keys.fault({"keys": jwks})
-    assert keys.fault(good)
-    assert keys.fault({"keys": [good, public(rsa_key(), "two")]}) == ""
-
-
-@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-def test_a_weak_key_proves_nothing_even_where_it_is_registered() -> None:
-    weak = make_system(rsa_key(1024))
-    refused(weak.ask(), reason="unsigned")

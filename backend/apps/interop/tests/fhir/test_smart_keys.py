@@ -1,0 +1,137 @@
+"""Proves that only strong public keys count, and that keys by URL are fetched with care and kept as long as told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.cache import cache
+
+from backend.apps.interop.fhir.smart import keys
+from backend.apps.interop.tests.fhir.systems import Publisher, System, ec_key, make_system, public, refused, rsa_key
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Let no test count the failures of another."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with Publisher() as double:
+        double.jwks = {"keys": [public(ec_key())]}
+        yield double
+
+
+def published(publisher: Publisher, key: Any = None) -> System:
+    return make_system(key, jwks_url=f"{publisher.url}/jwks.json")
+
+
+def test_keys_by_url_are_fetched_once_while_their_server_lets_us_keep_them(publisher: Publisher) -> None:
+    system = published(publisher)
+    assert system.ask().status_code == 200
+    assert system.ask(assertion=system.assertion(header={"jku": system.row.jwks_url})).status_code == 200
+    assert len(publisher.requests) == 1
+    publisher.cache_control = "no-store"
+    cache.clear()
+    for _ in range(2):
+        assert system.ask().status_code == 200
+    assert len(publisher.requests) == 3
+
+
+def test_a_new_key_is_found_at_once_and_an_unknown_one_asks_once_a_minute(publisher: Publisher) -> None:
+    system = published(publisher)
+    assert system.ask().status_code == 200
+    new = ec.generate_private_key(ec.SECP384R1())
+    publisher.jwks = {"keys": [public(ec_key()), public(new, "two")]}
+    assert system.ask(assertion=system.assertion(key=new, header={"kid": "two"})).status_code == 200
+    for _ in range(3):
+        refused(system.ask(assertion=system.assertion(header={"kid": "three"})), reason="unsigned")
+    assert len(publisher.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (500, None, {}),
+        (302, None, {"Location": "/elsewhere"}),
+        (200, b"<html>", {}),
+        (200, {"keys": "none"}, {}),
+        (200, [], {}),
+        (200, {"keys": [7, None, {}, {"kty": "EC", "kid": "one"}, {"kty": [], "kid": "one", "key_ops": 3}]}, {}),
+        (200, b" " * (keys.MOST_BYTES + 1), {}),
+    ],
+)
+def test_what_is_no_key_set_refuses_and_is_not_asked_for_again_at_once(
+    publisher: Publisher, status: int, body: Any, headers: dict[str, str]
+) -> None:
+    system = published(publisher)
+    publisher.fail_next(status, body, headers=headers, method="GET")
+    refused(system.ask(), reason="unsigned")
+    assert len(publisher.requests) == 1
+
+
+def test_in_production_keys_come_by_https_from_public_addresses_alone(
+    publisher: Publisher, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = published(publisher)
+    settings.IN_PRODUCTION = True
+    refused(system.ask(), reason="unsigned")
+    assert publisher.connections == 0
+    cache.clear()
+    monkeypatch.setattr(keys, "address_fault", lambda _: "")  # as if it were https: the address decides
+    refused(system.ask(), reason="unsigned")
+    assert (publisher.connections, publisher.requests) == (1, [])
+    private = (
+        "127.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "::1",
+        "fe80::1%eth0",
+        "::ffff:10.0.0.1",
+        "100.64.0.1",
+        "fd00::1",
+    )
+    assert not any(keys.is_public(address) for address in private)
+    assert keys.is_public("8.8.8.8")
+    assert keys.is_public("2606:4700:4700::1111")
+
+
+def test_keys_are_kept_no_longer_than_their_server_says_nor_than_a_day() -> None:
+    told = ["", "max-age=60", "public, max-age=90", "max-age=999999", "no-cache", "no-store, max-age=60", "s-maxage=9"]
+    assert [keys.lifetime_s(one) for one in told] == [300, 60, 90, 86_400, 0, 0, 300]
+
+
+def test_weak_private_and_unnamed_keys_are_not_registered() -> None:
+    good = public(ec_key())
+    private = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec_key()))
+    cases: dict[str, Any] = {
+        "private key": [{**private, "kid": "one"}],
+        "2048 bits": [public(rsa_key(1024))],
+        "P-384": [public(ec_key(ec.SECP256R1))],
+        "(RS384)": [public(ec_key(), alg="ES512")],
+        "can be used": [public(ec_key(), use="enc")],
+        '"kid" of its own': [good, good],
+        '"kid"': [public(ec_key(), kid="")],
+        "at least one key": [],
+        "20 keys": [public(ec_key(), str(n)) for n in range(21)],
+    }
+    for words, jwks in cases.items():
+        assert words in keys.fault({"keys": jwks})
+    assert keys.fault(good)
+    assert keys.fault({"keys": [good, public(rsa_key(), "two")]}) == ""
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+def test_a_weak_key_proves_nothing_even_where_it_is_registered() -> None:
+    weak = make_system(rsa_key(1024))
+    refused(weak.ask(), reason="unsigned")
