@@ -6,7 +6,7 @@ An f-string over the row's own texts writes a hundred times what validating and 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -46,10 +46,14 @@ def compiled(tree: Tree, columns: Sequence[str], always: Collection[str], given:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A part of an f-string: `text` as it stands in it; `certain`: never absent, or "" when it is."""
+    """A part of an f-string: `text` as it stands in it; `certain`: never absent, or "" when it is.
+
+    guard: what must hold before `text` may be asked; where it does not, the part is absent.
+    """
 
     text: str
     certain: bool
+    guard: str = ""
 
 
 class _Compiler:
@@ -62,7 +66,7 @@ class _Compiler:
         self.scope: dict[str, Any] = {"_q": quoted, "_n": narrated, "_loads": orjson.loads}
 
     def function(self, tree: Tree) -> Line:
-        whole = self.piece(tree)
+        whole = self._settled(self.piece(tree))
         unpacked = "".join(f"{_name(column)}, " for column in self.columns)
         body = [f"{unpacked.strip()} = row" if unpacked else "pass", *self.statements, f"return f'''{whole.text}'''"]
         source = "def line(row):\n" + "".join(f"    {statement}\n" for statement in body)
@@ -102,7 +106,11 @@ class _Compiler:
     def _hole(self, column: str, text: str) -> _Piece:
         if column in self.always:
             return _Piece(text, certain=True)
-        return self._maybe(f"f'''{text}''' if {_name(column)} is not None else ''")
+        return _Piece(text, certain=False, guard=f"{_name(column)} is not None")
+
+    def _settled(self, piece: _Piece) -> _Piece:
+        """Return the piece so that it may be asked anywhere: as a variable that is "" where its guard does not hold."""
+        return self._maybe(f"f'''{piece.text}''' if {piece.guard} else ''") if piece.guard else piece
 
     def _maybe(self, expression: str) -> _Piece:
         return _Piece(f"{{{self._variable(expression)}}}", certain=False)
@@ -113,30 +121,52 @@ class _Compiler:
         return name
 
     def _when(self, column: str, test: str, inner: Tree) -> _Piece:
-        piece = self.piece(inner)
         if column in self.always:
-            return piece if test == "is not None" else _Piece("", certain=False)
-        return self._maybe(f"f'''{piece.text}''' if {_name(column)} {test} else ''")
+            return self.piece(inner) if test == "is not None" else _Piece("", certain=False)
+        before, self.statements = self.statements, []
+        self.always |= {column} if test == "is not None" else set()
+        piece, guard = self.piece(inner), f"{_name(column)} {test}"
+        self.always -= {column}
+        if self.statements:
+            piece = self._settled(piece)
+        own, self.statements = self.statements, before
+        if own:
+            return self._block(guard, own, piece.text)
+        return _Piece(piece.text, certain=False, guard=" and ".join(filter(None, (guard, piece.guard))))
+
+    def _block(self, guard: str, statements: list[str], text: str) -> _Piece:
+        """Return a part that is made by statements of its own, which are left out where the guard does not hold."""
+        name = self._variable("''")
+        inner = [*statements, f"{name} = f'''{text}'''"]
+        self.statements += [f"if {guard}:", *(f"    {statement}" for statement in inner)]
+        return _Piece(f"{{{name}}}", certain=False)
 
     def _member(self, name: str, member: Tree) -> _Piece:
-        piece, key = self.piece(member), _literal(name)
-        if piece.certain:
-            return _Piece(f",{key}:{piece.text}", certain=True)
-        inner = piece.text.strip("{}")
-        return self._maybe(f"f''',{key}:{piece.text}''' if {inner} else ''") if inner else piece
+        return self._after(f",{fragment(name)}:", member)
 
     def _element(self, member: Tree) -> _Piece:
         if isinstance(member, Each):
             each = self._each(member)
             return self._maybe(f"f''',{{{each}}}''' if {each} else ''")
-        piece = self.piece(member)
-        if piece.certain:
-            return _Piece(f",{piece.text}", certain=True)
-        inner = piece.text.strip("{}")
-        return self._maybe(f"f''',{piece.text}''' if {inner} else ''") if inner else piece
+        return self._after(",", member)
+
+    def _after(self, begin: str, tree: Tree) -> _Piece:
+        """Return a piece for a tree behind `begin` (JSON), of which nothing is left where the tree is absent."""
+        if isinstance(tree, Switch):
+            return self._switch(tree.column, tree.trees, tree.default, begin)
+        if isinstance(tree, Derived):
+            return self._maybe(self._derived(tree, begin))
+        piece, inner = self.piece(tree), _escaped(begin)
+        if piece.certain or piece.guard:
+            return replace(piece, text=f"{inner}{piece.text}")
+        name = piece.text.strip("{}")
+        return self._maybe(f"f'''{inner}{piece.text}''' if {name} else ''") if name else piece
 
     def _enclosed(self, left: str, right: str, parts: list[_Piece]) -> _Piece:
         """Put the parts between brackets; each begins with a comma, of which the first one goes."""
+        if len(parts) == 1 and (parts[0].certain or parts[0].guard):
+            return replace(parts[0], text=left + parts[0].text[1:] + right)
+        parts = [self._settled(part) for part in parts]
         if parts and parts[0].certain:
             return _Piece(left + parts[0].text[1:] + "".join(part.text for part in parts[1:]) + right, certain=True)
         inner = self._variable(f"f'''{''.join(part.text for part in parts)}'''[1:]")
@@ -150,28 +180,28 @@ class _Compiler:
         text = f'"{"".join(texts)}"'
         if not absent:
             return _Piece(text, certain=True)
-        return self._maybe(f"f'''{text}''' if {' and '.join(f'{name} is not None' for name in absent)} else ''")
+        return _Piece(text, certain=False, guard=" and ".join(f"{name} is not None" for name in absent))
 
     def _part(self, part: str | Safe | Given) -> str:
         if isinstance(part, Safe):
             return f"{{{_name(part.column)}}}"
         return _literal(self.given[part.name] if isinstance(part, Given) else part)[1:-1]
 
-    def _switch(self, column: str, trees: Mapping[str, Tree], default: Tree) -> _Piece:
-        table = {value: self._written(tree) for value, tree in trees.items()}
+    def _switch(self, column: str, trees: Mapping[str, Tree], default: Tree, begin: str = "") -> _Piece:
+        table = {value: self._written(tree, begin) for value, tree in trees.items()}
         name = f"t{next(self.names)}"
-        self.scope[name], self.scope[f"{name}_else"] = table, self._written(default)
+        self.scope[name], self.scope[f"{name}_else"] = table, self._written(default, begin)
         found = f"{name}.get({_name(column)}, {name}_else)"
         return self._maybe(found if column in self.always else f"{found} if {_name(column)} is not None else ''")
 
-    def _written(self, tree: Tree) -> str:
+    def _written(self, tree: Tree, begin: str) -> str:
         built = build(tree, {}, self.given)
-        return "" if built is ABSENT else fragment(built)
+        return "" if built is ABSENT else begin + fragment(built)
 
-    def _derived(self, derived: Derived) -> str:
+    def _derived(self, derived: Derived, begin: str = "") -> str:
         name = f"d{next(self.names)}"
         line, derive = compiled(derived.tree, derived.names, (), self.given), derived.derive
-        self.scope[name] = lru_cache(REMEMBERED)(lambda *texts: line(derive(*texts)))
+        self.scope[name] = lru_cache(REMEMBERED)(lambda *texts: begin + text if (text := line(derive(*texts))) else "")
         return f"{name}({', '.join(map(_name, derived.columns))})"
 
     def _each(self, each: Each) -> str:
@@ -191,5 +221,9 @@ def _name(column: str) -> str:
 
 def _literal(value: Any) -> str:
     """Return a value as JSON that can stand in a triple-quoted f-string."""
-    text = fragment(value).replace("\\", "\\\\").replace("'", "\\'")
+    return _escaped(fragment(value))
+
+
+def _escaped(json: str) -> str:
+    text = json.replace("\\", "\\\\").replace("'", "\\'")
     return text.replace("{", "{{").replace("}", "}}")
