@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from backend.apps.interop.fhir.exports import expiry
+from backend.apps.interop.fhir.smart import assertions
 from backend.apps.interop.models import ExportJob
 from workers.beats import beating
 from workers.celery_app import app
@@ -37,10 +38,10 @@ def write_due() -> str:
 
 @app.task(name="fhir_export.expire")  # type: ignore[untyped-decorator]  # Celery has no types
 def expire() -> str:
-    """Remove files that are past their time; safe to run twice, for a file that is gone stays gone."""
+    """Remove files and used sign-ins that are past their time; safe to run twice, for what is gone stays gone."""
     with beating("expire exports"):
-        gone = expiry.expire_due()
-    return f"{gone} files removed"
+        gone, forgotten = expiry.expire_due(), assertions.forget_expired()
+    return f"{gone} files removed, {forgotten} sign-ins forgotten"
 
 
 def run(job: ExportJob) -> Mapping[str, Any] | None:
