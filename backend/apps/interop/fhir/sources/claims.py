@@ -145,6 +145,9 @@ EXPLANATIONS = Source(
     },
     patient="cover.patient_id",
     changed=CHANGED,
-    deleted="""SELECT t.id::text, t.deleted_at FROM insurance_insuranceclaim AS t
-        WHERE t.deleted_at > %s AND t.status <> 'draft'""",
+    # A denial that is taken back before anything was posted leaves nothing to explain.
+    deleted="""SELECT t.id::text, COALESCE(t.deleted_at, t.updated_at) FROM insurance_insuranceclaim AS t
+        WHERE COALESCE(t.deleted_at, t.updated_at) > %s AND (t.is_deleted AND t.status <> 'draft'
+            OR t.status IN ('draft', 'accepted') AND t.denial_reason <> ''
+            AND NOT EXISTS (SELECT FROM insurance_posting AS entry WHERE entry.claim_id = t.id))""",
 )

@@ -7,6 +7,8 @@ from backend.apps.clinical_notes.models import ClinicalNote, SOAPNote
 from backend.apps.core.documents import MEDIA_TYPES
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import OUR_CLINIC
+from backend.apps.interop.fhir.sources.visits import visit
+from backend.apps.interop.fhir.sources.vital_signs import TAKEN
 from backend.apps.laboratory import permissions as laboratory
 from backend.apps.laboratory.models import LabResult
 from integrations.fhir.resources.composition import COMPOSITION
@@ -15,9 +17,14 @@ from integrations.fhir.resources.document_reference import DOCUMENT_REFERENCE
 WRITTEN = "text/plain; charset=utf-8"
 FOLDER = "notes/"  # of our storage: what a note attaches from elsewhere is not the note's to give away
 CLINIC = {"clinic": "c.id::text", "clinic_name": f"COALESCE({text('c.name')}, 'The practice')"}
-VISIT = """LEFT JOIN appointments_appointment AS a ON a.id = {appointment}
-    AND a.status IN ('checked_in', 'in_progress', 'completed') AND NOT a.is_deleted"""
 NOTE_CHANGED = "greatest(t.updated_at, later.signed_at)"
+SOAP_CHANGED = "greatest(t.updated_at, n.updated_at, later.signed_at)"
+
+
+def amended(note: str) -> str:
+    """Return SQL that joins, as `later`, when a signed note amended this one; then its vital signs are gone."""
+    return f"""LEFT JOIN LATERAL (SELECT max(after.signed_at) AS signed_at FROM clinical_notes_clinicalnote AS after
+        WHERE after.amends_id = {note} AND after.is_signed) AS later ON TRUE"""  # noqa: S608  # our own names only
 
 
 def media_type(reference: str) -> str:
@@ -32,10 +39,9 @@ NOTES = Source(
     model=ClinicalNote,
     permissions=notes.NOTE,
     tables=f"""clinical_notes_clinicalnote AS t
-        {VISIT.format(appointment="t.appointment_id")}
-        LEFT JOIN LATERAL (SELECT max(after.signed_at) AS signed_at FROM clinical_notes_clinicalnote AS after
-            WHERE after.amends_id = t.id AND after.is_signed) AS later ON TRUE
-        {OUR_CLINIC}""",  # noqa: S608  # our own names only
+        {visit("t.appointment_id")}
+        {amended("t.id")}
+        {OUR_CLINIC}""",
     live="t.is_signed AND NOT t.is_deleted",
     columns={
         **CLINIC,
@@ -75,7 +81,7 @@ RESULT_DOCUMENTS = Source(
         LEFT JOIN laboratory_labtest AS k ON k.id = t.lab_test_id
         LEFT JOIN laboratory_inboundmessage AS m ON m.id = t.source_message_id
         LEFT JOIN laboratory_labfeed AS f ON f.id = COALESCE(m.feed_id, o.feed_id)
-        {VISIT.format(appointment="o.appointment_id")}
+        {visit("o.appointment_id")}
         {OUR_CLINIC}""",
     live="t.file_attachment <> '' AND t.is_current AND NOT t.is_deleted",
     columns={
@@ -106,14 +112,6 @@ RESULT_DOCUMENTS = Source(
         WHERE t.file_attachment <> '' AND (t.is_deleted OR NOT t.is_current) AND t.updated_at > %s""",
 )
 
-SOAP_CHANGED = "greatest(t.updated_at, n.updated_at)"
-MEASURED = """(SELECT jsonb_agg(jsonb_build_array(t.id || '-' || sign.kind))::text FROM (VALUES
-    ('bp', t.blood_pressure_systolic IS NOT NULL), ('heart-rate', t.heart_rate IS NOT NULL),
-    ('respiratory-rate', t.respiratory_rate IS NOT NULL), ('body-temperature', t.temperature IS NOT NULL),
-    ('body-weight', t.weight IS NOT NULL), ('body-height', t.height IS NOT NULL),
-    ('oxygen-saturation', t.oxygen_saturation IS NOT NULL), ('bmi', t.weight > 0 AND t.height > 0)
-    ) AS sign (kind, taken) WHERE sign.taken)"""
-
 SOAP_NOTES = Source(
     name="composition",
     resource=COMPOSITION,
@@ -122,7 +120,8 @@ SOAP_NOTES = Source(
     tables=f"""clinical_notes_soapnote AS t
         JOIN clinical_notes_clinicalnote AS n ON n.id = t.clinical_note_id
         LEFT JOIN clinical_notes_soapnote AS before ON before.clinical_note_id = n.amends_id AND NOT before.is_deleted
-        {VISIT.format(appointment="n.appointment_id")}
+        {visit("n.appointment_id")}
+        {amended("n.id")}
         {OUR_CLINIC}""",
     live="n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted",
     columns={
@@ -141,7 +140,8 @@ SOAP_NOTES = Source(
         "objective": text("t.objective"),
         "assessment": text("t.assessment"),
         "plan": text("t.plan"),
-        "measured": MEASURED,
+        "measured": f"""(SELECT jsonb_agg(jsonb_build_array(t.id || '-' || v.kind))::text
+            FROM (SELECT) AS this {TAKEN} WHERE v.value IS NOT NULL AND later.signed_at IS NULL)""",  # noqa: S608  # ours
     },
     patient="n.patient_id",
     changed=SOAP_CHANGED,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from backend.apps.clinical_notes.models import ClinicalNote
 from backend.apps.clinical_notes.tests.factories import make_note, make_soap
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.insurance.models import ClaimLine, InsuranceClaim, Posting
@@ -17,7 +18,7 @@ from backend.apps.interop.fhir.sources.audit import AUDIT
 from backend.apps.interop.fhir.sources.claims import CLAIMS, EXPLANATIONS
 from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS, SOAP_NOTES
 from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
-from backend.apps.interop.fhir.sources.provenance import NOTE_ORIGINS, RESULT_ORIGINS
+from backend.apps.interop.fhir.sources.provenance import NOTE_ORIGINS, RESULT_ORIGINS, by_vital_sign
 from backend.apps.interop.tests.fhir.makers_of_papers import (
     amendment,
     fed_result,
@@ -33,6 +34,7 @@ from backend.apps.users.tests.factories import make_user
 from tests.support.fhir_rows import GIVEN
 
 pytestmark = pytest.mark.django_db
+TAKEN = ("bp", "body-weight", "body-height", "bmi")  # the vital signs of `signed_note`
 
 
 def told(source: Source, row: Any) -> dict[str, Any]:
@@ -210,26 +212,44 @@ def test_a_result_that_is_no_longer_current_takes_its_document_and_origin_along(
 
 
 def test_a_soap_note_has_its_written_parts_and_its_vital_signs() -> None:
-    soap = soap_of(signed_note())
+    soap, _ = soap_of(signed_note()), signed_note()
     sections = told(SOAP_NOTES, soap)["section"]
     assert [one["code"]["coding"][0]["code"] for one in sections] == ["61150-9", "61149-1", "8716-3"]
     assert "BP &lt;120/80&gt; &amp; &quot;stable&quot;\n&lt;/div&gt;</p>" in sections[1]["text"]["div"]
-    assert sections[2]["entry"] == [
-        {"reference": f"Observation/{soap.pk}-{kind}"} for kind in ("bp", "body-weight", "body-height", "bmi")
-    ]
+    assert sections[2]["entry"] == [{"reference": f"Observation/{soap.pk}-{kind}"} for kind in TAKEN]
+
+
+def test_nothing_refers_to_the_vital_signs_of_a_note_that_was_amended() -> None:
+    note = signed_note()
+    before = told(SOAP_NOTES, soap_of(note))
+    amendment(note)
+    after = told(SOAP_NOTES, soap_of(note))
+    assert [one["title"] for one in after["section"]] == ["Subjective", "Objective"]
+    assert after["meta"]["versionId"] > before["meta"]["versionId"]
+    assert len(told(NOTE_ORIGINS, note)["target"]) == 2
+
+
+def test_the_origin_of_a_vital_sign_is_found_by_it() -> None:
+    note = signed_note()
+    named = by_vital_sign(f"{soap_of(note).pk}-bp")
+    assert named is not None
+    assert ClinicalNote.objects.filter(named).get() == note
+    assert by_vital_sign(f"{note.pk}-pulse") is None
 
 
 def test_an_origin_names_the_laboratory_or_the_doctor_and_the_practice_that_hands_on() -> None:
     clinic = Clinic.objects.create(name="Elm Street Clinic")
-    result, note = fed_result(), signed_note()
+    result, note, _ = fed_result(), signed_note(), signed_note()
     practice = {"reference": f"Organization/{clinic.pk}", "display": "Elm Street Clinic"}
     author, transmitter = told(RESULT_ORIGINS, result)["agent"]
     assert author["who"]["reference"] == f"Organization/{result.source_message.feed_id}"
     assert transmitter["who"] == practice
     origin = told(NOTE_ORIGINS, note)
+    soap = soap_of(note)
     assert [one["reference"] for one in origin["target"]] == [
         f"DocumentReference/{note.pk}",
-        f"Composition/{soap_of(note).pk}",
+        f"Composition/{soap.pk}",
+        *(f"Observation/{soap.pk}-{kind}" for kind in TAKEN),
     ]
     assert origin["agent"][0]["who"] == {"reference": f"Practitioner/{note.doctor_id}"}
     assert origin["agent"][0]["onBehalfOf"] == practice
