@@ -1,22 +1,44 @@
-"""Holds bulk exports: what is in the files, which state of the database they show, what becomes of them when it fails."""
+"""Holds bulk exports: what is in the files, which state of the database they show, and how they end."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import json
+import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.files.storage import storages
+from django.db import connection
+from django.utils import timezone
 
+from backend.apps.core.work import LEASE
 from backend.apps.interop.fhir.exports import services
 from backend.apps.interop.fhir.exports.asked import Asked
-from backend.apps.interop.models import ExportFile, ExportJob
+from backend.apps.interop.models import (
+    Disclosure,
+    ExportChunk,
+    ExportFile,
+    ExportJob,
+    ExportLevel,
+    PatientGroup,
+    PatientGroupMember,
+)
+from backend.apps.laboratory.models import LabResult
+from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_result, make_lab_test
+from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
+from integrations.fhir.checking import faults
+from tests.support.stage import database_url
 from workers import fhir_export
+from workers.fhir import finishing, snapshots, writing
+from workers.fhir.files import SUFFIX, Ndjson
+from workers.fhir.hands import Hands
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rung", "folder")]
 
@@ -36,6 +58,25 @@ def carried_out(asked: Asked, **over: Any) -> ExportJob:
     fhir_export.run_due()
     job.refresh_from_db()
     return job
+
+
+def begun(asked: Asked, **over: Any) -> ExportJob:
+    """Return an export that we lead."""
+    services.begin(asked, **over)
+    (job,) = ExportJob.work.lease(1)
+    return job
+
+
+def leased_twice() -> tuple[ExportChunk, ExportChunk]:
+    """Return a piece as a slow worker holds it and as its successor does."""
+    (slow,) = ExportChunk.work.lease(1)
+    ExportChunk.work.update(leased_until=timezone.now() - LEASE)
+    (quick,) = ExportChunk.work.lease(1)
+    return slow, quick
+
+
+def files_in(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
 def lines(job: ExportJob, kind: str = "output") -> list[dict[str, Any]]:
@@ -58,3 +99,180 @@ def test_files_hold_each_resource_once_cut_by_count(settings: Any) -> None:
     assert (job.status, job.work_state, job.rows_total, job.rows_done) == ("completed", "done", 5, 5)
     assert Counter(line["id"] for line in lines(job)) == Counter(patients)
     assert [file.count for file in ExportFile.objects.filter(job=job)] == [2, 2, 1]
+
+
+def test_each_type_that_has_rows_has_files_and_the_accounting_names_each_patient_once() -> None:
+    order = make_lab_order(status="completed")
+    for _ in range(2):
+        make_lab_result(lab_order=order, lab_test=make_lab_test())
+    assert carried_out(Asked(types=("Observation",))).disclosure.patients_count == 1
+    job = carried_out(Asked())
+    assert {"Patient", "Observation"} <= {line["resourceType"] for line in lines(job)}
+    assert lines(job, "error") == []
+    told = Disclosure.objects.get(job=job)
+    assert told.recipient == finishing.COMMAND_LINE
+    assert told.patients_count == Patient.objects.count()
+    assert set(told.patients.values_list("patient", flat=True)) == set(Patient.objects.values_list("pk", flat=True))
+
+
+def test_all_files_show_one_state_and_what_commits_late_is_found_by_the_next_export() -> None:
+    """A change that began before the state was taken and commits after it is younger than the export's moment."""
+    patient = make_patient()
+    with psycopg.connect(database_url()) as late:
+        late.execute("UPDATE patients_patient SET updated_at = now(), city = 'Troy'")  # not committed yet
+        first = carried_out(Asked(types=("Patient",)))
+        late.commit()
+    assert [line["address"][0]["city"] for line in lines(first)] == ["Albany"]
+    second = carried_out(Asked(types=("Patient",), since=first.transaction_time))
+    assert [(line["id"], line["address"][0]["city"]) for line in lines(second)] == [(str(patient.pk), "Troy")]
+
+
+def test_a_process_that_comes_later_sees_the_state_of_the_first_also_when_that_has_gone() -> None:
+    make_patient()
+    job = begun(Asked())
+    first, _ = snapshots.take(job)
+    snapshots.note(job, snapshots=[first.snapshot])
+    Patient.objects.update(city="Troy")
+    second = snapshots.join(job)
+    assert second is not None
+    first.leave()
+    third = snapshots.join(job)
+    assert third is not None
+    assert third.connection.execute("SELECT city FROM patients_patient").fetchone() == ("Albany",)
+    for reading in (second, third):
+        reading.leave()
+    assert snapshots.join(job) is None
+
+
+def test_an_export_whose_state_is_lost_goes_on_with_another_and_misses_no_row_that_moved(settings: Any) -> None:
+    """The last piece was written; then a result was corrected, whose first version stood in a piece that was not."""
+    settings.EXPORT_FILE_ROWS = 1
+    order = make_lab_order()
+    results = [make_lab_result(lab_order=order, lab_test=make_lab_test()) for _ in range(3)]
+    job = begun(Asked(types=("Observation",)))
+    with Hands() as hands:
+        hands.lead(job)
+        ExportChunk.work.filter(number__lt=3).update(due_at=timezone.now() + timedelta(hours=1))
+        hands.work(time.monotonic() + 5)
+    LabResult.objects.filter(pk=results[0].pk).update(is_current=False)
+    corrected = {"result_key": results[0].result_key, "version": 2, "result_value": "4.2"}
+    make_lab_result(lab_order=order, lab_test=results[0].lab_test, **corrected)
+    ExportChunk.work.update(due_at=timezone.now())
+    job.release()
+    fhir_export.run_due()
+    job.refresh_from_db()
+    assert (job.status, job.snapshots_taken) == ("completed", 2)
+    assert Counter(line["id"] for line in lines(job)) == Counter(result.result_key for result in results)
+
+
+def test_a_worker_that_lost_its_lease_leaves_no_file_and_overwrites_none(folder: Path) -> None:
+    make_patient()
+    job = begun(Asked(types=("Patient",)))
+    with Hands() as hands:
+        hands.lead(job)
+        slow, quick = leased_twice()
+        assert hands.write(quick) is None
+        assert hands.write(slow) == {}
+    file = ExportFile.objects.get()
+    assert files_in(folder) == [file.path]
+    assert len(lines(job)) == 1
+
+
+def test_what_a_killed_worker_left_behind_is_removed(folder: Path) -> None:
+    make_patient()
+    job = begun(Asked(types=("Patient",)))
+    with Hands() as hands:
+        hands.lead(job)
+        chunk, again = leased_twice()
+        half = Ndjson(f"{job.pk}/{chunk.pk}-{chunk.lease_no}-output-0{SUFFIX}")
+        half.write(b"{}\n", 1)
+        assert len(files_in(folder)) == 1
+        hands.write(again)
+    assert files_in(folder) == [ExportFile.objects.get().path]
+
+
+def test_a_stopped_export_is_not_gone_on_with(folder: Path) -> None:
+    make_patient()
+    job = begun(Asked(types=("Patient",)))
+    with Hands() as hands:
+        hands.lead(job)
+        services.cancel(job)
+        hands.work(time.monotonic() + 5)
+    assert (ExportFile.objects.count(), files_in(folder)) == (0, [])
+    fhir_export.run_due()
+    job.refresh_from_db()
+    assert (job.status, Disclosure.objects.count()) == ("cancelled", 0)
+
+
+def test_a_row_that_is_judged_wrong_is_left_out_and_told_of_without_its_values(settings: Any) -> None:
+    settings.EXPORT_SAMPLE = 1
+    good, bad = make_patient(), make_patient()
+    with connection.cursor() as cursor:  # a year no FHIR instant can have
+        cursor.execute("UPDATE patients_patient SET updated_at = '12000-01-01' WHERE id = %s", [bad.pk])
+    job = carried_out(Asked(types=("Patient",)))
+    assert [line["id"] for line in lines(job)] == [str(good.pk)]
+    (told,) = lines(job, "error")
+    assert told["issue"][0]["diagnostics"].startswith(f"Patient/{bad.pk} was left out")
+    assert "12000" not in json.dumps(told).replace(str(bad.pk), "")
+    assert faults(told) == []
+
+
+def test_files_are_cut_by_bytes_and_what_was_not_honoured_is_told_of(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EXPORT_FILE_BYTES = 1
+    monkeypatch.setattr(writing, "AT_ONCE", 1)
+    for _ in range(3):
+        make_patient()
+    issue = {"severity": "warning", "code": "not-supported", "diagnostics": "It was left out."}
+    job = carried_out(Asked(types=("Patient",)), problems=[issue])
+    assert list(ExportFile.objects.filter(kind="output").values_list("count", flat=True)) == [1, 1, 1]
+    assert lines(job, "error") == [{"resourceType": "OperationOutcome", "issue": [issue]}]
+
+
+def test_elements_times_filters_and_patients_limit_what_is_in_the_files() -> None:
+    old, ada, eve = (make_patient(gender=gender) for gender in ("female", "female", "male"))
+    Patient.objects.filter(pk=old.pk).update(updated_at=timezone.now() - timedelta(days=9))
+    since, until = timezone.now() - timedelta(days=1), timezone.now() + timedelta(days=1)
+    limits = {"types": ("Patient",), "since": since, "until": until, "elements": ("Patient.gender",)}
+    (told,) = lines(carried_out(Asked(**limits, type_filters=(("Patient", "gender=male"),))))
+    assert (told["id"], "gender" in told, "address" in told) == (str(eve.pk), True, False)
+    only = carried_out(Asked(types=("Patient",), patients=(str(ada.pk),)), level=ExportLevel.PATIENT)
+    assert [line["id"] for line in lines(only)] == [str(ada.pk)]
+
+
+def test_a_group_export_holds_its_members_and_no_others_and_who_was_deleted_of_them() -> None:
+    inside, gone, outside, lost = (make_patient() for _ in range(4))
+    group = PatientGroup.objects.create(name="Panel")
+    PatientGroup.objects.create(name="Another")
+    for member in (inside, gone):
+        PatientGroupMember.objects.create(group=group, patient=member)
+    for patient in (gone, lost):
+        patient.delete()
+    since = timezone.now() - timedelta(days=1)
+    job = carried_out(Asked(types=("Patient", "Group"), since=since), level=ExportLevel.GROUP, group=group)
+    assert {line["id"] for line in lines(job)} == {str(inside.pk), str(group.pk)}
+    (bundle,) = lines(job, "deleted")
+    assert [entry["request"] for entry in bundle["entry"]] == [{"method": "DELETE", "url": f"Patient/{gone.pk}"}]
+    assert faults(bundle) == []
+    assert outside.pk not in Disclosure.objects.get().patients.values_list("patient", flat=True)
+
+
+def test_an_export_that_cannot_be_written_fails_with_a_sentence_and_can_be_tried_again(folder: Path) -> None:
+    make_patient()
+    folder.parent.joinpath("exports").write_text("a file where the folder should be")
+    job = begun(Asked(types=("Patient",)))
+    ExportChunk.work.update(attempts=4)
+    with Hands() as hands:
+        hands.lead(job)
+        ExportChunk.work.update(attempts=ExportChunk.max_attempts - 1)
+        hands.work(time.monotonic() + 5)
+    job.release()
+    fhir_export.run_due()
+    job.refresh_from_db()
+    assert (job.status, job.failure) == ("failed", "1 of 1 parts could not be written, of Patient.")
+    folder.unlink()
+    services.retry(job)
+    fhir_export.run_due()
+    job.refresh_from_db()
+    assert (job.status, len(lines(job))) == ("completed", 1)

@@ -9,19 +9,27 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
 from backend.apps.interop.fhir.exports.asked import Asked
+from backend.apps.interop.fhir.search import query
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources import ALL
 from backend.apps.interop.models import ExportJob, ExportLevel, PatientGroup
 from integrations.fhir.resource import Resource
 
+ORIGINS = "Provenance"
+
 
 def sources_of(job: ExportJob, asked: Asked) -> list[Source]:
     """Return the sources of an export: of the types asked for and granted, without what nobody asked an export for."""
     wanted = [source for source in ALL if asked.wants(source.type) and _may_go(job, source)]
-    return [source for source in wanted if _belongs(job, asked, source)]
+    belong = [source for source in wanted if _belongs(job, asked, source)]
+    if not asked.types or ORIGINS in asked.types:
+        return belong
+    told = {source.model for source in belong if source.type != ORIGINS}
+    return [source for source in belong if source.type != ORIGINS or source.model in told]
 
 
 def _may_go(job: ExportJob, source: Source) -> bool:
@@ -45,7 +53,7 @@ def resource_of(asked: Asked, source: Source) -> Resource:
 
 def where(job: ExportJob, asked: Asked, source: Source) -> str:
     """Return the condition for a source's rows that are in the export."""
-    told = [f"({source.live})", *_of_patients(job, asked, source)]
+    told = [f"({source.live})", *_of_patients(job, asked, source), *_fitting(asked, source)]
     if asked.since is not None:
         told.append(_literal(f"{source.changed} > %s", asked.since))
     if asked.until is not None:
@@ -73,7 +81,7 @@ def patients_covered(job: ExportJob, asked: Asked) -> str:
     """Return the query for the keys of the patients of whom something is in the export."""
     about = [source for source in sources_of(job, asked) if source.patient]
     each = (
-        f"SELECT ({source.patient})::uuid FROM {source.tables} WHERE {where(job, asked, source)}"  # noqa: S608  # ours
+        f"SELECT DISTINCT ({source.patient})::uuid FROM {source.tables} WHERE {where(job, asked, source)}"  # noqa: S608  # ours
         f" AND {source.patient} IS NOT NULL"
         for source in about
     )
@@ -91,6 +99,23 @@ def deleted(job: ExportJob, asked: Asked, source: Source) -> str:
         ids = f"SELECT {source.columns['id']} FROM {source.tables} WHERE {condition}"  # noqa: S608  # our own names only
         found += f" AND gone.id IN ({ids})"
     return f"{found} ORDER BY gone.id"
+
+
+def _fitting(asked: Asked, source: Source) -> list[str]:
+    """Return what the type filters say: a resource must fit any of those of its type."""
+    filters = asked.filters_of(source.type)
+    found = [_among(one) for params in filters if (one := query.find(source, params)) is not None]
+    if not filters:
+        return []
+    return [f"({' OR '.join(found)})" if found else "FALSE"]
+
+
+def _among(found: query.Found) -> str:
+    try:
+        sql, values = found.rows.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return "FALSE"
+    return f"(t.id IN ({_composed(sql, values)}) AND {_composed(found.also, found.values)})"
 
 
 def _of_patients(job: ExportJob, asked: Asked, source: Source) -> list[str]:
