@@ -67,3 +67,18 @@ def day(element: Element, name: str) -> date | None:
     except ValueError:
         element.refuse("Say the whole day, as 1980-05-17.", name, code="value")
         return None
+
+
+def only_words(element: Element) -> str:
+    """Return the words of a concept of which we keep no codes."""
+    said = concept(element)
+    if said.codes:
+        element.refuse("We keep the words only; leave the codes out.", "coding", code="not-supported")
+    return said.text
+
+
+def only_codes(element: Element, system: str, *codes: str) -> None:
+    """Take a concept that we do not keep because it has one of these codes and no words of its own."""
+    said = concept(element)
+    if said.text or any(known != system or code not in codes for known, code in said.codes):
+        element.refuse("This is not what it is with us; leave it out.", code="not-supported")

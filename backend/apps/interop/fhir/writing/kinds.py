@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model
@@ -32,7 +32,7 @@ class Kind:
     """A type that others may write.
 
     read: a body, the texts of `door.given` and the resource as it stands (None: a new one) -> what the body says.
-    create, update: do it by the services, for a user; they return the row. identify: the row an identifier names.
+    create, update: do it by the services, for a user; they return the row.
     paths: for each field of the model that a service may refuse, the element it came from.
     """
 
@@ -69,23 +69,26 @@ class Kind:
                     yield issue(code, sentence, at=[path] if path else [])
 
 
+def refuse(sentence: str, path: str, *, code: str = "not-supported") -> NoReturn:
+    raise Refused([issue(code, sentence, at=[path])])
+
+
 def target(model: type[Model], fhir_id: str, user: Any, path: str) -> Any:
-    """Return the row that a reference points to; None where it says nothing.
+    """Return the row that a reference points to.
 
     Raises:
-        Refused: there is no such row, or it is not the caller's to see.
+        Refused: it says nothing, there is no such row, or it is not the caller's to see.
     """
     if not fhir_id:
-        return None
+        refuse("This is said by a reference.", path, code="required")
     wanted = by_uuid(fhir_id)
     rows: Any = model._default_manager.all()
     row = rows.visible_to(user).filter(wanted).first() if wanted is not None else None
     if row is None:
-        raise Refused([issue("not-found", "There is no such resource, or it is not yours to see.", at=[path])])
+        refuse("There is no such resource, or it is not yours to see.", path, code="not-found")
     return row
 
 
-def required(row: Any, sentence: str, path: str) -> Any:
-    if row is None:
-        raise Refused([issue("required", sentence, at=[path])])
-    return row
+def optional(model: type[Model], fhir_id: str, user: Any, path: str) -> Any:
+    """Return the row that a reference points to, None where there is no reference; else as `target`."""
+    return target(model, fhir_id, user, path) if fhir_id else None

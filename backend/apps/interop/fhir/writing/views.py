@@ -19,13 +19,13 @@ from backend.apps.interop.fhir.door import FhirJsonParser, FhirView
 from backend.apps.interop.fhir.outcomes import Forbidden, NotFound, Refusal
 from backend.apps.interop.fhir.smart.authentication import client_of
 from backend.apps.interop.fhir.sources import SOURCES
-from backend.apps.interop.fhir.writing import patients
+from backend.apps.interop.fhir.writing import orders, patients, visits
 from backend.apps.interop.fhir.writing.answers import Standing, Written, written
 from backend.apps.interop.fhir.writing.kinds import Kind
 from backend.apps.patients.models import Patient
 from integrations.fhir.ingress import checks
 
-KINDS: Mapping[str, Kind] = MappingProxyType({kind.type: kind for kind in (patients.KIND,)})
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.type: kind for kind in (patients.KIND, visits.KIND, orders.KIND)})
 SYSTEMS_READ = "Systems read here; they never write."
 
 

@@ -1,4 +1,4 @@
-"""Others write patients, visits and orders by FHIR by the rules of the desk, and nothing they say is lost."""
+"""Others put patients on file and correct them by FHIR as the desk does, and nothing they say is lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from backend.apps.core.models import AuditLog
+from backend.apps.interop.tests.fhir.writing import FHIR, codes, get, post, put
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -16,7 +17,6 @@ from integrations.fhir.terms import BCP_47, CDC_RACE, US_CORE, V2
 from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db
-FHIR = "application/fhir+json"
 ADA: dict[str, Any] = {
     "resourceType": "Patient",
     "extension": [
@@ -52,29 +52,6 @@ ADA: dict[str, Any] = {
 @pytest.fixture
 def desk() -> APIClient:
     return client_for(make_user(role="receptionist"))
-
-
-def post(client: APIClient, body: Any, kind: str = "Patient", **headers: str) -> Any:
-    return client.post(f"/fhir/R4/{kind}", body, format="json", headers={"Accept": FHIR, **headers})
-
-
-def put(client: APIClient, body: Any, version: str = "", **headers: str) -> Any:
-    tag = {"If-Match": f'W/"{version}"'} if version else {}
-    url = f"/fhir/R4/{body['resourceType']}/{body['id']}"
-    return client.put(url, body, format="json", headers={**tag, **headers})
-
-
-def get(client: APIClient, kind: str, fhir_id: Any) -> dict[str, Any]:
-    answer = client.get(f"/fhir/R4/{kind}/{fhir_id}")
-    assert answer.status_code == 200, answer.content
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def codes(answer: Any) -> set[tuple[str, str]]:
-    body = answer.json()
-    assert body["resourceType"] == "OperationOutcome"
-    return {(one["code"], one.get("expression", [""])[0]) for one in body["issue"]}
 
 
 def test_a_patient_that_was_posted_is_read_back_as_it_was_sent(desk: APIClient) -> None:
