@@ -20,6 +20,9 @@ from tests.benchmarks import (  # noqa: E402  # models
     claims_posting,
     claims_reading,
     claims_validity,
+    fhir,
+    fhir_exporting,
+    fhir_reading,
     labs,
     labs_filing,
     labs_intake,
@@ -40,6 +43,9 @@ BENCHMARKS = {
     "claims-posting": claims_posting.run,
     "claims-reading": claims_reading.run,
     "claims-validity": claims_validity.run,
+    "fhir": fhir.run,
+    "fhir-exporting": fhir_exporting.run,
+    "fhir-reading": fhir_reading.run,
     "labs": labs.run,
     "labs-filing": labs_filing.run,
     "labs-intake": labs_intake.run,
@@ -52,9 +58,10 @@ BENCHMARKS = {
     "reminders-sending": reminders_sending.run,
     "seam": seam.run,
 }
-PARTS_OF_OTHERS = (  # `claims`, `labs` and `reminders` run them
+PARTS_OF_OTHERS = (  # `claims`, `fhir`, `labs` and `reminders` run them
     "claims-building", "claims-kill", "claims-posting", "claims-reading", "claims-validity",
-    "labs-filing", "labs-intake", "labs-read", "reminders-kill", "reminders-planning", "reminders-sending",
+    "fhir-exporting", "fhir-reading", "labs-filing", "labs-intake", "labs-read",
+    "reminders-kill", "reminders-planning", "reminders-sending",
 )  # fmt: skip
 
 

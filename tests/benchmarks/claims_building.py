@@ -22,6 +22,7 @@ from x12sdk.generate import ClaimSpec, PatientSpec, ServiceLineSpec, SubmissionS
 from backend.apps.insurance.models import InsuranceClaim, Interchange, Submission
 from integrations.x12.claim_837p import Writer837P
 from tests.benchmarks.bars import Bar, tell
+from tests.benchmarks.spending import reset_peak, status_mb
 from tests.support import claim_load
 from tests.support.claim_facts import ENVELOPE, PARTS, RECEIVER, SUBMITTER, random_claims
 from tests.support.claim_plain import plain_837p, simple
@@ -184,15 +185,3 @@ def timed(call: Callable[[], Any]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
-
-
-def reset_peak() -> float:
-    """Begin to note anew how much memory this process holds at most; return how much it holds, in MB."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return status_mb("VmRSS")
-
-
-def status_mb(name: str) -> float:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) / 1024
