@@ -80,7 +80,7 @@ EXPLANATION_OF_BENEFIT = Resource(
             "lines",
             (*LINE_COLUMNS, "entries"),
             {**LINE, "adjudication": _entries("entries")},
-            LINE_ALWAYS | {"entries"},
+            LINE_ALWAYS,
         ),
         "adjudication": _entries("claim_entries"),
         "total": [

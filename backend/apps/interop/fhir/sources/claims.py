@@ -120,6 +120,10 @@ CLAIMS = Source(
     deleted="SELECT t.id::text, t.deleted_at FROM insurance_insuranceclaim AS t WHERE t.deleted_at > %s",
 )
 
+# The entries of the ledger are for the desk, as in /api/v1; the others see the sums that the claim itself has.
+WITHOUT_LEDGER = {"lines": lines(", NULL"), "claim_entries": "NULL::text"}
+READERS = permissions.CLAIM["list"] - permissions.POSTING["list"]
+
 EXPLANATIONS = Source(
     name="explanation-of-benefit",
     resource=EXPLANATION_OF_BENEFIT,
@@ -145,6 +149,7 @@ EXPLANATIONS = Source(
     },
     patient="cover.patient_id",
     changed=CHANGED,
+    seen_as=dict.fromkeys(READERS, WITHOUT_LEDGER),
     # A denial that is taken back before anything was posted leaves nothing to explain.
     deleted="""SELECT t.id::text, COALESCE(t.deleted_at, t.updated_at) FROM insurance_insuranceclaim AS t
         WHERE COALESCE(t.deleted_at, t.updated_at) > %s AND (t.is_deleted AND t.status <> 'draft'

@@ -37,9 +37,9 @@ pytestmark = pytest.mark.django_db
 TAKEN = ("bp", "body-weight", "body-height", "bmi")  # the vital signs of `signed_note`
 
 
-def told(source: Source, row: Any) -> dict[str, Any]:
+def told(source: Source, row: Any, *, role: str = "") -> dict[str, Any]:
     """Return the one resource of a row."""
-    (values,) = rows_among(source, source.model._base_manager.filter(pk=row.pk))
+    (values,) = rows_among(source, source.model._base_manager.filter(pk=row.pk), role=role)
     return source.resource.as_dict(values, GIVEN)
 
 
@@ -156,6 +156,16 @@ def test_what_a_payer_decided_is_told_as_the_ledger_holds_it() -> None:
         ("memberliability", "", Decimal("20.00")),
     ]
     assert str(explained["payment"]["amount"]["value"]) == "100.00"
+
+
+@pytest.mark.parametrize("role", ["doctor", "nurse", "patient"])
+def test_who_has_no_ledger_sees_the_sums_of_an_explanation_alone(role: str) -> None:
+    claim = paid_claim()
+    whole = told(EXPLANATIONS, claim)
+    less = told(EXPLANATIONS, claim, role=role)
+    assert "adjudication" not in less
+    assert [line["sequence"] for line in less["item"] if "adjudication" not in line] == [1, 2]
+    assert (less["total"], less["payment"]) == (whole["total"], whole["payment"])
 
 
 @pytest.mark.parametrize(
