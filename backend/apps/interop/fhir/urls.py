@@ -6,6 +6,8 @@ from django.urls import include, re_path
 
 from backend.apps.interop.fhir.binaries import Binaries
 from backend.apps.interop.fhir.door import NoSuchAddress, by_method
+from backend.apps.interop.fhir.everything import Everything
+from backend.apps.interop.fhir.metadata import Metadata
 from backend.apps.interop.fhir.reading import Read
 from backend.apps.interop.fhir.search.views import Search
 from backend.apps.interop.fhir.writing.validating import Validate
@@ -17,6 +19,8 @@ ID = r"(?P<fhir_id>[A-Za-z0-9.-]{1,64})"
 urlpatterns = [
     re_path("", include("backend.apps.interop.fhir.smart.urls")),
     re_path("", include("backend.apps.interop.fhir.exports.urls")),
+    re_path("^metadata$", Metadata.as_view()),
+    re_path(rf"^Patient/{ID}/\$everything$", Everything.as_view(), {"resource_type": "Patient"}),
     re_path(rf"^{TYPE}(?:/{ID})?/\$validate$", Validate.as_view()),
     re_path(f"^{TYPE}/?$", by_method(get=Search.as_view(), post=Create.as_view())),
     re_path(f"^{TYPE}/_search$", by_method(post=Search.as_view())),

@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.kinds import Date, ToldDate
-from backend.apps.interop.fhir.search.query import known, of_type
-from backend.apps.interop.fhir.search.references import Pointer
+from backend.apps.interop.fhir.search.query import known, of_type, pointers
 from backend.apps.interop.fhir.sources import SOURCES
 
 PAGE, MOST = 50, 500
@@ -144,10 +143,10 @@ class _Reader:
 def _includes(resource_type: str, one: Inclusion, *, back: bool) -> bool:
     """Return whether this can be brought along with (`back`: because it refers to) resources of the type."""
     of, name, target = one
-    param = of_type(of).get(name) if of in SOURCES else None
-    if not isinstance(param, Pointer) or not param.element or (target and target not in param.targets):
-        return False
-    return (resource_type in param.targets and target in {"", resource_type}) if back else of == resource_type
+    targets = {target for param in pointers(of, name) for target in param.targets}
+    if back:
+        return resource_type in targets and target in {"", resource_type}
+    return of == resource_type and bool(targets) and target in {"", *targets}
 
 
 def _count(value: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -12,8 +12,7 @@ from backend.apps.interop.fhir.door import base, may
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.search.asked import Asked, Inclusion
 from backend.apps.interop.fhir.search.pages import Hit, some
-from backend.apps.interop.fhir.search.query import find, of_type, parameters
-from backend.apps.interop.fhir.search.references import Pointer
+from backend.apps.interop.fhir.search.query import find, parameters, pointers
 from backend.apps.interop.fhir.sources import SOURCES
 from integrations.fhir.bundles import Entry
 
@@ -59,9 +58,8 @@ def _named(asked: Asked, matches: Sequence[Entry]) -> Ids:
     ids: Ids = defaultdict(set)
     bodies = [orjson.loads(entry.line) for entry in matches] if asked.includes else []
     for of, name, target in asked.includes:
-        param = cast(Pointer, of_type(of)[name])  # asked.read lets no other in
-        for body in bodies:
-            for reference in references(body, param.element):
+        for param in pointers(of, name):
+            for reference in (found for body in bodies for found in references(body, param.element)):
                 kind, _, fhir_id = reference.partition("/")
                 if kind in param.targets and target in {"", kind}:
                     ids[kind].add(fhir_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -12,7 +12,7 @@ from backend.apps.interop.fhir.door import base, given
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.asked import Asked
 from backend.apps.interop.fhir.search.kinds import Date, ToldDate
-from backend.apps.interop.fhir.search.query import Found, as_seen, find, of_type, parameters
+from backend.apps.interop.fhir.search.query import Found, Params, as_seen, find, of_type, parameters
 from backend.apps.interop.fhir.search.references import Pointer
 from backend.apps.interop.fhir.source import Row, Source, count_among, rows_among
 from integrations.fhir.bundles import Entry
@@ -44,16 +44,27 @@ class Hit:
         return Entry(f"{base()}/{self.source.type}/{self.id}", line, mode)
 
 
-def page(asked: Asked, sources: Sequence[Source], user: Any, after: Place | None = None) -> tuple[list[Hit], bool]:
-    """Return at most `asked.count` hits that come after a place, and whether there are more."""
+def page(
+    asked: Asked,
+    sources: Sequence[Source],
+    user: Any,
+    after: Place | None = None,
+    *,
+    params: Callable[[Source], Params | None] | None = None,
+) -> tuple[list[Hit], bool]:
+    """Return at most `asked.count` hits that come after a place, and whether there are more.
+
+    params: what is searched by in each source, where that differs; None leaves the source out.
+    """
     if asked.sort:
         _must_be_few(asked)
     hits: list[Hit] = []
     for index, source in enumerate(sources):
-        if asked.sort:
-            hits += _take(asked, source, user, index=index, after=after, limit=asked.count + 1)
-        elif len(hits) <= asked.count and (after is None or index >= after.source):
-            hits += _take(asked, source, user, index=index, after=after, limit=asked.count + 1 - len(hits))
+        wanted = asked.params if params is None else params(source)
+        open_from = after is None or index >= after.source or bool(asked.sort)
+        limit = asked.count + 1 - (0 if asked.sort else len(hits))
+        if wanted is not None and open_from and limit > 0 and (found := find(source, wanted, user)):
+            hits += _take(asked, source, found, user, index=index, after=after, limit=limit)
     if asked.sort:
         hits = _merged(hits, backwards=asked.sort.startswith("-"))
     return hits[: asked.count], len(hits) > asked.count
@@ -69,10 +80,9 @@ def some(source: Source, found: Found, user: Any, limit: int, elements: frozense
     return _hits(source, found, user, limit, elements=elements)
 
 
-def _take(asked: Asked, source: Source, user: Any, *, index: int, after: Place | None, limit: int) -> list[Hit]:
-    found = find(source, asked.params, user)
-    if found is None:
-        return []
+def _take(
+    asked: Asked, source: Source, found: Found, user: Any, *, index: int, after: Place | None, limit: int
+) -> list[Hit]:
     value = _sorted_by(as_seen(source, user.role), asked.sort)
     if after is not None:
         found = _beyond(source, found, after, index, value, backwards=asked.sort.startswith("-"))

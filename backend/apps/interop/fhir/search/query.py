@@ -41,6 +41,13 @@ def of_type(resource_type: str) -> Mapping[str, Param]:
     return {name: param for source in SOURCES[resource_type] for name, param in parameters(source).items()}
 
 
+@lru_cache(maxsize=1024)
+def pointers(resource_type: str, name: str) -> tuple[Pointer, ...]:
+    """Return the references of this name that the type's sources have and whose targets can be brought along."""
+    found = (parameters(source).get(name) for source in SOURCES.get(resource_type, ()))
+    return tuple(param for param in found if isinstance(param, Pointer) and param.element)
+
+
 def known(resource_type: str, name: str) -> bool:
     return name.partition(":")[0] in of_type(resource_type)
 

@@ -81,6 +81,12 @@ def by_key(fhir_id: str) -> Q | None:
     return Q(result_key=fhir_id, is_current=True) if KEY.fullmatch(fhir_id) else None
 
 
+def by_version(fhir_id: str, version: str) -> Q | None:
+    if not (KEY.fullmatch(fhir_id) and version.isascii() and version.isdigit() and len(version) < 10):
+        return None
+    return Q(result_key=fhir_id, version=int(version), is_deleted=False)
+
+
 RESULTS = Source(
     name="observation-lab",
     resource=OBSERVATION,
@@ -91,6 +97,7 @@ RESULTS = Source(
     live="t.is_current AND NOT t.is_deleted",
     patient="o.patient_id",
     by_id=by_key,
+    past=by_version,
     seen_by={Role.PATIENT: frozenset(COLUMNS) - {"specimen"}},  # patients have no specimens
     wide="octet_length(t.result_value) + octet_length(t.interpretation)",
 )
