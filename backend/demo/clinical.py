@@ -31,11 +31,11 @@ TESTS = (
     ("3016-3", "Thyrotropin", "0.4", "4.0", "m[IU]/L", "immunology"),
 )
 MEDICATIONS = (
-    ("00093-1048-01", "lisinopril", "10 mg", "antihypertensive"),
-    ("00093-7214-01", "metformin", "500 mg", "antidiabetic"),
-    ("00093-3109-05", "amoxicillin", "500 mg", "antibiotic"),
-    ("00904-5853-60", "ibuprofen", "400 mg", "analgesic"),
-    ("00093-0752-01", "atenolol", "50 mg", "antihypertensive"),
+    ("00093-1048-01", "314076", "lisinopril", "10 mg", "antihypertensive"),
+    ("00093-7214-01", "861007", "metformin", "500 mg", "antidiabetic"),
+    ("00093-3109-05", "308192", "amoxicillin", "500 mg", "antibiotic"),
+    ("00904-5853-60", "197805", "ibuprofen", "400 mg", "analgesic"),
+    ("00093-0752-01", "197381", "atenolol", "50 mg", "antihypertensive"),
 )
 
 
@@ -54,8 +54,10 @@ def catalog() -> tuple[list[LabTest], list[Medication]]:
         for code, name, low, high, unit, category in TESTS
     ]
     medications = [
-        Medication(ndc_code=ndc, generic_name=name, strength=strength, drug_class=kind, dosage_form="tablet")
-        for ndc, name, strength, kind in MEDICATIONS
+        Medication(
+            ndc_code=ndc, rxnorm_code=rxcui, generic_name=name, strength=strength, drug_class=kind, dosage_form="tablet"
+        )
+        for ndc, rxcui, name, strength, kind in MEDICATIONS
     ]
     return LabTest.objects.bulk_create(tests), Medication.objects.bulk_create(medications)
 
@@ -125,6 +127,7 @@ def result(made: LabOrder, test: LabTest, doctor_user_id: UUID) -> LabResult:
         result_date=made.completed_at,
         reported_at=made.completed_at,
         code_as_sent=test.test_code,
+        code_system_as_sent="LN",
         verified_by_id=doctor_user_id,
         verified_at=made.completed_at,
         released_at=made.completed_at,
@@ -144,6 +147,8 @@ def prescriptions(visits: Iterable[Appointment], medications: list[Medication]) 
             prescription_number=f"D{visit.pk.hex[-16:]}",
             prescribed_date=on,
             dosage="1 tablet",
+            dose_quantity=1,
+            dose_unit="{tablet}",
             frequency="once a day",
             quantity=30,
             refills_allowed=3,
@@ -172,6 +177,8 @@ def notes(visits: list[Appointment]) -> int:
             blood_pressure_systolic=dice.randrange(105, 150),
             blood_pressure_diastolic=dice.randrange(60, 95),
             heart_rate=dice.randrange(55, 95),
+            respiratory_rate=dice.randrange(12, 20),
+            oxygen_saturation=dice.randrange(94, 100),
             weight=Decimal(dice.randrange(50, 110)),
             height=Decimal(dice.randrange(150, 195)),
         )

@@ -13,6 +13,8 @@ LAST = (
 )  # fmt: skip
 STREETS = ("Oak Street", "Maple Avenue", "Mill Road", "Harbor Lane", "Park Place", "River Drive", "Hill Street")
 CITIES = (("Springfield", "MA", "01103"), ("Worcester", "MA", "01608"), ("Hartford", "CT", "06103"))
+RACES = (("2106-3",), ("2054-5",), ("2028-9",), ("1002-5",), ("2076-8",), ("2054-5", "2106-3"), ("ASKU",), ())
+RACE_SHARES = (58, 13, 7, 2, 1, 4, 5, 10)
 SPECIALTIES = (
     ("Family Medicine", "207Q00000X"),
     ("Internal Medicine", "207R00000X"),

@@ -13,7 +13,11 @@ from backend.apps.users.models import User
 from backend.demo.billing import medicare_number
 from backend.demo.people import CHUNK, Tell, chunks
 
-PAYERS = (("Granite Health", "GRN01", "hmo"), ("Harbor Mutual", "HRB02", "ppo"), ("Medicare", "MCR03", "medicare"))
+PAYERS = (
+    ("Granite Health", "GRN01", "hmo", "99001"),
+    ("Harbor Mutual", "HRB02", "ppo", "99002"),
+    ("Medicare", "MCR03", "medicare", ""),
+)
 HIRED_ON = date(2020, 1, 6)
 COVERED_SINCE = date(2025, 1, 1)
 
@@ -43,6 +47,7 @@ def feeds() -> int:
     rows = [
         LabFeed(
             name="Demo laboratory",
+            clia_number="22D0000001",
             sending_application="DEMOLAB",
             sending_facility="DEMO LABORATORY",
             assigning_authority="CARERELAY",
@@ -55,11 +60,11 @@ def feeds() -> int:
 def coverages(patients: list[Patient], tell: Tell) -> int:
     """Cover four patients in five; return how many."""
     payers = InsuranceProvider.objects.bulk_create(
-        InsuranceProvider(company_name=name, payer_id=payer) for name, payer, _ in PAYERS
+        InsuranceProvider(company_name=name, payer_id=payer, naic_code=naic) for name, payer, _, naic in PAYERS
     )
     plans = InsurancePlan.objects.bulk_create(
         InsurancePlan(provider=payer, plan_name=f"{name} Standard", plan_number=code, plan_type=kind)
-        for payer, (name, code, kind) in zip(payers, PAYERS, strict=True)
+        for payer, (name, code, kind, _) in zip(payers, PAYERS, strict=True)
     )
     rows = (
         PatientInsurance(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
@@ -15,7 +15,7 @@ from backend.apps.core.roles import Role
 from backend.apps.core.validators import luhn_ok
 from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorSpecialization, Specialization
 from backend.apps.patients import consents
-from backend.apps.patients.models import ConsentMethod, Gender, Patient
+from backend.apps.patients.models import BirthSex, ConsentMethod, Ethnicity, Gender, Patient
 from backend.apps.users.models import User
 from backend.demo import calendar, names
 
@@ -34,6 +34,7 @@ def clinic() -> Clinic:
         npi_number=npi(0),
         tax_id="12-3456789",
         taxonomy_code="261QP2300X",
+        clia_number="22D0000002",
         address_line1="1 Oak Street",
         city="Springfield",
         state="MA",
@@ -135,7 +136,22 @@ def patient(n: int) -> Patient:
         sms_consent_at=now if reachable < 0.85 else None,
         email_consent=reachable > 0.2,
         email_consent_at=now if reachable > 0.2 else None,
+        **_background(n),
     )
+
+
+def _background(n: int) -> dict[str, Any]:
+    """Return what patient number `n` said of origin and sex at birth, where they said anything."""
+    dice = random.Random(f"background {n}")  # noqa: S311  # made-up data
+    races = dice.choices(names.RACES, weights=names.RACE_SHARES)[0]
+    return {
+        "middle_name": dice.choice(names.FIRST) if dice.random() < 0.4 else "",
+        "name_suffix": dice.choice(("Jr.", "III")) if dice.random() < 0.03 else "",
+        "birth_sex": dice.choice(BirthSex.values[:2]) if dice.random() < 0.9 else "",
+        "races": list(races),
+        "ethnicity": dice.choices(Ethnicity.values, weights=(18, 70, 4, 8))[0] if races else "",
+        "needs_interpreter": dice.random() < 0.05 if dice.random() < 0.8 else None,
+    }
 
 
 def _name(n: int, dice: random.Random | None = None) -> dict[str, str]:

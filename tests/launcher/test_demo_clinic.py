@@ -10,7 +10,9 @@ from django.core.management import call_command
 
 from backend.apps.insurance import scrubbing
 from backend.apps.insurance.models import InsuranceClaim, Submission, TradingPartner
+from backend.demo import people
 from backend.demo.billing import LEFT_AS_DRAFTS, medicare_number
+from backend.demo.clinical import catalog
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +27,14 @@ def test_the_demo_clinic_has_claims_in_line_and_some_left_to_submit(settings: An
     assert waiting == {}
     folders = TradingPartner.objects.get()
     assert all((tmp_path / one).is_dir() for one in (folders.outbound_folder, folders.inbound_folder))
+
+
+def test_the_demo_clinic_has_what_fhir_tells_of_patients_drugs_and_doctors() -> None:
+    assert len({tuple(people.patient(n).races) for n in range(200)}) >= 5
+    for n in range(50):
+        people.patient(n).clean_fields(exclude=["user"])
+    for medication in catalog()[1]:
+        assert medication.rxnorm_code.isdigit()
 
 
 def test_medicare_numbers_of_the_demo_clinic_are_all_different() -> None:

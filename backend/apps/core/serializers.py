@@ -64,8 +64,8 @@ class ClinicProfileSerializer(ClinicSerializer):
     class Meta:
         model = Clinic
         fields = [
-            "id", "name", "npi_number", "tax_id", "taxonomy_code", "address_line1", "address_line2", "city", "state",
-            "postal_code", "phone", "email", "time_zone", "locale", "created_at", "updated_at",
+            "id", "name", "npi_number", "tax_id", "taxonomy_code", "clia_number", "address_line1", "address_line2",
+            "city", "state", "postal_code", "phone", "email", "time_zone", "locale", "created_at", "updated_at",
         ]  # fmt: skip
 
 

@@ -19,10 +19,10 @@ class InsuranceProviderSerializer(ClinicSerializer):
     class Meta:
         model = InsuranceProvider
         fields = [
-            "id", "company_name", "payer_id", "phone", "fax", "email", "website", "address_line1", "address_line2",
-            "city", "state", "postal_code", "claims_address_line1", "claims_address_line2", "claims_city",
-            "claims_state", "claims_postal_code", "electronic_claims_id", "is_active", "accepts_assignment",
-            "created_at", "updated_at",
+            "id", "company_name", "payer_id", "naic_code", "phone", "fax", "email", "website", "address_line1",
+            "address_line2", "city", "state", "postal_code", "claims_address_line1", "claims_address_line2",
+            "claims_city", "claims_state", "claims_postal_code", "electronic_claims_id", "is_active",
+            "accepts_assignment", "created_at", "updated_at",
         ]  # fmt: skip
 
 

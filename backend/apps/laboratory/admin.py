@@ -104,7 +104,7 @@ class LabFeedAdmin(ClinicAdmin):
     list_filter = ("is_active", "ack_mode")
     search_fields = ("name__istartswith", "sending_facility__exact")
     fieldsets = (
-        (None, {"fields": ("name", "is_active")}),
+        (None, {"fields": ("name", "clia_number", "is_active")}),
         ("Who sends", {"fields": (
             "sending_application", "sending_facility", "allowed_networks", "allowed_certificates", "processing_ids",
             "versions",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Field, QuerySet
 from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.patients import permissions, services
-from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
+from backend.apps.patients.models import RACES, ContactConsent, ContactPoint, Patient
 from backend.apps.patients.serializers import SEEN_BY
 
 
@@ -32,6 +33,13 @@ class PatientAdmin(ClinicAdmin):
         fields = list(super().get_fields(request, obj))
         seen = SEEN_BY.get(getattr(request.user, "role", ""))
         return fields if seen is None else [name for name in fields if name in seen]
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "races":
+            return forms.MultipleChoiceField(
+                choices=[*RACES.items()], required=False, widget=forms.CheckboxSelectMultiple
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -14,7 +14,8 @@ from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.patients.models import ConsentMethod, ContactConsent, ContactPoint, Patient
 
 IDENTITY = frozenset({
-    "id", "medical_record_number", "first_name", "last_name", "full_name", "date_of_birth", "age", "gender",
+    "id", "medical_record_number", "first_name", "middle_name", "last_name", "name_suffix", "full_name",
+    "date_of_birth", "age", "gender",
 })  # fmt: skip
 # Roles that are not listed see every field.
 SEEN_BY: dict[str, frozenset[str]] = {
@@ -33,8 +34,9 @@ class PatientSerializer(ClinicSerializer):
     class Meta:
         model = Patient
         fields = [
-            "id", "user", "medical_record_number", "first_name", "last_name", "full_name", "date_of_birth", "age",
-            "gender", "phone", "email", "address_line1", "address_line2", "city", "state", "postal_code", "country",
+            "id", "user", "medical_record_number", "first_name", "middle_name", "last_name", "name_suffix", "full_name",
+            "date_of_birth", "age", "gender", "birth_sex", "races", "ethnicity", "needs_interpreter", "deceased_at",
+            "phone", "email", "address_line1", "address_line2", "city", "state", "postal_code", "country",
             "emergency_contact_name", "emergency_contact_phone", "emergency_contact_relationship", "insurance_info",
             "time_zone", "preferred_language", "sms_consent", "sms_consent_at", "email_consent", "email_consent_at",
             "confirm_duplicate", "created_at", "updated_at",

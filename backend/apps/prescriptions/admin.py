@@ -17,7 +17,7 @@ class MedicationAdmin(ClinicAdmin):
         "is_formulary",
     )  # fmt: skip
     list_filter = ("drug_class", "controlled_substance_schedule", "is_active", "is_formulary")
-    search_fields = ("generic_name__istartswith", "brand_name__istartswith", "ndc_code__exact")
+    search_fields = ("generic_name__istartswith", "brand_name__istartswith", "ndc_code__exact", "rxnorm_code__exact")
 
 
 @admin.register(Prescription)

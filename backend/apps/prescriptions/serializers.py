@@ -18,10 +18,10 @@ class MedicationSerializer(ClinicSerializer):
     class Meta:
         model = Medication
         fields = [
-            "id", "ndc_code", "brand_name", "generic_name", "drug_class", "controlled_substance_schedule",
-            "is_controlled_substance", "strength", "dosage_form", "typical_dosage", "indications", "contraindications",
-            "side_effects", "interactions", "unit_price", "manufacturer", "is_active", "is_formulary", "created_at",
-            "updated_at",
+            "id", "ndc_code", "rxnorm_code", "brand_name", "generic_name", "drug_class",
+            "controlled_substance_schedule", "is_controlled_substance", "strength", "dosage_form", "typical_dosage",
+            "indications", "contraindications", "side_effects", "interactions", "unit_price", "manufacturer",
+            "is_active", "is_formulary", "created_at", "updated_at",
         ]  # fmt: skip
 
 
@@ -37,11 +37,11 @@ class PrescriptionSerializer(ClinicSerializer):
         model = Prescription
         fields = [
             "id", "prescription_number", "patient", "patient_name", "doctor", "doctor_name", "medication",
-            "medication_name", "appointment", "status", "prescribed_date", "dosage", "frequency", "route",
-            "duration_days", "quantity", "refills_allowed", "refills_remaining", "fills", "instructions", "indication",
-            "pharmacy_name", "pharmacy_phone", "schedule", "dea_number_used", "electronically_sent",
-            "sent_to_pharmacy_at", "expiration_date", "last_filled_date", "cancelled_at", "cancellation_reason",
-            "is_active", "is_expired", "can_refill", "created_at", "updated_at",
+            "medication_name", "appointment", "status", "prescribed_date", "dosage", "dose_quantity", "dose_unit",
+            "frequency", "route", "duration_days", "quantity", "refills_allowed", "refills_remaining", "fills",
+            "instructions", "indication", "pharmacy_name", "pharmacy_phone", "schedule", "dea_number_used",
+            "electronically_sent", "sent_to_pharmacy_at", "expiration_date", "last_filled_date", "cancelled_at",
+            "cancellation_reason", "is_active", "is_expired", "can_refill", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields: ClassVar[list[str]] = [
             "prescription_number", "status", "prescribed_date", "refills_remaining", "fills", "schedule",

@@ -57,6 +57,19 @@ def test_a_patient_added_in_the_admin_goes_through_the_service() -> None:
     assert not Patient.objects.filter(medical_record_number="E-2").exists()
 
 
+def test_races_are_ticked_and_kept_as_codes() -> None:
+    client, row = signed_in("receptionist"), make_patient()
+    url, form = f"{URL}{row.pk}/change/", {**FORM, "medical_record_number": row.medical_record_number}
+    assert b"Native Hawaiian" in client.get(url).content
+    for ticked in (["2106-3", "2028-9"], []):
+        assert client.post(url, {**form, "races": ticked}).status_code == 302
+        row.refresh_from_db()
+        assert row.races == ticked
+    client.post(url, {**form, "races": ["2106-3", "UNK"]})  # said and not said contradict each other
+    row.refresh_from_db()
+    assert row.races == []
+
+
 def test_the_laboratory_sees_no_address_in_the_admin() -> None:
     row = make_patient(address_line1="12 Hidden Lane")
     page = signed_in("lab_tech").get(f"{URL}{row.pk}/change/")

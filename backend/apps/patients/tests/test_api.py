@@ -16,7 +16,10 @@ from tests.support.api_contract import ApiContract, client_for
 
 URL = "/api/v1/patients/"
 PERSON = {"first_name": "Ada", "last_name": "Okafor", "date_of_birth": "1980-05-17", "gender": "female"}
-MINIMUM = {"id", "medical_record_number", "first_name", "last_name", "full_name", "date_of_birth", "age", "gender"}
+MINIMUM = {
+    "id", "medical_record_number", "first_name", "middle_name", "last_name", "name_suffix", "full_name",
+    "date_of_birth", "age", "gender",
+}  # fmt: skip
 
 
 class TestPatients(ApiContract):
@@ -125,6 +128,18 @@ class TestWriting:
         assert answer.status_code == 400, answer.data
         assert {error["field"].split(".")[0] for error in answer.data["errors"]} == {field}
         assert Patient.objects.count() == 0
+
+    def test_what_us_core_wants_to_know_is_written_and_read(self, api: APIClient) -> None:
+        said = {
+            "middle_name": "Ngozi", "name_suffix": "III", "birth_sex": "F", "races": ["2054-5", "2106-3"],
+            "ethnicity": "2186-5", "needs_interpreter": False, "deceased_at": "2026-03-01T04:05:06Z",
+        }  # fmt: skip
+        row = make_patient()
+        assert api.patch(f"{URL}{row.pk}/", said, format="json").status_code == 200
+        answer = api.get(f"{URL}{row.pk}/").json()
+        assert {name: answer[name] for name in said} == said
+        for wrong in ({"races": ["white"]}, {"ethnicity": "x"}, {"deceased_at": "1899-01-01T00:00:00Z"}):
+            assert api.patch(f"{URL}{row.pk}/", wrong, format="json").status_code == 400
 
     def test_a_nul_character_is_400(self, api: APIClient) -> None:
         assert api.post(URL, {**PERSON, "first_name": "a\x00b"}, format="json").status_code == 400

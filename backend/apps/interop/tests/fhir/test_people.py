@@ -10,12 +10,16 @@ from django.db import connection
 
 from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
+from backend.apps.core.serializers import ClinicProfileSerializer
 from backend.apps.doctors.models import DoctorAvailability
+from backend.apps.insurance.serializers import InsuranceProviderSerializer
 from backend.apps.insurance.tests.factories import make_patient_insurance
 from backend.apps.interop.fhir.source import Source, rows_among
 from backend.apps.interop.fhir.sources import ALL, BY_NAME
 from backend.apps.interop.tests.fhir import makers_of_people as makers
+from backend.apps.laboratory.feed_views import LabFeedSerializer
 from backend.apps.patients.models import Patient
+from backend.apps.prescriptions.serializers import MedicationSerializer, PrescriptionSerializer
 from tests.support.fhir_rows import GIVEN
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +122,21 @@ def test_a_group_lists_the_patients_who_are_still_on_file() -> None:
     found = told("group", row)
     assert found["member"] == [{"entity": {"reference": f"Patient/{stays.pk}"}}]
     assert found["quantity"] == 1
+
+
+@pytest.mark.parametrize(
+    ("serializer", "fields"),
+    [
+        (ClinicProfileSerializer, {"clia_number"}),
+        (InsuranceProviderSerializer, {"naic_code"}),
+        (LabFeedSerializer, {"clia_number"}),
+        (MedicationSerializer, {"rxnorm_code"}),
+        (PrescriptionSerializer, {"dose_quantity", "dose_unit"}),
+    ],
+)
+def test_what_fhir_tells_of_a_row_can_be_entered_by_the_api(serializer: Any, fields: set[str]) -> None:
+    writable = {name for name, field in serializer().fields.items() if not field.read_only}
+    assert fields <= writable
 
 
 @pytest.mark.parametrize("source", [one for one in ALL if one.deleted], ids=lambda one: one.name)
