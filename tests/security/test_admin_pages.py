@@ -20,7 +20,15 @@ from backend.apps.core.models import AuditLog
 from backend.apps.core.permissions import may
 from backend.apps.core.roles import Role
 from backend.apps.insurance.models import CodeSet
-from backend.apps.interop.models import SmartClient
+from backend.apps.interop.models import (
+    DisclosedPatient,
+    Disclosure,
+    ExportJob,
+    PatientGroup,
+    PatientGroupMember,
+    SmartClient,
+)
+from backend.apps.interop.tests.fhir.export_rows import make_disclosure, make_job
 from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.laboratory.models import FillerNumber, ReportedPanel
 from backend.apps.messaging.models import PatientLink
@@ -50,6 +58,12 @@ def make_row(model: Any, practice: Practice) -> Any:
         return CodeSet.objects.create(kind="cpt", version=f"edition {count}", valid_from=date(2026, 1, 1))
     if model is SmartClient:
         return make_system().row
+    if model is PatientGroup:
+        return PatientGroup.objects.create(name="Panel")
+    if model is ExportJob:
+        return make_job()
+    if model is Disclosure:
+        return make_disclosure(practice.patient)
     assert model in RESOURCE_OF, f"Say here how a row of {model.__name__} is made."
     return make(RESOURCE_OF[model], practice)
 
@@ -187,7 +201,13 @@ def test_the_text_of_a_row_names_no_patient(resource: str) -> None:
 
 def test_every_model_with_patients_rows_was_asked_for_its_text() -> None:
     linked = {m for m in apps.get_models() if any(f.related_model is Patient for f in m._meta.fields)}
-    linked -= {FillerNumber, ReportedPanel, PatientLink}  # shown inside their orders only, or nowhere
+    linked -= {
+        FillerNumber,
+        ReportedPanel,
+        PatientLink,
+        PatientGroupMember,
+        DisclosedPatient,
+    }  # shown inside their orders only, or nowhere
     assert linked <= set(RESOURCE_OF), linked - set(RESOURCE_OF)
 
 

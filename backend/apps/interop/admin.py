@@ -1,4 +1,4 @@
-"""The admin pages of exports and of the systems that may ask for them."""
+"""The admin pages of exports, whom they are about, whom they went to, and of the systems that may ask for them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from backend.apps.core.admin import ClinicAdmin
+from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.core.permissions import Table, may
-from backend.apps.interop import permissions
+from backend.apps.interop import groups, permissions
 from backend.apps.interop.fhir.smart import clients
-from backend.apps.interop.models import SmartClient
+from backend.apps.interop.models import Disclosure, ExportJob, PatientGroup, SmartClient
 from backend.apps.users.authentication import caller
 
 
@@ -67,3 +67,59 @@ class SmartClientAdmin(ClinicAdmin):
             clients.revoke_tokens(row, by=caller(request))
             self._note(request, "admin.revoke_tokens", str(row.pk), row=row)
         messages.success(request, "Their tokens are no longer good; they may ask for new ones.")
+
+
+class PatientGroupForm(forms.ModelForm):
+    """Takes record numbers in and out, for a group may have more patients than a page can list."""
+
+    add = forms.CharField(
+        required=False, widget=forms.Textarea, label="Put in", help_text="Record numbers, one on each line."
+    )
+    take_out = forms.CharField(
+        required=False, widget=forms.Textarea, label="Take out", help_text="Record numbers, one on each line."
+    )
+
+    def clean_add(self) -> list[str]:
+        return str(self.cleaned_data["add"]).split()
+
+    def clean_take_out(self) -> list[str]:
+        return str(self.cleaned_data["take_out"]).split()
+
+
+@admin.register(PatientGroup)
+class PatientGroupAdmin(ClinicAdmin):
+    permissions: ClassVar[Table] = permissions.PATIENT_GROUP
+    creates = groups.found
+    updates = groups.change
+    form = PatientGroupForm
+    list_display = ("name", "id", "is_active", "updated_at")
+    list_filter = ("is_active",)
+    search_fields = ("name", "id__exact")
+    fields = ("name", "description", "is_active", "members", "add", "take_out")
+    readonly_fields = ("members",)
+
+    @admin.display(description="patients in it")
+    def members(self, row: PatientGroup) -> str:
+        return "none yet" if row._state.adding else f"{row.members.count():,}"
+
+
+@admin.register(ExportJob)
+class ExportJobAdmin(ReadOnlyAdmin):
+    """Exports are begun and given up through FHIR and on their own page."""
+
+    permissions: ClassVar[Table] = permissions.EXPORT
+    list_display = ("created_at", "level", "status", "client", "requested_by", "rows_done", "rows_total", "expires_at")
+    list_filter = ("status", "level")
+    search_fields = ("id__exact",)
+    list_select_related = ("client", "requested_by")
+
+
+@admin.register(Disclosure)
+class DisclosureAdmin(ReadOnlyAdmin):
+    """The accounting of disclosures: a record number finds every export that held something of the patient."""
+
+    permissions: ClassVar[Table] = permissions.DISCLOSURE
+    list_display = ("disclosed_at", "recipient", "purpose", "patients_count", "changed_since")
+    list_filter = ("disclosed_at",)
+    search_fields = ("id__exact", "patients__patient__medical_record_number__exact")
+    search_help_text = "A patient's record number"

@@ -6,4 +6,6 @@ An export holds every chart at once, so people need the administrator's role. Sy
 from backend.apps.core.permissions import READ, WRITE, Table, allow
 
 EXPORT: Table = allow((*READ, "create", "download", "cancel", "retry"))
+DISCLOSURE: Table = allow(READ)
+PATIENT_GROUP: Table = allow((*READ, *WRITE, "destroy"))
 SMART_CLIENT: Table = allow((*READ, *WRITE, "destroy", "revoke_tokens"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -51,3 +51,9 @@ class DisclosedPatient(models.Model):
 
     def __str__(self) -> str:
         return f"disclosed patient {self.pk}"
+
+    @classmethod
+    def make_room(cls, patient: Any, into: Any) -> None:
+        """Before the records of one person are merged: what was told of both in one export is one disclosure."""
+        theirs = cls.objects.filter(patient=into).values("disclosure")
+        cls.objects.filter(patient=patient, disclosure__in=theirs).delete()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, UUIDModel
@@ -47,3 +48,10 @@ class PatientGroupMember(UUIDModel):
 
     def __str__(self) -> str:
         return f"member {self.pk}"
+
+    @classmethod
+    def make_room(cls, patient: Any, into: Any) -> None:
+        """Before the records of one person are merged: who is in a group twice is in it once."""
+        PatientGroup.objects.filter(members__patient=patient).update(updated_at=timezone.now())
+        theirs = cls.objects.filter(patient=into).values("group")
+        cls.objects.filter(patient=patient, group__in=theirs).delete()

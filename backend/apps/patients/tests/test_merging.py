@@ -13,6 +13,8 @@ from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance
+from backend.apps.interop.tests.fhir.export_rows import make_disclosure
+from backend.apps.interop.tests.fhir.makers_of_people import make_group
 from backend.apps.laboratory.models import FillerNumber, ReportedPanel
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_order
 from backend.apps.messaging.models import PatientLink
@@ -69,6 +71,8 @@ def test_a_row_of_every_table_with_patients_is_moved() -> None:
     PatientLink.objects.create(
         token_sha256="0" * 64, purpose="answer", patient=practice.patient, message_id=uuid.uuid4(), expires_at=now()
     )
+    make_group(practice.patient)
+    make_disclosure(practice.patient)
     fields = list(merging.links())
     assert [field for field in fields if not points(field, practice.patient)] == [], "Make a row of this table here."
     services.merge(practice.patient, by=None, into=make_patient())

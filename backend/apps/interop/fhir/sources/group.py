@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from backend.apps.core.permissions import READ, Table, allow
+from backend.apps.interop import permissions
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import gone
 from backend.apps.interop.models import PatientGroup
 from integrations.fhir.resources.group import GROUP
 
-PATIENT_GROUP: Table = allow(READ)
 MEMBERS = "interop_patientgroupmember AS m JOIN patients_patient AS p ON p.id = m.patient_id"
 OF_THIS = "m.group_id = t.id AND NOT p.is_deleted"
 
@@ -16,7 +15,7 @@ GROUPS = Source(
     name="group",
     resource=GROUP,
     model=PatientGroup,
-    permissions=PATIENT_GROUP,
+    permissions=permissions.PATIENT_GROUP,
     tables="interop_patientgroup AS t",
     columns={
         "id": "t.id::text",

@@ -15,8 +15,9 @@ from rest_framework.test import APIClient
 from backend.apps.core.bases import uuid7
 from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.smart import tokens
-from backend.apps.interop.models import ExportChunk, ExportFile, ExportJob, SmartClient
+from backend.apps.interop.models import DisclosedPatient, Disclosure, ExportChunk, ExportFile, ExportJob, SmartClient
 from backend.apps.interop.tests.fhir.systems import make_system
+from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -53,6 +54,14 @@ def running(**over: Any) -> ExportJob:
     now = timezone.now()
     begun = {"planned_at": now - timedelta(seconds=10), "transaction_time": now, "rows_total": 200, "rows_done": 90}
     return make_job(**{"status": "in_progress", "work_state": WorkState.RUNNING, **begun, **over})
+
+
+def make_disclosure(*patients: Patient) -> Disclosure:
+    """Save that a completed export held something of these patients."""
+    told = Disclosure.objects.create(job=completed(), recipient="A registry")
+    for patient in patients:
+        DisclosedPatient.objects.create(disclosure=told, patient=patient)
+    return told
 
 
 def make_chunk(job: ExportJob, number: int = 0, **over: Any) -> ExportChunk:

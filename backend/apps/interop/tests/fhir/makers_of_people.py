@@ -118,6 +118,12 @@ def group() -> PatientGroup:
     return made
 
 
+def make_group(*patients: Patient) -> PatientGroup:
+    made = PatientGroup.objects.create(name="Panel")
+    made.patients.set(patients)
+    return made
+
+
 def empty_group() -> PatientGroup:
     return PatientGroup.objects.create(name="Nobody yet", is_active=False)
 
