@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import RequestDataTooBig
 from django.db.models.functions import Now
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -20,7 +22,7 @@ from backend.apps.users import throttle
 
 FORM = "application/x-www-form-urlencoded"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-MOST_BYTES = 64 * 1024
+MOST_BYTES, MOST_FIELDS = 64 * 1024, 20
 UNKEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 STATUS = {"invalid_client": 401}  # every other error is 400; RFC 6749, section 5.2
 
@@ -58,17 +60,25 @@ def _form(request: HttpRequest) -> dict[str, str]:
     """Return the parameters, each of which was sent once."""
     if request.method != "POST" or request.content_type != FORM:
         raise Refused("invalid_request", f"Send a POST of {FORM}.", reason="no_form")
-    if len(request.body) > MOST_BYTES:
-        raise Refused("invalid_request", "The form is too large.", reason="too_large")
-    if any(len(values) > 1 for _, values in request.POST.lists()):
+    sent = _pairs(request)
+    if len({name for name, _ in sent}) < len(sent):
         raise Refused("invalid_request", "Send each parameter once.", reason="repeated")
-    asked = {name: str(request.POST.get(name, "")) for name in ("grant_type", "client_assertion", "scope")}
+    asked = {**dict.fromkeys(("grant_type", "client_assertion_type", "client_assertion", "scope"), ""), **dict(sent)}
     if asked["grant_type"] != "client_credentials":
         error = "unsupported_grant_type" if asked["grant_type"] else "invalid_request"
         raise Refused(error, "grant_type is client_credentials.", reason="grant_type")
-    if request.POST.get("client_assertion_type") != ASSERTION_TYPE or not asked["client_assertion"]:
+    if asked["client_assertion_type"] != ASSERTION_TYPE or not asked["client_assertion"]:
         raise Refused("invalid_request", f"Send a client_assertion of type {ASSERTION_TYPE}.", reason="no_assertion")
     return asked
+
+
+def _pairs(request: HttpRequest) -> list[tuple[str, str]]:
+    try:
+        if len(request.body) <= MOST_BYTES:
+            return parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except (ValueError, RequestDataTooBig):
+        pass
+    raise Refused("invalid_request", "The form is too large, or not in UTF-8.", reason="too_large")
 
 
 def _narrowed(asked: str, client: SmartClient) -> list[str]:

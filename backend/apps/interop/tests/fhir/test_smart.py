@@ -24,6 +24,7 @@ from backend.apps.interop.fhir.smart import assertions, clients, tokens
 from backend.apps.interop.models import SmartAssertion, SmartClient
 from backend.apps.interop.tests.fhir.systems import (
     AUDIENCE,
+    FORM,
     TOKEN,
     System,
     bearer,
@@ -219,6 +220,9 @@ def test_a_forged_assertion_is_refused(system: System, name: str) -> None:
         ({"scope": "system/Immunization.rs"}, "invalid_scope"),
         ({"scope": ["system/Patient.rs", "system/Patient.rs"]}, "invalid_request"),
         ({"client_assertion": "x" * 70_000}, "invalid_request"),
+        ({"client_assertion": "x" * 3_000_000}, "invalid_request"),
+        ({f"field{n}": n for n in range(30)}, "invalid_request"),
+        ({"scope": "system/Patient.rs\x00"}, "invalid_scope"),
     ],
 )
 def test_a_request_that_is_not_right_is_answered_in_the_words_of_oauth(
@@ -232,6 +236,7 @@ def test_only_forms_are_read() -> None:
         Client().post(TOKEN, {"grant_type": "client_credentials"}, content_type="application/json"), "invalid_request"
     )
     refused(Client().get(TOKEN), "invalid_request")
+    refused(Client().generic("POST", TOKEN, b"scope=\xff", content_type=FORM), "invalid_request")
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"is_deleted": True, "deleted_at": timezone.now()}])
