@@ -19,6 +19,7 @@ COMMANDS = {
     "bench": ("workers.cli.benching", "run the benchmarks, or one by NAME"),
     "send": ("workers.cli.send", "send an HL7 file to an MLLP listener and print the acknowledgement"),
     "ingest": ("workers.cli.ingesting", "take in HL7 files and folders without the network"),
+    "export": ("workers.cli.exporting", "write the clinic's data as FHIR R4 into a folder"),
     "secrets": ("workers.cli.secret_files", "make the secret files docker-compose.yml asks for"),
     "manage": ("workers.cli.managing", "run a Django command in the environment of this checkout"),
 }

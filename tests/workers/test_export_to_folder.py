@@ -1,0 +1,46 @@
+"""Holds `carerelay export`: whole files with the names and sums of the manifest, in a folder that was not there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.apps.interop.models import Disclosure, ExportFile, ExportJob
+from backend.apps.patients.tests.factories import make_patient
+from workers.cli import exporting
+from workers.cli.errors import Refused
+from workers.fhir import finishing, to_folder
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_export_to_a_folder_is_whole_accounted_for_and_leaves_nothing_in_our_own_storage(
+    settings: Any, tmp_path: Path, rung: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {**settings.STORAGES["exports"], "OPTIONS": {"location": tmp_path / "exports"}}
+    settings.STORAGES = {**settings.STORAGES, "exports": kept}
+    settings.EXPORT_FILE_ROWS = 2
+    patients = {str(make_patient().pk) for _ in range(3)}
+    target = tmp_path / "out"
+    assert to_folder.main([str(target), "--type=Patient", "--since=2020-01-01"]) == 0
+    manifest = json.loads((target / "manifest.json").read_text())
+    assert [item["url"] for item in manifest["output"]] == ["Patient.1.ndjson", "Patient.2.ndjson"]
+    data = [(target / item["url"]).read_bytes() for item in manifest["output"]]
+    sums = [item["extension"]["sha256"] for item in manifest["output"]]
+    assert sums == [hashlib.sha256(one).hexdigest() for one in data]
+    assert {json.loads(line)["id"] for line in b"".join(data).splitlines()} == patients
+    assert (target.stat().st_mode & 0o077, manifest["error"], manifest["deleted"]) == (0, [], [])
+    assert not [path for path in (tmp_path / "exports").rglob("*") if path.is_file()]
+    assert ExportFile.objects.filter(removed_at=None).count() == 0
+    assert (ExportJob.objects.get().status, Disclosure.objects.get().recipient) == ("expired", finishing.COMMAND_LINE)
+    assert "3 resources of 1 types" in capsys.readouterr().out
+
+
+def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Patient.1.ndjson").touch()
+    with pytest.raises(Refused, match="not empty"):
+        exporting.empty(str(tmp_path))
+    assert exporting.empty(str(tmp_path / "new")) == tmp_path / "new"

@@ -1,0 +1,186 @@
+"""Exports into a folder on the spot; without it an operator would need a client, a key and a token to get a file."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import django
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
+django.setup()
+
+from django.core.files.storage import storages  # noqa: E402  # after django.setup()
+from django.db import connection  # noqa: E402  # after django.setup()
+from django.db.models.functions import Now  # noqa: E402  # after django.setup()
+
+from backend.apps.core import audit  # noqa: E402  # models load only after django.setup()
+from backend.apps.interop.fhir.exports import expiry, services  # noqa: E402  # models load only after django.setup()
+from backend.apps.interop.fhir.exports.asked import Asked  # noqa: E402  # models load only after django.setup()
+from backend.apps.interop.fhir.exports.manifest import SECTIONS, instant  # noqa: E402  # models load after setup()
+from backend.apps.interop.fhir.sources import SOURCES  # noqa: E402  # models load only after django.setup()
+from backend.apps.interop.models import ExportFile, ExportJob, ExportStatus  # noqa: E402  # models load after setup()
+from backend.apps.interop.models.exports import RUNNING  # noqa: E402  # models load only after django.setup()
+from workers import fhir_export  # noqa: E402  # models load only after django.setup()
+from workers.runner import HandlerBug  # noqa: E402  # models load only after django.setup()
+
+LOOK_S, SAY_EVERY_S = 0.2, 5.0  # between two looks at the progress; between two lines where there is no terminal
+BLOCK = 1024 * 1024
+
+
+def main(words: Sequence[str]) -> int:
+    """Export into a folder that is not there yet; 0 when all is written."""
+    parser = argparse.ArgumentParser(prog="carerelay export")
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--type", action="append", default=[], type=_type)
+    parser.add_argument("--since", type=_moment)
+    options = parser.parse_args(words)
+    job = services.begin(Asked(types=tuple(options.type), since=options.since))
+    audit.record(None, "export", "exportjob", str(job.pk), detail={"by": "command line"})
+    try:
+        carry_out(job)
+        if job.status != ExportStatus.COMPLETED:
+            sys.stderr.write(f"carerelay: The export failed. {job.failure}\n")
+            return 1
+        told = write(job, options.target)
+    finally:
+        _let_go(job)
+    sys.stdout.write(f"{told} are in {options.target}.\n")
+    return 0
+
+
+def carry_out(job: ExportJob) -> None:
+    """Work on the export, beside whatever workers there are, until it has ended; tell how far it is."""
+    ended = threading.Event()
+    hand = threading.Thread(target=_work, args=(ended,), daemon=True)
+    hand.start()
+    try:
+        with Teller() as teller:
+            while job.status in RUNNING:
+                time.sleep(LOOK_S)
+                job.refresh_from_db()
+                teller.so_far(job.rows_done, job.rows_total)
+    finally:
+        ended.set()
+    hand.join()
+
+
+def _work(ended: threading.Event) -> None:
+    while not ended.is_set():
+        try:
+            done = fhir_export.run_due()
+        except HandlerBug:  # told in the log; it is tried again
+            done = ""
+        if done in {"", "nothing due"}:
+            ended.wait(LOOK_S)
+    connection.close()
+
+
+def write(job: ExportJob, target: Path) -> str:
+    """Write the files and the manifest beside `target`, then give the folder its name; return what is in it."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))  # for us alone: patients' data
+    try:
+        manifest = _manifest(job, folder)
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        folder.replace(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    items = manifest["output"]
+    return f"{sum(item['count'] for item in items):,} resources of {len({item['type'] for item in items})} types"
+
+
+def _manifest(job: ExportJob, folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "transactionTime": instant(job.transaction_time) if job.transaction_time else "",
+        "request": job.request_url,
+        "requiresAccessToken": False,
+        **{section: [] for section in SECTIONS.values()},
+    }
+    numbers = Counter[str]()
+    for file in job.files.order_by("chunk__number", "part"):
+        kind = file.resource_type if file.kind == ExportFile.Kind.OUTPUT else str(file.kind)
+        numbers[kind] += 1
+        name = f"{kind}.{numbers[kind]}.ndjson"
+        _inflate(file, folder / name)
+        item = {"type": file.resource_type, "url": name, "count": file.count}
+        told[SECTIONS[ExportFile.Kind(file.kind)]].append(
+            {**item, "extension": {"sha256": file.sha256, "sizeBytes": file.size_bytes}}
+        )
+    return told
+
+
+def _inflate(file: ExportFile, target: Path) -> None:
+    found = hashlib.sha256()
+    with storages["exports"].open(file.path) as stored, gzip.open(stored) as lines, target.open("xb") as out:
+        while block := lines.read(BLOCK):
+            found.update(block)
+            out.write(block)
+        out.flush()
+        os.fsync(out.fileno())
+    if found.hexdigest() != file.sha256:
+        raise OSError(f"a file of this export is damaged: {file.path}")
+
+
+def _let_go(job: ExportJob) -> None:
+    """Remove what the export left in our own storage, or stop it."""
+    if ExportJob.objects.filter(pk=job.pk, status__in=RUNNING).exists():
+        services.cancel(job)
+    ExportJob.objects.filter(pk=job.pk).update(expires_at=Now() - 2 * expiry.SETTLED)
+    expiry.expire_due()
+
+
+class Teller:
+    """A progress bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, disable=not sys.stdout.isatty())
+        self._task = self._bar.add_task("exporting", total=None)
+        self._said_at = time.monotonic()
+
+    def __enter__(self) -> Teller:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def so_far(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total or None)
+        if not sys.stdout.isatty() and time.monotonic() - self._said_at > SAY_EVERY_S:
+            self._said_at = time.monotonic()
+            sys.stdout.write(f"{done:,} of about {total:,} resources so far\n")
+            sys.stdout.flush()
+
+
+def _type(name: str) -> str:
+    if name not in SOURCES:
+        raise argparse.ArgumentTypeError(f"{name} is not one of {', '.join(sorted(SOURCES))}")
+    return name
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("not a day or an ISO 8601 time stamp") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
