@@ -7,10 +7,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from integrations.fhir.ingress import checks, patient
+from integrations.fhir.ingress import appointment, checks, patient, service_request
 from integrations.fhir.ingress.element import Refused
+from integrations.fhir.resources.appointment import APPOINTMENT, KINDS
 from integrations.fhir.resources.patient import PATIENT
+from integrations.fhir.resources.service_request import SERVICE_REQUEST
+from integrations.fhir.values import fit
 
 GIVEN = {"base": "https://clinic.example/fhir/R4", "mrn_system": "urn:oid:1.2.3"}
 LEAST = {"resourceType": "Patient", "name": [{"family": "Okafor", "given": ["Ada"]}], "gender": "female"}
@@ -105,6 +110,68 @@ def test_a_patient_as_we_write_one_is_read_back_whole() -> None:
     assert read.birth_date == date(1980, 5, 17)
     assert read.deceased == datetime(2026, 3, 1, 10, tzinfo=UTC)
     assert read.needs_interpreter is False
+
+
+OPTIONAL = sorted({"middle", "suffix", "phone", "email", "deceased", "language", "ethnicity", "birth_sex", "line2"})
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).map(lambda text: fit(text).strip())
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(left_out=st.sets(st.sampled_from(OPTIONAL)), family=WORDS.filter(bool), city=WORDS.filter(bool))
+def test_whatever_a_patient_lacks_is_read_as_absent(left_out: set[str], family: str, city: str) -> None:
+    row = {**FULL, **dict.fromkeys(left_out), "family": family, "city": city}
+    read = patient.read(json.loads(PATIENT.line(GIVEN)([row[name] for name in PATIENT.columns])), GIVEN)
+    assert (read.family, read.city) == (family, city)
+    for name in left_out:
+        assert not getattr(read, name), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_visit_as_we_write_one_is_read_back_whole(kind: str) -> None:
+    row = {
+        "id": "a", "version": "1", "updated": "2026-03-02T12:00:00.000Z", "status": "confirmed", "kind": kind,
+        "reason": "Cough", "start": "2026-03-02T12:00:00.000Z", "end": "2026-03-02T12:45:00.000Z", "minutes": "45",
+        "created": "2026-03-01T12:00:00.000Z", "patient": "p", "doctor": "d", "has_place": "c", "place": "c",
+        "room": "Room 2",
+    }  # fmt: skip
+    said = json.loads(APPOINTMENT.line(GIVEN)([row.get(name) for name in APPOINTMENT.columns]))
+    read = appointment.read(said, GIVEN, held=said)
+    for name in ("kind", "reason", "patient", "doctor", "place", "room"):
+        assert getattr(read, name) == row[name], name
+    assert (read.start, read.minutes, read.is_confirmed) == (datetime(2026, 3, 2, 12, tzinfo=UTC), 45, True)
+    with pytest.raises(Refused):
+        appointment.read(said, GIVEN)  # it says when it was written down, which is ours to say
+
+
+def test_an_order_as_we_write_one_is_read_back_whole() -> None:
+    row = {
+        "id": "a", "version": "1", "updated": "2026-03-02T12:00:00.000Z", "status": "ordered", "priority": "urgent",
+        "number": "LO0000001", "authored": "2026-03-01T12:00:00.000Z", "test_name": "Potassium, Sodium",
+        "tests": '[["2823-3","loinc","Potassium"],["NA-7","local","Sodium"]]', "patient": "p", "doctor": "d",
+        "encounter": "e", "feed": "f", "diagnosis": "E87.5", "indication": "Weak",
+    }  # fmt: skip
+    said = json.loads(SERVICE_REQUEST.line(GIVEN)([row.get(name) for name in SERVICE_REQUEST.columns]))
+    read = service_request.read(said, GIVEN, held=said)
+    for name in ("priority", "patient", "doctor", "encounter", "feed", "diagnosis", "indication"):
+        assert getattr(read, name) == row[name], name
+    assert [(one.loinc, one.own, one.words) for one in read.tests] == [
+        ("2823-3", "", "Potassium"),
+        ("", "NA-7", "Sodium"),
+    ]
+    assert (read.status, read.summary) == ("active", "Potassium, Sodium")
+
+
+@pytest.mark.parametrize(
+    "reference", ["Practitioner/a", "http://elsewhere.example/Patient/a", "Patient/a/_history/1", "#a", "urn:uuid:a"]
+)
+def test_a_reference_points_to_one_of_ours_of_the_right_type(reference: str) -> None:
+    base = {"resourceType": "ServiceRequest", "status": "draft", "intent": "order", "subject": {"reference": reference}}
+    with pytest.raises(Refused) as caught:
+        service_request.read(base, GIVEN)
+    assert {"ServiceRequest.subject.reference"} <= {one["expression"][0] for one in caught.value.issues}
+    whole = {**base, "subject": {"reference": f"{GIVEN['base']}/Patient/a"}, "code": {"coding": [
+        {"system": "http://loinc.org", "code": "2823-3"}]}}  # fmt: skip
+    assert service_request.read(whole, GIVEN).patient == "a"
 
 
 @pytest.mark.parametrize(

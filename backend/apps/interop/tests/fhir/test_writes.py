@@ -9,6 +9,7 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from backend.apps.core.models import AuditLog
+from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.interop.tests.fhir.writing import FHIR, codes, get, post, put
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
@@ -188,6 +189,17 @@ def test_who_may_not_write_at_the_desk_may_not_write_here(role: str) -> None:
     assert put(client, body, body["meta"]["versionId"]).status_code == 403
     assert AuditLog.objects.filter(user_id=user.pk, outcome="refused").count() == 2
     assert post(APIClient(), ADA).status_code == 401
+
+
+def test_a_system_reads_and_never_writes() -> None:
+    system = make_system()
+    headers = {"Authorization": f"Bearer {system.token('system/*.*')}"}
+    row = make_patient()
+    body = {**ADA, "id": str(row.pk)}
+    assert post(APIClient(), ADA, **headers).status_code == 403
+    assert put(APIClient(), body, "1", **headers).status_code == 403
+    rows = AuditLog.objects.filter(outcome="refused", action__in=["create", "update"])
+    assert [one.detail["client"] for one in rows] == [str(system.row.pk)] * 2
 
 
 def test_types_that_nobody_writes_are_not_written(desk: APIClient) -> None:
