@@ -111,6 +111,13 @@ def test_keys_are_kept_no_longer_than_their_server_says_nor_than_a_day() -> None
     assert [keys.lifetime_s(one) for one in told] == [300, 60, 90, 86_400, 0, 0, 300]
 
 
+def test_systems_sign_in_while_redis_is_away(publisher: Publisher, settings: Any) -> None:
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    system = published(publisher)
+    assert [system.ask().status_code for _ in range(2)] == [200, 200]
+    assert len(publisher.requests) == 2
+
+
 def test_weak_private_and_unnamed_keys_are_not_registered() -> None:
     good = public(ec_key())
     private = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec_key()))
