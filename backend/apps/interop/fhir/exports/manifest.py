@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import F, Min, Q, QuerySet
+from django.db.models import F, Min, QuerySet
 
 from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.exports.asked import Asked
@@ -33,54 +33,47 @@ def file_url(job: ExportJob, file: ExportFile) -> str:
 
 
 def manifest(job: ExportJob, first: int = 0) -> dict[str, Any] | None:
-    """Return the manifest from chunk number `first` on; None while there is nothing to tell.
+    """Return the manifest, or its page from chunk number `first` on; None while there is nothing to tell."""
+    asked = Asked.from_json(job.parameters)
+    if asked.allow_partial:
+        return _page(job, asked, first)
+    return _told(job, asked, job.files.all()) if job.status == ExportStatus.COMPLETED else None
 
-    Of a running export that may be told in parts, a page holds the files of the chunks that are done up to the first
-    that is not: what a page has told it tells again. The last page has no link to a next one.
+
+def _page(job: ExportJob, asked: Asked, first: int) -> dict[str, Any] | None:
+    """Return a page of a manifest that is told in parts. What a page has told once it tells for ever.
+
+    It ends with the first chunk that has files, as soon as that one and all before it are done. The last page has the
+    files of no chunk, and no link.
     """
-    end = _first_unfinished(job)
-    if end is not None and (not Asked.from_json(job.parameters).allow_partial or end <= first):
+    full = job.files.filter(chunk__number__gte=first).aggregate(first=Min("chunk__number"))["first"]
+    unfinished = job.chunks.filter(number__gte=first).exclude(work_state=WorkState.DONE)
+    awaited = unfinished.aggregate(first=Min("number"))["first"]
+    if full is None:
+        ended = job.status == ExportStatus.COMPLETED
+        return _told(job, asked, job.files.filter(chunk=None)) if ended else None
+    if awaited is not None and awaited < full:
         return None
+    told = _told(job, asked, job.files.filter(chunk__number=full))
+    return {**told, "link": [{"relation": "next", "url": f"{status_url(job)}?{PAGE}={full + 1}"}]}
+
+
+def _told(job: ExportJob, asked: Asked, files: QuerySet[ExportFile]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "transactionTime": instant(job.transaction_time) if job.transaction_time else "",
         "request": job.request_url,
         "requiresAccessToken": True,
-        "output": [],
-        "deleted": [],
-        "error": [],
+        **({"outputOrganizedBy": asked.organize_by} if asked.organize_by else {}),
+        **{section: [] for section in SECTIONS.values()},
     }
-    for file in _files(job, first, end):
+    for file in files.filter(removed_at=None).order_by(F("chunk__number").asc(nulls_last=True), "part", "id"):
         told[SECTIONS[ExportFile.Kind(file.kind)]].append(_item(job, file))
-    if end is not None:
-        if not told["output"]:
-            return None
-        told["link"] = [{"relation": "next", "url": f"{status_url(job)}?{PAGE}={end}"}]
     return told
-
-
-def _first_unfinished(job: ExportJob) -> int | None:
-    """Return the number of the first chunk that is not done; None when the export is complete."""
-    if job.status == ExportStatus.COMPLETED:
-        return None
-    if job.planned_at is None:
-        return 0
-    open_ = job.chunks.exclude(work_state=WorkState.DONE).aggregate(first=Min("number"))["first"]
-    if open_ is not None:
-        return int(open_)
-    last = job.chunks.order_by("-number").values_list("number", flat=True).first()
-    return 0 if last is None else last + 1
-
-
-def _files(job: ExportJob, first: int, end: int | None) -> QuerySet[ExportFile]:
-    """Return the files of the chunks first <= number < end; those of no chunk come with the last page."""
-    within = Q(chunk__number__gte=first)
-    within = within | Q(chunk=None) if end is None else within & Q(chunk__number__lt=end)
-    return job.files.filter(within, removed_at=None).order_by(F("chunk__number").asc(nulls_last=True), "part", "id")
 
 
 def _item(job: ExportJob, file: ExportFile) -> dict[str, Any]:
     return {
-        "type": file.resource_type,
+        **({"type": file.resource_type} if file.resource_type else {}),  # none where files hold several
         "url": file_url(job, file),
         "count": file.count,
         "extension": {"sha256": file.sha256, "sizeBytes": file.size_bytes},

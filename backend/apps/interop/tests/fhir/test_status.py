@@ -123,21 +123,25 @@ def test_a_status_told_apart_comes_with_a_plain_200() -> None:
 
 def test_parts_are_told_while_the_export_runs_and_each_page_stays_as_it_was() -> None:
     job = running(parameters={"allow_partial": True})
-    first, second = make_chunk(job, 0), make_chunk(job, 1, work_state=WorkState.RUNNING)
-    early, third = make_file(job, chunk=first), make_file(job, chunk=make_chunk(job, 2))
+    chunks = [make_chunk(job, number, work_state=state) for number, state in enumerate(["done", "done", "running"], 1)]
+    early, late = make_file(job, chunk=chunks[1]), make_file(job, chunk=make_chunk(job, 4))
     api = admin()
     page = api.get(url(job)).json()
     assert [one["url"][-36:] for one in page["output"]] == [str(early.pk)]
-    assert page["link"] == [{"relation": "next", "url": f"{BASE}/exports/{job.pk}?page=1"}]
-    assert api.get(f"{url(job)}?page=1").status_code == 202
-    late = make_file(job, chunk=second)
-    second.work_state = WorkState.DONE
-    second.save()
+    assert page["link"] == [{"relation": "next", "url": f"{BASE}/exports/{job.pk}?page=3"}]
+    assert api.get(f"{url(job)}?page=3").status_code == 202
+    between = make_file(job, chunk=chunks[2])
+    type(chunks[2]).work.update(work_state=WorkState.DONE)
     ended = {"status": "completed", "finished_at": timezone.now(), "expires_at": timezone.now()}
     ExportJob.objects.update(**ended)
-    rest = api.get(f"{url(job)}?page=1").json()
-    assert [one["url"][-36:] for one in rest["output"]] == [str(late.pk), str(third.pk)]
-    assert "link" not in rest
+    last = make_file(job, chunk=chunks[0], kind="error", resource_type="OperationOutcome")
+    type(last).objects.filter(pk=last.pk).update(chunk=None)
+    assert api.get(url(job)).json() == page
+    following, told = page, []
+    while "link" in following:
+        following = api.get(following["link"][0]["url"].removeprefix("http://127.0.0.1:8000")).json()
+        told.append([one["url"][-36:] for one in (*following["output"], *following["error"])])
+    assert told == [[str(between.pk)], [str(late.pk)], [str(last.pk)]]
     assert code(api.get(f"{url(job)}?page=x"), 400) == "invalid"
 
 
