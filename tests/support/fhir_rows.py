@@ -48,6 +48,7 @@ SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "range": ("3.5-5.1", "3.50 - 5.10 mg/dL", "< 200", ">=40", "5-3", "negative", "0.5 to 1"),
         "code_system": ("LN", "L"),
     },
+    "Patient": {"races": ('["2106-3"]', '["2028-9", "2106-3"]', '["UNK"]'), "birth_sex": ("F", "M", "UNK")},
 }
 """Resource type: column: values, where those of the element will not do; sub-columns of `Each` by their names."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from integrations.fhir.holes import Each, Flag, Given, If, Safe, Switch, Text, Tree
+import json
+
+from integrations.fhir.holes import Derived, Each, Flag, Given, If, Safe, Switch, Text, Tree
 from integrations.fhir.resource import Resource, head
 from integrations.fhir.terms import BCP_47, CDC_RACE, NULL_FLAVOR, US_CORE, V2, coding, concept
 
@@ -22,19 +24,32 @@ def _category(code: str, display: str) -> dict[str, Tree]:
     return {"url": "ombCategory", "valueCoding": coding(system, code, display)}
 
 
-RACE: Tree = If(
-    "races",
-    {
-        "url": f"{US_CORE}race",
-        "extension": [
-            Each(
-                "races",
-                ("race",),
-                Switch("race", {code: _category(code, name) for code, name in {**RACES, **UNSAID}.items()}),
-            ),
-            {"url": "text", "valueString": Text("race_text")},
-        ],
-    },
+def categories(races: str | None) -> tuple[str | None, str | None]:
+    """Return the race codes of a JSON list as rows for `Each`, and their names as one text."""
+    codes: list[str] = json.loads(races or "[]")
+    if not codes:
+        return None, None
+    return json.dumps([[code] for code in codes]), ", ".join({**RACES, **UNSAID}[code] for code in codes)
+
+
+RACE: Tree = Derived(  # the same few lists return: each is put into words once
+    ("races",),
+    categories,
+    ("race_rows", "race_text"),
+    If(
+        "race_rows",
+        {
+            "url": f"{US_CORE}race",
+            "extension": [
+                Each(
+                    "race_rows",
+                    ("race",),
+                    Switch("race", {code: _category(code, name) for code, name in {**RACES, **UNSAID}.items()}),
+                ),
+                {"url": "text", "valueString": Text("race_text")},
+            ],
+        },
+    ),
 )
 ETHNICITY: Tree = Switch(
     "ethnicity",

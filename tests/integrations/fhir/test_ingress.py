@@ -22,7 +22,7 @@ LEAST = {"resourceType": "Patient", "name": [{"family": "Okafor", "given": ["Ada
 FULL = {
     **dict.fromkeys(PATIENT.columns),
     "id": "0199-a", "version": "20260302120000000000", "updated": "2026-03-02T12:00:00.000Z", "active": "true",
-    "races": '[["2028-9"], ["2106-3"]]', "race_text": "Asian, White", "ethnicity": "2186-5", "birth_sex": "F",
+    "races": '["2028-9", "2106-3"]', "ethnicity": "2186-5", "birth_sex": "F",
     "needs_interpreter": "false", "mrn": "MRN0000007", "family": "Okafor", "given": "Ada", "middle": "Obi",
     "suffix": "III", "phone": "+14155550100", "email": "ada@example.org", "gender": "female",
     "birth_date": "1980-05-17", "deceased": "2026-03-01T10:00:00.000Z", "has_address": "x", "line1": "12 Elm Street",

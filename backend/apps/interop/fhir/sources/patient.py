@@ -7,19 +7,13 @@ from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.patients import permissions
 from backend.apps.patients.models import Patient
 from backend.apps.patients.serializers import SEEN_BY
-from integrations.fhir.resources.patient import PATIENT, RACES, UNSAID
+from integrations.fhir.resources.patient import PATIENT
 
-NAMES = ", ".join(f"('{code}', '{name}')" for code, name in {**RACES, **UNSAID}.items())
-RACE_TEXT = f"""(SELECT string_agg(name.name, ', ' ORDER BY race.place)
-    FROM jsonb_array_elements_text(t.races) WITH ORDINALITY AS race (code, place)
-    JOIN (VALUES {NAMES}) AS name (code, name) ON name.code = race.code)"""  # noqa: S608  # our own names only
 COLUMNS = {
     "id": "t.id::text",
     "version": version_of("t.updated_at"),
     "updated": instant("t.updated_at"),
-    "races": """(SELECT jsonb_agg(jsonb_build_array(race))::text
-        FROM jsonb_array_elements_text(t.races) AS race)""",
-    "race_text": RACE_TEXT,
+    "races": "NULLIF(t.races::text, '[]')",
     "ethnicity": text("t.ethnicity"),
     "birth_sex": text("t.birth_sex"),
     "needs_interpreter": "t.needs_interpreter::text",
