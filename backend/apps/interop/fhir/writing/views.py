@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import parse_qsl
@@ -26,6 +26,7 @@ from backend.apps.patients.models import Patient
 from integrations.fhir.ingress import checks
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.type: kind for kind in (patients.KIND, visits.KIND, orders.KIND)})
+UNWRITTEN = frozenset({"resourceType", "id", "meta", "text"})
 SYSTEMS_READ = "Systems read here; they never write."
 
 
@@ -61,14 +62,11 @@ class Writing(FhirView):
             raise Refusal("This is no right resource of FHIR R4.", status=400, issues=wrong)
         return kind.read(body, door.given(), held)
 
-    def answer(self, kind: Kind, row: Any, status: int) -> Written:
-        """Audit what was done, inside the transaction that did it, and answer."""
+    def answer(self, kind: Kind, row: Any, status: int, elements: Iterable[str] = ()) -> Written:
+        """Audit what was done and to which elements, inside the transaction that did it, and answer."""
         standing = Standing(kind, row, self.request.user.role)  # type: ignore[union-attr]  # a role table let them in
-        self.note(str(standing.id), patient_id=audit.patient_of(row), elements=sorted(self._elements()))
+        self.note(str(standing.id), patient_id=audit.patient_of(row), elements=sorted(set(elements) - UNWRITTEN))
         return written(self.request, standing, status, self.media_type)
-
-    def _elements(self) -> set[str]:
-        return set(self.request.data) - {"resourceType", "id", "meta", "text"}
 
 
 class Create(Writing):
@@ -92,7 +90,7 @@ class Create(Writing):
         with kind.refusing():
             said = self.said(kind, body, None)
             row = kind.create(said, by=self.request.user)
-        return self.answer(kind, row, 201)
+        return self.answer(kind, row, 201, body)
 
     def _existing(self, kind: Kind) -> Written | None:
         """Return the answer when a resource of the identifier in If-None-Exist is there."""
@@ -120,7 +118,7 @@ class Update(Writing):
             standing = Standing(kind, row, request.user.role)  # type: ignore[union-attr]  # a role table let them in
             self._refuse_stale(standing)
             said = self.said(kind, body, standing.as_dict())
-            return self.answer(kind, kind.update(row, said, by=request.user), 200)
+            return self.answer(kind, kind.update(row, said, by=request.user), 200, body)
 
     def _locked(self, kind: Kind, fhir_id: str) -> Any:
         """Return the row, locked; whoever may not see it learns 404 and nothing else. Ids are ours to give."""
