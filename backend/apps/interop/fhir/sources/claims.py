@@ -35,11 +35,11 @@ def lines(more: str = "") -> str:
     return f"""(SELECT jsonb_agg(jsonb_build_array(
         line.number::text,
         CASE WHEN t.rendering_doctor_id IS NOT NULL AND line.rendering_doctor_id IS NULL THEN '1' END,
-        (SELECT jsonb_agg(jsonb_build_array(place))::text FROM regexp_split_to_table(line.pointers, ',') AS place),
+        (SELECT jsonb_agg(jsonb_build_array(place))::text FROM string_to_table(line.pointers, ',') AS place),
         {procedure("line.code")},
         {text("line.description")},
         (SELECT jsonb_agg(jsonb_build_array({procedure("modifier")}))::text
-            FROM regexp_split_to_table(line.modifiers, ',') AS modifier WHERE modifier <> ''),
+            FROM string_to_table(line.modifiers, ',') AS modifier WHERE modifier <> ''),
         line.service_from::text,
         CASE WHEN line.service_to > line.service_from THEN line.service_to::text END,
         COALESCE(NULLIF(line.place_of_service, ''), NULLIF(t.place_of_service, '')),

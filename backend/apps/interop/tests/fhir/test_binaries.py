@@ -13,6 +13,7 @@ from django.core.files.storage import default_storage
 from backend.apps.clinical_notes.tests.factories import make_note, make_soap
 from backend.apps.core.models import AuditLog
 from backend.apps.interop.tests.fhir.makers_of_papers import signed_note
+from backend.apps.interop.tests.fhir.systems import bearer, make_system
 from backend.apps.laboratory.models import LabResult
 from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_result
 from backend.apps.patients.tests.factories import make_patient
@@ -106,6 +107,16 @@ def test_a_note_gives_away_files_of_its_own_folder_only() -> None:
         assert binary(f"{note.pk}-{place}", nurse).status_code == 404, place
     default_storage.delete("notes/2026/scan.pdf")
     assert binary(f"{note.pk}-1", nurse).status_code == 404
+
+
+def test_a_system_needs_a_scope_that_covers_documents() -> None:
+    note = signed_note()
+    for scope, status in (("system/Patient.rs", 403), ("system/DocumentReference.rs", 200), ("system/Binary.r", 200)):
+        system = make_system()
+        answer = bearer(system.token(scope), f"/fhir/R4/Binary/{note.pk}")
+        assert answer.status_code == status, scope
+        noted = AuditLog.objects.filter(resource_type="Binary", detail__client=str(system.row.pk)).get()
+        assert noted.outcome == ("allowed" if status == 200 else "refused")
 
 
 def test_a_form_that_we_do_not_have_is_refused() -> None:
