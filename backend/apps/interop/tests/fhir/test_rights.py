@@ -71,7 +71,8 @@ def test_a_patient_reads_a_result_once_it_is_released_and_never_an_earlier_versi
     assert nurse.get(f"{url}/_history/1").json()["meta"]["versionId"] == "1"
     assert nurse.get(f"{url}/_history/2").json()["meta"]["versionId"] == "2"
     assert nurse.get(f"{url}/_history/3").status_code == 404
-    LabResult.objects.filter(pk=new.pk).update(released_at=new.created_at)
+    seen = {"verified_by": make_user(role="doctor"), "verified_at": new.created_at, "released_at": new.created_at}
+    LabResult.objects.filter(pk=new.pk).update(**seen)
     assert [own.get(url).status_code, own.get(f"{url}/_history/1").status_code] == [200, 404]
     assert [one["id"] for one in entries(own.get(f"{FHIR}/Observation"))] == [new.result_key]
 
