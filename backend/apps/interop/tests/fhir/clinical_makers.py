@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -25,6 +26,8 @@ from backend.apps.laboratory.tests.factories import (
     make_panel,
 )
 
+_numbers = itertools.count(1)
+
 
 def seen_order(**over: Any) -> LabOrder:
     """Save an order of one LOINC test, placed at a visit the patient came to."""
@@ -41,7 +44,7 @@ def full_result(**over: Any) -> LabResult:
     make_lab_specimen(lab_order=order, panel=panel)
     fields = {
         "panel": panel,
-        "source_message": make_inbound_message(feed=make_lab_feed()),
+        "source_message": make_inbound_message(feed=make_lab_feed(sending_facility=f"FHIR{next(_numbers)}")),
         "code_system_as_sent": "LN",
         "code_text_as_sent": "Potassium [Moles/volume] in Serum",
         "other_code_as_sent": "K  plus",

@@ -1,0 +1,266 @@
+"""Proves what the clinical record says as FHIR of each state a row may be in, and what of it patients see."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from backend.apps.appointments.models import AppointmentStatus
+from backend.apps.clinical_notes import services as notes
+from backend.apps.core.roles import Role
+from backend.apps.interop.fhir.source import Source, rows_among
+from backend.apps.interop.fhir.sources.orders import ORDERS, REPORTS, SPECIMENS
+from backend.apps.interop.fhir.sources.results import RESULTS
+from backend.apps.interop.fhir.sources.visits import APPOINTMENTS, ENCOUNTERS
+from backend.apps.interop.fhir.sources.vital_signs import VITALS
+from backend.apps.interop.tests.fhir.clinical_makers import (
+    bare_result,
+    bare_visit,
+    full_result,
+    full_specimen,
+    measured_note,
+    reported_order,
+    seen_order,
+)
+from backend.apps.laboratory.models import LabResult, OrderStatus, ResultStatus
+from backend.apps.laboratory.tests.factories import NOON, make_lab_order, make_lab_result, make_lab_specimen
+from backend.apps.users.tests.factories import make_user
+from integrations.fhir.resources.appointment import STATUSES as OF_APPOINTMENTS
+from integrations.fhir.resources.encounter import STATUSES as OF_ENCOUNTERS
+from integrations.fhir.resources.observation import STATUSES as OF_RESULTS
+from integrations.fhir.resources.service_request import STATUSES as OF_ORDERS
+from tests.support.fhir_rows import GIVEN
+
+pytestmark = pytest.mark.django_db
+LONG_AGO = "2000-01-01T00:00:00Z"
+
+
+def told(source: Source, row: Any, role: str = "") -> list[dict[str, Any]]:
+    """Return the resources of a row; numbers are Decimal."""
+    line = source.resource.line(GIVEN)
+    found = rows_among(source, source.model._base_manager.filter(pk=row.pk), role=role)
+    return [json.loads(line(one), parse_float=Decimal, parse_int=Decimal) for one in found]
+
+
+def only(source: Source, row: Any, role: str = "") -> dict[str, Any]:
+    [found] = told(source, row, role)
+    return found
+
+
+def gone(source: Source) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(source.deleted, [LONG_AGO])
+        return {fhir_id for fhir_id, _ in cursor.fetchall()}
+
+
+def quantity(**over: Any) -> Any:
+    return only(RESULTS, bare_result(**{"value_type": "NM", **over})).get("valueQuantity")
+
+
+def test_a_value_keeps_the_digits_it_was_sent_with() -> None:
+    sent = partial(quantity, unit="mmol/L")
+    assert str(sent(result_value="4.10", numeric_value=Decimal("4.1"))["value"]) == "4.10"
+    assert str(sent(result_value=".5", numeric_value=Decimal("0.5"))["value"]) == "0.5"
+    assert str(sent(result_value="4.1 mmol/L", numeric_value=Decimal("4.1"))["value"]) == "4.1"
+    assert str(sent(result_value="5", numeric_value=Decimal("4.1000"))["value"]) == "4.1"
+
+
+def test_a_bound_is_a_quantity_with_its_comparator() -> None:
+    unit = {"unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
+    assert quantity(value_type="SN", result_value=">= 1000", unit="%") == {
+        "value": 1000, "comparator": ">=", **unit
+    }  # fmt: skip
+    assert quantity(result_value="<0.50", unit="%") == {"value": Decimal("0.50"), "comparator": "<", **unit}
+    assert quantity(value_type="TX", result_value="<5") is None
+
+
+def test_what_is_no_number_is_a_text_or_an_answer_from_a_list() -> None:
+    assert only(RESULTS, bare_result(value_type="TX", result_value="E. coli"))["valueString"] == "E. coli"
+    assert only(RESULTS, bare_result(value_type="CWE", result_value="Detected"))["valueCodeableConcept"] == {
+        "text": "Detected"
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [("pending", "temp-unknown"), ("cancelled", "not-performed"), ("final", "unknown")]
+)
+def test_a_result_without_a_value_says_why(status: str, reason: str) -> None:
+    found = only(RESULTS, bare_result(status=status))
+    assert found["dataAbsentReason"]["coding"][0]["code"] == reason
+    assert not any(name.startswith("value") for name in found)
+
+
+def test_every_status_of_ours_has_one_of_theirs() -> None:
+    assert set(OF_RESULTS) == set(ResultStatus.values)
+    assert set(OF_ORDERS) == set(OrderStatus.values)
+    assert set(OF_APPOINTMENTS) == set(AppointmentStatus.values)
+
+
+@pytest.mark.parametrize(
+    ("flag", "critical", "code"), [("critical_high", True, "HH"), ("low", False, "L"), ("", True, "AA")]
+)
+def test_a_flag_is_an_interpretation(flag: str, critical: bool, code: str) -> None:
+    found = only(RESULTS, bare_result(abnormal_flag=flag, flagged_critical=critical))
+    assert found["interpretation"][0]["coding"][0]["code"] == code
+
+
+def test_a_finding_points_to_all_around_it() -> None:
+    row = full_result()
+    found = only(RESULTS, row)
+    order = row.lab_order
+    assert found["basedOn"] == [{"reference": f"ServiceRequest/{order.pk}"}]
+    assert found["subject"] == {"reference": f"Patient/{order.patient_id}"}
+    assert found["encounter"] == {"reference": f"Encounter/{order.appointment_id}"}
+    assert found["performer"] == [{"reference": f"Organization/{row.source_message.feed_id}"}]
+    assert found["specimen"] == {"reference": f"Specimen/{row.panel.specimens.get().pk}"}
+    assert (found["effectiveDateTime"], found["issued"]) == ("2026-03-02T12:00:00.000Z", "2026-03-02T13:00:00.000Z")
+
+
+def test_a_finding_of_a_panel_with_two_specimens_names_neither() -> None:
+    row = full_result()
+    make_lab_specimen(lab_order=row.lab_order, panel=row.panel)
+    assert "specimen" not in only(RESULTS, row)
+
+
+def test_an_earlier_version_is_found_by_its_number_alone() -> None:
+    current = full_result(version=2)
+    past = make_lab_result(
+        lab_order=current.lab_order, result_key=current.result_key, is_current=False, result_value="9"
+    )
+    rows = LabResult.all_objects
+    assert rows.get(RESULTS.past(current.result_key, "1")) == past
+    assert rows.get(RESULTS.by_id(current.result_key)) == current
+    assert RESULTS.past(current.result_key, "one") is None
+    assert told(RESULTS, past) == []
+
+
+def test_an_order_of_several_tests_lists_them() -> None:
+    order = reported_order(diagnosis_code="E11.9")
+    found = only(ORDERS, order)
+    assert len(found["orderDetail"]) == 2
+    assert "coding" not in found["code"]
+    assert found["reasonCode"][0]["coding"][0]["code"] == "E11.9"
+    one = only(ORDERS, seen_order())
+    assert one["code"]["coding"][0]["code"] == "2823-3"
+    assert "orderDetail" not in one
+
+
+def test_a_specimen_that_was_refused_is_unsatisfactory() -> None:
+    assert only(SPECIMENS, full_specimen())["status"] == "unsatisfactory"
+    assert only(SPECIMENS, make_lab_specimen())["status"] == "available"
+
+
+def test_an_order_is_a_report_once_something_was_found() -> None:
+    order = seen_order(status="in_progress")
+    assert told(REPORTS, order) == []
+    row = make_lab_result(lab_order=order, status="preliminary")
+    found = only(REPORTS, order)
+    assert found["status"] == "preliminary"
+    assert found["result"] == [{"reference": f"Observation/{row.result_key}"}]
+
+
+@pytest.mark.parametrize(
+    ("order", "results", "status"),
+    [
+        ("completed", ["final", "cancelled"], "final"),
+        ("completed", ["final", "corrected"], "corrected"),
+        ("in_progress", ["final", "pending"], "partial"),
+        ("in_progress", ["pending"], "registered"),
+        ("cancelled", ["cancelled"], "cancelled"),
+    ],
+)
+def test_a_report_is_as_far_as_its_findings(order: str, results: list[str], status: str) -> None:
+    row = make_lab_order(status=order)
+    for one in results:
+        make_lab_result(lab_order=row, status=one)
+    assert only(REPORTS, row)["status"] == status
+
+
+def test_a_report_changes_with_its_findings() -> None:
+    order = seen_order()
+    row = make_lab_result(lab_order=order)
+    later = timezone.now().replace(year=2100, microsecond=0)
+    LabResult.objects.filter(pk=row.pk).update(updated_at=later)
+    assert only(REPORTS, order)["meta"]["lastUpdated"].startswith("2100-")
+
+
+def test_patients_see_of_a_report_what_was_released_and_no_specimens() -> None:
+    order = reported_order()
+    patient = order.patient
+    patient.user = make_user(Role.PATIENT)
+    patient.save()
+    assert not REPORTS.visible(patient.user).exists()
+    row = make_lab_result(lab_order=order, verified_at=NOON, verified_by=make_user(Role.DOCTOR), released_at=NOON)
+    assert REPORTS.visible(patient.user).get() == order
+    found = only(REPORTS, order, Role.PATIENT)
+    assert found["result"] == [{"reference": f"Observation/{row.result_key}"}]
+    assert "specimen" not in found
+    assert len(only(REPORTS, order, Role.DOCTOR)["result"]) == 2
+    assert "specimen" not in only(RESULTS, full_result(), Role.PATIENT)
+
+
+@pytest.mark.parametrize("status", AppointmentStatus.values)
+def test_a_visit_is_an_encounter_once_the_patient_has_come(status: str) -> None:
+    row = bare_visit(status)
+    assert only(APPOINTMENTS, row)["status"] == OF_APPOINTMENTS[status]
+    come = {OF_ENCOUNTERS[status]} if status in OF_ENCOUNTERS else set()
+    assert {one["status"] for one in told(ENCOUNTERS, row)} == come
+
+
+def test_an_encounter_by_video_is_virtual() -> None:
+    assert only(ENCOUNTERS, bare_visit("in_progress"))["class"]["code"] == "VR"
+    assert only(ENCOUNTERS, bare_visit("completed"))["class"]["code"] == "AMB"
+
+
+def test_who_came_and_left_again_has_no_encounter_any_more() -> None:
+    row = bare_visit("cancelled", checked_in_at=NOON)
+    bare_visit("cancelled")
+    assert gone(ENCOUNTERS) == {str(row.pk)}
+
+
+def test_a_signed_note_has_an_observation_for_each_vital_sign() -> None:
+    row = measured_note()
+    found = {one["id"].removeprefix(f"{row.pk}-"): one for one in told(VITALS, row)}
+    assert set(found) == {
+        "bp", "heart-rate", "respiratory-rate", "body-temperature", "body-weight", "body-height", "oxygen-saturation",
+        "bmi",
+    }  # fmt: skip
+    assert [part["valueQuantity"]["value"] for part in found["bp"]["component"]] == [120, 80]
+    assert str(found["body-temperature"]["valueQuantity"]["value"]) == "37.0"
+    assert found["bmi"]["valueQuantity"]["value"] == row.bmi
+    assert found["bmi"]["derivedFrom"] == [
+        {"reference": f"Observation/{row.pk}-body-weight"}, {"reference": f"Observation/{row.pk}-body-height"}
+    ]  # fmt: skip
+
+
+def test_vital_signs_that_were_not_taken_or_signed_are_no_observations() -> None:
+    row = measured_note(height=None, heart_rate=None)
+    kinds = {one["id"].removeprefix(f"{row.pk}-") for one in told(VITALS, row)}
+    assert not kinds & {"body-height", "heart-rate", "bmi"}
+    draft = notes.amend(row.clinical_note, by=row.clinical_note.doctor.user)
+    assert told(VITALS, draft.soap_note) == []
+    assert len(told(VITALS, row)) == len(kinds)
+
+
+def test_a_signed_amendment_takes_the_place_of_the_vital_signs_it_says_anew() -> None:
+    row = measured_note()
+    names = {one["id"] for one in told(VITALS, row)}
+    draft = notes.amend(row.clinical_note, by=row.clinical_note.doctor.user)
+    draft.sign(draft.doctor.user)
+    assert told(VITALS, row) == []
+    assert gone(VITALS) == names
+    assert {one["status"] for one in told(VITALS, draft.soap_note)} == {"amended"}
+
+
+@pytest.mark.parametrize("source", [APPOINTMENTS, ORDERS, REPORTS, SPECIMENS], ids=lambda source: source.name)
+def test_what_was_deleted_is_told_by_its_id(source: Source) -> None:
+    make = {"appointment": partial(bare_visit, "cancelled"), "specimen": make_lab_specimen}.get(source.name, seen_order)
+    row = make()
+    type(row)._base_manager.filter(pk=row.pk).update(is_deleted=True, deleted_at=timezone.now())
+    assert gone(source) == {str(row.pk)}
