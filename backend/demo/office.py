@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from backend.apps.employees.models import Department, Employee
 from backend.apps.insurance.models import InsurancePlan, InsuranceProvider, PatientInsurance
+from backend.apps.interop.models import PatientGroup, PatientGroupMember
 from backend.apps.laboratory.models import LabFeed
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
@@ -55,6 +56,14 @@ def feeds() -> int:
         LabFeed(name="Any other laboratory (demo only)", processing_ids="PTD"),
     ]
     return len(LabFeed.objects.bulk_create(rows))
+
+
+def groups(patients: list[Patient]) -> int:
+    """Keep one group that a study might ask for by a bulk export: every tenth patient, a thousand at most."""
+    group = PatientGroup.objects.create(name="Blood pressure study", description="Every tenth patient of the clinic")
+    chosen = patients[::10][:1000]
+    PatientGroupMember.objects.bulk_create(PatientGroupMember(group=group, patient=patient) for patient in chosen)
+    return 1
 
 
 def coverages(patients: list[Patient], tell: Tell) -> int:

@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from backend.apps.insurance import scrubbing
 from backend.apps.insurance.models import InsuranceClaim, Submission, TradingPartner
+from backend.apps.interop.models import PatientGroup
 from backend.demo import people
 from backend.demo.billing import LEFT_AS_DRAFTS, medicare_number
 from backend.demo.clinical import catalog
@@ -23,6 +24,7 @@ def test_the_demo_clinic_has_claims_in_line_and_some_left_to_submit(settings: An
     claims = InsuranceClaim.objects.all()
     assert claims.count() >= 20
     assert Submission.objects.filter(status="queued").count() == claims.count() - LEFT_AS_DRAFTS
+    assert PatientGroup.objects.get().patients.count() == 4
     waiting = scrubbing.scrub_each(claims.filter(submissions=None).values_list("pk", flat=True))
     assert waiting == {}
     folders = TradingPartner.objects.get()

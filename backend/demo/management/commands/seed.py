@@ -62,6 +62,7 @@ def fill(count: int) -> dict[str, int]:
         "doctors": len(doctors),
         "staff": office.staff(logins),
         "feeds": office.feeds(),
+        "groups": office.groups(patients),
         "visits": booked,
         "in line": waitlist.create(patients),
         "coverages": covered,
