@@ -16,6 +16,7 @@ from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from integrations.fhir.terms import BCP_47, CDC_RACE, US_CORE, V2
 from tests.support.api_contract import client_for
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db
 ADA: dict[str, Any] = {
@@ -103,6 +104,19 @@ def test_an_update_names_the_version_it_was_made_from(desk: APIClient) -> None:
     assert stale.status_code == 412
     row.refresh_from_db()
     assert row.gender == "male"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_change_one_version_at_once_one_is_told_to_load_it_again() -> None:
+    row, user = make_patient(), make_user(role="nurse")
+    body = get(client_for(user), "Patient", row.pk)
+    version, answers = body["meta"]["versionId"], list[int]()
+    at_once(*[
+        lambda gender=gender: answers.append(put(client_for(user), {**body, "gender": gender}, version).status_code)
+        for gender in ("male", "other")
+    ])  # fmt: skip
+    assert sorted(answers) == [200, 412]
+    assert AuditLog.objects.filter(action="update", outcome="allowed").count() == 1
 
 
 def test_ids_are_ours_to_give(desk: APIClient) -> None:
