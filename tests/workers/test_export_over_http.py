@@ -14,9 +14,11 @@ from rest_framework.test import APIClient
 
 from backend.apps.interop.models import Disclosure, ExportJob
 from backend.apps.interop.tests.fhir.export_rows import ASYNC, BASE, LENIENT, system
+from backend.apps.laboratory.tests.factories import make_lab_result
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from workers import fhir_export
+from workers.fhir import organizing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rung")]
 
@@ -80,6 +82,29 @@ def test_what_was_left_out_comes_as_an_error_file() -> None:
     assert "address" not in patient
     outcomes = lines(api, told["error"][0])
     assert sorted(one["issue"][0]["expression"][0] for one in outcomes) == ["_type", "_zebra"]
+
+
+def test_files_organized_by_patient_hold_each_whole_behind_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(organizing, "PATIENTS_AT_ONCE", 2)
+    results = [make_lab_result() for _ in range(3)]
+    others = [make_patient() for _ in range(2)]
+    api, _ = system()
+    told = manifest(api, "organizeOutputBy=Patient&_type=Patient,Observation,Practitioner")
+    assert told["outputOrganizedBy"] == "Patient"
+    by_type = [one["type"] for one in told["output"] if "type" in one]
+    found = [line for item in told["output"] if "type" not in item for line in lines(api, item)]
+    heads = [place for place, one in enumerate(found) if one["resourceType"] == "Parameters"]
+    blocks = [found[start:end] for start, end in zip(heads, [*heads[1:], len(found)], strict=True)]
+    whole = {block[0]["parameter"][0]["valueReference"]["reference"]: block[1:] for block in blocks}
+    expected = {f"Patient/{one.lab_order.patient_id}": 2 for one in results} | {
+        f"Patient/{one.pk}": 1 for one in others
+    }
+    assert {name: len(block) for name, block in whole.items()} == expected
+    for name, block in whole.items():
+        assert f"Patient/{block[0]['id']}" == name
+        assert {one["subject"]["reference"] for one in block[1:]} <= {name}
+    assert set(by_type) == {"Practitioner"}
+    assert len(told["output"]) - len(by_type) == 3
 
 
 def test_a_token_for_one_type_gets_that_type_only() -> None:

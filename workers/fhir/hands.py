@@ -18,7 +18,7 @@ from backend.apps.interop.fhir.sources import BY_NAME
 from backend.apps.interop.models import ChunkKind, ExportChunk, ExportFile, ExportJob
 from backend.apps.interop.models.exports import RUNNING
 from integrations.errors import Transient
-from workers.fhir import files, planning, snapshots, writing
+from workers.fhir import files, organizing, planning, snapshots, writing
 from workers.fhir.snapshots import LeaseLost, Reader, Reading
 from workers.runner import Again, HandlerBug, NotNeeded, drain
 
@@ -98,7 +98,7 @@ class Hands:
             raise NotNeeded("the export was stopped")
         reader = self._state_of(job)
         try:
-            piece = writing.write(writing.Task(chunk, job, reader, Lookout(chunk, self._job)))
+            piece = organizing.write(writing.Task(chunk, job, reader, Lookout(chunk, self._job)))
         except LeaseLost:
             return {}  # which the fence refuses
         except files.TROUBLE as trouble:

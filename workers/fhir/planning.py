@@ -12,7 +12,7 @@ from backend.apps.interop.fhir.exports import selection
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.models import ChunkKind, ExportChunk, ExportJob, ExportStatus
-from workers.fhir import snapshots
+from workers.fhir import organizing, snapshots
 from workers.fhir.snapshots import Reader
 
 
@@ -23,9 +23,11 @@ def plan(job: ExportJob, reader: Reader) -> None:
         LeaseLost: another worker has the job.
     """
     asked = Asked.from_json(job.parameters)
-    chunks: list[ExportChunk] = []
-    for source in selection.sources_of(job, asked):
-        chunks += _ranges(job, asked, source, reader)
+    sources = selection.sources_of(job, asked)
+    chunks = organizing.pieces(job, asked, sources, reader) if asked.organize_by else []
+    for source in sources:
+        if not organizing.is_organized(asked, source):
+            chunks += _ranges(job, asked, source, reader)
         if selection.deleted(job, asked, source):
             chunks.append(ExportChunk(source=source.name, kind=ChunkKind.DELETED))
     now = timezone.now()
@@ -41,11 +43,11 @@ def _ranges(job: ExportJob, asked: Asked, source: Source, reader: Reader) -> lis
     """Return pieces of EXPORT_FILE_ROWS resources each; the last one is open, none where there are no rows."""
     size = settings.EXPORT_FILE_ROWS
     counted = f"""
-        SELECT count(*), array_agg(key ORDER BY place) FILTER (WHERE place % {size} = 0)
+        SELECT count(*), array_agg(key) FILTER (WHERE place % {size} = 0)
         FROM (SELECT {source.key} AS key, row_number() OVER (ORDER BY {source.key}) AS place
               FROM {source.tables} WHERE {selection.where(job, asked, source)}) AS found"""  # noqa: S608  # our own names only
     total, borders = reader.execute(counted.encode()).fetchone() or (0, None)
-    inner = list(dict.fromkeys(borders or []))
+    inner = sorted(set(borders or []))
     if total and total % size == 0:
         inner.pop()
     if not total:

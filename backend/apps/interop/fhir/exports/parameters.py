@@ -262,7 +262,10 @@ def _associated(reading: Reading, name: str, values: list[str]) -> None:
 
 
 def _organized(reading: Reading, name: str, values: list[str]) -> None:
-    reading.drop(name, "Files are organized by resource type only.")
+    if _listed(values) == ["Patient"]:
+        reading.asked["organize_by"] = "Patient"
+    else:
+        reading.drop(name, "Files are organized by Patient, or else by resource type.")
 
 
 def _partial(reading: Reading, name: str, values: list[str]) -> None:

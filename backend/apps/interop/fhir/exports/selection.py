@@ -63,11 +63,24 @@ def where(job: ExportJob, asked: Asked, source: Source) -> str:
 
 def within(job: ExportJob, asked: Asked, source: Source, lower: UUID | None, upper: UUID | None) -> str:
     """Return `where`, between two keys: without the lower one, with the upper one; None is open."""
-    told = [where(job, asked, source)]
-    if lower is not None:
-        told.append(_literal(f"{source.key} > %s", lower))
-    if upper is not None:
-        told.append(_literal(f"{source.key} <= %s", upper))
+    return " AND ".join([where(job, asked, source), *between(source, lower, upper)])
+
+
+def between(source: Source, lower: UUID | None, upper: UUID | None) -> list[str]:
+    told = [] if lower is None else [_literal(f"{source.key} > %s", lower)]
+    return told if upper is None else [*told, _literal(f"{source.key} <= %s", upper)]
+
+
+def about(
+    job: ExportJob, asked: Asked, source: Source, lower: UUID | None, upper: UUID | None, *, nobody: bool = False
+) -> str:
+    """Return `where`, between two patients: without the lower one, with the upper one. nobody: about no patient."""
+    patient = f"({source.patient})::uuid"
+    told = [where(job, asked, source), f"{patient} IS NULL" if nobody else f"{patient} IS NOT NULL"]
+    if lower is not None and not nobody:
+        told.append(_literal(f"{patient} > %s", lower))
+    if upper is not None and not nobody:
+        told.append(_literal(f"{patient} <= %s", upper))
     return " AND ".join(told)
 
 

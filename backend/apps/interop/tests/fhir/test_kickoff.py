@@ -111,7 +111,7 @@ WRONG = {
     "patients in a URL": {"patient": "Patient/1"},
     "an unknown parameter": {"_zebra": "1"},
     "other associated data": {"includeAssociatedData": "_custom"},
-    "another order of files": {"organizeOutputBy": "Patient"},
+    "another order of files": {"organizeOutputBy": "Group"},
     "neither true nor false": {"allowPartialManifests": "maybe"},
     "a filter that includes": {"_typeFilter": "Patient?_include=Patient:organization"},
     "a filter that sorts": {"_typeFilter": "Patient?_sort=birthdate"},
@@ -133,7 +133,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_lenient_handling_goes_on_without_what_is_not_supported_and_keeps_an_issue_for_each() -> None:
-    query = {"_zebra": "1", "organizeOutputBy": "Patient", "_type": "Patient,Zebra", "_elements": "birthDate,a.b.c"}
+    query = {"_zebra": "1", "organizeOutputBy": "Group", "_type": "Patient,Zebra", "_elements": "birthDate,a.b.c"}
     assert admin().get(EXPORT, query, **LENIENT).status_code == 202
     job = ExportJob.objects.get()
     assert sorted(one["expression"][0] for one in job.problems) == ["_elements", "_type", "_zebra", "organizeOutputBy"]
