@@ -92,7 +92,7 @@ def _resource(name: str) -> dict[str, Any]:
     }
     if written:
         told["interaction"] += [{"code": "create"}, {"code": "update"}]
-        told |= {"updateCreate": False}
+        told |= {"updateCreate": False, "conditionalCreate": name == "Patient"}
     return {key: value for key, value in told.items() if value != []}
 
 
