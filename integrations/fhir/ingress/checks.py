@@ -107,6 +107,8 @@ def _bare(value: Any, steps: Steps, contained: frozenset[str]) -> Iterator[Issue
 def _member(name: str, value: Any, steps: Steps, contained: frozenset[str]) -> Iterator[Issue]:
     if value is None:
         yield issue("structure", "An element that says nothing is left out.", at=[expression(steps)])
+    elif name.startswith("_") and not all(one is None or isinstance(one, dict) for one in _several(value)):
+        yield issue("structure", "What is said about a value is an object.", at=[expression(steps)])
     elif name == "id" and isinstance(value, str) and value.strip() and not ID.fullmatch(value):
         yield issue("value", "An id has 1 to 64 letters, digits, dots and hyphens.", at=[expression(steps)])
     elif name == "reference" and isinstance(value, str) and value.strip():
@@ -115,6 +117,10 @@ def _member(name: str, value: Any, steps: Steps, contained: frozenset[str]) -> I
         elif value.startswith("#") and value[1:] and value[1:] not in contained:
             yield issue("not-found", "Nothing of this name is contained.", at=[expression(steps)])
     yield from _bare(value, steps, contained)
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _ruled(model: BaseModel, said: Any, steps: Steps) -> Iterator[Issue]:

@@ -60,6 +60,8 @@ def refused(resource: dict[str, Any], held: dict[str, Any] | None = None) -> lis
         ({**LEAST, "name": []}, "value", "Patient.name"),
         ({**LEAST, "name": [{"family": "  "}]}, "value", "Patient.name[0].family"),
         ({**LEAST, "name": [{"family": None, "text": "x"}]}, "structure", "Patient.name[0].family"),
+        ({**LEAST, "_birthDate": 1}, "structure", "Patient._birthDate"),
+        ({**LEAST, "name": [{"family": "x", "_given": [7]}]}, "structure", "Patient.name[0]._given"),
         ({**LEAST, "id": "x" * 65}, "value", "Patient.id"),
         ({**LEAST, "extension": [{"url": "urn:x"}]}, "invariant", "Patient.extension[0]"),
         ({**LEAST, "contact": [{"gender": "male"}]}, "invariant", "Patient.contact[0]"),
