@@ -46,7 +46,10 @@ SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "ucum": ("mg/dL", "mmol/L"),
         "comparator": ("<", "<=", ">", ">="),
         "range": ("3.5-5.1", "3.50 - 5.10 mg/dL", "< 200", ">=40", "5-3", "negative", "0.5 to 1"),
-        "code_system": ("LN", "L"),
+        "codes": (
+            "2823-3\x1floinc\x1fPotassium\x1f2823-3\x1fK\x1fLN\x1fKALI\x1fKalium\x1fL\x1f0-1",
+            "\x1f\x1f\x1fKALI\x1f\x1f\x1f\x1f\x1f\x1f",
+        ),
     },
     "Patient": {"races": ('["2106-3"]', '["2028-9", "2106-3"]', '["UNK"]'), "birth_sex": ("F", "M", "UNK")},
 }
@@ -83,6 +86,7 @@ KINDS: Mapping[str, Sequence[str]] = {
     "bool": ("true", "false"),
     "Xhtml": ('<div xmlns="http://www.w3.org/1999/xhtml">a &amp; b</div>',),
 }
+UUIDS = ("01980a5e-7f1b-7c2d-8e3f-000000000001", "01980a5e-7f1b-7c2d-8e3f-000000000002")
 FREE = {"String", "Markdown"}
 HOLES = Text | Safe | Narrative | Number | Flag | Join | Given | If | Unless | Switch | Each | Derived
 
@@ -204,7 +208,11 @@ def _told(column: str, found: list[Place]) -> Sequence[str]:
     if not holes:
         return ("told",)
     if any(isinstance(place.part, Join) for place in holes):
-        return KINDS["Id"]
+        return UUIDS
+    if any(place.path.endswith(".reference") for place in holes):
+        return tuple(f"Patient/{one}" for one in UUIDS)
+    if any(place.path.endswith(".end") for place in holes):
+        return ("2026-12-31T09:30:00.123Z",) if {place.kind for place in holes} == {"Instant"} else ("2026-12-31",)
     strict = [place.codes or KINDS[place.kind] for place in holes if not _free(place)]
     if strict:
         return strict[0]

@@ -13,8 +13,8 @@ from fhir.resources.R4B import get_fhir_model_class
 from backend.apps.interop.fhir.source import Source, count_among, rows_among
 from backend.apps.interop.fhir.sources import ALL, BY_NAME
 from backend.apps.interop.tests.fhir.makers import CODES, MAKERS
-from integrations.fhir.checking import faults
 from integrations.fhir.holes import Safe, Switch
+from integrations.fhir.ingress import checks
 from tests.support.fhir_rows import GIVEN, Place, literals, places
 
 each_source = pytest.mark.parametrize("source", ALL, ids=lambda source: source.name)
@@ -52,7 +52,7 @@ def test_rows_as_the_clinic_has_them_are_sound_resources(source: Source) -> None
         assert found, make
         assert count_among(source, source.model._base_manager.filter(pk=row.pk)) == len(found)
         for told in found:
-            assert faults(told) == []
+            assert checks.issues(told) == []
             assert told["resourceType"] == source.type
             sound_codes(source, told)
 
