@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from backend.apps.interop.fhir.exports import expiry
 from backend.apps.interop.fhir.smart import assertions
 from backend.apps.interop.models import ExportJob
+from integrations.errors import Transient
 from workers.beats import beating
 from workers.celery_app import app
-from workers.fhir import finishing
-from workers.fhir.hands import Hands
+from workers.fhir import files, finishing
+from workers.fhir.hands import SOON, SOON_S, Hands
 from workers.fhir.snapshots import LeaseLost
 from workers.runner import NotNeeded, drain
 
-BUDGET_S = 200.0  # of one task; the limit is 240
-SOON = timedelta(seconds=5)
+BUDGET_S = 200.0  # of the task that leads an export, and holds its state meanwhile; the limit is 240
+HAND_S = 30.0  # of one that lends a hand: then the other queues have their turn
 
 
 @app.task(name="fhir_export.run")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -30,7 +30,7 @@ def run_due() -> str:
 def write_due() -> str:
     """Write pieces while there are some; each is leased and written down by itself, so a second run does the rest."""
     with Hands() as hands:
-        hands.work(time.monotonic() + BUDGET_S)
+        hands.work(time.monotonic() + HAND_S)
     if hands.bug is not None:
         raise hands.bug
     return f"{hands.written} written"
@@ -56,20 +56,22 @@ def run(job: ExportJob) -> Mapping[str, Any] | None:
     if finishing.stopped(job):
         raise NotNeeded("the export was stopped")
     try:
-        if not (job.planned_at and finishing.is_written(job)):
-            with Hands() as hands:
+        with Hands() as hands:
+            if not (job.planned_at and finishing.is_written(job)):
                 hands.lead(job)
                 hands.work(time.monotonic() + BUDGET_S)
+            return _ended(job, hands)
     except LeaseLost:
         return {}  # which the fence refuses
-    return _ended(job)
+    except files.TROUBLE as trouble:
+        raise Transient("the files cannot be written", code=type(trouble).__name__, retry_after_s=SOON_S) from None
 
 
-def _ended(job: ExportJob) -> Mapping[str, Any] | None:
+def _ended(job: ExportJob, hands: Hands) -> Mapping[str, Any] | None:
     if sentence := finishing.failure_of(job):
         finishing.fail(job, sentence)
     elif not finishing.is_written(job):
         job.release(after=SOON)
-    elif not finishing.complete(job):
+    elif not finishing.complete(job, hands.reader(job)):
         return {}
     return None

@@ -54,7 +54,7 @@ class Again(Exception):
 ENDS = (NotNeeded, Again, Permanent, Unknown, Transient)  # how a row ends that did not succeed; all else is a bug
 
 
-def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk: bool = False) -> str:
+def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk: bool = False, only: str = "") -> str:
     """Work on up to `batch` due rows of `model`; ring again when there may be more. Return counts by outcome.
 
     handle: reads again, decides late, speaks to at most one partner, returns the fields to save with success, or None
@@ -62,8 +62,9 @@ def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk:
         Transient, Permanent, Unknown or NotNeeded. Any other exception is a bug: the row is tried again later and
         the exception goes on to Celery after the batch, so that Flower and the log show it.
     bulk: the handler returns no fields, speaks to nobody and is `replay_safe`; successes are written in one statement.
+    only: what else must hold of the rows, in SQL of our own names only.
     """
-    items = cast("list[Item]", model.work.lease(batch))
+    items = cast("list[Item]", model.work.lease(batch, only))
     until, counts, done = time.monotonic() + BUDGET_S, Counter[str](), list[Item]()
     bug: Exception | None = None
     for item in items:

@@ -34,6 +34,7 @@ from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_res
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from integrations.fhir.checking import faults
+from tests.support.s3_double import S3Double
 from tests.support.stage import database_url
 from workers import fhir_export
 from workers.fhir import finishing, snapshots, writing
@@ -276,3 +277,22 @@ def test_an_export_that_cannot_be_written_fails_with_a_sentence_and_can_be_tried
     fhir_export.run_due()
     job.refresh_from_db()
     assert (job.status, len(lines(job))) == ("completed", 1)
+
+
+def test_files_may_lie_in_s3_and_what_a_dead_worker_left_there_is_removed(settings: Any) -> None:
+    patient = make_patient()
+    with S3Double() as s3:
+        settings.STORAGES = {
+            **settings.STORAGES,
+            "exports": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": s3.options()},
+        }
+        job = begun(Asked(types=("Patient",)))
+        with Hands() as hands:
+            hands.lead(job)
+            chunk, again = leased_twice()
+            dead = Ndjson(f"{job.pk}/{chunk.pk}-{chunk.lease_no}-output-0{SUFFIX}")
+            dead.write(b"{}\n", 1)
+            dead.close()
+            hands.write(again)
+        assert list(s3.objects) == [ExportFile.objects.get().path]
+        assert [line["id"] for line in lines(job)] == [str(patient.pk)]

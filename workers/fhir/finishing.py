@@ -15,7 +15,7 @@ from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.fhir.sources import BY_NAME
 from backend.apps.interop.models import Disclosure, ExportChunk, ExportFile, ExportJob, ExportStatus
 from backend.apps.interop.models.exports import RUNNING
-from workers.fhir import files, snapshots, writing
+from workers.fhir import files, writing
 from workers.fhir.snapshots import Reader
 from workers.fhir.writing import Cut
 
@@ -44,11 +44,11 @@ def is_written(job: ExportJob) -> bool:
     return not ExportChunk.work.filter(job=job).exclude(work_state=WorkState.DONE).exists()
 
 
-def complete(job: ExportJob) -> bool:
+def complete(job: ExportJob, reader: Reader) -> bool:
     """Complete the export and its accounting in one transaction; False when it is no longer ours or was stopped."""
     problems = _problems_file(job)
     try:
-        with snapshots.some_state(job) as reader, transaction.atomic():
+        with transaction.atomic():
             done = {"status": ExportStatus.COMPLETED, "finished_at": Now(), "snapshots": []}
             if not job.finish(**done, expires_at=Now() + timedelta(days=settings.EXPORT_DAYS)):
                 raise Stopped

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import psycopg
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.exports import selection
@@ -20,11 +23,12 @@ from backend.apps.interop.models.exports import RUNNING
 from integrations.errors import Transient
 from workers.fhir import files, organizing, planning, snapshots, writing
 from workers.fhir.snapshots import LeaseLost, Reader, Reading
-from workers.runner import Again, HandlerBug, NotNeeded, drain
+from workers.runner import HandlerBug, NotNeeded, drain
 
 LOOK_S = 5.0  # between two looks at whether the work is still wanted and ours
 PAUSE_S = 0.1  # between two looks for a piece that another worker had
-SOON_S = 5.0
+SOON_S = 5.0  # until a piece that could not be written is tried again
+SOON, PATIENCE = timedelta(seconds=SOON_S), timedelta(seconds=60)
 NOTHING = "nothing due"
 
 
@@ -36,6 +40,7 @@ class Hands:
         self._reading: Reading | None = None
         self._job: ExportJob | None = None  # whose lease is renewed along with that of the pieces
         self._stopped = False
+        self._looked_at = 0.0
         self.written = 0
 
     def __enter__(self) -> Self:
@@ -67,18 +72,31 @@ class Hands:
         else:
             planning.see_anew(job, reading.snapshot)
 
+    def reader(self, job: ExportJob) -> Reader:
+        """Return a connection that sees the state of the job, or the present one when nobody holds that any more."""
+        if self._reading is None:
+            self._reading = snapshots.join(job) or snapshots.take(job)[0]
+        return self._reading.connection
+
     def work(self, until: float) -> None:
-        """Write what is due, and wait for what others are at as long as it may come back to us."""
+        """Write what is due, job by job, and wait for what others are at as long as it may come back to us."""
         while time.monotonic() < until and not self._stopped:
-            if self._some() == NOTHING:
-                if not self._awaited():
-                    return
+            if self._some() != NOTHING:
+                continue
+            if self._reading is None:
+                return
+            if self._awaited():
                 self._look_at_job()
                 time.sleep(PAUSE_S)
+            elif self._job is not None:
+                return
+            else:
+                self._leave()  # this export is written; another may be due
 
     def _some(self) -> str:
+        only = f"job_id = '{self._reading.job}'" if self._reading else ""
         try:
-            return drain(ExportChunk, self.write, batch=1)
+            return drain(ExportChunk, self.write, batch=1, only=only)
         except HandlerBug as bug:  # told in the log; the piece is in line again, the others go on
             self.bug = bug
             return str(bug)
@@ -89,7 +107,6 @@ class Hands:
         Safe to run twice: files have the number of the lease in their names, and only those of the last are told of.
 
         Raises:
-            Again: nobody holds the state of its job any more; whoever leads the job takes another.
             NotNeeded: the export was stopped.
             Transient: the files or the rows could not be reached.
         """
@@ -97,8 +114,12 @@ class Hands:
         if job.status not in RUNNING:
             raise NotNeeded("the export was stopped")
         reader = self._state_of(job)
+        if reader is None:  # whoever leads the job takes another one
+            chunk.release(after=SOON)
+            return None
         try:
             piece = organizing.write(writing.Task(chunk, job, reader, Lookout(chunk, self._job)))
+            upper = chunk.upper or _last_key(chunk, job, reader)
         except LeaseLost:
             return {}  # which the fence refuses
         except files.TROUBLE as trouble:
@@ -106,17 +127,14 @@ class Hands:
         except psycopg.OperationalError as trouble:
             self._leave()
             raise Transient("the rows cannot be read", code=trouble.sqlstate or "away", retry_after_s=SOON_S) from None
-        return self._told(chunk, job, reader, piece)
+        return self._told(chunk, piece, upper)
 
-    def _told(
-        self, chunk: ExportChunk, job: ExportJob, reader: Reader, piece: writing.Piece
-    ) -> Mapping[str, Any] | None:
-        upper = chunk.upper or _last_key(chunk, job, reader)
+    def _told(self, chunk: ExportChunk, piece: writing.Piece, upper: UUID | None) -> Mapping[str, Any] | None:
         with transaction.atomic():
             ours = chunk.finish(rows=piece.count, times_written=F("times_written") + 1, upper=upper)
             if ours:
                 ExportFile.objects.bulk_create(_files_of(chunk, piece))
-                ExportJob.all_objects.filter(pk=job.pk).update(rows_done=F("rows_done") + piece.count)
+                ExportJob.all_objects.filter(pk=chunk.job_id).update(rows_done=F("rows_done") + piece.count)
         paths = [one.path for _, _, one in piece.files]
         if not ours:
             files.remove(paths)
@@ -126,24 +144,24 @@ class Hands:
             files.remove(files.left_behind(str(chunk.job_id), f"{chunk.pk}-", paths))
         return None
 
-    def _state_of(self, job: ExportJob) -> Reader:
-        if self._reading is None or self._reading.job != job.pk:
-            self._leave()
-            self._reading = snapshots.join(job)
+    def _state_of(self, job: ExportJob) -> Reader | None:
+        """Return a connection that sees the state of the job; None when nobody holds that any more."""
         if self._reading is None:
-            self._stopped = True
-            raise Again
-        return self._reading.connection
+            self._reading = snapshots.join(job)
+        self._stopped = self._reading is None
+        return self._reading.connection if self._reading else None
 
     def _awaited(self) -> bool:
-        """Return whether another worker is at a piece of the job whose state we hold; should it die, that is due."""
+        """Return whether a piece of the job whose state we hold is, or soon may be, in line again."""
         if self._reading is None:
             return False
-        return ExportChunk.work.filter(job=self._reading.job, work_state=WorkState.RUNNING).exists()
+        soon = Q(work_state=WorkState.WAITING, due_at__lt=Now() + PATIENCE)
+        return ExportChunk.work.filter(soon | Q(work_state=WorkState.RUNNING), job=self._reading.job).exists()
 
     def _look_at_job(self) -> None:
-        if self._job is not None and not self._job.renew():
-            self._stopped = True
+        if self._job is not None and time.monotonic() - self._looked_at > LOOK_S:
+            self._looked_at = time.monotonic()
+            self._stopped = not self._job.renew()
 
     def _leave(self) -> None:
         if self._reading is not None:

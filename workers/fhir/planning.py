@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -13,7 +16,9 @@ from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.models import ChunkKind, ExportChunk, ExportJob, ExportStatus
 from workers.fhir import organizing, snapshots
-from workers.fhir.snapshots import Reader
+from workers.fhir.snapshots import LeaseLost, Reader
+
+STEP = timedelta(minutes=3)  # a search for the next border; it has to read what does not match, too
 
 
 def plan(job: ExportJob, reader: Reader) -> None:
@@ -40,24 +45,27 @@ def plan(job: ExportJob, reader: Reader) -> None:
 
 
 def _ranges(job: ExportJob, asked: Asked, source: Source, reader: Reader) -> list[ExportChunk]:
-    """Return pieces of EXPORT_FILE_ROWS resources each; the last one is open, none where there are no rows."""
-    size = settings.EXPORT_FILE_ROWS
-    counted = f"""
-        SELECT count(*), array_agg(key) FILTER (WHERE place % {size} = 0)
-        FROM (SELECT {source.key} AS key, row_number() OVER (ORDER BY {source.key}) AS place
-              FROM {source.tables} WHERE {selection.where(job, asked, source)}) AS found"""  # noqa: S608  # our own names only
-    total, borders = reader.execute(counted.encode()).fetchone() or (0, None)
-    inner = sorted(set(borders or []))
-    if total and total % size == 0:
-        inner.pop()
-    if not total:
-        return []
-    ends = [*zip([None, *inner], [*inner, None], strict=True)]
-    rows = [*[size] * len(inner), total - size * len(inner)]
-    return [
-        ExportChunk(source=source.name, lower=lower, upper=upper, rows=max(count, 0))
-        for (lower, upper), count in zip(ends, rows, strict=True)
-    ]
+    """Return pieces of EXPORT_FILE_ROWS resources each; the last one is open, none where there are no rows.
+
+    Border by border, so that no step takes longer than the lease.
+    """
+    size, chunks, lower = settings.EXPORT_FILE_ROWS, list[ExportChunk](), None
+    while (upper := _asked(job, reader, selection.nth_key(job, asked, source, lower, size))) is not None:
+        chunks.append(ExportChunk(source=source.name, lower=lower, upper=upper, rows=size))
+        lower = upper
+    rest = _asked(job, reader, selection.count(job, asked, source, lower))
+    if rest:
+        chunks.append(ExportChunk(source=source.name, lower=lower, rows=rest))
+    elif chunks:
+        chunks[-1].upper = None
+    return chunks
+
+
+def _asked(job: ExportJob, reader: Reader, sql: str) -> Any:
+    if not job.renew(STEP):
+        raise LeaseLost
+    found = reader.execute(sql.encode()).fetchone()
+    return found[0] if found else None
 
 
 def see_anew(job: ExportJob, snapshot: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,16 +80,6 @@ def join(job: ExportJob) -> Reading | None:
             return reading
     reader.close()
     return None
-
-
-@contextlib.contextmanager
-def some_state(job: ExportJob) -> Iterator[Reader]:
-    """A connection that sees the state of the job, or the present one when nobody holds that any more."""
-    reading = join(job) or take(job)[0]
-    try:
-        yield reading.connection
-    finally:
-        reading.leave()
 
 
 def note(job: ExportJob, **fields: Any) -> None:

@@ -172,9 +172,9 @@ class WorkItem(TimeStampedModel):
     def finish(self, **changes: Any) -> bool:
         return self._settle(WorkState.DONE, "", **changes)
 
-    def renew(self) -> bool:
-        """Hold the row for another `lease_for`; False if the lease is no longer ours."""
-        return bool(self._mine().update(leased_until=Now() + self.lease_for))
+    def renew(self, lasting: timedelta | None = None) -> bool:
+        """Hold the row for another `lease_for`, or as long as the next step takes; False if it is no longer ours."""
+        return bool(self._mine().update(leased_until=Now() + (lasting or self.lease_for)))
 
     def give_up(self, error: str, **changes: Any) -> bool:
         return self._settle(WorkState.FAILED, error, **changes)

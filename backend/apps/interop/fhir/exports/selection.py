@@ -84,6 +84,17 @@ def about(
     return " AND ".join(told)
 
 
+def nth_key(job: ExportJob, asked: Asked, source: Source, lower: UUID | None, place: int) -> str:
+    """Return the query for the key of resource number `place` above `lower`."""
+    found = within(job, asked, source, lower, None)
+    ordered = f"SELECT {source.key} FROM {source.tables} WHERE {found} ORDER BY {source.key}"  # noqa: S608  # ours
+    return f"{ordered} OFFSET {place - 1} LIMIT 1"
+
+
+def count(job: ExportJob, asked: Asked, source: Source, lower: UUID | None) -> str:
+    return f"SELECT count(*) FROM {source.tables} WHERE {within(job, asked, source, lower, None)}"  # noqa: S608  # ours
+
+
 def last_key(job: ExportJob, asked: Asked, source: Source, lower: UUID | None) -> str:
     """Return the query for the greatest key above `lower`."""
     found = within(job, asked, source, lower, None)
