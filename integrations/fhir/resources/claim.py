@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from integrations.fhir.holes import Each, Given, If, Number, Safe, Switch, Text, Tree, Unless, join
 from integrations.fhir.resource import Resource, head
-from integrations.fhir.terms import ICD_10_CM, NPI, TERMINOLOGY, UCUM, V3, coding, concept, reference
+from integrations.fhir.terms import ICD_10_CM, NDC, NPI, TERMINOLOGY, UCUM, V3, coding, concept, reference
 
 CPT = "http://www.ama-assn.org/go/cpt"
 HCPCS = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 PLACES = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
 CARIN_BB = "http://hl7.org/fhir/us/carin-bb/CodeSystem/"
 STATUSES = {"active": "active", "draft": "draft", "cancelled": "cancelled"}  # cancelled: a void, or what one took back
+DRUG_UNITS = {"F2": "[iU]", "GR": "g", "ME": "mg", "ML": "mL", "UN": "{unit}"}  # CTP05, in UCUM
 ACCIDENTS = {"AA": "MVA", "EM": "WPA"}
 
 # The parts that a claim and its answer share.
 LINE_COLUMNS = (
     "number", "team", "pointers", "cpt", "hcpcs", "description", "modifiers", "first", "last", "place", "units",
-    "minutes", "price", "charge",
+    "minutes", "price", "charge", "ndc", "ndc_quantity", "ndc_unit",
 )  # fmt: skip
 LINE_ALWAYS = frozenset({"number", "pointers", "first", "units", "charge"})
 
@@ -47,6 +48,20 @@ LINE: dict[str, Tree] = {
     },
     "unitPrice": money("price"),
     "net": money("charge"),
+    "detail": [
+        If(
+            "ndc",
+            {
+                "sequence": 1,
+                "productOrService": {"coding": [{"system": NDC, "code": Safe("ndc")}]},
+                "quantity": {
+                    "value": Number("ndc_quantity"),
+                    "system": UCUM,
+                    "code": Switch("ndc_unit", DRUG_UNITS),
+                },
+            },
+        )
+    ],
 }
 TYPE = concept(f"{TERMINOLOGY}claim-type", "professional", "Professional")
 PROVIDER: Tree = {
@@ -75,13 +90,14 @@ def _team_role(code: str, display: str) -> Tree:
     return concept(f"{CARIN_BB}C4BBClaimCareTeamRole", code, display)
 
 
+RENDERING = _team_role("rendering", "Rendering provider")
 CARE_TEAM: Tree = [
     If(
         "rendering",
         {
             "sequence": 1,
             "provider": reference("Practitioner", "rendering"),
-            "role": _team_role("rendering", "Rendering provider"),
+            "role": RENDERING,
         },
     ),
     If(
@@ -94,6 +110,12 @@ CARE_TEAM: Tree = [
             },
             "role": _team_role("referring", "Referring"),
         },
+    ),
+    Each(
+        "line_doctors",
+        ("place", "doctor"),
+        {"sequence": Number("place"), "provider": reference("Practitioner", "doctor"), "role": RENDERING},
+        frozenset({"place", "doctor"}),
     ),
 ]
 ACCIDENT: Tree = If(

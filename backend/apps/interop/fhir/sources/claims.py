@@ -30,11 +30,15 @@ def procedure(expression: str) -> str:
         CASE WHEN {expression} !~ '^[0-9]' THEN {expression} END"""
 
 
+# A line's own doctor stands in the care team behind the claim's (1) and who referred the patient (2).
+PLACE = "(line.number + 2)::text"
+
+
 def lines(more: str = "") -> str:
     """Return SQL for the lines of a claim, as `LINE_COLUMNS` names their parts, and what else is asked for."""
     return f"""(SELECT jsonb_agg(jsonb_build_array(
         line.number::text,
-        CASE WHEN t.rendering_doctor_id IS NOT NULL AND line.rendering_doctor_id IS NULL THEN '1' END,
+        CASE WHEN line.rendering_doctor_id IS NOT NULL THEN {PLACE} WHEN t.rendering_doctor_id IS NOT NULL THEN '1' END,
         (SELECT jsonb_agg(jsonb_build_array(place))::text FROM string_to_table(line.pointers, ',') AS place),
         {procedure("line.code")},
         {text("line.description")},
@@ -47,7 +51,8 @@ def lines(more: str = "") -> str:
         CASE WHEN line.unit_basis = 'MJ' THEN 'true' END,
         CASE WHEN round(line.charge / line.units, 2) * line.units = line.charge
             THEN round(line.charge / line.units, 2)::text END,
-        line.charge::text
+        line.charge::text,
+        NULLIF(line.ndc, ''), line.ndc_quantity::text, NULLIF(line.ndc_unit, '')
         {more}) ORDER BY line.number)::text
     FROM insurance_claimline AS line WHERE line.claim_id = t.id)"""  # noqa: S608  # our own names only
 
@@ -89,6 +94,10 @@ COLUMNS = {
     "billing_npi": text("billing.npi"),
     "billing_name": f"COALESCE({text('billing.name')}, {text('clinic.name')}, 'The practice')",
     "rendering": "t.rendering_doctor_id::text",
+    "line_doctors": f"""(SELECT
+        jsonb_agg(jsonb_build_array({PLACE}, line.rendering_doctor_id) ORDER BY line.number)::text
+        FROM insurance_claimline AS line
+        WHERE line.claim_id = t.id AND line.rendering_doctor_id IS NOT NULL)""",  # noqa: S608  # our own names only
     "referring_npi": text("referring.npi"),
     "referring_name": text("concat_ws(' ', referring.first_name, referring.last_name)"),
     "diagnoses": """(SELECT jsonb_agg(jsonb_build_array(place::text, code) ORDER BY place)::text

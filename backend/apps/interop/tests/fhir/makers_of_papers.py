@@ -67,7 +67,7 @@ def full_claim() -> InsuranceClaim:
     drug = {"ndc": "00002322730", "ndc_quantity": "1.5", "ndc_unit": "ML"}
     lines = [
         line(modifiers=["25", "LT"], units=3, description="Office visit"),
-        line("100.00", code="J1100", diagnosis_pointers=[1, 2], **drug),
+        line("100.00", code="J1100", diagnosis_pointers=[1, 2], rendering_doctor=str(rendering_doctor().pk), **drug),
         line("10.00", code="00100", unit_basis="MJ", units=15, service_to=(day + timedelta(days=2)).isoformat()),
     ]
     return make_claim(

@@ -110,6 +110,13 @@ def test_a_claim_says_its_lines_to_the_cent() -> None:
         {"system": "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "code": "J1100"}
     ]
     assert second["diagnosisSequence"] == [1, 2]
+    (drug,) = second["detail"]
+    assert drug["productOrService"]["coding"][0]["code"] == "00002322730"
+    assert (drug["quantity"]["value"], drug["quantity"]["code"]) == (Decimal("1.5"), "mL")
+    team = {one["sequence"]: one["provider"].get("reference") for one in told_claim["careTeam"]}
+    assert team[first["careTeamSequence"][0]] == f"Practitioner/{claim.rendering_doctor_id}"
+    own = ClaimLine.objects.get(claim=claim, number=2).rendering_doctor_id
+    assert team[second["careTeamSequence"][0]] == f"Practitioner/{own}"
     assert third["quantity"] == {
         "value": 15, "unit": "minutes", "system": "http://unitsofmeasure.org", "code": "min",
     }  # fmt: skip
