@@ -35,6 +35,8 @@ WORDS = {
     ExportStatus.EXPIRED: ("", "files removed"),
 }
 
+LEVELS = {ExportLevel.SYSTEM: "everything", ExportLevel.PATIENT: "all patients", ExportLevel.GROUP: "a group"}
+
 
 def visible(request: HttpRequest) -> QuerySet[ExportJob]:
     return ExportJob.objects.visible_to(request.user).select_related("client", "requested_by", "group")
@@ -53,7 +55,7 @@ def described(job: ExportJob) -> dict[str, Any]:
         "progress": manifest.progress(job),
         "asked": asked,
         "whom": job.client.name if job.client else (by.full_name or by.email) if by else "the command line",
-        "of": f"the group {job.group.name}" if job.group else job.get_level_display(),
+        "of": f"the group {job.group.name}" if job.group else LEVELS[ExportLevel(job.level)],
     }
 
 
