@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
@@ -134,18 +135,26 @@ def rows_among(
     beside: Sequence[str] = (),
     order: str = "",
     live: bool = True,
+    keys_first: bool = False,
 ) -> list[Row]:
     """Return the rows for the resources among the model's rows `found`, by key and part.
 
     also: what else must hold, in SQL of our own names only, with `values` for its placeholders. beside: SQL for what
     comes after the columns. order: SQL to order by instead. live: False also takes rows that are no resources now.
+    keys_first: where many more are found than `limit`, sort their keys alone, and work the columns out for the first.
     """
     inner, inner_values = _ids(found)
     where = f"{source.live if live else 'TRUE'} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
-    cut = " LIMIT %s" if limit is not None else ""
-    sql = f"{source.select(resource, role, beside)} WHERE {where} ORDER BY {order or source.order}{cut}"
+    ordered = f"ORDER BY {order or source.order}" + (" LIMIT %s" if limit is not None else "")
+    told = [*values, *inner_values, *([limit] if limit is not None else [])]
+    sql = f"{source.select(resource, role, beside)} WHERE {where} {ordered}"
+    if keys_first:
+        first = f"SELECT t.id FROM {source.tables} WHERE {where} {ordered}"  # noqa: S608  # our own names only
+        where = f"t.id = ANY(ARRAY({first})) AND {source.live} AND {also}"
+        sql = f"{source.select(resource, role, beside)} WHERE {where} {ordered}"
+        told = [*told, *values, *told[-1:]]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, *inner_values, *([limit] if limit is not None else [])])
+        cursor.execute(sql, told)
         return cursor.fetchall()
 
 
@@ -162,5 +171,8 @@ def _ids(found: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
     query = found.order_by().values("pk").query
     if not query.where and not query.is_sliced and not query.combinator:
         return "", ()
-    sql, values = query.sql_with_params()
+    try:
+        sql, values = query.sql_with_params()
+    except EmptyResultSet:  # Django sees that there can be none
+        return "SELECT NULL::uuid WHERE FALSE", ()
     return sql, tuple(values)

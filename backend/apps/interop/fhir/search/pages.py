@@ -63,8 +63,8 @@ def page(
         wanted = asked.params if params is None else params(source)
         open_from = after is None or index >= after.source or bool(asked.sort)
         limit = asked.count + 1 - (0 if asked.sort else len(hits))
-        if wanted is not None and open_from and limit > 0 and (found := find(source, wanted, user)):
-            hits += _take(asked, source, found, user, index=index, after=after, limit=limit)
+        if wanted is not None and open_from and limit > 0:
+            hits += _take(asked, source, wanted, user, index=index, after=after, limit=limit)
     if asked.sort:
         hits = _merged(hits, backwards=asked.sort.startswith("-"))
     return hits[: asked.count], len(hits) > asked.count
@@ -81,13 +81,29 @@ def some(source: Source, found: Found, user: Any, limit: int, elements: frozense
 
 
 def _take(
-    asked: Asked, source: Source, found: Found, user: Any, *, index: int, after: Place | None, limit: int
+    asked: Asked, source: Source, params: Params, user: Any, *, index: int, after: Place | None, limit: int
 ) -> list[Hit]:
+    found = find(source, params, user)
+    if found is None:
+        return []
     value = _sorted_by(as_seen(source, user.role), asked.sort)
     if after is not None:
         found = _beyond(source, found, after, index, value, backwards=asked.sort.startswith("-"))
-    order = f"{value} {'DESC' if asked.sort.startswith('-') else ''}, {source.order}" if asked.sort else ""
-    return _hits(source, found, user, limit, index=index, value=value, order=order, elements=asked.elements)
+    order = _order(asked, source, value, narrow=_narrow(source.type, params))
+    told: dict[str, Any] = {"index": index, "value": value, "order": order, "elements": asked.elements}
+    return _hits(source, found, user, limit, keys_first=order != source.order, **told)
+
+
+def _order(asked: Asked, source: Source, value: str, *, narrow: bool) -> str:
+    """Return SQL to order by. Where few rows are left it names the key so that no index gives that order: PostgreSQL
+    would walk the whole table by it until it had met the few.
+    """
+    if asked.sort:
+        return f"{value} {'DESC' if asked.sort.startswith('-') else ''}, {source.order}"
+    if not narrow:
+        return source.order
+    key = f'{source.key}::text COLLATE "C"'
+    return f"{key}, {source.part}" if source.part else key
 
 
 def _hits(
@@ -100,6 +116,7 @@ def _hits(
     value: str = "''",
     order: str = "",
     elements: frozenset[str] = frozenset(),
+    keys_first: bool = False,
 ) -> list[Hit]:
     shape = cut(source.resource, elements) if elements else source.resource
     beside = (value, f"({source.key})::text", source.part or "''")
@@ -113,6 +130,7 @@ def _hits(
         limit=limit,
         beside=beside,
         order=order,
+        keys_first=keys_first,
     )
     return [Hit(source, row, Place(str(row[-3]), index, str(row[-2]), str(row[-1])), shape) for row in rows]
 
@@ -146,10 +164,15 @@ def _sorted_by(source: Source, sort: str) -> str:
 
 def _must_be_few(asked: Asked) -> None:
     """Refuse to sort what is not of one patient or otherwise few: it would sort the whole table for each page."""
-    table = of_type(asked.type)
-    narrow = (table.get(name.partition(":")[0]) for name, _ in asked.params)
-    if not any(isinstance(param, Pointer) or (param is not None and param.private) for param in narrow):
+    if not _narrow(asked.type, asked.params):
         raise BadSearch("The answer can be sorted only when it is searched by patient as well.", code="too-costly")
+
+
+def _narrow(resource_type: str, params: Params) -> bool:
+    """Return whether this names a patient or another resource: then few rows are left, and they are soon sorted."""
+    table = of_type(resource_type)
+    named = (table.get(name.partition(":")[0]) for name, _ in params)
+    return any(isinstance(param, Pointer) or (param is not None and param.private) for param in named)
 
 
 def _merged(hits: list[Hit], *, backwards: bool) -> list[Hit]:
