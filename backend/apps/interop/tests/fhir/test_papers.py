@@ -10,6 +10,7 @@ from django.db import connection
 
 from backend.apps.clinical_notes.models import ClinicalNote
 from backend.apps.clinical_notes.tests.factories import make_note, make_soap
+from backend.apps.core.audit import patient_of
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.insurance.models import ClaimLine, InsuranceClaim, Posting
 from backend.apps.insurance.tests.factories import make_claim, make_claim_in
@@ -20,6 +21,7 @@ from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS,
 from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPTIONS
 from backend.apps.interop.fhir.sources.provenance import NOTE_ORIGINS, RESULT_ORIGINS, by_vital_sign
 from backend.apps.interop.tests.fhir.makers_of_papers import (
+    MAKERS,
     amendment,
     fed_result,
     full_claim,
@@ -29,6 +31,8 @@ from backend.apps.interop.tests.fhir.makers_of_papers import (
     signed_note,
     soap_of,
 )
+from backend.apps.laboratory.models import LabResult
+from backend.apps.patients.models import Patient
 from backend.apps.prescriptions.tests.factories import make_prescription
 from backend.apps.users.tests.factories import make_user
 from tests.support.fhir_rows import GIVEN
@@ -59,6 +63,23 @@ def amounts(adjudications: list[dict[str, Any]]) -> list[tuple[str, str, Decimal
         (one["category"]["coding"][0]["code"], one.get("reason", {}).get("text", ""), one["amount"]["value"])
         for one in adjudications
     ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [PRESCRIPTIONS, CLAIMS, EXPLANATIONS, NOTES, SOAP_NOTES, NOTE_ORIGINS, RESULT_DOCUMENTS, RESULT_ORIGINS],
+    ids=lambda source: source.name,
+)
+def test_patients_see_their_own_and_of_results_what_was_released(source: Source) -> None:
+    row = MAKERS[source.name][0]()
+    own, other = make_user(role="patient"), make_user(role="patient")
+    Patient.objects.filter(pk=patient_of(row)).update(user=own)
+    assert source.may(own, "list")
+    if isinstance(row, LabResult):
+        assert not source.visible(own).exists()
+        row.verify(make_user(role="lab_tech"))
+    assert source.visible(own).get() == row
+    assert not source.visible(other).exists()
 
 
 def test_a_drug_has_its_codes_without_hyphens() -> None:
