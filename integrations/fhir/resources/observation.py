@@ -46,12 +46,12 @@ def is_loinc(code: str | None, system: str | None) -> bool:
 
 
 def named(  # noqa: PLR0917  # the columns of `CODE`
-    test: str | None,
-    test_system: str | None,
-    test_name: str | None,
-    code: str | None,
-    text: str | None,
-    system: str | None,
+    test: str | None = None,
+    test_system: str | None = None,
+    test_name: str | None = None,
+    code: str | None = None,
+    text: str | None = None,
+    system: str | None = None,
     other_code: str | None = None,
     other_text: str | None = None,
     other_system: str | None = None,
@@ -90,7 +90,20 @@ CODE_COLUMNS = (
     "test", "test_system", "test_name", "code", "code_text", "code_system", "other_code", "other_text", "other_system",
     "feed",
 )  # fmt: skip
-CODE = Derived(CODE_COLUMNS, named, ("loinc", "own", "theirs", "words", "of", "name"), CODING)
+CODE_PARTS = ("loinc", "own", "theirs", "words", "of", "name")
+CODE = Derived(CODE_COLUMNS, named, CODE_PARTS, CODING)
+BETWEEN = "\x1f"  # the unit separator of ASCII
+
+
+def unpacked(codes: str | None) -> tuple[str | None, ...]:
+    """Return what `named` does, of its columns in one text: a row that is nine columns narrower is read faster."""
+    parts = [part.strip() or None for part in (codes or "").split(BETWEEN)]
+    if len(parts) != len(CODE_COLUMNS):  # somebody sent a separator: only what our own test is called is certain
+        parts = parts[:2]
+    return named(*parts)
+
+
+PACKED_CODE = Derived(("codes",), unpacked, CODE_PARTS, CODING)
 
 
 def limits(text: str | None, unit: str | None, ucum: str | None) -> tuple[str | None, ...]:
@@ -130,7 +143,7 @@ OBSERVATION = Resource(
         "basedOn": [reference("ServiceRequest", "order")],
         "status": Switch("status", STATUSES),
         "category": [CATEGORY],
-        "code": CODE,
+        "code": PACKED_CODE,
         "subject": reference("Patient", "patient"),
         "encounter": If("encounter", reference("Encounter", "encounter")),
         "effectiveDateTime": Safe("effective"),

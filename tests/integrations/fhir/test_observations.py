@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.fhir.resources.observation import OBSERVATION, limits, named
+from integrations.fhir.resources.observation import BETWEEN, CODE_COLUMNS, OBSERVATION, limits, named
 from integrations.fhir.resources.specimen import taken
 from integrations.fhir.resources.vital_signs import VITAL_SIGN, VITAL_SIGNS
 from tests.support.fhir_rows import GIVEN
@@ -16,7 +16,8 @@ WRITTEN = {"id": "a" * 64, "version": "1", "updated": "2026-03-02T12:00:00.000Z"
 
 
 def observation(**columns: str) -> dict[str, Any]:
-    row = {**WRITTEN, "order": "o", "status": "final", "code": "K", **columns}
+    codes = BETWEEN.join(columns.get(name, "") for name in CODE_COLUMNS)
+    row = {**WRITTEN, "order": "o", "status": "final", "codes": codes, **columns}
     told: dict[str, Any] = json.loads(OBSERVATION.line(GIVEN)([row.get(name) for name in OBSERVATION.columns]))
     return told
 
@@ -47,6 +48,12 @@ def test_a_code_is_loinc_only_where_its_system_says_so_and_its_form_is_right() -
     assert named(None, None, None, "2823-3", "Potassium", "L")[0] is None
     assert named(None, None, None, "KALI", "Potassium", "LN")[:3] == (None, None, "KALI")
     assert named("KALI", "local", "Potassium", "2823-3", "K", "LN")[:2] == ("2823-3", "KALI")
+
+
+def test_a_separator_in_what_was_sent_mixes_nothing_up() -> None:
+    told = observation(test="2823-3", test_system="loinc", code="K\x1fx", other_code="L", other_system="LN")
+    assert told["code"] == {"coding": [{"system": "http://loinc.org", "code": "2823-3"}], "text": "2823-3"}
+    assert observation(code="K\x1f")["code"] == {"text": "unknown"}
 
 
 def test_a_result_without_any_word_still_names_something() -> None:

@@ -22,6 +22,7 @@ POWERS = {f"10*{power}/{volume}" for power in ucum.POWERS for volume in ucum.VOL
 UNITS = sorted({*ucum.UCUM, *ucum.CASED.values(), *ucum.NAMES.values(), *POWERS})
 KNOWN_UNITS = ", ".join(f"E'{unit}'" for unit in UNITS).replace("%", r"\x25")  # a per cent sign is for placeholders
 NOTHING = "t.numeric_value IS NULL AND btrim(t.result_value) = ''"
+FEED = "COALESCE(m.feed_id, o.feed_id)"
 
 COLUMNS = {
     "id": "t.result_key",
@@ -29,16 +30,10 @@ COLUMNS = {
     "updated": instant("t.updated_at"),
     "order": "t.lab_order_id::text",
     "status": "t.status",
-    "test": "k.test_code",
-    "test_system": "k.code_system",
-    "test_name": text("k.test_name"),
-    "code": "t.code_as_sent",
-    "code_text": text("t.code_text_as_sent"),
-    "code_system": "t.code_system_as_sent",
-    "other_code": "t.other_code_as_sent",
-    "other_text": text("t.other_text_as_sent"),
-    "other_system": "t.other_system_as_sent",
-    "feed": "COALESCE(m.feed_id, o.feed_id)::text",
+    "codes": f"""concat_ws(E'\\x1f', COALESCE(k.test_code, ''), COALESCE(k.code_system, ''), COALESCE(k.test_name, ''),
+        t.code_as_sent, t.code_text_as_sent, t.code_system_as_sent, t.other_code_as_sent, t.other_text_as_sent,
+        t.other_system_as_sent, COALESCE({FEED}::text, ''))""",  # the columns of `observation.named`
+    "feed": f"{FEED}::text",
     "patient": "o.patient_id::text",
     "encounter": "a.id::text",
     "effective": instant("t.result_date"),
