@@ -13,10 +13,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from backend.apps.interop.models import Disclosure, ExportJob
+from backend.apps.interop.tests.fhir.clinical_makers import measured_note
 from backend.apps.interop.tests.fhir.export_rows import ASYNC, BASE, LENIENT, system
 from backend.apps.laboratory.tests.factories import make_lab_result
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
+from backend.apps.prescriptions.tests.factories import make_prescription
 from workers import fhir_export
 from workers.fhir import organizing
 
@@ -105,6 +107,17 @@ def test_files_organized_by_patient_hold_each_whole_behind_a_header(monkeypatch:
         assert {one["subject"]["reference"] for one in block[1:]} <= {name}
     assert set(by_type) == {"Practitioner"}
     assert len(told["output"]) - len(by_type) == 3
+
+
+def test_associated_provenance_is_that_of_what_is_exported() -> None:
+    make_lab_result()
+    make_prescription(status="cancelled")
+    wanted, soap = make_prescription(status="active"), measured_note()
+    api, _ = system()
+    both = "includeAssociatedData=LatestProvenanceResources,RelevantProvenanceResources"
+    told = manifest(api, f"_type=MedicationRequest,Composition&_typeFilter=MedicationRequest%3Fstatus%3Dactive&{both}")
+    found = [line for one in told["output"] if one["type"] == "Provenance" for line in lines(api, one)]
+    assert sorted(one["id"] for one in found) == sorted([str(wanted.pk), str(soap.clinical_note_id)])
 
 
 def test_a_token_for_one_type_gets_that_type_only() -> None:

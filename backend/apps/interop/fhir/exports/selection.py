@@ -5,7 +5,7 @@ All that is returned here is whole SQL, its values in it as literals: it is run 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,16 +20,32 @@ from backend.apps.interop.models import ExportJob, ExportLevel, PatientGroup
 from integrations.fhir.resource import Resource
 
 ORIGINS = "Provenance"
+TARGETS: Mapping[
+    str, Mapping[str, str]
+] = {  # by source of Provenance: sources it is about, and its key in their tables
+    "provenance-result": {"observation-lab": "t.id"},
+    "provenance-note": {
+        "document-note": "t.id",
+        "composition": "t.clinical_note_id",
+        "observation-vital-signs": "t.clinical_note_id",
+    },
+    "provenance-prescription": {"prescription": "t.id"},
+}
 
 
 def sources_of(job: ExportJob, asked: Asked) -> list[Source]:
     """Return the sources of an export: of the types asked for and granted, without what nobody asked an export for."""
     wanted = [source for source in ALL if asked.wants(source.type) and _may_go(job, source)]
     belong = [source for source in wanted if _belongs(job, asked, source)]
-    if not asked.types or ORIGINS in asked.types:
+    if not _associated(asked):
         return belong
-    told = {source.model for source in belong if source.type != ORIGINS}
-    return [source for source in belong if source.type != ORIGINS or source.model in told]
+    told = {source.name for source in belong}
+    return [source for source in belong if source.type != ORIGINS or told & set(TARGETS[source.name])]
+
+
+def _associated(asked: Asked) -> bool:
+    """Return whether Provenance goes along with its targets only, and is not asked for by itself."""
+    return bool(asked.associated) and ORIGINS not in asked.types
 
 
 def _may_go(job: ExportJob, source: Source) -> bool:
@@ -54,6 +70,8 @@ def resource_of(asked: Asked, source: Source) -> Resource:
 def where(job: ExportJob, asked: Asked, source: Source) -> str:
     """Return the condition for a source's rows that are in the export."""
     told = [f"({source.live})", *_of_patients(job, asked, source), *_fitting(asked, source)]
+    if source.type == ORIGINS and _associated(asked):
+        return " AND ".join([*told, _of_targets(job, asked, source)])
     if asked.since is not None:
         told.append(_literal(f"{source.changed} > %s", asked.since))
     if asked.until is not None:
@@ -123,6 +141,17 @@ def deleted(job: ExportJob, asked: Asked, source: Source) -> str:
         ids = f"SELECT {source.columns['id']} FROM {source.tables} WHERE {condition}"  # noqa: S608  # our own names only
         found += f" AND gone.id IN ({ids})"
     return f"{found} ORDER BY gone.id"
+
+
+def _of_targets(job: ExportJob, asked: Asked, origins: Source) -> str:
+    """Return the condition for what tells of resources that are in the export."""
+    going = {source.name: source for source in sources_of(job, asked)}
+    each = (
+        f"t.id IN (SELECT {key} FROM {going[name].tables} WHERE {where(job, asked, going[name])})"  # noqa: S608  # ours
+        for name, key in TARGETS[origins.name].items()
+        if name in going
+    )
+    return f"({' OR '.join(each)})"
 
 
 def _fitting(asked: Asked, source: Source) -> list[str]:
