@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import router
+from django.utils import timezone
 
 from backend.apps.laboratory import critical, statuses, versions
 from backend.apps.laboratory.models import (
@@ -35,7 +36,7 @@ def joined(patient: Patient, into: Patient) -> Iterator[None]:
     """
     both = LabOrder.all_objects.select_for_update(no_key=True).filter(patient__in=[patient, into]).order_by("pk")
     list(both.values_list("pk", flat=True))
-    before = _orders(patient, into)
+    before, moved = _orders(patient, into), _keys(patient)
     _join_numbers(patient, into)
     left = [_join(gone, stays) for gone, stays in _twins(ReportedPanel, patient, into, "panel_code")]
     yield
@@ -44,6 +45,16 @@ def joined(patient: Patient, into: Patient) -> Iterator[None]:
     for order in LabOrder.objects.filter(pk__in=left, is_external=True).order_by("pk"):
         _note_again(order)
     _settle(before, _orders(into))
+    for model, keys in moved.items():
+        model.all_objects.filter(pk__in=keys).update(updated_at=timezone.now())  # whose it is has changed
+
+
+def _keys(patient: Patient) -> dict[Any, list[UUID]]:
+    """Return what is of the patient by its order alone: results and specimens."""
+    return {
+        model: list(model.all_objects.filter(lab_order__patient=patient).values_list("pk", flat=True))
+        for model in (LabResult, LabSpecimen)
+    }
 
 
 def _orders(*patients: Patient) -> Orders:

@@ -30,6 +30,8 @@ from backend.apps.interop.tests.fhir.clinical_makers import (
 )
 from backend.apps.laboratory.models import LabResult, OrderStatus, ResultStatus
 from backend.apps.laboratory.tests.factories import NOON, make_lab_order, make_lab_result, make_lab_specimen
+from backend.apps.patients import services as patients
+from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from integrations.fhir.resources.appointment import STATUSES as OF_APPOINTMENTS
 from integrations.fhir.resources.encounter import STATUSES as OF_ENCOUNTERS
@@ -138,6 +140,16 @@ def test_an_earlier_version_is_found_by_its_number_alone() -> None:
     assert rows.get(RESULTS.by_id(current.result_key)) == current
     assert RESULTS.past(current.result_key, "one") is None
     assert told(RESULTS, past) == []
+
+
+def test_what_a_merge_moves_to_another_record_has_changed() -> None:
+    row = full_result()
+    specimen = row.panel.specimens.get()
+    before = (only(RESULTS, row)["meta"]["lastUpdated"], only(SPECIMENS, specimen)["meta"]["lastUpdated"])
+    into = patients.merge(row.lab_order.patient, by=None, into=make_patient())
+    after = (only(RESULTS, row), only(SPECIMENS, specimen))
+    assert all(one["subject"] == {"reference": f"Patient/{into.pk}"} for one in after)
+    assert all(one["meta"]["lastUpdated"] > then for one, then in zip(after, before, strict=True))
 
 
 def test_an_order_of_several_tests_lists_them() -> None:
