@@ -296,3 +296,18 @@ def test_files_may_lie_in_s3_and_what_a_dead_worker_left_there_is_removed(settin
             hands.write(again)
         assert list(s3.objects) == [ExportFile.objects.get().path]
         assert [line["id"] for line in lines(job)] == [str(patient.pk)]
+
+
+def test_a_connection_that_breaks_while_rows_are_read_costs_a_new_try_and_no_row() -> None:
+    patient = make_patient()
+    job = begun(Asked(types=("Patient",)))
+    with Hands() as hands:
+        hands.lead(job)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [hands.reader(job).info.backend_pid])
+        hands.work(time.monotonic() + 1)
+    assert ExportChunk.work.get().last_error.startswith("the rows cannot be read")
+    ExportChunk.work.update(due_at=timezone.now())
+    job.release()
+    fhir_export.run_due()
+    assert [line["id"] for line in lines(job)] == [str(patient.pk)]

@@ -9,6 +9,10 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from psycopg import OperationalError
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
 
 from backend.apps.interop.fhir.exports import selection
 from backend.apps.interop.fhir.exports.asked import Asked
@@ -124,14 +128,19 @@ def _deletions(task: Task, asked: Asked, source: Source) -> Iterator[list[str]]:
 
 
 def fetched(task: Task, sql: str, at_once: int, *, name: str = "rows") -> Iterator[Rows]:
-    with task.reader.cursor(name=name) as cursor:
+    """Yield rows by the thousands. libpq itself fetches: the driver's way to wait costs half as much again."""
+    reader, shape = task.reader, Transformer(task.reader)
+    with reader.cursor(name=name) as cursor:
         cursor.execute(sql.encode())
         while True:
             task.look()
-            rows = cursor.fetchmany(at_once)
-            if not rows:
+            found = reader.pgconn.exec_(f'FETCH FORWARD {at_once} FROM "{name}"'.encode())
+            if found.status != ExecStatus.TUPLES_OK:
+                raise OperationalError("lost") if reader.broken else error_from_result(found)
+            if not found.ntuples:
                 return
-            yield rows
+            shape.set_pgresult(found)
+            yield shape.load_rows(0, found.ntuples, tuple)
 
 
 def given_of(job: ExportJob) -> dict[str, str]:
