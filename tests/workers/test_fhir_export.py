@@ -311,3 +311,21 @@ def test_a_connection_that_breaks_while_rows_are_read_costs_a_new_try_and_no_row
     job.release()
     fhir_export.run_due()
     assert [line["id"] for line in lines(job)] == [str(patient.pk)]
+
+
+def test_another_worker_lends_a_hand_from_the_same_state_and_waits_where_nobody_holds_one() -> None:
+    make_patient()
+    job = begun(Asked(types=("Patient",)))
+    with Hands() as hands:
+        hands.lead(job)
+        Patient.objects.update(city="Troy")
+        ExportChunk.work.update(due_at=timezone.now() + timedelta(hours=1))
+    ExportChunk.work.update(due_at=timezone.now())
+    assert fhir_export.write_due() == "0 written"
+    assert ExportChunk.work.get().due_at > timezone.now()
+    with Hands() as hands:
+        hands.lead(job)
+        Patient.objects.update(city="Albany")
+        ExportChunk.work.update(due_at=timezone.now())
+        assert fhir_export.write_due() == "1 written"
+    assert [line["address"][0]["city"] for line in lines(job)] == ["Troy"]

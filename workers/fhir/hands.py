@@ -25,7 +25,7 @@ from workers.fhir import files, organizing, planning, snapshots, writing
 from workers.fhir.snapshots import LeaseLost, Reader, Reading
 from workers.runner import HandlerBug, NotNeeded, drain
 
-LOOK_S = 5.0  # between two looks at whether the work is still wanted and ours
+LOOK_S = 1.0  # between two looks at whether the work is still wanted and ours
 PAUSE_S = 0.1  # between two looks for a piece that another worker had
 SOON_S = 5.0  # until a piece that could not be written is tried again
 SOON, PATIENCE = timedelta(seconds=SOON_S), timedelta(seconds=60)
