@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from integrations.fhir.holes import Each, If, Safe, Switch, join
+from integrations.fhir.holes import Each, If, Safe, Switch, Unless, join
 from integrations.fhir.resource import Resource, head
 from integrations.fhir.resources.observation import CODE
 from integrations.fhir.resources.service_request import ORDER_NUMBER
 from integrations.fhir.terms import US_CORE, V2, concept, reference
 
 STATUSES = {name: name for name in ("registered", "partial", "preliminary", "final", "corrected", "cancelled")}
+NOT_SAID = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 
 DIAGNOSTIC_REPORT = Resource(
     "DiagnosticReport",
@@ -22,6 +23,7 @@ DIAGNOSTIC_REPORT = Resource(
         "subject": reference("Patient", "patient"),
         "encounter": If("encounter", reference("Encounter", "encounter")),
         "effectiveDateTime": Safe("effective"),
+        "_effectiveDateTime": Unless("effective", {"extension": [NOT_SAID]}),  # US Core wants one of most reports
         "issued": Safe("issued"),
         "performer": [If("feed", reference("Organization", "feed"))],
         "specimen": [

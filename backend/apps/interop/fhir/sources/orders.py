@@ -72,7 +72,7 @@ def summary(which: str, suffix: str = "") -> str:
     only = f"FILTER (WHERE {which})"
     return f"""jsonb_agg(jsonb_build_array(r.result_key) ORDER BY r.created_at, r.id) {only}::text AS results{suffix},
         min(r.result_date) {only} AS effective{suffix},
-        max(COALESCE(r.reported_at, r.sent_at)) {only} AS issued{suffix},
+        max(COALESCE(r.reported_at, r.sent_at, r.created_at)) {only} AS issued{suffix},
         CASE WHEN bool_and(r.status = 'cancelled') {only} THEN 'cancelled'
             WHEN t.status = 'completed' AND bool_or(r.status = 'corrected') {only} THEN 'corrected'
             WHEN t.status = 'completed' THEN 'final'
@@ -101,7 +101,7 @@ REPORTS = Source(
         "version": version_of(REPORTED),
         "updated": instant(REPORTED),
         "status": "d.status",
-        "effective": instant("d.effective"),
+        "effective": instant("COALESCE(d.effective, t.specimen_collected_at)"),
         "issued": instant("d.issued"),
         "feed": "COALESCE(d.feed, t.feed_id::text)",
         "specimens": "s.specimens",
@@ -114,7 +114,7 @@ REPORTS = Source(
     seen_as={  # and of an order only what was released to them
         Role.PATIENT: {
             "status": "d.status_released",
-            "effective": instant("d.effective_released"),
+            "effective": instant("COALESCE(d.effective_released, t.specimen_collected_at)"),
             "issued": instant("d.issued_released"),
             "results": "d.results_released",
         }

@@ -37,7 +37,7 @@ COLUMNS = {
     "patient": "o.patient_id::text",
     "encounter": "a.id::text",
     "effective": instant("t.result_date"),
-    "issued": instant("COALESCE(t.reported_at, t.sent_at)"),
+    "issued": instant("COALESCE(t.reported_at, t.sent_at, t.created_at)"),
     # The number with the digits it was sent with, unless text and number differ.
     "value": rf"""CASE
         WHEN t.numeric_value IS NOT NULL THEN CASE

@@ -194,6 +194,14 @@ def test_a_report_is_as_far_as_its_findings(order: str, results: list[str], stat
     assert only(REPORTS, row)["status"] == status
 
 
+def test_a_report_that_does_not_say_when_it_was_measured_says_so() -> None:
+    found = only(REPORTS, bare_result().lab_order)
+    assert found["_effectiveDateTime"]["extension"][0]["valueCode"] == "unknown"
+    assert "effectiveDateTime" not in found
+    assert found["issued"]
+    assert "_effectiveDateTime" not in only(REPORTS, reported_order())
+
+
 def test_a_report_changes_with_its_findings() -> None:
     order = seen_order()
     row = make_lab_result(lab_order=order)
