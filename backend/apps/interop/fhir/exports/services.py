@@ -110,7 +110,8 @@ def cancel(job: ExportJob, *, by: User | None = None) -> ExportJob:
 def retry(job: ExportJob, *, by: User | None = None) -> ExportJob:
     """Let a failed export go on: what it has written stays, what failed is tried again."""
     failed = ExportJob.objects.filter(pk=job.pk, status=ExportStatus.FAILED, files_removed_at=None)
-    if not failed.update(status=ExportStatus.ACCEPTED, failure="", finished_at=None, expires_at=None, updated_at=Now()):
+    status = ExportStatus.ACCEPTED if job.planned_at is None else ExportStatus.IN_PROGRESS
+    if not failed.update(status=status, failure="", finished_at=None, expires_at=None, updated_at=Now()):
         raise DomainError("Only an export that failed, and whose files are still there, can be tried again.")
     stuck = job.chunks.filter(work_state__in=(WorkState.HELD, WorkState.FAILED)).values_list("pk", flat=True)
     type(job).work.back_in_line(job.pk, at_rest=AT_REST)

@@ -179,3 +179,5 @@ def test_a_failed_export_goes_on_where_it_was() -> None:
     states = [each.work_state for each in (job, done, stuck) if each.refresh_from_db() is None]
     assert states == ["waiting", "done", "waiting"]
     assert (job.status, job.failure, job.finished_at) == ("accepted", "", None)
+    planned = services.retry(make_job(status="failed", work_state=WorkState.FAILED, planned_at=timezone.now()))
+    assert (planned.status, planned.work_state) == ("in_progress", "waiting")
