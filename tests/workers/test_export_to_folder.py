@@ -36,7 +36,7 @@ def test_an_export_to_a_folder_is_whole_accounted_for_and_leaves_nothing_in_our_
     assert not [path for path in (tmp_path / "exports").rglob("*") if path.is_file()]
     assert ExportFile.objects.filter(removed_at=None).count() == 0
     assert (ExportJob.objects.get().status, Disclosure.objects.get().recipient) == ("expired", finishing.COMMAND_LINE)
-    assert "3 resources of 1 types" in capsys.readouterr().out
+    assert "3 resources of 1 type in" in capsys.readouterr().out
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class Hands:
 
     def reader(self, job: ExportJob) -> Reader:
         """Return a connection that sees the state of the job, or the present one when nobody holds that any more."""
-        if self._reading is None:
+        if self._reading is None or self._reading.job != job.pk:
+            self._leave()
             self._reading = snapshots.join(job) or snapshots.take(job)[0]
         return self._reading.connection
 
@@ -94,7 +95,8 @@ class Hands:
                 self._leave()  # this export is written; another may be due
 
     def _some(self) -> str:
-        only = f"job_id = '{self._reading.job}'" if self._reading else ""
+        job = self._job.pk if self._job else self._reading.job if self._reading else None
+        only = f"job_id = '{job}'" if job else ""
         try:
             return drain(ExportChunk, self.write, batch=1, only=only)
         except HandlerBug as bug:  # told in the log; the piece is in line again, the others go on

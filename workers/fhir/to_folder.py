@@ -59,7 +59,7 @@ def main(words: Sequence[str]) -> int:
         told = write(job, options.target)
     finally:
         _let_go(job)
-    sys.stdout.write(f"{told} are in {options.target}.\n")
+    sys.stdout.write(f"{told} in {options.target}.\n")
     return 0
 
 
@@ -101,7 +101,8 @@ def write(job: ExportJob, target: Path) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     items = manifest["output"]
-    return f"{sum(item['count'] for item in items):,} resources of {len({item['type'] for item in items})} types"
+    count, types = sum(item["count"] for item in items), len({item["type"] for item in items})
+    return f"{count:,} {'resource' if count == 1 else 'resources'} of {types} {'type' if types == 1 else 'types'}"
 
 
 def _manifest(job: ExportJob, folder: Path) -> dict[str, Any]:
