@@ -43,6 +43,7 @@ class Audited(viewsets.GenericViewSet):
     queryset: QuerySet[Any] | None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.perform_authentication(request)  # first: the audit row of any refusal names who asked
         if any("\x00" in text for name, values in request.query_params.lists() for text in (name, *values)):
             raise ParseError("A NUL character is not allowed.")
         super().initial(request, *args, **kwargs)

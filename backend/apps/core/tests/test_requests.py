@@ -31,6 +31,13 @@ def test_any_other_id_is_replaced(sent: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", answer["X-Request-Id"])
 
 
+@pytest.mark.parametrize(("query", "accept"), [("", "application/xml"), ("?name=%00", "*/*")])
+def test_a_bad_token_is_the_first_thing_refused_whatever_else_is_wrong(query: str, accept: str) -> None:
+    headers = {"Authorization": "Bearer garbage", "Accept": accept}
+    assert Client().get(f"{URL}{query}", headers=headers).status_code == 401
+    assert AuditLog.objects.get().outcome == AuditLog.Outcome.REFUSED
+
+
 def test_two_requests_get_two_ids() -> None:
     assert Client().get("/healthz")["X-Request-Id"] != Client().get("/healthz")["X-Request-Id"]
 

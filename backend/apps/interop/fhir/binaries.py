@@ -53,6 +53,7 @@ class Binaries(FhirView):
 
     def spoken(self, request: Request) -> str:
         """Return FHIR's media type where that is asked for first, "" for the content's own."""
+        self.headers["Vary"] = "Accept"
         wanted = request.query_params.get("_format", "") or request.headers.get("Accept", "")
         first = wanted.split(",")[0].lower()
         return super().spoken(request) if "json" in first or "fhir" in first else ""

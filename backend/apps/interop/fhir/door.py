@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.parsers import FormParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -32,6 +31,7 @@ from backend.apps.users.authentication import SessionBoundJwt
 
 SPOKEN = frozenset({MEDIA_TYPE, "application/json", "json", "application/*", "*/*"})
 VERSIONED = re.compile(r"fhirversion\s*=\s*\"?([0-9.]+)")
+WEIGHED = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*(?:;|$)")
 ACTIONS = {"list": "s", "retrieve": "r"}  # the words of the role tables, and the letters of SMART scopes
 
 
@@ -65,6 +65,7 @@ class FhirView(APIView):
     authentication_classes = [SmartBearer, SessionBoundJwt, SessionAuthentication]
     permission_classes = [IsAuthenticated]
     parser_classes = [FhirJsonParser, StrictJSONParser, FormParser]
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]  # OPTIONS would tell of our own classes
     schema = None  # FHIR describes itself at /metadata
     media_type = MEDIA_TYPE
 
@@ -76,18 +77,27 @@ class FhirView(APIView):
         return JSONRenderer(), self.media_type
 
     def spoken(self, request: Request) -> str:
-        """Return the media type to answer in: FHIR's own, plain JSON where only that is asked for."""
-        wanted = request.query_params.get("_format", "").replace(" ", "+") or request.headers.get("Accept", "*/*")
-        kinds = [(kind.split(";")[0].strip().lower(), kind.lower()) for kind in wanted.split(",")]
-        for version in (VERSIONED.search(whole) for _, whole in kinds):
-            if version and version[1] not in {"4.0", "4.0.1"}:
-                raise Refusal("This server speaks FHIR 4.0.", status=406)
-        named = [kind for kind, _ in kinds if kind in SPOKEN]
-        if not named:
-            raise Refusal(f"This server answers {MEDIA_TYPE}.", status=406)
-        return "application/json" if set(named) <= {"application/json", "json"} and "json" not in named else MEDIA_TYPE
+        """Return the media type to answer in: FHIR's own, plain JSON where that is asked for before all others."""
+        self.headers["Vary"] = "Accept"
+        wanted = request.query_params.get("_format", "").replace(" ", "+") or request.headers.get("Accept") or "*/*"
+        kinds = [kind.strip().lower() for kind in wanted.split(",")]
+        weighed = [(weight(kind), kind) for kind in kinds if kind.split(";")[0].strip() in SPOKEN]
+        known = [(weight, kind) for weight, kind in weighed if weight]
+        ours = [(weight, kind) for weight, kind in known if of_our_version(kind)]
+        if not ours:
+            raise Refusal("This server speaks FHIR 4.0." if known else f"This server answers {MEDIA_TYPE}.", status=406)
+        best = {kind.split(";")[0].strip() for weight, kind in ours if weight == max(ours)[0]}
+        return "application/json" if best == {"application/json"} else MEDIA_TYPE
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return {}  # which methods there are is told with 405: several views may stand at one address
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        raise not_allowed(self.allowed_methods)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.perform_authentication(request)  # first: the audit row of any refusal names who asked
         if any("\x00" in text for name, values in request.query_params.lists() for text in (name, *values)):
             raise Refusal("A NUL character is not allowed.")
         super().initial(request, *args, **kwargs)
@@ -123,6 +133,8 @@ class FhirView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer: HttpResponseBase = super().finalize_response(request, response, *args, **kwargs)
+        if answer.status_code == 403 and client_of(request.user) is not None:
+            answer["WWW-Authenticate"] = 'Bearer realm="carerelay", error="insufficient_scope"'
         if not getattr(self, "_noted", False) and self.verb:
             outcome, detail = _outcome_of(answer.status_code), {"status": answer.status_code}
             self._record(self._named(), outcome=outcome, detail=detail)
@@ -143,21 +155,36 @@ class NoSuchAddress(FhirView):
     permission_classes = []
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("known"):
-            raise MethodNotAllowed(request.method or "")
-        raise NotFound("There is no such address here.")
+        raise not_allowed(kwargs["known"]) if kwargs.get("known") else NotFound("There is no such address here.")
 
 
 def by_method(**views: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Return one view that hands each method (`get`, `post`, `put`) to a view of its own."""
-    other = NoSuchAddress.as_view()
+    """Return one view that hands each method (`get`, `post`, `put`) to a view of its own; HEAD goes with `get`."""
+    other, known = NoSuchAddress.as_view(), [name.upper() for name in views]
+    if "get" in views and "head" in views["get"].cls.http_method_names:  # type: ignore[attr-defined]  # set by as_view
+        known.append("HEAD")
 
     def handed(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         name = (request.method or "").lower()
         view = views.get("get" if name == "head" else name)
-        return view(request, **kwargs) if view else other(request, known=True, **kwargs)
+        return view(request, **kwargs) if view else other(request, known=known, **kwargs)
 
     return csrf_exempt(handed)  # each of them asks for the token of a session itself
+
+
+def not_allowed(known: Iterable[str]) -> Refusal:
+    return Refusal("This cannot be done here.", status=405, headers={"Allow": ", ".join(known)})
+
+
+def weight(kind: str) -> float:
+    """Return the q of a media range. Source: RFC 9110, 12.4.2."""
+    found = WEIGHED.search(kind)
+    return float(found[1]) if found else 1.0
+
+
+def of_our_version(kind: str) -> bool:
+    version = VERSIONED.search(kind)
+    return version is None or version[1] in {"4.0", "4.0.1"}
 
 
 def _outcome_of(status: int) -> AuditLog.Outcome:

@@ -73,6 +73,7 @@ class KickOff(ExportView):
 
     action = "create"
     verb = "export"
+    http_method_names = ["get", "post"]  # a HEAD would begin an export
     level: ExportLevel = ExportLevel.SYSTEM
 
     def get(self, request: Request, **kwargs: Any) -> HttpResponse:

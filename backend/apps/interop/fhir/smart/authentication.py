@@ -60,7 +60,8 @@ class SmartBearer(BaseAuthentication):
         return SystemClient(client, grant), claims
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="carerelay"'
+        presented = get_authorization_header(request)[:7].lower() == b"bearer "
+        return 'Bearer realm="carerelay"' + (', error="invalid_token"' if presented else "")  # RFC 6750, 3.1
 
 
 def client_of(user: Any) -> SmartClient | None:

@@ -78,6 +78,8 @@ def test_without_a_token_nothing_begins() -> None:
 
 def test_an_answer_in_a_form_we_do_not_speak_is_refused() -> None:
     assert refusal(system()[0].get(EXPORT, **ASYNC, HTTP_ACCEPT="text/html"), 406)
+    assert system()[0].head(EXPORT, **ASYNC).status_code == 405
+    assert not ExportJob.objects.exists()
 
 
 @pytest.mark.parametrize("role", ["doctor", "nurse", "receptionist", "lab_tech", "pharmacist", "patient"])

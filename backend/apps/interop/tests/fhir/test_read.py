@@ -70,6 +70,10 @@ def test_without_a_login_the_answer_is_an_outcome_that_says_how() -> None:
         ("application/fhir+json; fhirVersion=4.0", "application/fhir+json"),
         ("text/html, */*;q=0.1", "application/fhir+json"),
         ("application/json", "application/json"),
+        ("", "application/fhir+json"),
+        ("application/fhir+json; fhirVersion=5.0, application/fhir+json; fhirVersion=4.0", "application/fhir+json"),
+        ("application/fhir+json;q=0.5, application/json", "application/json"),
+        ("application/fhir+json;q=0, text/html", None),
         ("application/fhir+json; fhirVersion=5.0", None),
         ("application/fhir+xml", None),
     ],
@@ -79,8 +83,25 @@ def test_the_answer_has_the_form_that_was_asked_for(accept: str, answered: str |
     answer = client_for(make_user(role="nurse")).get(f"/fhir/R4/Patient/{patient.pk}", headers={"Accept": accept})
     assert answer["Content-Type"] == (answered or "application/fhir+json")
     assert answer.status_code == (200 if answered else 406)
+    assert answer["Vary"].startswith("Accept")
 
 
 def test_a_method_that_an_address_does_not_know_is_an_outcome() -> None:
     answer = client_for(make_user(role="admin")).delete(f"/fhir/R4/Patient/{uuid.uuid4()}")
     assert (answer.status_code, answer.json()["issue"][0]["code"]) == (405, "not-supported")
+    assert answer["Allow"] == "GET, PUT, HEAD"
+
+
+@pytest.mark.parametrize(("path", "status"), [("Patient", 405), ("metadata", 405), ("nothing/here", 404)])
+def test_nobody_is_told_by_options_how_the_server_is_made(path: str, status: int) -> None:
+    answer = client_for(None).options(f"/fhir/R4/{path}")
+    assert (answer.status_code, answer.json()["resourceType"]) == (status, "OperationOutcome")
+
+
+@pytest.mark.parametrize(("query", "accept"), [("", "application/fhir+xml"), ("?name=%00", "*/*")])
+def test_a_bad_token_is_the_first_thing_refused_whatever_else_is_wrong(query: str, accept: str) -> None:
+    headers = {"Authorization": "Bearer revoked", "Accept": accept}
+    answer = client_for(None).get(f"/fhir/R4/Patient{query}", headers=headers)
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (401, "login")
+    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+    assert AuditLog.objects.get().outcome == AuditLog.Outcome.REFUSED
