@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -121,7 +122,8 @@ def test_a_finding_points_to_all_around_it() -> None:
     assert found["encounter"] == {"reference": f"Encounter/{order.appointment_id}"}
     assert found["performer"] == [{"reference": f"Organization/{row.source_message.feed_id}"}]
     assert found["specimen"] == {"reference": f"Specimen/{row.panel.specimens.get().pk}"}
-    assert (found["effectiveDateTime"], found["issued"]) == ("2026-03-02T12:00:00.000Z", "2026-03-02T13:00:00.000Z")
+    assert datetime.fromisoformat(found["meta"]["lastUpdated"]) == row.updated_at
+    assert (found["effectiveDateTime"], found["issued"]) == ("2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z")
 
 
 def test_a_finding_of_a_panel_with_two_specimens_names_neither() -> None:
