@@ -56,8 +56,8 @@ class Everything(FhirView):
             pairs = [(str(one.get("name")), str(_value_of(one))) for one in given]
         else:
             pairs = pairs_of(request)
-        if unknown := sorted({name for name, _ in pairs} - TOLD):
-            raise BadSearch(f"$everything has no parameter {unknown[0][:40]}.", code="not-supported")
+        if {name for name, _ in pairs} - TOLD:
+            raise BadSearch(f"$everything knows {', '.join(sorted(TOLD))}.", code="not-supported")
         return {name: ",".join(value for key, value in pairs if key == name) for name, _ in pairs}
 
     def _asked(self, fhir_id: str, told: dict[str, str]) -> tuple[Asked, frozenset[str], Place | None]:

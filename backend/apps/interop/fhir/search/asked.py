@@ -91,7 +91,7 @@ class _Reader:
         plain, _, modifier = name.partition(":")
         match plain:
             case "_count":
-                self.told["count"] = _count(value)
+                self._count(value)
             case "_include" | "_revinclude":
                 self._inclusion(f"{plain[1:]}s", value, modifier)
             case "_elements":
@@ -105,6 +105,14 @@ class _Reader:
                 self._sort(value)
             case _:
                 self._filter(name, value)
+
+    def _count(self, value: str) -> None:
+        if not (value.isascii() and value.isdigit() and len(value) <= 9):
+            raise BadSearch(f"_count: a number up to {MOST}.")
+        if int(value) == 0:  # R4: as _summary=count
+            self.told["only_count"] = True
+        else:
+            self.told["count"] = min(int(value), MOST)
 
     def _filter(self, name: str, value: str) -> None:
         if "." in name or name.startswith("_has"):
@@ -147,12 +155,6 @@ def _includes(resource_type: str, one: Inclusion, *, back: bool) -> bool:
     if back:
         return resource_type in targets and target in {"", resource_type}
     return of == resource_type and bool(targets) and target in {"", *targets}
-
-
-def _count(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) >= 0):
-        raise BadSearch(f"_count: a number from 1 to {MOST}.")
-    return min(max(int(value), 1), MOST)
 
 
 def _roots(resource_type: str) -> frozenset[str]:

@@ -120,7 +120,8 @@ def _may_see(source: Source, name: str, param: Param, user: Any) -> None:
 
 
 def _missing(param: Param, name: str, value: str) -> Match:
-    path = getattr(param, "path", None) or next(iter(getattr(param, "paths", {}).values()), None)
+    paths = getattr(param, "paths", None)
+    path = next(iter(paths.values()), None) if isinstance(paths, Mapping) else getattr(param, "path", None)
     if value not in {"true", "false"} or not isinstance(path, str):
         raise BadSearch(f"{name}: this modifier is not supported.", code="not-supported")
     absent = Q(**{f"{path}__isnull": True})

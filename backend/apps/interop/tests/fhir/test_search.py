@@ -52,6 +52,7 @@ def test_patients_are_found_by_what_us_core_asks_for(api: APIClient) -> None:
         "birthdate=lt1980-06&birthdate=ge1980-05-17",
         "family=o&gender=female",
         "gender:not=male",
+        "gender=female&birthdate:missing=false",
         "name=nobody,zoë",
     ):
         assert found(api, f"Patient?{query}") == [str(one.pk)], query
@@ -100,6 +101,7 @@ def test_only_the_count_is_answered_where_only_that_is_asked_for(api: APIClient)
     bundle = api.get(f"{FHIR}/Patient?gender=other&_summary=count").json()
     assert bundle["total"] == 1
     assert "entry" not in bundle
+    assert "entry" not in api.get(f"{FHIR}/Patient?gender=other&_count=0").json()
     assert "total" not in api.get(f"{FHIR}/Patient?_total=none").json()
 
 
@@ -127,6 +129,7 @@ def test_a_parameter_that_is_not_known_is_left_out_or_refused_as_asked(api: APIC
         ("birthdate=2020-02-31", "invalid"),
         ("birthdate=ap2020", "not-supported"),
         ("family:sounds=x", "not-supported"),
+        ("family:missing=true", "not-supported"),
         ("general-practitioner.name=x", "not-supported"),
         ("_count=many", "invalid"),
         ("_lastUpdated=ge9", "invalid"),
