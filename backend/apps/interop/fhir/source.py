@@ -158,11 +158,15 @@ def rows_among(
         return cursor.fetchall()
 
 
-def count_among(source: Source, found: QuerySet[Any], *, also: str = "TRUE", values: Sequence[Any] = ()) -> int:
+def count_among(
+    source: Source, found: QuerySet[Any], *, also: str = "TRUE", values: Sequence[Any] = (), most: int | None = None
+) -> int:
+    """Return how many resources there are among the model's rows `found`; most: stop counting there."""
     inner, inner_values = _ids(found)
     where = f"{source.live} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {source.tables} WHERE {where}", [*values, *inner_values])  # noqa: S608  # ours
+        told = f"SELECT FROM {source.tables} WHERE {where} LIMIT %s"  # our own names only
+        cursor.execute(f"SELECT count(*) FROM ({told}) AS told", [*values, *inner_values, most])  # noqa: S608  # ours
         return int(cursor.fetchone()[0])
 
 

@@ -20,7 +20,10 @@ Inclusion = tuple[str, str, str]  # type, parameter, target type or ""
 
 @dataclass(frozen=True)
 class Asked:
-    """One search. `params` filter; the rest says how the answer looks. sort: a parameter, "-" before it: backwards."""
+    """One search. `params` filter; the rest says how the answer looks. sort: a parameter, "-" before it: backwards.
+
+    exact: count all that is found, however many they are.
+    """
 
     type: str
     params: tuple[tuple[str, str], ...] = ()
@@ -31,6 +34,7 @@ class Asked:
     sort: str = ""
     only_count: bool = False
     total: bool = True
+    exact: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -100,7 +104,7 @@ class _Reader:
             case "_summary":
                 self._summary(value)
             case "_total":
-                self.told["total"] = value != "none"
+                self.told |= {"total": value != "none", "exact": value == "accurate"}
             case "_sort":
                 self._sort(value)
             case _:

@@ -18,6 +18,8 @@ from backend.apps.interop.fhir.source import Row, Source, count_among, rows_amon
 from integrations.fhir.bundles import Entry
 from integrations.fhir.resource import Resource
 
+COUNTED = 10_000  # counting more would cost more than the page; `_total=accurate` asks for it
+
 
 class Place(NamedTuple):
     """Where a resource stands in the order of a search."""
@@ -70,9 +72,14 @@ def page(
     return hits[: asked.count], len(hits) > asked.count
 
 
-def count(asked: Asked, sources: Sequence[Source], user: Any) -> int:
+def count(asked: Asked, sources: Sequence[Source], user: Any) -> int | None:
+    """Return how many resources are found; None where they are too many to count unasked."""
+    most = None if asked.exact or asked.only_count else COUNTED + 1
     found = [(source, find(source, asked.params, user)) for source in sources]
-    return sum(count_among(source, one.rows, also=one.also, values=one.values) for source, one in found if one)
+    total = sum(
+        count_among(source, one.rows, also=one.also, values=one.values, most=most) for source, one in found if one
+    )
+    return total if most is None or total < most else None
 
 
 def some(source: Source, found: Found, user: Any, limit: int, elements: frozenset[str] = frozenset()) -> list[Hit]:

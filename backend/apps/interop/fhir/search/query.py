@@ -102,7 +102,10 @@ def _match(source: Source, name: str, value: str, user: Any) -> Match | None:
         return _missing(param, plain, value)
     if modifier and modifier not in param.modifiers and not isinstance(param, Pointer):
         raise BadSearch(f"{plain}: this modifier is not supported.", code="not-supported")
-    return param.match(as_seen(source, getattr(user, "role", "")), plain, split(value), modifier)
+    values = split(value)
+    if not values:
+        raise BadSearch(f"{plain}: there is no value.")
+    return param.match(as_seen(source, getattr(user, "role", "")), plain, values, modifier)
 
 
 def _refuse_unknown(resource_type: str, name: str) -> None:

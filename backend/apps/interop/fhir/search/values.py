@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.utils import timezone
 
@@ -34,7 +34,8 @@ class Span:
     @property
     def day_after(self) -> date:
         """The first day after it; a moment names its whole day."""
-        return timezone.localtime(self.high - timedelta(microseconds=1)).date() + timedelta(days=1)
+        last = timezone.localtime(self.high - timedelta(microseconds=1)).date()
+        return last + timedelta(days=1) if last < date.max else last
 
 
 def split(text: str) -> list[str]:
@@ -67,7 +68,7 @@ def span(name: str, text: str) -> Span:
     if prefix not in PREFIXES:
         raise BadSearch(f"{name}: this prefix is not supported.", code="not-supported")
     try:
-        low, high = _bounds(found)
+        low, high = (moment.astimezone(UTC) for moment in _bounds(found))
     except (ValueError, OverflowError):
         raise BadSearch(f"{name}: there is no such date.") from None
     return Span(prefix, low, high)
@@ -76,6 +77,8 @@ def span(name: str, text: str) -> Span:
 def _bounds(found: re.Match[str]) -> tuple[datetime, datetime]:
     year, month, day = (int(found[part] or 1) for part in ("year", "month", "day"))
     first = date(year, month, day)
+    if (first == date.max and not found["clock"]) or (not found["month"] and year == date.max.year):
+        return _ours(datetime.combine(first, time())), datetime.max.replace(tzinfo=UTC)  # how "never ends" is written
     if found["clock"]:
         low = datetime.combine(first, time.fromisoformat(found["clock"]))
         zoned = datetime.fromisoformat(f"{low.isoformat()}{found['zone']}") if found["zone"] else _ours(low)

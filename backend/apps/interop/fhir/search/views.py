@@ -67,7 +67,7 @@ class Search(FhirView):
         after = Place(*told["after"]) if told.get("after") else None
         return Asked.from_json(told["asked"]), after, told.get("total")
 
-    def _counted(self, asked: Asked, total: int) -> HttpResponse:
+    def _counted(self, asked: Asked, total: int | None) -> HttpResponse:
         self.note(count=total, filters=sorted({name for name, _ in asked.params}))
         return self.respond(searchset((), updated=now(), links=self._links(asked), total=total))
 
