@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from integrations import http
+from integrations import deadlines, http
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.support.certificates import server_tls
 from tests.support.double import Answer, HttpDouble, Request
@@ -349,3 +349,18 @@ def test_no_other_server_may(url: str) -> None:
 
 def test_another_server_may_when_it_is_allowed() -> None:
     assert http.checked_base_url("https://api.eu.example.org/", allow_any_host=True) == "https://api.eu.example.org"
+
+
+def test_a_host_of_many_addresses_costs_no_more_time_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as full, socket.socket() as waiting, socket.socket() as other:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for one in (waiting, other):  # fill its queue, so that the next to call gets no answer
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", full.getsockname())] * 6
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        began_s = time.monotonic()
+        with pytest.raises(OSError, match="timed out"):
+            deadlines.connected(("many.example", 443), 0.2)
+        assert time.monotonic() - began_s < 0.6

@@ -10,12 +10,12 @@ from typing import IO
 from asgiref.sync import sync_to_async
 from django.core.files.storage import storages
 from django.core.handlers.asgi import ASGIRequest
-from django.db import close_old_connections, connection
 from django.db.models.functions import Greatest, Now
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from isal import igzip
 
+from backend.apps.core.connections import let_go
 from backend.apps.interop.fhir.exports.asked import NDJSON
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.models import ExportFile
@@ -77,7 +77,7 @@ def _opened(file: ExportFile) -> IO[bytes]:
 
 
 def _pieces(file: ExportFile, stored: IO[bytes], *, packed: bool) -> Generator[bytes]:
-    _let_go()
+    let_go()  # a download may last for hours
     noted_at = time.monotonic()
     with stored:
         read = stored.read if packed else igzip.open(stored, "rb").read
@@ -85,14 +85,8 @@ def _pieces(file: ExportFile, stored: IO[bytes], *, packed: bool) -> Generator[b
             yield piece
             if time.monotonic() - noted_at > NOTED_EVERY_S:
                 being_read(file)
-                _let_go()
+                let_go()
                 noted_at = time.monotonic()
-
-
-def _let_go() -> None:
-    """Give the connection back: a download may last for hours, and others need it."""
-    if not connection.in_atomic_block:
-        close_old_connections()
 
 
 async def _awaited(pieces: Generator[bytes]) -> AsyncIterator[bytes]:

@@ -6,7 +6,6 @@ Source: RFC 7523, section 3; SMART App Launch 2.2, "Client authentication: asymm
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ SHAPE = re.compile(r"[A-Za-z0-9_-]{1,1200}\.[A-Za-z0-9_-]{1,4000}\.[A-Za-z0-9_-]
 LONGEST_S = 300
 SKEW_S = 60
 LONGEST_JTI = 255
+PROVEN_BY = ("jwks", "jwks_url", "scopes", "tokens_after")
 UNPROVEN = "The client is not known, or the assertion is not signed with a key of it."
 
 
@@ -78,11 +78,24 @@ def proven(assertion: Assertion, *, audience: str) -> SmartClient:
         raise Refused("invalid_client", UNPROVEN, reason="unknown_client")
     if "jku" in assertion.header and (not client.jwks_url or assertion.header["jku"] != client.jwks_url):
         raise Refused("invalid_client", "The jku is not the one this client is registered with.", reason="other_jku")
+    # Before the signature, whose key we may have to fetch: what is not for us or not for now moves nothing.
+    expires_at = _check_claims(assertion.claims, audience=audience, now=timezone.now())
     if not _is_signed(assertion, client):
         raise Refused("invalid_client", UNPROVEN, reason="unsigned")
-    expires_at = _check_claims(assertion.claims, audience=audience, now=timezone.now())
     _use_up(client, assertion.claims["jti"], expires_at)
     return client
+
+
+def still_proven(client: SmartClient) -> SmartClient:
+    """Return the client as it is now, locked, if nothing that it was proven by has changed since.
+
+    Raises:
+        Refused: it was closed, or its keys, scopes or tokens were changed or withdrawn in the meantime.
+    """
+    row = SmartClient.objects.select_for_update(no_key=True).filter(pk=client.pk, is_active=True).first()
+    if row is None or any(getattr(row, name) != getattr(client, name) for name in PROVEN_BY):
+        raise Refused("invalid_client", UNPROVEN, reason="changed")
+    return row
 
 
 def _check_header(header: dict[str, Any]) -> None:
@@ -130,9 +143,9 @@ def _check_claims(claims: dict[str, Any], *, audience: str, now: datetime) -> da
 
 def _moment(claims: dict[str, Any], name: str) -> float | None:
     found = claims.get(name)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+    if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return float(found) if abs(found) < 1e11 else None
+    return float(found) if -1e11 < found < 1e11 else None  # neither infinite, nor NaN, nor too large for a float
 
 
 def _use_up(client: SmartClient, jti: str, expires_at: datetime) -> None:

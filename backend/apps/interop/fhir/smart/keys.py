@@ -9,7 +9,11 @@ import hashlib
 import ipaddress
 import logging
 import re
-from collections.abc import Iterable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,6 +25,9 @@ from django.conf import settings
 from django.core.cache import cache
 from requests.utils import get_environ_proxies, select_proxy
 
+from backend.apps.core.connections import let_go
+from backend.apps.users import throttle
+from integrations import deadlines
 from integrations.errors import IntegrationError, Permanent
 from integrations.http import Answer, Http, Line
 
@@ -28,12 +35,19 @@ ALGORITHMS = ("RS384", "ES384")
 KINDS = {"RSA": "RS384", "EC": "ES384"}
 PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 SHORTEST_RSA, LONGEST_RSA = 2048, 8192  # bits; a longer key would only cost us time
+READ_OF_A_KEY = frozenset({"kty", "kid", "use", "key_ops", "alg", "n", "e", "crv", "x", "y"})
 MOST_KEYS = 20
 MOST_BYTES = 100_000
 TIMEOUT_S = (3.05, 5.0)
 KEPT_S, LONGEST_KEPT_S = 300, 86_400
 AFTER_FAILURE_S = 10  # so that a server that is down does not hold a thread of ours for each request
 ASK_AGAIN_S = 60
+WAIT_S = 1.0  # for another who fetches the same set
+TURN_S = 30  # longer than any fetch; it ends a turn whose process has died
+BY_URL = throttle.Limit("jwks", most=60, window_s=60)
+TOGETHER = threading.BoundedSemaphore(4)  # fetches of this process while Redis, which gives turns, is away
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+OTHER_WAYS_TO_IPV4 = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "2002::/16", "::/96")))
 MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 NOT_KEPT = re.compile(r"(?:^|[,\s])no-(?:store|cache)", re.IGNORECASE)
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -102,11 +116,10 @@ def _strong(key: Any) -> bool:
 def published(url: str, kid: str) -> Any:
     """Return the set at `url`: as it was kept, or fetched anew when it does not know `kid`, once a minute at most."""
     kept = _kept(url)
-    if kept is None:
-        return _fetched(url)
-    if kid in _kids(kept) or not _may_ask_again(url):
+    if kept is not None and (kept == {} or kid in _kids(kept) or not _may_ask_again(url)):
         return kept
-    return _fetched(url)
+    let_go()
+    return _in_turn(url, kept or {})
 
 
 def _kids(jwks: Any) -> Iterable[Any]:
@@ -114,17 +127,50 @@ def _kids(jwks: Any) -> Iterable[Any]:
     return [key.get("kid") for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
 
 
-def _fetched(url: str) -> Any:
-    """Fetch the set and keep it as long as its server allows; {} when there is none to be had."""
+def _in_turn(url: str, known: Any) -> Any:
+    """Fetch the set while nobody else does; what is known already when that takes too long, or happens too often."""
+    until_s = time.monotonic() + WAIT_S
+    while (end_turn := _turn(url)) is None:
+        if time.monotonic() > until_s:
+            return known
+        time.sleep(0.05)
+        kept = _kept(url)
+        if kept is not None and (not kept or kept != known):
+            return kept
+    try:
+        return known if _too_often(url) else _fetched(url, known)
+    finally:
+        end_turn()
+
+
+def _turn(url: str) -> Callable[[], object] | None:
+    """Return how to end our turn to fetch from this address; None while another has it."""
+    key = f"{_key(url)}:turn"
+    try:
+        return partial(_forget, key) if cache.add(key, 1, timeout=TURN_S) else None
+    except redis.RedisError:
+        return TOGETHER.release if TOGETHER.acquire(blocking=False) else None
+
+
+def _too_often(url: str) -> bool:
+    try:
+        return throttle.over(BY_URL, url) is not None
+    except redis.RedisError:
+        return False
+
+
+def _fetched(url: str, known: Any) -> Any:
+    """Fetch the set and keep it as long as its server allows; what is known already when there is none to be had."""
     try:
         answer = _Outside(partner="jwks", timeout_s=TIMEOUT_S).exchange(
-            "GET", url, headers={"Accept": "application/json"}, most_bytes=MOST_BYTES
+            "GET", url, headers={"Accept": "application/jwk-set+json, application/json"}, most_bytes=MOST_BYTES
         )
         jwks = _as_set(answer)
     except IntegrationError as error:
         log.warning("keys of a system could not be fetched: %s", error.code)
-        _keep(url, {}, AFTER_FAILURE_S)
-        return {}
+        if not known:
+            _keep(url, {}, AFTER_FAILURE_S)
+        return known
     _keep(url, jwks, lifetime_s(answer.headers.get("Cache-Control") or ""))
     return jwks
 
@@ -138,7 +184,17 @@ def _as_set(answer: Answer) -> Any:
         raise Permanent("not JSON", code="jwks:not-json") from None
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
         raise Permanent("not a JWK set", code="jwks:no-set")
-    return {"keys": found["keys"][:MOST_KEYS]}
+    return {"keys": [key for key in map(_as_key, found["keys"]) if key]}
+
+
+def _as_key(told: Any) -> dict[str, Any]:
+    """Return what we read of a published key; {} when it is none. What else it holds may be nested without end."""
+    if not isinstance(told, dict) or PRIVATE & set(told):
+        return {}
+    key = {name: told[name] for name in READ_OF_A_KEY & set(told)}
+    ops = key.get("key_ops", [])
+    texts = [*(value for name, value in key.items() if name != "key_ops"), *(ops if isinstance(ops, list) else [None])]
+    return key if all(isinstance(text, str) for text in texts) else {}
 
 
 def lifetime_s(cache_control: str) -> int:
@@ -154,6 +210,11 @@ class _Outside(Http):
 
     It looks at the connection that was made, before anything is asked, since a name may mean another address each time.
     """
+
+    def _connection(self, to: SplitResult, *, secure: bool) -> HTTPConnection:
+        connection = super()._connection(to, secure=secure)
+        connection._create_connection = deadlines.connected  # type: ignore[attr-defined]  # the library's own seam
+        return connection
 
     def _open(self, parts: SplitResult) -> Line:
         if sentence := address_fault(parts.geturl()):
@@ -172,8 +233,10 @@ def _proxied(parts: SplitResult) -> bool:
 
 def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        if any(ip in network for network in OTHER_WAYS_TO_IPV4) and not ip.ipv4_mapped:
+            return False
+        ip = ip.ipv4_mapped or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else ip)
     return ip.is_global and not ip.is_multicast
 
 
@@ -200,6 +263,13 @@ def _keep(url: str, jwks: Any, seconds: int) -> None:
         cache.set(_key(url), jwks, timeout=seconds)  # 0 forgets it
     except redis.RedisError:
         log.info("keys of a system are not kept: Redis does not answer")
+
+
+def _forget(key: str) -> None:
+    try:
+        cache.delete(key)
+    except redis.RedisError:
+        log.info("a turn to fetch keys ends by itself: Redis does not answer")
 
 
 def _may_ask_again(url: str) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.cache import cache
+from django.db import connection, connections
 
-from backend.apps.interop.fhir.smart import keys
+from backend.apps.interop.fhir.smart import clients, keys
 from backend.apps.interop.tests.fhir.systems import Publisher, System, ec_key, make_system, public, refused, rsa_key
+from tests.support.certificates import server_tls
+from tests.support.double import Answer, Request
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +46,7 @@ def test_keys_by_url_are_fetched_once_while_their_server_lets_us_keep_them(publi
     assert system.ask().status_code == 200
     assert system.ask(assertion=system.assertion(header={"jku": system.row.jwks_url})).status_code == 200
     assert len(publisher.requests) == 1
+    assert publisher.requests[0].headers["Accept"] == "application/jwk-set+json, application/json"
     publisher.cache_control = "no-store"
     cache.clear()
     for _ in range(2):
@@ -57,6 +63,78 @@ def test_a_new_key_is_found_at_once_and_an_unknown_one_asks_once_a_minute(publis
     for _ in range(3):
         refused(system.ask(assertion=system.assertion(header={"kid": "three"})), reason="unsigned")
     assert len(publisher.requests) == 2
+
+
+def test_what_is_not_for_us_or_not_for_now_makes_us_fetch_nothing(publisher: Publisher) -> None:
+    system = published(publisher)
+    for claims in ({"exp": 7}, {"aud": "https://elsewhere.example"}, {"sub": "somebody"}, {"jti": None}):
+        refused(system.ask(assertion=system.assertion(**claims)))
+    assert publisher.requests == []
+
+
+def test_a_set_that_is_kept_outlives_a_fetch_that_fails(publisher: Publisher) -> None:
+    system = published(publisher)
+    assert system.ask().status_code == 200
+    publisher.fail_next(500, method="GET")
+    refused(system.ask(assertion=system.assertion(header={"kid": "two"})), reason="unsigned")
+    assert system.ask().status_code == 200
+    assert len(publisher.requests) == 2
+
+
+def test_a_key_is_found_among_many_and_whatever_else_it_holds(publisher: Publisher) -> None:
+    deep = json.dumps(public(ec_key()))[:-1] + ', "ext": true, "deep": ' + "[" * 900 + "]" * 900 + "}"
+    others = [json.dumps(public(ec_key(), str(n))) for n in range(keys.MOST_KEYS)]
+    publisher.jwks = f'{{"keys": [{", ".join([*others, deep])}]}}'.encode()
+    assert published(publisher).ask().status_code == 200
+
+
+def test_one_at_a_time_fetches_a_set_and_not_all_the_time(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = published(publisher)
+    monkeypatch.setattr(keys, "WAIT_S", 0.1)
+    monkeypatch.setattr(keys, "BY_URL", replace(keys.BY_URL, most=1, window_s=86_400))
+    end_turn = keys._turn(system.row.jwks_url)
+    assert end_turn is not None
+    refused(system.ask(), reason="unsigned")
+    end_turn()
+    publisher.cache_control = "no-store"
+    assert system.ask().status_code == 200
+    refused(system.ask(), reason="unsigned")
+    assert len(publisher.requests) == 1
+
+
+class Meanwhile(Publisher):
+    """Publishes a JWK set, and does something else before it answers."""
+
+    does: Callable[[], object]
+
+    def take(self, request: Request) -> Answer:
+        try:
+            self.does()
+        finally:
+            connection.close()
+        return super().take(request)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_keys_are_fetched_no_connection_is_held_and_what_changes_is_not_given_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, own = [], connections["default"]
+    own.close()
+    monkeypatch.setitem(own.settings_dict, "CONN_MAX_AGE", 0)  # as behind the pool
+
+    def narrow() -> None:
+        held.append(own.connection is not None)
+        clients.change(system.row, by=None, scopes="system/Binary.rs")
+
+    with Meanwhile() as double:
+        double.jwks, double.does, double.cache_control = {"keys": [public(ec_key())]}, narrow, "max-age=60"
+        system = published(double)
+        refused(system.ask(), reason="changed")
+        assert held == [False]
+        assert system.ask().json()["scope"] == "system/Binary.rs"
 
 
 @pytest.mark.parametrize(
@@ -81,16 +159,24 @@ def test_what_is_no_key_set_refuses_and_is_not_asked_for_again_at_once(
 
 
 def test_in_production_keys_come_by_https_from_public_addresses_alone(
-    publisher: Publisher, settings: Any, monkeypatch: pytest.MonkeyPatch
+    publisher: Publisher, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     system = published(publisher)
     settings.IN_PRODUCTION = True
     refused(system.ask(), reason="unsigned")
     assert publisher.connections == 0
-    cache.clear()
-    monkeypatch.setattr(keys, "address_fault", lambda _: "")  # as if it were https: the address decides
-    refused(system.ask(), reason="unsigned")
-    assert (publisher.connections, publisher.requests) == (1, [])
+    tls, bundle = server_tls(tmp_path, "localhost")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    double = Publisher()
+    double._server.socket = tls.wrap_socket(double._server.socket, server_side=True)
+    secure = make_system(jwks_url=f"https://localhost:{double._server.server_port}/jwks.json")
+    with double:
+        double.jwks = publisher.jwks
+        refused(secure.ask(), reason="unsigned")
+        assert (double.connections, double.requests) == (1, [])
+        settings.IN_PRODUCTION = False
+        cache.clear()
+        assert secure.ask().status_code == 200
     private = (
         "127.0.0.1",
         "10.1.2.3",
@@ -100,10 +186,15 @@ def test_in_production_keys_come_by_https_from_public_addresses_alone(
         "::ffff:10.0.0.1",
         "100.64.0.1",
         "fd00::1",
+        "64:ff9b::10.0.0.1",
+        "64:ff9b:1::1",
+        "2002:a00:1::1",
+        "::10.0.0.1",
     )
     assert not any(keys.is_public(address) for address in private)
     assert keys.is_public("8.8.8.8")
     assert keys.is_public("2606:4700:4700::1111")
+    assert keys.is_public("64:ff9b::8.8.8.8")
 
 
 def test_keys_are_kept_no_longer_than_their_server_says_nor_than_a_day() -> None:
