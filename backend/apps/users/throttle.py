@@ -25,24 +25,24 @@ BY_ADDRESS = Limit("address", most=60, window_s=60)  # a whole clinic may share 
 BY_LOGIN = Limit("login", most=10, window_s=900)
 
 
-def attempt(address: str, login: str = "") -> int | None:
+def attempt(address: str, login: str = "", *, by: Limit = BY_ADDRESS) -> int | None:
     """Count one attempt; return how many seconds to wait when there were too many, else None.
 
     Redis holds keyed digests, never an address or a login. While Redis is away nobody is refused: the password hash is
     slow by itself, and a clinic must be able to sign in.
     """
     try:
-        waits = [over(limit, who) for limit, who in _limits(address, login)]
+        waits = [over(limit, who) for limit, who in _limits(address, login, by)]
     except redis.RedisError:
         log.warning("sign-in throttle is off: Redis does not answer")
         return None
     return max((wait for wait in waits if wait), default=None)
 
 
-def forgive(address: str, login: str = "") -> None:
+def forgive(address: str, login: str = "", *, by: Limit = BY_ADDRESS) -> None:
     """Take back an attempt that was right, so that only failures count; the login begins anew."""
     try:
-        for limit, who in _limits(address, login):
+        for limit, who in _limits(address, login, by):
             if limit is BY_LOGIN:
                 cache.delete(_key(limit, who))
             else:
@@ -51,8 +51,16 @@ def forgive(address: str, login: str = "") -> None:
         log.info("sign-in throttle: nothing to forgive")
 
 
-def _limits(address: str, login: str) -> list[tuple[Limit, str]]:
-    found = [(BY_ADDRESS, network(address))]
+def first_over(address: str, *, by: Limit) -> bool:
+    """Return whether nobody was told yet in this window that there were too many attempts from here."""
+    try:
+        return bool(cache.add(f"{_key(by, network(address))}:told", 1, timeout=by.window_s))
+    except redis.RedisError:
+        return True
+
+
+def _limits(address: str, login: str, by: Limit) -> list[tuple[Limit, str]]:
+    found = [(by, network(address))]
     if login:
         found.append((BY_LOGIN, login.strip().lower()))
     return found

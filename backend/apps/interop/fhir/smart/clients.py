@@ -38,7 +38,9 @@ def change(client: SmartClient, *, by: User | None, **values: Any) -> SmartClien
 @transaction.atomic
 def revoke_tokens(client: SmartClient, *, by: User | None) -> SmartClient:
     """End every token of a system at once; it may ask for a new one."""
-    SmartClient.objects.filter(pk=client.pk).update(tokens_after=Now(), updated_at=Now())
+    row = SmartClient.objects.select_for_update().filter(pk=client.pk)
+    list(row)  # first, so that the moment of the next statement is after that of any token being issued
+    row.update(tokens_after=Now(), updated_at=Now())
     client.refresh_from_db()
     return client
 
@@ -51,11 +53,16 @@ def key_fault(jwks: Any, jwks_url: str) -> str:
 
 
 def scope_fault(text: str) -> str:
+    if "?" in text:
+        return "A scope with a condition cannot be registered: we would have to give more than it says."
     try:
         grant = scopes.read(text.split())
     except scopes.BadScope:
         grant = {}
-    return "" if grant else "Scopes are system/*.rs, or system/<type>.rs for each type of R4 it may read."
+    if not grant:
+        return "Scopes are system/*.rs, or system/<type>.rs for each type of R4 it may read."
+    strange = sorted(set(grant) - scopes.OURS - {scopes.ANY})
+    return f"We have no {', '.join(strange)}; name the types we have." if strange else ""
 
 
 def _check(client: SmartClient) -> None:

@@ -16,6 +16,7 @@ READ, SEARCH = "r", "s"
 BOTH = frozenset({READ, SEARCH})
 ANY = "*"
 OURS = frozenset({*SOURCES, "Binary"})  # Binary: what DocumentReference points at
+BY_NAME_ONLY = frozenset({"AuditEvent"})  # "*" does not cover it: it tells of the clinic's people, not of patients
 OLD_WORDS: Mapping[str, frozenset[str]] = {"read": BOTH, "*": BOTH}  # "*" asks to write as well, which nobody gets
 ONE = re.compile(r"system/(?P<type>\*|[A-Za-z]{1,60})\.(?P<does>read|\*|(?=[cruds])c?r?u?d?s?)(?P<only>\?\S*)?")
 
@@ -46,7 +47,12 @@ def granted_types(user: Any, needs: frozenset[str] = BOTH) -> frozenset[str] | N
 
 
 def covers(grant: Grant, resource_type: str, does: str) -> bool:
-    return does in grant.get(resource_type, frozenset()) | grant.get(ANY, frozenset())
+    return does in _given(grant, resource_type)
+
+
+def _given(grant: Grant, name: str) -> frozenset[str]:
+    everywhere = frozenset() if name in BY_NAME_ONLY else grant.get(ANY, frozenset())
+    return grant.get(name, frozenset()) | everywhere
 
 
 def read(words: Iterable[str]) -> Grant:
@@ -89,10 +95,10 @@ def narrowed(asked: Iterable[str], registered: Grant) -> list[str]:
 
 
 def _granted(word: str, name: str, does: frozenset[str], registered: Grant) -> Iterable[str]:
-    names = [ANY, *sorted(OURS & set(registered))] if name == ANY else [name] if name in OURS else []
+    names = [ANY, *sorted(OURS & set(registered) - BY_NAME_ONLY)] if name == ANY else [name] if name in OURS else []
     everywhere = registered.get(ANY, frozenset()) if name == ANY else frozenset()
     for one in names:
-        given = does & (registered.get(one, frozenset()) | registered.get(ANY, frozenset()))
+        given = does & _given(registered, one)
         if given and (one == ANY or not given <= everywhere):
             yield _written(word, one, does, given)
 

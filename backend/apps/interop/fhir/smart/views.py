@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import RequestDataTooBig
+from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -19,10 +20,12 @@ from backend.apps.interop.fhir.smart import assertions, configuration, scopes, t
 from backend.apps.interop.fhir.smart.assertions import Assertion, Refused
 from backend.apps.interop.models import SmartClient
 from backend.apps.users import throttle
+from backend.apps.users.throttle import Limit
 
 FORM = "application/x-www-form-urlencoded"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MOST_BYTES, MOST_FIELDS = 64 * 1024, 20
+BY_ADDRESS = Limit("token", most=60, window_s=60)  # apart from people's: a program must not keep staff from signing in
 UNKEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 STATUS = {"invalid_client": 401}  # every other error is 400; RFC 6749, section 5.2
 
@@ -37,23 +40,31 @@ def smart_configuration(request: HttpRequest) -> JsonResponse:
 def token(request: HttpRequest) -> JsonResponse:
     """Trade an assertion for a token of five minutes (RFC 6749, section 4.4); each answer leaves an audit row.
 
-    Only failed proofs count against an address. Nothing counts against a client: keys are not guessed, and whoever
-    knows its id could lock it out.
+    What fails counts against an address, a good proof does not. Nothing counts against a client: keys are not guessed,
+    and whoever knows its id could lock it out.
     """
     address = client_of(request)
-    wait_s = throttle.attempt(address)
+    wait_s = throttle.attempt(address, by=BY_ADDRESS)
     if wait_s:
-        slow = Refused("invalid_request", "Too many failures; wait a little.", reason="throttled")
-        return _refused(request, slow, None, status=429, headers={"Retry-After": str(wait_s)})
+        return _slowed(request, wait_s, is_noted=throttle.first_over(address, by=BY_ADDRESS))
     assertion = None
     try:
         asked = _form(request)
-        assertion = assertions.read(asked["client_assertion"])
+        assertion = _assertion(asked)
         client = assertions.proven(assertion, audience=configuration.token_url())
-        throttle.forgive(address)
-        return _granted(request, client, _narrowed(asked["scope"], client))
+        throttle.forgive(address, by=BY_ADDRESS)
+        return _granted(request, client, asked["scope"])
     except Refused as refusal:
         return _refused(request, refusal, assertion)
+
+
+def _slowed(request: HttpRequest, wait_s: int, *, is_noted: bool) -> JsonResponse:
+    """Answer 429; noted once in a window, or strangers could fill the audit log."""
+    slow = Refused("invalid_request", "Too many failures; wait a little.", reason="throttled")
+    headers = {"Retry-After": str(wait_s)}
+    if is_noted:
+        return _refused(request, slow, None, status=429, headers=headers)
+    return _error(slow, status=429, headers=headers)
 
 
 def _form(request: HttpRequest) -> dict[str, str]:
@@ -69,7 +80,17 @@ def _form(request: HttpRequest) -> dict[str, str]:
         raise Refused(error, "grant_type is client_credentials.", reason="grant_type")
     if asked["client_assertion_type"] != ASSERTION_TYPE or not asked["client_assertion"]:
         raise Refused("invalid_request", f"Send a client_assertion of type {ASSERTION_TYPE}.", reason="no_assertion")
+    if "client_secret" in asked or request.headers.get("Authorization"):
+        raise Refused("invalid_request", "Prove the client in one way only: by its assertion.", reason="two_proofs")
     return asked
+
+
+def _assertion(asked: dict[str, str]) -> Assertion:
+    """Return the assertion; a client_id beside it must be the same. Source: RFC 7521, section 4.2."""
+    found = assertions.read(asked["client_assertion"])
+    if asked.get("client_id", found.claims.get("iss")) != found.claims.get("iss"):
+        raise Refused("invalid_client", assertions.UNPROVEN, reason="other_client_id")
+    return found
 
 
 def _pairs(request: HttpRequest) -> list[tuple[str, str]]:
@@ -92,7 +113,9 @@ def _narrowed(asked: str, client: SmartClient) -> list[str]:
     return granted
 
 
-def _granted(request: HttpRequest, client: SmartClient, granted: list[str]) -> JsonResponse:
+@transaction.atomic
+def _granted(request: HttpRequest, client: SmartClient, asked: str) -> JsonResponse:
+    granted = _narrowed(asked, assertions.still_proven(client))
     own = SmartClient.objects.filter(pk=client.pk)
     own.update(last_token_at=Now())
     text = tokens.issue(client.pk, granted, now=own.annotate(now=Now()).values_list("now", flat=True).get())
@@ -116,9 +139,12 @@ def _refused(
 ) -> JsonResponse:
     claimed = assertion.client_id if assertion else None
     _note(request, str(claimed or ""), AuditLog.Outcome.REFUSED, {"reason": refusal.reason})
+    return _error(refusal, status=status or STATUS.get(refusal.error, 400), headers=headers or {})
+
+
+def _error(refusal: Refused, *, status: int, headers: dict[str, str]) -> JsonResponse:
     body = {"error": refusal.error, "error_description": str(refusal)}
-    code = status or STATUS.get(refusal.error, 400)
-    return JsonResponse(body, status=code, headers={**UNKEPT, **(headers or {})})
+    return JsonResponse(body, status=status, headers={**UNKEPT, **headers})
 
 
 def _note(request: HttpRequest, client_id: str, outcome: str, detail: dict[str, Any]) -> None:

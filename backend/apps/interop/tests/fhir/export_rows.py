@@ -15,6 +15,8 @@ from rest_framework.test import APIClient
 from backend.apps.core.bases import uuid7
 from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.smart import tokens
+from backend.apps.interop.fhir.smart.scopes import BY_NAME_ONLY
+from backend.apps.interop.fhir.sources import SOURCES
 from backend.apps.interop.models import DisclosedPatient, Disclosure, ExportChunk, ExportFile, ExportJob, SmartClient
 from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.patients.models import Patient
@@ -40,7 +42,8 @@ def admin(user: User | None = None) -> APIClient:
 
 
 def make_job(**over: Any) -> ExportJob:
-    fields = {"level": "system", "request_url": f"{BASE}/$export", "base_url": BASE, **over}
+    granted = sorted(set(SOURCES) - BY_NAME_ONLY) if over.get("client") else []
+    fields = {"level": "system", "request_url": f"{BASE}/$export", "base_url": BASE, "granted": granted, **over}
     return ExportJob.work.create(dedupe_key=f"export:{uuid7()}", **fields)
 
 

@@ -63,7 +63,14 @@ class System:
         claims = json.dumps(self.claims(**over)).encode()
         return jwt.PyJWS().encode(claims, key or self.key, algorithm=self.algorithm, headers=told)
 
-    def ask(self, scope: str = "system/*.rs", *, assertion: str | None = None, **over: Any) -> Any:
+    def ask(
+        self,
+        scope: str = "system/*.rs",
+        *,
+        assertion: str | None = None,
+        headers: dict[str, str] | None = None,
+        **over: Any,
+    ) -> Any:
         """Post to the token endpoint; None takes a parameter away."""
         form = {
             "grant_type": "client_credentials",
@@ -73,7 +80,7 @@ class System:
             **over,
         }
         sent = urlencode({name: value for name, value in form.items() if value is not None}, doseq=True)
-        return Client().generic("POST", TOKEN, sent, content_type=FORM)
+        return Client().generic("POST", TOKEN, sent, content_type=FORM, headers=headers)
 
     def token(self, scope: str = "system/*.rs") -> str:
         return str(self.ask(scope).json()["access_token"])

@@ -54,6 +54,8 @@ def test_an_administrator_registers_a_system_and_is_shown_its_client_id() -> Non
         (given() | {"jwks": "", "jwks_url": "https://me:secret@registry.example/jwks"}, "without a login"),
         (given(scopes="system/Patient.write"), "Scopes are system/*.rs"),
         (given(scopes="patient/*.read"), "Scopes are system/*.rs"),
+        (given(scopes="system/Patient.rs system/Claim.rs?status=active"), "A scope with a condition"),
+        (given(scopes="system/Patient.rs system/Immunization.rs"), "We have no Immunization"),
     ],
 )
 def test_what_cannot_be_registered_is_refused_beside_the_field(form: dict[str, Any], sentence: str) -> None:

@@ -39,6 +39,10 @@ def granted(asked: str, registered: str = ALL) -> str:
         ("system/Binary.read", "system/Patient.rs", ""),
         ("system/Patient.read system/Immunization.read system/Goal.read", ALL, "system/Patient.read"),
         ("system/Immunization.rs", ALL, ""),
+        ("system/AuditEvent.rs", ALL, ""),
+        ("system/AuditEvent.rs", f"{ALL} system/AuditEvent.rs", "system/AuditEvent.rs"),
+        ("system/*.rs", f"{ALL} system/AuditEvent.rs", "system/*.rs"),
+        ("system/*.rs", "system/Patient.rs system/AuditEvent.rs", "system/Patient.rs"),
         ("system/Patient.rs?birthdate=1970-01-01", ALL, ""),
         ("system/Patient.rs?a=b system/Binary.r", ALL, "system/Binary.r"),
         ("system/Patient.rs", "system/Patient.rs?a=b", ""),
@@ -73,7 +77,12 @@ def test_a_system_reads_and_searches_what_its_token_names_and_writes_nothing() -
     assert [scopes.allowed(client, *one) for one in asked] == [True, False, True, False, False, False]
     assert scopes.granted_types(client) == {"Binary"}
     assert scopes.granted_types(client, frozenset({"r"})) == {"Binary", "Patient"}
-    assert scopes.granted_types(system(ALL)) == scopes.OURS
+    assert scopes.granted_types(system(f"{ALL} system/AuditEvent.rs")) == scopes.OURS
+
+
+def test_who_reads_the_audit_log_is_registered_and_asks_for_it_by_name() -> None:
+    assert scopes.granted_types(system(ALL)) == scopes.OURS - {"AuditEvent"}
+    assert not scopes.allowed(system(ALL), "AuditEvent", "r")
 
 
 def test_scopes_do_not_limit_people() -> None:

@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -20,7 +21,7 @@ from django.utils import timezone
 
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import Role
-from backend.apps.interop.fhir.smart import assertions, clients, tokens
+from backend.apps.interop.fhir.smart import assertions, clients, tokens, views
 from backend.apps.interop.models import SmartAssertion, SmartClient
 from backend.apps.interop.tests.fhir.systems import (
     AUDIENCE,
@@ -34,8 +35,9 @@ from backend.apps.interop.tests.fhir.systems import (
     refused,
     rsa_key,
 )
-from backend.apps.users import services
+from backend.apps.users import services, throttle
 from backend.apps.users.tests.factories import make_user
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db
 KNOWN = "/fhir/R4/.well-known/smart-configuration"
@@ -88,6 +90,14 @@ def test_an_assertion_opens_the_door_once(system: System) -> None:
     assert other.ask(assertion=other.assertion(jti=jti)).status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_send_one_assertion_at_once_one_gets_a_token(system: System) -> None:
+    assertion, answers = system.assertion(), []
+    at_once(*[lambda: answers.append(system.ask(assertion=assertion).status_code)] * 2)
+    assert sorted(answers) == [200, 401]
+    assert SmartAssertion.objects.count() == 1
+
+
 def test_an_assertion_whose_scopes_were_refused_is_used_up_all_the_same(system: System) -> None:
     assertion = system.assertion()
     refused(system.ask("launch", assertion=assertion), "invalid_scope")
@@ -120,6 +130,8 @@ NOW = int(time.time())  # tests run within the minutes that their margins leave
         ({"exp": True}, "expiry"),
         ({"exp": float("inf")}, "expiry"),
         ({"exp": 10**30}, "expiry"),
+        ({"exp": 10**400}, "expiry"),
+        ({"nbf": -(10**400)}, "not_yet"),
         ({"nbf": NOW + 3600}, "not_yet"),
         ({"iat": NOW + 3600}, "not_yet"),
         ({"iat": "yesterday"}, "not_yet"),
@@ -190,7 +202,10 @@ FORGERIES: dict[str, tuple[Callable[[System], str], str]] = {
         lambda system: system.assertion(header={"jku": "https://evil.example"}),
         "other_jku",
     ),
-    "another client's key": (lambda system: make_system(rsa_key()).assertion(iss=str(system.row.pk)), "unsigned"),
+    "another client's key": (
+        lambda system: make_system(rsa_key()).assertion(iss=str(system.row.pk), sub=str(system.row.pk)),
+        "unsigned",
+    ),
     "no JWT": (lambda _: "invalid test value", "malformed"),
     "nested brackets": (nested, "malformed"),
     "our own token": (lambda system: system.token(), "other_algorithm"),
@@ -223,12 +238,20 @@ def test_a_forged_assertion_is_refused(system: System, name: str) -> None:
         ({"client_assertion": "x" * 3_000_000}, "invalid_request"),
         ({f"field{n}": n for n in range(30)}, "invalid_request"),
         ({"scope": "system/Patient.rs\x00"}, "invalid_scope"),
+        ({"client_secret": "invalid test value"}, "invalid_request"),
+        ({"client_id": "01900000-0000-7000-8000-000000000000"}, "invalid_client"),
     ],
 )
 def test_a_request_that_is_not_right_is_answered_in_the_words_of_oauth(
     system: System, change: dict[str, Any], error: str
 ) -> None:
     refused(system.ask(**change), error)
+
+
+def test_a_client_says_who_it_is_in_one_way_only(system: System) -> None:
+    basic = {"Authorization": "Basic " + base64.b64encode(b"a:b").decode()}
+    refused(system.ask(headers=basic), "invalid_request", "two_proofs")
+    assert system.ask(client_id=str(system.row.pk)).status_code == 200
 
 
 def test_only_forms_are_read() -> None:
@@ -274,6 +297,7 @@ def test_neither_kind_of_token_is_accepted_in_place_of_the_other(system: System)
 def test_a_token_reads_no_type_its_scopes_do_not_name_and_searches_by_s_alone(system: System) -> None:
     asked = ("system/Binary.rs", "system/Patient.r", "system/Patient.s", "system/Patient.read")
     assert [bearer(system.token(scope)).status_code for scope in asked] == [403, 403, 200, 200]
+    assert 'error="insufficient_scope"' in bearer(system.token(asked[0]))["WWW-Authenticate"]
 
 
 def forged(**over: Any) -> str:
@@ -291,7 +315,11 @@ def test_a_token_that_is_over_or_of_another_kind_is_401(system: System) -> None:
         assert bearer(forged(**{"sub": sub, **change})).status_code == 401
 
 
-def test_too_many_failed_proofs_from_one_address_are_429_and_good_ones_do_not_count(system: System) -> None:
+def test_too_many_failed_proofs_from_one_address_are_429_and_good_ones_do_not_count(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_day = replace(views.BY_ADDRESS, window_s=86_400)  # so that the test does not hang on the minute it begins in
+    monkeypatch.setattr(views, "BY_ADDRESS", a_day)
     for _ in range(3):
         assert system.ask().status_code == 200
     for _ in range(60):
@@ -300,6 +328,11 @@ def test_too_many_failed_proofs_from_one_address_are_429_and_good_ones_do_not_co
     answer = system.ask()
     assert (answer.status_code, int(answer["Retry-After"]) > 0) == (429, True)
     assert last().detail["reason"] == "throttled"
+    assert system.ask().status_code == 429
+    assert AuditLog.objects.filter(detail__reason="throttled").count() == 1
+    assert cache.incr(throttle._key(a_day, "127.0.0.1")) == 63
+    with pytest.raises(ValueError, match="not found"):  # people's own count has not begun
+        cache.incr(throttle._key(throttle.BY_ADDRESS, "127.0.0.1"))
 
 
 def test_nothing_of_an_assertion_is_kept_or_logged(system: System, caplog: pytest.LogCaptureFixture) -> None:
