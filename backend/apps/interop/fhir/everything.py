@@ -52,7 +52,8 @@ class Everything(FhirView):
     def _told(self, request: Request) -> dict[str, str]:
         """Return the parameters, of the address, of a form or of a Parameters resource."""
         if isinstance(request.data, dict) and request.data.get("resourceType") == "Parameters":
-            given = [one for one in request.data.get("parameter", ()) if isinstance(one, dict)]
+            listed = request.data.get("parameter")
+            given = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
             pairs = [(str(one.get("name")), str(_value_of(one))) for one in given]
         else:
             pairs = pairs_of(request)

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from backend.apps.interop.fhir.search.kinds import Match, Param, any_of
 from backend.apps.interop.fhir.search.values import token
-from backend.apps.interop.fhir.source import Source
+from backend.apps.interop.fhir.source import Source, by_uuid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,17 @@ class Coded(Token):
         if not places:
             return None
         return any_of((Q(**{at.path: code}) if code else ~Q(**{at.path: ""})) & at.when for at in places)
+
+
+@dataclass(frozen=True)
+class OwnUuid(Token):
+    """An identifier that is the resource's own id, as urn:uuid:<id>."""
+
+    def one(self, system: str | None, code: str) -> Q | None:
+        scheme, _, text = code.rpartition(":")
+        if system not in {None, "urn:ietf:rfc:3986"} or scheme != "urn:uuid":
+            return None
+        return by_uuid(text)
 
 
 @dataclass(frozen=True)

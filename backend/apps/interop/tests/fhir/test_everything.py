@@ -95,6 +95,7 @@ def test_everything_can_be_narrowed_by_type_time_and_change(chart: tuple[APIClie
     assert {one["resourceType"] for one in resources(before)} <= {"Patient", "Coverage", "Provenance"}
     assert resources(api.get(f"{url}?_since=2999-01-01T00:00:00Z").json()) == []
     assert api.get(f"{url}?_type=Nothing").status_code == 400
+    assert api.post(url, {"resourceType": "Parameters", "parameter": 1}, format="json").status_code == 200
     assert api.get(f"{url}?since=2020").status_code == 400
 
 

@@ -87,8 +87,10 @@ def test_the_answer_has_the_form_that_was_asked_for(accept: str, answered: str |
 
 
 def test_a_method_that_an_address_does_not_know_is_an_outcome() -> None:
-    answer = client_for(make_user(role="admin")).delete(f"/fhir/R4/Patient/{uuid.uuid4()}")
-    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (405, "not-supported")
+    api = client_for(make_user(role="admin"))
+    url = f"/fhir/R4/Patient/{uuid.uuid4()}"
+    for answer in (api.options(f"{url}/$everything"), api.options(url), api.delete(url)):
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (405, "not-supported")
     assert answer["Allow"] == "GET, PUT, HEAD"
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from backend.apps.interop.fhir.search.kinds import Date, Param
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
-from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, Token, Told, reverse, within
+from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, OwnUuid, Token, Told, reverse, within
 from backend.apps.interop.fhir.sources.provenance import by_vital_sign
 from backend.apps.interop.fhir.sources.results import by_key
 from integrations.fhir.resources import audit_event, document_reference
@@ -60,6 +60,7 @@ NOTE_TYPE: Token = Codes("note_type", _loinc(document_reference.NOTES.items()), 
 RESULT_TYPE = Fixed({LOINC: frozenset({"11502-2"})})
 NOTE: Mapping[str, Param] = {
     **OF_PATIENT,
+    "identifier": OwnUuid(),
     "type": NOTE_TYPE,
     "category": CATEGORY,
     "status": Told({"status": ""}),
@@ -71,6 +72,7 @@ NOTE: Mapping[str, Param] = {
 }
 RESULT_DOCUMENT: Mapping[str, Param] = {
     **OF_PATIENT,
+    "identifier": OwnUuid(),
     "type": RESULT_TYPE,
     "category": CATEGORY,
     "status": Told({"status": ""}),

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from backend.apps.interop.fhir.search.kinds import Date, Match, Param, ToldDate
 from backend.apps.interop.fhir.search.parameters.clinical import OBSERVATION_CATEGORY, OF_PATIENT
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
-from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, Parts, Token, Told, reverse, within
+from backend.apps.interop.fhir.search.tokens import (
+    At,
+    Coded,
+    Codes,
+    Fixed,
+    OwnUuid,
+    Parts,
+    Token,
+    Told,
+    reverse,
+    within,
+)
 from backend.apps.interop.fhir.search.values import token
 from backend.apps.interop.fhir.source import Source
 from integrations.fhir.resources import appointment, encounter, service_request
@@ -45,6 +56,7 @@ APPOINTMENT: Mapping[str, Param] = {
 }
 ENCOUNTER: Mapping[str, Param] = {
     **OF_PATIENT,
+    "identifier": OwnUuid(),
     "status": Codes("status", reverse(encounter.STATUSES)),
     "class": Codes(
         "appointment_type",
