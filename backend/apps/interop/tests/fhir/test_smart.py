@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.core.cache import cache
+from django.db import transaction
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 
@@ -37,7 +40,7 @@ from backend.apps.interop.tests.fhir.systems import (
 )
 from backend.apps.users import services, throttle
 from backend.apps.users.tests.factories import make_user
-from tests.support.races import at_once
+from tests.support.races import at_once, wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 KNOWN = "/fhir/R4/.well-known/smart-configuration"
@@ -275,6 +278,18 @@ def test_withdrawing_tokens_ends_those_that_are_out_and_no_later_ones(system: Sy
     clients.revoke_tokens(system.row, by=None)
     assert bearer(before).status_code == 401
     assert bearer(system.token()).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_withdrawing_tokens_ends_the_one_that_is_being_given_out_at_that_moment(system: System) -> None:
+    with transaction.atomic():
+        row = assertions.still_proven(system.row)
+        revoking = threading.Thread(target=at_once, args=(lambda: clients.revoke_tokens(row, by=None),))
+        revoking.start()
+        wait_until_waited_for()
+        now = SmartClient.objects.annotate(now=Now()).values_list("now", flat=True).get()
+    revoking.join()
+    assert bearer(tokens.issue(row.pk, ["system/*.rs"], now=now)).status_code == 401
 
 
 def test_new_keys_or_scopes_end_the_tokens_of_before(system: System) -> None:
