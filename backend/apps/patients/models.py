@@ -206,6 +206,7 @@ class Patient(ClinicModel):
             models.Index(fields=["last_name", "first_name", "id"], name="patient_by_name"),
             models.Index(fields=["-created_at", "id"], name="patient_newest"),
             models.Index(fields=["-updated_at", "id"], name="patient_changed"),
+            models.Index(fields=["id"], name="patient_removed", condition=Q(is_deleted=True, merged_into__isnull=True)),
         ]
 
     @property

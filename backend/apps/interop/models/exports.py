@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -137,6 +138,7 @@ class ExportChunk(UUIDModel, WorkItem):
     lower = models.UUIDField(null=True, editable=False)
     upper = models.UUIDField(null=True, editable=False)
     rows = models.PositiveIntegerField(default=0, editable=False)  # planned; then written
+    patients = ArrayField(models.UUIDField(), default=list, editable=False)  # of whom its files tell, each once
     times_written = models.PositiveSmallIntegerField(default=0, editable=False)
 
     class Meta:
@@ -177,7 +179,6 @@ class ExportFile(UUIDModel):
     size_bytes = models.PositiveBigIntegerField(editable=False)
     stored_bytes = models.PositiveBigIntegerField(editable=False)
     sha256 = models.CharField(max_length=64, editable=False)
-    organized_by = models.CharField(max_length=100, blank=True, editable=False)  # "Patient/<id>" with organizeOutputBy
     read_until = models.DateTimeField(null=True, editable=False)
     removed_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
