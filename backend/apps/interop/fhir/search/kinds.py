@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 from functools import reduce
 from operator import or_
 from typing import Any, ClassVar
@@ -16,7 +15,6 @@ from django.db.models.lookups import GreaterThanOrEqual, IsNull, LessThan
 from backend.apps.interop.fhir.search.values import Span, plain, span
 from backend.apps.interop.fhir.source import Source
 
-MOMENT = "%Y-%m-%dT%H:%M:%S"
 NOTHING = Q(pk__in=())
 
 
@@ -107,31 +105,27 @@ def expression(path: str | Combinable) -> Any:
 
 @dataclass(frozen=True)
 class ToldDate(Param):
-    """A moment as the resource tells it, by its column; end: the column of a period's end. See `tokens.Told`.
-
-    FHIR's own text is compared: in UTC and to the millisecond, its order is that of time.
-    """
+    """A moment as the resource tells it, by its column; end: the column of a period's end. See `tokens.Told`."""
 
     column: str
     end: str = ""
     kind: ClassVar[str] = "date"
 
     def match(self, source: Source, name: str, values: Sequence[str], modifier: str) -> Match | None:
-        start = source.columns[self.column]
-        told = [_told(start, source.columns[self.end or self.column], span(name, plain(value))) for value in values]
+        start, end = (f"({source.columns[one]})::timestamptz" for one in (self.column, self.end or self.column))
+        told = [_told(start, end, span(name, plain(value))) for value in values]
         sql = " OR ".join(one for one, _ in told)
-        return Match(sql=f"COALESCE({sql}, FALSE)", values=tuple(text for _, texts in told for text in texts))
+        return Match(sql=f"COALESCE({sql}, FALSE)", values=tuple(moment for _, moments in told for moment in moments))
 
 
 def _told(start: str, end: str, wanted: Span) -> tuple[str, tuple[Any, ...]]:
-    low, high = (moment.astimezone(UTC).strftime(f"{MOMENT}.%fZ") for moment in (wanted.low, wanted.high))
-    low, high = f"{low[:-4]}Z", f"{high[:-4]}Z"
-    open_end = end if start == end else f"COALESCE({end}, '9999')"
+    low, high = wanted.low, wanted.high
+    last = end if start == end else f"COALESCE({end}, 'infinity')"
     match wanted.prefix:
         case "eq":
             return f"({start} >= %s AND {end} < %s)", (low, high)
         case "ne":
-            return f"NOT ({start} >= %s AND COALESCE({end}, '9999') < %s)", (low, high)
+            return f"NOT ({start} >= %s AND {last} < %s)", (low, high)
         case "lt":
             return f"{start} < %s", (low,)
         case "le":
@@ -140,7 +134,7 @@ def _told(start: str, end: str, wanted: Span) -> tuple[str, tuple[Any, ...]]:
             return f"{start} >= %s", (high,)
         case "eb":
             return f"{end} < %s", (low,)
-    return f"({start} IS NOT NULL AND {open_end} >= %s)", (high if wanted.prefix == "gt" else low,)
+    return f"({start} IS NOT NULL AND {last} >= %s)", (high if wanted.prefix == "gt" else low,)
 
 
 @dataclass(frozen=True)

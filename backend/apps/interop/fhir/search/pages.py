@@ -18,6 +18,7 @@ from backend.apps.interop.fhir.source import Row, Source, count_among, rows_amon
 from integrations.fhir.bundles import Entry
 from integrations.fhir.resource import Resource
 
+DIGITS = "YYYYMMDDHH24MISSUS"
 COUNTED = 10_000  # counting more would cost more than the page; `_total=accurate` asks for it
 
 
@@ -160,13 +161,15 @@ def _beyond(source: Source, found: Found, after: Place, index: int, value: str, 
 
 
 def _sorted_by(source: Source, sort: str) -> str:
-    """Return SQL for the text to sort by: a date as FHIR writes it, in UTC, so that its order is that of time."""
+    """Return SQL for the text to sort by: digits alone, so that its order is that of time in every collation."""
     name = sort.removeprefix("-")
     if not name:
         return "''"
     param = parameters(source).get(name)
     column = "updated" if name == "_lastUpdated" else param.column if isinstance(param, Date | ToldDate) else ""
-    return f"COALESCE({source.columns[column]}, '')" if column else "''"
+    if not column:
+        return "''"
+    return f"COALESCE(to_char(({source.columns[column]})::timestamptz AT TIME ZONE 'UTC', '{DIGITS}'), '')"
 
 
 def _must_be_few(asked: Asked) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -53,8 +53,8 @@ def findings(patient: Patient | None = None) -> tuple[LabOrder, Patient]:
     """Save a note with eight vital signs and three results of the same patient."""
     note = measured_note().clinical_note
     order = make_lab_order(patient=note.patient)
-    for day in range(3):
-        make_lab_result(lab_order=order, code_as_sent=f"{day + 1}-8", result_date=NOON - timedelta(days=day))
+    for place, later in enumerate((timedelta(), timedelta(days=-1), timedelta(milliseconds=500))):
+        make_lab_result(lab_order=order, code_as_sent=f"{place + 1}-8", result_date=NOON + later)
     return order, note.patient
 
 
@@ -90,7 +90,7 @@ def test_the_observations_of_a_patient_are_found_by(api: APIClient, query: str, 
 def test_a_sorted_search_runs_through_all_tables_in_order_of_time(api: APIClient) -> None:
     _, patient = findings()
     found = pages(api, f"Observation?patient={patient.pk}&_sort=-date&_count=3")
-    times = [one["effectiveDateTime"] for page in found for one in page]
+    times = [datetime.fromisoformat(one["effectiveDateTime"]) for page in found for one in page]
     assert len(times) == 11
     assert times == sorted(times, reverse=True)
     refused = api.get(f"{FHIR}/Observation?_sort=date")
