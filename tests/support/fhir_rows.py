@@ -44,6 +44,8 @@ HOSTILE = (
 SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Observation": {
         "ucum": ("mg/dL", "mmol/L"),
+        "value": ("4.1000000000", "100.0000000000", "-3.0000000000", "5"),
+        "sent": ("4.10", "1e2", "-3", "5.000", "about 7"),
         "comparator": ("<", "<=", ">", ">="),
         "range": ("3.5-5.1", "3.50 - 5.10 mg/dL", "< 200", ">=40", "5-3", "negative", "0.5 to 1"),
         "codes": (
@@ -56,7 +58,7 @@ SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
 """Resource type: column: values, where those of the element will not do; sub-columns of `Each` by their names."""
 
 CHOICES: Mapping[str, Sequence[Sequence[Sequence[str]]]] = {
-    "Observation": [[["value", "comparator"], ["coded_value"], ["text_value"], ["absent"]]],
+    "Observation": [[["value", "sent", "comparator"], ["coded_value"], ["text_value"], ["absent"]]],
 }
 """Resource type: choices: alternatives: columns. A row has the columns of one alternative of each choice only."""
 

@@ -13,6 +13,7 @@ from integrations.fhir.values import folded
 LOINC_NAMES = frozenset({"LN", "LOINC", "HTTP://LOINC.ORG"})  # HL7 table 0396, and what else laboratories write
 LOINC_CODE = re.compile(r"[0-9]{1,7}-[0-9]")
 NUMBER = r"(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,10})?)"
+PLAIN = re.compile(NUMBER)
 SPAN = re.compile(rf"{NUMBER}\s*(?:-|\u2013|to)\s*{NUMBER}")
 BOUND = re.compile(rf"([<>])=?\s*{NUMBER}")
 
@@ -117,6 +118,14 @@ def limits(text: str | None, unit: str | None, ucum: str | None) -> tuple[str | 
     return low, high, text, unit, ucum
 
 
+def digits(value: str | None, sent: str | None) -> tuple[str | None]:
+    """Return the number as it was sent ("4.10"), or as short as it can be where the text says another or none."""
+    plain = (sent or "").strip()
+    if value and PLAIN.fullmatch(plain) and Decimal(plain) == Decimal(value):
+        return (plain,)
+    return (value.rstrip("0").rstrip(".") if value and "." in value else value,)
+
+
 def _quantity(number: str) -> Tree:
     return If(
         number,
@@ -152,7 +161,7 @@ OBSERVATION = Resource(
         "valueQuantity": If(
             "value",
             {
-                "value": Number("value"),
+                "value": Derived(("value", "sent"), digits, ("digits",), Number("digits")),
                 "comparator": Safe("comparator"),
                 "unit": Text("unit"),
                 "system": If("ucum", UCUM),

@@ -21,7 +21,7 @@ BOUNDED = r"""(t.value_type IN ('', 'NM', 'SN', 'ST') AND left(t.result_value, 1
 POWERS = {f"10*{power}/{volume}" for power in ucum.POWERS for volume in ucum.VOLUMES.values()}
 UNITS = sorted({*ucum.UCUM, *ucum.CASED.values(), *ucum.NAMES.values(), *POWERS})
 KNOWN_UNITS = ", ".join(f"E'{unit}'" for unit in UNITS).replace("%", r"\x25")  # a per cent sign is for placeholders
-NOTHING = "t.numeric_value IS NULL AND btrim(t.result_value) = ''"
+NOTHING = "t.numeric_value IS NULL AND btrim(t.result_value, E' \\t\\r\\n') = ''"
 FEED = "COALESCE(m.feed_id, o.feed_id)"
 
 
@@ -30,6 +30,9 @@ def moment(expression: str) -> str:
     return f"replace(({expression} AT TIME ZONE INTERVAL '0')::text || 'Z', ' ', 'T')"
 
 
+# A result says nothing of which one it was measured in where its panel has several.
+SPECIMEN = """CASE WHEN t.panel_id IS NOT NULL THEN (SELECT min(sp.id::text) FROM laboratory_labspecimen AS sp
+    WHERE sp.panel_id = t.panel_id AND NOT sp.is_deleted HAVING count(*) = 1) END"""
 COLUMNS = {
     "id": "t.result_key",
     "version": "t.version::text",
@@ -44,38 +47,31 @@ COLUMNS = {
     "encounter": "a.id::text",
     "effective": moment("t.result_date"),
     "issued": moment("COALESCE(t.reported_at, t.sent_at, t.created_at)"),
-    # The number with the digits it was sent with, unless text and number differ.
-    "value": rf"""CASE
-        WHEN t.numeric_value IS NOT NULL THEN CASE
-            WHEN NOT pg_input_is_valid(t.result_value, 'numeric') THEN trim_scale(t.numeric_value)::text
-            WHEN t.result_value::numeric = t.numeric_value THEN t.result_value::numeric::text
-            ELSE trim_scale(t.numeric_value)::text END
+    # The digits that were sent are in the text, where text and number are the same (`observation.digits`).
+    "value": rf"""CASE WHEN t.numeric_value IS NOT NULL THEN t.numeric_value::text
         WHEN {BOUNDED} THEN substring(t.result_value FROM '[-0-9.]+$') END""",
+    "sent": "CASE WHEN t.numeric_value IS NOT NULL THEN t.result_value END",
     "comparator": rf"CASE WHEN t.numeric_value IS NULL AND {BOUNDED} THEN substring(t.result_value FROM '^[<>]=?') END",
-    "unit": text("t.unit"),
+    "unit": "t.unit",
     "ucum": f"CASE WHEN t.unit IN ({KNOWN_UNITS}) THEN t.unit END",
     "coded_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type IN {CODED}
-        THEN {text("t.result_value")} END""",
+        THEN NULLIF(t.result_value, '') END""",
     "text_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type NOT IN {CODED} AND NOT {BOUNDED}
-        THEN {text("t.result_value")} END""",
+        THEN NULLIF(t.result_value, '') END""",
     "absent": f"""CASE WHEN {NOTHING} THEN CASE WHEN t.file_attachment <> '' THEN 'document'
         WHEN t.status IN ('pending', 'cancelled') THEN t.status ELSE 'unknown' END END""",
     "flag": """CASE WHEN t.flagged_critical AND t.abnormal_flag NOT IN ('critical_high', 'critical_low')
         THEN 'critical' ELSE NULLIF(t.abnormal_flag, '') END""",
-    "note": text("t.interpretation"),
-    "specimen": "s.id::text",
-    "range": text("t.reference_range"),
+    "note": "t.interpretation",
+    "specimen": SPECIMEN,
+    "range": "t.reference_range",
     "document": "CASE WHEN t.file_attachment <> '' THEN t.id::text END",
 }
-# A result says nothing of which one it was measured in where its panel has several.
-SPECIMEN = """LEFT JOIN LATERAL (SELECT min(sp.id::text) AS id FROM laboratory_labspecimen AS sp
-    WHERE sp.panel_id = t.panel_id AND NOT sp.is_deleted HAVING count(*) = 1) AS s ON TRUE"""
 TABLES = f"""laboratory_labresult AS t
     JOIN laboratory_laborder AS o ON o.id = t.lab_order_id
     LEFT JOIN laboratory_labtest AS k ON k.id = t.lab_test_id
     LEFT JOIN laboratory_inboundmessage AS m ON m.id = t.source_message_id
-    {visit("o.appointment_id")}
-    {SPECIMEN}"""
+    {visit("o.appointment_id")}"""
 
 
 def by_key(fhir_id: str) -> Q | None:
