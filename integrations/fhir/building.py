@@ -21,6 +21,7 @@ from integrations.fhir.holes import (
     Text,
     Tree,
     Unless,
+    is_blank,
 )
 from integrations.fhir.values import fit, narrative
 
@@ -36,9 +37,9 @@ def build(tree: Tree, row: Row, given: Mapping[str, str]) -> Any:  # noqa: PLR09
         case list():
             return _elements(tree, row, given)
         case If(column, inner):
-            return build(inner, row, given) if row[column] is not None else ABSENT
+            return ABSENT if is_blank(row[column]) else build(inner, row, given)
         case Unless(column, inner):
-            return build(inner, row, given) if row[column] is None else ABSENT
+            return build(inner, row, given) if is_blank(row[column]) else ABSENT
         case Join(parts):
             return _joined(parts, row, given)
         case Derived(columns, derive, names, inner):
@@ -47,7 +48,7 @@ def build(tree: Tree, row: Row, given: Mapping[str, str]) -> Any:  # noqa: PLR09
         case Given(name):
             return given[name]
         case Narrative(column):
-            return ABSENT if (text := row[column]) is None else narrative(text)
+            return narrative(text) if (text := row[column]) and not is_blank(text) else ABSENT
         case Text(column) | Safe(column) | Number(column) | Flag(column) | Switch(column) | Each(column):
             return ABSENT if (value := row[column]) is None else _filled(tree, value, given)
     return ABSENT if tree is None else tree
@@ -56,7 +57,7 @@ def build(tree: Tree, row: Row, given: Mapping[str, str]) -> Any:  # noqa: PLR09
 def _filled(hole: Tree, value: str, given: Mapping[str, str]) -> Any:
     match hole:
         case Text():
-            return fit(value)
+            return ABSENT if is_blank(value) else fit(value)
         case Number():
             return Decimal(value)
         case Flag():

@@ -28,6 +28,7 @@ from integrations.fhir.holes import (
     Text,
     Tree,
     Unless,
+    solid_of,
 )
 from integrations.fhir.values import fragment, narrated, quoted
 
@@ -39,7 +40,7 @@ Line = Callable[[Sequence[str | None]], str]
 def compiled(tree: Tree, columns: Sequence[str], always: Collection[str], given: Mapping[str, str]) -> Line:
     """Return a function from a row (a text or None for each of `columns`) to JSON; "" where all of it is absent.
 
-    always: columns that are never NULL. given: the texts of `Given`.
+    always: columns that are never NULL (free text of them may still be blank). given: the texts of `Given`.
     """
     return _Compiler(columns, always, given).function(tree)
 
@@ -61,11 +62,14 @@ class _Compiler:
 
     def __init__(self, columns: Sequence[str], always: Collection[str], given: Mapping[str, str]) -> None:
         self.columns, self.always, self.given = tuple(columns), set(always), given
+        self.solid: set[str] = set()  # columns that hold no free text
         self.statements: list[str] = []
         self.names = count()
         self.scope: dict[str, Any] = {"_q": quoted, "_n": narrated, "_loads": orjson.loads}
 
     def function(self, tree: Tree) -> Line:
+        self.solid = set(solid_of(tree))
+        self.always &= self.solid  # a name that is never NULL may be blank
         whole = self._settled(self.piece(tree))
         unpacked = "".join(f"{_name(column)}, " for column in self.columns)
         body = [f"{unpacked.strip()} = row" if unpacked else "pass", *self.statements, f"return f'''{whole.text}'''"]
@@ -81,9 +85,9 @@ class _Compiler:
             case list():
                 return self._enclosed("[", "]", [self._element(member) for member in tree])
             case If(column, inner):
-                return self._when(column, "is not None", inner)
+                return self._when(column, inner, there=True)
             case Unless(column, inner):
-                return self._when(column, "is None", inner)
+                return self._when(column, inner, there=False)
             case Join(parts):
                 return self._joined(parts)
             case Derived():
@@ -106,7 +110,7 @@ class _Compiler:
     def _hole(self, column: str, text: str) -> _Piece:
         if column in self.always:
             return _Piece(text, certain=True)
-        return _Piece(text, certain=False, guard=f"{_name(column)} is not None")
+        return _Piece(text, certain=False, guard=self._guard(column, there=True))
 
     def _settled(self, piece: _Piece) -> _Piece:
         """Return the piece so that it may be asked anywhere: as a variable that is "" where its guard does not hold."""
@@ -120,19 +124,28 @@ class _Compiler:
         self.statements.append(f"{name} = {expression}")
         return name
 
-    def _when(self, column: str, test: str, inner: Tree) -> _Piece:
+    def _when(self, column: str, inner: Tree, *, there: bool) -> _Piece:
         if column in self.always:
-            return self.piece(inner) if test == "is not None" else _Piece("", certain=False)
-        before, self.statements = self.statements, []
-        self.always |= {column} if test == "is not None" else set()
-        piece, guard = self.piece(inner), f"{_name(column)} {test}"
-        self.always -= {column}
+            return self.piece(inner) if there else _Piece("", certain=False)
+        before, self.statements, always = self.statements, [], self.always
+        self.always = always | {column} if there else always - {column}
+        piece, guard = self.piece(inner), self._guard(column, there=there)
+        self.always = always
+        if not piece.text:
+            self.statements = before
+            return piece
         if self.statements:
             piece = self._settled(piece)
         own, self.statements = self.statements, before
         if own:
             return self._block(guard, own, piece.text)
         return _Piece(piece.text, certain=False, guard=" and ".join(filter(None, (guard, piece.guard))))
+
+    def _guard(self, column: str, *, there: bool) -> str:
+        name = _name(column)
+        if column in self.solid:
+            return f"{name} is not None" if there else f"{name} is None"
+        return f"{name} and not {name}.isspace()" if there else f"(not {name} or {name}.isspace())"
 
     def _block(self, guard: str, statements: list[str], text: str) -> _Piece:
         """Return a part that is made by statements of its own, which are left out where the guard does not hold."""

@@ -11,7 +11,7 @@ Tree = Any  # dict, list, str, bool, int, or one of the parts below
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Free text of a column, escaped. Absent where the column is NULL; the query turns "" and blanks into NULL."""
+    """Free text of a column, escaped. Absent where the column is NULL or blank (see `is_blank`)."""
 
     column: str
 
@@ -64,7 +64,7 @@ def join(*parts: str | Safe | Given) -> Join:
 
 @dataclass(frozen=True, slots=True)
 class If:
-    """`tree` where `column` is not NULL."""
+    """`tree` where `column` is neither NULL nor blank."""
 
     column: str
     tree: Tree
@@ -72,7 +72,7 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class Unless:
-    """`tree` where `column` is NULL."""
+    """`tree` where `column` is NULL or blank."""
 
     column: str
     tree: Tree
@@ -115,6 +115,28 @@ class Derived:
     derive: Callable[..., tuple[str | None, ...]]
     names: tuple[str, ...]
     tree: Tree
+
+
+def is_blank(value: str | None) -> bool:
+    """Return whether a text has nothing in it that a FHIR string may be: one of white space alone is none."""
+    return not value or value.isspace()
+
+
+def solid_of(tree: Tree) -> Iterator[str]:
+    """Return the columns of a tree that are never blank, as they hold no free text; perhaps repeatedly."""
+    match tree:
+        case Safe(column) | Number(column) | Flag(column) | Switch(column) | Each(column):
+            yield column
+        case Join(parts):
+            yield from (part.column for part in parts if isinstance(part, Safe))
+        case If(_, inner) | Unless(_, inner):
+            yield from solid_of(inner)
+        case dict():
+            for member in tree.values():
+                yield from solid_of(member)
+        case list():
+            for member in tree:
+                yield from solid_of(member)
 
 
 def columns_of(tree: Tree) -> Iterator[str]:

@@ -12,14 +12,17 @@ from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from integrations.fhir.building import ABSENT, build
 from integrations.fhir.checking import faults
-from integrations.fhir.holes import Switch
+from integrations.fhir.compiling import compiled
+from integrations.fhir.holes import If, Safe, Switch, Text, Tree, Unless
 from integrations.fhir.ingress import checks
 from integrations.fhir.resource import Resource
 from tests.support.fhir_rows import GIVEN, HOSTILE, Values, every_resource, literals, places, values
 
 RESOURCES = [pytest.param(one, values(one), id=f"{one.type}-{n}") for n, one in enumerate(every_resource())]
 BETWEEN_COLUMNS = ("app-4",)  # a reason for cancelling beside a status that has none
+BLANK = "\u00a0\n \u2003"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 each_resource = pytest.mark.parametrize(("resource", "known"), RESOURCES)
 
@@ -53,7 +56,7 @@ def test_sentinel_rows_are_sound_and_the_line_says_what_the_dict_says(resource: 
 
 @each_resource
 def test_hostile_text_changes_nothing_but_itself(resource: Resource, known: Values) -> None:
-    for text in HOSTILE:
+    for text in (*HOSTILE, BLANK):
         agreed(resource, known.row(0, 0, text))
 
 
@@ -102,6 +105,29 @@ def test_a_cut_resource_is_still_sound(resource: Resource, known: Values) -> Non
         told = agreed(cut, [dict(zip(resource.columns, known.row(pick), strict=True))[name] for name in cut.columns])
         assert faults(told) == []  # rules between elements do not hold for a part of them
         assert told["meta"]["tag"][0]["code"] == "SUBSETTED"
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"x": If("a", None)},
+        {"x": If("a", Unless("a", "never"))},
+        {"x": If("a", {"y": If("a", None)}), "z": Text("b")},
+        {"x": [If("a", None)], "z": Unless("b", "absent")},
+    ],
+)
+def test_what_is_never_there_leaves_no_name_behind(tree: Tree) -> None:
+    for row in ({"a": "A", "b": "B"}, {"a": None, "b": None}, {"a": BLANK, "b": BLANK}):
+        told = {name: member for name, member in {"z": build(tree, row, {})}.items() if member is not ABSENT}
+        line = compiled({"z": tree}, ("a", "b"), (), {})(tuple(row.values()))
+        assert json.loads(line or "{}") == told
+
+
+def test_a_text_of_white_space_alone_is_absent_with_all_that_stands_for_it() -> None:
+    tree = {"id": Safe("id"), "x": If("a", {"system": "phone", "value": Text("a")}), "none": Unless("a", True)}
+    for always in ((), ("id", "a")):
+        line = compiled(tree, ("id", "a"), always, {})
+        assert json.loads(line(("1", BLANK))) == build(tree, {"id": "1", "a": BLANK}, {}) == {"id": "1", "none": True}
 
 
 def plain(value: Any) -> Any:
