@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from backend.apps.laboratory import critical, statuses
 from backend.apps.laboratory.models import (
@@ -96,13 +97,15 @@ def _apply(mapping: LabCodeMapping) -> None:
     list(charts.values_list("pk", flat=True))
     touched = LabOrder.objects.select_for_update(no_key=True).filter(pk__in=orders).order_by("pk").in_bulk()
     named = list(results.filter(lab_order__in=orders).values_list("pk", flat=True))
-    LabResult.all_objects.filter(pk__in=named).update(lab_test=mapping.lab_test_id, mapping=mapping)
+    now = timezone.now()
+    LabResult.all_objects.filter(pk__in=named).update(lab_test=mapping.lab_test_id, mapping=mapping, updated_at=now)
     reported = dict(panels.filter(lab_order__in=orders).values_list("pk", "lab_order"))
     ReportedPanel.objects.filter(pk__in=reported).update(lab_test=mapping.lab_test_id)
     link, of_panels = LabOrder.tests.through, set(reported.values())
     unasked = [row.pk for row in touched.values() if row.is_external and row.pk in of_panels]
     rows = [link(laborder_id=pk, labtest_id=mapping.lab_test_id) for pk in unasked]
     link.objects.bulk_create(rows, ignore_conflicts=True)
+    LabOrder.all_objects.filter(pk__in=unasked).update(updated_at=now)
     statuses.follow_all(touched.values())
     _notice(named)
 

@@ -8,9 +8,9 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from django.db import router
 from django.utils import timezone
 
+from backend.apps.core.bulk import update_each
 from backend.apps.laboratory import critical, statuses, versions
 from backend.apps.laboratory.models import (
     CriticalResult,
@@ -105,8 +105,11 @@ def _join_specimens(gone: ReportedPanel, stays: ReportedPanel) -> None:
     """Remove of each specimen both have what was said earlier; see `specimens.place`."""
     there = {row.specimen_id: row for row in LabSpecimen.all_objects.filter(panel=stays)}
     pairs = [(row, there.get(row.specimen_id)) for row in LabSpecimen.all_objects.filter(panel=gone)]
-    older = [min(one, other, key=attrgetter("said_at", "digest")).pk for one, other in pairs if other is not None]
-    LabSpecimen.all_objects.filter(pk__in=older)._raw_delete(router.db_for_write(LabSpecimen))
+    older = [min(one, other, key=attrgetter("said_at", "digest")) for one, other in pairs if other is not None]
+    for row in older:
+        row.specimen_id = f"once {row.specimen_id}"[:160] + f" {row.pk}"  # its number is that of the other alone
+        row.is_deleted, row.deleted_at = True, timezone.now()
+    update_each(older, ["specimen_id", "is_deleted", "deleted_at"])
 
 
 def _notice(ousted: Collection[UUID]) -> None:

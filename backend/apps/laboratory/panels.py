@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils import timezone
 
 from backend.apps.core.bulk import copy_in, update_each
 from backend.apps.laboratory import critical
@@ -216,6 +217,7 @@ class Panels:
         """Write the panels, their numbers and what moved; the orders themselves wait for their status."""
         panels = [panel for group in self._groups.values() for panel in group.values()]
         fillers = list(self._fillers.values())
+        anew = self._told_anew(panels)
         old_panels, old_fillers = ([row for row in rows if not row._state.adding] for rows in (panels, fillers))
         copy_in([panel for panel in panels if panel._state.adding])
         copy_in([filler for filler in fillers if filler._state.adding])
@@ -227,8 +229,17 @@ class Panels:
         self._order_tests(panels)
         for panel, left in self._moved:
             self._move(panel, left)
+        if anew:
+            LabOrder.all_objects.filter(pk__in=anew).update(updated_at=timezone.now())
         for order in {panel.lab_order_id: panel.lab_order for panel, _ in self._moved}.values():
             critical.follow(order)
+
+    def _told_anew(self, panels: list[ReportedPanel]) -> set[UUID]:
+        """Return the orders on file that have other panels now, or tell by what was said anew of theirs."""
+        said = (row for row in panels if row._state.adding or row.pk in self._changed)
+        told = {row.lab_order_id for row in said if row.lab_order.is_external}
+        moved = {key for panel, left in self._moved for key in (panel.lab_order_id, left.pk)}
+        return (told | moved) - {row.pk for row in self._made}
 
     def _order_tests(self, panels: list[ReportedPanel]) -> None:
         """Let an order nobody placed name the tests of its panels."""
@@ -243,14 +254,16 @@ class Panels:
     def _move(self, panel: ReportedPanel, left: LabOrder) -> None:
         """Take what was reported of a panel along to its order; an order made for it alone goes when it is empty."""
         for model in (LabResult, LabSpecimen):
-            model.all_objects.filter(panel=panel, lab_order=left).update(lab_order=panel.lab_order_id)
+            moved = model.all_objects.filter(panel=panel, lab_order=left)
+            moved.update(lab_order=panel.lab_order_id, updated_at=timezone.now())
         if not left.is_external:
             return
         stay = list(ReportedPanel.objects.filter(lab_order=left).select_related("lab_test"))
         if stay:
             note_again(left, stay)
         elif not left.is_deleted:
-            LabResult.all_objects.filter(lab_order=left).update(lab_order=panel.lab_order_id)
+            rest = LabResult.all_objects.filter(lab_order=left)
+            rest.update(lab_order=panel.lab_order_id, updated_at=timezone.now())
             left.delete()
             self.touched.pop(left.pk, None)
 

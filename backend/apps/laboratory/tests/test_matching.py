@@ -230,7 +230,8 @@ def test_the_newest_word_about_a_specimen_holds_after_a_merge(gone: int) -> None
         at = NOON + timedelta(hours=hour)
         filed(report_in(patient, order_in(observation_in(), specimens=(specimen,)), sent_at=at))
     merge(people[gone], by=None, into=people[1 - gone])
-    assert LabSpecimen.all_objects.get().condition == "said at 1"
+    assert LabSpecimen.objects.get().condition == "said at 1"
+    assert LabSpecimen.all_objects.get(is_deleted=True).condition == "said at 0"
 
 
 def test_a_merge_costs_the_same_for_one_panel_and_for_many() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -149,6 +150,50 @@ def test_a_code_mapped_later_names_what_is_on_file_and_completes_its_order() -> 
     assert order.status == "completed"
     assert services.map_code(by=None, code="K", lab_test=test) == first
     assert (first.version, LabResult.objects.get(code_as_sent="K").mapping) == (1, first)
+
+
+def long_ago() -> None:
+    """Let all orders and results look as if nothing had been changed since."""
+    for model in (LabOrder, LabResult):
+        model.all_objects.update(updated_at=NOON)
+
+
+def changed(model: Any) -> set[Any]:
+    return set(model.all_objects.filter(updated_at__gt=NOON).values_list("pk", flat=True))
+
+
+def test_a_code_mapped_later_changes_its_results_and_the_order_nobody_placed() -> None:
+    patient = make_patient()
+    filed(report_in(patient, order_in(observation_in(code="K", system="L"), filler="F1", code="K")))
+    long_ago()
+    services.map_code(by=None, code="K", lab_test=make_lab_test())
+    assert changed(LabResult) == {LabResult.objects.get().pk}
+    assert changed(LabOrder) == {LabOrder.objects.get().pk}
+
+
+def test_a_panel_that_moves_changes_what_it_holds_and_the_orders_it_leaves_and_reaches() -> None:
+    patient = make_patient()
+    first, other, aside = (make_lab_order(patient=patient, status="ordered") for _ in range(3))
+    for order in (aside, other):
+        number = {aside: "F9", other: "F1"}[order]
+        filed(report_in(patient, order_in(observation_in(), placer=order.order_number, filler=number)))
+    other.refresh_from_db()
+    [row] = other.results.all()
+    long_ago()
+    filed(report_in(patient, order_in(observation_in(), placer=first.order_number, filler="F1")))
+    assert changed(LabResult) == {row.pk}
+    assert changed(LabOrder) == {first.pk, other.pk}
+
+
+def test_an_order_nobody_placed_changes_with_a_panel_that_joins_it() -> None:
+    patient = make_patient()
+    panels = [order_in(observation_in(), filler="F1", placer="X1", code=code) for code in ("24323-8", "600-7")]
+    filed(report_in(patient, panels[0]))
+    order = LabOrder.objects.get()
+    for said, expected in ((panels[0], set()), (panels[1], {order.pk})):
+        long_ago()
+        filed(report_in(patient, replace(said, priority=order.priority)))
+        assert changed(LabOrder) == expected
 
 
 def too_high(**said: Any) -> OrderIn:
