@@ -13,7 +13,8 @@ from integrations.fhir.values import folded
 LOINC_NAMES = frozenset({"LN", "LOINC", "HTTP://LOINC.ORG"})  # HL7 table 0396, and what else laboratories write
 LOINC_CODE = re.compile(r"[0-9]{1,7}-[0-9]")
 NUMBER = r"(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,10})?)"
-PLAIN = re.compile(NUMBER)
+SENT = re.compile(rf"\+?({NUMBER}|-?(?=[0-9.]{{3,19}}$)(?:0|[1-9][0-9]*)\.[0-9]+)")  # with 18 digits at most, or so
+PLACES = Decimal(1).scaleb(-10)  # what a stored number is rounded to
 SPAN = re.compile(rf"{NUMBER}\s*(?:-|\u2013|to)\s*{NUMBER}")
 BOUND = re.compile(rf"([<>])=?\s*{NUMBER}")
 
@@ -76,13 +77,16 @@ CODING: Tree = {
     "coding": [
         If("loinc", {"system": LOINC, "code": Safe("loinc")}),
         If("own", {"system": join(Given("base"), "/CodeSystem/tests"), "code": Text("own")}),
-        If(
-            "theirs",
-            {
-                "system": join(Given("base"), "/CodeSystem/laboratory-", Safe("of")),
-                "code": Text("theirs"),
-                "display": Text("words"),
-            },
+        If(  # a code of nobody's system says nothing
+            "of",
+            If(
+                "theirs",
+                {
+                    "system": join(Given("base"), "/CodeSystem/laboratory-", Safe("of")),
+                    "code": Text("theirs"),
+                    "display": Text("words"),
+                },
+            ),
         ),
     ],
     "text": Text("name"),
@@ -99,8 +103,8 @@ BETWEEN = "\x1f"  # the unit separator of ASCII
 def unpacked(codes: str | None) -> tuple[str | None, ...]:
     """Return what `named` does, of its columns in one text: a row that is nine columns narrower is read faster."""
     parts = [part.strip() or None for part in (codes or "").split(BETWEEN)]
-    if len(parts) != len(CODE_COLUMNS):  # somebody sent a separator: only what our own test is called is certain
-        parts = parts[:2]
+    if len(parts) != len(CODE_COLUMNS):  # somebody sent a separator: only what we call our own test is certain
+        parts = parts[:3]
     return named(*parts)
 
 
@@ -120,9 +124,9 @@ def limits(text: str | None, unit: str | None, ucum: str | None) -> tuple[str | 
 
 def digits(value: str | None, sent: str | None) -> tuple[str | None]:
     """Return the number as it was sent ("4.10"), or as short as it can be where the text says another or none."""
-    plain = (sent or "").strip()
-    if value and PLAIN.fullmatch(plain) and Decimal(plain) == Decimal(value):
-        return (plain,)
+    plain = SENT.fullmatch((sent or "").strip())
+    if value and plain and Decimal(plain[1]).quantize(PLACES) == Decimal(value):
+        return (plain[1],)
     return (value.rstrip("0").rstrip(".") if value and "." in value else value,)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integrations.fhir.resources.observation import BETWEEN, CODE_COLUMNS, OBSERVATION, limits, named
+from integrations.fhir.resources.observation import BETWEEN, CODE_COLUMNS, OBSERVATION, digits, limits, named
 from integrations.fhir.resources.specimen import taken
 from integrations.fhir.resources.vital_signs import VITAL_SIGN, VITAL_SIGNS
 from tests.support.fhir_rows import GIVEN
@@ -54,6 +54,27 @@ def test_a_separator_in_what_was_sent_mixes_nothing_up() -> None:
     told = observation(test="2823-3", test_system="loinc", code="K\x1fx", other_code="L", other_system="LN")
     assert told["code"] == {"coding": [{"system": "http://loinc.org", "code": "2823-3"}], "text": "2823-3"}
     assert observation(code="K\x1f")["code"] == {"text": "unknown"}
+    assert observation(test="K", test_name="Potassium", code="\x1f")["code"]["text"] == "Potassium"
+
+
+def test_a_code_of_nobodys_system_is_told_in_words_only() -> None:
+    assert observation(code="K", code_text="Potassium")["code"] == {"text": "Potassium"}
+    assert observation(code="K")["code"] == {"text": "K"}
+
+
+@pytest.mark.parametrize(
+    ("value", "sent", "told"),
+    [
+        ("0.1234567890", "0.12345678901", "0.12345678901"),
+        ("5.0000000000", "+5.0", "5.0"),
+        ("1.1234567890", "1.12345678904", "1.12345678904"),
+        ("0E-10", "0.00000000001", "0.00000000001"),
+        ("999999999999.1234567890", "999999999999.12345678904", "999999999999.123456789"),
+        ("5.0000000000", "05.0", "5"),
+    ],
+)
+def test_a_number_is_told_with_all_the_digits_it_was_sent_with(value: str, sent: str, told: str) -> None:
+    assert digits(value, sent) == (told,)
 
 
 def test_a_result_without_any_word_still_names_something() -> None:
