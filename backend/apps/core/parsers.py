@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -11,6 +12,7 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
 
 DEEPEST = 64
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 
 
 class TooLarge(APIException):
@@ -20,7 +22,7 @@ class TooLarge(APIException):
 
 
 class StrictJSONParser(JSONParser):
-    """JSON by orjson: no NaN, no lone surrogates, no NUL characters, at most 64 levels deep."""
+    """JSON by orjson: no NaN, no lone surrogates, no NUL characters, no name twice, at most 64 levels deep."""
 
     def parse(
         self,
@@ -37,9 +39,26 @@ class StrictJSONParser(JSONParser):
         if b"\\u0000" in raw or b"\x00" in raw:
             raise ParseError("A NUL character is not allowed.")
         try:
-            return orjson.loads(raw)
+            told = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
             raise ParseError("The body is not valid JSON.") from error
+        members = _members(told)
+        if raw.count(b":") != members and STRING.sub(b"", raw).count(b":") != members:
+            raise ParseError("A name stands twice in one object.")
+        return told
+
+
+def _members(told: Any) -> int:
+    """Return how many members all objects of a JSON text have; of two with one name only the last was kept."""
+    ahead, members = [told], 0
+    while ahead:
+        one = ahead.pop()
+        if isinstance(one, dict):
+            members += len(one)
+            ahead.extend(inner for inner in one.values() if isinstance(inner, dict | list))
+        elif isinstance(one, list):
+            ahead.extend(inner for inner in one if isinstance(inner, dict | list))
+    return members
 
 
 def _depth(raw: bytes) -> int:

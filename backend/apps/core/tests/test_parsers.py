@@ -28,6 +28,8 @@ HOSTILE = {
     "UTF-16": '{"name": "a"}'.encode("utf-16"),
     "a single quote": b"{'name': 'a'}",
     "a comma too many": b'{"name": "a",}',
+    "a name twice": b'{"name": "a", "name": "b"}',
+    "a name twice, escaped": b'{"inner": [{"na\\u006de": "a:\\"b", "name": "b"}]}',
     "two documents": b'{"name": "a"}{"name": "b"}',
     "nothing but a word": b"nothing",
 }
