@@ -236,6 +236,8 @@ class Patient(ClinicModel):
             raise ValidationError({"date_of_birth": "This day is in the future."})
         if self.deceased_at and self.date_of_birth and self.deceased_at.date() < self.date_of_birth:
             raise ValidationError({"deceased_at": "This is before the day of birth."})
+        if self.deceased_at and self.deceased_at > timezone.now():
+            raise ValidationError({"deceased_at": "This moment is in the future."})
         if self.country == "US" and self.state and not (len(self.state) == 2 and self.state.isupper()):
             raise ValidationError({"state": "Write a state of the US with two capital letters, as NY."})
 

@@ -132,13 +132,17 @@ class TestWriting:
     def test_what_us_core_wants_to_know_is_written_and_read(self, api: APIClient) -> None:
         said = {
             "middle_name": "Ngozi", "name_suffix": "III", "birth_sex": "F", "races": ["2054-5", "2106-3"],
-            "ethnicity": "2186-5", "needs_interpreter": False, "deceased_at": "2026-03-01T04:05:06Z",
+            "ethnicity": "2186-5", "needs_interpreter": False, "deceased_at": "2025-03-01T04:05:06Z",
         }  # fmt: skip
         row = make_patient()
         assert api.patch(f"{URL}{row.pk}/", said, format="json").status_code == 200
         answer = api.get(f"{URL}{row.pk}/").json()
         assert {name: answer[name] for name in said} == said
-        for wrong in ({"races": ["white"]}, {"ethnicity": "x"}, {"deceased_at": "1899-01-01T00:00:00Z"}):
+        dead = (
+            {"deceased_at": when}
+            for when in ("1899-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "2125-01-01T00:00:00Z")
+        )
+        for wrong in ({"races": ["white"]}, {"ethnicity": "x"}, *dead):
             assert api.patch(f"{URL}{row.pk}/", wrong, format="json").status_code == 400
 
     def test_a_nul_character_is_400(self, api: APIClient) -> None:
