@@ -21,6 +21,6 @@ def faults(resource: dict[str, Any]) -> list[tuple[str, str]]:
         model.model_validate(resource)
     except ValidationError as error:
         return [(".".join(map(str, one["loc"])), str(one["type"])) for one in error.errors(include_input=False)]
-    except AttributeError:  # its own validators trip over a "_name" that is no object
+    except (AttributeError, LookupError, TypeError):  # it trips over a "_name" that is no object, a contained Nonsense
         return [("", "value_error")]
     return []

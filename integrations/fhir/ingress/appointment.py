@@ -90,7 +90,7 @@ def _people(body: Element, status: str, base: str) -> dict[str, str]:
     told: dict[str, str] = {}
     for participant in body.parts("participant"):
         actor = participant.part("actor")
-        kind = str(actor.said.get("reference", "Location")).removeprefix(f"{base}/").partition("/")[0]
+        kind = _kind_of(participant, base)
         if kind not in ROLES or kind in told:
             continue
         told[kind] = target(actor, kind, base)
@@ -103,6 +103,15 @@ def _people(body: Element, status: str, base: str) -> dict[str, str]:
         participant.only("status", "accepted")
         told |= {"room": actor.text("display")} if kind == "Location" else {}
     return told
+
+
+def _kind_of(participant: Element, base: str) -> str:
+    """Return the type of who takes part; words alone name a room only where they are said to be of a place."""
+    actor = participant.said.get("actor") or {}
+    if "reference" in actor:
+        return str(actor["reference"]).removeprefix(f"{base}/").partition("/")[0]
+    codes = [coding.get("code") for role in participant.said.get("type", ()) for coding in role.get("coding", ())]
+    return "Location" if actor.get("type") == "Location" or codes == [ROLES["Location"]] else ""
 
 
 def _answer(participant: Element, status: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from integrations.fhir.outcomes import Issue, issue
 
 Step = str | int
 Steps = tuple[Step, ...]
-LONGEST = 64  # characters of a member's name that an answer repeats
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what an answer repeats of a body
 UNHELD = "We cannot keep this element; leave it out."
 
 
@@ -22,8 +24,9 @@ class Refused(Exception):
 
 
 def expression(steps: Sequence[Step]) -> str:
-    """Return the FHIRPath of an element, as Patient.name[0].family."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step[:LONGEST]}" for step in steps).lstrip(".")
+    """Return the FHIRPath of an element, as Patient.name[0].family; that of its parent if its name is no name."""
+    told = takewhile(lambda step: isinstance(step, int) or NAME.fullmatch(step), steps)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in told).lstrip(".")
 
 
 class Element:
@@ -55,6 +58,8 @@ class Element:
 
     def text(self, name: str) -> str:
         value = self.take(name)
+        if value is not None and not isinstance(value, str):
+            self.refuse("This is said as text.", name, code="value")
         return value.strip() if isinstance(value, str) else ""
 
     def texts(self, name: str, most: int) -> list[str]:
@@ -118,9 +123,13 @@ def root(resource: dict[str, Any]) -> Element:
 def settled(body: Element, held: dict[str, Any] | None = None) -> None:
     """Refuse what was said but not taken, unless the resource as it stands (`held`) says the same.
 
+    What stands is never refused itself: it is read to tell what a body changes.
+
     Raises:
         Refused: something of this body cannot be taken over.
     """
+    if body.said is held:
+        return
     for steps in body.left():
         if held is None or _dug(body.said, steps[1:]) != _dug(held, steps[1:]):
             body.issues.append(issue("not-supported", UNHELD, at=[expression(steps)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -26,9 +27,10 @@ def _has_any(*names: str) -> Callable[[Said], bool]:
     return lambda said: any(name in said for name in names)
 
 
-def _codes(said: Any) -> set[tuple[Any, Any]]:
+def _codings(said: Any) -> set[str]:
+    """Return the codings of a concept as text: FHIRPath's `intersect` takes those for one that say the same."""
     codings = said.get("coding", []) if isinstance(said, Mapping) else []
-    return {(coding.get("system"), coding.get("code")) for coding in codings}
+    return {json.dumps(coding, sort_keys=True) for coding in codings}
 
 
 def _in_order(said: Said) -> bool:
@@ -41,8 +43,8 @@ def _in_order(said: Said) -> bool:
 
 
 def _component_differs(said: Said) -> bool:
-    own = _codes(said.get("code"))
-    return not _has_value(said) or not any(own & _codes(part.get("code")) for part in said.get("component", ()))
+    own = _codings(said.get("code"))
+    return not _has_value(said) or not any(own & _codings(part.get("code")) for part in said.get("component", ()))
 
 
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType({

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from integrations.fhir.ingress.element import Element
+
+YEARS = range(1900, 2200)  # what lies outside is a slip, and the ends of the calendar cannot be told in every zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,18 @@ def target(element: Element, resource_type: str, base: str) -> str:
 
 
 def moment(element: Element, name: str) -> datetime | None:
-    """Return an instant, or a dateTime that is one: a day alone is no moment."""
+    """Return an instant in UTC, or a dateTime that is one: a day alone is no moment."""
     told = element.text(name)
     if not told:
         return None
     try:
         at = datetime.fromisoformat(told)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        element.refuse("Say the moment, with time and zone.", name, code="value")
-        return None
-    return at
+        if at.tzinfo is not None and (moment := at.astimezone(UTC)).year in YEARS:
+            return moment
+    except (ValueError, OverflowError):
+        pass
+    element.refuse("Say the moment, with time and zone, between 1900 and 2199.", name, code="value")
+    return None
 
 
 def day(element: Element, name: str) -> date | None:

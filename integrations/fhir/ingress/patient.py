@@ -12,6 +12,7 @@ from integrations.fhir.ingress.parts import coded, concept, day, moment
 from integrations.fhir.resources.patient import ETHNICITIES, RACES, UNSAID
 from integrations.fhir.terms import BCP_47, CDC_RACE, NULL_FLAVOR, SNOMED, US_CORE, V2
 
+RECORD_NUMBER = "medical record number"
 ANSWERS = {"373066001": True, "373067005": False}  # SNOMED CT: yes, no
 PATHS = {
     "mrn": "Patient.identifier[0].value",
@@ -108,8 +109,8 @@ def _record_number(body: Element, system: str) -> str:
             continue
         identifier.only("use", "usual")
         kind = concept(identifier.part("type"))
-        if kind and kind.code(f"{V2}0203") != "MR":
-            identifier.refuse("A record number is of the type MR.", "type")
+        if kind and (kind.codes != ((f"{V2}0203", "MR"),) or kind.text.casefold() not in {"", RECORD_NUMBER}):
+            identifier.refuse("A record number is of the type MR and of no other.", "type")
         identifier.take("system")
         number = identifier.text("value")
     return number
@@ -146,7 +147,10 @@ def _address(address: Element) -> dict[str, str]:
     address.only("use", "home")
     first, second = [*address.texts("line", 2), "", ""][:2]
     told = {name: address.text(name) for name in ("city", "state", "country")}
-    return {**told, "line1": first, "line2": second, "postal_code": address.text("postalCode")}
+    told |= {"line1": first, "line2": second, "postal_code": address.text("postalCode")}
+    if told["country"] and not any(value for name, value in told.items() if name != "country"):
+        address.refuse("An address says more than its country.", code="required")
+    return told
 
 
 def _contact(contact: Element) -> dict[str, str]:
@@ -157,16 +161,16 @@ def _contact(contact: Element) -> dict[str, str]:
         "contact_phone": point.text("value"),
         "contact_relationship": contact.first("relationship").text("text"),
     }
-    if contact and not told["contact_name"]:
-        contact.refuse("Write the name of the contact as text.", "name", "text", code="required")
+    if contact and not (told["contact_name"] or told["contact_phone"]):
+        contact.refuse("Write the name of the contact as text, or the phone number.", "name", "text", code="required")
     return told
 
 
 def _language(communication: Element) -> str:
     communication.only("preferred", True)
     spoken = concept(communication.part("language"))
-    if communication and not spoken.code(BCP_47):
-        communication.refuse("Write the language as a tag of BCP 47, as en.", "language", code="code-invalid")
+    if communication and (spoken.text or [system for system, _ in spoken.codes] != [BCP_47]):
+        communication.refuse("Write the language as one tag of BCP 47, as en.", "language", code="code-invalid")
     return spoken.code(BCP_47)
 
 
@@ -186,7 +190,7 @@ def _extensions(body: Element) -> dict[str, Any]:
 def _categories(extension: Element, known: Mapping[str, str]) -> list[str]:
     """Return the OMB categories; the text beside them can say their names and nothing else."""
     codes: list[str] = []
-    text = ""
+    texts: list[str] = []
     for inner in extension.parts("extension"):
         url = inner.text("url")
         if url == "ombCategory":
@@ -195,12 +199,12 @@ def _categories(extension: Element, known: Mapping[str, str]) -> list[str]:
                 inner.refuse("This is no code of the OMB categories.", code="code-invalid")
             codes.append(code)
         elif url == "text":
-            text = inner.text("valueString")
+            texts.append(inner.text("valueString"))
         else:
             inner.refuse("We keep the OMB categories only.", code="not-supported")
             inner.ignore()
     names = ", ".join({**known, **UNSAID}.get(code, "") for code in codes)
-    if text.casefold() != names.casefold():
+    if [text.casefold() for text in texts] != [names.casefold()]:
         extension.refuse("The text can say the names of the categories only; we keep no other.")
     return codes
 

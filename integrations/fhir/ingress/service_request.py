@@ -19,6 +19,7 @@ PATHS = {
     "encounter": "ServiceRequest.encounter",
     "feed": "ServiceRequest.performer[0]",
     "tests": "ServiceRequest.code",
+    "details": "ServiceRequest.orderDetail",
     "priority": "ServiceRequest.priority",
     "diagnosis": "ServiceRequest.reasonCode.coding",
     "indication": "ServiceRequest.reasonCode.text",

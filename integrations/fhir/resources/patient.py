@@ -120,7 +120,7 @@ PATIENT = Resource(
         ],
         "contact": [
             If(
-                "contact_name",
+                "has_contact",
                 {
                     "relationship": [If("contact_relationship", {"text": Text("contact_relationship")})],
                     "name": {"text": Text("contact_name")},

@@ -15,6 +15,7 @@ from integrations.fhir.ingress.element import Refused
 from integrations.fhir.resources.appointment import APPOINTMENT, KINDS
 from integrations.fhir.resources.patient import PATIENT
 from integrations.fhir.resources.service_request import SERVICE_REQUEST
+from integrations.fhir.terms import BCP_47, CDC_RACE, US_CORE, V2, V3
 from integrations.fhir.values import fit
 
 GIVEN = {"base": "https://clinic.example/fhir/R4", "mrn_system": "urn:oid:1.2.3"}
@@ -27,8 +28,8 @@ FULL = {
     "suffix": "III", "phone": "+14155550100", "email": "ada@example.org", "gender": "female",
     "birth_date": "1980-05-17", "deceased": "2026-03-01T10:00:00.000Z", "has_address": "x", "line1": "12 Elm Street",
     "line2": "Flat 2", "city": "Albany", "state": "NY", "postal_code": "12207", "country": "US",
-    "contact_name": "Obi Okafor", "contact_relationship": "brother", "contact_phone": "+14155550101",
-    "language": "pt-BR",
+    "has_contact": "x", "contact_name": "Obi Okafor", "contact_relationship": "brother",
+    "contact_phone": "+14155550101", "language": "pt-BR",
 }  # fmt: skip
 
 
@@ -75,13 +76,39 @@ def refused(resource: dict[str, Any], held: dict[str, Any] | None = None) -> lis
         (observation(valueString="x", dataAbsentReason={"text": "x"}), "invariant", "Observation"),
         (observation(valueString="x", code={"coding": [{"system": "s", "code": "c"}]},
                      component=[{"code": {"coding": [{"system": "s", "code": "c"}]}}]), "invariant", "Observation"),
+        ({**LEAST, "birthDate": 1980}, "value", "Patient.birthDate"),
+        ({**LEAST, "deceasedDateTime": 0}, "value", "Patient.deceasedDateTime"),
+        ({**LEAST, "active": "true"}, "value", "Patient.active"),
+        ({**LEAST, "multipleBirthInteger": "2"}, "value", "Patient.multipleBirthInteger"),
+        ({**LEAST, "contained": [{"resourceType": "Nonsense", "id": "a"}]}, "value", "Patient"),
+        ({**LEAST, "contained": [{"resourceType": "Group", "id": "a b", "type": "person", "actual": True}]}, "value",
+         "Patient.contained[0].id"),
+        ({**LEAST, "name": [{"family": "x", "id": "a b"}]}, "value", "Patient.name[0].id"),
+        ({**LEAST, "gender__ext": {"id": "a"}}, "structure", "Patient.gender__ext"),
+        ({**LEAST, "fhir_comments": ["x"]}, "structure", "Patient.fhir_comments"),
+        ({**LEAST, "name": [{"family": "x", "given": ["Ada", None]}]}, "structure", "Patient.name[0].given"),
+        ({**LEAST, "name": [{"family": "a\u0007b"}]}, "value", "Patient.name[0].family"),
+        ({**LEAST, "nick name": "x"}, "structure", "Patient"),
+        ({"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"},
+          "statusHistory": [{"status": "banana", "period": {"start": "2026-01-01"}}]}, "code-invalid",
+         "Encounter.statusHistory[0].status"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_by_its_path(resource: dict[str, Any], code: str, path: str) -> None:
     assert (code, path) in told(resource)
 
 
-@pytest.mark.parametrize("resource", [LEAST, observation(status="corrected", valueQuantity={"value": 1.50})])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        LEAST,
+        {**LEAST, "birthDate": "1980", "deceasedBoolean": False, "multipleBirthInteger": 2},
+        {**LEAST, "name": [{"id": "name_1", "family": "x", "given": ["Ada", None], "_given": [None, {"id": "a"}]}]},
+        observation(status="corrected", valueQuantity={"value": 1.50}),
+        observation(valueString="x", code={"coding": [{"display": "a"}]},
+                    component=[{"code": {"coding": [{"display": "b"}]}}]),
+    ],
+)  # fmt: skip
 def test_a_right_resource_has_no_issues(resource: dict[str, Any]) -> None:
     assert checks.issues(resource) == []
 
@@ -94,6 +121,11 @@ def test_no_value_of_a_body_is_repeated() -> None:
         "name": [{"family": 7, "x": "Rumpel"}],
     }
     assert "Rumpel" not in json.dumps(checks.issues(body))
+
+
+def test_a_body_of_values_without_end_is_refused_before_the_library_sees_it() -> None:
+    assert told({**LEAST, "contact": [{}] * checks.LARGEST}) == {("too-costly", "Patient")}
+    assert len(checks.issues({**LEAST, "contact": [{}] * (checks.LARGEST - 10)})) == checks.MOST
 
 
 def test_a_body_nested_without_end_is_refused_and_not_walked() -> None:
@@ -143,6 +175,25 @@ def test_a_visit_as_we_write_one_is_read_back_whole(kind: str) -> None:
     assert (read.start, read.minutes, read.is_confirmed) == (datetime(2026, 3, 2, 12, tzinfo=UTC), 45, True)
     with pytest.raises(Refused):
         appointment.read(said, GIVEN)  # it says when it was written down, which is ours to say
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"actor": {"display": "Dr. Obi"}},
+        {"actor": {"display": "Dr. Obi"}, "type": [{"coding": [{"system": f"{V3}ParticipationType", "code": "ATND"}]}]},
+        {"actor": {"display": "Dr. Obi", "type": "Practitioner"}},
+    ],
+)
+def test_somebody_who_is_only_named_is_not_taken_for_the_room(who: dict[str, Any]) -> None:
+    times = {"start": "2026-03-02T12:00:00Z", "end": "2026-03-02T12:45:00Z"}
+    people = [{"actor": {"reference": "Patient/p"}, "status": "accepted"}, {**who, "status": "accepted"}]
+    body = {"resourceType": "Appointment", "status": "booked", **times, "participant": people}
+    with pytest.raises(Refused) as caught:
+        appointment.read(body, GIVEN)
+    assert {one["expression"][0].split("].")[0] for one in caught.value.issues} == {"Appointment.participant[1"}
+    place = {"actor": {"display": "Room 2", "type": "Location"}, "status": "accepted"}
+    assert appointment.read({**body, "participant": [people[0], place]}, GIVEN).room == "Room 2"
 
 
 def test_an_order_as_we_write_one_is_read_back_whole() -> None:
@@ -198,6 +249,25 @@ def test_a_reference_points_to_one_of_ours_of_the_right_type(reference: str) -> 
         ({"telecom": [{"system": "fax", "value": "+1"}]}, "Patient.telecom[0]"),
         ({"birthDate": "1980"}, "Patient.birthDate"),
         ({"deceasedDateTime": "2026-03-01"}, "Patient.deceasedDateTime"),
+        ({"deceasedDateTime": "9999-12-31T23:59:59-12:00"}, "Patient.deceasedDateTime"),
+        ({"deceasedDateTime": "0001-01-01T00:00:00+12:00"}, "Patient.deceasedDateTime"),
+        ({"deceasedDateTime": "1299-01-01T00:00:00Z"}, "Patient.deceasedDateTime"),
+        ({"gender": 7}, "Patient.gender"),
+        ({"address": [{"country": "CA"}]}, "Patient.address[0]"),
+        ({"contact": [{"relationship": [{"text": "brother"}]}]}, "Patient.contact[0].name.text"),
+        ({"communication": [{"language": {"coding": [{"system": BCP_47, "code": "en"}], "text": "British"}}]},
+         "Patient.communication[0].language"),
+        ({"communication": [{"language": {"coding": [{"system": BCP_47, "code": code} for code in ("en", "fr")]}}]},
+         "Patient.communication[0].language"),
+        ({"identifier": [{"system": "urn:oid:1.2.3", "value": "1", "type": {"coding": [
+            {"system": f"{V2}0203", "code": "MR"}, {"system": f"{V2}0203", "code": "SS"}]}}]},
+         "Patient.identifier[0].type"),
+        ({"identifier": [{"system": "urn:oid:1.2.3", "value": "1", "type": {"coding": [
+            {"system": f"{V2}0203", "code": "MR"}], "text": "Old number"}}]}, "Patient.identifier[0].type"),
+        ({"extension": [{"url": f"{US_CORE}race", "extension": [
+            {"url": "ombCategory", "valueCoding": {"system": CDC_RACE, "code": "2106-3"}},
+            {"url": "text", "valueString": "Irish"}, {"url": "text", "valueString": "White"}]}]},
+         "Patient.extension[0]"),
         ({"address": [{"district": "x", "city": "Albany"}]}, "Patient.address[0].district"),
         ({"communication": [{"language": {"text": "English"}}]}, "Patient.communication[0].language"),
     ],

@@ -35,6 +35,7 @@ COLUMNS = {
     "state": text("t.state"),
     "postal_code": text("t.postal_code"),
     "country": text("t.country"),
+    "has_contact": text("t.emergency_contact_name || t.emergency_contact_phone"),
     "contact_name": text("t.emergency_contact_name"),
     "contact_relationship": text("t.emergency_contact_relationship"),
     "contact_phone": text("t.emergency_contact_phone"),
