@@ -10,7 +10,7 @@ STATUSES = {
     "scheduled": "booked",
     "confirmed": "booked",
     "checked_in": "arrived",
-    "in_progress": "checked-in",
+    "in_progress": "arrived",  # R4 has no word for a visit that goes on; its Encounter tells it
     "completed": "fulfilled",
     "cancelled": "cancelled",
     "no_show": "noshow",

@@ -172,8 +172,8 @@ def by_method(**views: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
     return csrf_exempt(handed)  # each of them asks for the token of a session itself
 
 
-def not_allowed(known: Iterable[str]) -> Refusal:
-    return Refusal("This cannot be done here.", status=405, headers={"Allow": ", ".join(known)})
+def not_allowed(known: Iterable[str], sentence: str = "This cannot be done here.") -> Refusal:
+    return Refusal(sentence, status=405, headers={"Allow": ", ".join(known)})
 
 
 def weight(kind: str) -> float:

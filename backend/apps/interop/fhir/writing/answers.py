@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 import orjson
 from django.http import HttpResponse
+from django.utils.http import http_date
 from rest_framework.request import Request
 
 from backend.apps.interop.fhir import door, outcomes
@@ -57,6 +59,7 @@ def written(request: Request, standing: Standing, status: int, media_type: str) 
         body = orjson.dumps(outcomes.outcome([issue("informational", DONE[status], severity="information")]))
     answer = Written(body, status=status, content_type=media_type)
     answer["ETag"] = standing.etag
+    answer["Last-Modified"] = http_date(datetime.fromisoformat(str(standing.updated)).timestamp())
     answer["Location"] = f"{door.base()}/{standing.type}/{standing.id}/_history/{standing.version}"
     if asked:
         answer["Preference-Applied"] = asked[0]

@@ -32,7 +32,8 @@ class Kind:
     """A type that others may write.
 
     read: a body, the texts of `door.given` and the resource as it stands (None: a new one) -> what the body says.
-    create, update: do it by the services, for a user; they return the row.
+    create, update: do it by the services, for a user; they return the row. An update is told what is said and what
+        stands, both as `read`: what a body says no otherwise is not changed, looked up or checked again.
     paths: for each field of the model that a service may refuse, the element it came from.
     """
 
@@ -67,6 +68,14 @@ class Kind:
                 sentences = [quoting] if quoting else [told["message"] for told in model_errors(one)]
                 for sentence in sentences:
                     yield issue(code, sentence, at=[path] if path else [])
+
+
+def fitting(row: Model, field: str, text: str, path: str) -> str:
+    """Return a text that a verb takes as it is, if the field it ends in holds it."""
+    longest = getattr(row._meta.get_field(field), "max_length", None)
+    if longest is not None and len(text) > longest:
+        refuse(f"This has at most {longest} characters.", path, code="too-long")
+    return text
 
 
 def refuse(sentence: str, path: str, *, code: str = "not-supported") -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from backend.apps.core.exceptions import IllegalTransition
@@ -32,6 +32,6 @@ def move(row: Any, wanted: str, verbs: Mapping[str, Verb], *, by: Any, permissio
     return verb(row, by=by, **said)
 
 
-def changed(row: Any, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that the body says otherwise than the row."""
-    return {name: value for name, value in said.items() if getattr(row, name) != value}
+def differing(said: Any, stands: Any, names: Iterable[str]) -> set[str]:
+    """Return those names under which the body says otherwise than what stands; all of them where nothing stands."""
+    return {name for name in names if stands is None or getattr(said, name) != getattr(stands, name)}

@@ -10,8 +10,8 @@ from backend.apps.appointments.models import Appointment
 from backend.apps.core.exceptions import DomainError
 from backend.apps.doctors.models import Doctor
 from backend.apps.interop.fhir.sources.orders import ORDERS
-from backend.apps.interop.fhir.writing.kinds import Kind, optional, refuse, target
-from backend.apps.interop.fhir.writing.moves import changed, move
+from backend.apps.interop.fhir.writing.kinds import Kind, fitting, optional, refuse, target
+from backend.apps.interop.fhir.writing.moves import differing, move
 from backend.apps.laboratory import permissions, services
 from backend.apps.laboratory.models import LabFeed, LabOrder, LabTest, OrderStatus
 from backend.apps.patients.models import Patient
@@ -19,7 +19,6 @@ from integrations.fhir.ingress import service_request
 from integrations.fhir.ingress.service_request import PATHS, Named, ServiceRequestIn
 from integrations.fhir.resources.service_request import STATUSES
 
-REVOKED = "Revoked by who ordered it."
 VERBS: Mapping[str, Callable[..., Any]] = MappingProxyType({
     OrderStatus.ORDERED: services.place,
     OrderStatus.COMPLETED: services.mark_as_completed,
@@ -37,19 +36,19 @@ SEEN = frozenset({"checked_in", "in_progress", "completed"})  # the visits that 
 def create(said: ServiceRequestIn, *, by: Any) -> LabOrder:
     if said.status not in {"draft", "active"}:
         raise DomainError("A new order is a draft or active; it moves on from there.")
-    fields = {**_fields(said, by), "appointment": _visit(said, by)}
-    if said.feed:
-        fields["feed"] = optional(LabFeed, said.feed, by, PATHS["feed"])
-    return _moved(services.order(by=by, tests=_tests(said), **fields), said, by)
+    return _moved(services.order(by=by, **_fields(said, by)), said, by)
 
 
-def update(row: LabOrder, said: ServiceRequestIn, *, by: Any) -> LabOrder:
+def update(row: LabOrder, said: ServiceRequestIn, stands: ServiceRequestIn, *, by: Any) -> LabOrder:
     if row.is_external:
         raise DomainError("This order was made for a result that came unasked; it is not changed.")
-    new = changed(row, {**_fields(said, by), **_links(row, said, by)})
-    tests = _tests(said)
-    if {test.pk for test in tests} != set(row.tests.values_list("pk", flat=True)):
-        new["tests"] = tests
+    if stands.feed and not said.feed:
+        refuse(
+            "Say which laboratory, as it stands; an order does not leave it silently.", PATHS["feed"], code="required"
+        )
+    if said.status == "revoked" == stands.status and said.cancel_reason != stands.cancel_reason:
+        refuse("The reason of what is revoked already stays.", PATHS["cancel_reason"], code="business-rule")
+    new = _fields(said, by, stands)
     if new:
         row = services.revise(row, by=by, **new)
     return _moved(row, said, by)
@@ -57,39 +56,42 @@ def update(row: LabOrder, said: ServiceRequestIn, *, by: Any) -> LabOrder:
 
 def _moved(row: LabOrder, said: ServiceRequestIn, by: Any) -> LabOrder:
     """Return the order in the status that was said; what R4 calls the same is no move."""
-    if STATUSES[row.status] != said.status:
-        more = {"reason": said.cancel_reason or REVOKED} if said.status == "revoked" else {}
-        wanted = MEANT.get(said.status, said.status)
-        moved: LabOrder = move(row, wanted, VERBS, by=by, permissions=permissions.LAB_ORDER, **more)
-        return moved
-    if said.cancel_reason != row.cancellation_reason:
-        refuse("The reason of what is revoked already stays.", PATHS["cancel_reason"], code="business-rule")
+    if STATUSES[row.status] == said.status:
+        return row
+    more = {}
+    if said.status == "revoked":
+        if not said.cancel_reason:
+            refuse("Say in a note why the order is revoked.", PATHS["cancel_reason"], code="required")
+        more["reason"] = fitting(row, "cancellation_reason", said.cancel_reason, PATHS["cancel_reason"])
+    wanted = MEANT.get(said.status, said.status)
+    moved: LabOrder = move(row, wanted, VERBS, by=by, permissions=permissions.LAB_ORDER, **more)
+    return moved
+
+
+def _fields(said: ServiceRequestIn, by: Any, stands: ServiceRequestIn | None = None) -> dict[str, Any]:
+    """Return the fields that are said otherwise than they stand; only those are looked up."""
+    new = differing(said, stands, LOOKED_UP)
+    found = {field: read(said, by) for name, (field, read) in LOOKED_UP.items() if name in new}
+    if not said.feed:
+        found.pop("feed", None)  # a new order of which none is said goes where its tests are done
+    if differing(said, stands, ("tests", "summary")):
+        found["tests"] = _tests(said)
+    return {**found, **{PLAIN[name]: getattr(said, name) for name in differing(said, stands, PLAIN)}}
+
+
+def _patient(said: ServiceRequestIn, by: Any) -> Patient:
+    row: Patient = target(Patient, said.patient, by, PATHS["patient"])
     return row
 
 
-def _fields(said: ServiceRequestIn, by: Any) -> dict[str, Any]:
-    return {
-        "patient": target(Patient, said.patient, by, PATHS["patient"]),
-        "doctor": optional(Doctor, said.doctor, by, PATHS["doctor"]),
-        "priority": said.priority,
-        "diagnosis_code": said.diagnosis,
-        "clinical_indication": said.indication,
-    }
+def _doctor(said: ServiceRequestIn, by: Any) -> Doctor | None:
+    row: Doctor | None = optional(Doctor, said.doctor, by, PATHS["doctor"])
+    return row
 
 
-def _links(row: LabOrder, said: ServiceRequestIn, by: Any) -> dict[str, Any]:
-    """Return the visit and the laboratory said of an order that stands; what it names already is not looked up.
-
-    A visit is told once the patient has come, so one that is still ahead stays though nothing says it.
-    """
-    links: dict[str, Any] = {}
-    if said.feed != str(row.feed_id or ""):
-        links["feed"] = optional(LabFeed, said.feed, by, PATHS["feed"])
-    visit = row.appointment
-    told = str(visit.pk) if visit is not None and visit.status in SEEN else ""
-    if said.encounter != told:
-        links["appointment"] = _visit(said, by)
-    return links
+def _feed(said: ServiceRequestIn, by: Any) -> LabFeed | None:
+    row: LabFeed | None = optional(LabFeed, said.feed, by, PATHS["feed"])
+    return row
 
 
 def _visit(said: ServiceRequestIn, by: Any) -> Appointment | None:
@@ -101,6 +103,8 @@ def _visit(said: ServiceRequestIn, by: Any) -> Appointment | None:
 
 def _tests(said: ServiceRequestIn) -> Sequence[LabTest]:
     rows = [_test(named) for named in said.tests]
+    if len({row.pk for row in rows}) < len(rows):
+        refuse("Each test is ordered once.", PATHS["details"], code="duplicate")
     names = [row.test_name for row in sorted(rows, key=lambda row: (row.test_name, row.pk))]
     if said.summary and said.summary.casefold() != ", ".join(names).casefold():
         refuse("Beside orderDetail, code says the names of the tests, with commas between.", PATHS["tests"])
@@ -118,6 +122,13 @@ def _test(named: Named) -> LabTest:
     return row
 
 
+PLAIN = {"priority": "priority", "diagnosis": "diagnosis_code", "indication": "clinical_indication"}
+LOOKED_UP: Mapping[str, tuple[str, Callable[[ServiceRequestIn, Any], Any]]] = MappingProxyType({
+    "patient": ("patient", _patient),
+    "doctor": ("doctor", _doctor),
+    "feed": ("feed", _feed),
+    "encounter": ("appointment", _visit),
+})  # fmt: skip
 KIND = Kind(
     source=ORDERS,
     read=service_request.read,

@@ -7,6 +7,7 @@ from typing import Any
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.sources.patient import PATIENTS
 from backend.apps.interop.fhir.writing.kinds import Kind
+from backend.apps.interop.fhir.writing.moves import differing
 from backend.apps.patients import services
 from backend.apps.patients.models import Patient
 from integrations.fhir.ingress import patient
@@ -40,6 +41,7 @@ FIELDS = {
     "needs_interpreter": "needs_interpreter",
 }
 NEVER_EMPTY = frozenset({"mrn", "gender", "birth_date", "country", "language"})  # what is not said of these stays
+LINES = frozenset({"line1", "line2"})  # a second line alone is told as the first
 ON_FILE = "A patient with these names and this date of birth is already on file."
 
 
@@ -47,16 +49,17 @@ def create(said: PatientIn, *, by: Any) -> Patient:
     return _done(lambda fields: services.register(by=by, **fields), said)
 
 
-def update(row: Patient, said: PatientIn, *, by: Any) -> Patient:
-    return _done(lambda fields: services.correct(row, by=by, **fields), said)
+def update(row: Patient, said: PatientIn, stands: PatientIn, *, by: Any) -> Patient:
+    return _done(lambda fields: services.correct(row, by=by, **fields) if fields else row, said, stands)
 
 
-def _done(service: Any, said: PatientIn) -> Patient:
-    fields = {FIELDS[name]: getattr(said, name) for name in FIELDS}
-    fields["races"] = list(said.races)
-    for name in NEVER_EMPTY:
-        if not getattr(said, name):
-            del fields[FIELDS[name]]
+def _done(service: Any, said: PatientIn, stands: PatientIn | None = None) -> Patient:
+    names = differing(said, stands, FIELDS)
+    if names & LINES:
+        names |= LINES
+    fields = {FIELDS[name]: getattr(said, name) for name in names if name not in NEVER_EMPTY or getattr(said, name)}
+    if "races" in names:
+        fields["races"] = list(said.races)
     try:
         row: Patient = service(fields)
     except services.PossibleDuplicate:

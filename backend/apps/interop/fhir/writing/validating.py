@@ -7,19 +7,30 @@ from types import MappingProxyType
 from typing import Any
 
 import orjson
+from django.db import transaction
 from rest_framework.request import Request
 
+from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.parsers import StrictJSONParser
+from backend.apps.core.permissions import may
 from backend.apps.interop.fhir import door
 from backend.apps.interop.fhir.door import FhirJsonParser, FhirView
 from backend.apps.interop.fhir.outcomes import NotFound, Refusal, outcome
+from backend.apps.interop.fhir.smart.authentication import client_of
 from backend.apps.interop.fhir.sources import SOURCES
-from backend.apps.interop.fhir.writing.views import KINDS
+from backend.apps.interop.fhir.writing.answers import Standing
+from backend.apps.interop.fhir.writing.kinds import Kind
+from backend.apps.interop.fhir.writing.views import KINDS, NOBODYS, revised, seen
 from integrations.fhir.ingress import checks
 from integrations.fhir.ingress.element import Refused
 from integrations.fhir.outcomes import Issue, issue
 
 FINE = issue("informational", "No issues detected.", severity="information")
+UNTOLD = issue(
+    "informational",
+    "Whether the rules of the clinic let this be written is told to who may write it.",
+    severity="warning",
+)
 PARAMETERS: Mapping[str, str] = MappingProxyType({"resource": "resource", "mode": "valueCode", "profile": "valueUri"})
 WRITES = frozenset({"create", "update"})
 MODES = WRITES | {"delete", "profile"}
@@ -28,7 +39,8 @@ MODES = WRITES | {"delete", "profile"}
 class Validate(FhirView):
     """POST a resource, or Parameters with `resource`, `mode` and `profile`. The answer is 200 whatever is wrong.
 
-    Whoever may sign in may ask: nothing of the clinic is told.
+    Whoever may sign in may ask. Who may write is told too what the rules of the clinic would say of the write: it is
+    done and taken back. To all others nothing of the clinic is told.
     """
 
     verb = "validate"
@@ -38,7 +50,7 @@ class Validate(FhirView):
         if resource_type not in SOURCES:
             raise NotFound("There is no such resource type here.")
         asked = _asked(request)
-        found = _issues(asked["resource"], resource_type, asked.get("mode", ""), fhir_id)
+        found = _issues(asked, resource_type, fhir_id, request.user)
         if "profile" in asked:
             text = "Profiles are not checked here, only what R4 itself asks for."
             found.append(issue("not-supported", text, severity="warning"))
@@ -56,7 +68,7 @@ def _asked(request: Request) -> dict[str, Any]:
         told |= _parameters(body.get("parameter"))
     else:
         told["resource"] = body
-    if not isinstance(told.get("resource"), dict):
+    if not isinstance(told.get("resource"), dict) and told.get("mode") != "delete":
         raise Refusal("There is no resource in the body.", code="structure")
     if str(told.get("mode", "profile")) not in MODES:
         raise Refusal("mode is create, update, delete or profile.", at=["mode"])
@@ -73,15 +85,51 @@ def _parameters(said: Any) -> dict[str, Any]:
     return told
 
 
-def _issues(resource: dict[str, Any], resource_type: str, mode: str, fhir_id: str) -> list[Issue]:
-    if resource.get("resourceType") != resource_type:
+def _issues(asked: dict[str, Any], resource_type: str, fhir_id: str, user: Any) -> list[Issue]:
+    resource, mode = asked.get("resource"), asked.get("mode", "")
+    if mode == "delete":
+        return [issue("not-supported", "Nothing is deleted by FHIR here.")]
+    if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
         return [issue("structure", "This is not of the type in the address.", at=["resourceType"])]
     found = checks.issues(resource)
     if fhir_id and resource.get("id", fhir_id) != fhir_id:
         found.append(issue("invalid", "The id is another than in the address.", at=[f"{resource_type}.id"]))
-    if not found and mode in WRITES and resource_type in KINDS:
+    if found or mode not in WRITES:
+        return found
+    if resource_type not in KINDS:
+        return [issue("not-supported", "Nobody writes resources of this type here.")]
+    fhir_id = fhir_id or str(resource.get("id", "")) if mode == "update" else ""
+    return _of_write(KINDS[resource_type], resource, mode, fhir_id, user)
+
+
+def _of_write(kind: Kind, resource: dict[str, Any], mode: str, fhir_id: str, user: Any) -> list[Issue]:
+    """Return what a write would be refused for; only as far as the body itself shows it if the user may not write."""
+    if client_of(user) is not None or not may(user, mode, kind.source.permissions):
         try:
-            KINDS[resource_type].read(resource, door.given(), None)
+            kind.read(resource, door.given(), None)
         except Refused as refused:
-            return refused.issues
-    return found
+            return [one for one in refused.issues if mode == "create" or one["code"] != "not-supported"] or [UNTOLD]
+        return [UNTOLD]
+    try:
+        with transaction.atomic(), kind.refusing():
+            _write(kind, resource, fhir_id, user) if mode == "update" else kind.create(
+                kind.read(resource, door.given(), None), by=user
+            )
+            raise _TakenBack
+    except _TakenBack:
+        return []
+    except Refusal as refusal:
+        return refusal.issues
+    except DomainError as error:
+        return [issue("conflict" if isinstance(error, Conflict) else "business-rule", str(error))]
+
+
+def _write(kind: Kind, resource: dict[str, Any], fhir_id: str, user: Any) -> None:
+    row = seen(kind, fhir_id, user)
+    if row is None:
+        raise Refusal(NOBODYS, code="not-found", at=[f"{kind.type}.id"])
+    revised(kind, row, Standing(kind, row, user.role), resource, by=user)
+
+
+class _TakenBack(Exception):
+    """What was tried went well and is rolled back."""

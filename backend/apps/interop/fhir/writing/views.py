@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from django.db import transaction
-from rest_framework.exceptions import MethodNotAllowed
+from django.db import connection, transaction
 from rest_framework.request import Request
 
 from backend.apps.core import audit, idempotency
@@ -27,6 +26,7 @@ from integrations.fhir.ingress import checks
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.type: kind for kind in (patients.KIND, visits.KIND, orders.KIND)})
 UNWRITTEN = frozenset({"resourceType", "id", "meta", "text"})
+NOBODYS = "There is no such resource, or it is not yours to see; ids are ours to give."
 SYSTEMS_READ = "Systems read here; they never write."
 
 
@@ -36,6 +36,13 @@ def body_of(request: Request, resource_type: str) -> dict[str, Any]:
     if not isinstance(body, dict) or body.get("resourceType") != resource_type:
         raise Refusal("The body is not a resource of the type in the address.", code="structure", at=["resourceType"])
     return body
+
+
+def refuse_misshapen(body: dict[str, Any]) -> None:
+    """Refuse a body that has not the shape R4 wants; before anything is locked, for it may take a while."""
+    wrong = checks.issues(body)
+    if wrong:
+        raise Refusal("This is no right resource of FHIR R4.", status=400, issues=wrong)
 
 
 class Writing(FhirView):
@@ -49,22 +56,15 @@ class Writing(FhirView):
         if client_of(self.request.user) is not None:
             raise Forbidden(SYSTEMS_READ)
         if named not in KINDS:
-            raise MethodNotAllowed(self.request.method or "")
+            raise door.not_allowed(["GET", "HEAD"])
         kind = KINDS[named]
         if not may(self.request.user, self.verb, kind.source.permissions):
             raise Forbidden
         return kind
 
-    def said(self, kind: Kind, body: dict[str, Any], held: dict[str, Any] | None) -> Any:
-        """Return what the body says, once it has the shape that R4 wants and says nothing we cannot keep."""
-        wrong = checks.issues(body)
-        if wrong:
-            raise Refusal("This is no right resource of FHIR R4.", status=400, issues=wrong)
-        return kind.read(body, door.given(), held)
-
     def answer(self, kind: Kind, row: Any, status: int, elements: Iterable[str] = ()) -> Written:
         """Audit what was done and to which elements, inside the transaction that did it, and answer."""
-        standing = Standing(kind, row, self.request.user.role)  # type: ignore[union-attr]  # a role table let them in
+        standing = Standing(kind, row, role_of(self.request))
         self.note(str(standing.id), patient_id=audit.patient_of(row), elements=sorted(set(elements) - UNWRITTEN))
         return written(self.request, standing, status, self.media_type)
 
@@ -87,20 +87,22 @@ class Create(Writing):
 
     def _created(self, kind: Kind) -> Written:
         body = body_of(self.request, kind.type)
+        refuse_misshapen(body)
         with kind.refusing():
-            said = self.said(kind, body, None)
-            row = kind.create(said, by=self.request.user)
+            row = kind.create(kind.read(body, door.given(), None), by=self.request.user)
         return self.answer(kind, row, 201, body)
 
     def _existing(self, kind: Kind) -> Written | None:
-        """Return the answer when a resource of the identifier in If-None-Exist is there."""
+        """Return the answer when a resource of the identifier in If-None-Exist is there; that was reading."""
         condition = self.request.headers.get("If-None-Exist")
         if condition is None:
             return None
-        found = list(_identified(kind, condition, self.request.user)[:2])
-        if len(found) > 1:
-            raise Refusal("Several resources fit If-None-Exist.", status=412, code="multiple-matches")
-        return self.answer(kind, found[0], 200) if found else None
+        row = _identified(kind, condition, self.request.user)
+        if row is None:
+            return None
+        self._noted = True
+        audit.record(self.request, "retrieve", kind.type, str(row.pk), patient_id=audit.patient_of(row))
+        return written(self.request, Standing(kind, row, role_of(self.request)), 200, self.media_type)
 
 
 class Update(Writing):
@@ -113,19 +115,19 @@ class Update(Writing):
         body = body_of(request, kind.type)
         if body.get("id") != fhir_id:
             raise Refusal("The id in the body is another than in the address.", at=[f"{kind.type}.id"])
+        refuse_misshapen(body)
         with transaction.atomic(), kind.refusing():
             row = self._locked(kind, fhir_id)
-            standing = Standing(kind, row, request.user.role)  # type: ignore[union-attr]  # a role table let them in
+            standing = Standing(kind, row, role_of(request))
             self._refuse_stale(standing)
-            said = self.said(kind, body, standing.as_dict())
-            return self.answer(kind, kind.update(row, said, by=request.user), 200, body)
+            row = revised(kind, row, standing, body, by=request.user)
+            return self.answer(kind, row, 200, body)
 
     def _locked(self, kind: Kind, fhir_id: str) -> Any:
-        """Return the row, locked; whoever may not see it learns 404 and nothing else. Ids are ours to give."""
-        wanted = kind.source.by_id(fhir_id)
-        row = kind.source.visible(self.request.user).filter(wanted).first() if wanted is not None else None
+        """Return the row, locked. Whoever may not see it learns what is told of an id that is nobody's, as R4 asks."""
+        row = seen(kind, fhir_id, self.request.user)
         if row is None:
-            raise NotFound
+            raise door.not_allowed(["GET", "HEAD"], NOBODYS)
         return type(row)._base_manager.select_for_update(of=("self",), no_key=True).get(pk=row.pk)
 
     def _refuse_stale(self, standing: Standing) -> None:
@@ -133,12 +135,32 @@ class Update(Writing):
         if not wanted.strip():
             raise Refusal('Say in If-Match which version you change, as W/"1".', status=428, code="required")
         tags = {tag.strip().removeprefix("W/").strip('"') for tag in wanted.split(",")}
-        if standing.version not in tags:
+        if standing.version not in tags and wanted.strip() != "*":
             raise Refusal("Someone else has changed this in the meantime; load it again.", status=412)
 
 
-def _identified(kind: Kind, condition: str, user: Any) -> Any:
-    """Return the rows the caller may see of the identifier in a condition such as identifier=system|value."""
+def seen(kind: Kind, fhir_id: str, user: Any) -> Any:
+    """Return the row of this id, None where there is none or it is not the user's to see."""
+    wanted = kind.source.by_id(fhir_id)
+    return kind.source.visible(user).filter(wanted).first() if wanted is not None else None
+
+
+def revised(kind: Kind, row: Any, standing: Standing, body: dict[str, Any], *, by: Any) -> Any:
+    """Return the row as the body says it; what it says no otherwise than `standing` is left as it is."""
+    held = standing.as_dict()
+    said, stands = kind.read(body, door.given(), held), kind.read(held, door.given(), held)
+    return kind.update(row, said, stands, by=by)
+
+
+def role_of(request: Request) -> str:
+    return str(request.user.role)  # type: ignore[union-attr]  # a role table let them in
+
+
+def _identified(kind: Kind, condition: str, user: Any) -> Patient | None:
+    """Return the patient of the identifier in a condition such as identifier=system|value, if the caller sees them.
+
+    Who asks for the same identifier at once waits, so that the second finds what the first puts on file.
+    """
     asked = parse_qsl(condition.lstrip("?"), keep_blank_values=True)
     if kind is not patients.KIND or [name for name, _ in asked] != ["identifier"]:
         raise Refusal(
@@ -147,6 +169,10 @@ def _identified(kind: Kind, condition: str, user: Any) -> Any:
             code="not-supported",
         )
     system, bar, value = asked[0][1].rpartition("|")
-    ours = not bar or system == door.given()["mrn_system"]
-    rows = kind.source.visible(user).filter(is_deleted=False, medical_record_number=value.strip().upper())
-    return rows if ours and value.strip() else Patient.objects.none()
+    if (bar and system != door.given()["mrn_system"]) or not value.strip():
+        raise Refusal("If-None-Exist names one of our own record numbers.", status=412, code="not-supported")
+    number = value.strip().upper()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"patient of {number}"])
+    found: Patient | None = kind.source.visible(user).filter(is_deleted=False, medical_record_number=number).first()
+    return found

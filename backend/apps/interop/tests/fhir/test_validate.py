@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
 from backend.apps.interop.fhir.sources import SOURCES
+from backend.apps.interop.tests.fhir.writing import get
 from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
 
@@ -64,6 +68,48 @@ def test_what_could_not_be_written_is_told_to_who_asks_about_writing(client: API
     assert asked(client, body) == [("information", "informational", "")]
     said = parameters(resource={"resource": body}, mode={"valueCode": "create"})
     assert asked(client, said) == [("error", "not-supported", "Patient.photo")]
+    said = parameters(resource={"resource": NAMED}, mode={"valueCode": "create"})
+    assert asked(client, said) == [("warning", "informational", "")]
+
+
+def test_who_may_write_is_told_what_the_clinic_would_refuse_and_nothing_is_kept() -> None:
+    desk = client_for(make_user(role="receptionist"))
+    make_patient(first_name="Ada", last_name="Okafor", date_of_birth=date(1980, 5, 17))
+    old = {**NAMED, "birthDate": "1850-01-01"}
+    for body, issue in (
+        (old, ("error", "value", "Patient.birthDate")),
+        ({**NAMED, "birthDate": "1980-05-17"}, ("error", "duplicate", "Patient.name[0]")),
+        ({**NAMED, "birthDate": "1980-05-18"}, ("information", "informational", "")),
+    ):
+        assert asked(desk, parameters(resource={"resource": body}, mode={"valueCode": "create"})) == [issue]
+    assert Patient.objects.count() == 1
+
+
+def test_an_update_is_checked_against_what_stands() -> None:
+    desk = client_for(make_user(role="receptionist"))
+    row = make_patient()
+    body = get(desk, "Patient", row.pk)
+    mode = {"valueCode": "update"}
+    assert asked(desk, parameters(resource={"resource": {**body, "gender": "other"}}, mode=mode)) == [
+        ("information", "informational", "")
+    ]
+    row.refresh_from_db()
+    assert row.gender != "other"
+    visit = get(desk, "Appointment", make_appointment().pk)  # `created` is ours to say and stands in it
+    assert asked(desk, parameters(resource={"resource": visit}, mode=mode), f"Appointment/{visit['id']}") == [
+        ("information", "informational", "")
+    ]
+    unknown = {**NAMED, "id": "0199aaaa-0000-7000-8000-000000000000"}
+    assert asked(desk, parameters(resource={"resource": unknown}, mode=mode)) == [("error", "not-found", "Patient.id")]
+
+
+def test_a_delete_needs_no_resource_and_is_not_done_here(client: APIClient) -> None:
+    assert asked(client, parameters(mode={"valueCode": "delete"})) == [("error", "not-supported", "")]
+
+
+def test_what_is_contained_and_of_no_type_is_told_and_not_repeated(client: APIClient) -> None:
+    body = {**NAMED, "contained": [{"resourceType": "Rumpelstiltskin", "id": "a"}]}
+    assert asked(client, body) == [("error", "value", "Patient")]
 
 
 def test_a_profile_that_is_not_checked_is_said_so(client: APIClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -79,7 +80,48 @@ def test_what_was_read_can_be_written_back_and_changes_nothing(desk: APIClient) 
     answer = put(desk, body, body["meta"]["versionId"])
     assert answer.status_code == 200, answer.content
     after = answer.json()
-    assert {**after, "meta": None} == {**body, "meta": None}
+    assert after == body
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"emergency_contact_phone": "+14155550101", "emergency_contact_relationship": "brother"},
+        {"emergency_contact_relationship": "brother"},
+        {"address_line1": "", "address_line2": "Flat 2"},
+        {"deceased_at": datetime(2025, 3, 1, 4, 5, 6, 789123, tzinfo=UTC)},
+    ],
+)
+def test_what_is_told_in_part_stays_whole_when_it_is_written_back(desk: APIClient, fields: dict[str, Any]) -> None:
+    row = make_patient(**fields)
+    body = get(desk, "Patient", row.pk)
+    if "emergency_contact_phone" in fields:
+        assert body["contact"] == [
+            {"relationship": [{"text": "brother"}], "telecom": [{"system": "phone", "value": "+14155550101"}]}
+        ]
+    for told in (body, {**body, "gender": "other"}):
+        assert put(desk, told, body["meta"]["versionId"]).status_code == 200
+    after = Patient.objects.get(pk=row.pk)
+    assert after.gender == "other"
+    assert {name: getattr(after, name) for name in fields} == fields
+
+
+def test_a_second_line_alone_becomes_the_first_once_the_lines_are_said_anew(desk: APIClient) -> None:
+    row = make_patient(address_line1="", address_line2="Flat 2")
+    body = get(desk, "Patient", row.pk)
+    body["address"][0]["line"] = ["Flat 3"]
+    assert put(desk, body, body["meta"]["versionId"]).status_code == 200
+    row.refresh_from_db()
+    assert (row.address_line1, row.address_line2) == ("Flat 3", "")
+
+
+def test_a_death_that_cannot_be_is_refused(desk: APIClient) -> None:
+    row = make_patient(deceased_at=datetime(2025, 3, 1, tzinfo=UTC))
+    body = get(desk, "Patient", row.pk)
+    for at, status in (("9999-12-31T23:59:59-12:00", 422), ("2125-01-01T00:00:00Z", 422), (0, 400)):
+        answer = put(desk, {**body, "deceasedDateTime": at}, body["meta"]["versionId"])
+        assert (answer.status_code, codes(answer)) == (status, {("value", "Patient.deceasedDateTime")}), at
+    assert get(desk, "Patient", row.pk) == body
 
 
 def test_an_update_takes_over_what_is_said_and_clears_what_is_not(desk: APIClient) -> None:
@@ -104,6 +146,9 @@ def test_an_update_names_the_version_it_was_made_from(desk: APIClient) -> None:
     assert stale.status_code == 412
     row.refresh_from_db()
     assert row.gender == "male"
+    any_version = put(desk, {**body, "gender": "other"}, **{"If-Match": "*"})
+    assert any_version.status_code == 200
+    assert any_version["Last-Modified"] == desk.get(f"/fhir/R4/Patient/{row.pk}")["Last-Modified"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -121,7 +166,8 @@ def test_of_two_who_change_one_version_at_once_one_is_told_to_load_it_again() ->
 
 def test_ids_are_ours_to_give(desk: APIClient) -> None:
     stranger = "0199aaaa-0000-7000-8000-000000000000"
-    assert put(desk, {**ADA, "id": stranger}, "1").status_code == 404
+    unknown = put(desk, {**ADA, "id": stranger}, "1")
+    assert (unknown.status_code, unknown["Allow"]) == (405, "GET, HEAD")
     body = get(desk, "Patient", make_patient().pk)
     other = desk.put(f"/fhir/R4/Patient/{stranger}", body, format="json")
     assert other.status_code == 400
@@ -171,7 +217,29 @@ def test_a_create_with_a_condition_happens_only_where_there_is_none(desk: APICli
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["id"] == again.json()["id"]
     assert post(desk, [1], **condition).status_code == 200  # what stands is answered, whatever was sent
-    assert post(desk, ADA, **{"If-None-Exist": "family=Okafor"}).status_code == 412
+    for other in (
+        "family=Okafor",
+        "identifier=urn:other|MRN9000001",
+        "identifier=|MRN9000001",
+        f"identifier={system}|",
+    ):
+        assert post(desk, ADA, **{"If-None-Exist": other}).status_code == 412, other
+    assert Patient.objects.count() == 1
+    found = AuditLog.objects.filter(action="retrieve", resource_id=again.json()["id"])
+    assert [row.patient_id for row in found] == [Patient.objects.get().pk] * 2
+    assert AuditLog.objects.filter(action="create", outcome="allowed").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_create_on_one_condition_at_once_the_second_gets_what_the_first_made() -> None:
+    user, answers = make_user(role="nurse"), list[int]()
+    number = {"system": settings.FHIR_MRN_SYSTEM, "value": "MRN9000001"}
+    condition = {"If-None-Exist": f"identifier={number['system']}|{number['value']}"}
+    at_once(*[
+        lambda: answers.append(post(client_for(user), {**ADA, "identifier": [number]}, **condition).status_code)
+        for _ in range(2)
+    ])  # fmt: skip
+    assert sorted(answers) == [200, 201]
     assert Patient.objects.count() == 1
 
 
@@ -218,5 +286,6 @@ def test_a_system_reads_and_never_writes() -> None:
 
 
 def test_types_that_nobody_writes_are_not_written(desk: APIClient) -> None:
-    assert post(desk, {"resourceType": "Group"}, "Group").status_code == 405
+    answer = post(desk, {"resourceType": "Group"}, "Group")
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
     assert post(desk, {"resourceType": "Nonsense"}, "Nonsense").status_code == 404

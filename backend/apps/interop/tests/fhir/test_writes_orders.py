@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from backend.apps.appointments.tests.factories import make_appointment
+from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.interop.fhir.door import base
 from backend.apps.interop.tests.fhir.writing import codes, get, post, put
-from backend.apps.laboratory.models import LabOrder, LabOrderMessage
+from backend.apps.laboratory.models import LabOrder, LabOrderMessage, LabTest
 from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_test, make_order_feed
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -100,11 +102,30 @@ def test_a_draft_is_changed_placed_and_revoked(nurse: APIClient) -> None:
     assert (row.status, row.priority, row.diagnosis_code, row.clinical_indication) == (
         "ordered", "routine", "", "Cramps",
     )  # fmt: skip
+    for note, code in (([], "required"), ([{"text": "x" * 301}], "too-long")):
+        refused = sent(nurse, placed.json(), status="revoked", **({"note": note} if note else {}))
+        assert (refused.status_code, codes(refused)) == (422, {(code, "ServiceRequest.note[0].text")})
     revoked = sent(nurse, placed.json(), status="revoked", note=[{"text": "Not needed."}])
     assert revoked.status_code == 200, revoked.content
     row.refresh_from_db()
     assert (row.status, row.cancellation_reason) == ("cancelled", "Not needed.")
     assert revoked.json()["note"] == [{"text": "Not needed."}]
+
+
+def test_an_order_of_a_test_and_a_doctor_off_file_can_be_revoked_and_leaves_no_laboratory_silently(
+    nurse: APIClient,
+) -> None:
+    test = make_lab_test()
+    row = make_lab_order(status="ordered", tests=[test], feed=make_order_feed())
+    for gone in (LabTest.objects.filter(pk=test.pk), Doctor.objects.filter(pk=row.doctor_id)):
+        gone.update(is_deleted=True, deleted_at=timezone.now())
+    body = get(nurse, "ServiceRequest", row.pk)
+    silent = sent(nurse, {name: value for name, value in body.items() if name != "performer"})
+    assert (silent.status_code, codes(silent)) == (422, {("required", "ServiceRequest.performer[0]")})
+    answer = sent(nurse, body, status="revoked", note=[{"text": "Not needed."}])
+    assert answer.status_code == 200, answer.content
+    row.refresh_from_db()
+    assert (row.status, row.feed_id is None) == ("cancelled", False)
 
 
 def test_what_breaks_a_rule_is_told_and_nothing_is_ordered(nurse: APIClient) -> None:
@@ -121,6 +142,7 @@ def test_what_breaks_a_rule_is_told_and_nothing_is_ordered(nurse: APIClient) -> 
         ({"subject": {"reference": "Patient/0199aaaa-0000-7000-8000-000000000000"}}, "not-found"),
         ({"encounter": {"reference": f"Encounter/{make_appointment().pk}"}}, "not-found"),
         ({"identifier": [{"value": "7"}]}, "not-supported"),
+        ({"code": {"text": "Potassium, Potassium"}, "orderDetail": [POTASSIUM, POTASSIUM]}, "duplicate"),
         ({"note": [{"text": "Call me"}]}, "not-supported"),
         ({"occurrenceDateTime": "2026-12-01"}, "not-supported"),
     ]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from backend.apps.appointments.models import Appointment
@@ -115,13 +116,34 @@ def test_a_visit_is_cancelled_with_its_reason_and_not_without(desk: APIClient) -
 def test_a_status_is_reached_by_its_verb_or_not_at_all(desk: APIClient) -> None:
     row = make_appointment(status="confirmed")
     body = body_of(desk, row)
-    for status in ("checked-in", "fulfilled", "noshow", "entered-in-error"):
+    for status in ("fulfilled", "noshow", "entered-in-error"):
         answer = sent(desk, body, status=status)
         assert (answer.status_code, {code for code, _ in codes(answer)}) == (422, {"business-rule"}), status
     answer = sent(desk, body, status="arrived")
     row.refresh_from_db()
     assert (answer.status_code, row.status) == (200, "checked_in")
     assert row.checked_in_at is not None
+
+
+def test_who_is_checked_in_has_arrived_and_no_body_says_that_the_doctor_has_begun(desk: APIClient) -> None:
+    row, begun = make_appointment(status="confirmed"), make_appointment(status="in_progress")
+    for visit_of, status in ((row, "checked_in"), (row, "checked_in"), (begun, "in_progress")):
+        answer = sent(desk, body_of(desk, visit_of), status="checked-in")
+        visit_of.refresh_from_db()
+        assert (answer.status_code, visit_of.status) == (200, status), answer.content
+        assert answer.json()["status"] == "arrived"
+
+
+def test_a_visit_whose_doctor_is_off_file_can_be_cancelled_and_a_reason_too_long_is_told(desk: APIClient) -> None:
+    row = make_appointment()
+    Doctor.objects.filter(pk=row.doctor_id).update(is_deleted=True, deleted_at=timezone.now())
+    body = body_of(desk, row)
+    long = sent(desk, body, status="cancelled", cancelationReason={"text": "x" * 301})
+    assert (long.status_code, codes(long)) == (422, {("too-long", "Appointment.cancelationReason.text")})
+    answer = sent(desk, body, status="cancelled", cancelationReason={"text": "Moved away."})
+    assert answer.status_code == 200, answer.content
+    row.refresh_from_db()
+    assert row.status == "cancelled"
 
 
 def test_rules_of_the_desk_are_told_and_nothing_is_booked(desk: APIClient) -> None:
@@ -158,6 +180,6 @@ def test_a_patient_changes_no_visit_here_and_a_doctor_only_their_own_patients() 
     assert sent(client, body_of(client, row), status="arrived").status_code == 403
     doctor = make_always_available(make_doctor())
     other = client_for(doctor.user)
-    assert sent(other, body_of(client, row)).status_code == 404
+    assert sent(other, body_of(client, row)).status_code == 405  # as of an id that is nobody's
     answer = post(other, visit(row.patient, doctor), "Appointment")
     assert (answer.status_code, {code for code, _ in codes(answer)}) == (422, {"not-found"})
