@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
@@ -18,6 +22,7 @@ from backend.apps.users.models import LoginSession, User
 
 SEEN_EVERY = timedelta(minutes=1)
 REFUSAL = "Sign in again."
+ANY_SESSION = UUID(int=0)  # stands in the SQL for the one that is asked for
 
 
 class SessionBoundJwt(BaseAuthentication):
@@ -31,7 +36,7 @@ class SessionBoundJwt(BaseAuthentication):
             claims = tokens.read_access(text.strip())
         except tokens.BadToken as error:
             raise AuthenticationFailed(REFUSAL) from error
-        session = LoginSession.objects.usable().select_related("user").filter(pk=claims.session_id).first()
+        session = _usable(claims.session_id)
         if session is None:
             raise AuthenticationFailed(REFUSAL)
         _see(session)
@@ -39,6 +44,26 @@ class SessionBoundJwt(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="carerelay"'
+
+
+def _usable(session_id: UUID) -> LoginSession | None:
+    """Return the session with its user while it may still act. Every request asks; its SQL is worked out once."""
+    sql, values = _session_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [session_id if value == ANY_SESSION else value for value in values])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    names, theirs = ([field.attname for field in model._meta.concrete_fields] for model in (LoginSession, User))
+    session: LoginSession = LoginSession.from_db(connection.alias, names, row[: len(names)])
+    session.user = User.from_db(connection.alias, theirs, row[len(names) :])
+    return session
+
+
+@cache
+def _session_sql() -> tuple[str, tuple[Any, ...]]:
+    query = LoginSession.objects.usable().select_related("user").filter(pk=ANY_SESSION).query
+    return query.sql_with_params()
 
 
 def _see(session: LoginSession) -> None:

@@ -15,7 +15,8 @@ LIFETIME_S = 300
 ISSUER, AUDIENCE, TYPE = "carerelay", "carerelay-fhir", "at+jwt"
 CLAIMS = ("iss", "aud", "sub", "iat", "exp", "jti", "scope")
 # What we issue looks like this. Anything else is refused unparsed: a header of nested brackets costs the stack.
-SHAPE = re.compile(r"[A-Za-z0-9_-]{1,100}\.[A-Za-z0-9_-]{1,4000}\.[A-Za-z0-9_-]{43}")
+HEADER = jwt.encode({}, "-" * 32, algorithm="HS256", headers={"typ": TYPE}).partition(".")[0]
+SHAPE = re.compile(HEADER + r"\.[A-Za-z0-9_-]{1,4000}\.[A-Za-z0-9_-]{43}")
 
 
 class BadToken(Exception):
