@@ -22,14 +22,14 @@ def clear() -> None:
         cursor.execute(f"TRUNCATE {', '.join(TABLES)} CASCADE")
 
 
-def results(count: int) -> None:
-    """Replace all results by `count` final ones of ten tests, ten to an order, of PATIENTS patients."""
+def results(count: int, *, patients: int = PATIENTS) -> None:
+    """Replace all results by `count` final ones of ten tests, ten to an order, of as many patients."""
     clear()
     tests = [make_lab_test(test_code=code, code_system="loinc", test_name=f"Test {code}") for code in TESTS]
     feed = make_lab_feed()
     order = make_lab_order(patient=make_patient(), doctor=make_doctor(), tests=[], feed=feed, status="completed")
     result = make_lab_result(lab_order=order, lab_test=tests[0], code_system_as_sent="LN", code_text_as_sent="Sodium")
-    _multiply(Patient, order.patient_id, PATIENTS - 1, {"medical_record_number": "'L' || n", "user_id": "NULL"})
+    _multiply(Patient, order.patient_id, patients - 1, {"medical_record_number": "'L' || n", "user_id": "NULL"})
     orders = count // PER_ORDER
     people = _ids("patients_patient")
     _multiply(
