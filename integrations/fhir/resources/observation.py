@@ -13,7 +13,9 @@ from integrations.fhir.values import folded
 LOINC_NAMES = frozenset({"LN", "LOINC", "HTTP://LOINC.ORG"})  # HL7 table 0396, and what else laboratories write
 LOINC_CODE = re.compile(r"[0-9]{1,7}-[0-9]")
 NUMBER = r"(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,10})?)"
-SENT = re.compile(rf"\+?({NUMBER}|-?(?=[0-9.]{{3,19}}$)(?:0|[1-9][0-9]*)\.[0-9]+)")  # with 18 digits at most, or so
+SENT = re.compile(
+    rf"(?:[<>]=?\s*)?\+?({NUMBER}|-?(?=[0-9.]{{3,19}}$)(?:0|[1-9][0-9]*)\.[0-9]+)"
+)  # with 18 digits at most, or so
 PLACES = Decimal(1).scaleb(-10)  # what a stored number is rounded to
 SPAN = re.compile(rf"{NUMBER}\s*(?:-|\u2013|to)\s*{NUMBER}")
 BOUND = re.compile(rf"([<>])=?\s*{NUMBER}")

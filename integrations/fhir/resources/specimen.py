@@ -39,10 +39,9 @@ SPECIMEN = Resource(
     {
         **head("Specimen", f"{US_CORE}specimen"),
         "identifier": [If("number", {"value": Text("number")})],
-        "accessionIdentifier": {
-            "type": concept(f"{V2}0203", "ACSN", "Accession ID"),
-            "value": Text("accession"),
-        },
+        "accessionIdentifier": If(
+            "accession", {"type": concept(f"{V2}0203", "ACSN", "Accession ID"), "value": Text("accession")}
+        ),
         "status": Switch("status", {"available": "available", "unsatisfactory": "unsatisfactory"}),
         "type": KIND,
         "subject": reference("Patient", "patient"),
@@ -59,6 +58,6 @@ SPECIMEN = Resource(
         ],
         "note": [If("description", {"text": Text("description")})],
     },
-    always=frozenset({"accession", "status", "patient", "order"}),
+    always=frozenset({"status", "patient", "order"}),
     mandatory=frozenset({"type", "subject"}),
 )

@@ -14,6 +14,18 @@ from integrations.fhir.resources.diagnostic_report import DIAGNOSTIC_REPORT
 from integrations.fhir.resources.service_request import SERVICE_REQUEST
 from integrations.fhir.resources.specimen import SPECIMEN
 
+# What was released of a panel.
+OUT = """SELECT FROM laboratory_labresult AS out WHERE out.lab_order_id = t.id AND out.panel_id = panel.id
+    AND out.is_current AND out.released_at IS NOT NULL"""
+
+
+def reported(which: str, suffix: str = "") -> str:
+    """Return SQL for what the reported panels of an order are called, of those for which `which` holds."""
+    only = f"FILTER (WHERE {which})"
+    return f"""count(*) {only} AS n{suffix}, min(panel.panel_code) {only} AS code{suffix},
+        string_agg(DISTINCT COALESCE({text("panel.panel_text")}, panel.panel_code), ', ') {only} AS names{suffix}"""
+
+
 ASKED = f"""LEFT JOIN LATERAL (
         SELECT count(*) AS n, min(k.test_code) AS code, min(k.code_system) AS system,
             string_agg(k.test_name, ', ' ORDER BY k.test_name, k.id) AS names,
@@ -22,19 +34,26 @@ ASKED = f"""LEFT JOIN LATERAL (
         FROM laboratory_laborder_tests AS link JOIN laboratory_labtest AS k ON k.id = link.labtest_id
         WHERE link.laborder_id = t.id) AS w ON TRUE
     LEFT JOIN LATERAL (
-        SELECT count(*) AS n, min(panel.panel_code) AS code,
-            string_agg(DISTINCT COALESCE({text("panel.panel_text")}, panel.panel_code), ', ') AS names
+        SELECT {reported("TRUE")}, {reported(f"EXISTS ({OUT})", "_released")}
         FROM laboratory_reportedpanel AS panel WHERE panel.lab_order_id = t.id) AS p ON TRUE
     {visit("t.appointment_id")}"""  # noqa: S608  # our own names only
+
+
+def unasked(suffix: str = "") -> dict[str, str]:
+    """Return the columns for what an order was for that came with its report: only the laboratory's panels say it."""
+    return {
+        "code": f"CASE WHEN w.n = 0 AND p.n{suffix} = 1 THEN p.code{suffix} END",
+        "code_text": f"CASE WHEN w.n = 0 THEN COALESCE({text(f'p.names{suffix}')}, 'Laboratory order') END",
+    }
+
+
 ORDER = {
     "id": "t.id::text",
     "number": "t.order_number",
     "test": "CASE WHEN w.n = 1 THEN w.code END",
     "test_system": "CASE WHEN w.n = 1 THEN w.system END",
     "test_name": text("w.names"),
-    # Nobody here said what an order was for that came with its report: the laboratory's panels do.
-    "code": "CASE WHEN w.n = 0 AND p.n = 1 THEN p.code END",
-    "code_text": f"CASE WHEN w.n = 0 THEN COALESCE({text('p.names')}, 'Laboratory order') END",
+    **unasked(),
     **dict.fromkeys(("code_system", "other_code", "other_text", "other_system"), "NULL::text"),
     "patient": "t.patient_id::text",
     "encounter": "a.id::text",
@@ -64,7 +83,11 @@ ORDERS = Source(
     },
     patient="t.patient_id",
     deleted=gone("laboratory_laborder"),
+    seen_as={Role.PATIENT: unasked("_released")},
 )
+
+
+SETTLED = "r.status IN ('final', 'corrected', 'cancelled')"
 
 
 def summary(which: str, suffix: str = "") -> str:
@@ -73,22 +96,30 @@ def summary(which: str, suffix: str = "") -> str:
     return f"""jsonb_agg(jsonb_build_array(r.result_key) ORDER BY r.created_at, r.id) {only}::text AS results{suffix},
         min(r.result_date) {only} AS effective{suffix},
         max(COALESCE(r.reported_at, r.sent_at, r.created_at)) {only} AS issued{suffix},
+        max(r.updated_at) {only} AS changed_at{suffix},
         CASE WHEN bool_and(r.status = 'cancelled') {only} THEN 'cancelled'
-            WHEN t.status = 'completed' AND bool_or(r.status = 'corrected') {only} THEN 'corrected'
-            WHEN t.status = 'completed' THEN 'final'
+            WHEN t.status IN ('completed', 'cancelled') AND bool_and({SETTLED}) {only} THEN
+                CASE WHEN bool_or(r.status = 'corrected') {only} THEN 'corrected' ELSE 'final' END
             WHEN bool_or(r.status IN ('final', 'corrected')) {only} THEN 'partial'
             WHEN bool_or(r.status = 'preliminary') {only} THEN 'preliminary' ELSE 'registered' END AS status{suffix}"""
 
 
-FOUND = f"""JOIN LATERAL (
+CURRENT = """SELECT FROM laboratory_labresult AS one
+    WHERE one.lab_order_id = t.id AND one.is_current AND NOT one.is_deleted"""
+FOUND = f"""LEFT JOIN LATERAL (
         SELECT {summary("TRUE")}, {summary("r.released_at IS NOT NULL", "_released")},
-            max(r.updated_at) AS changed_at, min(m.feed_id::text) AS feed
+            min(m.feed_id::text) AS feed
         FROM laboratory_labresult AS r LEFT JOIN laboratory_inboundmessage AS m ON m.id = r.source_message_id
-        WHERE r.lab_order_id = t.id AND r.is_current AND NOT r.is_deleted HAVING count(*) > 0) AS d ON TRUE
+        WHERE r.lab_order_id = t.id AND r.is_current AND NOT r.is_deleted) AS d ON TRUE
     LEFT JOIN LATERAL (
         SELECT jsonb_agg(jsonb_build_array(sp.id) ORDER BY sp.id)::text AS specimens
         FROM laboratory_labspecimen AS sp WHERE sp.lab_order_id = t.id AND NOT sp.is_deleted) AS s ON TRUE"""  # noqa: S608  # our own names only
 REPORTED = "greatest(t.updated_at, d.changed_at)"
+TOLD = "greatest(t.updated_at, d.changed_at_released)"
+WENT = "SELECT t.id::text, t.deleted_at FROM laboratory_laborder AS t WHERE t.is_deleted"
+# All it held may have become another order's.
+EMPTIED = f"""SELECT t.id::text, t.updated_at FROM laboratory_laborder AS t
+    WHERE NOT t.is_deleted AND t.status IN ('in_progress', 'completed', 'cancelled') AND NOT EXISTS ({CURRENT})"""  # noqa: S608  # our own names only
 RELEASED = Q(Exists(LabResult.objects.filter(lab_order=OuterRef("pk"), is_current=True, released_at__isnull=False)))
 REPORTS = Source(
     name="report",
@@ -107,12 +138,16 @@ REPORTS = Source(
         "specimens": "s.specimens",
         "results": "d.results",
     },
+    live=f"NOT t.is_deleted AND EXISTS ({CURRENT})",
     patient="t.patient_id",
     changed=REPORTED,
-    deleted=gone("laboratory_laborder"),
+    deleted=f"SELECT id, at FROM ({WENT} UNION ALL {EMPTIED}) AS went (id, at) WHERE at > %s",  # noqa: S608  # ours
     seen_by={Role.PATIENT: frozenset(DIAGNOSTIC_REPORT.columns) - {"specimens"}},  # patients have no specimens
     seen_as={  # and of an order only what was released to them
         Role.PATIENT: {
+            **unasked("_released"),
+            "version": version_of(TOLD),
+            "updated": instant(TOLD),
             "status": "d.status_released",
             "effective": instant("COALESCE(d.effective_released, t.specimen_collected_at)"),
             "issued": instant("d.issued_released"),
@@ -122,6 +157,8 @@ REPORTS = Source(
     visible_to={Role.PATIENT: RELEASED},
 )
 
+# Its own number of what it reported; not our order's, and not what we call a panel by that came without any.
+ACCESSION = "CASE WHEN NOT p.placers @> to_jsonb(p.number) AND p.number !~ '@([0-9]{4}-|$)' THEN p.number END"
 SPECIMENS = Source(
     name="specimen",
     resource=SPECIMEN,
@@ -135,7 +172,7 @@ SPECIMENS = Source(
         "version": version_of("t.updated_at"),
         "updated": instant("t.updated_at"),
         "number": "CASE WHEN t.specimen_id !~ '^#[0-9]+$' THEN t.specimen_id END",  # else only its place in the report
-        "accession": "p.number",
+        "accession": ACCESSION,
         "status": f"CASE WHEN {text('t.reject_reason')} IS NULL THEN 'available' ELSE 'unsatisfactory' END",
         "type_code": text("t.type_code"),
         "type_system": text("t.type_system"),
@@ -144,7 +181,7 @@ SPECIMENS = Source(
         "received": instant("t.received_at"),
         "order": "t.lab_order_id::text",
         "collected": instant("t.collected_at"),
-        "collected_until": instant("t.collected_until"),
+        "collected_until": instant("CASE WHEN t.collected_until >= t.collected_at THEN t.collected_until END"),
         "site": text("t.site"),
         "condition": text("t.condition"),
         "reject_reason": text("t.reject_reason"),

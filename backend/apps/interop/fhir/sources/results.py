@@ -7,7 +7,7 @@ import re
 from django.db.models import Q
 
 from backend.apps.core.roles import Role
-from backend.apps.interop.fhir.source import Source, text
+from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources.visits import visit
 from backend.apps.laboratory import permissions, ucum
 from backend.apps.laboratory.models import LabResult
@@ -18,6 +18,9 @@ CODED = "('CE', 'CNE', 'CWE', 'CF', 'IS', 'ID')"  # HL7 types of value that are 
 # "< 5" and the like, where it stands for a number. The column is read as it is only where it begins so.
 BOUNDED = r"""(t.value_type IN ('', 'NM', 'SN', 'ST') AND left(t.result_value, 1) IN ('<', '>')
     AND t.result_value ~ '^[<>]=?\s*-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,10})?$')"""
+# A number that a person wrote down, without more.
+PLAIN = r"""(t.value_type IN ('', 'NM', 'SN')
+    AND t.result_value ~ '^\s*[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,10})?\s*$')"""
 POWERS = {f"10*{power}/{volume}" for power in ucum.POWERS for volume in ucum.VOLUMES.values()}
 UNITS = sorted({*ucum.UCUM, *ucum.CASED.values(), *ucum.NAMES.values(), *POWERS})
 KNOWN_UNITS = ", ".join(f"E'{unit}'" for unit in UNITS).replace("%", r"\x25")  # a per cent sign is for placeholders
@@ -49,15 +52,15 @@ COLUMNS = {
     "issued": moment("COALESCE(t.reported_at, t.sent_at, t.created_at)"),
     # The digits that were sent are in the text, where text and number are the same (`observation.digits`).
     "value": rf"""CASE WHEN t.numeric_value IS NOT NULL THEN t.numeric_value::text
-        WHEN {BOUNDED} THEN substring(t.result_value FROM '[-0-9.]+$') END""",
-    "sent": "CASE WHEN t.numeric_value IS NOT NULL THEN t.result_value END",
+        WHEN {BOUNDED} OR {PLAIN} THEN substring(t.result_value FROM '[-0-9.]+') END""",
+    "sent": f"CASE WHEN t.numeric_value IS NOT NULL OR {BOUNDED} OR {PLAIN} THEN t.result_value END",
     "comparator": rf"CASE WHEN t.numeric_value IS NULL AND {BOUNDED} THEN substring(t.result_value FROM '^[<>]=?') END",
     "unit": "t.unit",
     "ucum": f"CASE WHEN t.unit IN ({KNOWN_UNITS}) THEN t.unit END",
     "coded_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type IN {CODED}
         THEN NULLIF(t.result_value, '') END""",
-    "text_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type NOT IN {CODED} AND NOT {BOUNDED}
-        THEN NULLIF(t.result_value, '') END""",
+    "text_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type NOT IN {CODED}
+        AND NOT {BOUNDED} AND NOT {PLAIN} THEN NULLIF(t.result_value, '') END""",
     "absent": f"""CASE WHEN {NOTHING} THEN CASE WHEN t.file_attachment <> '' THEN 'document'
         WHEN t.status IN ('pending', 'cancelled') THEN t.status ELSE 'unknown' END END""",
     "flag": """CASE WHEN t.flagged_critical AND t.abnormal_flag NOT IN ('critical_high', 'critical_low')

@@ -22,9 +22,27 @@ VALUES = {
 }
 TAKEN = f"""CROSS JOIN LATERAL (VALUES {", ".join(f"('{kind}', ({sql})::numeric)" for kind, sql in VALUES.items())})
     AS v (kind, value)"""
-# A signed amendment says anew what its note said.
-AMENDED = "clinical_notes_clinicalnote AS later ON later.amends_id = t.clinical_note_id AND later.is_signed"
 CHANGED = "greatest(t.updated_at, n.updated_at)"
+
+
+def chain(note: str) -> str:
+    """Return SQL for all notes that amend each other, this one too: (id, amends_id, created_at, signed_at).
+
+    Which of them were written is known by `created_at`, which stand is known by `signed_at`; drafts have none.
+    """
+    told = ("id", "amends_id", "created_at", "signed_at")
+    own, others = (", ".join(f"{row}.{name}" for name in told) for row in (note, "other"))
+    return f"""WITH RECURSIVE chain AS (SELECT {own} UNION SELECT {others} FROM clinical_notes_clinicalnote AS other
+        JOIN chain ON other.amends_id = chain.id OR other.id = chain.amends_id) SELECT * FROM chain"""  # noqa: S608  # our own names only
+
+
+# A signed amendment says anew what its note said, so the one signed last is what holds.
+HOLDS = f"""(NOT EXISTS (SELECT FROM clinical_notes_clinicalnote AS later
+        WHERE later.amends_id = n.id AND later.is_signed)
+    AND (n.amends_id IS NULL OR n.id = (SELECT last.id FROM ({chain("n")}) AS last
+        WHERE last.signed_at IS NOT NULL ORDER BY last.signed_at DESC, last.id DESC LIMIT 1)))"""  # noqa: S608  # ours
+WRITTEN = f"""CASE WHEN n.amends_id IS NULL THEN n.created_at
+    ELSE (SELECT min(of.created_at) FROM ({chain("n")}) AS of) END"""  # noqa: S608  # our own names only
 
 
 def by_name(fhir_id: str) -> Q | None:
@@ -57,7 +75,7 @@ VITALS = Source(
         "status": "CASE WHEN n.amends_id IS NULL THEN 'final' ELSE 'amended' END",
         "patient": "n.patient_id::text",
         "encounter": "a.id::text",
-        "effective": instant("COALESCE(a.started_at, a.checked_in_at, n.created_at)"),
+        "effective": instant(f"COALESCE(a.started_at, a.checked_in_at, {WRITTEN})"),
         "issued": instant("n.signed_at"),
         "doctor": "n.doctor_id::text",
         "value": "CASE WHEN v.kind <> 'bp' THEN v.value::text END",
@@ -65,13 +83,14 @@ VITALS = Source(
         "systolic": pressure("systolic"),
         "diastolic": pressure("diastolic"),
     },
-    live=f"""v.value IS NOT NULL AND n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted
-        AND NOT EXISTS (SELECT FROM {AMENDED.replace(" ON ", " WHERE ")})""",
+    live=f"v.value IS NOT NULL AND n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted AND {HOLDS}",
     patient="n.patient_id",
     changed=CHANGED,
     part="v.kind",
-    deleted=f"""SELECT t.id || '-' || v.kind, later.signed_at FROM clinical_notes_soapnote AS t JOIN {AMENDED} {TAKEN}
-        WHERE v.value IS NOT NULL AND later.signed_at > %s""",  # noqa: S608  # our own names only
+    deleted=f"""SELECT t.id || '-' || v.kind, min(later.signed_at) FROM clinical_notes_clinicalnote AS later
+        CROSS JOIN LATERAL ({chain("later")}) AS n JOIN clinical_notes_soapnote AS t ON t.clinical_note_id = n.id
+        {TAKEN} WHERE later.amends_id IS NOT NULL AND later.signed_at > %s AND v.value IS NOT NULL
+            AND (n.signed_at, n.id) < (later.signed_at, later.id) GROUP BY t.id, v.kind""",  # noqa: S608  # our own names only
     by_id=by_name,
     by_part=kind_of,
 )

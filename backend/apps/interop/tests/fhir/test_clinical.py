@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from backend.apps.appointments.models import AppointmentStatus
 from backend.apps.clinical_notes import services as notes
+from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.source import Source, rows_among
 from backend.apps.interop.fhir.sources.orders import ORDERS, REPORTS, SPECIMENS
@@ -28,9 +29,11 @@ from backend.apps.interop.tests.fhir.clinical_makers import (
     measured_note,
     reported_order,
     seen_order,
+    unasked_order,
 )
-from backend.apps.laboratory.models import LabResult, OrderStatus, ResultStatus
-from backend.apps.laboratory.tests.factories import NOON, make_lab_order, make_lab_result, make_lab_specimen
+from backend.apps.laboratory import services as laboratory
+from backend.apps.laboratory.models import LabOrder, LabResult, OrderStatus, ResultStatus
+from backend.apps.laboratory.tests.factories import NOON, make_lab_order, make_lab_result, make_lab_specimen, make_panel
 from backend.apps.patients import services as patients
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -56,10 +59,14 @@ def only(source: Source, row: Any, role: str = "") -> dict[str, Any]:
     return found
 
 
-def gone(source: Source) -> set[str]:
+def gone(source: Source) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(source.deleted, [LONG_AGO])
-        return {fhir_id for fhir_id, _ in cursor.fetchall()}
+        return sorted(fhir_id for fhir_id, _ in cursor.fetchall())
+
+
+def released() -> dict[str, Any]:
+    return {"verified_at": NOON, "verified_by": make_user(Role.DOCTOR), "released_at": NOON}
 
 
 def quantity(**over: Any) -> Any:
@@ -74,11 +81,23 @@ def test_a_value_keeps_the_digits_it_was_sent_with() -> None:
     assert str(sent(result_value="5", numeric_value=Decimal("4.1000"))["value"]) == "4.1"
 
 
+def test_a_number_that_a_person_wrote_down_is_a_quantity() -> None:
+    assert str(quantity(value_type="", result_value=" 4.10 ")["value"]) == "4.10"
+    assert quantity(value_type="ST", result_value="4.1") is None
+    order = make_lab_order(status="in_progress")
+    entered = laboratory.enter_result(by=None, lab_order=order, lab_test=order.tests.get(), result_value="4.10")
+    corrected = laboratory.correct(entered, by=None, result_value="+5.0")
+    told_so = only(RESULTS, corrected)
+    assert (str(told_so["valueQuantity"]["value"]), told_so["valueQuantity"]["unit"]) == ("5.0", "mmol/L")
+    assert "valueString" not in told_so
+
+
 def test_a_bound_is_a_quantity_with_its_comparator() -> None:
     unit = {"unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
     assert quantity(value_type="SN", result_value=">= 1000", unit="%") == {
         "value": 1000, "comparator": ">=", **unit
     }  # fmt: skip
+    assert str(quantity(result_value="<0.50")["value"]) == "0.50"
     assert quantity(result_value="<0.50", unit="%") == {"value": Decimal("0.50"), "comparator": "<", **unit}
     assert quantity(value_type="TX", result_value="<5") is None
 
@@ -165,6 +184,39 @@ def test_an_order_of_several_tests_lists_them() -> None:
     assert "orderDetail" not in one
 
 
+def test_a_specimen_has_the_number_of_the_laboratory_and_an_end_after_its_begin() -> None:
+    def accession(order: LabOrder, number: str, **over: Any) -> Any:
+        row = make_lab_specimen(lab_order=order, panel=make_panel(order, number=number, **over))
+        return only(SPECIMENS, row).get("accessionIdentifier", {}).get("value")
+
+    order = seen_order()
+    assert accession(order, "F@1") == "F@1"
+    assert accession(order, "P1", placers=["P1"]) is None
+    assert accession(order, "24323-8@2026-03-02T12:00:00+00:00") is None
+    assert accession(order, "24323-8@") is None
+    turned = full_specimen(collected_until=NOON - timedelta(minutes=5))
+    assert only(SPECIMENS, turned)["collection"]["collectedDateTime"].startswith("2026-03-02T12:00:00")
+
+
+def test_patients_see_what_an_unasked_order_was_for_once_it_was_released() -> None:
+    order = unasked_order()
+    panel = order.reported_panels.get(panel_text="Electrolytes")
+    assert only(ORDERS, order, Role.DOCTOR)["code"] == {"text": "24323-8, Electrolytes"}
+    assert only(ORDERS, order, Role.PATIENT)["code"] == {"text": "Laboratory order"}
+    make_lab_result(lab_order=order, panel=panel, **released())
+    assert "24323-8" not in only(ORDERS, order, Role.PATIENT)["code"]["text"]
+    assert only(REPORTS, order, Role.PATIENT)["code"]["text"] == "Electrolytes"
+
+
+def test_a_report_of_a_patient_does_not_change_with_what_was_not_released() -> None:
+    order = reported_order()
+    make_lab_result(lab_order=order, **released())
+    before = only(REPORTS, order, Role.PATIENT)["meta"]
+    make_lab_result(lab_order=order)
+    assert only(REPORTS, order, Role.PATIENT)["meta"] == before
+    assert only(REPORTS, order, Role.DOCTOR)["meta"] != before
+
+
 def test_a_specimen_that_was_refused_is_unsatisfactory() -> None:
     assert only(SPECIMENS, full_specimen())["status"] == "unsatisfactory"
     assert only(SPECIMENS, make_lab_specimen())["status"] == "available"
@@ -187,6 +239,9 @@ def test_an_order_is_a_report_once_something_was_found() -> None:
         ("in_progress", ["final", "pending"], "partial"),
         ("in_progress", ["pending"], "registered"),
         ("cancelled", ["cancelled"], "cancelled"),
+        ("cancelled", ["final", "cancelled"], "final"),
+        ("completed", ["final", "preliminary"], "partial"),
+        ("completed", ["preliminary"], "preliminary"),
     ],
 )
 def test_a_report_is_as_far_as_its_findings(order: str, results: list[str], status: str) -> None:
@@ -194,6 +249,17 @@ def test_a_report_is_as_far_as_its_findings(order: str, results: list[str], stat
     for one in results:
         make_lab_result(lab_order=row, status=one)
     assert only(REPORTS, row)["status"] == status
+
+
+def test_a_report_that_lost_all_its_findings_is_gone_and_told_of_its_patient() -> None:
+    order = reported_order()
+    make_lab_order(status="ordered")
+    LabResult.objects.filter(lab_order=order).update(lab_order=make_lab_order(status="in_progress"))
+    assert told(REPORTS, order) == []
+    assert gone(REPORTS) == [str(order.pk)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {REPORTS.patient} FROM {REPORTS.tables} WHERE t.id = %s", [order.pk])  # noqa: S608  # ours
+        assert cursor.fetchall() == [(order.patient_id,)]
 
 
 def test_a_report_that_does_not_say_when_it_was_measured_says_so() -> None:
@@ -218,7 +284,7 @@ def test_patients_see_of_a_report_what_was_released_and_no_specimens() -> None:
     patient.user = make_user(Role.PATIENT)
     patient.save()
     assert not REPORTS.visible(patient.user).exists()
-    row = make_lab_result(lab_order=order, verified_at=NOON, verified_by=make_user(Role.DOCTOR), released_at=NOON)
+    row = make_lab_result(lab_order=order, **released())
     assert REPORTS.visible(patient.user).get() == order
     found = only(REPORTS, order, Role.PATIENT)
     assert found["result"] == [{"reference": f"Observation/{row.result_key}"}]
@@ -243,7 +309,7 @@ def test_an_encounter_by_video_is_virtual() -> None:
 def test_who_came_and_left_again_has_no_encounter_any_more() -> None:
     row = bare_visit("cancelled", checked_in_at=NOON)
     bare_visit("cancelled")
-    assert gone(ENCOUNTERS) == {str(row.pk)}
+    assert gone(ENCOUNTERS) == [str(row.pk)]
 
 
 def test_a_signed_note_has_an_observation_for_each_vital_sign() -> None:
@@ -276,8 +342,27 @@ def test_a_signed_amendment_takes_the_place_of_the_vital_signs_it_says_anew() ->
     draft = notes.amend(row.clinical_note, by=row.clinical_note.doctor.user)
     draft.sign(draft.doctor.user)
     assert told(VITALS, row) == []
-    assert gone(VITALS) == names
+    assert gone(VITALS) == sorted(names)
     assert {one["status"] for one in told(VITALS, draft.soap_note)} == {"amended"}
+
+
+def test_of_two_amendments_the_last_one_signed_holds() -> None:
+    row = measured_note(make_note())
+    doctor = row.clinical_note.doctor.user
+    (first, second), drafts = [row.clinical_note] * 2, []
+    for note in (first, second):
+        drafts.append(notes.amend(note, by=doctor))
+        drafts[-1].sign(doctor)
+    again = notes.amend(drafts[0], by=doctor)
+    again.sign(doctor)
+    stale = [row, *(draft.soap_note for draft in drafts)]
+    assert [told(VITALS, one) for one in stale] == [[], [], []]
+    found = told(VITALS, again.soap_note)
+    assert gone(VITALS) == sorted(
+        one["id"].replace(str(again.soap_note.pk), str(old.pk)) for old in stale for one in found
+    )
+    written = {datetime.fromisoformat(one["effectiveDateTime"]) for one in found}
+    assert written == {first.created_at.replace(microsecond=first.created_at.microsecond // 1000 * 1000)}
 
 
 @pytest.mark.parametrize("source", [APPOINTMENTS, ORDERS, REPORTS, SPECIMENS], ids=lambda source: source.name)
@@ -285,4 +370,4 @@ def test_what_was_deleted_is_told_by_its_id(source: Source) -> None:
     make = {"appointment": partial(bare_visit, "cancelled"), "specimen": make_lab_specimen}.get(source.name, seen_order)
     row = make()
     type(row)._base_manager.filter(pk=row.pk).update(is_deleted=True, deleted_at=timezone.now())
-    assert gone(source) == {str(row.pk)}
+    assert gone(source) == [str(row.pk)]
