@@ -193,7 +193,7 @@ def _is_told_so(value: Any, said: Any) -> bool:
     if isinstance(value, bool):
         return isinstance(said, bool)
     if isinstance(value, int | float | Decimal):
-        return isinstance(said, int | float) and not isinstance(said, bool)
+        return isinstance(said, int | float | Decimal) and not isinstance(said, bool)
     return isinstance(said, str)
 
 

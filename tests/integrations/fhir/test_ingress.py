@@ -169,7 +169,7 @@ def test_a_visit_as_we_write_one_is_read_back_whole(kind: str) -> None:
         "room": "Room 2",
     }  # fmt: skip
     said = json.loads(APPOINTMENT.line(GIVEN)([row.get(name) for name in APPOINTMENT.columns]))
-    read = appointment.read(said, GIVEN, held=said)
+    read = appointment.read(said, GIVEN, held={**said})
     for name in ("kind", "reason", "patient", "doctor", "place", "room"):
         assert getattr(read, name) == row[name], name
     assert (read.start, read.minutes, read.is_confirmed) == (datetime(2026, 3, 2, 12, tzinfo=UTC), 45, True)
@@ -204,7 +204,7 @@ def test_an_order_as_we_write_one_is_read_back_whole() -> None:
         "encounter": "e", "feed": "f", "diagnosis": "E87.5", "indication": "Weak",
     }  # fmt: skip
     said = json.loads(SERVICE_REQUEST.line(GIVEN)([row.get(name) for name in SERVICE_REQUEST.columns]))
-    read = service_request.read(said, GIVEN, held=said)
+    read = service_request.read(said, GIVEN, held={**said})
     for name in ("priority", "patient", "doctor", "encounter", "feed", "diagnosis", "indication"):
         assert getattr(read, name) == row[name], name
     assert [(one.loinc, one.own, one.words) for one in read.tests] == [
