@@ -29,8 +29,11 @@ FEED = "COALESCE(m.feed_id, o.feed_id)"
 
 
 def moment(expression: str) -> str:
-    """Return SQL for what `source.instant` says, with all digits it has: an eighth less work for the server a row."""
-    return f"replace(({expression} AT TIME ZONE INTERVAL '0')::text || 'Z', ' ', 'T')"
+    """Return SQL for what `source.instant` says, with all digits it has: an eighth less work for the server a row.
+
+    By JSON, which writes moments in one form whatever DateStyle the server or the connection has.
+    """
+    return f"(to_jsonb({expression} AT TIME ZONE INTERVAL '0') #>> '{{}}') || 'Z'"
 
 
 # A result says nothing of which one it was measured in where its panel has several.

@@ -145,6 +145,14 @@ def test_a_finding_points_to_all_around_it() -> None:
     assert (found["effectiveDateTime"], found["issued"]) == ("2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z")
 
 
+def test_moments_are_written_in_one_form_whatever_the_server_prefers() -> None:
+    row = full_result()
+    found = only(RESULTS, row)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL DateStyle = 'German'")
+    assert only(RESULTS, row) == found
+
+
 def test_a_finding_of_a_panel_with_two_specimens_names_neither() -> None:
     row = full_result()
     make_lab_specimen(lab_order=row.lab_order, panel=row.panel)
