@@ -98,8 +98,7 @@ def _issues(asked: dict[str, Any], resource_type: str, fhir_id: str, user: Any) 
         return found
     if resource_type not in KINDS:
         return [issue("not-supported", "Nobody writes resources of this type here.")]
-    fhir_id = fhir_id or str(resource.get("id", "")) if mode == "update" else ""
-    return _of_write(KINDS[resource_type], resource, mode, fhir_id, user)
+    return _of_write(KINDS[resource_type], resource, mode, fhir_id or str(resource.get("id", "")), user)
 
 
 def _of_write(kind: Kind, resource: dict[str, Any], mode: str, fhir_id: str, user: Any) -> list[Issue]:
@@ -112,9 +111,10 @@ def _of_write(kind: Kind, resource: dict[str, Any], mode: str, fhir_id: str, use
         return [UNTOLD]
     try:
         with transaction.atomic(), kind.refusing():
-            _write(kind, resource, fhir_id, user) if mode == "update" else kind.create(
-                kind.read(resource, door.given(), None), by=user
-            )
+            if mode == "create":
+                kind.create(kind.read(resource, door.given(), None), by=user)
+            else:
+                _update(kind, resource, fhir_id, user)
             raise _TakenBack
     except _TakenBack:
         return []
@@ -124,7 +124,7 @@ def _of_write(kind: Kind, resource: dict[str, Any], mode: str, fhir_id: str, use
         return [issue("conflict" if isinstance(error, Conflict) else "business-rule", str(error))]
 
 
-def _write(kind: Kind, resource: dict[str, Any], fhir_id: str, user: Any) -> None:
+def _update(kind: Kind, resource: dict[str, Any], fhir_id: str, user: Any) -> None:
     row = seen(kind, fhir_id, user)
     if row is None:
         raise Refusal(NOBODYS, code="not-found", at=[f"{kind.type}.id"])
