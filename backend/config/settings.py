@@ -230,6 +230,7 @@ if EXPORT_BUCKET:
             "region_name": os.environ.get("CARERELAY_EXPORT_S3_REGION") or None,
             "file_overwrite": True,
             "querystring_auth": True,
+            "max_memory_size": 1024 * 1024,  # of a file that is read; the rest of it waits on disk
         },
     }
 

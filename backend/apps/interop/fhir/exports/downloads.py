@@ -23,6 +23,7 @@ from backend.apps.interop.models import ExportFile
 PIECE = 256 * 1024  # bytes
 KEPT_FOR = timedelta(minutes=10)  # after a reader last took a piece
 NOTED_EVERY_S = 60
+ORGANIZED = "Patients"  # what a file of several types is called
 
 
 def answer(request: HttpRequest, file: ExportFile) -> HttpResponseBase:
@@ -46,7 +47,7 @@ def answer(request: HttpRequest, file: ExportFile) -> HttpResponseBase:
     answered["Content-Length"] = str(file.stored_bytes if packed else file.size_bytes)
     answered["Vary"] = "Accept-Encoding"
     answered["Cache-Control"] = "no-store, private"
-    answered["Content-Disposition"] = f'attachment; filename="{file.resource_type}-{file.pk}.ndjson"'
+    answered["Content-Disposition"] = f'attachment; filename="{file.resource_type or ORGANIZED}-{file.pk}.ndjson"'
     return answered
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import storages
 from django.db import transaction
@@ -13,6 +17,9 @@ from django.db.models.functions import Coalesce, Now
 from backend.apps.interop.models import ExportFile, ExportJob, ExportStatus
 from backend.apps.interop.models.exports import RUNNING
 
+log = logging.getLogger(__name__)
+
+TROUBLE = (OSError, BotoCoreError, ClientError)  # what a storage may raise
 NOT_READ = Q(read_until__isnull=True) | Q(read_until__lt=Now())
 AT_ONCE = 500  # files in one go, and exports
 SETTLED = timedelta(minutes=5)  # after which no worker is at an export that was stopped
@@ -24,7 +31,10 @@ def expire_due() -> int:
     Safe to run twice, and beside itself: a file is locked while it is removed, and removing one that is gone is no
     error. An export is done with when its last file is gone.
     """
-    gone = sum(map(_remove, _due()))
+    gone, tried = 0, list[Any]()
+    while due := _due(tried):
+        gone += sum(map(_removed, due))
+        tried += [file.pk for file in due]
     _close()
     return gone
 
@@ -36,9 +46,19 @@ def _past() -> Q:
     return Q(expires_at__lt=Now()) & ~Q(status__in=RUNNING) | Q(status=ExportStatus.CANCELLED) | failed
 
 
-def _due() -> list[ExportFile]:
+def _due(tried: Collection[Any]) -> list[ExportFile]:
     jobs = ExportJob.all_objects.filter(_past(), files_removed_at=None)
-    return list(ExportFile.objects.filter(NOT_READ, job__in=jobs, removed_at=None).order_by("job", "id")[:AT_ONCE])
+    left = ExportFile.objects.filter(NOT_READ, job__in=jobs, removed_at=None).exclude(pk__in=tried)
+    return list(left.order_by("job", "id")[:AT_ONCE])
+
+
+def _removed(file: ExportFile) -> int:
+    """Remove one file; where its storage refuses, the others go all the same and this one the next time."""
+    try:
+        return _remove(file)
+    except TROUBLE as trouble:
+        log.warning("export file %s could not be removed: %s", file.pk, type(trouble).__name__)
+        return 0
 
 
 def _remove(file: ExportFile) -> int:
@@ -59,7 +79,11 @@ def _close() -> None:
     settled = Q(ended_at__lt=Now() - SETTLED)
     done = ExportJob.all_objects.filter(_past(), ~Exists(left), files_removed_at=None)
     for job in done.annotate(ended_at=Coalesce("expires_at", "finished_at")).filter(settled)[:AT_ONCE]:
-        _sweep(str(job.pk))
+        try:
+            _sweep(str(job.pk))
+        except TROUBLE as trouble:
+            log.warning("the folder of export %s could not be removed: %s", job.pk, type(trouble).__name__)
+            continue
         status = job.status if job.status == ExportStatus.CANCELLED else ExportStatus.EXPIRED
         ExportJob.all_objects.filter(pk=job.pk).update(status=status, files_removed_at=Now(), updated_at=Now())
 

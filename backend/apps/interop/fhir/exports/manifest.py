@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F, Min, QuerySet
+from django.db.models.functions import Now
 
 from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.exports.asked import Asked
@@ -32,11 +34,15 @@ def file_url(job: ExportJob, file: ExportFile) -> str:
     return f"{job.base_url}/exports/files/{file.pk}"
 
 
+@transaction.atomic
 def manifest(job: ExportJob, first: int = 0) -> dict[str, Any] | None:
-    """Return the manifest, or its page from chunk number `first` on; None while there is nothing to tell."""
+    """Return the manifest, or its page from chunk number `first` on; None while there is nothing to tell.
+
+    The job is locked while a page is made, so that no worker puts back at that moment what it tells of.
+    """
     asked = Asked.from_json(job.parameters)
     if asked.allow_partial:
-        return _page(job, asked, first)
+        return _page(ExportJob.all_objects.select_for_update(no_key=True).get(pk=job.pk), asked, first)
     return _told(job, asked, job.files.all()) if job.status == ExportStatus.COMPLETED else None
 
 
@@ -54,7 +60,9 @@ def _page(job: ExportJob, asked: Asked, first: int) -> dict[str, Any] | None:
         return _told(job, asked, job.files.filter(chunk=None)) if ended else None
     if awaited is not None and awaited < full:
         return None
-    told = _told(job, asked, job.files.filter(chunk__number=full))
+    here = job.files.filter(chunk__number=full)
+    told = _told(job, asked, here)
+    here.filter(read_until=None).update(read_until=Now())
     return {**told, "link": [{"relation": "next", "url": f"{status_url(job)}?{PAGE}={full + 1}"}]}
 
 

@@ -14,12 +14,14 @@ from django.db.models.functions import Now
 from backend.apps.core.bases import uuid7
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.work import WorkState
+from backend.apps.interop.fhir.exports import accounting
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import ExportJob, ExportLevel, ExportStatus, PatientGroup, SmartClient
 from backend.apps.interop.models.exports import RUNNING
 from backend.apps.users.models import User
 
-AT_REST = (WorkState.HELD, WorkState.FAILED, WorkState.DONE)
+STUCK = (WorkState.HELD, WorkState.FAILED)
+AT_REST = (*STUCK, WorkState.DONE)
 BASE = "/fhir/R4"
 
 
@@ -95,7 +97,8 @@ def _one_at_a_time(by: User | None, client: SmartClient | None) -> None:
 def cancel(job: ExportJob, *, by: User | None = None) -> ExportJob:
     """Stop an export, or give up one that has ended: its files are removed, and it is not found any more.
 
-    Workers lose their leases with this, so that what they are at is never told of.
+    Workers lose their leases with this, so that what they are at is never told of; what was told of before is accounted
+    for.
     """
     there = ExportJob.objects.filter(pk=job.pk).exclude(status__in=(ExportStatus.CANCELLED, ExportStatus.EXPIRED))
     at_rest = {"work_state": WorkState.DONE, "leased_until": None, "updated_at": Now()}
@@ -103,6 +106,7 @@ def cancel(job: ExportJob, *, by: User | None = None) -> ExportJob:
         raise DomainError("This export is gone already.")
     job.chunks.exclude(work_state=WorkState.DONE).update(**at_rest)
     job.refresh_from_db()
+    accounting.account_told(job)
     return job
 
 
@@ -113,8 +117,8 @@ def retry(job: ExportJob, *, by: User | None = None) -> ExportJob:
     status = ExportStatus.ACCEPTED if job.planned_at is None else ExportStatus.IN_PROGRESS
     if not failed.update(status=status, failure="", finished_at=None, expires_at=None, updated_at=Now()):
         raise DomainError("Only an export that failed, and whose files are still there, can be tried again.")
-    stuck = job.chunks.filter(work_state__in=(WorkState.HELD, WorkState.FAILED)).values_list("pk", flat=True)
+    stuck = job.chunks.filter(Q(work_state__in=STUCK) | Q(times_written=0)).values_list("pk", flat=True)
     type(job).work.back_in_line(job.pk, at_rest=AT_REST)
-    job.chunks.model.work.back_in_line(*stuck)
+    job.chunks.model.work.back_in_line(*stuck, at_rest=AT_REST)
     job.refresh_from_db()
     return job

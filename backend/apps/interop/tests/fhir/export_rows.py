@@ -69,6 +69,7 @@ def make_disclosure(*patients: Patient) -> Disclosure:
 
 def make_chunk(job: ExportJob, number: int = 0, **over: Any) -> ExportChunk:
     fields = {"source": "patient", "work_state": WorkState.DONE, **over}
+    fields.setdefault("times_written", int(fields["work_state"] == WorkState.DONE))
     return ExportChunk.work.create(job=job, number=number, dedupe_key=f"chunk:{uuid7()}", **fields)
 
 

@@ -99,6 +99,19 @@ def test_a_token_must_cover_the_type_of_the_file() -> None:
     assert system()[0].get(url(kept)).status_code == 404
 
 
+def test_who_may_have_all_types_of_an_export_may_have_the_files_of_several_and_of_none() -> None:
+    """Files of whole patients have no one type, and outcomes are of no type that a scope could name."""
+    api, row = system("system/Patient.read system/Observation.read")
+    job = completed(client=row, granted=["Observation", "Patient"])
+    whole = make_file(job, resource_type="")
+    refused = make_file(job, kind="error", resource_type="OperationOutcome")
+    ExportFile.objects.filter(pk=refused.pk).update(chunk=None)
+    assert [api.get(url(one)).status_code for one in (whole, refused)] == [200, 200]
+    assert f'filename="Patients-{whole.pk}.ndjson"' in api.get(url(whole))["Content-Disposition"]
+    narrow, _ = system("system/Patient.read", row)
+    assert [narrow.get(url(one)).status_code for one in (whole, refused)] == [403, 403]
+
+
 def test_files_of_an_export_that_runs_are_there_only_where_parts_were_asked_for() -> None:
     closed, open_ = make_file(running()), make_file(running(parameters={"allow_partial": True}))
     failed = make_file(make_job(status="failed"))
@@ -170,6 +183,18 @@ def test_a_file_that_is_missing_on_disk_is_gone_and_is_no_obstacle() -> None:
     ExportFile.objects.update(read_until=None)
     type(job).objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert expiry.expire_due() == 1
+
+
+def test_a_file_that_its_storage_does_not_let_go_is_no_obstacle_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "AT_ONCE", 1)
+    job = completed(expires_at=timezone.now() - timedelta(minutes=6))
+    stuck, *others = [make_file(job) for _ in range(3)]
+    storages["exports"].delete(stuck.path)
+    storages["exports"].save(f"{stuck.path}/inside", ContentFile(b"a folder that is not empty cannot be removed"))
+    assert expiry.expire_due() == 2
+    assert [on_disk(one) for one in others] == [False, False]
+    job.refresh_from_db()
+    assert job.status == "completed"
 
 
 def test_a_failed_export_goes_on_where_it_was() -> None:

@@ -12,7 +12,7 @@ from django.utils.http import parse_http_date
 
 from backend.apps.core.models import AuditLog
 from backend.apps.core.work import WorkState
-from backend.apps.interop.models import ExportJob
+from backend.apps.interop.models import Disclosure, ExportJob
 from backend.apps.interop.tests.fhir.export_rows import (
     ASYNC,
     BASE,
@@ -143,6 +143,26 @@ def test_parts_are_told_while_the_export_runs_and_each_page_stays_as_it_was() ->
         told.append([one["url"][-36:] for one in (*following["output"], *following["error"])])
     assert told == [[str(between.pk)], [str(late.pk)], [str(last.pk)]]
     assert code(api.get(f"{url(job)}?page=x"), 400) == "invalid"
+
+
+def test_a_part_of_an_export_that_runs_comes_with_how_far_it_is_and_counts_as_told() -> None:
+    job = running(parameters={"allow_partial": True})
+    file = make_file(job)
+    make_chunk(job, 9, work_state=WorkState.RUNNING)
+    api = admin()
+    for _ in range(2):  # a reader that follows links may be quick
+        answer = api.get(url(job))
+        assert (answer.status_code, answer["Content-Type"]) == (202, "application/json")
+        assert (len(answer.json()["output"]), answer["X-Progress"]) == (1, "45 % of about 200 resources")
+        assert int(answer["Retry-After"]) > 0
+    file.refresh_from_db()
+    assert file.read_until is not None
+    assert code(api.delete(url(job)), 202) == "informational"
+    assert Disclosure.objects.filter(job=job).exists()
+    apart = running(parameters={"allow_partial": True, "separate_status": True})
+    make_file(apart)
+    answer = api.get(url(apart))
+    assert (answer.status_code, answer["X-Export-Status"]) == (200, "202 Accepted")
 
 
 def test_without_leave_for_parts_nothing_is_told_before_the_end() -> None:

@@ -1,0 +1,68 @@
+"""Writes down whose data an export gave to whom; without it no patient could be told (45 CFR 164.528)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+
+from backend.apps.interop.fhir.exports import selection
+from backend.apps.interop.fhir.exports.asked import Asked
+from backend.apps.interop.models import DisclosedPatient, Disclosure, ExportFile, ExportJob, ExportStatus
+
+COMMAND_LINE = "the command line of this server"
+ENDED = (ExportStatus.FAILED, ExportStatus.CANCELLED, ExportStatus.EXPIRED)
+TOLD = "id IN (SELECT chunk_id FROM interop_exportfile WHERE job_id = %s AND read_until IS NOT NULL)"
+NOTE = """
+    INSERT INTO interop_disclosedpatient (disclosure_id, patient_id)
+    SELECT %s, told.patient FROM (
+        SELECT DISTINCT unnest(patients) FROM interop_exportchunk WHERE job_id = %s AND times_written > 0 AND {also}
+    ) AS told (patient) JOIN patients_patient AS patient ON patient.id = told.patient
+    ON CONFLICT DO NOTHING"""
+
+
+def account(job: ExportJob) -> None:
+    """Write down all patients of whom the files of an export tell. Safe to run twice."""
+    _write(job, NOTE.format(also="TRUE"), [])
+
+
+def account_told(job: ExportJob) -> None:
+    """Write down the patients of those files that were told of or fetched, of an export that did not complete."""
+    if job.files.filter(read_until__isnull=False).exists():
+        _write(job, NOTE.format(also=TOLD), [job.pk])
+
+
+def account_ended() -> int:
+    """Do so for exports that ended where nobody could; return how many there were."""
+    told = ExportFile.objects.filter(job=OuterRef("pk"), read_until__isnull=False)
+    left = list(ExportJob.all_objects.filter(Exists(told), status__in=ENDED, disclosure=None))
+    for job in left:
+        account_told(job)
+    return len(left)
+
+
+@transaction.atomic
+def _write(job: ExportJob, note: str, values: list[Any]) -> None:
+    asked = Asked.from_json(job.parameters)
+    told, _ = Disclosure.objects.get_or_create(
+        job=job,
+        defaults={
+            "recipient": recipient(job),
+            "purpose": job.client.purpose if job.client else "",
+            "resource_types": sorted({source.type for source in selection.sources_of(job, asked)}),
+            "changed_since": asked.since,
+        },
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(note, [told.pk, job.pk, *values])
+    count = DisclosedPatient.objects.filter(disclosure=told).count()
+    Disclosure.objects.filter(pk=told.pk).update(patients_count=count)
+
+
+def recipient(job: ExportJob) -> str:
+    if job.client is not None:
+        return job.client.name
+    if job.requested_by is not None:
+        return job.requested_by.full_name or job.requested_by.email
+    return COMMAND_LINE
