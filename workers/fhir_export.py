@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from backend.apps.interop.fhir.exports import expiry
+from backend.apps.core import dispatch
+from backend.apps.interop.fhir.exports import accounting, expiry
 from backend.apps.interop.fhir.smart import assertions
 from backend.apps.interop.models import ExportJob
 from integrations.errors import Transient
@@ -17,7 +18,8 @@ from workers.fhir.hands import SOON, SOON_S, Hands
 from workers.fhir.snapshots import LeaseLost
 from workers.runner import NotNeeded, drain
 
-BUDGET_S = 200.0  # of the task that leads an export, and holds its state meanwhile; the limit is 240
+BUDGET_S = 190.0  # of the task that leads an export, and holds its state meanwhile; the limit is 240
+HAND_OVER_S = 20.0  # that it stays for another process to join
 HAND_S = 30.0  # of one that lends a hand: then the other queues have their turn
 
 
@@ -40,6 +42,8 @@ def write_due() -> str:
 def expire() -> str:
     """Remove files and used sign-ins that are past their time; safe to run twice, for what is gone stays gone."""
     with beating("expire exports"):
+        accounting.account_ended()
+        files.sweep_parts()
         gone, forgotten = expiry.expire_due(), assertions.forget_expired()
     return f"{gone} files removed, {forgotten} sign-ins forgotten"
 
@@ -63,7 +67,7 @@ def run(job: ExportJob) -> Mapping[str, Any] | None:
             return _ended(job, hands)
     except LeaseLost:
         return {}  # which the fence refuses
-    except files.TROUBLE as trouble:
+    except expiry.TROUBLE as trouble:
         raise Transient("the files cannot be written", code=type(trouble).__name__, retry_after_s=SOON_S) from None
 
 
@@ -71,7 +75,16 @@ def _ended(job: ExportJob, hands: Hands) -> Mapping[str, Any] | None:
     if sentence := finishing.failure_of(job):
         finishing.fail(job, sentence)
     elif not finishing.is_written(job):
-        job.release(after=SOON)
-    elif not finishing.complete(job, hands.reader(job)):
+        _passed_on(job, hands)
+    elif not finishing.complete(job):
         return {}
     return None
+
+
+def _passed_on(job: ExportJob, hands: Hands) -> None:
+    """Let another process lead: at once where a piece is left that it could write, and we stay until it has joined."""
+    if not hands.is_awaited():
+        job.release(after=SOON)
+    elif job.release():
+        dispatch.send(ExportJob.task_name)
+        hands.hand_over(time.monotonic() + HAND_OVER_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from backend.apps.core.work import LEASE
 from backend.apps.interop.fhir.exports import services
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import Disclosure, ExportChunk, ExportFile, ExportJob
+from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from tests.support.export_victim import MOMENTS
 from tests.support.stage import Stage
@@ -58,6 +60,7 @@ def test_whenever_the_worker_is_killed_the_files_are_what_they_would_have_been(s
     stage.extra["CARERELAY_EXPORT_FILE_ROWS"] = str(ROWS)
     for _ in range(ROWS * FILES):
         make_patient()
+    Patient.objects.update(updated_at=timezone.now() - timedelta(hours=1))  # what changed of late is written again
     asked = Asked(types=("Patient",))
     whole = data_of(carried_out(services.begin(asked)))
     assert whole.count(b"\n") == ROWS * FILES

@@ -9,14 +9,17 @@ from itertools import count
 from typing import Any
 
 from workers import fhir_export
-from workers.fhir import files, finishing, planning
+from workers.fhir import files, planning
+
+# isort: split
+from backend.apps.interop.fhir.exports import accounting  # models load once the workers' application is there
 
 # Moment: where it is, what is replaced there, and in which of its calls the end comes.
 MOMENTS: dict[str, tuple[Any, str, int]] = {
-    "the plan is not committed": (planning, "_add", 1),
+    "the plan is not committed": (planning, "add", 1),
     "half a file is written": (files.Ndjson, "write", 2),
     "a file is there that no row tells of": (files, "_publish", 2),
-    "the end is not committed": (finishing, "_account", 1),
+    "the end is not committed": (accounting, "account", 1),
 }
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from backend.apps.interop.fhir.exports import accounting, services
+from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import Disclosure, ExportFile, ExportJob
 from backend.apps.patients.tests.factories import make_patient
 from workers.cli import exporting
 from workers.cli.errors import Refused
-from workers.fhir import finishing, to_folder
+from workers.fhir import to_folder
 
 
 @pytest.mark.django_db(transaction=True)
@@ -35,8 +37,30 @@ def test_an_export_to_a_folder_is_whole_accounted_for_and_leaves_nothing_in_our_
     assert (target.stat().st_mode & 0o077, manifest["error"], manifest["deleted"]) == (0, [], [])
     assert not [path for path in (tmp_path / "exports").rglob("*") if path.is_file()]
     assert ExportFile.objects.filter(removed_at=None).count() == 0
-    assert (ExportJob.objects.get().status, Disclosure.objects.get().recipient) == ("expired", finishing.COMMAND_LINE)
+    assert (ExportJob.objects.get().status, Disclosure.objects.get().recipient) == ("expired", accounting.COMMAND_LINE)
     assert "3 resources of 1 type in" in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_the_export_of_the_command_is_led_and_what_breaks_it_is_told_in_a_sentence(
+    settings: Any, tmp_path: Path, rung: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {**settings.STORAGES["exports"], "OPTIONS": {"location": tmp_path / "exports"}}
+    settings.STORAGES = {**settings.STORAGES, "exports": kept}
+    another = services.begin(Asked())
+    make_patient()
+    assert to_folder.main([str(tmp_path / "out"), "--type=Patient"]) == 0
+    another.refresh_from_db()
+    assert (another.status, another.lease_no) == ("accepted", 0)
+    assert to_folder.main([str(tmp_path / "away" / "out"), "--type=Patient"]) == 1
+    assert capsys.readouterr().err == "carerelay: The export broke off: No such file or directory.\n"
+
+    def unread(*_: Any, **__: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(to_folder, "drain", unread)
+    assert to_folder.main([str(tmp_path / "full"), "--type=Patient"]) == 1
+    assert "carerelay: The export broke off: No space left on device.\n" in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:

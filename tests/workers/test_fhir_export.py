@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
+import os
 import time
 from collections import Counter
 from datetime import timedelta
@@ -13,18 +12,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.core.files.storage import storages
 from django.db import connection
 from django.utils import timezone
 
 from backend.apps.core.work import LEASE
-from backend.apps.interop.fhir.exports import services
+from backend.apps.interop.fhir.exports import accounting, services
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import (
     Disclosure,
     ExportChunk,
     ExportFile,
-    ExportJob,
     ExportLevel,
     PatientGroup,
     PatientGroupMember,
@@ -36,36 +33,15 @@ from backend.apps.patients.tests.factories import make_patient
 from integrations.fhir.checking import faults
 from tests.support.s3_double import S3Double
 from tests.support.stage import database_url
+from tests.workers import exporting
+from tests.workers.exporting import begun, carried_out, lines
 from workers import fhir_export
-from workers.fhir import finishing, snapshots, writing
+from workers.fhir import files, snapshots, writing
 from workers.fhir.files import SUFFIX, Ndjson
 from workers.fhir.hands import Hands
 
+folder = exporting.folder
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("rung", "folder")]
-
-
-@pytest.fixture
-def folder(settings: Any, tmp_path: Path) -> Path:
-    where = tmp_path / "exports"
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "exports": {**settings.STORAGES["exports"], "OPTIONS": {"location": where}},
-    }
-    return where
-
-
-def carried_out(asked: Asked, **over: Any) -> ExportJob:
-    job = services.begin(asked, **over)
-    fhir_export.run_due()
-    job.refresh_from_db()
-    return job
-
-
-def begun(asked: Asked, **over: Any) -> ExportJob:
-    """Return an export that we lead."""
-    services.begin(asked, **over)
-    (job,) = ExportJob.work.lease(1)
-    return job
 
 
 def leased_twice() -> tuple[ExportChunk, ExportChunk]:
@@ -78,19 +54,6 @@ def leased_twice() -> tuple[ExportChunk, ExportChunk]:
 
 def files_in(folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-
-
-def lines(job: ExportJob, kind: str = "output") -> list[dict[str, Any]]:
-    """Return what is in the files of an export; each file is what its row says."""
-    found = []
-    for file in ExportFile.objects.filter(job=job, kind=kind):
-        with storages["exports"].open(file.path) as stored:
-            packed = stored.read()
-        data = gzip.decompress(packed)
-        told = (file.count, file.size_bytes, file.stored_bytes, file.sha256)
-        assert told == (data.count(b"\n"), len(data), len(packed), hashlib.sha256(data).hexdigest())
-        found += [json.loads(line) for line in data.splitlines()]
-    return found
 
 
 def test_files_hold_each_resource_once_cut_by_count(settings: Any) -> None:
@@ -111,7 +74,7 @@ def test_each_type_that_has_rows_has_files_and_the_accounting_names_each_patient
     assert {"Patient", "Observation"} <= {line["resourceType"] for line in lines(job)}
     assert lines(job, "error") == []
     told = Disclosure.objects.get(job=job)
-    assert told.recipient == finishing.COMMAND_LINE
+    assert told.recipient == accounting.COMMAND_LINE
     assert told.patients_count == Patient.objects.count()
     assert set(told.patients.values_list("patient", flat=True)) == set(Patient.objects.values_list("pk", flat=True))
 
@@ -279,8 +242,8 @@ def test_an_export_that_cannot_be_written_fails_with_a_sentence_and_can_be_tried
     assert (job.status, len(lines(job))) == ("completed", 1)
 
 
-def test_files_may_lie_in_s3_and_what_a_dead_worker_left_there_is_removed(settings: Any) -> None:
-    patient = make_patient()
+def test_files_may_lie_in_s3_and_what_a_dead_worker_left_there_is_removed(settings: Any, tmp_path: Path) -> None:
+    patient, settings.DATA_DIR = make_patient(), tmp_path
     with S3Double() as s3:
         settings.STORAGES = {
             **settings.STORAGES,
@@ -296,6 +259,12 @@ def test_files_may_lie_in_s3_and_what_a_dead_worker_left_there_is_removed(settin
             hands.write(again)
         assert list(s3.objects) == [ExportFile.objects.get().path]
         assert [line["id"] for line in lines(job)] == [str(patient.pk)]
+        half = Ndjson("half")
+        for place in (half._part, half._part.with_name("new.part")):
+            place.touch()
+        os.utime(half._part, (0, 0))
+        assert files.sweep_parts() == 1
+        half.discard()
 
 
 def test_a_connection_that_breaks_while_rows_are_read_costs_a_new_try_and_no_row() -> None:
@@ -303,8 +272,10 @@ def test_a_connection_that_breaks_while_rows_are_read_costs_a_new_try_and_no_row
     job = begun(Asked(types=("Patient",)))
     with Hands() as hands:
         hands.lead(job)
+        reading = hands.reading
+        assert reading is not None
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [hands.reader(job).info.backend_pid])
+            cursor.execute("SELECT pg_terminate_backend(%s)", [reading.connection.info.backend_pid])
         hands.work(time.monotonic() + 1)
     assert ExportChunk.work.get().last_error.startswith("the rows cannot be read")
     ExportChunk.work.update(due_at=timezone.now())

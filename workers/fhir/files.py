@@ -6,18 +6,19 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 from isal import isal_zlib
 
 LEVEL, GZIP = 1, 31  # of compression; how zlib is told to write gzip
-SUFFIX = ".ndjson.gz"
-TROUBLE = (OSError, BotoCoreError, ClientError)  # what a storage may raise; the work is tried again
+SUFFIX, PART = ".ndjson.gz", ".part"
+PARTS_KEPT_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Ndjson:
         self.path, self.count, self.size = path, 0, 0
         self._storage = storages["exports"]
         folder = _folder(self._storage, path)
-        descriptor, name = tempfile.mkstemp(prefix=f"{Path(path).name}.", suffix=".part", dir=folder)
+        descriptor, name = tempfile.mkstemp(prefix=f"{Path(path).name}.", suffix=PART, dir=folder)
         self._part = Path(name)
         self._out = os.fdopen(descriptor, "wb")
         self._gzip = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
@@ -65,13 +66,24 @@ class Ndjson:
         self._part.unlink(missing_ok=True)
 
 
-def _folder(storage: Storage, path: str) -> Path | None:
-    """Return where to write what will be at `path`: beside it on our own disk, in the system's place otherwise."""
-    if not isinstance(storage, FileSystemStorage):
-        return None
-    folder = Path(storage.path(path)).parent
+def _folder(storage: Storage, path: str) -> Path:
+    """Return where to write what will be at `path`: beside it on our own disk, in a folder of our own otherwise."""
+    folder = Path(storage.path(path)).parent if isinstance(storage, FileSystemStorage) else _parts()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def _parts() -> Path:
+    return Path(settings.DATA_DIR) / "export-parts"
+
+
+def sweep_parts() -> int:
+    """Remove what killed workers left on its way to another place; return how many. Nobody writes one for so long."""
+    old = time.time() - PARTS_KEPT_S
+    left = [path for path in _parts().glob(f"*{PART}") if path.stat().st_mtime < old]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 def _publish(storage: Storage, part: Path, path: str) -> None:

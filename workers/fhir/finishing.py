@@ -5,24 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from backend.apps.core.work import WorkState
-from backend.apps.interop.fhir.exports import selection
-from backend.apps.interop.fhir.exports.asked import Asked
+from backend.apps.interop.fhir.exports import accounting
 from backend.apps.interop.fhir.sources import BY_NAME
-from backend.apps.interop.models import Disclosure, ExportChunk, ExportFile, ExportJob, ExportStatus
+from backend.apps.interop.models import ExportChunk, ExportFile, ExportJob, ExportStatus
 from backend.apps.interop.models.exports import RUNNING
 from workers.fhir import files, writing
-from workers.fhir.snapshots import Reader
 from workers.fhir.writing import Cut
 
-BROKEN = Q(work_state__in=(WorkState.FAILED, WorkState.HELD))
-PATIENTS_AT_ONCE = 10_000
-NOTE = "INSERT INTO interop_disclosedpatient (disclosure_id, patient_id) SELECT %s, unnest(%s::uuid[])"
-COMMAND_LINE = "the command line of this server"
+WRITTEN = Q(work_state=WorkState.DONE, times_written__gt=0)
+BROKEN = Q(work_state__in=(WorkState.FAILED, WorkState.HELD)) | Q(work_state=WorkState.DONE, times_written=0)
 
 
 class Stopped(Exception):
@@ -38,15 +34,18 @@ def failure_of(job: ExportJob) -> str:
     return f"{broken.count()} of {job.chunks.count()} parts could not be written, of {', '.join(names)}."[:300]
 
 
+@transaction.atomic
 def fail(job: ExportJob, sentence: str) -> None:
-    job.give_up(sentence, failure=sentence, finished_at=Now())
+    """End the export; what parts of it were told of is accounted for."""
+    if job.give_up(sentence, failure=sentence, finished_at=Now()):
+        accounting.account_told(job)
 
 
 def is_written(job: ExportJob) -> bool:
-    return not ExportChunk.work.filter(job=job).exclude(work_state=WorkState.DONE).exists()
+    return not ExportChunk.work.filter(~WRITTEN, job=job).exists()
 
 
-def complete(job: ExportJob, reader: Reader) -> bool:
+def complete(job: ExportJob) -> bool:
     """Complete the export and its accounting in one transaction; False when it is no longer ours or was stopped."""
     problems = _problems_file(job)
     try:
@@ -55,7 +54,7 @@ def complete(job: ExportJob, reader: Reader) -> bool:
             if not job.finish(**done, expires_at=Now() + timedelta(days=settings.EXPORT_DAYS)):
                 raise Stopped
             ExportFile.objects.bulk_create(problems)
-            _account(job, reader)
+            accounting.account(job)
     except Stopped:
         files.remove([one.path for one in problems])
         return False
@@ -66,7 +65,7 @@ def complete(job: ExportJob, reader: Reader) -> bool:
 
 def _problems_file(job: ExportJob) -> list[ExportFile]:
     """Write what was asked for and not honoured into a file of its own."""
-    cut = Cut(f"{job.pk}/{job.pk}-{job.lease_no}", ExportFile.Kind.ERROR, "OperationOutcome")
+    cut = Cut(f"{job.pk}/{job.pk}-{job.lease_no}", ExportFile.Kind.ERROR, "OperationOutcome", job.renew)
     cut.add([writing.outcome([issue]) for issue in job.problems])
     return [
         ExportFile(
@@ -75,40 +74,6 @@ def _problems_file(job: ExportJob) -> list[ExportFile]:
         )
         for kind, resource_type, one in cut.end()
     ]  # fmt: skip
-
-
-def _account(job: ExportJob, reader: Reader) -> None:
-    """Write down to whom whose data went: those who had something in the state that was exported."""
-    asked = Asked.from_json(job.parameters)
-    told = Disclosure.objects.create(
-        job=job,
-        recipient=recipient(job),
-        purpose=job.client.purpose if job.client else "",
-        resource_types=sorted({source.type for source in selection.sources_of(job, asked)}),
-        changed_since=asked.since,
-    )
-    covered = selection.patients_covered(job, asked)
-    if covered:
-        Disclosure.objects.filter(pk=told.pk).update(patients_count=_copy(told, covered, reader))
-
-
-def _copy(told: Disclosure, covered: str, reader: Reader) -> int:
-    """Write down the patients of the state that was exported, some thousands at a time; return how many."""
-    count = 0
-    with reader.cursor(name="covered") as found, connection.cursor() as cursor:
-        found.execute(f"SELECT id::text FROM ({covered}) AS covered (id)".encode())  # noqa: S608  # our own names only
-        while rows := found.fetchmany(PATIENTS_AT_ONCE):
-            cursor.execute(NOTE, [told.pk, [key for (key,) in rows]])
-            count += len(rows)
-    return count
-
-
-def recipient(job: ExportJob) -> str:
-    if job.client is not None:
-        return job.client.name
-    if job.requested_by is not None:
-        return job.requested_by.full_name or job.requested_by.email
-    return COMMAND_LINE
 
 
 def stopped(job: ExportJob) -> bool:

@@ -21,15 +21,16 @@ TUNED = (  # rows are read to the end, so a plan that is quick with the first on
     "SET jit = off",
     "SET idle_in_transaction_session_timeout = '10min'",
 )
-# What commits after we look began after the earliest of these moments; two seconds for clocks that differ, since rows
-# are stamped by whoever changes them. A prepared transaction is listed with the moment of its preparation.
+# What commits after we look began after the earliest of these moments; half a minute for clocks that differ, since rows
+# are stamped by whoever changes them, and some before their transaction begins: what comes twice costs nothing, what is
+# missed is lost. A prepared transaction is listed with the moment of its preparation.
 HORIZON = """
     SELECT least(
         clock_timestamp(),
         (SELECT min(xact_start) FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> %s),
         (SELECT min(prepared) - interval '1 hour' FROM pg_prepared_xacts WHERE database = current_database())
-    ) - interval '2 seconds'"""
+    ) - interval '30 seconds'"""
 
 
 Reader = psycopg.Connection[tuple[Any, ...]]
@@ -41,11 +42,16 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A transaction of our own that sees the state of one job and shows it to others under `snapshot`."""
+    """A transaction of our own that sees the state of one job and shows it to others under `snapshot`.
+
+    snapshot: the id under which PostgreSQL gives it out, a blank, and the state as `pg_current_snapshot` tells it: an
+    id may come again after a restart, for another state. state: which one of the job's it is, `snapshots_taken`.
+    """
 
     job: UUID
     connection: Reader
     snapshot: str
+    state: int
 
     def leave(self) -> None:
         """End it; others go on seeing the state as long as one of them holds it."""
@@ -54,6 +60,9 @@ class Reading:
                 "UPDATE interop_exportjob SET snapshots = snapshots - %s WHERE id = %s", [self.snapshot, self.job]
             )
         self.connection.close()
+
+    def is_held_by_others(self) -> bool:
+        return bool(set(ExportJob.all_objects.values_list("snapshots", flat=True).get(pk=self.job)) - {self.snapshot})
 
 
 def take(job: ExportJob) -> tuple[Reading, datetime]:
@@ -64,20 +73,21 @@ def take(job: ExportJob) -> tuple[Reading, datetime]:
     reader = _connected()
     horizon: datetime = reader.execute(HORIZON, [NAME]).fetchone()[0]  # type: ignore[index]  # one row, always
     reader.execute(STATE)
-    return Reading(job.pk, reader, _exported(reader)), horizon
+    return Reading(job.pk, reader, _exported(reader), job.snapshots_taken + 1), horizon
 
 
 def join(job: ExportJob) -> Reading | None:
     """See the state that others of this job hold, and hold it too; None when nobody does any more."""
-    told = ExportJob.all_objects.values_list("snapshots", flat=True).get(pk=job.pk)
+    told, state = ExportJob.all_objects.values_list("snapshots", "snapshots_taken").get(pk=job.pk)
     if not told:
         return None
     reader = _connected()
     for snapshot in reversed(told):
         if _sees(reader, snapshot):
-            reading = Reading(job.pk, reader, _exported(reader))
-            _show(reading)
-            return reading
+            reading = Reading(job.pk, reader, _exported(reader), state)
+            if _show(reading):
+                return reading
+            break
     reader.close()
     return None
 
@@ -103,23 +113,34 @@ def _connected() -> Reader:
     return reader
 
 
-def _sees(reader: Reader, snapshot: str) -> bool:
+def _sees(reader: Reader, told: str) -> bool:
+    snapshot, _, state = told.partition(" ")
     reader.execute(STATE)
     try:
         reader.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+        same = _state(reader) == state
     except psycopg.Error:
+        same = False
+    if not same:
         reader.execute("ROLLBACK")
-        return False
-    return True
+    return same
 
 
 def _exported(reader: Reader) -> str:
-    return str(reader.execute("SELECT pg_export_snapshot()").fetchone()[0])  # type: ignore[index]  # one row, always
+    snapshot = reader.execute("SELECT pg_export_snapshot()").fetchone()[0]  # type: ignore[index]  # one row, always
+    return f"{snapshot} {_state(reader)}"
 
 
-def _show(reading: Reading) -> None:
+def _state(reader: Reader) -> str:
+    return str(reader.execute("SELECT pg_current_snapshot()::text").fetchone()[0])  # type: ignore[index]  # one row, always
+
+
+def _show(reading: Reading) -> bool:
+    """Let others see the state by ours; False when the job has gone on to another one."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE interop_exportjob SET snapshots = snapshots || to_jsonb(%s::text) WHERE id = %s",
-            [reading.snapshot, reading.job],
+            "UPDATE interop_exportjob SET snapshots = snapshots || to_jsonb(%s::text)"
+            " WHERE id = %s AND snapshots_taken = %s",
+            [reading.snapshot, reading.job, reading.state],
         )
+        return bool(cursor.rowcount)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import hashlib
 import json
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import django
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,18 +27,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 django.setup()
 
 from django.core.files.storage import storages  # noqa: E402  # after django.setup()
-from django.db import connection  # noqa: E402  # after django.setup()
+from django.db import DatabaseError, connection  # noqa: E402  # after django.setup()
 from django.db.models.functions import Now  # noqa: E402  # after django.setup()
 
 from backend.apps.core import audit  # noqa: E402  # models load only after django.setup()
 from backend.apps.interop.fhir.exports import expiry, services  # noqa: E402  # models load only after django.setup()
 from backend.apps.interop.fhir.exports.asked import Asked  # noqa: E402  # models load only after django.setup()
+from backend.apps.interop.fhir.exports.downloads import ORGANIZED  # noqa: E402  # models load only after django.setup()
+from backend.apps.interop.fhir.exports.expiry import TROUBLE  # noqa: E402  # models load only after django.setup()
 from backend.apps.interop.fhir.exports.manifest import SECTIONS, instant  # noqa: E402  # models load after setup()
 from backend.apps.interop.fhir.sources import SOURCES  # noqa: E402  # models load only after django.setup()
 from backend.apps.interop.models import ExportFile, ExportJob, ExportStatus  # noqa: E402  # models load after setup()
 from backend.apps.interop.models.exports import RUNNING  # noqa: E402  # models load only after django.setup()
 from workers import fhir_export  # noqa: E402  # models load only after django.setup()
-from workers.runner import HandlerBug  # noqa: E402  # models load only after django.setup()
+from workers.fhir.hands import NOTHING  # noqa: E402  # models load only after django.setup()
+from workers.runner import HandlerBug, drain  # noqa: E402  # models load only after django.setup()
 
 LOOK_S, SAY_EVERY_S = 0.2, 5.0  # between two looks at the progress; between two lines where there is no terminal
 BLOCK = 1024 * 1024
@@ -54,40 +59,69 @@ def main(words: Sequence[str]) -> int:
     try:
         carry_out(job)
         if job.status != ExportStatus.COMPLETED:
-            sys.stderr.write(f"carerelay: The export failed. {job.failure}\n")
-            return 1
+            return _refused(f"The export failed. {job.failure}")
         told = write(job, options.target)
+    except (Broken, DatabaseError, *TROUBLE) as trouble:
+        return _refused(f"The export broke off: {_said(trouble)}.")
     finally:
-        _let_go(job)
+        with contextlib.suppress(DatabaseError):  # then the sweep removes them, in time
+            _let_go(job)
     sys.stdout.write(f"{told} in {options.target}.\n")
     return 0
 
 
+class Broken(Exception):
+    """The command cannot go on, for a reason that is no fault of the export."""
+
+
+def _refused(sentence: str) -> int:
+    sys.stderr.write(f"carerelay: {sentence}\n")
+    return 1
+
+
+def _said(trouble: Exception) -> str:
+    """Return what went wrong without what a database may tell of a row."""
+    if isinstance(trouble, OSError) and trouble.strerror:
+        return trouble.strerror
+    return str(trouble) if isinstance(trouble, Broken | OSError) else type(trouble).__name__
+
+
 def carry_out(job: ExportJob) -> None:
-    """Work on the export, beside whatever workers there are, until it has ended; tell how far it is."""
-    ended = threading.Event()
-    hand = threading.Thread(target=_work, args=(ended,), daemon=True)
+    """Work on the export, beside whatever workers there are, until it has ended; tell how far it is.
+
+    Raises:
+        Broken: we cannot work on it.
+    """
+    ended, broken = threading.Event(), list[Exception]()
+    hand = threading.Thread(target=_work, args=(job.pk, ended, broken), daemon=True)
     hand.start()
     try:
         with Teller() as teller:
-            while job.status in RUNNING:
+            while job.status in RUNNING and not broken:
                 time.sleep(LOOK_S)
                 job.refresh_from_db()
                 teller.so_far(job.rows_done, job.rows_total)
     finally:
         ended.set()
     hand.join()
+    if broken and job.status in RUNNING:
+        raise Broken(_said(broken[0]))
 
 
-def _work(ended: threading.Event) -> None:
-    while not ended.is_set():
-        try:
-            done = fhir_export.run_due()
-        except HandlerBug:  # told in the log; it is tried again
-            done = ""
-        if done in {"", "nothing due"}:
-            ended.wait(LOOK_S)
-    connection.close()
+def _work(job: UUID, ended: threading.Event, broken: list[Exception]) -> None:
+    """Lead this export, and no other; what ends the work is put into `broken`."""
+    try:
+        while not ended.is_set():
+            try:
+                done = drain(ExportJob, fhir_export.run, batch=1, only=f"id = '{job}'")
+            except HandlerBug:  # told in the log; it is tried again
+                done = NOTHING
+            if done == NOTHING:
+                ended.wait(LOOK_S)
+    except (DatabaseError, *TROUBLE) as trouble:
+        broken.append(trouble)
+    finally:
+        connection.close()
 
 
 def write(job: ExportJob, target: Path) -> str:
@@ -114,7 +148,7 @@ def _manifest(job: ExportJob, folder: Path) -> dict[str, Any]:
     }
     numbers = Counter[str]()
     for file in job.files.order_by("chunk__number", "part"):
-        kind = file.resource_type if file.kind == ExportFile.Kind.OUTPUT else str(file.kind)
+        kind = (file.resource_type or ORGANIZED) if file.kind == ExportFile.Kind.OUTPUT else str(file.kind)
         numbers[kind] += 1
         name = f"{kind}.{numbers[kind]}.ndjson"
         _inflate(file, folder / name)

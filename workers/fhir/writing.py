@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from django.conf import settings
-from psycopg import OperationalError
 from psycopg.adapt import Transformer
-from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
 
 from backend.apps.interop.fhir.exports import selection
 from backend.apps.interop.fhir.exports.asked import Asked
@@ -21,11 +20,13 @@ from backend.apps.interop.fhir.sources import BY_NAME
 from backend.apps.interop.models import ChunkKind, ExportChunk, ExportFile, ExportJob
 from integrations.fhir import checking
 from integrations.fhir.resource import Resource
-from workers.fhir import files
+from workers.fhir import asking, files
 from workers.fhir.files import SUFFIX, Finished, Ndjson
+from workers.fhir.lookout import Lookout
 from workers.fhir.snapshots import Reader
 
 AT_ONCE, AT_ONCE_BYTES = 2000, 16 * 1024 * 1024  # of one fetch
+CLOSING = timedelta(minutes=2)  # until a file is on its disk, or on its way to S3
 DELETED_AT_ONCE = 500  # entries of one Bundle
 SLACK = 100  # resources more than asked for in a file, where rows hold several: no file for the last three
 Rows = list[tuple[str | None, ...]]
@@ -34,27 +35,32 @@ Kind = ExportFile.Kind
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one piece came to: its files with their kind and type, and how many resources they hold."""
+    """What one piece came to: its files with their kind and type, how many resources they hold, and about whom."""
 
     files: list[tuple[str, str, Finished]]
     count: int
+    patients: set[str]
 
 
 class Cut:
-    """Lines of one kind, written into as many files as the limits ask for."""
+    """Lines of one kind, written into as many files as the limits ask for.
 
-    def __init__(self, stem: str, kind: str, resource_type: str) -> None:
+    hold: keeps what we hold for as long as it is told to, or for another lease.
+    """
+
+    def __init__(self, stem: str, kind: str, resource_type: str, hold: Callable[[timedelta | None], object]) -> None:
         self.kind, self.type = kind, resource_type
         self.done: list[Finished] = []
         self.count = 0
-        self._stem = f"{stem}-{kind}"
+        self._stem, self._hold = f"{stem}-{kind}", hold
         self._open: Ndjson | None = None
 
-    def add(self, lines: list[str]) -> None:
+    def add(self, lines: list[str], *, together: bool = False) -> None:
+        """Write lines into the file that is open, or a new one where it is full. together: into the same as before."""
         if not lines:
             return
         data = ("\n".join(lines) + "\n").encode()
-        if self._open is not None and self._full(self._open, len(data), len(lines)):
+        if self._open is not None and not together and self._full(self._open, len(data), len(lines)):
             self._end(self._open)
         if self._open is None:
             self._open = Ndjson(f"{self._stem}-{len(self.done)}{SUFFIX}")
@@ -76,8 +82,10 @@ class Cut:
         return bytes_over or file.count + count > settings.EXPORT_FILE_ROWS + SLACK
 
     def _end(self, file: Ndjson) -> None:
+        self._hold(CLOSING)
         self.done.append(file.close())
         self._open = None
+        self._hold(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ class Task:
     chunk: ExportChunk
     job: ExportJob
     reader: Reader
-    look: Callable[[], None]
+    look: Lookout
 
     @property
     def stem(self) -> str:
@@ -97,12 +105,13 @@ class Task:
 
 def write(task: Task) -> Piece:
     """Write the files of a piece; whatever goes wrong, none of them stays."""
-    asked, source = Asked.from_json(task.job.parameters), BY_NAME[task.chunk.source]
-    problems = Cut(task.stem, Kind.ERROR, "OperationOutcome")
+    asked, source, told = Asked.from_json(task.job.parameters), BY_NAME[task.chunk.source], set[str]()
+    problems = Cut(task.stem, Kind.ERROR, "OperationOutcome", task.look.now)
     if task.chunk.kind == ChunkKind.DELETED:
-        output, blocks = Cut(task.stem, Kind.DELETED, "Bundle"), _deletions(task, asked, source)
+        output, blocks = Cut(task.stem, Kind.DELETED, "Bundle", task.look.now), _deletions(task, asked, source, told)
     else:
-        output, blocks = Cut(task.stem, Kind.OUTPUT, source.type), _resources(task, asked, source, problems)
+        output = Cut(task.stem, Kind.OUTPUT, source.type, task.look.now)
+        blocks = _resources(task, asked, source, problems, told)
     with contextlib.ExitStack() as undo:
         undo.callback(output.discard)
         undo.callback(problems.discard)
@@ -110,33 +119,51 @@ def write(task: Task) -> Piece:
             output.add(lines)
         written = [*output.end(), *problems.end()]
         undo.pop_all()
-    return Piece(written, output.count)
+    return Piece(written, output.count, told)
 
 
-def _resources(task: Task, asked: Asked, source: Source, problems: Cut) -> Iterator[list[str]]:
+def _resources(task: Task, asked: Asked, source: Source, problems: Cut, told: set[str]) -> Iterator[list[str]]:
+    """Yield lines, and note in `told` about whom they are."""
     resource, given = selection.resource_of(asked, source), given_of(task.job)
-    line, sample = resource.line(given), Sample(resource, given)
+    line, sample, place = resource.line(given), Sample(resource, given), _place_of_patient(source, resource)
     found = selection.within(task.job, asked, source, task.chunk.lower, task.chunk.upper)
-    sql = f"{source.select(resource)} WHERE {found} ORDER BY {source.order}"
+    beside = [f"({source.patient})::text"] if source.patient and place is None else []
+    sql = f"{source.select(resource, beside=beside)} WHERE {found} ORDER BY {source.order}"
+    of_whom = itemgetter(-1 if place is None else place)
     for rows in fetched(task, sql, _at_once(task, source)):
-        yield list(map(line, sample.without_faulty(rows, problems)))
+        if beside or place is not None:
+            told.update(filter(None, map(of_whom, rows)))
+        shaped = [row[:-1] for row in rows] if beside else rows
+        yield list(map(line, sample.without_faulty(shaped, problems)))
+    if members := selection.members(task.job, asked, source, task.chunk.lower, task.chunk.upper):
+        told.update(patient for rows in fetched(task, members, AT_ONCE) for (patient,) in rows if patient)
 
 
-def _deletions(task: Task, asked: Asked, source: Source) -> Iterator[list[str]]:
-    for rows in fetched(task, selection.deleted(task.job, asked, source), DELETED_AT_ONCE):
+def _place_of_patient(source: Source, resource: Resource) -> int | None:
+    """Return which of the resource's columns holds the patient's key; None where none does."""
+    name = "id" if source.patient and source.patient == source.key else "patient"
+    return resource.columns.index(name) if name in resource.columns else None
+
+
+def _deletions(task: Task, asked: Asked, source: Source, told: set[str]) -> Iterator[list[str]]:
+    """Yield Bundles of what was deleted, and note in `told` about whom that was."""
+    gone = selection.deleted(task.job, asked, source)
+    some = False
+    for rows in fetched(task, gone, DELETED_AT_ONCE):
+        some = True
         yield [_bundle(f"{source.type}/{fhir_id}" for (fhir_id,) in rows)]
+    if some and source.patient:
+        about = selection.patients_of(source, gone)
+        told.update(patient for rows in fetched(task, about, AT_ONCE) for (patient,) in rows if patient)
 
 
 def fetched(task: Task, sql: str, at_once: int, *, name: str = "rows") -> Iterator[Rows]:
-    """Yield rows by the thousands. libpq itself fetches: the driver's way to wait costs half as much again."""
+    """Yield rows by the thousands."""
     reader, shape = task.reader, Transformer(task.reader)
     with reader.cursor(name=name) as cursor:
         cursor.execute(sql.encode())
         while True:
-            task.look()
-            found = reader.pgconn.exec_(f'FETCH FORWARD {at_once} FROM "{name}"'.encode())
-            if found.status != ExecStatus.TUPLES_OK:
-                raise OperationalError("lost") if reader.broken else error_from_result(found)
+            found = asking.answer(reader, f'FETCH FORWARD {at_once} FROM "{name}"', task.look)
             if not found.ntuples:
                 return
             shape.set_pgresult(found)
@@ -148,18 +175,24 @@ def given_of(job: ExportJob) -> dict[str, str]:
 
 
 def _at_once(task: Task, source: Source) -> int:
-    """Return how many rows to fetch at once, so that they fit into AT_ONCE_BYTES where single ones may be large.
+    """Return how many rows to fetch at once.
 
     Looked up in the source's own table alone: what else decides which rows go would cost a tenth of all.
     """
-    most = min(AT_ONCE, settings.EXPORT_FILE_ROWS)
-    if not source.wide:
-        return most
     between = selection.between(source, task.chunk.lower, task.chunk.upper)
-    table = source.model._meta.db_table
-    largest = f"SELECT max({source.wide}) FROM {table} AS t WHERE {' AND '.join(['TRUE', *between])}"  # noqa: S608  # ours
-    (size,) = task.reader.execute(largest.encode()).fetchone() or (0,)
-    return max(1, min(most, AT_ONCE_BYTES // max(size or 0, 1)))
+    own = f"{source.model._meta.db_table} AS t"
+    most = (min(AT_ONCE, settings.EXPORT_FILE_ROWS), AT_ONCE_BYTES)
+    return rows_at_once(task, source, " AND ".join(["TRUE", *between]), most, tables=own)
+
+
+def rows_at_once(task: Task, source: Source, found: str, most: tuple[int, int], *, tables: str = "") -> int:
+    """Return how many rows to fetch at once, at most so many and so many bytes where single ones may be large."""
+    rows, size = most
+    if not source.wide:
+        return rows
+    largest = f"SELECT max({source.wide}) FROM {tables or source.tables} WHERE {found}"  # noqa: S608  # our own names only
+    (widest,) = asking.first(task.reader, largest, task.look) or (0,)
+    return max(1, min(rows, size // max(widest or 0, 1)))
 
 
 class Sample:
@@ -180,7 +213,11 @@ class Sample:
         return [row for place, row in enumerate(rows) if place not in wrong]
 
     def _faults(self, row: tuple[str | None, ...]) -> list[tuple[str, str]]:
-        return checking.faults(self._resource.as_dict(row, self._given))
+        """Return what is wrong with the resource, or that its line is not what was judged."""
+        built = self._resource.as_dict(row, self._given)
+        meant = orjson.loads(orjson.dumps(built, default=float))
+        same = orjson.loads(self._resource.line(self._given)(row)) == meant
+        return checking.faults(built) or ([] if same else [("id", "its line says something else")])
 
     def _told(self, row: tuple[str | None, ...], faults: list[tuple[str, str]]) -> str:
         name = f"{self._resource.type}/{row[self._resource.columns.index('id')]}"

@@ -102,15 +102,24 @@ def about(
     return " AND ".join(told)
 
 
-def nth_key(job: ExportJob, asked: Asked, source: Source, lower: UUID | None, place: int) -> str:
-    """Return the query for the key of resource number `place` above `lower`."""
-    found = within(job, asked, source, lower, None)
-    ordered = f"SELECT {source.key} FROM {source.tables} WHERE {found} ORDER BY {source.key}"  # noqa: S608  # ours
-    return f"{ordered} OFFSET {place - 1} LIMIT 1"
+def borders(job: ExportJob, asked: Asked, source: Source, size: int) -> str:
+    """Return the query for the key of each resource number `size`, two times `size` and so on, and for their count."""
+    placed = f"SELECT {source.key}, row_number() OVER (ORDER BY {source.key}) FROM {source.tables}"  # noqa: S608  # ours
+    return _cut(f"{placed} WHERE {where(job, asked, source)}", size)
 
 
-def count(job: ExportJob, asked: Asked, source: Source, lower: UUID | None) -> str:
-    return f"SELECT count(*) FROM {source.tables} WHERE {within(job, asked, source, lower, None)}"  # noqa: S608  # ours
+def patient_borders(size: int) -> str:
+    """Return the same query for all patients that there are."""
+    return _cut("SELECT id, row_number() OVER (ORDER BY id) FROM patients_patient", size)
+
+
+def _cut(placed: str, size: int) -> str:
+    return f"""SELECT array_agg(key ORDER BY place) FILTER (WHERE place % {size} = 0), count(*)
+        FROM ({placed}) AS placed (key, place)"""  # noqa: S608  # our own names only
+
+
+def last_patient() -> str:
+    return "SELECT id FROM patients_patient ORDER BY id DESC LIMIT 1"
 
 
 def last_key(job: ExportJob, asked: Asked, source: Source, lower: UUID | None) -> str:
@@ -119,15 +128,19 @@ def last_key(job: ExportJob, asked: Asked, source: Source, lower: UUID | None) -
     return f"SELECT {source.key} FROM {source.tables} WHERE {found} ORDER BY {source.key} DESC LIMIT 1"  # noqa: S608  # ours
 
 
-def patients_covered(job: ExportJob, asked: Asked) -> str:
-    """Return the query for the keys of the patients of whom something is in the export."""
-    about = [source for source in sources_of(job, asked) if source.patient]
-    each = (
-        f"SELECT DISTINCT ({source.patient})::uuid FROM {source.tables} WHERE {where(job, asked, source)}"  # noqa: S608  # ours
-        f" AND {source.patient} IS NOT NULL"
-        for source in about
-    )
-    return " UNION ".join(each)
+def members(job: ExportJob, asked: Asked, source: Source, lower: UUID | None, upper: UUID | None) -> str:
+    """Return the query for the patients whom groups name; "" where the source is of something else."""
+    if source.model is not PatientGroup:
+        return ""
+    found = within(job, asked, source, lower, upper)
+    return f"""SELECT DISTINCT member.patient_id::text FROM interop_patientgroupmember AS member
+        WHERE member.group_id IN (SELECT {source.key} FROM {source.tables} WHERE {found})"""  # noqa: S608  # ours
+
+
+def patients_of(source: Source, gone: str) -> str:
+    """Return the query for the patients of resources, from one for their FHIR ids."""
+    return f"""SELECT DISTINCT ({source.patient})::text FROM {source.tables}
+        WHERE {source.columns["id"]} IN ({gone})"""  # noqa: S608  # our own names only
 
 
 def deleted(job: ExportJob, asked: Asked, source: Source) -> str:
