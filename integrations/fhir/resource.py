@@ -63,7 +63,7 @@ def _line(resource: Resource, given: tuple[tuple[str, str], ...]) -> Line:
     return compiled(resource.tree, resource.columns, resource.always | {"id", "version", "updated"}, dict(given))
 
 
-def head(resource_type: str, *profiles: str) -> dict[str, Tree]:
+def head(resource_type: str, *profiles: Tree) -> dict[str, Tree]:
     """Return how every resource begins; its columns are `id`, `version` and `updated`."""
     meta: dict[str, Tree] = {"versionId": Safe("version"), "lastUpdated": Safe("updated")}
     if profiles:

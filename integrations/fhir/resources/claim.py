@@ -28,7 +28,7 @@ def money(column: str) -> Tree:
 
 
 def _procedure() -> list[Tree]:
-    return [If("cpt", {"system": CPT, "code": Safe("cpt")}), If("hcpcs", {"system": HCPCS, "code": Safe("hcpcs")})]
+    return [If("cpt", {"system": CPT, "code": Text("cpt")}), If("hcpcs", {"system": HCPCS, "code": Text("hcpcs")})]
 
 
 LINE: dict[str, Tree] = {
@@ -39,7 +39,7 @@ LINE: dict[str, Tree] = {
     "modifier": Each("modifiers", ("cpt", "hcpcs"), {"coding": _procedure()}),
     "servicedDate": Unless("last", Safe("first")),
     "servicedPeriod": If("last", {"start": Safe("first"), "end": Safe("last")}),
-    "locationCodeableConcept": If("place", {"coding": [{"system": PLACES, "code": Safe("place")}]}),
+    "locationCodeableConcept": If("place", {"coding": [{"system": PLACES, "code": Text("place")}]}),
     "quantity": {
         "value": Number("units"),
         "unit": If("minutes", "minutes"),
@@ -53,7 +53,7 @@ LINE: dict[str, Tree] = {
             "ndc",
             {
                 "sequence": 1,
-                "productOrService": {"coding": [{"system": NDC, "code": Safe("ndc")}]},
+                "productOrService": {"coding": [{"system": NDC, "code": Text("ndc")}]},
                 "quantity": {
                     "value": Number("ndc_quantity"),
                     "system": UCUM,
@@ -66,7 +66,7 @@ LINE: dict[str, Tree] = {
 TYPE = concept(f"{TERMINOLOGY}claim-type", "professional", "Professional")
 PROVIDER: Tree = {
     "reference": join("Organization/", Safe("clinic")),
-    "identifier": If("billing_npi", {"system": NPI, "value": Safe("billing_npi")}),
+    "identifier": If("billing_npi", {"system": NPI, "value": Text("billing_npi")}),
     "display": Text("billing_name"),
 }
 DIAGNOSES: Tree = Each(
@@ -105,7 +105,7 @@ CARE_TEAM: Tree = [
         {
             "sequence": 2,
             "provider": {
-                "identifier": {"system": NPI, "value": Safe("referring_npi")},
+                "identifier": {"system": NPI, "value": Text("referring_npi")},
                 "display": Text("referring_name"),
             },
             "role": _team_role("referring", "Referring"),

@@ -34,16 +34,16 @@ CATEGORIES: dict[str, Tree] = {
     "discount": concept(CARIN_ADJUDICATION, "discount", "Discount"),
     "noncovered": concept(CARIN_ADJUDICATION, "noncovered", "Noncovered"),
 }
-ENTRY_COLUMNS = ("category", "group", "reason", "amount")
+ENTRY_COLUMNS = ("category", "told", "reason", "amount")
 
 
 def _entries(column: str) -> Each:
-    """Return adjudications: (category, group code, reason code, amount) for each entry of the ledger."""
+    """Return adjudications: (category, group and reason in one, reason, amount) for each entry of the ledger."""
     entry = {
         "category": Switch("category", CATEGORIES),
         "reason": If(
             "reason",
-            {"coding": [{"system": REASONS, "code": Safe("reason")}], "text": join(Safe("group"), "-", Safe("reason"))},
+            {"coding": [{"system": REASONS, "code": Text("reason")}], "text": Text("told")},
         ),
         "amount": money("amount"),
     }

@@ -18,7 +18,7 @@ LOCATION = Resource(
         "name": Text("name"),
         "mode": "instance",
         "type": [
-            concept(f"{V3}RoleCode", "OF", "outpatient facility"),
+            If("is_office", concept(f"{V3}RoleCode", "OF", "outpatient facility")),
             If("place_of_service", {"coding": [{"system": PLACE_OF_SERVICE, "code": Text("place_of_service")}]}),
         ],
         "telecom": [PHONE, EMAIL],

@@ -14,7 +14,7 @@ MEDICATION = Resource(
         **head("Medication", f"{US_CORE}medication"),
         "code": {
             "coding": [
-                If("rxnorm", {"system": RXNORM, "code": Safe("rxnorm")}),
+                If("rxnorm", {"system": RXNORM, "code": Text("rxnorm")}),
                 {"system": NDC, "code": Safe("ndc")},
             ],
             "text": Text("drug"),

@@ -49,7 +49,7 @@ MEDICATION_REQUEST = Resource(
         "intent": "order",
         "category": [concept(f"{TERMINOLOGY}medicationrequest-category", "community", "Community")],
         "reportedBoolean": False,
-        "medicationReference": {"reference": join("Medication/", Safe("medication")), "display": Text("drug")},
+        "medicationReference": reference("Medication", "medication"),
         "subject": reference("Patient", "patient"),
         "encounter": reference("Encounter", "encounter"),
         "authoredOn": Safe("authored"),

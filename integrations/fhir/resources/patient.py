@@ -6,7 +6,7 @@ import json
 
 from integrations.fhir.holes import Derived, Each, Flag, Given, If, Safe, Switch, Text, Tree
 from integrations.fhir.resource import Resource, head
-from integrations.fhir.terms import BCP_47, CDC_RACE, NULL_FLAVOR, US_CORE, V2, coding, concept
+from integrations.fhir.terms import BCP_47, CDC_RACE, NULL_FLAVOR, US_CORE, V2, coding, concept, reference
 
 RACES = {
     "1002-5": "American Indian or Alaska Native",
@@ -17,6 +17,7 @@ RACES = {
 }
 ETHNICITIES = {"2135-2": "Hispanic or Latino", "2186-5": "Not Hispanic or Latino"}
 UNSAID = {"ASKU": "asked but unknown", "UNK": "unknown"}
+NAMES = {**RACES, **UNSAID}
 
 
 def _category(code: str, display: str) -> dict[str, Tree]:
@@ -26,10 +27,10 @@ def _category(code: str, display: str) -> dict[str, Tree]:
 
 def categories(races: str | None) -> tuple[str | None, str | None]:
     """Return the race codes of a JSON list as rows for `Each`, and their names as one text."""
-    codes: list[str] = json.loads(races or "[]")
+    codes = [code for code in json.loads(races or "[]") if isinstance(code, str)]
     if not codes:
         return None, None
-    return json.dumps([[code] for code in codes]), ", ".join({**RACES, **UNSAID}[code] for code in codes)
+    return json.dumps([[code] for code in codes]), ", ".join(NAMES.get(code, code) for code in codes)
 
 
 RACE: Tree = Derived(  # the same few lists return: each is put into words once
@@ -44,7 +45,7 @@ RACE: Tree = Derived(  # the same few lists return: each is put into words once
                 Each(
                     "race_rows",
                     ("race",),
-                    Switch("race", {code: _category(code, name) for code, name in {**RACES, **UNSAID}.items()}),
+                    Switch("race", {code: _category(code, name) for code, name in NAMES.items()}),
                 ),
                 {"url": "text", "valueString": Text("race_text")},
             ],
@@ -131,10 +132,13 @@ PATIENT = Resource(
         "communication": [
             If(
                 "language",
-                {"language": {"coding": [{"system": BCP_47, "code": Safe("language")}]}, "preferred": True},
+                {"language": {"coding": [{"system": BCP_47, "code": Text("language")}]}, "preferred": True},
             )
         ],
+        "link": Each(
+            "merged", ("other",), {"other": reference("Patient", "other"), "type": "replaces"}, frozenset({"other"})
+        ),
     },
     always=frozenset({"active", "mrn", "family", "gender", "birth_date"}),
-    mandatory=frozenset({"identifier", "name", "gender"}),
+    mandatory=frozenset({"identifier", "name", "gender", "link"}),
 )

@@ -12,7 +12,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # Monday is 0, as the 
 PRACTITIONER_ROLE = Resource(
     "PractitionerRole",
     {
-        **head("PractitionerRole", f"{US_CORE}practitionerrole"),
+        **head("PractitionerRole", If("reached", f"{US_CORE}practitionerrole")),
         "active": Flag("active"),
         "practitioner": {**reference("Practitioner", "id"), "display": Text("name")},
         "organization": reference("Organization", "clinic"),
@@ -22,7 +22,7 @@ PRACTITIONER_ROLE = Resource(
                 "specialties",
                 ("code", "specialty"),
                 {
-                    "coding": [If("code", {"system": NUCC, "code": Safe("code"), "display": Text("specialty")})],
+                    "coding": [If("code", {"system": NUCC, "code": Safe("code")})],
                     "text": Text("specialty"),
                 },
                 always=frozenset({"specialty"}),

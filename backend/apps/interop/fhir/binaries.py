@@ -11,24 +11,22 @@ from io import BytesIO
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import SuspiciousOperation, ValidationError
-from django.core.files.storage import default_storage
+from django.core.exceptions import SuspiciousOperation
 from django.http import FileResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from backend.apps.clinical_notes.models import ClinicalNote
-from backend.apps.clinical_notes.validators import validate_attachments
 from backend.apps.core.documents import MEDIA_TYPES
 from backend.apps.core.permissions import may
 from backend.apps.interop.fhir.door import FhirView
 from backend.apps.interop.fhir.note_text import written
 from backend.apps.interop.fhir.outcomes import Forbidden, NotFound
 from backend.apps.interop.fhir.smart.scopes import allowed
-from backend.apps.interop.fhir.sources.documents import FOLDER, NOTES, RESULT_DOCUMENTS, WRITTEN
+from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS, WRITTEN
 from backend.apps.laboratory.models import LabResult
 
-NAME = re.compile(r"(?P<row>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-(?P<place>[1-9][0-9]?))?")
+NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PIECE = 3 * 64 * 1024  # bytes; threes of bytes are fours of base64, so that pieces join
 
 
@@ -82,41 +80,27 @@ class Binaries(FhirView):
         named = NAME.fullmatch(fhir_id)
         found = None
         if named and notes:
-            found = _of_note(UUID(named["row"]), int(named["place"] or 0), user)
-        if named and results and not named["place"]:
-            found = found or _of_result(UUID(named["row"]), user)
+            found = _of_note(UUID(fhir_id), user)
+        if named and results:
+            found = found or _of_result(UUID(fhir_id), user)
         if found is None:
             raise NotFound
         return found
 
 
-def _of_note(pk: UUID, place: int, user: Any) -> Stored | None:
-    """Return the text of a signed note, or the file that it attaches in this place, from 1."""
-    note: ClinicalNote | None = NOTES.visible(user).filter(pk=pk, is_signed=True, is_deleted=False).first()
+def _of_note(pk: UUID, user: Any) -> Stored | None:
+    """Return the text of a signed note; the files it names are paths that a person wrote, and nobody's to give away."""
+    rows = NOTES.visible(user).filter(pk=pk, is_signed=True, is_deleted=False)
+    note: ClinicalNote | None = rows.exclude(patient__is_deleted=True, patient__merged_into=None).first()
     if note is None:
         return None
-    if not place:
-        return Stored(lambda: BytesIO(written(note).encode()), WRITTEN, f"note-{pk}.txt", pk, note.patient_id)
-    reference = _attached(note, place)
-    kind = reference.rpartition(".")[2]
-    if not reference.startswith(FOLDER) or kind not in MEDIA_TYPES:
-        return None
-    name = f"note-{pk}-{place}.{kind}"
-    return Stored(lambda: default_storage.open(reference), MEDIA_TYPES[kind], name, pk, note.patient_id)
-
-
-def _attached(note: ClinicalNote, place: int) -> str:
-    """Return where the file in this place lies, "" where there is none or its reference leads out of our storage."""
-    try:
-        validate_attachments(note.attachments)
-        return str(note.attachments[place - 1]["reference"])
-    except (ValidationError, IndexError):
-        return ""
+    return Stored(lambda: BytesIO(written(note).encode()), WRITTEN, f"note-{pk}.txt", pk, note.patient_id)
 
 
 def _of_result(pk: UUID, user: Any) -> Stored | None:
     """Return the document that came with a result, with any version of it that the user may see."""
     rows = RESULT_DOCUMENTS.visible(user).filter(pk=pk, is_deleted=False).exclude(file_attachment="")
+    rows = rows.exclude(lab_order__patient__is_deleted=True, lab_order__patient__merged_into=None)
     result: LabResult | None = rows.select_related("lab_order").first()
     if result is None:
         return None

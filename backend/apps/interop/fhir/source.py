@@ -18,6 +18,9 @@ from integrations.fhir.resource import Resource
 
 Row = tuple[str | None, ...]
 
+# Of whom nothing is told any more. Who was merged into another record is not one of them: all went with them.
+REMOVED = "removed.is_deleted AND removed.merged_into_id IS NULL"
+
 
 def text(expression: str) -> str:
     """Return SQL for free text: NULL instead of nothing or blanks."""
@@ -52,6 +55,7 @@ class Source:
     tables: SQL after FROM; the model's own table has the alias t. live: SQL condition for rows that are resources now.
     columns: SQL that gives text, for each of the resource's columns.
     patient: SQL for the patient's UUID, "" for what is about no patient. changed: SQL for when it last changed.
+    listed: SQL condition for what a search finds that names neither an id nor whether it is active ("" for all).
     part: SQL that tells the resources of one row apart and orders them ("" where there is one).
     deleted: SQL that gives (FHIR id, when) of what no longer is a resource, "" where nothing goes; one %s: since when.
     by_id: from a FHIR id to a filter of the model, None when it cannot be one; by_part: the part that an id names.
@@ -73,6 +77,7 @@ class Source:
     key: str = "t.id"
     patient: str = ""
     changed: str = "t.updated_at"
+    listed: str = ""
     part: str = ""
     deleted: str = ""
     by_id: Callable[[str], Q | None] = by_uuid
@@ -100,6 +105,21 @@ class Source:
     def order(self) -> str:
         """SQL to order by: the key, then the part."""
         return f"{self.key}, {self.part}" if self.part else self.key
+
+    @cached_property
+    def kept(self) -> str:
+        """SQL condition that the patient, where it is about one, was not removed."""
+        if self.patient in {"", self.key}:
+            return "TRUE"
+        return f"{self.patient} <> ALL(ARRAY(SELECT removed.id FROM patients_patient AS removed WHERE {REMOVED}))"  # noqa: S608  # our own names only
+
+    @cached_property
+    def goings(self) -> tuple[str, ...]:
+        """Queries like `deleted` that together tell all that went: by itself, and with a patient who was removed."""
+        along = f"""SELECT {self.columns["id"]}, removed.deleted_at
+            FROM {self.tables} JOIN patients_patient AS removed ON removed.id = {self.patient}
+            WHERE {self.live} AND {REMOVED} AND removed.deleted_at > %s"""  # noqa: S608  # our own names only
+        return tuple(filter(None, (self.deleted, "" if self.kept == "TRUE" else along)))
 
     def select(self, resource: Resource | None = None, role: str = "", beside: Sequence[str] = ()) -> str:
         """Return "SELECT columns FROM tables", without WHERE, for the resource (or a cut of it) as a role sees it.
@@ -144,13 +164,14 @@ def rows_among(
     keys_first: where many more are found than `limit`, sort their keys alone, and work the columns out for the first.
     """
     inner, inner_values = _ids(found)
-    where = f"{source.live if live else 'TRUE'} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
+    where = f"{source.live if live else 'TRUE'} AND {source.kept} AND {also}"
+    where += f" AND t.id IN ({inner})" if inner else ""
     ordered = f"ORDER BY {order or source.order}" + (" LIMIT %s" if limit is not None else "")
     told = [*values, *inner_values, *([limit] if limit is not None else [])]
     sql = f"{source.select(resource, role, beside)} WHERE {where} {ordered}"
     if keys_first:
         first = f"SELECT t.id FROM {source.tables} WHERE {where} {ordered}"  # noqa: S608  # our own names only
-        where = f"t.id = ANY(ARRAY({first})) AND {source.live} AND {also}"
+        where = f"t.id = ANY(ARRAY({first})) AND {source.live} AND {also}"  # `first` has none of who was removed
         sql = f"{source.select(resource, role, beside)} WHERE {where} {ordered}"
         told = [*told, *values, *told[-1:]]
     with connection.cursor() as cursor:
@@ -163,7 +184,7 @@ def count_among(
 ) -> int:
     """Return how many resources there are among the model's rows `found`; most: stop counting there."""
     inner, inner_values = _ids(found)
-    where = f"{source.live} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
+    where = f"{source.live} AND {source.kept} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
     with connection.cursor() as cursor:
         told = f"SELECT FROM {source.tables} WHERE {where} LIMIT %s"  # our own names only
         cursor.execute(f"SELECT count(*) FROM ({told}) AS told", [*values, *inner_values, most])  # noqa: S608  # ours

@@ -69,7 +69,7 @@ def resource_of(asked: Asked, source: Source) -> Resource:
 
 def where(job: ExportJob, asked: Asked, source: Source) -> str:
     """Return the condition for a source's rows that are in the export."""
-    told = [f"({source.live})", *_of_patients(job, asked, source), *_fitting(asked, source)]
+    told = [f"({source.live})", source.kept, *_of_patients(job, asked, source), *_fitting(asked, source)]
     if source.type == ORIGINS and _associated(asked):
         return " AND ".join([*told, _of_targets(job, asked, source)])
     if asked.since is not None:
@@ -145,9 +145,10 @@ def patients_of(source: Source, gone: str) -> str:
 
 def deleted(job: ExportJob, asked: Asked, source: Source) -> str:
     """Return the query for the FHIR ids of what was deleted since; "" where nothing is told."""
-    if not source.deleted or asked.since is None:
+    if not source.goings or asked.since is None:
         return ""
-    found = f"SELECT gone.id FROM ({_literal(source.deleted, asked.since)}) AS gone (id, at) WHERE TRUE"  # noqa: S608
+    told = " UNION ALL ".join(_literal(query, asked.since) for query in source.goings)
+    found = f"SELECT gone.id FROM ({told}) AS gone (id, at) WHERE TRUE"  # noqa: S608
     if asked.until is not None:
         found += _literal(" AND gone.at <= %s", asked.until)
     for condition in _of_patients(job, asked, source):

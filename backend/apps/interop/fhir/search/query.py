@@ -19,6 +19,7 @@ from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources import SOURCES
 
 COMMON: Mapping[str, Param] = {"_id": Id(), "_lastUpdated": Changed()}
+NAMING = frozenset({"_id", "active", "status"})  # who asks by these is shown what is no longer in use as well
 Params = Sequence[tuple[str, str]]
 
 
@@ -79,6 +80,8 @@ def find(source: Source, params: Params, user: Any = None) -> Found | None:
         if match.sql:
             also.append(match.sql)
             values += match.values
+    if source.listed and not {name.partition(":")[0] for name, _ in params} & NAMING:
+        also.append(source.listed)
     return Found(rows, " AND ".join(also) or "TRUE", tuple(values))
 
 

@@ -8,7 +8,7 @@ from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from integrations.fhir.resources.claim import CLAIM
 from integrations.fhir.resources.explanation_of_benefit import EXPLANATION_OF_BENEFIT
 
-CHANGED = "greatest(t.updated_at, taken.back_at)"
+CHANGED = "greatest(t.updated_at, cover.updated_at, taken.changed_at)"  # a merge moves the coverage alone
 # A claim is cancelled when another one takes it back, and that one says so of itself too.
 TABLES = """insurance_insuranceclaim AS t
     JOIN insurance_patientinsurance AS cover ON cover.id = t.patient_insurance_id
@@ -17,11 +17,15 @@ TABLES = """insurance_insuranceclaim AS t
     LEFT JOIN insurance_billingentity AS billing ON billing.id = t.billing_entity_id
     LEFT JOIN insurance_referringprovider AS referring ON referring.id = t.referring_provider_id
     LEFT JOIN LATERAL (
-        SELECT max(void.updated_at) AS back_at FROM insurance_insuranceclaim AS void
-        WHERE void.original_id = t.id AND void.frequency = '8' AND NOT void.is_deleted
-            AND void.status NOT IN ('draft', 'rejected')
+        SELECT max(void.updated_at) AS changed_at,
+            bool_or(NOT void.is_deleted AND void.status NOT IN ('draft', 'rejected')) AS back
+        FROM insurance_insuranceclaim AS void WHERE void.original_id = t.id AND void.frequency = '8'
     ) AS taken ON TRUE"""
-STATUS = "CASE WHEN t.frequency = '8' OR taken.back_at IS NOT NULL THEN 'cancelled' {draft} ELSE 'active' END"
+STATUS = "CASE WHEN t.frequency = '8' OR taken.back THEN 'cancelled' {draft} ELSE 'active' END"
+
+# Who sees no billing entities and no referring providers in /api/v1 sees no numbers of theirs here, and no ledger.
+READERS = permissions.CLAIM["list"] - permissions.BILLING_ENTITY["list"]
+BILLING = {"billing_npi", "referring_npi"}
 
 
 def procedure(expression: str) -> str:
@@ -66,7 +70,8 @@ ENTRIES = """SELECT CASE
         WHEN entry.reason = '2' THEN 'coinsurance'
         WHEN entry.reason = '3' THEN 'copay'
         ELSE 'memberliability' END AS category,
-        NULLIF(entry."group", '') AS "group", NULLIF(entry.reason, '') AS reason, sum(entry.amount)::text AS amount
+        CASE WHEN entry."group" <> '' AND entry.reason <> '' THEN entry."group" || '-' || entry.reason END AS told,
+        NULLIF(entry.reason, '') AS reason, sum(entry.amount)::text AS amount
     FROM insurance_posting AS entry WHERE entry.claim_id = t.id AND entry.line_id {of}
     GROUP BY 1, 2, 3 HAVING sum(entry.amount) <> 0"""
 
@@ -74,12 +79,12 @@ ENTRIES = """SELECT CASE
 def entries(of: str, also: str = "") -> str:
     """Return SQL for the entries of a claim whose line is as `of` says; `also`: what comes before them."""
     found = ENTRIES.replace("{of}", of)
-    return f"""(SELECT jsonb_agg(jsonb_build_array(category, "group", reason, amount)
-        ORDER BY category <> 'submitted', category, reason)::text
-        FROM ({also}{found}) AS told)"""  # noqa: S608  # our own names only
+    return f"""(SELECT jsonb_agg(jsonb_build_array(category, told, reason, amount)
+        ORDER BY category <> 'submitted', category, reason, told)::text
+        FROM ({also}{found}) AS entries)"""  # noqa: S608  # our own names only
 
 
-CHARGED = "SELECT 'submitted' AS category, NULL AS \"group\", NULL AS reason, line.charge::text AS amount UNION ALL "
+CHARGED = "SELECT 'submitted' AS category, NULL AS told, NULL AS reason, line.charge::text AS amount UNION ALL "
 COLUMNS = {
     "id": "t.id::text",
     "version": version_of(CHANGED),
@@ -127,11 +132,13 @@ CLAIMS = Source(
     patient="cover.patient_id",
     changed=CHANGED,
     deleted="SELECT t.id::text, t.deleted_at FROM insurance_insuranceclaim AS t WHERE t.deleted_at > %s",
+    seen_by=dict.fromkeys(READERS, frozenset(CLAIM.columns) - BILLING),
 )
 
 # The entries of the ledger are for the desk, as in /api/v1; the others see the sums that the claim itself has.
 WITHOUT_LEDGER = {"lines": lines(", NULL"), "claim_entries": "NULL::text"}
-READERS = permissions.CLAIM["list"] - permissions.POSTING["list"]
+JUDGED = "t.status IN ('paid', 'denied', 'appealed')"
+POSTED = "EXISTS (SELECT FROM insurance_posting AS entry WHERE entry.claim_id = t.id)"
 
 EXPLANATIONS = Source(
     name="explanation-of-benefit",
@@ -139,14 +146,13 @@ EXPLANATIONS = Source(
     model=InsuranceClaim,
     permissions=permissions.CLAIM,
     tables=TABLES,
-    live="""NOT t.is_deleted AND (t.status IN ('paid', 'denied', 'appealed') OR t.status = 'accepted'
-        AND EXISTS (SELECT FROM insurance_posting AS entry WHERE entry.claim_id = t.id))""",
+    live=f"NOT t.is_deleted AND ({JUDGED} OR {POSTED})",
     columns={
         **COLUMNS,
         "payer_number": text("t.insurance_reference_number"),
         "status": STATUS.format(draft=""),
         "created": "COALESCE(t.response_date::text, " + instant("t.updated_at") + ")",
-        "outcome": "CASE WHEN t.status = 'accepted' THEN 'partial' ELSE 'complete' END",
+        "outcome": f"CASE WHEN {JUDGED} THEN 'complete' ELSE 'partial' END",
         "disposition": text("t.denial_reason"),
         "lines": lines(f", {entries('= line.id', CHARGED)}"),
         "claim_entries": entries("IS NULL"),
@@ -158,10 +164,10 @@ EXPLANATIONS = Source(
     },
     patient="cover.patient_id",
     changed=CHANGED,
+    seen_by=dict.fromkeys(READERS, frozenset(EXPLANATION_OF_BENEFIT.columns) - BILLING),
     seen_as=dict.fromkeys(READERS, WITHOUT_LEDGER),
     # A denial that is taken back before anything was posted leaves nothing to explain.
-    deleted="""SELECT t.id::text, COALESCE(t.deleted_at, t.updated_at) FROM insurance_insuranceclaim AS t
+    deleted=f"""SELECT t.id::text, COALESCE(t.deleted_at, t.updated_at) FROM insurance_insuranceclaim AS t
         WHERE COALESCE(t.deleted_at, t.updated_at) > %s AND (t.is_deleted AND t.status <> 'draft'
-            OR t.status IN ('draft', 'accepted') AND t.denial_reason <> ''
-            AND NOT EXISTS (SELECT FROM insurance_posting AS entry WHERE entry.claim_id = t.id))""",
+            OR (t.denial_reason <> '' OR t.response_date IS NOT NULL) AND NOT {JUDGED} AND NOT {POSTED})""",  # noqa: S608  # ours
 )

@@ -9,6 +9,9 @@ from backend.apps.interop.fhir.sources.places import OUR_CLINIC, gone
 from integrations.fhir.resources.coverage import COVERAGE
 
 TODAY = "(now() AT TIME ZONE COALESCE(c.time_zone, 'UTC'))::date"
+# What it says of itself changes with its plan and payer, and on the day after its last one.
+CHANGED = f"""greatest(t.updated_at, plan.updated_at, payer.updated_at, CASE WHEN t.termination_date < {TODAY}
+    THEN (t.termination_date + 1)::timestamp AT TIME ZONE COALESCE(c.time_zone, 'UTC') END)"""
 GROUP = text("COALESCE(NULLIF(t.group_number, ''), plan.group_number)")
 
 COVERAGES = Source(
@@ -21,8 +24,8 @@ COVERAGES = Source(
         JOIN insurance_insuranceprovider AS payer ON payer.id = plan.provider_id {OUR_CLINIC}""",
     columns={
         "id": "t.id::text",
-        "version": version_of("t.updated_at"),
-        "updated": instant("t.updated_at"),
+        "version": version_of(CHANGED),
+        "updated": instant(CHANGED),
         "member": "t.member_id",
         "policy": "t.policy_number",
         "status": f"CASE WHEN t.termination_date < {TODAY} THEN 'cancelled' ELSE 'active' END",
@@ -40,5 +43,6 @@ COVERAGES = Source(
         "priority": "t.priority::text",
     },
     patient="t.patient_id",
+    changed=CHANGED,
     deleted=gone("insurance_patientinsurance"),
 )

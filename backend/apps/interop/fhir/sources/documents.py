@@ -15,10 +15,10 @@ from integrations.fhir.resources.composition import COMPOSITION
 from integrations.fhir.resources.document_reference import DOCUMENT_REFERENCE
 
 WRITTEN = "text/plain; charset=utf-8"
-FOLDER = "notes/"  # of our storage: what a note attaches from elsewhere is not the note's to give away
 CLINIC = {"clinic": "c.id::text", "clinic_name": f"COALESCE({text('c.name')}, 'The practice')"}
 NOTE_CHANGED = "greatest(t.updated_at, later.signed_at)"
-SOAP_CHANGED = "greatest(t.updated_at, n.updated_at, later.signed_at)"
+DOCUMENT_CHANGED = "greatest(t.updated_at, later.signed_at, booked.updated_at)"
+SOAP_CHANGED = "greatest(t.updated_at, n.updated_at, later.signed_at, booked.updated_at)"
 
 
 def amended(note: str) -> str:
@@ -27,10 +27,9 @@ def amended(note: str) -> str:
         WHERE after.amends_id = {note} AND after.is_signed) AS later ON TRUE"""  # noqa: S608  # our own names only
 
 
-def media_type(reference: str) -> str:
-    """Return SQL for the media type of a file that a note attaches, NULL for what is none of its documents."""
-    kinds = (f"WHEN {reference} ~ '^{FOLDER}.+[.]{kind}$' THEN '{name}'" for kind, name in MEDIA_TYPES.items())
-    return f"CASE {' '.join(kinds)} END"
+def booked(appointment: str) -> str:
+    """Return SQL that joins a visit, come or not, under the alias booked: its encounter comes and goes with it."""
+    return f"LEFT JOIN appointments_appointment AS booked ON booked.id = {appointment}"
 
 
 NOTES = Source(
@@ -40,14 +39,15 @@ NOTES = Source(
     permissions=notes.NOTE,
     tables=f"""clinical_notes_clinicalnote AS t
         {visit("t.appointment_id")}
+        {booked("t.appointment_id")}
         {amended("t.id")}
         {OUR_CLINIC}""",
     live="t.is_signed AND NOT t.is_deleted",
     columns={
         **CLINIC,
         "id": "t.id::text",
-        "version": version_of(NOTE_CHANGED),
-        "updated": instant(NOTE_CHANGED),
+        "version": version_of(DOCUMENT_CHANGED),
+        "updated": instant(DOCUMENT_CHANGED),
         "status": "CASE WHEN later.signed_at IS NULL THEN 'current' ELSE 'superseded' END",
         "doc_status": "CASE WHEN t.amends_id IS NULL THEN 'final' ELSE 'amended' END",
         "type": "t.note_type",
@@ -58,17 +58,14 @@ NOTES = Source(
         "author_name": "NULL::text",
         "amends": "t.amends_id::text",
         "description": text("t.chief_complaint"),
-        "contents": f"""(SELECT jsonb_build_array(jsonb_build_array(t.id, '{WRITTEN}', NULL))
-            || COALESCE(jsonb_agg(jsonb_build_array(t.id || '-' || place, kind, title) ORDER BY place), '[]')
-            FROM (SELECT place, {text("item->>'name'")} AS title, {media_type("(item->>'reference')")} AS kind
-                FROM jsonb_array_elements(t.attachments) WITH ORDINALITY AS attached (item, place)) AS file
-            WHERE kind IS NOT NULL)::text""",  # noqa: S608  # our own names only
+        # What a note attaches is a path that a person wrote: nothing shows that the file is this patient's.
+        "contents": f"jsonb_build_array(jsonb_build_array(t.id, '{WRITTEN}', NULL))::text",
         "encounter": "a.id::text",
         "visit_start": instant("a.appointment_datetime"),
         "visit_end": instant("a.ends_at"),
     },
     patient="t.patient_id",
-    changed=NOTE_CHANGED,
+    changed=DOCUMENT_CHANGED,
 )
 
 RESULT_DOCUMENTS = Source(
@@ -121,6 +118,7 @@ SOAP_NOTES = Source(
         JOIN clinical_notes_clinicalnote AS n ON n.id = t.clinical_note_id
         LEFT JOIN clinical_notes_soapnote AS before ON before.clinical_note_id = n.amends_id AND NOT before.is_deleted
         {visit("n.appointment_id")}
+        {booked("n.appointment_id")}
         {amended("n.id")}
         {OUR_CLINIC}""",
     live="n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted",

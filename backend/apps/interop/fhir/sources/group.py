@@ -10,6 +10,8 @@ from integrations.fhir.resources.group import GROUP
 
 MEMBERS = "interop_patientgroupmember AS m JOIN patients_patient AS p ON p.id = m.patient_id"
 OF_THIS = "m.group_id = t.id AND NOT p.is_deleted"
+CHANGED = f"""greatest(t.updated_at,
+    (SELECT max(p.updated_at) FROM {MEMBERS} WHERE m.group_id = t.id AND p.is_deleted))"""  # noqa: S608  # our own names only
 
 GROUPS = Source(
     name="group",
@@ -19,8 +21,8 @@ GROUPS = Source(
     tables="interop_patientgroup AS t",
     columns={
         "id": "t.id::text",
-        "version": version_of("t.updated_at"),
-        "updated": instant("t.updated_at"),
+        "version": version_of(CHANGED),
+        "updated": instant(CHANGED),
         "active": "t.is_active::text",
         "description": text("t.description"),
         "name": "t.name",
@@ -28,6 +30,7 @@ GROUPS = Source(
         "members": f"""(SELECT jsonb_agg(jsonb_build_array(p.id) ORDER BY p.id)::text
             FROM {MEMBERS} WHERE {OF_THIS})""",  # noqa: S608  # our own names only
     },
+    changed=CHANGED,
     deleted=gone("interop_patientgroup"),
     wide="(SELECT count(*) * 60 FROM interop_patientgroupmember AS m WHERE m.group_id = t.id)",
     system_only=True,

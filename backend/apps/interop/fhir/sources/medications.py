@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from backend.apps.core.permissions import READ, allow
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
+from backend.apps.interop.fhir.sources.places import IN_USE, LISTED
+from backend.apps.interop.fhir.sources.results import KNOWN_UNITS
 from backend.apps.prescriptions import permissions
 from backend.apps.prescriptions.models import Medication, Prescription
 from integrations.fhir.resources.medication import MEDICATION
@@ -13,26 +16,27 @@ HEAD = {"id": "t.id::text", "version": version_of("t.updated_at"), "updated": in
 ENCOUNTER = "CASE WHEN a.status IN ('checked_in', 'in_progress', 'completed') AND NOT a.is_deleted THEN a.id::text END"
 
 
-def drug(alias: str) -> str:
-    return text(f"concat_ws(' ', {alias}.generic_name, {alias}.strength, {alias}.dosage_form)")
-
+PRESCRIBED = "greatest(t.updated_at, a.updated_at)"
+# Units of doses, beside those of results, as UCUM writes them.
+DOSE_UNITS = f"{KNOWN_UNITS}, 'mg', 'ug', 'ng', '[IU]', '[iU]', 'U', 'mmol', 'mg/h', 'ug/h', 'mL/h', '[drp]'"
 
 MEDICATIONS = Source(
     name="medication",
     resource=MEDICATION,
     model=Medication,
-    permissions=permissions.MEDICATION,
+    permissions={**permissions.MEDICATION, **allow(READ, *permissions.PRESCRIPTION["retrieve"])},  # patients too
     tables="prescriptions_medication AS t",
     columns={
         **HEAD,
         "rxnorm": text("t.rxnorm_code"),
         "ndc": "replace(t.ndc_code, '-', '')",
-        "drug": drug("t"),
-        "active": "t.is_active::text",
+        "drug": text("concat_ws(' ', t.generic_name, t.strength, t.dosage_form)"),
+        "active": f"({IN_USE})::text",
         "manufacturer": text("t.manufacturer"),
         "form": text("t.dosage_form"),
     },
-    deleted="SELECT t.id::text, t.deleted_at FROM prescriptions_medication AS t WHERE t.deleted_at > %s",
+    live="TRUE",
+    listed=LISTED,
 )
 
 PRESCRIPTIONS = Source(
@@ -41,15 +45,15 @@ PRESCRIPTIONS = Source(
     model=Prescription,
     permissions=permissions.PRESCRIPTION,
     tables="""prescriptions_prescription AS t
-        JOIN prescriptions_medication AS m ON m.id = t.medication_id
         LEFT JOIN appointments_appointment AS a ON a.id = t.appointment_id""",
     columns={
-        **HEAD,
+        "id": "t.id::text",
+        "version": version_of(PRESCRIBED),
+        "updated": instant(PRESCRIBED),
         "number": "t.prescription_number",
         "status": "t.status",
         "status_reason": text("t.cancellation_reason"),
         "medication": "t.medication_id::text",
-        "drug": drug("m"),
         "patient": "t.patient_id::text",
         "encounter": ENCOUNTER,
         "authored": "t.prescribed_date::text",
@@ -61,7 +65,7 @@ PRESCRIPTIONS = Source(
         "route": "t.route",
         "dose": "t.dose_quantity::text",
         "dose_unit": text("t.dose_unit"),
-        "dose_code": "CASE WHEN t.dose_unit ~ '^[!-~]+$' THEN t.dose_unit END",
+        "dose_code": f"CASE WHEN t.dose_unit IN ({DOSE_UNITS}) THEN t.dose_unit END",
         "expires": "t.expiration_date::text",
         "refills": "t.refills_allowed::text",
         "quantity": "t.quantity::text",
@@ -69,5 +73,6 @@ PRESCRIPTIONS = Source(
         "pharmacy": text("t.pharmacy_name"),
     },
     patient="t.patient_id",
+    changed=PRESCRIBED,
     deleted="SELECT t.id::text, t.deleted_at FROM prescriptions_prescription AS t WHERE t.deleted_at > %s",
 )

@@ -40,6 +40,8 @@ COLUMNS = {
     "contact_relationship": text("t.emergency_contact_relationship"),
     "contact_phone": text("t.emergency_contact_phone"),
     "language": text("t.preferred_language"),
+    "merged": """(SELECT jsonb_agg(jsonb_build_array(other.id) ORDER BY other.id)::text
+        FROM patients_patient AS other WHERE other.merged_into_id = t.id)""",
 }
 IDENTITY = frozenset({
     "id", "version", "updated", "mrn", "active", "family", "given", "middle", "suffix", "gender", "birth_date",

@@ -6,7 +6,7 @@ from backend.apps.core.roles import Role
 from backend.apps.doctors import permissions
 from backend.apps.doctors.models import Doctor
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
-from backend.apps.interop.fhir.sources.places import OUR_CLINIC, gone, reached
+from backend.apps.interop.fhir.sources.places import LISTED, OUR_CLINIC, reached
 from integrations.fhir.resources.practitioner import PRACTITIONER
 from integrations.fhir.resources.practitioner_role import PRACTITIONER_ROLE
 
@@ -19,13 +19,15 @@ HOURS = """(SELECT jsonb_agg(jsonb_build_array(a.day_of_week::text, a.start_time
         a.end_time::time(0)::text) ORDER BY a.day_of_week, a.start_time)::text
     FROM doctors_doctoravailability AS a WHERE a.doctor_id = t.id AND a.is_active AND NOT a.is_deleted)"""
 LANGUAGES = """(SELECT jsonb_agg(jsonb_build_array(language))::text
-    FROM jsonb_array_elements_text(t.languages) AS language)"""
+    FROM jsonb_array_elements_text(CASE jsonb_typeof(t.languages) WHEN 'array' THEN t.languages ELSE '[]' END)
+        AS language)"""
 TABLES = f"doctors_doctor AS t JOIN users_user AS u ON u.id = t.user_id {OUR_CLINIC}"
 PERSON_CHANGED = "GREATEST(t.updated_at, u.updated_at, c.updated_at)"
 ROLE_CHANGED = f"""GREATEST({PERSON_CHANGED},
     (SELECT max(a.updated_at) FROM doctors_doctoravailability AS a WHERE a.doctor_id = t.id),
     (SELECT max(s.updated_at) FROM doctors_doctorspecialization AS l
         JOIN doctors_specialization AS s ON s.id = l.specialization_id WHERE l.doctor_id = t.id))"""  # noqa: S608  # ours
+ACTIVE = "(u.is_active AND NOT t.is_deleted)::text"
 CONTACTS = {"phone": text("c.phone"), "email": text("c.email")}
 
 PRACTITIONERS = Source(
@@ -39,7 +41,7 @@ PRACTITIONERS = Source(
         "version": version_of(PERSON_CHANGED),
         "updated": instant(PERSON_CHANGED),
         "npi": "t.npi_number",
-        "active": "u.is_active::text",
+        "active": ACTIVE,
         "family": text("u.last_name"),
         "given": text("u.first_name"),
         "license": text("t.license_number"),
@@ -48,8 +50,9 @@ PRACTITIONERS = Source(
         **reached("c"),
     },
     changed=PERSON_CHANGED,
-    deleted=gone("doctors_doctor"),
-    seen_by={Role.PATIENT: frozenset(PRACTITIONER.columns) - {"npi", "license"}},
+    live="TRUE",
+    listed=LISTED,
+    seen_by={Role.PATIENT: frozenset(PRACTITIONER.columns) - {"license"}},
 )
 PRACTITIONER_ROLES = Source(
     name="practitioner-role",
@@ -61,13 +64,15 @@ PRACTITIONER_ROLES = Source(
         "id": "t.id::text",
         "version": version_of(ROLE_CHANGED),
         "updated": instant(ROLE_CHANGED),
-        "active": "u.is_active::text",
+        "active": ACTIVE,
         "name": text("concat_ws(' ', u.first_name, u.last_name)"),
         "clinic": "c.id::text",
+        "reached": f"CASE WHEN c.id IS NOT NULL AND {text('c.phone || c.email')} IS NOT NULL THEN 'true' END",
         "specialties": SPECIALTIES,
         "hours": HOURS,
         **CONTACTS,
     },
     changed=ROLE_CHANGED,
-    deleted=gone("doctors_doctor"),
+    live="TRUE",
+    listed=LISTED,
 )

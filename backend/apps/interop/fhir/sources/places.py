@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backend.apps.core.models import Clinic
+from backend.apps.core.permissions import ALL_ROLES, READ, allow
 from backend.apps.core.views import ClinicProfileViewSet
 from backend.apps.insurance import permissions as insurance
 from backend.apps.insurance.models import InsuranceProvider, ServiceFacility
@@ -19,6 +20,11 @@ from integrations.fhir.resources.organization import ORGANIZATION
 OUR_CLINIC = """LEFT JOIN (
     SELECT * FROM core_clinic WHERE NOT is_deleted ORDER BY created_at LIMIT 1) AS c ON TRUE"""
 ONLY_OURS = "t.id = (SELECT id FROM core_clinic WHERE NOT is_deleted ORDER BY created_at LIMIT 1)"
+
+
+# What others refer to stays a resource when it is removed, as one that is not active; searches pass it over.
+LISTED = "NOT t.is_deleted"
+IN_USE = "t.is_active AND NOT t.is_deleted"
 
 
 def gone(table: str) -> str:
@@ -73,7 +79,7 @@ PAYERS = Source(
         ORGANIZATION,
         {
             "kind": "'payer'",
-            "active": "t.is_active::text",
+            "active": f"({IN_USE})::text",
             "name": "t.company_name",
             "naic": text("t.naic_code"),
             "payer_number": "t.payer_id",
@@ -83,19 +89,21 @@ PAYERS = Source(
             **reached("t"),
         },
     ),
-    deleted=gone("insurance_insuranceprovider"),
+    live="TRUE",
+    listed=LISTED,
 )
 LABORATORIES = Source(
     name="organization-laboratory",
     resource=ORGANIZATION,
     model=LabFeed,
-    permissions=laboratory.LAB_FEED,
+    permissions={**laboratory.LAB_FEED, **allow(READ, *ALL_ROLES)},  # results name it, and no more is told of a feed
     tables="laboratory_labfeed AS t",
     columns=named(
         ORGANIZATION,
-        {"kind": "'laboratory'", "active": "t.is_active::text", "name": "t.name", "clia": text("t.clia_number")},
+        {"kind": "'laboratory'", "active": f"({IN_USE})::text", "name": "t.name", "clia": text("t.clia_number")},
     ),
-    deleted=gone("laboratory_labfeed"),
+    live="TRUE",
+    listed=LISTED,
 )
 OUR_PLACE = Source(
     name="location-clinic",
@@ -109,6 +117,7 @@ OUR_PLACE = Source(
             "status": "'active'",
             "name": "t.name",
             "npi": text("t.npi_number"),
+            "is_office": "'true'",
             "place_of_service": "'11'",
             "phone": text("t.phone"),
             "email": text("t.email"),
@@ -127,7 +136,7 @@ FACILITIES = Source(
     columns=named(
         LOCATION,
         {
-            "status": "CASE WHEN t.is_active THEN 'active' ELSE 'inactive' END",
+            "status": f"CASE WHEN {IN_USE} THEN 'active' ELSE 'inactive' END",
             "name": "t.name",
             "npi": text("t.npi"),
             "place_of_service": "t.place_of_service",
@@ -135,5 +144,6 @@ FACILITIES = Source(
             **reached("t"),
         },
     ),
-    deleted=gone("insurance_servicefacility"),
+    live="TRUE",
+    listed=LISTED,
 )

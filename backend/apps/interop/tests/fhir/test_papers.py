@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
+from backend.apps.appointments.models import Appointment
 from backend.apps.clinical_notes.models import ClinicalNote
 from backend.apps.clinical_notes.tests.factories import make_note, make_soap
 from backend.apps.core.audit import patient_of
@@ -32,7 +35,9 @@ from backend.apps.interop.tests.fhir.makers_of_papers import (
     soap_of,
 )
 from backend.apps.laboratory.models import LabResult
+from backend.apps.patients.merging import merge
 from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
 from backend.apps.prescriptions.tests.factories import make_prescription
 from backend.apps.users.tests.factories import make_user
 from tests.support.fhir_rows import GIVEN
@@ -110,6 +115,33 @@ def test_a_prescription_is_an_order_with_dose_route_and_refills() -> None:
 )
 def test_each_state_of_a_prescription_has_its_word(ours: str, theirs: str) -> None:
     assert told(PRESCRIPTIONS, make_prescription(status=ours))["status"] == theirs
+
+
+@pytest.mark.parametrize(("unit", "code"), [("mg", "mg"), ("tablets", None), ("[iU]", "[iU]")])
+def test_only_a_unit_that_is_one_of_ucum_is_told_as_such(unit: str, code: str | None) -> None:
+    order = told(PRESCRIPTIONS, make_prescription(dose_quantity=1, dose_unit=unit))
+    dose = order["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]
+    assert (dose["unit"], dose.get("code"), "system" in dose) == (unit, code, code is not None)
+
+
+def test_who_has_a_prescription_reads_the_drug_it_refers_to() -> None:
+    prescription, patient = full_prescription(), make_user(role="patient")
+    assert told(PRESCRIPTIONS, prescription)["medicationReference"] == {
+        "reference": f"Medication/{prescription.medication_id}"
+    }
+    assert MEDICATIONS.may(patient, "retrieve")
+    assert MEDICATIONS.visible(patient).filter(pk=prescription.medication_id).exists()
+
+
+def test_what_is_of_a_visit_changes_as_its_encounter_comes_and_goes() -> None:
+    prescription, note = full_prescription(), signed_note()
+    rows = ((PRESCRIPTIONS, prescription), (NOTES, note), (SOAP_NOTES, soap_of(note)))
+    earlier = [told(source, row) for source, row in rows]
+    Appointment.objects.update(status="no_show", updated_at=timezone.now())
+    for before, after in zip(earlier, [told(source, row) for source, row in rows], strict=True):
+        assert "encounter" in str(before)
+        assert "encounter" not in str(after)
+        assert after["meta"]["versionId"] > before["meta"]["versionId"]
 
 
 def test_a_deleted_prescription_is_told_as_gone() -> None:
@@ -204,6 +236,59 @@ def test_only_what_a_payer_judged_is_explained(status: str, is_judged: bool) -> 
     assert is_told(EXPLANATIONS, make_claim_in(status)) is is_judged
 
 
+def test_the_codes_of_a_payer_are_written_as_text_whatever_they_are() -> None:
+    claim = paid_claim()
+    Posting.objects.create(
+        claim=claim, kind="other", group='"\\', reason='1"{\\}', amount=Decimal("1.00"), by=make_user()
+    )
+    (row,) = rows_among(EXPLANATIONS, InsuranceClaim.objects.filter(pk=claim.pk))
+    written = json.loads(EXPLANATIONS.resource.line(GIVEN)(row), parse_float=Decimal)
+    assert written == EXPLANATIONS.resource.as_dict(row, GIVEN)
+    assert ("noncovered", '"\\-1"{\\}', Decimal("1.00")) in amounts(written["adjudication"])
+
+
+@pytest.mark.parametrize("how", ["rejected", "draft"])
+def test_a_claim_whose_void_came_to_nothing_is_active_again_in_a_later_version(how: str) -> None:
+    claim = make_claim_in("accepted")
+    void = make_claim(patient_insurance=claim.patient_insurance, original=claim, frequency="8", status="submitted")
+    before = told(CLAIMS, claim)
+    InsuranceClaim.objects.filter(pk=void.pk).update(status=how, denial_reason="Twice", updated_at=timezone.now())
+    after = told(CLAIMS, claim)
+    assert (before["status"], after["status"]) == ("cancelled", "active")
+    assert after["meta"]["versionId"] > before["meta"]["versionId"]
+
+
+def test_a_merge_is_another_version_of_the_claims_it_moves() -> None:
+    claim, stays = paid_claim(), make_patient()
+    cover = claim.patient_insurance
+    before = [told(source, claim)["meta"]["versionId"] for source in (CLAIMS, EXPLANATIONS)]
+    merge(cover.patient, by=None, into=stays)
+    for source, version in zip((CLAIMS, EXPLANATIONS), before, strict=True):
+        after = told(source, claim)
+        assert after["patient"] == {"reference": f"Patient/{stays.pk}"}
+        assert after["meta"]["versionId"] > version
+
+
+@pytest.mark.parametrize("role", ["doctor", "nurse", "patient"])
+def test_the_numbers_of_the_desk_stay_with_the_desk(role: str) -> None:
+    claim = full_claim()
+    whole, less = told(CLAIMS, claim), told(CLAIMS, claim, role=role)
+    assert [one["sequence"] for one in whole["careTeam"]] == [1, 2, 4]
+    assert [one["sequence"] for one in less["careTeam"]] == [1, 4]
+    assert "identifier" in whole["provider"]
+    assert less["provider"] == {name: told for name, told in whole["provider"].items() if name != "identifier"}
+
+
+def test_what_was_posted_is_explained_until_it_is_known_to_be_gone() -> None:
+    claim, denied = paid_claim(), make_claim_in("denied")
+    Posting.objects.create(claim=claim, kind="payment", amount=Decimal("1.00"), by=make_user())
+    for status in ("accepted", "rejected", "submitted"):
+        InsuranceClaim.objects.update(status=status, denial_reason="Twice", response_date=Clinic.today())
+        assert told(EXPLANATIONS, claim)["outcome"] == "partial"
+        assert not is_told(EXPLANATIONS, denied)
+        assert gone(EXPLANATIONS) == [str(denied.pk)]
+
+
 def test_a_reversal_leaves_the_explanation_as_partial() -> None:
     claim = paid_claim()
     InsuranceClaim.objects.filter(pk=claim.pk).update(status="accepted")
@@ -236,7 +321,6 @@ def test_a_document_is_an_address_and_never_its_content() -> None:
     addresses = [(one["attachment"]["url"], one["attachment"]["contentType"]) for one in told(NOTES, note)["content"]]
     assert addresses == [
         (f"{GIVEN['base']}/Binary/{note.pk}", "text/plain; charset=utf-8"),
-        (f"{GIVEN['base']}/Binary/{note.pk}-1", "application/pdf"),
     ]
     (content,) = told(RESULT_DOCUMENTS, result)["content"]
     assert content["attachment"] == {"contentType": "application/pdf", "url": f"{GIVEN['base']}/Binary/{result.pk}"}

@@ -15,11 +15,14 @@ from integrations.fhir.resources.location import PLACE_OF_SERVICE
 from integrations.fhir.terms import CLIA, NAIC, NPI, NUCC, TERMINOLOGY, V3
 
 EVERY = Q(pk__isnull=False)
+IN_USE = Q(is_active=True, is_deleted=False)
 GENDERS = {code: (code,) for code in ("female", "male", "other", "unknown")}
 
 
 def flag(path: str) -> Cases:
-    return Cases({"true": Q(**{path: True}), "false": Q(**{path: False})})
+    """Return the parameter for what is active: a row that is in use and was not removed."""
+    active = Q(**{path: True, "is_deleted": False})
+    return Cases({"true": active, "false": ~active})
 
 
 def _private(*paths: str, sees: str = "") -> String:
@@ -93,20 +96,20 @@ LABORATORY: Mapping[str, Param] = {
     "identifier": Coded((At("clia_number", CLIA),)),
     "active": flag("is_active"),
 }
-OFFICE = Told({"place_of_service": PLACE_OF_SERVICE}, always={f"{V3}RoleCode": frozenset({"OF"})})
+OF_SERVICE = {"place_of_service": PLACE_OF_SERVICE}
 OUR_PLACE: Mapping[str, Param] = {
     "name": String(("name",)),
     "identifier": Coded((At("npi_number", NPI),)),
     "status": Cases({"active": EVERY}),
-    "type": OFFICE,
+    "type": Told(OF_SERVICE, always={f"{V3}RoleCode": frozenset({"OF"})}),
     "organization": Refers("Organization", "organization", element="managingOrganization"),
     **ADDRESS,
 }
 FACILITY: Mapping[str, Param] = {
     "name": String(("name",)),
     "identifier": Coded((At("npi", NPI),)),
-    "status": Cases({"active": Q(is_active=True), "inactive": Q(is_active=False)}),
-    "type": OFFICE,
+    "status": Cases({"active": IN_USE, "inactive": ~IN_USE}),
+    "type": Told(OF_SERVICE),
     "organization": Refers("Organization", "organization", element="managingOrganization"),
     **ADDRESS,
 }
