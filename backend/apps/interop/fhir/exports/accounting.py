@@ -14,9 +14,10 @@ from backend.apps.interop.models import DisclosedPatient, Disclosure, ExportFile
 COMMAND_LINE = "the command line of this server"
 ENDED = (ExportStatus.FAILED, ExportStatus.CANCELLED, ExportStatus.EXPIRED)
 TOLD = "id IN (SELECT chunk_id FROM interop_exportfile WHERE job_id = %s AND read_until IS NOT NULL)"
+# Whose record was merged into another meanwhile is told of there.
 NOTE = """
     INSERT INTO interop_disclosedpatient (disclosure_id, patient_id)
-    SELECT %s, told.patient FROM (
+    SELECT DISTINCT %s::uuid, COALESCE(patient.merged_into_id, patient.id) FROM (
         SELECT DISTINCT unnest(patients) FROM interop_exportchunk WHERE job_id = %s AND times_written > 0 AND {also}
     ) AS told (patient) JOIN patients_patient AS patient ON patient.id = told.patient
     ON CONFLICT DO NOTHING"""
