@@ -31,6 +31,8 @@ from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_res
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from integrations.fhir.checking import faults
+from integrations.fhir.holes import Safe
+from integrations.fhir.resource import Resource, head
 from tests.support.s3_double import S3Double
 from tests.support.stage import database_url
 from tests.workers import exporting
@@ -179,6 +181,16 @@ def test_a_row_that_is_judged_wrong_is_left_out_and_told_of_without_its_values(s
     assert told["issue"][0]["diagnostics"].startswith(f"Patient/{bad.pk} was left out")
     assert "12000" not in json.dumps(told).replace(str(bad.pk), "")
     assert faults(told) == []
+
+
+def test_a_line_that_is_no_json_is_left_out_as_well(settings: Any) -> None:
+    settings.EXPORT_SAMPLE = 1
+    basic = Resource("Basic", {**head("Basic"), "language": Safe("word"), "code": {"text": "Note"}})
+    problems = writing.Cut("line", "error", "OperationOutcome", lambda _: None)
+    good, bad = (("1", "1", "2026-01-01T00:00:00Z", word) for word in ("en", 'e"n'))
+    assert writing.Sample(basic, {}).without_faulty([good, bad], problems) == [good]
+    assert problems.count == 1
+    problems.discard()
 
 
 def test_files_are_cut_by_bytes_and_what_was_not_honoured_is_told_of(

@@ -216,8 +216,14 @@ class Sample:
         """Return what is wrong with the resource, or that its line is not what was judged."""
         built = self._resource.as_dict(row, self._given)
         meant = orjson.loads(orjson.dumps(built, default=float))
-        same = orjson.loads(self._resource.line(self._given)(row)) == meant
-        return checking.faults(built) or ([] if same else [("id", "its line says something else")])
+        return checking.faults(built) or ([] if self._said(row) == meant else [("id", "its line says something else")])
+
+    def _said(self, row: tuple[str | None, ...]) -> Any:
+        """Return what the line of a row says; None where it is no JSON."""
+        try:
+            return orjson.loads(self._resource.line(self._given)(row))
+        except ValueError:
+            return None
 
     def _told(self, row: tuple[str | None, ...], faults: list[tuple[str, str]]) -> str:
         name = f"{self._resource.type}/{row[self._resource.columns.index('id')]}"
