@@ -8,7 +8,7 @@ from backend.apps.core.documents import MEDIA_TYPES
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import OUR_CLINIC
 from backend.apps.interop.fhir.sources.visits import visit
-from backend.apps.interop.fhir.sources.vital_signs import TAKEN
+from backend.apps.interop.fhir.sources.vital_signs import TAKEN, chain
 from backend.apps.laboratory import permissions as laboratory
 from backend.apps.laboratory.models import LabResult
 from integrations.fhir.resources.composition import COMPOSITION
@@ -22,9 +22,15 @@ SOAP_CHANGED = "greatest(t.updated_at, n.updated_at, later.signed_at, booked.upd
 
 
 def amended(note: str) -> str:
-    """Return SQL that joins, as `later`, when a signed note amended this one; then its vital signs are gone."""
-    return f"""LEFT JOIN LATERAL (SELECT max(after.signed_at) AS signed_at FROM clinical_notes_clinicalnote AS after
-        WHERE after.amends_id = {note} AND after.is_signed) AS later ON TRUE"""  # noqa: S608  # our own names only
+    """Return SQL that joins, as `later`, when an amendment was signed after this one; then its vital signs are gone.
+
+    Whole chains are only followed from amendments: of other notes all amendments there are were signed later.
+    """
+    return f"""LEFT JOIN LATERAL (SELECT max(after.signed_at) AS signed_at FROM (
+            SELECT own.signed_at FROM clinical_notes_clinicalnote AS own WHERE own.amends_id = {note}.id
+            UNION ALL SELECT other.signed_at FROM ({chain(note)}) AS other
+            WHERE {note}.amends_id IS NOT NULL AND (other.signed_at, other.id) > ({note}.signed_at, {note}.id)
+        ) AS after) AS later ON TRUE"""  # noqa: S608  # our own names only
 
 
 def booked(appointment: str) -> str:
@@ -40,7 +46,7 @@ NOTES = Source(
     tables=f"""clinical_notes_clinicalnote AS t
         {visit("t.appointment_id")}
         {booked("t.appointment_id")}
-        {amended("t.id")}
+        {amended("t")}
         {OUR_CLINIC}""",
     live="t.is_signed AND NOT t.is_deleted",
     columns={
@@ -119,7 +125,7 @@ SOAP_NOTES = Source(
         LEFT JOIN clinical_notes_soapnote AS before ON before.clinical_note_id = n.amends_id AND NOT before.is_deleted
         {visit("n.appointment_id")}
         {booked("n.appointment_id")}
-        {amended("n.id")}
+        {amended("n")}
         {OUR_CLINIC}""",
     live="n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted",
     columns={

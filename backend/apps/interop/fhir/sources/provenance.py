@@ -70,7 +70,7 @@ NOTE_ORIGINS = Source(
     permissions=notes.NOTE,
     tables=f"""clinical_notes_clinicalnote AS t
         LEFT JOIN clinical_notes_soapnote AS s ON s.clinical_note_id = t.id AND NOT s.is_deleted
-        {amended("t.id")}
+        {amended("t")}
         {OUR_CLINIC}""",
     live="t.is_signed AND NOT t.is_deleted",
     columns={

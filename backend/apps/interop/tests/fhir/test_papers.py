@@ -351,6 +351,17 @@ def test_nothing_refers_to_the_vital_signs_of_a_note_that_was_amended() -> None:
     assert len(told(NOTE_ORIGINS, note)["target"]) == 2
 
 
+def test_of_two_amendments_of_a_note_the_first_one_signed_is_superseded_as_well() -> None:
+    note = signed_note()
+    first = amendment(note)
+    before = told(SOAP_NOTES, soap_of(first))
+    last = amendment(note)
+    after = told(SOAP_NOTES, soap_of(first))
+    assert [told(NOTES, one)["status"] for one in (note, first, last)] == ["superseded", "superseded", "current"]
+    assert len(after["section"]) == len(before["section"]) - 1
+    assert after["meta"]["versionId"] > before["meta"]["versionId"]
+
+
 def test_the_origin_of_a_vital_sign_is_found_by_it() -> None:
     note = signed_note()
     named = by_vital_sign(f"{soap_of(note).pk}-bp")
