@@ -42,6 +42,8 @@ def write_missing(folder: Path) -> list[str]:
         "twilio_old_auth_token": "",  # for a while after a rotation
         "sendgrid_api_key": "",
         "smtp_password": "",
+        "export_s3_access_key": "",  # fill in where exports are kept in a bucket
+        "export_s3_secret_key": "",
     }
     missing = {name: value for name, value in wanted.items() if not (folder / name).exists()}
     for name, value in missing.items():
