@@ -20,6 +20,7 @@ CDC_RACE = "urn:oid:2.16.840.1.113883.6.238"
 NULL_FLAVOR = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 V2 = "http://terminology.hl7.org/CodeSystem/v2-"  # and the number of the table, as 0203
 V3 = "http://terminology.hl7.org/CodeSystem/v3-"
+HL7 = "http://hl7.org/fhir/"  # of what codes of its own elements are
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
 BCP_47 = "urn:ietf:bcp:47"
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"

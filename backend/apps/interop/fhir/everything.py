@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
@@ -38,14 +39,15 @@ class Everything(FhirView):
     def get(self, request: Request, fhir_id: str, **_kwargs: Any) -> HttpResponse:
         if not any(read(source, fhir_id, request.user) for source in self.sources("retrieve")):
             raise NotFound
-        asked, types, after = self._asked(fhir_id, self._told(request))
+        told = self._told(request)
+        asked, types, after = self._asked(fhir_id, told)
 
         def params(source: Source) -> Params | None:
             allowed = may(request.user, source, "list") and (not types or source.type in types)
             return _narrowed(source, fhir_id, asked.params) if allowed else None
 
         hits, more = pages.page(asked, OWN, request.user, after, params=params)
-        return self._answered(fhir_id, asked, types, hits, more=more)
+        return self._answered(fhir_id, asked, types, hits, told=told, more=more)
 
     post = get
 
@@ -63,10 +65,7 @@ class Everything(FhirView):
 
     def _asked(self, fhir_id: str, told: dict[str, str]) -> tuple[Asked, frozenset[str], Place | None]:
         if "_cursor" in told:
-            kept = cursors.opened(told["_cursor"], self.request.user)
-            if kept.get("everything") != fhir_id:
-                raise BadSearch("This link is not one of ours, or not yours: ask again.", code="value")
-            return Asked.from_json(kept["asked"]), frozenset(kept["types"]), Place(*kept["after"])
+            return cursors.opened(told["_cursor"], self.request.user, f"everything {fhir_id}", _opened)
         types = frozenset(filter(None, told.get("_type", "").split(",")))
         if types - set(SOURCES):
             raise BadSearch("_type names a resource type that is not here.", code="not-supported")
@@ -76,21 +75,33 @@ class Everything(FhirView):
         return Asked("Patient", tuple(params), count), types, None
 
     def _answered(
-        self, fhir_id: str, asked: Asked, types: frozenset[str], hits: list[Hit], *, more: bool
+        self,
+        fhir_id: str,
+        asked: Asked,
+        types: frozenset[str],
+        hits: list[Hit],
+        *,
+        told: dict[str, str],
+        more: bool,
     ) -> HttpResponse:
         matches = [hit.entry() for hit in hits]
-        beside = [] if types else list(includes.named(_beside(matches), self.request.user))
+        wanted = {kind: ids for kind, ids in _beside(matches).items() if not types or kind in types}
+        beside = list(includes.named(wanted, self.request.user))
         counts = Counter(hit.source.type for hit in (*hits, *beside))
         ids = [f"{hit.source.type}/{hit.id}" for hit in hits]
         self.note(fhir_id, patient_id=UUID(fhir_id), count=len(hits), types=dict(counts), ids=ids)
         address = f"{base()}/Patient/{fhir_id}/$everything"
-        links = [("self", address)]
+        links = [("self", f"{address}?{urlencode(told, safe=',:')}" if told else address)]
         if more:
-            kept = {"everything": fhir_id, "asked": asked.to_json(), "types": sorted(types)}
-            cursor = cursors.sealed(self.request.user, after=list(hits[-1].place), **kept)
+            kept = {"asked": asked.to_json(), "types": sorted(types), "after": list(hits[-1].place)}
+            cursor = cursors.sealed(self.request.user, f"everything {fhir_id}", **kept)
             links.append(("next", f"{address}?_cursor={cursor}"))
         entries = [*matches, *(hit.entry("include") for hit in beside)]
         return self.respond(searchset(entries, updated=now(), links=links))
+
+
+def _opened(kept: dict[str, Any]) -> tuple[Asked, frozenset[str], Place | None]:
+    return Asked.from_json(kept["asked"]), frozenset(kept["types"]), Place(*kept["after"])
 
 
 def _narrowed(source: Source, fhir_id: str, params: Params) -> Params:

@@ -9,10 +9,14 @@ from urllib.parse import urlencode
 
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.kinds import Date, ToldDate
-from backend.apps.interop.fhir.search.query import known, of_type, pointers
+from backend.apps.interop.fhir.search.query import cannot_be_searched, known, of_type, pointers
+from backend.apps.interop.fhir.search.values import within_bounds
 from backend.apps.interop.fhir.sources import SOURCES
 
 PAGE, MOST = 50, 500
+MOST_INCLUSIONS = 20
+LONGEST = 4_000  # characters of a search, as the links of its pages hold it: servers take no line of more than 8 kB
+TOTALS = frozenset({"none", "estimate", "accurate"})
 SILENT = frozenset({"_format", "_pretty", "_cursor"})  # said to the door, or to nobody
 Pairs = Sequence[tuple[str, str]]
 Inclusion = tuple[str, str, str]  # type, parameter, target type or ""
@@ -45,13 +49,23 @@ class Asked:
             "revincludes": self.revincludes,
             "elements": sorted(self.elements),
             "sort": self.sort,
+            "only_count": self.only_count,
             "total": self.total,
+            "exact": self.exact,
         }
 
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Asked:
         pairs = {name: tuple(map(tuple, told[name])) for name in ("params", "includes", "revincludes")}
         return cls(**{**told, **pairs, "elements": frozenset(told["elements"])})
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """The elements to answer, none where all are: those asked for, and those that name what is brought along."""
+        if not self.elements:
+            return frozenset()
+        told = (param.element for of, name, _ in self.includes for param in pointers(of, name))
+        return self.elements | {element.partition(".")[0] for element in told}
 
     @property
     def private(self) -> bool:
@@ -67,6 +81,7 @@ class Asked:
         pairs += [("_elements", ",".join(sorted(self.elements)))] if self.elements else []
         pairs += [("_sort", self.sort)] if self.sort else []
         pairs += [("_summary", "count")] if self.only_count else []
+        pairs += [("_total", "accurate" if self.exact else "none")] if self.exact or not self.total else []
         return urlencode(pairs, safe=":,/|")
 
 
@@ -80,7 +95,11 @@ def read(resource_type: str, pairs: Pairs, *, strict: bool) -> Asked:
     for name, value in pairs:
         if value and name not in SILENT:
             reader.take(name, value)
-    return Asked(resource_type, tuple(reader.params), **reader.told)
+    within_bounds(reader.params)
+    asked = Asked(resource_type, tuple(reader.params), **reader.told)
+    if len(asked.query()) > LONGEST:
+        raise BadSearch("This search is too long for the links of its pages: ask in several.", code="too-costly")
+    return asked
 
 
 class _Reader:
@@ -99,16 +118,27 @@ class _Reader:
             case "_include" | "_revinclude":
                 self._inclusion(f"{plain[1:]}s", value, modifier)
             case "_elements":
-                names = {one.strip() for one in value.split(",")}
-                self.told["elements"] = frozenset(names) & _roots(self.type)
+                self._elements(value)
             case "_summary":
                 self._summary(value)
             case "_total":
-                self.told |= {"total": value != "none", "exact": value == "accurate"}
+                self._total(value)
             case "_sort":
                 self._sort(value)
             case _:
                 self._filter(name, value)
+
+    def _elements(self, value: str) -> None:
+        names = frozenset(filter(None, (one.strip() for one in value.split(","))))
+        known = names & _roots(self.type)
+        if names - known:
+            self._unsupported(f"_elements names what no {self.type} has.")
+        self.told["elements"] = known | self.told.get("elements", frozenset())
+
+    def _total(self, value: str) -> None:
+        if value not in TOTALS:
+            raise BadSearch("_total: none, estimate or accurate.")
+        self.told |= {"total": value != "none", "exact": value == "accurate"}
 
     def _count(self, value: str) -> None:
         if not (value.isascii() and value.isdigit() and len(value) <= 9):
@@ -124,7 +154,7 @@ class _Reader:
         if known(self.type, name):
             self.params.append((name, value))
         else:
-            self._unsupported(f"{self.type} cannot be searched by one of the parameters.")
+            self._unsupported(cannot_be_searched(self.type))
 
     def _unsupported(self, sentence: str) -> None:
         if self.strict:
@@ -148,7 +178,9 @@ class _Reader:
         one: Inclusion = (parts[0], parts[1], parts[2])
         if modifier or not _includes(self.type, one, back=name == "revincludes"):
             return self._unsupported(f"_{name[:-1]}: this is not supported.")
-        self.told[name] = (*self.told.get(name, ()), one)
+        self.told[name] = tuple(dict.fromkeys((*self.told.get(name, ()), one)))
+        if len(self.told.get("includes", ())) + len(self.told.get("revincludes", ())) > MOST_INCLUSIONS:
+            raise BadSearch(f"A search may bring along by {MOST_INCLUSIONS} references.", code="too-costly")
         return None
 
 

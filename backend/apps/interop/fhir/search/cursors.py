@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 
@@ -10,25 +11,27 @@ from backend.apps.core.sealed import CannotOpen, seal, unseal
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.smart.authentication import client_of
 
-
-def sealed(user: Any, **told: Any) -> str:
-    """Return a cursor that holds `told` (JSON) and opens for this caller only."""
-    return seal(orjson.dumps({"for": _caller(user), **told}).decode())
+T = TypeVar("T")
 
 
-def opened(text: str, user: Any) -> dict[str, Any]:
-    """Return what `sealed` was told.
+def sealed(user: Any, kind: str, **told: Any) -> str:
+    """Return a cursor that holds `told` (JSON) and opens for this caller and this kind of list only."""
+    return seal(orjson.dumps({"for": _caller(user), "kind": kind, **told}).decode())
+
+
+def opened(text: str, user: Any, kind: str, read: Callable[[dict[str, Any]], T]) -> T:
+    """Return what `read` makes of what `sealed` was told.
 
     Raises:
-        Refusal: forged, or somebody else's.
+        Refusal: forged, somebody else's, of another list, or of a form that is no longer ours.
     """
     try:
-        told: dict[str, Any] = orjson.loads(unseal(text) or "{}")
-    except CannotOpen:
-        told = {}
-    if told.get("for") != _caller(user):
-        raise Refusal("This link is not one of ours, or not yours: search again.", code="value")
-    return told
+        told = orjson.loads(unseal(text) or "{}")
+        if (told.get("for"), told.get("kind")) == (_caller(user), kind):
+            return read(told)
+    except (CannotOpen, AttributeError, KeyError, TypeError, ValueError):
+        pass
+    raise Refusal("This link is not one of ours, or not yours: search again.", code="value")
 
 
 def _caller(user: Any) -> str:

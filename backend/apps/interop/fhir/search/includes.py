@@ -16,7 +16,7 @@ from backend.apps.interop.fhir.search.query import find, parameters, pointers
 from backend.apps.interop.fhir.sources import SOURCES
 from integrations.fhir.bundles import Entry
 
-MOST = 2_000  # of one source that refer to the resources of a page
+MOST = 2_000  # resources brought along with one page
 
 Ids = dict[str, set[str]]  # by type
 
@@ -26,11 +26,18 @@ def brought(asked: Asked, matches: Sequence[Entry], user: Any) -> list[Hit]:
     if not (asked.includes or asked.revincludes) or not matches:
         return []
     own = {entry.url.removeprefix(f"{base()}/") for entry in matches}
-    hits = [
-        *named(_named(asked, matches), user),
-        *(hit for one in asked.revincludes for hit in _referring(one, sorted(own), user)),
-    ]
-    return list({name: hit for hit in hits if (name := f"{hit.source.type}/{hit.id}") not in own}.values())
+    ids = _named(asked, matches)
+    _few(sum(map(len, ids.values())))
+    hits = {f"{hit.source.type}/{hit.id}": hit for hit in named(ids, user)}
+    for one in asked.revincludes:
+        hits |= {f"{hit.source.type}/{hit.id}": hit for hit in _referring(one, sorted(own), user, MOST - len(hits))}
+        _few(len(hits))
+    return [hit for name, hit in hits.items() if name not in own]
+
+
+def _few(number: int) -> None:
+    if number > MOST:
+        raise Refusal("Too much belongs to these resources; ask for fewer with _count.", code="too-costly")
 
 
 def named(ids: Ids, user: Any) -> Iterator[Hit]:
@@ -41,16 +48,13 @@ def named(ids: Ids, user: Any) -> Iterator[Hit]:
                 yield from some(source, found, user, len(some_ids))
 
 
-def _referring(one: Inclusion, targets: list[str], user: Any) -> Iterator[Hit]:
+def _referring(one: Inclusion, targets: list[str], user: Any, room: int) -> Iterator[Hit]:
+    """Yield what refers to the targets; of each source one more than there is room for."""
     of, name, _ = one
     for source in SOURCES[of]:
-        if name not in parameters(source) or not may(user, source, "list"):
-            continue
-        found = find(source, [(name, ",".join(targets))], user)
-        hits = some(source, found, user, MOST + 1) if found else []
-        if len(hits) > MOST:
-            raise Refusal("Too much refers to these resources; ask for fewer with _count.", code="too-costly")
-        yield from hits
+        if name in parameters(source) and may(user, source, "list"):
+            found = find(source, [(name, ",".join(targets))], user)
+            yield from some(source, found, user, room + 1) if found else ()
 
 
 def _named(asked: Asked, matches: Sequence[Entry]) -> Ids:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import reduce
 from operator import or_
 from typing import Any, ClassVar
 
-from django.db.models import F, Lookup, Q
+from django.db.models import F, Lookup, Q, TextField
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import GreaterThanOrEqual, IsNull, LessThan
 
-from backend.apps.interop.fhir.search.values import Span, plain, span
+from backend.apps.interop.fhir.search.values import Span, day_from, day_of, plain, span
 from backend.apps.interop.fhir.source import Source
 
 NOTHING = Q(pk__in=())
+LOOKUPS = frozenset(TextField().get_lookups())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,30 @@ class Param:
 
 
 def any_of(conditions: Iterable[Q]) -> Q:
-    """Return a Q that holds where one of them does; nothing where there is none."""
-    return reduce(or_, conditions, NOTHING)
+    """Return a Q that holds where one of them does; nothing where there is none.
+
+    Those that differ in the value of their last lookup alone become one IN: of many alternatives no index is thought.
+    """
+    alike: dict[str, list[Q]] = {}
+    for one in conditions:
+        alike.setdefault(_alike(one), []).append(one)
+    return reduce(or_, map(_one_of, alike.values()), NOTHING)
+
+
+def _alike(condition: Q) -> str:
+    """Return what is the same for all conditions that may become one."""
+    last = condition.children[-1] if condition.children else None
+    plain_and = condition.connector == Q.AND and not condition.negated
+    if not (plain_and and isinstance(last, tuple)) or last[0].rpartition("__")[2] in LOOKUPS:
+        return f"only {id(condition)}"
+    return f"{condition.children[:-1]!r} {last[0]}"
+
+
+def _one_of(alike: list[Q]) -> Q:
+    if len(alike) == 1:
+        return alike[0]
+    lasts: list[Any] = [one.children[-1] for one in alike]
+    return Q(*alike[0].children[:-1], (f"{lasts[0][0]}__in", [value for _, value in lasts]))
 
 
 # Dates
@@ -69,24 +93,30 @@ class Date(Param):
         return Match(any_of(self._within(span(name, plain(value))) for value in values))
 
     def _within(self, wanted: Span) -> Q:
-        low, high = (wanted.first_day, wanted.day_after) if self.day else (wanted.low, wanted.high)
+        """Return what holds of the rows; a day is compared as the stretch from its midnight to the next."""
         start, end = expression(self.path), expression(self.end or self.path)
-        ended = Q(GreaterThanOrEqual(end, low))
+        low, high = wanted.low, wanted.high
         match wanted.prefix:
             case "eq" | "ne":
-                inside = Q(GreaterThanOrEqual(start, low)) & Q(LessThan(end, high))
+                inside = Q(GreaterThanOrEqual(start, self._first(low))) & Q(LessThan(end, self._in(high)))
                 return inside if wanted.prefix == "eq" else ~inside
             case "lt":
-                return Q(LessThan(start, low))
+                return Q(LessThan(start, self._first(low)))
             case "le":
-                return Q(LessThan(start, high))
+                return Q(LessThan(start, self._first(high)))
             case "gt":
-                return Q(GreaterThanOrEqual(end, high)) | self._open()
+                return Q(GreaterThanOrEqual(end, self._in(high))) | self._open()
             case "ge":
-                return ended | self._open()
+                return Q(GreaterThanOrEqual(end, self._in(low))) | self._open()
             case "sa":
-                return Q(GreaterThanOrEqual(start, high))
-        return Q(LessThan(end, low))
+                return Q(GreaterThanOrEqual(start, self._first(high)))
+        return Q(LessThan(end, self._in(low)))
+
+    def _in(self, moment: datetime) -> date | datetime:
+        return day_of(moment) if self.day else moment
+
+    def _first(self, moment: datetime) -> date | datetime:
+        return day_from(moment) if self.day else moment
 
     def _open(self) -> Q:
         """Return the rows whose period has begun and not ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -11,14 +12,21 @@ from typing import Any, NamedTuple
 from backend.apps.interop.fhir.door import base, given
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.asked import Asked
-from backend.apps.interop.fhir.search.kinds import Date, ToldDate
+from backend.apps.interop.fhir.search.kinds import Date, Id, Param, ToldDate
 from backend.apps.interop.fhir.search.query import Found, Params, as_seen, find, of_type, parameters
 from backend.apps.interop.fhir.search.references import Pointer
+from backend.apps.interop.fhir.search.tokens import Coded
+from backend.apps.interop.fhir.search.values import plain, span, split
 from backend.apps.interop.fhir.source import Row, Source, count_among, rows_among
 from integrations.fhir.bundles import Entry
 from integrations.fhir.resource import Resource
 
-DIGITS = "YYYYMMDDHH24MISSUS"
+DIGITS, SORTED = "YYYYMMDDHH24MISSUS", "%Y%m%d%H%M%S%f"  # the same to PostgreSQL and to Python
+FEW = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location", "Group", "Medication"})
+ONE_CARE = frozenset({
+    "Patient", "Coverage", "Appointment", "Encounter", "ServiceRequest", "Specimen", "Observation", "Claim",
+    "MedicationRequest", "DocumentReference", "Composition",
+})  # fmt: skip
 COUNTED = 10_000  # counting more would cost more than the page; `_total=accurate` asks for it
 
 
@@ -53,21 +61,23 @@ def page(
     user: Any,
     after: Place | None = None,
     *,
+    until: str = "",
     params: Callable[[Source], Params | None] | None = None,
 ) -> tuple[list[Hit], bool]:
     """Return at most `asked.count` hits that come after a place, and whether there are more.
 
-    params: what is searched by in each source, where that differs; None leaves the source out.
+    until: sorted by what changed last, the last moment that counts ("" while it is still now): what changes between
+    two pages would come twice. params: what is searched by in each source, where that differs; None leaves it out.
     """
     if asked.sort:
-        _must_be_few(asked)
+        _must_be_few(asked, sources, user)
     hits: list[Hit] = []
     for index, source in enumerate(sources):
         wanted = asked.params if params is None else params(source)
         open_from = after is None or index >= after.source or bool(asked.sort)
         limit = asked.count + 1 - (0 if asked.sort else len(hits))
         if wanted is not None and open_from and limit > 0:
-            hits += _take(asked, source, wanted, user, index=index, after=after, limit=limit)
+            hits += _take(asked, source, wanted, user, index=index, after=after, until=until, limit=limit)
     if asked.sort:
         hits = _merged(hits, backwards=asked.sort.startswith("-"))
     return hits[: asked.count], len(hits) > asked.count
@@ -89,7 +99,15 @@ def some(source: Source, found: Found, user: Any, limit: int, elements: frozense
 
 
 def _take(
-    asked: Asked, source: Source, params: Params, user: Any, *, index: int, after: Place | None, limit: int
+    asked: Asked,
+    source: Source,
+    params: Params,
+    user: Any,
+    *,
+    index: int,
+    after: Place | None,
+    until: str,
+    limit: int,
 ) -> list[Hit]:
     found = find(source, params, user)
     if found is None:
@@ -97,8 +115,10 @@ def _take(
     value = _sorted_by(as_seen(source, user.role), asked.sort)
     if after is not None:
         found = _beyond(source, found, after, index, value, backwards=asked.sort.startswith("-"))
+    if until and asked.sort.endswith("_lastUpdated"):
+        found = Found(found.rows, f"({found.also}) AND {value} <= %s", (*found.values, until))
     order = _order(asked, source, value, narrow=_narrow(source.type, params))
-    told: dict[str, Any] = {"index": index, "value": value, "order": order, "elements": asked.elements}
+    told: dict[str, Any] = {"index": index, "value": value, "order": order, "elements": asked.shown}
     return _hits(source, found, user, limit, keys_first=order != source.order, **told)
 
 
@@ -172,17 +192,35 @@ def _sorted_by(source: Source, sort: str) -> str:
     return f"COALESCE(to_char(({source.columns[column]})::timestamptz AT TIME ZONE 'UTC', '{DIGITS}'), '')"
 
 
-def _must_be_few(asked: Asked) -> None:
+def _must_be_few(asked: Asked, sources: Sequence[Source], user: Any) -> None:
     """Refuse to sort what is not of one patient or otherwise few: it would sort the whole table for each page."""
-    if not _narrow(asked.type, asked.params):
-        raise BadSearch("The answer can be sorted only when it is searched by patient as well.", code="too-costly")
+    if asked.type not in FEW and not _narrow(asked.type, asked.params):
+        for source in sources:
+            find(source, asked.params, user)  # what is wrong with the search itself is told first
+        raise BadSearch(
+            "The answer can be sorted only when it is searched by patient, by an id or by one day as well.",
+            code="too-costly",
+        )
 
 
 def _narrow(resource_type: str, params: Params) -> bool:
-    """Return whether this names a patient or another resource: then few rows are left, and they are soon sorted."""
+    """Return whether this names a patient, what belongs to one, or a day: then few are left, and soon sorted."""
     table = of_type(resource_type)
-    named = (table.get(name.partition(":")[0]) for name, _ in params)
-    return any(isinstance(param, Pointer) or (param is not None and param.private) for param in named)
+    named = ((name.partition(":"), value) for name, value in params)
+    return any(_leaves_few(table.get(plain), modifier, value) for (plain, _, modifier), value in named)
+
+
+def _leaves_few(param: Param | None, modifier: str, value: str) -> bool:
+    if isinstance(param, Pointer):
+        return modifier != "missing" and set(param.targets) <= ONE_CARE
+    if isinstance(param, Date | ToldDate):
+        return not modifier and all(_one_day(one) for one in split(value))
+    return not modifier and (isinstance(param, Id) or (isinstance(param, Coded) and param.private))
+
+
+def _one_day(value: str) -> bool:
+    wanted = span("date", plain(value))
+    return wanted.prefix == "eq" and wanted.high - wanted.low <= timedelta(hours=25)
 
 
 def _merged(hits: list[Hit], *, backwards: bool) -> list[Hit]:

@@ -14,7 +14,7 @@ from backend.apps.interop.fhir.outcomes import BadSearch, Forbidden
 from backend.apps.interop.fhir.search.kinds import Changed, Id, Match, Param
 from backend.apps.interop.fhir.search.parameters import PARAMETERS
 from backend.apps.interop.fhir.search.references import Pointer
-from backend.apps.interop.fhir.search.values import split
+from backend.apps.interop.fhir.search.values import split, within_bounds
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources import SOURCES
 
@@ -87,6 +87,7 @@ def find(source: Source, params: Params, user: Any = None) -> Found | None:
 
 def filtered(source: Source, params: Params, user: Any = None) -> QuerySet[Any] | None:
     """Return the rows that have a resource which the parameters name; see `find`."""
+    within_bounds(params)
     found = find(source, params, user)
     if found is None or found.also == "TRUE":
         return None if found is None else found.rows
@@ -115,7 +116,13 @@ def _refuse_unknown(resource_type: str, name: str) -> None:
     if "." in name or name.startswith("_has"):
         raise BadSearch("Searches over other resources (chains, _has) are not supported.", code="not-supported")
     if not known(resource_type, name):
-        raise BadSearch(f"{resource_type} cannot be searched by one of the parameters.", code="not-supported")
+        raise BadSearch(cannot_be_searched(resource_type), code="not-supported")
+
+
+def cannot_be_searched(resource_type: str) -> str:
+    """Return a sentence that tells what it can be searched by; it repeats no name that was sent."""
+    known = ", ".join(of_type(resource_type))
+    return f"{resource_type} cannot be searched by one of the parameters. It can by {known}."
 
 
 def _may_see(source: Source, name: str, param: Param, user: Any) -> None:

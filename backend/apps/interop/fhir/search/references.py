@@ -63,10 +63,19 @@ class Reference(Pointer):
     def _to(self, kind: str, fhir_id: str) -> Q | None:
         if kind in self.keys:
             return self.keys[kind](fhir_id)
-        try:
-            return Q(**{self.paths[kind]: UUID(fhir_id)})
-        except ValueError:
-            return None
+        key = key_of(fhir_id)
+        return None if key is None else Q(**{self.paths[kind]: key})
+
+
+@dataclass(frozen=True)
+class Shown(Reference):
+    """A reference that only some resources of those rows tell. column: which of the resource's columns tells it."""
+
+    column: str = ""
+
+    def match(self, source: Source, name: str, values: Sequence[str], modifier: str) -> Match | None:
+        found = super().match(source, name, values, modifier)
+        return found and Match(found.rows, f"{source.columns[self.column]} IS NOT NULL")
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,8 @@ class OfPatient(Pointer):
 
     def match(self, source: Source, name: str, values: Sequence[str], modifier: str) -> Match | None:
         self.checked(name, modifier)
-        keys = [str(key) for value in values if (key := _key_of(name, value, "Patient"))]
+        told = (split_reference(name, plain(value)) for value in values)
+        keys = [fhir_id for kind, fhir_id in told if kind in {"", "Patient"} and key_of(fhir_id)]
         return Match(sql=f"{source.patient} = ANY(%s::uuid[])", values=(keys,)) if keys else None
 
 
@@ -103,12 +113,18 @@ class Refers(Pointer):
         return Match(sql=f"{source.columns[self.column]} = ANY(%s::text[])", values=(ids,)) if ids else None
 
 
-def _key_of(name: str, value: str, kind: str) -> UUID | None:
-    said, fhir_id = split_reference(name, plain(value))
+def encounter_of(path: str, *, element: str = "encounter") -> Shown:
+    """Return the parameter for the visit, which resources name when the patient came to it."""
+    return Shown({"Encounter": path}, element=element, column="encounter")
+
+
+def key_of(fhir_id: str) -> UUID | None:
+    """Return the key that an id is; None for any other way to write one, for ids are compared letter by letter."""
     try:
-        return UUID(fhir_id) if said in {"", kind} else None
+        key = UUID(fhir_id)
     except ValueError:
         return None
+    return key if str(key) == fhir_id else None
 
 
 def split_reference(name: str, value: str) -> tuple[str, str]:

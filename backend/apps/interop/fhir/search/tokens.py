@@ -41,7 +41,7 @@ class Codes(Token):
     system: str = ""
 
     def one(self, system: str | None, code: str) -> Q | None:
-        if system is not None and self.system and system != self.system:
+        if system is not None and system != self.system:
             return None
         if not code:
             return Q(**{f"{self.path}__in": [value for some in self.codes.values() for value in some]})
@@ -56,7 +56,7 @@ class Cases(Token):
     system: str = ""
 
     def one(self, system: str | None, code: str) -> Q | None:
-        if system is not None and self.system and system != self.system:
+        if system is not None and system != self.system:
             return None
         return self.cases.get(code)
 
@@ -68,7 +68,7 @@ class Fixed(Token):
     codes: Mapping[str, frozenset[str]]
 
     def one(self, system: str | None, code: str) -> Q | None:
-        known = [self.codes.get(system, frozenset())] if system else self.codes.values()
+        known = self.codes.values() if system is None else [self.codes.get(system, frozenset())]
         return Q(pk__isnull=False) if any(code in some or (not code and some) for some in known) else None
 
 
@@ -94,7 +94,7 @@ class Coded(Token):
         places = [at for at in self.places if system is None or (at.named() or "") == system]
         if not places:
             return None
-        return any_of((Q(**{at.path: code}) if code else ~Q(**{at.path: ""})) & at.when for at in places)
+        return any_of(at.when & (Q(**{at.path: code}) if code else ~Q(**{at.path: ""})) for at in places)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Told(Token):
 
     def _of(self, told: str, system: str, wanted: Sequence[tuple[str | None, str]]) -> tuple[str, list[str]] | None:
         """Return SQL and codes for one column; a token without a code asks for any of the system."""
-        codes = [code for said, code in wanted if said is None or said == system or (said and not system)]
+        codes = [code for said, code in wanted if said is None or said == system]
         if not codes:
             return None
         if "" in codes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -10,7 +11,10 @@ from django.utils import timezone
 
 from backend.apps.interop.fhir.outcomes import BadSearch
 
-APART = re.compile(r"((?:[^\\,]|\\.)*)(?:,|$)", re.DOTALL)
+MOST_EACH, MOST_IN_ONE, MOST_IN_ALL = 2_000, 200, 1_000  # characters of a value; values of a parameter, of a search
+# A backslash that ends the text stands for itself, so that both fit any text at once and nothing is tried twice.
+APART = re.compile(r"((?:[^\\,]|\\.?)*)(?:,|$)", re.DOTALL)
+SYSTEM = re.compile(r"((?:[^\\|]|\\.?)*)(?:\|(.*))?", re.DOTALL)
 ESCAPED = re.compile(r"\\([\\,|$])")
 PREFIXES = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb")
 WHEN = re.compile(
@@ -27,20 +31,26 @@ class Span:
     low: datetime
     high: datetime
 
-    @property
-    def first_day(self) -> date:
-        return timezone.localtime(self.low).date()
-
-    @property
-    def day_after(self) -> date:
-        """The first day after it; a moment names its whole day."""
-        last = timezone.localtime(self.high - timedelta(microseconds=1)).date()
-        return last + timedelta(days=1) if last < date.max else last
-
 
 def split(text: str) -> list[str]:
     """Return the alternatives of a value, still escaped; none of them empty."""
     return [one for one in (match[1].strip() for match in APART.finditer(text)) if one]
+
+
+def within_bounds(params: Iterable[tuple[str, str]]) -> None:
+    """Refuse what would cost more to search by than a search is worth.
+
+    Raises:
+        BadSearch: a value that is too long, or too many of them.
+    """
+    told = [(name, split(value)) for name, value in params]
+    if any(len(one) > MOST_EACH for _, values in told for one in values):
+        raise BadSearch(f"A value may have {MOST_EACH:,} characters.", code="too-long")
+    if any(len(values) > MOST_IN_ONE for _, values in told) or sum(len(values) for _, values in told) > MOST_IN_ALL:
+        raise BadSearch(
+            f"A parameter may have {MOST_IN_ONE} values and a search {MOST_IN_ALL:,}: ask in several searches.",
+            code="too-costly",
+        )
 
 
 def plain(text: str) -> str:
@@ -48,11 +58,18 @@ def plain(text: str) -> str:
 
 
 def token(text: str) -> tuple[str | None, str]:
-    """Return (system, code) of a token; the system is None where none is said, "" where "|code" asks for none."""
-    parts = re.split(r"(?<!\\)\|", text, maxsplit=1)
-    if len(parts) == 1:
-        return None, plain(parts[0])
-    return plain(parts[0]), plain(parts[1])
+    """Return (system, code) of a token; the system is None where none is said, "" where "|code" asks for none.
+
+    Raises:
+        BadSearch: neither a system nor a code.
+    """
+    found = SYSTEM.fullmatch(text)
+    before, after = found.groups() if found else (text, None)
+    if after is None:
+        return None, plain(before)
+    if not before and not after:
+        raise BadSearch("A code or a system is missing beside |.")
+    return plain(before), plain(after)
 
 
 def span(name: str, text: str) -> Span:
@@ -72,6 +89,21 @@ def span(name: str, text: str) -> Span:
     except (ValueError, OverflowError):
         raise BadSearch(f"{name}: there is no such date.") from None
     return Span(prefix, low, high)
+
+
+def day_of(moment: datetime) -> date:
+    """Return the day that a moment is in."""
+    return date.max if moment.year == date.max.year and moment.month == 12 and moment.day == 31 else _local(moment)
+
+
+def day_from(moment: datetime) -> date:
+    """Return the first day that begins at a moment or after it."""
+    day = day_of(moment)
+    return day if day == date.max or _ours(datetime.combine(day, time())) >= moment else day + timedelta(days=1)
+
+
+def _local(moment: datetime) -> date:
+    return timezone.localtime(moment).date()
 
 
 def _bounds(found: re.Match[str]) -> tuple[datetime, datetime]:

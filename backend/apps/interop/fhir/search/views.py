@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpResponse
@@ -41,59 +42,81 @@ def now() -> str:
     return timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One page of a search. total: None where the first page found too many to count, unless nothing was counted yet.
+
+    since: when the first page was answered, "" while it is. What changed later is for the next search.
+    """
+
+    asked: Asked
+    after: Place | None = None
+    total: int | None = None
+    counted: bool = False
+    since: str = ""
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Turn:
+        after = Place(*told["after"]) if told["after"] else None
+        return cls(Asked.from_json(told["asked"]), after, told["total"], told["counted"], told["since"])
+
+
 class Search(FhirView):
     verb = "list"
+    begun = ""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.begun = timezone.now().strftime(pages.SORTED)
+        super().initial(request, *args, **kwargs)
 
     def get(self, request: Request, resource_type: str, **_kwargs: Any) -> HttpResponse:
         sources = self.sources("list")
-        pairs = pairs_of(request)
-        asked, after, total = self._asked(resource_type, pairs, dict(pairs).get("_cursor", ""))
+        turn = self._turn(resource_type)
+        asked = turn.asked
         if asked.only_count:
-            return self._counted(asked, pages.count(asked, sources, request.user))
-        hits, more = pages.page(asked, sources, request.user, after)
-        if total is None and asked.total:
-            total = pages.count(asked, sources, request.user) if more or after else len(hits)
-        return self._answered(asked, hits, total, more=more, first=after is None)
+            return self._counted(turn, pages.count(asked, sources, request.user))
+        hits, more = pages.page(asked, sources, request.user, turn.after, until=turn.since)
+        if asked.total and not turn.counted:
+            total = pages.count(asked, sources, request.user) if more or turn.after else len(hits)
+            turn = replace(turn, total=total, counted=True)
+        return self._answered(turn, hits, more=more)
 
     post = get
 
-    def _asked(self, resource_type: str, pairs: asking.Pairs, cursor: str) -> tuple[Asked, Place | None, int | None]:
-        """Return the search, where it goes on, and the total that its first page told."""
+    def _turn(self, resource_type: str) -> Turn:
+        """Return which page of which search this is."""
+        pairs = pairs_of(self.request)
+        cursor = dict(pairs).get("_cursor", "")
         if not cursor:
-            return asking.read(resource_type, pairs, strict=strict(self.request)), None, None
-        told = cursors.opened(cursor, self.request.user)
-        if told.get("asked", {}).get("type") != resource_type:
-            raise Refusal("This link is not one of ours, or not yours: search again.", code="value")
-        after = Place(*told["after"]) if told.get("after") else None
-        return Asked.from_json(told["asked"]), after, told.get("total")
+            return Turn(asking.read(resource_type, pairs, strict=strict(self.request)))
+        return cursors.opened(cursor, self.request.user, f"search {resource_type}", Turn.from_json)
 
-    def _counted(self, asked: Asked, total: int | None) -> HttpResponse:
-        self.note(count=total, filters=sorted({name for name, _ in asked.params}))
-        return self.respond(searchset((), updated=now(), links=self._links(asked), total=total))
+    def _counted(self, turn: Turn, total: int | None) -> HttpResponse:
+        self.note(count=total, filters=sorted({name for name, _ in turn.asked.params}))
+        return self.respond(searchset((), updated=now(), links=self._links(turn), total=total))
 
-    def _answered(self, asked: Asked, hits: list[Hit], total: int | None, *, more: bool, first: bool) -> HttpResponse:
+    def _answered(self, turn: Turn, hits: list[Hit], *, more: bool) -> HttpResponse:
         matches = [hit.entry() for hit in hits]
-        beside = includes.brought(asked, matches, self.request.user)
+        beside = includes.brought(turn.asked, matches, self.request.user)
         told: dict[str, Any] = {"included": [f"{hit.source.type}/{hit.id}" for hit in beside]} if beside else {}
         told |= {"count": len(hits), "ids": [hit.id for hit in hits]}
-        self.note(filters=sorted({name for name, _ in asked.params}), **told)
-        after = hits[-1].place if more else None
+        self.note(filters=sorted({name for name, _ in turn.asked.params}), **told)
+        following = replace(turn, after=hits[-1].place, since=turn.since or self.begun) if more else None
         entries = [*matches, *(hit.entry("include") for hit in beside)]
-        return self.respond(
-            searchset(entries, updated=now(), links=self._links(asked, after, total, first=first), total=total)
-        )
+        return self.respond(searchset(entries, updated=now(), links=self._links(turn, following), total=turn.total))
 
-    def _links(
-        self, asked: Asked, after: Place | None = None, total: int | None = None, *, first: bool = True
-    ) -> Sequence[tuple[str, str]]:
+    def _links(self, turn: Turn, following: Turn | None = None) -> Sequence[tuple[str, str]]:
         """Return the links of the page; parameters that may name a person stand in none of them."""
-        at = f"{base()}/{asked.type}"
-        sealed = asked.private or not first
-        own = f"{at}?_cursor={self._cursor(asked)}" if sealed else f"{at}?{asked.query()}"
-        links = [("self", own)]
-        if after is not None:
-            links.append(("next", f"{at}?_cursor={self._cursor(asked, after=list(after), total=total)}"))
+        at = f"{base()}/{turn.asked.type}"
+        sealed = turn.asked.private or turn.after is not None
+        links = [("self", f"{at}?_cursor={self._cursor(turn)}" if sealed else f"{at}?{turn.asked.query()}")]
+        if following is not None:
+            links.append(("next", f"{at}?_cursor={self._cursor(following)}"))
         return links
 
-    def _cursor(self, asked: Asked, **more: Any) -> str:
-        return cursors.sealed(self.request.user, asked=asked.to_json(), **more)
+    def _cursor(self, turn: Turn) -> str:
+        if turn.after is None:
+            turn = Turn(turn.asked)  # asked again, the first page is counted again
+        told = {"asked": turn.asked.to_json(), "after": turn.after and list(turn.after), "total": turn.total}
+        kind = f"search {turn.asked.type}"
+        return cursors.sealed(self.request.user, kind, counted=turn.counted, since=turn.since, **told)

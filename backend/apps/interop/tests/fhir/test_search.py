@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
+from backend.apps.core.sealed import seal
+from backend.apps.insurance.tests.factories import make_provider
+from backend.apps.interop.fhir.search import cursors
+from backend.apps.interop.fhir.search.kinds import NOTHING, any_of
+from backend.apps.interop.fhir.search.values import split, token
+from backend.apps.laboratory.tests.factories import make_lab_order
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -55,9 +66,19 @@ def test_patients_are_found_by_what_us_core_asks_for(api: APIClient) -> None:
         "gender:not=male",
         "gender=female&birthdate:missing=false",
         "name=nobody,zoë",
+        "given=q",
+        "name=q",
+        "gender=http://hl7.org/fhir/administrative-gender|female",
+        "birthdate=le1980-05-17T10:00:00Z&birthdate=ge1980-05-17T10:00:00Z",
     ):
         assert found(api, f"Patient?{query}") == [str(one.pk)], query
-    assert found(api, "Patient?birthdate=gt1980-05-17&birthdate=lt1981-05-17") == []
+    for query in (
+        "birthdate=gt1980-05-17&birthdate=lt1981-05-17",
+        "birthdate=1980-05-17T10:00:00Z",
+        "gender=urn:other|female",
+        "gender=|female",
+    ):
+        assert found(api, f"Patient?{query}") == [], query
 
 
 def test_pages_hold_every_row_once_though_rows_change_between_them(api: APIClient) -> None:
@@ -72,6 +93,121 @@ def test_pages_hold_every_row_once_though_rows_change_between_them(api: APIClien
         assert bundle["total"] == 5
         seen += ids(bundle)
     assert sorted(seen) == sorted(made)
+
+
+def follow(api: APIClient, url: str) -> dict[str, Any]:
+    """Return the Bundle at a link."""
+    body: dict[str, Any] = api.get(url.partition(":8000")[2]).json()
+    return body
+
+
+def test_the_self_link_of_every_page_answers_that_page_again(api: APIClient) -> None:
+    for _ in range(5):
+        make_patient(last_name="Many")
+    page = api.get(f"{FHIR}/Patient?family=Many&_count=2&_total=accurate").json()
+    while page:
+        again = follow(api, link(page, "self"))
+        assert (ids(again), again["total"]) == (ids(page), page["total"])
+        page = follow(api, link(page, "next")) if link(page, "next") else {}
+    counted = api.get(f"{FHIR}/Patient?family=Many&_summary=count").json()
+    assert "entry" not in follow(api, link(counted, "self"))
+
+
+def test_sorted_by_change_a_row_that_changes_between_two_pages_comes_once(api: APIClient) -> None:
+    made = [make_provider() for _ in range(3)]
+    first = api.get(f"{FHIR}/Organization?_sort=_lastUpdated&_count=2").json()
+    seen = ids(first)
+    moved = next(one for one in made if str(one.pk) in seen)
+    moved.save()
+    page = first
+    while link(page, "next"):
+        page = follow(api, link(page, "next"))
+        seen += ids(page)
+    assert len(seen) == len(set(seen))
+    assert {str(one.pk) for one in made} <= set(seen)
+
+
+def test_what_is_too_many_to_count_is_not_counted_again_on_the_next_page(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_patient(), make_patient(), make_patient()
+    monkeypatch.setattr("backend.apps.interop.fhir.search.pages.COUNTED", 1)
+    first = api.get(f"{FHIR}/Patient?_count=1").json()
+    assert "total" not in first
+    with CaptureQueriesContext(connection) as asked:
+        assert "total" not in follow(api, link(first, "next"))
+    assert not any("count(" in query["sql"] for query in asked)
+
+
+def test_a_cursor_opens_the_list_it_was_made_for_alone(api: APIClient) -> None:
+    one, user = make_patient(), make_user(role="admin")
+    api = client_for(user)
+    make_appointment(patient=one)
+    chart = link(api.get(f"{FHIR}/Patient/{one.pk}/$everything?_count=1").json(), "next")
+    shapeless = cursors.sealed(user, "search Patient", asked={"type": "Patient", "colour": 1}, after=[1], total=None)
+    for query in (chart.partition("?")[2], f"_cursor={shapeless}", f"_cursor={seal('[]')}", f"_cursor={seal('x')}"):
+        answer = api.get(f"{FHIR}/Patient?{query}")
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "value"), answer.content
+
+
+def test_the_values_of_a_search_are_read_in_time_that_grows_with_their_length() -> None:
+    assert split("x" * 200_000 + "\\") == ["x" * 200_000 + "\\"]  # read anew from every place it takes many minutes
+    assert split("a\\,b,c\\\\,\\|d\\") == ["a\\,b", "c\\\\", "\\|d\\"]
+    assert token(r"a\\|b") == ("a\\", "b")
+    assert token(r"a\|b|c") == ("a|b", "c")
+
+
+def test_alternatives_of_one_column_become_one_list() -> None:
+    keys = [f"{number}" for number in range(3)]
+    assert any_of(Q(pk=key) for key in keys) == NOTHING | Q(pk__in=keys)
+    assert any_of(Q(kind="a", name=key) for key in keys) == NOTHING | Q(("kind", "a"), ("name__in", keys))
+    assert any_of([Q(a=1), Q(b__startswith="x"), ~Q(a=2)]) == NOTHING | Q(a=1) | Q(b__startswith="x") | ~Q(a=2)
+
+
+def test_sorting_is_for_what_is_few(api: APIClient) -> None:
+    payer, visit = make_provider(), make_appointment(status="completed")
+    assert str(payer.pk) in found(api, "Organization?_sort=-_lastUpdated")
+    day = visit.appointment_datetime.astimezone(UTC).date()
+    one_day = f"Appointment?practitioner={visit.doctor_id}&date=ge{day}&date={day}&_sort=date"
+    assert found(api, one_day) == [str(visit.pk)]
+    for query in (
+        f"Appointment?practitioner={visit.doctor_id}&_sort=date",
+        "Patient?birthdate=gt1900&_sort=birthdate",
+        "Patient?name=a&_sort=birthdate",
+        "Observation?performer=Organization/1&_sort=date",
+    ):
+        answer = api.get(f"{FHIR}/{query}")
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "too-costly"), query
+
+
+def test_a_visit_is_found_by_where_a_resource_names_it(api: APIClient) -> None:
+    came, waits = make_appointment(status="completed"), make_appointment(status="scheduled")
+    of_came = make_lab_order(patient=came.patient, doctor=came.doctor, appointment=came)
+    make_lab_order(patient=waits.patient, doctor=waits.doctor, appointment=waits)
+    assert found(api, f"ServiceRequest?encounter={came.pk}") == [str(of_came.pk)]
+    assert found(api, f"ServiceRequest?encounter={waits.pk}") == []
+    assert found(api, f"ServiceRequest?patient=urn:uuid:{came.patient_id}") == []
+
+
+def test_what_is_brought_along_is_bounded_and_comes_with_the_elements_that_name_it(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = make_lab_order()
+    along = "_include=ServiceRequest:patient&_include=ServiceRequest:requester"
+    bundle = api.get(f"{FHIR}/ServiceRequest?_elements=status&{along}&{along}").json()
+    assert sorted(ids(bundle, "include")) == sorted([str(order.patient_id), str(order.doctor_id)])
+    assert link(bundle, "self").count("_include") == 2
+    monkeypatch.setattr("backend.apps.interop.fhir.search.includes.MOST", 1)
+    refused = api.get(f"{FHIR}/ServiceRequest?{along}")
+    assert (refused.status_code, refused.json()["issue"][0]["code"]) == (400, "too-costly")
+    monkeypatch.setattr("backend.apps.interop.fhir.search.asked.MOST_INCLUSIONS", 1)
+    assert api.get(f"{FHIR}/ServiceRequest?{along}").status_code == 400
+
+
+def test_elements_that_are_not_known_are_refused_when_strict_alone(api: APIClient) -> None:
+    assert found(api, "Patient?_elements=shoeSize") == []
+    strict = api.get(f"{FHIR}/Patient?_elements=shoeSize", headers={"Prefer": "handling=strict"})
+    assert (strict.status_code, strict.json()["issue"][0]["code"]) == (400, "not-supported")
 
 
 def test_a_next_link_opens_for_nobody_else(api: APIClient) -> None:
@@ -121,6 +257,8 @@ def test_a_parameter_that_is_not_known_is_left_out_or_refused_as_asked(api: APIC
     assert "shoe-size" not in link(bundle, "self")
     strict = api.get(f"{FHIR}/Patient?gender=other&shoe-size=44", headers={"Prefer": "handling=strict"})
     assert (strict.status_code, strict.json()["issue"][0]["code"]) == (400, "not-supported")
+    assert "birthdate" in strict.json()["issue"][0]["diagnostics"]
+    assert "shoe" not in strict.json()["issue"][0]["diagnostics"]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +277,13 @@ def test_a_parameter_that_is_not_known_is_left_out_or_refused_as_asked(api: APIC
         ("_lastUpdated=ge9", "invalid"),
         ("_sort=birthdate&_count=5&name:below=1", "not-supported"),
         ("name=%00", "invalid"),
+        ("gender=|", "invalid"),
+        ("_total=most", "invalid"),
+        ("_id=" + ",".join(["1"] * 201), "too-costly"),
+        ("_id=" + ",".join(str(number) * 12 for number in range(110, 210)) + "&_id=" + "0," * 199, "too-costly"),
+        ("&".join(["_id=" + "1," * 200] * 6), "too-costly"),
+        ("name=" + "x" * 2001, "too-long"),
+        ("name:contains=" + "x," * 1500 + "\\", "too-costly"),
     ],
 )
 def test_what_cannot_be_searched_by_is_refused_in_a_sentence(api: APIClient, query: str, code: str) -> None:

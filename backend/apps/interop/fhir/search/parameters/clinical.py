@@ -10,14 +10,15 @@ from uuid import UUID
 from django.db.models import Q
 
 from backend.apps.interop.fhir.search.kinds import Date, Param
-from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
+from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
 from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, Told, reverse, within
 from integrations.fhir.resources import medication, medication_request, observation
-from integrations.fhir.terms import LOINC, NDC, RXNORM, TERMINOLOGY
+from integrations.fhir.terms import HL7, LOINC, NDC, RXNORM, TERMINOLOGY
 
 OF_PATIENT: Mapping[str, Param] = {"patient": OfPatient(), "subject": OfPatient()}
 LOINC_AS_SENT = sorted({form for name in observation.LOINC_NAMES for form in (name, name.lower(), name.capitalize())})
 OBSERVATION_CATEGORY = f"{TERMINOLOGY}observation-category"
+OBSERVATION_STATUS = f"{HL7}observation-status"
 
 CODES = (
     At("lab_test__test_code", LOINC, Q(lab_test__code_system="loinc")),
@@ -51,25 +52,25 @@ RESULT: Mapping[str, Param] = {
     "category": Fixed({OBSERVATION_CATEGORY: frozenset({"laboratory"})}),
     "code": ResultCode(CODES),
     "date": Date("result_date", column="effective"),
-    "status": Codes("status", reverse(observation.STATUSES)),
-    "encounter": Reference({"Encounter": "lab_order__appointment_id"}, element="encounter"),
+    "status": Codes("status", reverse(observation.STATUSES), OBSERVATION_STATUS),
+    "encounter": encounter_of("lab_order__appointment_id"),
     "based-on": Reference({"ServiceRequest": "lab_order_id"}, element="basedOn"),
     "specimen": Refers("Specimen", "specimen", element="specimen"),
     "performer": Refers("Organization", "feed", element="performer"),
 }  # fmt: skip
 MEDICATION: Mapping[str, Param] = {
     "code": Told({"rxnorm": RXNORM, "ndc": NDC}),
-    "status": Told({"active": ""}, reverse(medication.STATUSES)),
+    "status": Told({"active": f"{HL7}CodeSystem/medication-status"}, reverse(medication.STATUSES)),
 }
 PRESCRIPTION: Mapping[str, Param] = {
     **OF_PATIENT,
-    "status": Codes("status", reverse(medication_request.STATUSES)),
+    "status": Codes("status", reverse(medication_request.STATUSES), f"{HL7}CodeSystem/medicationrequest-status"),
     "intent": Fixed({"http://hl7.org/fhir/CodeSystem/medicationrequest-intent": frozenset({"order"})}),
     "category": Fixed({f"{TERMINOLOGY}medicationrequest-category": frozenset({"community"})}),
     "authoredon": Date("prescribed_date", day=True, column="authored"),
     "medication": Reference({"Medication": "medication_id"}, element="medicationReference"),
     "code": Coded((At("medication__rxnorm_code", RXNORM),)),
-    "encounter": Reference({"Encounter": "appointment_id"}, element="encounter"),
+    "encounter": encounter_of("appointment_id"),
     "requester": Reference({"Practitioner": "doctor_id"}, element="requester"),
     "identifier": Coded((At("prescription_number", within("NamingSystem/prescription")),)),
 }

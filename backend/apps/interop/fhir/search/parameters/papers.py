@@ -9,12 +9,12 @@ from django.db.models import DateTimeField
 from django.db.models.functions import Cast, Coalesce
 
 from backend.apps.interop.fhir.search.kinds import Date, Param
-from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
+from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
 from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, OwnUuid, Token, Told, reverse, within
 from backend.apps.interop.fhir.sources.provenance import by_vital_sign
 from backend.apps.interop.fhir.sources.results import by_key
 from integrations.fhir.resources import audit_event, document_reference
-from integrations.fhir.terms import LOINC, TERMINOLOGY
+from integrations.fhir.terms import HL7, LOINC, TERMINOLOGY
 
 
 def _day_or_moment(day: str, moment: str) -> Coalesce:
@@ -27,7 +27,7 @@ NUMBER = Coded((At("claim_number", within("NamingSystem/claim")),))
 MONEY: Mapping[str, Param] = {
     "patient": OfPatient(element="patient"),
     "identifier": NUMBER,
-    "status": Told({"status": ""}),
+    "status": Told({"status": f"{HL7}fm-status"}),
     "use": Fixed({"http://hl7.org/fhir/claim-use": frozenset({"claim"})}),
     "type": Fixed({f"{TERMINOLOGY}claim-type": frozenset({"professional"})}),
     "insurer": Reference({"Organization": "patient_insurance__insurance_plan__provider_id"}, element="insurer"),
@@ -44,6 +44,7 @@ EXPLANATION: Mapping[str, Param] = {
     **MONEY,
     "created": Date(_day_or_moment("response_date", "updated_at"), column="created"),
     "claim": Reference({"Claim": "pk"}, element="claim"),
+    "status": Told({"status": f"{HL7}explanationofbenefit-status"}),
     "disposition": Told({"disposition": ""}),
 }
 
@@ -63,11 +64,11 @@ NOTE: Mapping[str, Param] = {
     "identifier": OwnUuid(),
     "type": NOTE_TYPE,
     "category": CATEGORY,
-    "status": Told({"status": ""}),
+    "status": Told({"status": f"{HL7}document-reference-status"}),
     "date": Date("signed_at", column="date"),
     "period": Date("appointment__appointment_datetime", end="appointment__ends_at"),
     "author": Reference({"Practitioner": "doctor_id"}, element="author"),
-    "encounter": Reference({"Encounter": "appointment_id"}, element="context.encounter"),
+    "encounter": encounter_of("appointment_id", element="context.encounter"),
     "relatesto": Reference({"DocumentReference": "amends_id"}, element="relatesTo.target"),
 }
 RESULT_DOCUMENT: Mapping[str, Param] = {
@@ -75,18 +76,18 @@ RESULT_DOCUMENT: Mapping[str, Param] = {
     "identifier": OwnUuid(),
     "type": RESULT_TYPE,
     "category": CATEGORY,
-    "status": Told({"status": ""}),
+    "status": Told({"status": f"{HL7}document-reference-status"}),
     "date": Date("reported_at", column="date"),
     "author": Refers("Organization", "author", element="author"),
-    "encounter": Reference({"Encounter": "lab_order__appointment_id"}, element="context.encounter"),
+    "encounter": encounter_of("lab_order__appointment_id", element="context.encounter"),
 }
 COMPOSITION: Mapping[str, Param] = {
     **OF_PATIENT,
     "type": Codes("clinical_note__note_type", _loinc(document_reference.NOTES.items()), LOINC),
-    "status": Told({"status": ""}),
+    "status": Told({"status": f"{HL7}composition-status"}),
     "date": Date("clinical_note__signed_at", column="date"),
     "author": Reference({"Practitioner": "clinical_note__doctor_id"}, element="author"),
-    "encounter": Reference({"Encounter": "clinical_note__appointment_id"}, element="encounter"),
+    "encounter": encounter_of("clinical_note__appointment_id"),
 }
 
 
@@ -114,8 +115,8 @@ PRESCRIPTION_ORIGIN: Mapping[str, Param] = {
 AUDIT: Mapping[str, Param] = {
     "date": Date("timestamp"),
     "patient": Reference({"Patient": "patient_id"}),
-    "action": Told({"action": ""}),
-    "outcome": Codes("outcome", reverse(audit_event.OUTCOMES)),
+    "action": Told({"action": f"{HL7}audit-event-action"}),
+    "outcome": Codes("outcome", reverse(audit_event.OUTCOMES), f"{HL7}audit-event-outcome"),
     "subtype": Told(
         {"interaction": "http://hl7.org/fhir/restful-interaction", "verb": within("CodeSystem/audit-action")}
     ),

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from uuid import UUID
 
 from django.db.models import Exists, Q
 
 from backend.apps.core.models import Clinic
 from backend.apps.interop.fhir.search.kinds import Date, Param, String
-from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
+from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, key_of
 from backend.apps.interop.fhir.search.tokens import At, Cases, Coded, Codes, Fixed, Told, mrn_system
 from integrations.fhir.resources.location import PLACE_OF_SERVICE
-from integrations.fhir.terms import CLIA, NAIC, NPI, NUCC, TERMINOLOGY, V3
+from integrations.fhir.terms import CLIA, HL7, NAIC, NPI, NUCC, TERMINOLOGY, V3
 
 EVERY = Q(pk__isnull=False)
 IN_USE = Q(is_active=True, is_deleted=False)
 GENDERS = {code: (code,) for code in ("female", "male", "other", "unknown")}
+YES_OR_NO = f"{TERMINOLOGY}special-values"
+LOCATION_STATUS = f"{HL7}location-status"
 
 
 def flag(path: str) -> Cases:
     """Return the parameter for what is active: a row that is in use and was not removed."""
     active = Q(**{path: True, "is_deleted": False})
-    return Cases({"true": active, "false": ~active})
+    return Cases({"true": active, "false": ~active}, YES_OR_NO)
 
 
 def _private(*paths: str, sees: str = "") -> String:
@@ -31,10 +32,8 @@ def _private(*paths: str, sees: str = "") -> String:
 
 def _practice(fhir_id: str) -> Q | None:
     """Return all rows when the id is that of the practice itself."""
-    try:
-        return Q(Exists(Clinic.objects.filter(pk=UUID(fhir_id))))
-    except ValueError:
-        return None
+    key = key_of(fhir_id)
+    return None if key is None else Q(Exists(Clinic.objects.filter(pk=key)))
 
 
 def _addressed(*lines: str) -> Mapping[str, Param]:
@@ -48,20 +47,22 @@ def _addressed(*lines: str) -> Mapping[str, Param]:
 
 PATIENT: Mapping[str, Param] = {
     "identifier": Coded((At("medical_record_number", mrn_system),), private=True),
-    "name": _private("last_name", "first_name"),
+    "name": _private("last_name", "first_name", "middle_name", "name_suffix"),
     "family": _private("last_name"),
-    "given": _private("first_name"),
+    "given": _private("first_name", "middle_name"),
     "birthdate": Date("date_of_birth", day=True, private=True, column="birth_date"),
-    "gender": Codes("gender", GENDERS),
+    "gender": Codes("gender", GENDERS, f"{HL7}administrative-gender"),
     "phone": Coded((At("phone"),), private=True, sees="phone"),
     "email": Coded((At("email"),), private=True, sees="email"),
     "telecom": Coded((At("phone"), At("email")), private=True, sees="email"),
     "address-city": _private("city", sees="city"),
     "address-state": _private("state", sees="state"),
     "address-postalcode": _private("postal_code", sees="postal_code"),
-    "deceased": Cases({"true": Q(deceased_at__isnull=False), "false": Q(deceased_at__isnull=True)}, sees="deceased"),
+    "deceased": Cases(
+        {"true": Q(deceased_at__isnull=False), "false": Q(deceased_at__isnull=True)}, YES_OR_NO, sees="deceased"
+    ),
     "death-date": Date("deceased_at", private=True, sees="deceased"),
-    "active": Cases({"true": EVERY}),
+    "active": Cases({"true": EVERY}, YES_OR_NO),
 }
 PRACTITIONER: Mapping[str, Param] = {
     "identifier": Coded((At("npi_number", NPI),), sees="npi"),
@@ -82,7 +83,7 @@ ADDRESS = _addressed("address_line1")
 CLINIC: Mapping[str, Param] = {
     "name": String(("name",)),
     "identifier": Coded((At("npi_number", NPI), At("clia_number", CLIA))),
-    "active": Cases({"true": EVERY}),
+    "active": Cases({"true": EVERY}, YES_OR_NO),
     **ADDRESS,
 }
 PAYER: Mapping[str, Param] = {
@@ -100,7 +101,7 @@ OF_SERVICE = {"place_of_service": PLACE_OF_SERVICE}
 OUR_PLACE: Mapping[str, Param] = {
     "name": String(("name",)),
     "identifier": Coded((At("npi_number", NPI),)),
-    "status": Cases({"active": EVERY}),
+    "status": Cases({"active": EVERY}, LOCATION_STATUS),
     "type": Told(OF_SERVICE, always={f"{V3}RoleCode": frozenset({"OF"})}),
     "organization": Refers("Organization", "organization", element="managingOrganization"),
     **ADDRESS,
@@ -108,7 +109,7 @@ OUR_PLACE: Mapping[str, Param] = {
 FACILITY: Mapping[str, Param] = {
     "name": String(("name",)),
     "identifier": Coded((At("npi", NPI),)),
-    "status": Cases({"active": IN_USE, "inactive": ~IN_USE}),
+    "status": Cases({"active": IN_USE, "inactive": ~IN_USE}, LOCATION_STATUS),
     "type": Told(OF_SERVICE),
     "organization": Refers("Organization", "organization", element="managingOrganization"),
     **ADDRESS,
@@ -116,13 +117,13 @@ FACILITY: Mapping[str, Param] = {
 GROUP: Mapping[str, Param] = {
     "name": String(("name",)),
     "type": Fixed({"http://hl7.org/fhir/group-type": frozenset({"person"})}),
-    "actual": Cases({"true": EVERY}),
+    "actual": Cases({"true": EVERY}, YES_OR_NO),
     "member": Reference({"Patient": "members__patient_id"}, element="member.entity"),
 }
 COVERAGE: Mapping[str, Param] = {
     "patient": OfPatient(element="beneficiary"),
     "beneficiary": OfPatient(element="beneficiary"),
     "identifier": Coded((At("member_id"), At("policy_number")), private=True),
-    "status": Told({"status": ""}),
+    "status": Told({"status": f"{HL7}fm-status"}),
     "payor": Reference({"Organization": "insurance_plan__provider_id"}, element="payor"),
 }

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.apps.interop.fhir.search.kinds import Date, Match, Param, ToldDate
-from backend.apps.interop.fhir.search.parameters.clinical import OBSERVATION_CATEGORY, OF_PATIENT
-from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers
+from backend.apps.interop.fhir.search.parameters.clinical import OBSERVATION_CATEGORY, OBSERVATION_STATUS, OF_PATIENT
+from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
 from backend.apps.interop.fhir.search.tokens import (
     At,
     Coded,
@@ -24,7 +24,7 @@ from backend.apps.interop.fhir.search.values import token
 from backend.apps.interop.fhir.source import Source
 from integrations.fhir.resources import appointment, encounter, service_request
 from integrations.fhir.resources.vital_signs import VITAL_SIGNS
-from integrations.fhir.terms import LOINC, SNOMED, V2, V3
+from integrations.fhir.terms import HL7, LOINC, SNOMED, V2, V3
 
 KINDS = {kind: told["coding"][0]["code"] for kind, told in encounter.KINDS.items()}
 V2_KINDS = {kind: told["coding"][0]["code"] for kind, told in appointment.KINDS.items() if "coding" in told}
@@ -50,14 +50,14 @@ APPOINTMENT: Mapping[str, Param] = {
     "practitioner": Reference({"Practitioner": "doctor_id"}, element="participant.actor"),
     "actor": Reference({"Patient": "patient_id", "Practitioner": "doctor_id"}, element="participant.actor"),
     "location": Refers("Location", "place", element="participant.actor"),
-    "status": Codes("status", reverse(appointment.STATUSES)),
+    "status": Codes("status", reverse(appointment.STATUSES), f"{HL7}appointmentstatus"),
     "appointment-type": Codes("appointment_type", reverse(V2_KINDS), f"{V2}0276"),
     "date": Date("appointment_datetime", column="start"),
 }
 ENCOUNTER: Mapping[str, Param] = {
     **OF_PATIENT,
     "identifier": OwnUuid(),
-    "status": Codes("status", reverse(encounter.STATUSES)),
+    "status": Codes("status", reverse(encounter.STATUSES), f"{HL7}encounter-status"),
     "class": Codes(
         "appointment_type",
         {"VR": VIRTUAL, "AMB": [kind for kind in encounter.KINDS if kind not in VIRTUAL]},
@@ -75,25 +75,25 @@ IDENTIFIERS = (At("order_number", within("order-number")), At("placer_order_numb
 ORDER: Mapping[str, Param] = {
     **OF_PATIENT,
     "identifier": Coded(IDENTIFIERS),
-    "status": Codes("status", reverse(service_request.STATUSES)),
+    "status": Codes("status", reverse(service_request.STATUSES), f"{HL7}request-status"),
     "intent": Fixed({"http://hl7.org/fhir/request-intent": frozenset({"order"})}),
-    "priority": Codes("priority", reverse(service_request.PRIORITIES)),
+    "priority": Codes("priority", reverse(service_request.PRIORITIES), f"{HL7}request-priority"),
     "category": Fixed({SNOMED: frozenset({"108252007"})}),
     "code": TestAsked(),
     "authored": Date("order_date", column="authored"),
     "occurrence": Date("specimen_collected_at", column="collected"),
-    "encounter": Reference({"Encounter": "appointment_id"}, element="encounter"),
+    "encounter": encounter_of("appointment_id"),
     "requester": Reference({"Practitioner": "doctor_id"}, element="requester"),
     "performer": Reference({"Organization": "feed_id"}, element="performer"),
 }
 REPORT: Mapping[str, Param] = {
     **OF_PATIENT,
-    "status": Told({"status": ""}),
+    "status": Told({"status": f"{HL7}diagnostic-report-status"}),
     "category": Fixed({f"{V2}0074": frozenset({"LAB"})}),
     "code": TestAsked(),
     "date": ToldDate("effective"),
     "issued": ToldDate("issued"),
-    "encounter": Reference({"Encounter": "appointment_id"}, element="encounter"),
+    "encounter": encounter_of("appointment_id"),
     "based-on": Reference({"ServiceRequest": "pk"}, element="basedOn"),
     "performer": Refers("Organization", "feed", element="performer"),
 }
@@ -101,15 +101,15 @@ SPECIMEN: Mapping[str, Param] = {
     **OF_PATIENT,
     "identifier": Told({"number": ""}),
     "accession": Told({"accession": ""}),
-    "status": Told({"status": ""}),
+    "status": Told({"status": f"{HL7}specimen-status"}),
     "collected": Date("collected_at", column="collected"),
 }
 VITAL: Mapping[str, Param] = {
     **OF_PATIENT,
     "category": Fixed({OBSERVATION_CATEGORY: frozenset({"vital-signs"})}),
     "code": Parts({kind: {LOINC: frozenset(code for code, _ in sign.codes)} for kind, sign in VITAL_SIGNS.items()}),
-    "status": Told({"status": ""}),
+    "status": Told({"status": OBSERVATION_STATUS}),
     "date": ToldDate("effective"),
-    "encounter": Reference({"Encounter": "clinical_note__appointment_id"}, element="encounter"),
+    "encounter": encounter_of("clinical_note__appointment_id"),
     "performer": Reference({"Practitioner": "clinical_note__doctor_id"}, element="performer"),
 }
