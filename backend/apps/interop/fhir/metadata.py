@@ -84,6 +84,7 @@ def _resource(name: str) -> dict[str, Any]:
         "supportedProfile": sorted(profiles),
         "interaction": [{"code": code} for code in ("read", "vread", "search-type")],
         "versioning": "versioned-update" if written else "versioned",
+        "conditionalRead": "not-match",
         "readHistory": any(source.past is not None for source in sources),
         "searchInclude": sorted(inclusions(name, back=False)),
         "searchRevInclude": sorted(inclusions(name, back=True)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
 from django.db.models import Q
 from django.http import HttpResponse
 from django.utils.http import http_date
@@ -68,10 +69,18 @@ def _told(source: Source, row: Row) -> Shown:
 
 
 def was_deleted(source: Source, fhir_id: str, user: Any) -> bool:
-    """Return whether there was such a resource that the user might have seen."""
-    named = source.by_id(fhir_id)
-    known = {field.name for field in source.model._meta.fields}
-    return named is not None and "is_deleted" in known and source.visible(user).filter(named, is_deleted=True).exists()
+    """Return whether there was such a resource that the user might have seen: its row stands, and the source tells
+    that this id went.
+    """
+    named = source.by_id(fhir_id) if source.goings else None
+    began = source.visible(user).filter(named).values_list("created_at").first() if named is not None else None
+    if began is None:
+        return False
+    told = " UNION ALL ".join(f"({query})" for query in source.goings)
+    sql = f"SELECT EXISTS (SELECT FROM ({told}) AS went (id, at) WHERE went.id = %s)"  # noqa: S608  # our own names only
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*(began * len(source.goings)), fhir_id])
+        return bool(cursor.fetchone()[0])
 
 
 class Read(FhirView):
@@ -97,6 +106,6 @@ class Read(FhirView):
 
 
 def _has(request: Request, found: Shown) -> bool:
-    """Return whether the caller has this version already."""
+    """Return whether the caller has this version already; "*" is any."""
     tags = [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]
-    return f'W/"{found.version}"' in tags or f'"{found.version}"' in tags
+    return "*" in tags or f'W/"{found.version}"' in tags or f'"{found.version}"' in tags

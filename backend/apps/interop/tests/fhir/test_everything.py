@@ -44,6 +44,10 @@ def following(bundle: dict[str, Any]) -> str:
     return next((one["url"].partition(":8000")[2] for one in bundle["link"] if one["relation"] == "next"), "")
 
 
+def own(bundle: dict[str, Any]) -> str:
+    return next(one["url"].partition(":8000")[2] for one in bundle["link"] if one["relation"] == "self")
+
+
 @pytest.fixture
 def chart() -> tuple[APIClient, Patient]:
     patient = make_patient()
@@ -77,10 +81,12 @@ def test_pages_of_everything_hold_each_resource_once(chart: tuple[APIClient, Pat
     url = f"/fhir/R4/Patient/{patient.pk}/$everything"
     whole = names(api.get(f"{url}?_count=500").json())
     bundle = api.get(f"{url}?_count=4").json()
+    assert "_count=4" in own(bundle)
     seen = names(bundle)
     while more := following(bundle):
         bundle = api.get(more).json()
         assert 1 <= len(resources(bundle)) <= 4
+        assert names(api.get(own(bundle)).json()) == names(bundle)
         seen += names(bundle)
     assert seen == whole
 
@@ -94,6 +100,9 @@ def test_everything_can_be_narrowed_by_type_time_and_change(chart: tuple[APIClie
     before = api.post(url, body, format="json").json()
     assert {one["resourceType"] for one in resources(before)} <= {"Patient", "Coverage", "Provenance"}
     assert resources(api.get(f"{url}?_since=2999-01-01T00:00:00Z").json()) == []
+    along = api.get(f"{url}?_type=MedicationRequest,Practitioner").json()
+    assert {one["resourceType"] for one in resources(along)} == {"MedicationRequest"}
+    assert {one["resourceType"] for one in resources(along, "include")} == {"Practitioner"}
     assert api.get(f"{url}?_type=Nothing").status_code == 400
     assert api.post(url, {"resourceType": "Parameters", "parameter": 1}, format="json").status_code == 200
     assert api.get(f"{url}?since=2020").status_code == 400

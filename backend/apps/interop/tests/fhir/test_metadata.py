@@ -44,6 +44,7 @@ def test_every_type_and_each_of_its_search_parameters_is_there(statement: dict[s
     assert set(told) == {*SOURCES, "Binary"}
     for name in SOURCES:
         assert {one["name"] for one in told[name]["searchParam"]} == set(of_type(name))
+        assert told[name]["conditionalRead"] == "not-match"
     assert {"create", "update"} <= {one["code"] for one in told["Patient"]["interaction"]}
     assert {"create", "update"} & {one["code"] for one in told["Observation"]["interaction"]} == set()
     assert "Provenance:target" in told["Observation"]["searchRevInclude"]

@@ -7,7 +7,10 @@ import uuid
 import pytest
 from django.utils.http import parse_http_date_safe
 
+from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
+from backend.apps.interop.fhir.sources import ALL
+from backend.apps.laboratory.tests.factories import make_lab_order
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -36,6 +39,7 @@ def test_who_has_the_version_already_is_told_so_without_the_resource() -> None:
     tag = api.get(f"/fhir/R4/Patient/{patient.pk}")["ETag"]
     again = api.get(f"/fhir/R4/Patient/{patient.pk}", headers={"If-None-Match": tag})
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
+    assert api.get(f"/fhir/R4/Patient/{patient.pk}", headers={"If-None-Match": "*"}).status_code == 304
 
 
 def test_what_was_deleted_is_gone_for_who_could_see_it_and_nothing_for_others() -> None:
@@ -45,6 +49,23 @@ def test_what_was_deleted_is_gone_for_who_could_see_it_and_nothing_for_others() 
     gone = client_for(make_user(role="nurse")).get(url)
     assert (gone.status_code, gone.json()["issue"][0]["code"]) == (410, "deleted")
     assert client_for(other).get(url).status_code == 404
+
+
+def test_what_never_was_or_is_hidden_is_not_told_as_gone() -> None:
+    api, visit, order = client_for(make_user(role="admin")), make_appointment(status="scheduled"), make_lab_order()
+    visit.delete()
+    order.patient.delete()
+    status = {
+        f"Appointment/{visit.pk}": 410,
+        f"Encounter/{visit.pk}": 404,  # nobody came to it
+        f"ServiceRequest/{order.pk}": 410,  # went with the patient
+        f"DiagnosticReport/{order.pk}": 404,  # nothing was ever reported
+    }
+    assert {path: api.get(f"/fhir/R4/{path}").status_code for path in status} == status
+
+
+def test_every_source_whose_resources_go_knows_since_when_its_rows_are_there() -> None:
+    assert all(source.model._meta.get_field("created_at") for source in ALL if source.goings)
 
 
 @pytest.mark.parametrize(

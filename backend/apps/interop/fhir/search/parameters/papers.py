@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import DateTimeField
 from django.db.models.functions import Cast, Coalesce
 
-from backend.apps.interop.fhir.search.kinds import Date, Param
+from backend.apps.interop.fhir.search.kinds import Date, Param, String
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
 from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, OwnUuid, Token, Told, reverse, within
 from backend.apps.interop.fhir.sources.provenance import by_vital_sign
@@ -45,7 +45,7 @@ EXPLANATION: Mapping[str, Param] = {
     "created": Date(_day_or_moment("response_date", "updated_at"), column="created"),
     "claim": Reference({"Claim": "pk"}, element="claim"),
     "status": Told({"status": f"{HL7}explanationofbenefit-status"}),
-    "disposition": Told({"disposition": ""}),
+    "disposition": String(("denial_reason",)),
 }
 
 
