@@ -56,7 +56,7 @@ def pieces(job: ExportJob, asked: Asked, reader: Reader, look: Callable[[], obje
     if not total:
         return []
     found, _ = asking.first(reader, selection.patient_borders(PATIENTS_AT_ONCE), look) or (None, 0)
-    borders = found or []
+    borders = sorted(found or [])
     each = total // (len(borders) + 1)
     return [
         ExportChunk(source=PATIENTS.name, lower=lower, upper=upper, rows=each)

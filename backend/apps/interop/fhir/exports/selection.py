@@ -103,7 +103,7 @@ def about(
 
 
 def borders(job: ExportJob, asked: Asked, source: Source, size: int) -> str:
-    """Return the query for the key of each resource number `size`, two times `size` and so on, and for their count."""
+    """Return the query for the keys of every resource number `size`, in any order, and for the count of all."""
     placed = f"SELECT {source.key}, row_number() OVER (ORDER BY {source.key}) FROM {source.tables}"  # noqa: S608  # ours
     return _cut(f"{placed} WHERE {where(job, asked, source)}", size)
 
@@ -114,7 +114,7 @@ def patient_borders(size: int) -> str:
 
 
 def _cut(placed: str, size: int) -> str:
-    return f"""SELECT array_agg(key ORDER BY place) FILTER (WHERE place % {size} = 0), count(*)
+    return f"""SELECT array_agg(key) FILTER (WHERE place % {size} = 0), count(*)
         FROM ({placed}) AS placed (key, place)"""  # noqa: S608  # our own names only
 
 
