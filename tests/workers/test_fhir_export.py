@@ -31,7 +31,6 @@ from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_res
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from integrations.fhir.checking import faults
-from integrations.fhir.resource import Resource
 from integrations.fhir.holes import Safe
 from integrations.fhir.resource import Resource, head
 from tests.support.s3_double import S3Double
@@ -198,7 +197,7 @@ def test_a_line_that_says_something_else_than_what_was_judged_is_left_out(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.EXPORT_SAMPLE, patient = 1, make_patient()
-    monkeypatch.setattr(Resource, "line", lambda *_: lambda row: '{"resourceType":"Patient"}')
+    monkeypatch.setattr(Resource, "line", lambda *_: lambda _: '{"resourceType":"Patient"}')
     job = carried_out(Asked(types=("Patient",)))
     assert lines(job) == []
     assert lines(job, "error")[0]["issue"][0]["diagnostics"].startswith(f"Patient/{patient.pk} was left out")
