@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ from integrations.fhir.resource import Resource
 
 DIGITS, SORTED = "YYYYMMDDHH24MISSUS", "%Y%m%d%H%M%S%f"  # the same to PostgreSQL and to Python
 FEW = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location", "Group", "Medication"})
+OWN_CHANGE = "t.updated_at"
+BY_CHANGE = frozenset({"Patient", "Appointment", "ServiceRequest"})  # whose own change an index orders by
 ONE_CARE = frozenset({
     "Patient", "Coverage", "Appointment", "Encounter", "ServiceRequest", "Specimen", "Observation", "Claim",
     "MedicationRequest", "DocumentReference", "Composition",
@@ -112,22 +114,22 @@ def _take(
     found = find(source, params, user)
     if found is None:
         return []
-    value = _sorted_by(as_seen(source, user.role), asked.sort)
+    value, by = _sorted_by(as_seen(source, user.role), asked.sort)
     if after is not None:
-        found = _beyond(source, found, after, index, value, backwards=asked.sort.startswith("-"))
+        found = _beyond(source, found, after, index, by, backwards=asked.sort.startswith("-"))
     if until and asked.sort.endswith("_lastUpdated"):
-        found = Found(found.rows, f"({found.also}) AND {value} <= %s", (*found.values, until))
-    order = _order(asked, source, value, narrow=_narrow(source.type, params))
+        found = Found(found.rows, f"({found.also}) AND {by} <= %s", (*found.values, _held(until, by)))
+    order = _order(asked, source, by, narrow=_narrow(source.type, params))
     told: dict[str, Any] = {"index": index, "value": value, "order": order, "elements": asked.shown}
     return _hits(source, found, user, limit, keys_first=order != source.order, **told)
 
 
-def _order(asked: Asked, source: Source, value: str, *, narrow: bool) -> str:
+def _order(asked: Asked, source: Source, by: str, *, narrow: bool) -> str:
     """Return SQL to order by. Where few rows are left it names the key so that no index gives that order: PostgreSQL
     would walk the whole table by it until it had met the few.
     """
     if asked.sort:
-        return f"{value} {'DESC' if asked.sort.startswith('-') else ''}, {source.order}"
+        return f"{by} {'DESC' if asked.sort.startswith('-') else ''}, {source.order}"
     if not narrow:
         return source.order
     key = f'{source.key}::text COLLATE "C"'
@@ -163,38 +165,48 @@ def _hits(
     return [Hit(source, row, Place(str(row[-3]), index, str(row[-2]), str(row[-1])), shape) for row in rows]
 
 
-def _beyond(source: Source, found: Found, after: Place, index: int, value: str, *, backwards: bool) -> Found:
+def _beyond(source: Source, found: Found, after: Place, index: int, by: str, *, backwards: bool) -> Found:
     """Return what was found without all that stands up to the place."""
-    sign = "<" if backwards else ">"
+    sign, last = "<" if backwards else ">", _held(after.value, by)
     if index > after.source:
-        sql, values = f"{value} {sign}= %s", [after.value]
+        sql, values = f"{by} {sign}= %s", [last]
     elif index < after.source:
-        sql, values = f"{value} {sign} %s", [after.value]
+        sql, values = f"{by} {sign} %s", [last]
     else:
         rest, values = (f"({source.key}, {source.part}) > (%s, %s)", [after.key, after.part])
         if not source.part:
             rest, values = f"{source.key} > %s", [after.key]
-        sql, values = f"({value} {sign} %s OR ({value} = %s AND {rest}))", [after.value, after.value, *values]
-        if value == "''":
+        sql, values = f"({by} {sign}= %s AND ({by} <> %s OR {rest}))", [last, last, *values]
+        if by == "''":
             sql, values = rest, values[2:]
     return Found(found.rows, f"({found.also}) AND {sql}", (*found.values, *values))
 
 
-def _sorted_by(source: Source, sort: str) -> str:
-    """Return SQL for the text to sort by: digits alone, so that its order is that of time in every collation."""
+def _held(value: str, by: str) -> str | datetime:
+    """Return what is sorted by, from the text of it that a place holds."""
+    return datetime.strptime(value, SORTED).replace(tzinfo=UTC) if by == OWN_CHANGE else value
+
+
+def _sorted_by(source: Source, sort: str) -> tuple[str, str]:
+    """Return SQL for the text of what is sorted by, and for what to order by: the same, unless an index orders it.
+
+    The text is digits alone, so that its order is that of time in every collation.
+    """
     name = sort.removeprefix("-")
-    if not name:
-        return "''"
+    if name == "_lastUpdated" and source.changed == OWN_CHANGE:
+        return f"to_char({OWN_CHANGE} AT TIME ZONE 'UTC', '{DIGITS}')", OWN_CHANGE
     param = parameters(source).get(name)
     column = "updated" if name == "_lastUpdated" else param.column if isinstance(param, Date | ToldDate) else ""
     if not column:
-        return "''"
-    return f"COALESCE(to_char(({source.columns[column]})::timestamptz AT TIME ZONE 'UTC', '{DIGITS}'), '')"
+        return "''", "''"
+    text = f"COALESCE(to_char(({source.columns[column]})::timestamptz AT TIME ZONE 'UTC', '{DIGITS}'), '')"
+    return text, text
 
 
 def _must_be_few(asked: Asked, sources: Sequence[Source], user: Any) -> None:
     """Refuse to sort what is not of one patient or otherwise few: it would sort the whole table for each page."""
-    if asked.type not in FEW and not _narrow(asked.type, asked.params):
+    by_index = asked.type in BY_CHANGE and asked.sort.endswith("_lastUpdated")
+    if asked.type not in FEW and not by_index and not _narrow(asked.type, asked.params):
         for source in sources:
             find(source, asked.params, user)  # what is wrong with the search itself is told first
         raise BadSearch(

@@ -127,6 +127,26 @@ def test_sorted_by_change_a_row_that_changes_between_two_pages_comes_once(api: A
     assert {str(one.pk) for one in made} <= set(seen)
 
 
+@pytest.mark.parametrize("sort", ["_lastUpdated", "-_lastUpdated"])
+def test_sorted_by_change_all_patients_come_in_that_order_by_an_index(api: APIClient, sort: str) -> None:
+    made = [make_patient() for _ in range(5)]
+    made.append(made.pop(1))
+    made[-1].save()
+    page = api.get(f"{FHIR}/Patient?_sort={sort}&_count=2").json()
+    seen = ids(page)
+    while link(page, "next"):
+        page = follow(api, link(page, "next"))
+        seen += ids(page)
+    assert seen == [str(one.pk) for one in (made if sort == "_lastUpdated" else made[::-1])]
+    with CaptureQueriesContext(connection) as asked:
+        api.get(f"{FHIR}/Patient?_sort={sort}&_count=2&_total=none")
+    assert "ORDER BY t.updated_at" in asked[0]["sql"]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {asked[0]['sql']}")
+        assert "patient_changed" in "".join(line for (line,) in cursor.fetchall())
+
+
 def test_what_is_too_many_to_count_is_not_counted_again_on_the_next_page(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
