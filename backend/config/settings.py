@@ -202,7 +202,7 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay", "SIDEBAR": {"show_all_applications": True}}
 
 # --- FHIR. ---
-FHIR_MRN_SYSTEM = os.environ.get("CARERELAY_FHIR_MRN_SYSTEM", f"{PUBLIC_BASE_URL}/fhir/mrn")  # of our record numbers
+FHIR_MRN_SYSTEM = os.environ.get("CARERELAY_FHIR_MRN_SYSTEM") or f"{PUBLIC_BASE_URL}/fhir/mrn"  # of our record numbers
 EXPORT_FILE_ROWS = int(os.environ.get("CARERELAY_EXPORT_FILE_ROWS", "50000"))  # resources in a file at most
 EXPORT_FILE_BYTES = int(os.environ.get("CARERELAY_EXPORT_FILE_BYTES", str(100 * 1024 * 1024)))  # of NDJSON
 EXPORT_DAYS = int(os.environ.get("CARERELAY_EXPORT_DAYS", "7"))  # how long files are kept

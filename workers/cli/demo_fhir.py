@@ -175,8 +175,7 @@ def download(scene: Scene, taken: Taken, item: dict[str, Any]) -> None:
     """Fetch a file and hold it against the count and the hash of the manifest."""
     content = scene.service.get(item["url"], Accept="application/fhir+ndjson").content
     lines = content.splitlines(keepends=True)
-    promised = next(iter(item["extension"].values())) if "extension" in item else {}
-    right = len(lines) == item["count"] and hashlib.sha256(content).hexdigest() == promised.get("sha256")
+    right = len(lines) == item["count"] and hashlib.sha256(content).hexdigest() == item["extension"]["sha256"]
     if not right:
         scene.tell("file", item["url"].rpartition("/")[2], "does not fit the manifest", good=False)
     taken.lines[item["type"]] += lines

@@ -14,6 +14,7 @@ from backend.apps.core.bulk import update_each
 from backend.apps.laboratory import critical, statuses, versions
 from backend.apps.laboratory.models import (
     CriticalResult,
+    DroppedFinding,
     FillerNumber,
     LabOrder,
     LabResult,
@@ -86,7 +87,11 @@ def _rank(order: LabOrder) -> tuple[Any, ...]:
 
 def _join(gone: ReportedPanel, stays: ReportedPanel) -> UUID:
     """Give everything of one panel to the other, the same one of the other record; return the order it leaves."""
-    versions.join(LabResult.all_objects.filter(panel=stays), LabResult.all_objects.filter(panel=gone))
+    dropped = versions.join(LabResult.all_objects.filter(panel=stays), LabResult.all_objects.filter(panel=gone))
+    now = timezone.now()
+    DroppedFinding.objects.bulk_create(
+        DroppedFinding(result_key=key, patient_id=stays.patient_id, dropped_at=now) for key in dropped
+    )
     _join_specimens(gone, stays)
     for model in (LabResult, LabSpecimen):
         model.all_objects.filter(panel=gone).update(panel=stays, lab_order=stays.lab_order_id)

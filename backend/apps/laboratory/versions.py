@@ -159,22 +159,25 @@ def _restate(result: LabResult, group: list[LabResult]) -> bool:
     return True
 
 
-def join(stays: Iterable[LabResult], joins: Iterable[LabResult]) -> None:
+def join(stays: Iterable[LabResult], joins: Iterable[LabResult]) -> list[str]:
     """Make one history of each observation that is on file twice, in the same panel of two records of one person.
 
     What both say stays on file twice, once as an older version of the other. Within a transaction of the caller's, who
-    holds the patients' rows locked; only there does the trigger let an observation be named anew.
+    holds the patients' rows locked; only there does the trigger let an observation be named anew. Return the names that
+    no observation has any more.
     """
     known, twins = _histories(stays), _histories(joins)
     pairs = [pair for name in twins.keys() & known.keys() for pair in zip(known[name], twins[name], strict=False)]
+    dropped = [other[0].result_key for _, other in pairs]
     rows = [row for one, other in pairs for row in _joined(one, other)]
     if not rows:
-        return
+        return []
     LabResult.all_objects.filter(pk__in=[row.pk for row in rows]).update(is_current=False)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('carerelay.joins_results', 'on', true)")
         update_each(rows, PLACED)
         cursor.execute("SELECT set_config('carerelay.joins_results', '', true)")
+    return dropped
 
 
 def _histories(rows: Iterable[LabResult]) -> dict[str, list[list[LabResult]]]:

@@ -200,6 +200,8 @@ class Patient(ClinicModel):
         indexes: ClassVar[list[models.Index]] = [
             prefix_index("last_name", "patient_last_name"),
             prefix_index("first_name", "patient_first_name"),
+            prefix_index("middle_name", "patient_middle_name"),
+            prefix_index("name_suffix", "patient_name_suffix"),
             prefix_index("email", "patient_email"),
             models.Index(fields=["phone"], name="patient_phone"),
             models.Index(fields=["date_of_birth"], name="patient_birth"),

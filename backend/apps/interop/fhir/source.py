@@ -58,6 +58,7 @@ class Source:
     listed: SQL condition for what a search finds that names neither an id nor whether it is active ("" for all).
     part: SQL that tells the resources of one row apart and orders them ("" where there is one).
     deleted: SQL that gives (FHIR id, when) of what no longer is a resource, "" where nothing goes; one %s: since when.
+    traces: SQL after FROM where id and patient of what was deleted are found, if they are not in `tables`.
     by_id: from a FHIR id to a filter of the model, None when it cannot be one; by_part: the part that an id names.
     past: from (id, version id) to a filter of the row that was this version, where rows of earlier versions are kept.
     seen_by: for roles that see less, the columns they see; the others are NULL for them.
@@ -80,6 +81,7 @@ class Source:
     listed: str = ""
     part: str = ""
     deleted: str = ""
+    traces: str = ""
     by_id: Callable[[str], Q | None] = by_uuid
     by_part: Callable[[str], str] | None = None
     past: Callable[[str, str], Q | None] | None = None

@@ -2,6 +2,7 @@
 
 from backend.apps.laboratory.models.catalog import CodeSystem, LabTest, SpecimenType, TestCategory
 from backend.apps.laboratory.models.critical import CriticalPage, CriticalPolicy, CriticalResult, CriticalStep
+from backend.apps.laboratory.models.dropped import DroppedFinding
 from backend.apps.laboratory.models.feeds import AckMode, AdtPolicy, LabFeed, MatchPolicy, OrderMessage
 from backend.apps.laboratory.models.inbound import InboundMessage, InboundStatus
 from backend.apps.laboratory.models.ledger import IntakeCount
@@ -24,6 +25,7 @@ __all__ = [
     "CriticalPolicy",
     "CriticalResult",
     "CriticalStep",
+    "DroppedFinding",
     "FeedRhythm",
     "FillerNumber",
     "InboundMessage",

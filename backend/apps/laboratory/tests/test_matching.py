@@ -12,7 +12,14 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.laboratory import matching, services
-from backend.apps.laboratory.models import CriticalResult, FillerNumber, LabOrder, LabResult, LabSpecimen
+from backend.apps.laboratory.models import (
+    CriticalResult,
+    DroppedFinding,
+    FillerNumber,
+    LabOrder,
+    LabResult,
+    LabSpecimen,
+)
 from backend.apps.laboratory.reports import SpecimenIn
 from backend.apps.laboratory.tests.factories import (
     NOON,
@@ -158,7 +165,12 @@ def test_an_observation_on_file_under_both_records_has_one_history_after_their_m
         filed(report_in(patient, reported(2)))
     filed(report_in(new, reported(3, status="corrected", value="5.9")))
     filed(report_in(old, reported(4, status="corrected", value="6.1")))
+    keys = set(LabResult.objects.values_list("result_key", flat=True))
     merge(old, by=None, into=new)
+    kept = set(LabResult.objects.values_list("result_key", flat=True))
+    dropped = dict(DroppedFinding.objects.values_list("result_key", "patient"))
+    assert dropped == dict.fromkeys(keys - kept, new.pk)
+    assert len(keys - kept) == 2
     history = LabResult.objects.filter(code_as_sent="2823-3").order_by("version")
     assert list(history.values_list("version", "result_value", "is_current")) == [
         (1, "4.0", False), (2, "4.1", False), (3, "4.1", False), (4, "5.9", False), (5, "6.1", True)

@@ -3,66 +3,116 @@
 import backend.apps.patients.models
 import django.db.models.lookups
 from django.conf import settings
+import django.contrib.postgres.indexes
+import django.db.models.functions.text
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('patients', '0004_consents_stay'),
+        ("patients", "0004_consents_stay"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='patient',
-            name='birth_sex',
-            field=models.CharField(blank=True, choices=[('F', 'female'), ('M', 'male'), ('UNK', 'unknown')], db_default='', max_length=3),
+            model_name="patient",
+            name="birth_sex",
+            field=models.CharField(
+                blank=True, choices=[("F", "female"), ("M", "male"), ("UNK", "unknown")], db_default="", max_length=3
+            ),
         ),
         migrations.AddField(
-            model_name='patient',
-            name='deceased_at',
+            model_name="patient",
+            name="deceased_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='patient',
-            name='ethnicity',
-            field=models.CharField(blank=True, choices=[('2135-2', 'Hispanic or Latino'), ('2186-5', 'not Hispanic or Latino'), ('ASKU', 'asked but not said'), ('UNK', 'unknown')], db_default='', max_length=6),
+            model_name="patient",
+            name="ethnicity",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("2135-2", "Hispanic or Latino"),
+                    ("2186-5", "not Hispanic or Latino"),
+                    ("ASKU", "asked but not said"),
+                    ("UNK", "unknown"),
+                ],
+                db_default="",
+                max_length=6,
+            ),
         ),
         migrations.AddField(
-            model_name='patient',
-            name='middle_name',
-            field=models.CharField(blank=True, db_default='', max_length=80),
+            model_name="patient",
+            name="middle_name",
+            field=models.CharField(blank=True, db_default="", max_length=80),
         ),
         migrations.AddField(
-            model_name='patient',
-            name='name_suffix',
-            field=models.CharField(blank=True, db_default='', help_text='Jr., III', max_length=20),
+            model_name="patient",
+            name="name_suffix",
+            field=models.CharField(blank=True, db_default="", help_text="Jr., III", max_length=20),
         ),
         migrations.AddField(
-            model_name='patient',
-            name='needs_interpreter',
+            model_name="patient",
+            name="needs_interpreter",
             field=models.BooleanField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='patient',
-            name='races',
-            field=models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list, validators=[backend.apps.patients.models.validate_races]),
+            model_name="patient",
+            name="races",
+            field=models.JSONField(
+                blank=True,
+                db_default=models.Value([], models.JSONField()),
+                default=list,
+                validators=[backend.apps.patients.models.validate_races],
+            ),
         ),
         migrations.AddIndex(
-            model_name='patient',
-            index=models.Index(condition=models.Q(('is_deleted', True), ('merged_into__isnull', True)), fields=['id'], name='patient_removed'),
+            model_name="patient",
+            index=models.Index(
+                condition=models.Q(("is_deleted", True), ("merged_into__isnull", True)),
+                fields=["id"],
+                name="patient_removed",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='patient',
-            constraint=models.CheckConstraint(condition=models.Q(('birth_sex__in', ['', 'F', 'M', 'UNK'])), name='patients_patient_birth_sex_known'),
+            model_name="patient",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("birth_sex__in", ["", "F", "M", "UNK"])), name="patients_patient_birth_sex_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='patient',
-            constraint=models.CheckConstraint(condition=models.Q(('ethnicity__in', ['', '2135-2', '2186-5', 'ASKU', 'UNK'])), name='patients_patient_ethnicity_known'),
+            model_name="patient",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("ethnicity__in", ["", "2135-2", "2186-5", "ASKU", "UNK"])),
+                name="patients_patient_ethnicity_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='patient',
-            constraint=models.CheckConstraint(condition=django.db.models.lookups.Exact(models.Func(models.F('races'), function='jsonb_typeof', output_field=models.TextField()), 'array'), name='patients_patient_races_list'),
+            model_name="patient",
+            constraint=models.CheckConstraint(
+                condition=django.db.models.lookups.Exact(
+                    models.Func(models.F("races"), function="jsonb_typeof", output_field=models.TextField()), "array"
+                ),
+                name="patients_patient_races_list",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="patient",
+            index=models.Index(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("middle_name"), name="text_pattern_ops"
+                ),
+                name="patient_middle_name",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="patient",
+            index=models.Index(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("name_suffix"), name="text_pattern_ops"
+                ),
+                name="patient_name_suffix",
+            ),
         ),
     ]

@@ -139,7 +139,7 @@ def members(job: ExportJob, asked: Asked, source: Source, lower: UUID | None, up
 
 def patients_of(source: Source, gone: str) -> str:
     """Return the query for the patients of resources, from one for their FHIR ids."""
-    return f"""SELECT DISTINCT ({source.patient})::text FROM {source.tables}
+    return f"""SELECT DISTINCT ({source.patient})::text FROM {source.traces or source.tables}
         WHERE {source.columns["id"]} IN ({gone})"""  # noqa: S608  # our own names only
 
 
@@ -152,7 +152,7 @@ def deleted(job: ExportJob, asked: Asked, source: Source) -> str:
     if asked.until is not None:
         found += _literal(" AND gone.at <= %s", asked.until)
     for condition in _of_patients(job, asked, source):
-        ids = f"SELECT {source.columns['id']} FROM {source.tables} WHERE {condition}"  # noqa: S608  # our own names only
+        ids = f"SELECT {source.columns['id']} FROM {source.traces or source.tables} WHERE {condition}"  # noqa: S608  # our own names only
         found += f" AND gone.id IN ({ids})"
     return f"{found} ORDER BY gone.id"
 

@@ -90,6 +90,14 @@ def by_version(fhir_id: str, version: str) -> Q | None:
     return Q(result_key=fhir_id, version=int(version), is_deleted=False)
 
 
+# A merge of two records leaves one name to a finding that both had.
+DROPPED = "SELECT t.result_key, t.dropped_at FROM laboratory_droppedfinding AS t WHERE t.dropped_at > %s"
+TRACES = """(SELECT t.result_key, o.patient_id FROM laboratory_labresult AS t
+        JOIN laboratory_laborder AS o ON o.id = t.lab_order_id
+    UNION ALL SELECT result_key, patient_id FROM laboratory_droppedfinding) AS t (result_key, patient_id)
+    CROSS JOIN LATERAL (SELECT t.patient_id) AS o"""
+
+
 RESULTS = Source(
     name="observation-lab",
     resource=OBSERVATION,
@@ -99,6 +107,8 @@ RESULTS = Source(
     columns=COLUMNS,
     live="t.is_current AND NOT t.is_deleted",
     patient="o.patient_id",
+    deleted=DROPPED,
+    traces=TRACES,
     by_id=by_key,
     past=by_version,
     seen_by={Role.PATIENT: frozenset(COLUMNS) - {"specimen"}},  # patients have no specimens

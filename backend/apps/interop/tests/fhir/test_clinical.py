@@ -13,32 +13,35 @@ from django.db import connection
 from django.utils import timezone
 
 from backend.apps.appointments.models import AppointmentStatus
-from backend.apps.clinical_notes import services as notes
-from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.source import Source, rows_among
 from backend.apps.interop.fhir.sources.orders import ORDERS, REPORTS, SPECIMENS
 from backend.apps.interop.fhir.sources.results import RESULTS
-from backend.apps.interop.fhir.sources.visits import APPOINTMENTS, ENCOUNTERS
-from backend.apps.interop.fhir.sources.vital_signs import VITALS
 from backend.apps.interop.tests.fhir.clinical_makers import (
     bare_result,
-    bare_visit,
     full_result,
     full_specimen,
-    measured_note,
     reported_order,
     seen_order,
     unasked_order,
 )
 from backend.apps.laboratory import services as laboratory
 from backend.apps.laboratory.models import LabOrder, LabResult, OrderStatus, ResultStatus
-from backend.apps.laboratory.tests.factories import NOON, make_lab_order, make_lab_result, make_lab_specimen, make_panel
+from backend.apps.laboratory.tests.factories import (
+    NOON,
+    filed,
+    make_lab_order,
+    make_lab_result,
+    make_lab_specimen,
+    make_panel,
+    observation_in,
+    order_in,
+    report_in,
+)
 from backend.apps.patients import services as patients
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from integrations.fhir.resources.appointment import STATUSES as OF_APPOINTMENTS
-from integrations.fhir.resources.encounter import STATUSES as OF_ENCOUNTERS
 from integrations.fhir.resources.observation import STATUSES as OF_RESULTS
 from integrations.fhir.resources.service_request import STATUSES as OF_ORDERS
 from tests.support.fhir_rows import GIVEN
@@ -181,6 +184,22 @@ def test_what_a_merge_moves_to_another_record_has_changed() -> None:
     assert all(one["meta"]["lastUpdated"] > then for one, then in zip(after, before, strict=True))
 
 
+def test_the_name_of_a_finding_that_a_merge_drops_is_told_of_its_patient() -> None:
+    people = [make_patient(), make_patient()]
+    for patient in people:
+        filed(report_in(patient, order_in(observation_in(), filler="F1")))
+    before = set(LabResult.objects.values_list("result_key", flat=True))
+    into = patients.merge(people[0], by=None, into=people[1])
+    [dropped] = before - {LabResult.objects.get(is_current=True).result_key}
+    assert gone(RESULTS) == [dropped]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {RESULTS.columns['id']} FROM {RESULTS.traces} WHERE {RESULTS.patient} = %s",  # noqa: S608  # ours
+            [into.pk],
+        )
+        assert {fhir_id for (fhir_id,) in cursor.fetchall()} == before
+
+
 def test_an_order_of_several_tests_lists_them() -> None:
     order = reported_order(diagnosis_code="E11.9")
     found = only(ORDERS, order)
@@ -299,83 +318,3 @@ def test_patients_see_of_a_report_what_was_released_and_no_specimens() -> None:
     assert "specimen" not in found
     assert len(only(REPORTS, order, Role.DOCTOR)["result"]) == 2
     assert "specimen" not in only(RESULTS, full_result(), Role.PATIENT)
-
-
-@pytest.mark.parametrize("status", AppointmentStatus.values)
-def test_a_visit_is_an_encounter_once_the_patient_has_come(status: str) -> None:
-    row = bare_visit(status)
-    assert only(APPOINTMENTS, row)["status"] == OF_APPOINTMENTS[status]
-    come = {OF_ENCOUNTERS[status]} if status in OF_ENCOUNTERS else set()
-    assert {one["status"] for one in told(ENCOUNTERS, row)} == come
-
-
-def test_an_encounter_by_video_is_virtual() -> None:
-    assert only(ENCOUNTERS, bare_visit("in_progress"))["class"]["code"] == "VR"
-    assert only(ENCOUNTERS, bare_visit("completed"))["class"]["code"] == "AMB"
-
-
-def test_who_came_and_left_again_has_no_encounter_any_more() -> None:
-    row = bare_visit("cancelled", checked_in_at=NOON)
-    bare_visit("cancelled")
-    assert gone(ENCOUNTERS) == [str(row.pk)]
-
-
-def test_a_signed_note_has_an_observation_for_each_vital_sign() -> None:
-    row = measured_note()
-    found = {one["id"].removeprefix(f"{row.pk}-"): one for one in told(VITALS, row)}
-    assert set(found) == {
-        "bp", "heart-rate", "respiratory-rate", "body-temperature", "body-weight", "body-height", "oxygen-saturation",
-        "bmi",
-    }  # fmt: skip
-    assert [part["valueQuantity"]["value"] for part in found["bp"]["component"]] == [120, 80]
-    assert str(found["body-temperature"]["valueQuantity"]["value"]) == "37.0"
-    assert found["bmi"]["valueQuantity"]["value"] == row.bmi
-    assert found["bmi"]["derivedFrom"] == [
-        {"reference": f"Observation/{row.pk}-body-weight"}, {"reference": f"Observation/{row.pk}-body-height"}
-    ]  # fmt: skip
-
-
-def test_vital_signs_that_were_not_taken_or_signed_are_no_observations() -> None:
-    row = measured_note(height=None, heart_rate=None)
-    kinds = {one["id"].removeprefix(f"{row.pk}-") for one in told(VITALS, row)}
-    assert not kinds & {"body-height", "heart-rate", "bmi"}
-    draft = notes.amend(row.clinical_note, by=row.clinical_note.doctor.user)
-    assert told(VITALS, draft.soap_note) == []
-    assert len(told(VITALS, row)) == len(kinds)
-
-
-def test_a_signed_amendment_takes_the_place_of_the_vital_signs_it_says_anew() -> None:
-    row = measured_note()
-    names = {one["id"] for one in told(VITALS, row)}
-    draft = notes.amend(row.clinical_note, by=row.clinical_note.doctor.user)
-    draft.sign(draft.doctor.user)
-    assert told(VITALS, row) == []
-    assert gone(VITALS) == sorted(names)
-    assert {one["status"] for one in told(VITALS, draft.soap_note)} == {"amended"}
-
-
-def test_of_two_amendments_the_last_one_signed_holds() -> None:
-    row = measured_note(make_note())
-    doctor = row.clinical_note.doctor.user
-    (first, second), drafts = [row.clinical_note] * 2, []
-    for note in (first, second):
-        drafts.append(notes.amend(note, by=doctor))
-        drafts[-1].sign(doctor)
-    again = notes.amend(drafts[0], by=doctor)
-    again.sign(doctor)
-    stale = [row, *(draft.soap_note for draft in drafts)]
-    assert [told(VITALS, one) for one in stale] == [[], [], []]
-    found = told(VITALS, again.soap_note)
-    assert gone(VITALS) == sorted(
-        one["id"].replace(str(again.soap_note.pk), str(old.pk)) for old in stale for one in found
-    )
-    written = {datetime.fromisoformat(one["effectiveDateTime"]) for one in found}
-    assert written == {first.created_at.replace(microsecond=first.created_at.microsecond // 1000 * 1000)}
-
-
-@pytest.mark.parametrize("source", [APPOINTMENTS, ORDERS, REPORTS, SPECIMENS], ids=lambda source: source.name)
-def test_what_was_deleted_is_told_by_its_id(source: Source) -> None:
-    make = {"appointment": partial(bare_visit, "cancelled"), "specimen": make_lab_specimen}.get(source.name, seen_order)
-    row = make()
-    type(row)._base_manager.filter(pk=row.pk).update(is_deleted=True, deleted_at=timezone.now())
-    assert gone(source) == [str(row.pk)]
