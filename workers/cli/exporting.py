@@ -17,9 +17,7 @@ def run(words: list[str]) -> int:
         "The folder appears when all of it is written. Exit code 1 when the export failed.",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="a folder that is not there yet, or empty")
-    parser.add_argument(
-        "--since", metavar="WHEN", help="what changed since: 2026-01-31 (UTC) or a time stamp"
-    )
+    parser.add_argument("--since", metavar="WHEN", help="what changed since: 2026-01-31 (UTC) or a time stamp")
     parser.add_argument("--type", action="append", default=[], metavar="TYPE", help="only this type; may be repeated")
     options = parser.parse_args(words)
     target = empty(options.out)

@@ -11,318 +11,660 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('patients', '0005_us_core'),
+        ("patients", "0005_us_core"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PatientGroup',
+            name="PatientGroup",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('is_deleted', models.BooleanField(default=False, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('name', models.CharField(max_length=120)),
-                ('description', models.CharField(blank=True, max_length=500)),
-                ('is_active', models.BooleanField(default=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("is_deleted", models.BooleanField(default=False, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("name", models.CharField(max_length=120)),
+                ("description", models.CharField(blank=True, max_length=500)),
+                ("is_active", models.BooleanField(default=True)),
             ],
             options={
-                'ordering': ['name', 'id'],
-                'abstract': False,
+                "ordering": ["name", "id"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='ExportJob',
+            name="ExportJob",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('is_deleted', models.BooleanField(default=False, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('work_state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('held', 'held for a person')], db_default='waiting', default='waiting', editable=False, max_length=8)),
-                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now, editable=False)),
-                ('leased_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('lease_no', models.PositiveIntegerField(db_default=0, default=0, editable=False)),
-                ('begun_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(db_default=0, default=0, editable=False)),
-                ('last_error', models.CharField(blank=True, db_default='', default='', editable=False, max_length=300)),
-                ('dedupe_key', models.CharField(editable=False, max_length=160, unique=True)),
-                ('status', models.CharField(choices=[('accepted', 'Accepted'), ('in_progress', 'In Progress'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled'), ('expired', 'Expired')], default='accepted', editable=False, max_length=11)),
-                ('level', models.CharField(choices=[('system', 'System'), ('patient', 'all patients'), ('group', 'Group')], editable=False, max_length=7)),
-                ('request_url', models.TextField(editable=False)),
-                ('base_url', models.CharField(editable=False, max_length=300)),
-                ('parameters', models.JSONField(default=dict, editable=False)),
-                ('granted', models.JSONField(default=list, editable=False)),
-                ('problems', models.JSONField(default=list, editable=False)),
-                ('snapshots', models.JSONField(default=list, editable=False)),
-                ('snapshots_taken', models.PositiveSmallIntegerField(default=0, editable=False)),
-                ('transaction_time', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('planned_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('rows_total', models.PositiveBigIntegerField(default=0, editable=False)),
-                ('rows_done', models.PositiveBigIntegerField(default=0, editable=False)),
-                ('finished_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('expires_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('files_removed_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('polled_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('polls', models.PositiveIntegerField(default=0, editable=False)),
-                ('failure', models.CharField(blank=True, editable=False, max_length=300)),
-                ('requested_by', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('group', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='exports', to='interop.patientgroup')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("is_deleted", models.BooleanField(default=False, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "work_state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("held", "held for a person"),
+                        ],
+                        db_default="waiting",
+                        default="waiting",
+                        editable=False,
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        default=django.utils.timezone.now,
+                        editable=False,
+                    ),
+                ),
+                ("leased_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("lease_no", models.PositiveIntegerField(db_default=0, default=0, editable=False)),
+                ("begun_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0, editable=False)),
+                ("last_error", models.CharField(blank=True, db_default="", default="", editable=False, max_length=300)),
+                ("dedupe_key", models.CharField(editable=False, max_length=160, unique=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("accepted", "Accepted"),
+                            ("in_progress", "In Progress"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                            ("expired", "Expired"),
+                        ],
+                        default="accepted",
+                        editable=False,
+                        max_length=11,
+                    ),
+                ),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[("system", "System"), ("patient", "all patients"), ("group", "Group")],
+                        editable=False,
+                        max_length=7,
+                    ),
+                ),
+                ("request_url", models.TextField(editable=False)),
+                ("base_url", models.CharField(editable=False, max_length=300)),
+                ("parameters", models.JSONField(default=dict, editable=False)),
+                ("granted", models.JSONField(default=list, editable=False)),
+                ("problems", models.JSONField(default=list, editable=False)),
+                ("snapshots", models.JSONField(default=list, editable=False)),
+                ("snapshots_taken", models.PositiveSmallIntegerField(default=0, editable=False)),
+                ("transaction_time", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("planned_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("rows_total", models.PositiveBigIntegerField(default=0, editable=False)),
+                ("rows_done", models.PositiveBigIntegerField(default=0, editable=False)),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("expires_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("files_removed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("polled_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("polls", models.PositiveIntegerField(default=0, editable=False)),
+                ("failure", models.CharField(blank=True, editable=False, max_length=300)),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="exports",
+                        to="interop.patientgroup",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', 'id'],
-                'abstract': False,
+                "ordering": ["-created_at", "id"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='ExportChunk',
+            name="ExportChunk",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('work_state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('held', 'held for a person')], db_default='waiting', default='waiting', editable=False, max_length=8)),
-                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now, editable=False)),
-                ('leased_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('lease_no', models.PositiveIntegerField(db_default=0, default=0, editable=False)),
-                ('begun_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(db_default=0, default=0, editable=False)),
-                ('last_error', models.CharField(blank=True, db_default='', default='', editable=False, max_length=300)),
-                ('dedupe_key', models.CharField(editable=False, max_length=160, unique=True)),
-                ('kind', models.CharField(choices=[('rows', 'resources of one source'), ('deleted', 'what was deleted since')], default='rows', editable=False, max_length=7)),
-                ('source', models.CharField(editable=False, max_length=40)),
-                ('number', models.PositiveIntegerField(editable=False)),
-                ('lower', models.UUIDField(editable=False, null=True)),
-                ('upper', models.UUIDField(editable=False, null=True)),
-                ('rows', models.PositiveIntegerField(default=0, editable=False)),
-                ('patients', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, editable=False, size=None)),
-                ('times_written', models.PositiveSmallIntegerField(default=0, editable=False)),
-                ('job', models.ForeignKey(db_index=False, editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='chunks', to='interop.exportjob')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "work_state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("held", "held for a person"),
+                        ],
+                        db_default="waiting",
+                        default="waiting",
+                        editable=False,
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        default=django.utils.timezone.now,
+                        editable=False,
+                    ),
+                ),
+                ("leased_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("lease_no", models.PositiveIntegerField(db_default=0, default=0, editable=False)),
+                ("begun_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0, editable=False)),
+                ("last_error", models.CharField(blank=True, db_default="", default="", editable=False, max_length=300)),
+                ("dedupe_key", models.CharField(editable=False, max_length=160, unique=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("rows", "resources of one source"), ("deleted", "what was deleted since")],
+                        default="rows",
+                        editable=False,
+                        max_length=7,
+                    ),
+                ),
+                ("source", models.CharField(editable=False, max_length=40)),
+                ("number", models.PositiveIntegerField(editable=False)),
+                ("lower", models.UUIDField(editable=False, null=True)),
+                ("upper", models.UUIDField(editable=False, null=True)),
+                ("rows", models.PositiveIntegerField(default=0, editable=False)),
+                (
+                    "patients",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.UUIDField(), default=list, editable=False, size=None
+                    ),
+                ),
+                ("times_written", models.PositiveSmallIntegerField(default=0, editable=False)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        db_index=False,
+                        editable=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="chunks",
+                        to="interop.exportjob",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['job', 'number'],
+                "ordering": ["job", "number"],
             },
             managers=[
-                ('work', django.db.models.manager.Manager()),
+                ("work", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='Disclosure',
+            name="Disclosure",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('is_deleted', models.BooleanField(default=False, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('recipient', models.CharField(editable=False, max_length=254)),
-                ('purpose', models.CharField(blank=True, editable=False, max_length=300)),
-                ('resource_types', models.JSONField(default=list, editable=False)),
-                ('changed_since', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('disclosed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('patients_count', models.PositiveIntegerField(default=0, editable=False)),
-                ('job', models.OneToOneField(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='disclosure', to='interop.exportjob')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("is_deleted", models.BooleanField(default=False, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("recipient", models.CharField(editable=False, max_length=254)),
+                ("purpose", models.CharField(blank=True, editable=False, max_length=300)),
+                ("resource_types", models.JSONField(default=list, editable=False)),
+                ("changed_since", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "disclosed_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("patients_count", models.PositiveIntegerField(default=0, editable=False)),
+                (
+                    "job",
+                    models.OneToOneField(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="disclosure",
+                        to="interop.exportjob",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-disclosed_at', 'id'],
-                'abstract': False,
+                "ordering": ["-disclosed_at", "id"],
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='PatientGroupMember',
+            name="PatientGroupMember",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('added_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('group', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='interop.patientgroup')),
-                ('patient', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='patients.patient')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "added_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="members",
+                        to="interop.patientgroup",
+                    ),
+                ),
+                (
+                    "patient",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="patients.patient"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='patientgroup',
-            name='patients',
-            field=models.ManyToManyField(blank=True, related_name='patient_groups', through='interop.PatientGroupMember', to='patients.patient'),
+            model_name="patientgroup",
+            name="patients",
+            field=models.ManyToManyField(
+                blank=True, related_name="patient_groups", through="interop.PatientGroupMember", to="patients.patient"
+            ),
         ),
         migrations.CreateModel(
-            name='SmartClient',
+            name="SmartClient",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('is_deleted', models.BooleanField(default=False, editable=False)),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('name', models.CharField(help_text='Who this is, as the accounting of disclosures says', max_length=120, unique=True)),
-                ('contact', models.CharField(blank=True, max_length=254)),
-                ('jwks', models.JSONField(blank=True, help_text='Public keys, inline.', null=True, verbose_name='JWK set')),
-                ('jwks_url', models.URLField(blank=True, help_text='Or where they are published.', max_length=500, verbose_name='JWK set URL')),
-                ('scopes', models.CharField(default='system/*.rs', max_length=2000)),
-                ('purpose', models.CharField(blank=True, help_text='Why data go there; for the accounting.', max_length=300)),
-                ('is_active', models.BooleanField(default=True)),
-                ('tokens_after', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_token_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("is_deleted", models.BooleanField(default=False, editable=False)),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="Who this is, as the accounting of disclosures says", max_length=120, unique=True
+                    ),
+                ),
+                ("contact", models.CharField(blank=True, max_length=254)),
+                (
+                    "jwks",
+                    models.JSONField(blank=True, help_text="Public keys, inline.", null=True, verbose_name="JWK set"),
+                ),
+                (
+                    "jwks_url",
+                    models.URLField(
+                        blank=True, help_text="Or where they are published.", max_length=500, verbose_name="JWK set URL"
+                    ),
+                ),
+                ("scopes", models.CharField(default="system/*.rs", max_length=2000)),
+                (
+                    "purpose",
+                    models.CharField(blank=True, help_text="Why data go there; for the accounting.", max_length=300),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("tokens_after", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_token_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'ordering': ['name'],
-                'abstract': False,
-                'indexes': [models.Index(fields=['-created_at', 'id'], name='smartclient_newest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('deleted_at__isnull', True), ('is_deleted', False)), models.Q(('deleted_at__isnull', False), ('is_deleted', True)), _connector='OR'), name='interop_smartclient_deleted_has_time'), models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='interop_smartclient_named'), models.CheckConstraint(condition=models.Q(('jwks__isnull', True), ('jwks_url', ''), _connector='XOR'), name='interop_smartclient_one_key_source', violation_error_message='Give the keys either inline or by URL.')],
+                "ordering": ["name"],
+                "abstract": False,
+                "indexes": [models.Index(fields=["-created_at", "id"], name="smartclient_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                            models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                            _connector="OR",
+                        ),
+                        name="interop_smartclient_deleted_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("name", ""), _negated=True), name="interop_smartclient_named"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("jwks__isnull", True), ("jwks_url", ""), _connector="XOR"),
+                        name="interop_smartclient_one_key_source",
+                        violation_error_message="Give the keys either inline or by URL.",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SmartAssertion',
+            name="SmartAssertion",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('jti', models.CharField(max_length=64)),
-                ('expires_at', models.DateTimeField()),
-                ('used_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('client', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='assertions', to='interop.smartclient')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("jti", models.CharField(max_length=64)),
+                ("expires_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                (
+                    "client",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="assertions",
+                        to="interop.smartclient",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='exportjob',
-            name='client',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='exports', to='interop.smartclient'),
+            model_name="exportjob",
+            name="client",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="exports",
+                to="interop.smartclient",
+            ),
         ),
         migrations.CreateModel(
-            name='DisclosedPatient',
+            name="DisclosedPatient",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('patient', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='patients.patient')),
-                ('disclosure', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='patients', to='interop.disclosure')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "patient",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="patients.patient",
+                    ),
+                ),
+                (
+                    "disclosure",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="patients",
+                        to="interop.disclosure",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('patient', 'disclosure'), name='interop_disclosedpatient_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("patient", "disclosure"), name="interop_disclosedpatient_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ExportFile',
+            name="ExportFile",
             fields=[
-                ('id', models.UUIDField(default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('output', 'Output'), ('error', 'Error'), ('deleted', 'Deleted')], default='output', editable=False, max_length=7)),
-                ('resource_type', models.CharField(editable=False, max_length=40)),
-                ('part', models.PositiveIntegerField(default=0, editable=False)),
-                ('path', models.CharField(editable=False, max_length=300)),
-                ('count', models.PositiveIntegerField(editable=False)),
-                ('size_bytes', models.PositiveBigIntegerField(editable=False)),
-                ('stored_bytes', models.PositiveBigIntegerField(editable=False)),
-                ('sha256', models.CharField(editable=False, max_length=64)),
-                ('read_until', models.DateTimeField(editable=False, null=True)),
-                ('removed_at', models.DateTimeField(editable=False, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('chunk', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='files', to='interop.exportchunk')),
-                ('job', models.ForeignKey(db_index=False, editable=False, on_delete=django.db.models.deletion.CASCADE, related_name='files', to='interop.exportjob')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=backend.apps.core.bases.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("output", "Output"), ("error", "Error"), ("deleted", "Deleted")],
+                        default="output",
+                        editable=False,
+                        max_length=7,
+                    ),
+                ),
+                ("resource_type", models.CharField(editable=False, max_length=40)),
+                ("part", models.PositiveIntegerField(default=0, editable=False)),
+                ("path", models.CharField(editable=False, max_length=300)),
+                ("count", models.PositiveIntegerField(editable=False)),
+                ("size_bytes", models.PositiveBigIntegerField(editable=False)),
+                ("stored_bytes", models.PositiveBigIntegerField(editable=False)),
+                ("sha256", models.CharField(editable=False, max_length=64)),
+                ("read_until", models.DateTimeField(editable=False, null=True)),
+                ("removed_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "chunk",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="interop.exportchunk",
+                    ),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(
+                        db_index=False,
+                        editable=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="interop.exportjob",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['job', 'chunk__number', 'part'],
-                'indexes': [models.Index(fields=['job', 'kind'], name='exportfile_job')],
-                'constraints': [models.UniqueConstraint(fields=('path',), name='interop_exportfile_one_path'), models.CheckConstraint(condition=models.Q(('sha256__regex', '^[0-9a-f]{64}$')), name='interop_exportfile_hashed')],
+                "ordering": ["job", "chunk__number", "part"],
+                "indexes": [models.Index(fields=["job", "kind"], name="exportfile_job")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("path",), name="interop_exportfile_one_path"),
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="interop_exportfile_hashed"
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='exportchunk',
-            index=models.Index(condition=models.Q(('work_state', 'waiting')), fields=['due_at'], name='exportchunk_waiting'),
+            model_name="exportchunk",
+            index=models.Index(
+                condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="exportchunk_waiting"
+            ),
         ),
         migrations.AddIndex(
-            model_name='exportchunk',
-            index=models.Index(condition=models.Q(('work_state', 'running')), fields=['leased_until'], name='exportchunk_running'),
+            model_name="exportchunk",
+            index=models.Index(
+                condition=models.Q(("work_state", "running")), fields=["leased_until"], name="exportchunk_running"
+            ),
         ),
         migrations.AddIndex(
-            model_name='exportchunk',
-            index=models.Index(fields=['job', 'work_state'], name='exportchunk_progress'),
+            model_name="exportchunk",
+            index=models.Index(fields=["job", "work_state"], name="exportchunk_progress"),
         ),
         migrations.AddConstraint(
-            model_name='exportchunk',
-            constraint=models.UniqueConstraint(fields=('job', 'number'), name='interop_exportchunk_numbered'),
+            model_name="exportchunk",
+            constraint=models.UniqueConstraint(fields=("job", "number"), name="interop_exportchunk_numbered"),
         ),
         migrations.AddConstraint(
-            model_name='exportchunk',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['rows', 'deleted'])), name='interop_exportchunk_kind_known'),
+            model_name="exportchunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["rows", "deleted"])), name="interop_exportchunk_kind_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exportchunk',
-            constraint=models.CheckConstraint(condition=models.Q(('work_state__in', ['waiting', 'running', 'done', 'failed', 'held'])), name='interop_exportchunk_work_known'),
+            model_name="exportchunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
+                name="interop_exportchunk_work_known",
+            ),
         ),
         migrations.AddIndex(
-            model_name='disclosure',
-            index=models.Index(fields=['-disclosed_at', 'id'], name='disclosure_newest'),
+            model_name="disclosure",
+            index=models.Index(fields=["-disclosed_at", "id"], name="disclosure_newest"),
         ),
         migrations.AddIndex(
-            model_name='disclosure',
-            index=models.Index(fields=['-created_at', 'id'], name='disclosure_made'),
+            model_name="disclosure",
+            index=models.Index(fields=["-created_at", "id"], name="disclosure_made"),
         ),
         migrations.AddConstraint(
-            model_name='disclosure',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('deleted_at__isnull', True), ('is_deleted', False)), models.Q(('deleted_at__isnull', False), ('is_deleted', True)), _connector='OR'), name='interop_disclosure_deleted_has_time'),
+            model_name="disclosure",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                    _connector="OR",
+                ),
+                name="interop_disclosure_deleted_has_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='disclosure',
-            constraint=models.CheckConstraint(condition=models.Q(('recipient', ''), _negated=True), name='interop_disclosure_to_whom'),
+            model_name="disclosure",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("recipient", ""), _negated=True), name="interop_disclosure_to_whom"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='patientgroupmember',
-            constraint=models.UniqueConstraint(fields=('group', 'patient'), name='interop_patientgroupmember_once'),
+            model_name="patientgroupmember",
+            constraint=models.UniqueConstraint(fields=("group", "patient"), name="interop_patientgroupmember_once"),
         ),
         migrations.AddIndex(
-            model_name='patientgroup',
-            index=models.Index(fields=['-created_at', 'id'], name='patientgroup_newest'),
+            model_name="patientgroup",
+            index=models.Index(fields=["-created_at", "id"], name="patientgroup_newest"),
         ),
         migrations.AddConstraint(
-            model_name='patientgroup',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('deleted_at__isnull', True), ('is_deleted', False)), models.Q(('deleted_at__isnull', False), ('is_deleted', True)), _connector='OR'), name='interop_patientgroup_deleted_has_time'),
+            model_name="patientgroup",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                    _connector="OR",
+                ),
+                name="interop_patientgroup_deleted_has_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='patientgroup',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='interop_patientgroup_named'),
+            model_name="patientgroup",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("name", ""), _negated=True), name="interop_patientgroup_named"
+            ),
         ),
         migrations.AddIndex(
-            model_name='smartassertion',
-            index=models.Index(fields=['expires_at'], name='smartassertion_expiry'),
+            model_name="smartassertion",
+            index=models.Index(fields=["expires_at"], name="smartassertion_expiry"),
         ),
         migrations.AddConstraint(
-            model_name='smartassertion',
-            constraint=models.UniqueConstraint(fields=('client', 'jti'), name='interop_smartassertion_once'),
+            model_name="smartassertion",
+            constraint=models.UniqueConstraint(fields=("client", "jti"), name="interop_smartassertion_once"),
         ),
         migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index(condition=models.Q(('work_state', 'waiting')), fields=['due_at'], name='exportjob_waiting'),
+            model_name="exportjob",
+            index=models.Index(
+                condition=models.Q(("work_state", "waiting")), fields=["due_at"], name="exportjob_waiting"
+            ),
         ),
         migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index(condition=models.Q(('work_state', 'running')), fields=['leased_until'], name='exportjob_running'),
+            model_name="exportjob",
+            index=models.Index(
+                condition=models.Q(("work_state", "running")), fields=["leased_until"], name="exportjob_running"
+            ),
         ),
         migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index(fields=['-created_at', 'id'], name='exportjob_newest'),
+            model_name="exportjob",
+            index=models.Index(fields=["-created_at", "id"], name="exportjob_newest"),
         ),
         migrations.AddIndex(
-            model_name='exportjob',
-            index=models.Index(fields=['status', 'expires_at'], name='exportjob_expiry'),
+            model_name="exportjob",
+            index=models.Index(fields=["status", "expires_at"], name="exportjob_expiry"),
         ),
         migrations.AddConstraint(
-            model_name='exportjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('deleted_at__isnull', True), ('is_deleted', False)), models.Q(('deleted_at__isnull', False), ('is_deleted', True)), _connector='OR'), name='interop_exportjob_deleted_has_time'),
+            model_name="exportjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("deleted_at__isnull", True), ("is_deleted", False)),
+                    models.Q(("deleted_at__isnull", False), ("is_deleted", True)),
+                    _connector="OR",
+                ),
+                name="interop_exportjob_deleted_has_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exportjob',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['accepted', 'in_progress', 'completed', 'failed', 'cancelled', 'expired'])), name='interop_exportjob_status_known'),
+            model_name="exportjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status__in", ["accepted", "in_progress", "completed", "failed", "cancelled", "expired"])
+                ),
+                name="interop_exportjob_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exportjob',
-            constraint=models.CheckConstraint(condition=models.Q(('level__in', ['system', 'patient', 'group'])), name='interop_exportjob_level_known'),
+            model_name="exportjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("level__in", ["system", "patient", "group"])), name="interop_exportjob_level_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exportjob',
-            constraint=models.CheckConstraint(condition=models.Q(('work_state__in', ['waiting', 'running', 'done', 'failed', 'held'])), name='interop_exportjob_work_known'),
+            model_name="exportjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("work_state__in", ["waiting", "running", "done", "failed", "held"])),
+                name="interop_exportjob_work_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exportjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('group__isnull', False), ('level', 'group')), models.Q(models.Q(('level', 'group'), _negated=True), ('group__isnull', True)), _connector='OR'), name='interop_exportjob_group_when_group'),
+            model_name="exportjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("group__isnull", False), ("level", "group")),
+                    models.Q(models.Q(("level", "group"), _negated=True), ("group__isnull", True)),
+                    _connector="OR",
+                ),
+                name="interop_exportjob_group_when_group",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='exportjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'completed'), _negated=True), models.Q(('expires_at__isnull', False), ('finished_at__isnull', False), ('transaction_time__isnull', False)), _connector='OR'), name='interop_exportjob_completed_dated'),
+            model_name="exportjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "completed"), _negated=True),
+                    models.Q(
+                        ("expires_at__isnull", False),
+                        ("finished_at__isnull", False),
+                        ("transaction_time__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="interop_exportjob_completed_dated",
+            ),
         ),
     ]
