@@ -30,7 +30,7 @@ from backend.apps.interop.models import (
 )
 from backend.apps.interop.tests.fhir.export_rows import make_disclosure, make_job
 from backend.apps.interop.tests.fhir.systems import make_system
-from backend.apps.laboratory.models import FillerNumber, ReportedPanel
+from backend.apps.laboratory.models import DroppedFinding, FillerNumber, ReportedPanel
 from backend.apps.messaging.models import PatientLink
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import LoginSession, User
@@ -207,6 +207,7 @@ def test_every_model_with_patients_rows_was_asked_for_its_text() -> None:
         PatientLink,
         PatientGroupMember,
         DisclosedPatient,
+        DroppedFinding,
     }  # shown inside their orders only, or nowhere
     assert linked <= set(RESOURCE_OF), linked - set(RESOURCE_OF)
 

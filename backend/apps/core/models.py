@@ -43,6 +43,7 @@ class Clinic(ClinicModel):
         "CLIA",
         max_length=10,
         blank=True,
+        default="",
         db_default="",
         validators=[RegexValidator(r"^\d{2}D\d{7}$", "Ten characters, as 12D3456789.")],
     )

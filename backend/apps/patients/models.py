@@ -126,13 +126,13 @@ class Patient(ClinicModel):
     emergency_contact_relationship = models.CharField(max_length=60, blank=True)
     insurance_info = models.JSONField(default=dict, blank=True, validators=[validate_insurance_info])
     time_zone = models.CharField(max_length=64, blank=True, validators=[validate_time_zone])
-    middle_name = models.CharField(max_length=80, blank=True, db_default="")
-    name_suffix = models.CharField(max_length=20, blank=True, db_default="", help_text="Jr., III")
-    birth_sex = models.CharField(max_length=3, choices=BirthSex, blank=True, db_default="")
+    middle_name = models.CharField(max_length=80, blank=True, default="", db_default="")
+    name_suffix = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="Jr., III")
+    birth_sex = models.CharField(max_length=3, choices=BirthSex, blank=True, default="", db_default="")
     races = models.JSONField(
         default=list, blank=True, db_default=models.Value([], models.JSONField()), validators=[validate_races]
     )
-    ethnicity = models.CharField(max_length=6, choices=Ethnicity, blank=True, db_default="")
+    ethnicity = models.CharField(max_length=6, choices=Ethnicity, blank=True, default="", db_default="")
     needs_interpreter = models.BooleanField(null=True, blank=True)
     deceased_at = models.DateTimeField(null=True, blank=True)
     preferred_language = models.CharField(max_length=35, default="en", validators=[validate_language])

@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 db_default="",
+                default="",
                 max_length=10,
                 validators=[django.core.validators.RegexValidator("^\\d{2}D\\d{7}$", "Ten characters, as 12D3456789.")],
                 verbose_name="CLIA",

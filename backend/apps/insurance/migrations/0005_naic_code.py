@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 db_default="",
+                default="",
                 max_length=5,
                 validators=[django.core.validators.RegexValidator("^\\d{5}$", "Five digits.")],
                 verbose_name="NAIC",

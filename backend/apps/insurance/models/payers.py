@@ -31,7 +31,12 @@ class InsuranceProvider(ClinicModel):
         max_length=80, unique=True, validators=[RegexValidator(PAYER_ID, "Capital letters, digits and hyphens only.")]
     )
     naic_code = models.CharField(
-        "NAIC", max_length=5, blank=True, db_default="", validators=[RegexValidator(r"^\d{5}$", "Five digits.")]
+        "NAIC",
+        max_length=5,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[RegexValidator(r"^\d{5}$", "Five digits.")],
     )
     phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
     fax = models.CharField(max_length=16, blank=True, validators=[validate_phone])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -241,7 +242,7 @@ def test_a_pending_replay_shows_counts_only_and_a_look_at_the_end_is_one_stateme
     assert ended.count("Zqorder") == 6
     seen = AuditLog.objects.filter(action="replay.difference", resource_id=str(replay.pk))
     assert set(seen.values_list("patient_id", flat=True)) == {each.pk for each in patients}
-    assert sum('INTO "core_auditlog"' in query["sql"] for query in asked) == 2  # the look, and at whom
+    assert sum(bool(re.search(r'INTO "?core_auditlog', query["sql"])) for query in asked) == 2  # the look, and at whom
 
 
 def test_nothing_ticked_is_told() -> None:

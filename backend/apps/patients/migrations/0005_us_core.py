@@ -19,7 +19,11 @@ class Migration(migrations.Migration):
             model_name="patient",
             name="birth_sex",
             field=models.CharField(
-                blank=True, choices=[("F", "female"), ("M", "male"), ("UNK", "unknown")], db_default="", max_length=3
+                blank=True,
+                choices=[("F", "female"), ("M", "male"), ("UNK", "unknown")],
+                db_default="",
+                default="",
+                max_length=3,
             ),
         ),
         migrations.AddField(
@@ -39,18 +43,19 @@ class Migration(migrations.Migration):
                     ("UNK", "unknown"),
                 ],
                 db_default="",
+                default="",
                 max_length=6,
             ),
         ),
         migrations.AddField(
             model_name="patient",
             name="middle_name",
-            field=models.CharField(blank=True, db_default="", max_length=80),
+            field=models.CharField(blank=True, db_default="", default="", max_length=80),
         ),
         migrations.AddField(
             model_name="patient",
             name="name_suffix",
-            field=models.CharField(blank=True, db_default="", help_text="Jr., III", max_length=20),
+            field=models.CharField(blank=True, db_default="", default="", help_text="Jr., III", max_length=20),
         ),
         migrations.AddField(
             model_name="patient",

@@ -15,7 +15,7 @@ from backend.apps.core.models import AuditLog
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance
 from backend.apps.interop.tests.fhir.export_rows import make_disclosure
 from backend.apps.interop.tests.fhir.makers_of_people import make_group
-from backend.apps.laboratory.models import FillerNumber, ReportedPanel
+from backend.apps.laboratory.models import DroppedFinding, FillerNumber, ReportedPanel
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_order
 from backend.apps.messaging.models import PatientLink
 from backend.apps.patients import merging, services
@@ -73,6 +73,7 @@ def test_a_row_of_every_table_with_patients_is_moved() -> None:
     )
     make_group(practice.patient)
     make_disclosure(practice.patient)
+    DroppedFinding.objects.create(result_key="0" * 64, patient=practice.patient, dropped_at=now())
     fields = list(merging.links())
     assert [field for field in fields if not points(field, practice.patient)] == [], "Make a row of this table here."
     services.merge(practice.patient, by=None, into=make_patient())

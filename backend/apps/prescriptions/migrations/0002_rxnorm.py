@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 db_default="",
+                default="",
                 max_length=8,
                 validators=[django.core.validators.RegexValidator("^[0-9]+$", "An RxCUI has digits only.")],
                 verbose_name="RxNorm",
@@ -35,7 +36,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="prescription",
             name="dose_unit",
-            field=models.CharField(blank=True, db_default="", help_text="In UCUM, as mg or {tablet}.", max_length=40),
+            field=models.CharField(
+                blank=True, db_default="", default="", help_text="In UCUM, as mg or {tablet}.", max_length=40
+            ),
         ),
         migrations.AddIndex(
             model_name="medication",

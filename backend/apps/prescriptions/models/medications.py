@@ -56,6 +56,7 @@ class Medication(ClinicModel):
         "RxNorm",
         max_length=8,
         blank=True,
+        default="",
         db_default="",
         validators=[RegexValidator(r"^[0-9]+$", "An RxCUI has digits only.")],
     )

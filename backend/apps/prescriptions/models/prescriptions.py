@@ -93,7 +93,9 @@ class Prescription(Stateful, ClinicModel):
     dose_quantity = models.DecimalField(
         max_digits=10, decimal_places=4, null=True, blank=True, validators=[MinValueValidator(0)]
     )
-    dose_unit = models.CharField(max_length=40, blank=True, db_default="", help_text="In UCUM, as mg or {tablet}.")
+    dose_unit = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="In UCUM, as mg or {tablet}."
+    )
     frequency = models.CharField(max_length=120)
     route = models.CharField(max_length=13, choices=Route, default=Route.ORAL)
     duration_days = models.PositiveSmallIntegerField(

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
+from django.core.cache import caches
 from django.test import Client
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
@@ -124,3 +125,9 @@ class Publisher(HttpDouble):
     def take(self, request: Request) -> Answer:
         headers = {"Cache-Control": self.cache_control} if self.cache_control else {}
         return Answer(200, self.jwks, headers)
+
+
+def empty_cache() -> None:
+    """Begin with nothing in the cache; other test processes keep theirs in the same Redis."""
+    prefix = f"carerelay-cache-{uuid.uuid4().hex}"
+    settings.CACHES["default"]["KEY_PREFIX"] = caches["default"].key_prefix = prefix

@@ -7,7 +7,7 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from backend.apps.interop.tests.fhir.systems import (
     System,
     bearer,
     ec_key,
+    empty_cache,
     last,
     make_system,
     refused,
@@ -48,11 +49,9 @@ OWN_API = "/api/v1/patients/"
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh() -> None:
     """Let no test count the failures of another."""
-    cache.clear()
-    yield
-    cache.clear()
+    empty_cache()
 
 
 @pytest.fixture

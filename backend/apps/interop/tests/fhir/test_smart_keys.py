@@ -11,11 +11,19 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from django.core.cache import cache
 from django.db import connection, connections
 
 from backend.apps.interop.fhir.smart import clients, keys
-from backend.apps.interop.tests.fhir.systems import Publisher, System, ec_key, make_system, public, refused, rsa_key
+from backend.apps.interop.tests.fhir.systems import (
+    Publisher,
+    System,
+    ec_key,
+    empty_cache,
+    make_system,
+    public,
+    refused,
+    rsa_key,
+)
 from tests.support.certificates import server_tls
 from tests.support.double import Answer, Request
 
@@ -23,11 +31,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh() -> None:
     """Let no test count the failures of another."""
-    cache.clear()
-    yield
-    cache.clear()
+    empty_cache()
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def test_keys_by_url_are_fetched_once_while_their_server_lets_us_keep_them(publi
     assert len(publisher.requests) == 1
     assert publisher.requests[0].headers["Accept"] == "application/jwk-set+json, application/json"
     publisher.cache_control = "no-store"
-    cache.clear()
+    empty_cache()
     for _ in range(2):
         assert system.ask().status_code == 200
     assert len(publisher.requests) == 3
@@ -175,7 +181,7 @@ def test_in_production_keys_come_by_https_from_public_addresses_alone(
         refused(secure.ask(), reason="unsigned")
         assert (double.connections, double.requests) == (1, [])
         settings.IN_PRODUCTION = False
-        cache.clear()
+        empty_cache()
         assert secure.ask().status_code == 200
     private = (
         "127.0.0.1",
