@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
+from django_filters.utils import translate_validation
 from rest_framework.exceptions import ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
@@ -18,13 +20,30 @@ class StrictFilterBackend(DjangoFilterBackend):
     """A misspelt filter would answer with every row: unknown parameters are 400."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        if not request.query_params:
+            return queryset
         filterset = self.get_filterset(request, queryset, view)
         known = PAGE_PARAMS | (set(filterset.filters) if filterset else set())
         ranges = {f"{name}_{end}" for name in known for end in ("after", "before", "min", "max")}
         unknown = sorted(set(request.query_params) - known - ranges)
         if unknown:
             raise ValidationError({"query": [f"This list has no filter {name[:40]!r}." for name in unknown[:5]]})
-        return super().filter_queryset(request, queryset, view)
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            raise translate_validation(filterset.errors)
+        return filterset.qs
+
+    def get_filterset_class(self, view: Any, queryset: QuerySet[Any] | None = None) -> Any:
+        """Return the view's filters; those that are made from `filterset_fields` are made once and not per request."""
+        if queryset is None or getattr(view, "filterset_class", None):
+            return super().get_filterset_class(view, queryset)
+        return _made(type(view), queryset.model)  # type: ignore[arg-type]  # a class is hashable
+
+
+@cache
+def _made(view: Any, model: type[Model]) -> Any:
+    return DjangoFilterBackend().get_filterset_class(view, model._base_manager.none())
 
 
 class BoundedSearch(SearchFilter):
