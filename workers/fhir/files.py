@@ -101,6 +101,10 @@ def _publish(storage: Storage, part: Path, path: str) -> None:
         os.close(descriptor)
 
 
+def on_our_disk() -> bool:
+    return isinstance(storages["exports"], FileSystemStorage)
+
+
 def remove(paths: Collection[str]) -> None:
     """Remove files that nobody was told of; one that is gone already is no error."""
     storage = storages["exports"]

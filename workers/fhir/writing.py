@@ -26,7 +26,9 @@ from workers.fhir.lookout import Lookout
 from workers.fhir.snapshots import Reader
 
 AT_ONCE, AT_ONCE_BYTES = 2000, 16 * 1024 * 1024  # of one fetch
-CLOSING = timedelta(minutes=2)  # until a file is on its disk, or on its way to S3
+CLOSING = timedelta(
+    minutes=2
+)  # until a file has gone to a storage elsewhere; our own disk takes no longer than a lease
 DELETED_AT_ONCE = 500  # entries of one Bundle
 SLACK = 100  # resources more than asked for in a file, where rows hold several: no file for the last three
 Rows = list[tuple[str | None, ...]]
@@ -82,7 +84,7 @@ class Cut:
         return bytes_over or file.count + count > settings.EXPORT_FILE_ROWS + SLACK
 
     def _end(self, file: Ndjson) -> None:
-        self._hold(CLOSING)
+        self._hold(None if files.on_our_disk() else CLOSING)
         self.done.append(file.close())
         self._open = None
         self._hold(None)
