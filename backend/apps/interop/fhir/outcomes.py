@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,8 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
         return answer(error.issues, error.status, error.headers)
     told = problems.handle(error, context)
     if told is None:
-        log.error("a FHIR request failed", exc_info=error)
+        where = "".join(traceback.format_tb(error.__traceback__))  # and not its text, which may quote a patient's data
+        log.error("a FHIR request failed: %s\n%s", type(error).__name__, where)
         return answer([issue("exception", "Something went wrong here; it has been noted.")], 500)
     return from_problem(told)
 

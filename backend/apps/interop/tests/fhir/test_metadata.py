@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from backend.apps.interop.fhir import outcomes
 from backend.apps.interop.fhir.search.query import of_type
 from backend.apps.interop.fhir.sources import SOURCES
 from integrations.fhir.checking import faults
@@ -50,3 +52,10 @@ def test_every_type_and_each_of_its_search_parameters_is_there(statement: dict[s
     assert "Provenance:target" in told["Observation"]["searchRevInclude"]
     assert "MedicationRequest:medication" in told["MedicationRequest"]["searchInclude"]
     assert "PractitionerRole:practitioner" in told["PractitionerRole"]["searchInclude"]
+
+
+def test_a_fault_of_our_own_is_noted_without_what_it_quotes(caplog: pytest.LogCaptureFixture) -> None:
+    answer = outcomes.handle(ValueError("not a time: Zqname 1980-03-04"), {})
+    assert (answer.status_code, json.loads(answer.content)["issue"][0]["code"]) == (500, "exception")
+    assert "ValueError" in caplog.text
+    assert "Zqname" not in caplog.text
