@@ -36,15 +36,15 @@ from workers.cli.demo_labs import message
 from workers.inbound import Arrival, store
 
 PERSON: dict[str, Any] = {
-    "first_name": "Zqfirst", "last_name": "Zqlast", "date_of_birth": date(1931, 7, 23),
-    "medical_record_number": "ZQMRN7",
-    "phone": "+14155557391", "email": "zqmail@example.org", "address_line1": "Zqstreet", "address_line2": "Zqfloor",
-    "city": "Zqtown", "postal_code": "ZQ7391", "emergency_contact_name": "Zqaunt",
-    "emergency_contact_phone": "+14155557392", "emergency_contact_relationship": "Zqkin",
-    "insurance_info": {"policy": "Zqpolicy"},
+    "first_name": "Zqxjkfirst", "last_name": "Zqxjklast", "date_of_birth": date(1931, 7, 23),
+    "medical_record_number": "ZQXJKMRN7",
+    "phone": "+14155557391", "email": "zqxjkmail@example.org", "address_line1": "Zqxjkstreet", "address_line2": "Zqxjkfloor",
+    "city": "Zqxjktown", "postal_code": "ZQXJK7391", "emergency_contact_name": "Zqxjkaunt",
+    "emergency_contact_phone": "+14155557392", "emergency_contact_relationship": "Zqxjkkin",
+    "insurance_info": {"policy": "Zqxjkpolicy"},
 }  # fmt: skip
-MARKS = ("zq", "1931-07-23", "19310723", "4155557391", "4155557392")
-REASON, VALUE = "Zqreason", "Zqvalue"
+MARKS = ("zqxjk", "1931-07-23", "19310723", "4155557391", "4155557392")
+REASON, VALUE = "Zqxjkreason", "Zqxjkvalue"
 
 
 def marks_in(text: str) -> list[str]:
@@ -70,13 +70,13 @@ def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
     assert set(InboundMessage.objects.values_list("status", flat=True)) == {"filed", "worklist", "rejected"}
     assert LabResult.objects.filter(lab_order__patient=patient, result_value="4.1").exists()
     until(lambda: LabOrderMessage.objects.get().status == "rejected")
-    assert (b"Zqlast" in refusing_lab.taken[0], b"Zqlast" in bytes(LabOrderMessage.objects.get().ack)) == (True, True)
+    assert (b"Zqxjklast" in refusing_lab.taken[0], b"Zqxjklast" in bytes(LabOrderMessage.objects.get().ack)) == (True, True)
     assert sending.tell(timezone.now()) == 1
     until(lambda: CriticalPage.objects.filter(critical_result__patient=patient, status="sent").exists())
 
     sent = "".join(file.read_text() for file in (stage.folder / "outbox").glob("*.json"))
-    assert marks_in(sent) == ["zq", "4155557391"], "the outbox has the recipients and nothing else"
-    assert "zqmail" in sent
+    assert marks_in(sent) == ["zqxjk", "4155557391"], "the outbox has the recipients and nothing else"
+    assert "zqxjkmail" in sent
     assert "A critical laboratory result needs your acknowledgement" in sent
     assert marks_in(everything_in(stage.redis.url)) == []
     assert marks_in(everything_in(settings.REDIS_URL)) == []
@@ -112,21 +112,21 @@ def receive(patient: Patient) -> None:
     make_lab_feed()
     sent = {**PERSON, "date_of_birth": "1931-07-23", "gender": patient.gender}
     good = message(sent, "CANARY01")
-    stranger = message({**sent, "medical_record_number": "ZQMRN8"}, "CANARY02")
+    stranger = message({**sent, "medical_record_number": "ZQXJKMRN8"}, "CANARY02")
     store([Arrival(raw, "127.0.0.1") for raw in (
         good,
         stranger,
-        good.replace(b"CANARY01", b"CANARY03").replace(b"19310723", b"Zqborn"),
+        good.replace(b"CANARY01", b"CANARY03").replace(b"19310723", b"Zqxjkborn"),
         good.replace(b"CANARY01", b"CANARY04").replace(b"|NM|", b"|ZQ|").replace(b"4.1", VALUE.encode()),
         message(sent, "CANARY05").replace(b"|N|||F", b"|HH|||F"),
-        b"Zqlast is no HL7 message",
+        b"Zqxjklast is no HL7 message",
     )])  # fmt: skip
 
 
 @pytest.fixture
 def refusing_lab() -> Iterator[LabDouble]:
     """A laboratory that repeats what it was sent in its refusal, where only fixed words belong."""
-    said = "ERR||PID^1^5^Zqlast|101^Zqlast Zqfirst^HL70357|E||||Zqlast 19310723"
+    said = "ERR||PID^1^5^Zqxjklast|101^Zqxjklast Zqxjkfirst^HL70357|E||||Zqxjklast 19310723"
     with LabDouble(ack("AR", err=said)) as double:
         yield double
 
@@ -145,15 +145,15 @@ def look_around(patient: Patient) -> None:
     url = f"/api/v1/patients/{patient.pk}/"
     for resource in RESOURCES:
         assert api.get(f"/api/v1/{resource}/").status_code == 200
-    assert api.get(url).data["last_name"] == "Zqlast"
-    assert len(api.post("/api/v1/patients/search/", {"text": "zqlast 1931-07-23"}).data) == 1
-    for query in ({"last_name": "Zqlast"}, {"search": "zqfirst"}, {"lastname": "Zqlast"}, {"date_of_birth": "Zqborn"}):
+    assert api.get(url).data["last_name"] == "Zqxjklast"
+    assert len(api.post("/api/v1/patients/search/", {"text": "zqxjklast 1931-07-23"}).data) == 1
+    for query in ({"last_name": "Zqxjklast"}, {"search": "zqxjkfirst"}, {"lastname": "Zqxjklast"}, {"date_of_birth": "Zqxjkborn"}):
         api.get("/api/v1/patients/", query)
-    for change in ({"city": "Zqtown2"}, {"phone": "Zqphone"}, {"date_of_birth": "Zqborn"}, {"Zqfield": "Zq"}):
+    for change in ({"city": "Zqxjktown2"}, {"phone": "Zqxjkphone"}, {"date_of_birth": "Zqxjkborn"}, {"Zqxjkfield": "Zqxjk"}):
         api.patch(url, change)
     api.post("/api/v1/patients/", {name: str(value) for name, value in PERSON.items()})
-    api.post("/api/v1/auth/token/", {"email": "zqmail@example.org", "password": "Zqpassword-1931"})
-    for page in (f"{patient.pk}/change/", "?q=zqlast", f"{patient.pk}/history/"):
+    api.post("/api/v1/auth/token/", {"email": "zqxjkmail@example.org", "password": "Zqxjkpassword-1931"})
+    for page in (f"{patient.pk}/change/", "?q=zqxjklast", f"{patient.pk}/history/"):
         assert pages.get(f"/admin/patients/patient/{page}").status_code == 200
 
 
@@ -165,13 +165,13 @@ def tend_the_inbox(patient: Patient) -> None:
     page = f"/console/labs/{message.pk}/"
     number = pages.post("/console/labs/patient/", {"number": PERSON["medical_record_number"]})
     assert number["Location"] == f"/console/labs/?patient={patient.pk}"
-    assert pages.post("/console/labs/patient/", {"number": "ZQNOBODY"})["Location"] == "/console/labs/"
-    for form, shows in (({"text": "zqlast 1931-07-23"}, b"Zqlast"), ({"text": "Zqnobody"}, b"Nobody fits")):
+    assert pages.post("/console/labs/patient/", {"number": "ZQXJKNOBODY"})["Location"] == "/console/labs/"
+    for form, shows in (({"text": "zqxjklast 1931-07-23"}, b"Zqxjklast"), ({"text": "Zqxjknobody"}, b"Nobody fits")):
         assert shows in pages.post(f"{page}find/", form).content
-    assert b"ZQMRN8" in pages.post(f"{page}reveal/", {"reason": "The laboratory asks"}).content
+    assert b"ZQXJKMRN8" in pages.post(f"{page}reveal/", {"reason": "The laboratory asks"}).content
     for address in ("/console/labs/", number["Location"], page):
         assert pages.get(address).status_code == 200
-    assert b"Zqnobody" not in pages.post(f"{page}find/", {"text": ""}).content
+    assert b"Zqxjknobody" not in pages.post(f"{page}find/", {"text": ""}).content
     for verb, status in (("skip", "rejected"), ("retry", "received")):
         assert pages.post(f"{page}{verb}/", {"reason": "a test of the line"}, follow=True).status_code == 200
         message.refresh_from_db()
