@@ -107,6 +107,7 @@ DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     "application_name": os.environ.get("CARERELAY_PROCESS", "carerelay"),
     "connect_timeout": 5,
+    "prepare_threshold": 5,  # of `core.statements` only: Django's own cursors put the values into the text
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if os.environ.get("CARERELAY_PROCESS") == "web":

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import models
 from django.http import HttpRequest
 
+from backend.apps.core import statements
 from backend.apps.core.addresses import client_of
 from backend.apps.core.bulk import prepared
 from backend.apps.core.models import AuditLog
@@ -43,7 +44,7 @@ def _insert(row: AuditLog) -> None:
     written = [field for field in AuditLog._meta.concrete_fields if field.name != STAMPED]
     names = ", ".join(f'"{field.column}"' for field in written)
     sql = f'INSERT INTO core_auditlog ({names}) VALUES ({", ".join(["%s"] * len(written))}) RETURNING "{STAMPED}"'  # noqa: S608  # our own names only
-    with connection.cursor() as cursor:
+    with statements.cursor() as cursor:
         cursor.execute(sql, [prepared(field, getattr(row, field.attname)) for field in written])
         (row.timestamp,) = cursor.fetchone()
     row._state.adding = False

@@ -17,6 +17,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from backend.apps.core import statements
 from backend.apps.users import tokens
 from backend.apps.users.models import LoginSession, User
 
@@ -49,7 +50,7 @@ class SessionBoundJwt(BaseAuthentication):
 def _usable(session_id: UUID) -> LoginSession | None:
     """Return the session with its user while it may still act. Every request asks; its SQL is worked out once."""
     sql, values = _session_sql()
-    with connection.cursor() as cursor:
+    with statements.cursor() as cursor:
         cursor.execute(sql, [session_id if value == ANY_SESSION else value for value in values])
         row = cursor.fetchone()
     if row is None:

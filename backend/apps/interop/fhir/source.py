@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
-from backend.apps.core import scope
+from backend.apps.core import scope, statements
 from backend.apps.core.permissions import Table, may
 from integrations.fhir.resource import Resource
 
@@ -165,18 +165,17 @@ def rows_among(
     comes after the columns. order: SQL to order by instead. live: False also takes rows that are no resources now.
     keys_first: where many more are found than `limit`, sort their keys alone, and work the columns out for the first.
     """
-    inner, inner_values = _ids(found)
-    where = f"{source.live if live else 'TRUE'} AND {source.kept} AND {also}"
-    where += f" AND t.id IN ({inner})" if inner else ""
-    ordered = f"ORDER BY {order or source.order}" + (" LIMIT %s" if limit is not None else "")
-    told = [*values, *inner_values, *([limit] if limit is not None else [])]
+    among, among_values = _among(found)
+    where = f"{source.live if live else 'TRUE'} AND {source.kept} AND {also} AND {among}"
+    ordered = f"ORDER BY {order or source.order}" + (f" LIMIT {limit:d}" if limit is not None else "")
+    told = [*values, *among_values]
     sql = f"{source.select(resource, role, beside)} WHERE {where} {ordered}"
     if keys_first:
         first = f"SELECT t.id FROM {source.tables} WHERE {where} {ordered}"  # noqa: S608  # our own names only
         where = f"t.id = ANY(ARRAY({first})) AND {source.live} AND {also}"  # `first` has none of who was removed
         sql = f"{source.select(resource, role, beside)} WHERE {where} {ordered}"
-        told = [*told, *values, *told[-1:]]
-    with connection.cursor() as cursor:
+        told = [*told, *values]
+    with statements.cursor() as cursor:
         cursor.execute(sql, told)
         return cursor.fetchall()
 
@@ -185,21 +184,32 @@ def count_among(
     source: Source, found: QuerySet[Any], *, also: str = "TRUE", values: Sequence[Any] = (), most: int | None = None
 ) -> int:
     """Return how many resources there are among the model's rows `found`; most: stop counting there."""
-    inner, inner_values = _ids(found)
-    where = f"{source.live} AND {source.kept} AND {also}" + (f" AND t.id IN ({inner})" if inner else "")
-    with connection.cursor() as cursor:
-        told = f"SELECT FROM {source.tables} WHERE {where} LIMIT %s"  # our own names only
-        cursor.execute(f"SELECT count(*) FROM ({told}) AS told", [*values, *inner_values, most])  # noqa: S608  # ours
+    among, among_values = _among(found)
+    where = f"{source.live} AND {source.kept} AND {also} AND {among}"
+    told = f"SELECT FROM {source.tables} WHERE {where}" + (f" LIMIT {most:d}" if most is not None else "")
+    with statements.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM ({told}) AS told", [*values, *among_values])  # noqa: S608  # our own names
         return int(cursor.fetchone()[0])
 
 
-def _ids(found: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
-    """Return SQL for the keys of these rows, and its values; "" where they are all rows of the table."""
+def _among(found: QuerySet[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return SQL that holds of the rows t that are among `found`, and its values.
+
+    Conditions on the row's own columns are asked of t itself: a second look at the table would be planned each time.
+    """
+    query = found.query
+    plain = not (query.combinator or query.group_by or query.distinct)
+    if plain and not query.where:
+        return "TRUE", ()
     query = found.order_by().values("pk").query
-    if not query.where and not query.is_sliced and not query.combinator:
-        return "", ()
     try:
+        if plain and list(query.alias_map) == [found.model._meta.db_table]:
+            where = query.where.relabeled_clone({found.model._meta.db_table: "t"})
+            sql, values = query.get_compiler(connection=connection).compile(where)
+            return f"({sql})", tuple(values)
         sql, values = query.sql_with_params()
     except EmptyResultSet:  # Django sees that there can be none
-        return "SELECT NULL::uuid WHERE FALSE", ()
-    return sql, tuple(values)
+        return "FALSE", ()
+    except FullResultSet:  # or that it holds of all
+        return "TRUE", ()
+    return f"t.id IN ({sql})", tuple(values)

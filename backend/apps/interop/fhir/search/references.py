@@ -92,6 +92,8 @@ class OfPatient(Pointer):
         self.checked(name, modifier)
         told = (split_reference(name, plain(value)) for value in values)
         keys = [fhir_id for kind, fhir_id in told if kind in {"", "Patient"} and key_of(fhir_id)]
+        if len(keys) == 1:  # of an array PostgreSQL does not know how many it holds when it plans for all values
+            return Match(sql=f"{source.patient} = %s::uuid", values=(keys[0],))
         return Match(sql=f"{source.patient} = ANY(%s::uuid[])", values=(keys,)) if keys else None
 
 

@@ -67,9 +67,13 @@ class Fixed(Token):
 
     codes: Mapping[str, frozenset[str]]
 
-    def one(self, system: str | None, code: str) -> Q | None:
+    def match(self, source: Source, name: str, values: Sequence[str], modifier: str) -> Match | None:
+        has = any(self._has(*token(value)) for value in values)
+        return Match() if has != (modifier == "not") else None
+
+    def _has(self, system: str | None, code: str) -> bool:
         known = self.codes.values() if system is None else [self.codes.get(system, frozenset())]
-        return Q(pk__isnull=False) if any(code in some or (not code and some) for some in known) else None
+        return any(code in some or (not code and some) for some in known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import Q
 from fhir.resources.R4B import get_fhir_model_class
 
 from backend.apps.interop.fhir.source import Source, count_among, rows_among
@@ -55,6 +56,18 @@ def test_rows_as_the_clinic_has_them_are_sound_resources(source: Source) -> None
             assert checks.issues(told) == []
             assert told["resourceType"] == source.type
             sound_codes(source, told)
+
+
+@pytest.mark.django_db
+@each_source
+def test_conditions_that_hold_of_all_rows_or_of_none_are_asked_too(source: Source) -> None:
+    MAKERS[source.name][0]()
+    rows = source.model._base_manager.all()
+    everything = len(rows_among(source, rows))
+    assert everything == count_among(source, rows) > 0
+    for condition, found in ((~Q(pk__in=()), everything), (Q(pk__in=()), 0), (Q(pk__isnull=False), everything)):
+        assert count_among(source, rows.filter(condition)) == len(rows_among(source, rows.filter(condition))) == found
+    assert count_among(source, rows.filter(pk__in=rows.values("pk"))) == everything
 
 
 @pytest.mark.django_db
