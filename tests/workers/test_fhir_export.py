@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from backend.apps.core import audit
 from backend.apps.core.work import LEASE
 from backend.apps.interop.fhir.exports import accounting, services
 from backend.apps.interop.fhir.exports.asked import Asked
@@ -28,6 +30,7 @@ from backend.apps.interop.models import (
 )
 from backend.apps.laboratory.models import LabResult
 from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_result, make_lab_test
+from backend.apps.patients import merging
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from integrations.fhir.checking import faults
@@ -242,6 +245,48 @@ def test_a_group_export_holds_its_members_and_no_others_and_who_was_deleted_of_t
     assert [entry["request"] for entry in bundle["entry"]] == [{"method": "DELETE", "url": f"Patient/{gone.pk}"}]
     assert faults(bundle) == []
     assert outside.pk not in Disclosure.objects.get().patients.values_list("patient", flat=True)
+
+
+def test_an_export_of_some_patients_names_no_others_as_members_or_in_the_log() -> None:
+    inside, named, outside, lost = (make_patient() for _ in range(4))
+    group = PatientGroup.objects.create(name="Panel")
+    for member in (inside, named, lost):
+        PatientGroupMember.objects.create(group=group, patient=member)
+    for patient in (inside, named, outside, lost):
+        audit.record(None, "retrieve", "patient", str(patient.pk), patient_id=patient.pk)
+    audit.record(None, "list", "patient")
+    lost.delete()
+
+    def told(level: ExportLevel, *patients: Patient) -> list[str]:
+        of = {"level": level, "group": group if level == ExportLevel.GROUP else None}
+        only = tuple(str(patient.pk) for patient in patients)
+        return [json.dumps(one) for one in lines(carried_out(Asked(("AuditEvent", "Group"), patients=only), **of))]
+
+    def names(found: list[str]) -> set[Patient]:
+        return {one for one in (inside, named, outside, lost) if str(one.pk) in " ".join(found)}
+
+    whole = told(ExportLevel.GROUP)
+    assert (names(whole), [one for one in whole if '"list"' in one]) == ({inside, named}, [])
+    assert sum('"Group"' in one for one in whole) == 1
+    assert names(told(ExportLevel.GROUP, named)) == {named}
+    assert names(told(ExportLevel.PATIENT, named)) == {named}
+    assert names(told(ExportLevel.PATIENT)) == {inside, named, outside}
+    assert lost.pk not in Disclosure.objects.order_by("created_at")[0].patients.values_list("patient", flat=True)
+
+
+def test_a_member_whose_record_was_merged_is_told_as_gone_to_the_group() -> None:
+    gone, into, only = (make_patient() for _ in range(3))
+    group = PatientGroup.objects.create(name="Panel")
+    for member in (gone, only):
+        PatientGroupMember.objects.create(group=group, patient=member)
+    merging.merge(gone, by=None, into=into)
+    asked = Asked(types=("Patient",), since=timezone.now() - timedelta(days=1))
+    job = carried_out(asked, level=ExportLevel.GROUP, group=group)
+    (bundle,) = lines(job, "deleted")
+    assert [entry["request"]["url"] for entry in bundle["entry"]] == [f"Patient/{gone.pk}"]
+    assert {line["id"] for line in lines(job)} == {str(into.pk), str(only.pk)}
+    apart = carried_out(replace(asked, patients=(str(only.pk),)), level=ExportLevel.GROUP, group=group)
+    assert lines(apart, "deleted") == []
 
 
 def test_an_export_that_cannot_be_written_fails_with_a_sentence_and_can_be_tried_again(folder: Path) -> None:

@@ -55,6 +55,7 @@ class Source:
     tables: SQL after FROM; the model's own table has the alias t. live: SQL condition for rows that are resources now.
     columns: SQL that gives text, for each of the resource's columns.
     patient: SQL for the patient's UUID, "" for what is about no patient. changed: SQL for when it last changed.
+    named: SQL for the patient whom a row names that is about no patient, by whom exports of patients are limited.
     listed: SQL condition for what a search finds that names neither an id nor whether it is active ("" for all).
     part: SQL that tells the resources of one row apart and orders them ("" where there is one).
     deleted: SQL that gives (FHIR id, when) of what no longer is a resource, "" where nothing goes; one %s: since when.
@@ -77,6 +78,7 @@ class Source:
     live: str = "NOT t.is_deleted"
     key: str = "t.id"
     patient: str = ""
+    named: str = ""
     changed: str = "t.updated_at"
     listed: str = ""
     part: str = ""

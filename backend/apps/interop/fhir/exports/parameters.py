@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from backend.apps.interop.fhir.exports.asked import LATEST, RELEVANT, Asked, Parameters
+from backend.apps.interop.fhir.exports.selection import goes_with_members
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.models import ExportLevel
 from integrations.fhir.outcomes import Issue, issue
@@ -30,6 +31,7 @@ RESULTS = frozenset({
     "_include", "_revinclude", "_sort", "_count", "_summary", "_elements", "_total", "_contained", "_containedType",
     "_format", "_type", "_since",
 })  # fmt: skip
+GROUP, NOTHING_LEFT = "Group", "Nothing is left of the types that were asked for."
 AHEAD = timedelta(minutes=1)  # clocks may differ by so much before a moment counts as the future
 MOST_FILTERS, MOST_PATIENTS = 100, 10_000
 Judge = Callable[[str, Parameters], str]
@@ -92,6 +94,7 @@ def read(pairs: Iterable[tuple[str, str]], terms: Terms) -> tuple[Asked, list[Is
             reading.drop(_shown(name), "This parameter is not known here.")
         else:
             reader(reading, name, told[name])
+    _without_groups(reading)
     _together(reading)
     if reading.refused:
         raise Refusal("The export cannot begin.", issues=reading.refused)
@@ -175,7 +178,20 @@ def _types(reading: Reading, name: str, values: list[str]) -> None:
     if kept:
         reading.asked["types"] = tuple(kept)
     elif not reading.refused:  # without types it would be an export of everything
-        reading.refuse(name, "Nothing is left of the types that were asked for.")
+        reading.refuse(name, NOTHING_LEFT)
+
+
+def _without_groups(reading: Reading) -> None:
+    """Take Group out of the types where it would name patients of whom nothing else is told."""
+    types, patients = reading.asked.get("types", ()), reading.asked.get("patients", ())
+    if GROUP not in types or goes_with_members(reading.terms.level, patients):
+        return
+    reading.drop(
+        "_type", "A Group names all its members: it goes with an export of everything, or of that whole group."
+    )
+    reading.asked["types"] = tuple(name for name in types if name != GROUP)
+    if not reading.asked["types"] and not reading.refused:
+        reading.refuse("_type", NOTHING_LEFT)
 
 
 def _granted(reading: Reading, resource_type: str) -> bool:

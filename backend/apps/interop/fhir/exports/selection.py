@@ -14,12 +14,13 @@ from django.db import connection
 
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.fhir.search import query
-from backend.apps.interop.fhir.source import Source
+from backend.apps.interop.fhir.source import REMOVED, Source
 from backend.apps.interop.fhir.sources import ALL
 from backend.apps.interop.models import ExportJob, ExportLevel, PatientGroup
 from integrations.fhir.resource import Resource
 
 ORIGINS = "Provenance"
+KNOWN = f"SELECT removed.id FROM patients_patient AS removed WHERE NOT ({REMOVED})"  # noqa: S608  # our own names only
 TARGETS: Mapping[
     str, Mapping[str, str]
 ] = {  # by source of Provenance: sources it is about, and its key in their tables
@@ -53,12 +54,18 @@ def _may_go(job: ExportJob, source: Source) -> bool:
 
 
 def _belongs(job: ExportJob, asked: Asked, source: Source) -> bool:
-    """Return whether a source is part of an export of this level; what is about no patient goes along as support."""
-    if job.level == ExportLevel.SYSTEM or source.type in asked.types:
-        return True
+    """Return whether a source is part of an export of this level; what is about no patient goes along as support.
+
+    A group names all its members: it goes where these go.
+    """
     if source.model is PatientGroup:
-        return job.level == ExportLevel.GROUP
-    return not source.system_only
+        return goes_with_members(ExportLevel(job.level), asked.patients)
+    return job.level == ExportLevel.SYSTEM or source.type in asked.types or not source.system_only
+
+
+def goes_with_members(level: ExportLevel, patients: Sequence[str]) -> bool:
+    """Return whether an export of this level, of these patients alone if there are some, may name groups' members."""
+    return level == ExportLevel.SYSTEM or (level == ExportLevel.GROUP and not patients)
 
 
 def resource_of(asked: Asked, source: Source) -> Resource:
@@ -134,6 +141,7 @@ def members(job: ExportJob, asked: Asked, source: Source, lower: UUID | None, up
         return ""
     found = within(job, asked, source, lower, upper)
     return f"""SELECT DISTINCT member.patient_id::text FROM interop_patientgroupmember AS member
+        JOIN patients_patient AS patient ON patient.id = member.patient_id AND NOT patient.is_deleted
         WHERE member.group_id IN (SELECT {source.key} FROM {source.tables} WHERE {found})"""  # noqa: S608  # ours
 
 
@@ -151,7 +159,7 @@ def deleted(job: ExportJob, asked: Asked, source: Source) -> str:
     found = f"SELECT gone.id FROM ({told}) AS gone (id, at) WHERE TRUE"  # noqa: S608  # ours
     if asked.until is not None:
         found += _literal(" AND gone.at <= %s", asked.until)
-    for condition in _of_patients(job, asked, source):
+    for condition in _of_patients(job, asked, source, gone=True):
         ids = f"SELECT {source.columns['id']} FROM {source.traces or source.tables} WHERE {condition}"  # noqa: S608  # our own names only
         found += f" AND gone.id IN ({ids})"
     return f"{found} ORDER BY gone.id"
@@ -185,18 +193,24 @@ def _among(found: query.Found) -> str:
     return f"(t.id IN ({_composed(sql, values)}) AND {_composed(found.also, found.values)})"
 
 
-def _of_patients(job: ExportJob, asked: Asked, source: Source) -> list[str]:
-    """Return what limits a source to the patients of the export; nothing where it takes those of all."""
+def _of_patients(job: ExportJob, asked: Asked, source: Source, *, gone: bool = False) -> list[str]:
+    """Return what limits a source to the patients of the export; nothing where it takes those of all.
+
+    gone: for what was deleted. Whose record was merged with another is the patient of that one.
+    """
     if job.level == ExportLevel.GROUP and source.model is PatientGroup:
         return [_literal("t.id = %s", job.group_id)]
-    if job.level == ExportLevel.SYSTEM or not source.patient:
+    patient = source.patient or source.named
+    if job.level == ExportLevel.SYSTEM or not patient:
         return []
-    told = [f"{source.patient} IS NOT NULL"]
+    told = [f"{patient} IS NOT NULL"] if source.patient else [f"{patient} IN ({KNOWN})"]
+    if gone and source.patient == source.key:
+        patient = f"COALESCE(t.merged_into_id, {patient})"
     if job.level == ExportLevel.GROUP:
         members = "SELECT member.patient_id FROM interop_patientgroupmember AS member WHERE member.group_id = %s"
-        told.append(_literal(f"{source.patient} IN ({members})", job.group_id))
+        told.append(_literal(f"{patient} IN ({members})", job.group_id))
     if asked.patients:
-        told.append(_literal(f"{source.patient} = ANY (%s::uuid[])", list(asked.patients)))
+        told.append(_literal(f"{patient} = ANY (%s::uuid[])", list(asked.patients)))
     return told
 
 

@@ -92,7 +92,7 @@ AUDIT = Source(
         "other": f"CASE WHEN {NAMED} AND known.type IS NULL THEN {text('t.resource_type')} || '/' || t.resource_id END",
         "patient": "t.patient_id::text",
     },
-    patient="",
+    named="t.patient_id",
     changed="t.timestamp",
     system_only=True,
 )

@@ -207,6 +207,21 @@ def test_patients_must_be_known_and_members_of_the_group() -> None:
     assert ExportJob.objects.get().group == group
 
 
+def test_a_group_goes_only_where_all_its_members_do() -> None:
+    group, member = PatientGroup.objects.create(name="Panel"), make_patient()
+    group.patients.add(member)
+    of_group, api = f"/fhir/R4/Group/{group.pk}/$export", admin()
+    named = ("patient", {"valueReference": {"reference": f"Patient/{member.pk}"}})
+    body = parameters(("_type", {"valueCode": "Patient,Group"}), named)
+    assert refusal(api.get(PATIENTS, {"_type": "Patient,Group"}, **ASYNC))[0]["expression"] == ["_type"]
+    assert refusal(api.get(PATIENTS, {"_type": "Group"}, **LENIENT))
+    assert refusal(api.post(of_group, body, format="json", **ASYNC))[0]["expression"] == ["_type"]
+    assert api.post(of_group, body, format="json", **LENIENT).status_code == 202
+    assert asked(ExportJob.objects.get()).types == ("Patient",)
+    ExportJob.objects.update(status="failed")
+    assert api.get(of_group, {"_type": "Group"}, **ASYNC).status_code == 202
+
+
 NO_PARAMETERS = [
     ["Parameters"],
     {"resourceType": "Patient"},
