@@ -63,6 +63,12 @@ def test_only_the_export_of_the_command_is_led_and_what_breaks_it_is_told_in_a_s
     assert "carerelay: The export broke off: No space left on device.\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("since", ["0001-01-01", "0001-01-01T00:00:00+14:00", "2099-01-01", "yesterday"])
+def test_a_moment_that_cannot_be_asked_for_is_refused(tmp_path: Path, since: str) -> None:
+    with pytest.raises(SystemExit):
+        to_folder.main([str(tmp_path / "out"), f"--since={since}"])
+
+
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "Patient.1.ndjson").touch()
     with pytest.raises(Refused, match="not empty"):

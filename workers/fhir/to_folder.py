@@ -32,7 +32,7 @@ from django.db.models.functions import Now  # noqa: E402  # after django.setup()
 
 from backend.apps.core import audit  # noqa: E402  # models load only after django.setup()
 from backend.apps.interop.fhir.exports import expiry, services  # noqa: E402  # models load only after django.setup()
-from backend.apps.interop.fhir.exports.asked import Asked  # noqa: E402  # models load only after django.setup()
+from backend.apps.interop.fhir.exports.asked import Asked, fault_of  # noqa: E402  # models load only after setup()
 from backend.apps.interop.fhir.exports.downloads import ORGANIZED  # noqa: E402  # models load only after django.setup()
 from backend.apps.interop.fhir.exports.expiry import TROUBLE  # noqa: E402  # models load only after django.setup()
 from backend.apps.interop.fhir.exports.manifest import SECTIONS, instant  # noqa: E402  # models load after setup()
@@ -214,7 +214,10 @@ def _moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError("not a day or an ISO 8601 time stamp") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    moment = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if fault := fault_of(moment, now=datetime.now(UTC)):
+        raise argparse.ArgumentTypeError(fault)
+    return moment
 
 
 if __name__ == "__main__":

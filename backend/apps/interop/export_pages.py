@@ -17,7 +17,8 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.permissions import may
 from backend.apps.interop import console, paging
 from backend.apps.interop.fhir.exports import manifest, services
-from backend.apps.interop.fhir.exports.asked import Asked
+from backend.apps.interop.fhir.exports.asked import Asked, fault_of
+from backend.apps.interop.fhir.exports.selection import goes_with_members
 from backend.apps.interop.fhir.sources import SOURCES
 from backend.apps.interop.models import ExportJob, ExportLevel, ExportStatus, PatientGroup
 from backend.apps.interop.models.exports import RUNNING
@@ -106,6 +107,8 @@ def begin(request: HttpRequest) -> HttpResponse:
     def act() -> tuple[str, str]:
         level, group = _level(request)
         asked = Asked(types=_types(request), since=_since(request))
+        if "Group" in asked.types and not goes_with_members(level, ()):
+            raise DomainError("A Group names all its members: choose everything, or the group itself.")
         job = services.begin(asked, level=level, group=group, by=console.person(request))
         console.note(request, "create", job)
         return "The export is in line.", reverse("console:export", args=[job.pk])
@@ -143,8 +146,8 @@ def _since(request: HttpRequest) -> datetime | None:
         moment = timezone.make_aware(datetime.combine(date.fromisoformat(text), time.min))
     except (ValueError, OverflowError) as error:
         raise DomainError("Give the day as in 2026-01-31.") from error
-    if moment > timezone.now():
-        raise DomainError("This day is in the future: nothing can have changed since.")
+    if fault := fault_of(moment, now=timezone.now()):
+        raise DomainError(fault)
     return moment
 
 

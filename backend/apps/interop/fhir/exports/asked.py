@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
 NDJSON = "application/fhir+ndjson"
 LATEST, RELEVANT = "LatestProvenanceResources", "RelevantProvenanceResources"
+YEARS = range(1900, 3000)  # that can be asked for: others have no moment in every zone
+AHEAD = timedelta(minutes=1)  # clocks may differ by so much before a moment counts as the future
 Parameters = list[tuple[str, str]]
+
+
+def fault_of(moment: datetime, *, now: datetime | None = None) -> str:
+    """Return why nobody can ask what changed after, or until, a moment; "" when they can. now: it has to be past."""
+    try:
+        year = moment.astimezone(UTC).year
+    except OverflowError:
+        year = 0
+    if year not in YEARS:
+        return f"This must be a moment of the years {YEARS[0]} to {YEARS[-1]}."
+    ahead = now is not None and moment > now + AHEAD
+    return "This moment is in the future: nothing can have changed since." if ahead else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
-from backend.apps.interop.fhir.exports.asked import LATEST, RELEVANT, Asked, Parameters
+from backend.apps.interop.fhir.exports.asked import LATEST, RELEVANT, Asked, Parameters, fault_of
 from backend.apps.interop.fhir.exports.selection import goes_with_members
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.models import ExportLevel
@@ -32,7 +32,6 @@ RESULTS = frozenset({
     "_format", "_type", "_since",
 })  # fmt: skip
 GROUP, NOTHING_LEFT = "Group", "Nothing is left of the types that were asked for."
-AHEAD = timedelta(minutes=1)  # clocks may differ by so much before a moment counts as the future
 MOST_FILTERS, MOST_PATIENTS = 100, 10_000
 Judge = Callable[[str, Parameters], str]
 
@@ -159,8 +158,8 @@ def _instant(reading: Reading, name: str, values: list[str]) -> None:
         moment = None
     if moment is None:
         reading.refuse(name, "This must be an instant such as 2026-01-31T08:00:00Z.")
-    elif name == "_since" and moment > reading.terms.now + AHEAD:
-        reading.refuse(name, "This moment is in the future.")
+    elif fault := fault_of(moment, now=reading.terms.now if name == "_since" else None):
+        reading.refuse(name, fault)
     else:
         reading.asked[name.lstrip("_")] = moment
 

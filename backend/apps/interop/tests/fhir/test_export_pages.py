@@ -85,6 +85,8 @@ def test_a_group_is_exported_by_name() -> None:
         ({"level": "group"}, "Choose what to export"),
         ({"level": "system", "type": "Zebra"}, "that are listed"),
         ({"level": "system", "since": "31.1.2026"}, "Give the day"),
+        ({"level": "system", "since": "0001-01-01"}, "of the years 1900 to 2999"),
+        ({"level": "patient", "type": "Group"}, "names all its members"),
         ({"level": "system", "since": (timezone.now() + timedelta(days=2)).date().isoformat()}, "in the future"),
     ],
 )
