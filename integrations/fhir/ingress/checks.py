@@ -14,6 +14,7 @@ from fhir.resources.R4B.resource import Resource
 from pydantic import BaseModel
 
 from integrations.fhir.checking import faults
+from integrations.fhir.ingress.as_text import elements_as_text
 from integrations.fhir.ingress.element import Steps, expression
 from integrations.fhir.ingress.invariants import RULES
 from integrations.fhir.outcomes import Issue, issue
@@ -66,6 +67,9 @@ def issues(resource: dict[str, Any]) -> list[Issue]:
     found = list(islice(_bare(resource, steps, _contained(resource)), MOST))
     if len(found) == MOST or any(one["code"] == "too-costly" for one in found):
         return found
+    as_text = list(islice(elements_as_text(model, resource, steps, _model), MOST))
+    if as_text:
+        return [*as_text, *found][:MOST]
     shape = faults(resource)
     if shape:
         return [*(_misshapen(path, kind, steps) for path, kind in shape), *found][:MOST]

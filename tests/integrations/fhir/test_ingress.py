@@ -128,6 +128,24 @@ def test_a_body_of_values_without_end_is_refused_before_the_library_sees_it() ->
     assert len(checks.issues({**LEAST, "contact": [{}] * (checks.LARGEST - 10)})) == checks.MOST
 
 
+@pytest.mark.parametrize(
+    ("over", "path"),
+    [
+        ({"name": ['{"family": "x"}']}, "Patient.name[0]"),
+        ({"name": ['{"\\u0066amily": "x"}']}, "Patient.name[0]"),
+        ({"maritalStatus": '{"text": "x"}'}, "Patient.maritalStatus"),
+        ({"name": [{"family": "x", "period": '{"start": "2026-01-01"}'}]}, "Patient.name[0].period"),
+        ({"_birthDate": {"extension": ['{"url": "urn:x"}']}}, "Patient._birthDate.extension[0]"),
+        ({"contained": ['{"resourceType": "Group"}']}, "Patient.contained[0]"),
+        ({"contained": [{"resourceType": "Group", "id": "a", "code": "{}"}]}, "Patient.contained[0].code"),
+        ({"contact": ["[" * 100_000]}, "Patient.contact[0]"),
+    ],
+)  # fmt: skip
+def test_an_element_that_is_told_as_text_is_refused_and_not_read_as_json(over: dict[str, Any], path: str) -> None:
+    assert told({**LEAST, **over}) == {("structure", path)}
+    assert checks.issues({**LEAST, "name": [{"text": '{"family": "x"}'}]}) == []
+
+
 def test_a_body_nested_without_end_is_refused_and_not_walked() -> None:
     body: dict[str, Any] = {"url": "urn:x"}
     for _ in range(2000):
