@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
@@ -62,8 +63,10 @@ def _removed(file: ExportFile) -> int:
 
 
 def _remove(file: ExportFile) -> int:
-    """Remove one file unless somebody began to read it meanwhile, or removes it at this moment."""
+    """Remove one file unless somebody began to read it meanwhile, or removes it or has the export go on right now."""
     with transaction.atomic():
+        if not _locked(file.job_id):
+            return 0
         mine = ExportFile.objects.select_for_update(skip_locked=True, of=("self",)).filter(
             NOT_READ, pk=file.pk, removed_at=None
         )
@@ -73,6 +76,12 @@ def _remove(file: ExportFile) -> int:
         return mine.update(removed_at=Now())
 
 
+def _locked(job: UUID) -> bool:
+    """Keep an export as it is until the transaction ends; False where its files are not to go, or somebody has it."""
+    there = ExportJob.all_objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
+    return there.filter(_past(), pk=job, files_removed_at=None).exists()
+
+
 def _close() -> None:
     """Mark exports that have no file left as done with, and remove what killed workers left of them."""
     left = ExportFile.objects.filter(job=OuterRef("pk"), removed_at=None)
@@ -80,12 +89,18 @@ def _close() -> None:
     done = ExportJob.all_objects.filter(_past(), ~Exists(left), files_removed_at=None)
     for job in done.annotate(ended_at=Coalesce("expires_at", "finished_at")).filter(settled)[:AT_ONCE]:
         try:
-            _sweep(str(job.pk))
+            _done_with(job)
         except TROUBLE as trouble:
             log.warning("the folder of export %s could not be removed: %s", job.pk, type(trouble).__name__)
-            continue
-        status = job.status if job.status == ExportStatus.CANCELLED else ExportStatus.EXPIRED
-        ExportJob.all_objects.filter(pk=job.pk).update(status=status, files_removed_at=Now(), updated_at=Now())
+
+
+@transaction.atomic
+def _done_with(job: ExportJob) -> None:
+    if not _locked(job.pk):
+        return
+    _sweep(str(job.pk))
+    status = job.status if job.status == ExportStatus.CANCELLED else ExportStatus.EXPIRED
+    ExportJob.all_objects.filter(pk=job.pk).update(status=status, files_removed_at=Now(), updated_at=Now())
 
 
 def _sweep(folder: str) -> None:

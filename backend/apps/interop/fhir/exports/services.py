@@ -112,11 +112,16 @@ def cancel(job: ExportJob, *, by: User | None = None) -> ExportJob:
 
 @transaction.atomic
 def retry(job: ExportJob, *, by: User | None = None) -> ExportJob:
-    """Let a failed export go on: what it has written stays, what failed is tried again."""
+    """Let a failed export go on: what it has written stays, what failed is tried again.
+
+    Whoever removes a file locks the export as well: either all are there, or it cannot go on.
+    """
     failed = ExportJob.objects.filter(pk=job.pk, status=ExportStatus.FAILED, files_removed_at=None)
+    locked = failed.select_for_update(no_key=True).first()
     status = ExportStatus.ACCEPTED if job.planned_at is None else ExportStatus.IN_PROGRESS
-    if not failed.update(status=status, failure="", finished_at=None, expires_at=None, updated_at=Now()):
+    if locked is None or locked.files.filter(removed_at__isnull=False).exists():
         raise DomainError("Only an export that failed, and whose files are still there, can be tried again.")
+    failed.update(status=status, failure="", finished_at=None, expires_at=None, updated_at=Now())
     stuck = job.chunks.filter(Q(work_state__in=STUCK) | Q(times_written=0)).values_list("pk", flat=True)
     type(job).work.back_in_line(job.pk, at_rest=AT_REST)
     job.chunks.model.work.back_in_line(*stuck, at_rest=AT_REST)

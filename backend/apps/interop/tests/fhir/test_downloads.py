@@ -13,6 +13,7 @@ from django.core.files.storage import storages
 from django.core.handlers.asgi import ASGIRequest
 from django.utils import timezone
 
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.exports import downloads, expiry, services
@@ -195,6 +196,22 @@ def test_a_file_that_its_storage_does_not_let_go_is_no_obstacle_to_the_others(mo
     assert [on_disk(one) for one in others] == [False, False]
     job.refresh_from_db()
     assert job.status == "completed"
+
+
+def test_an_export_of_which_a_file_was_removed_cannot_go_on_and_one_that_goes_on_keeps_its_files() -> None:
+    job = make_job(status="failed", work_state=WorkState.FAILED, finished_at=timezone.now() - timedelta(days=8))
+    goes_on = make_job(status="failed", work_state=WorkState.FAILED, finished_at=job.finished_at)
+    kept, read = make_file(goes_on), make_file(job, read_until=timezone.now() + timedelta(minutes=5))
+    services.retry(goes_on)  # after the sweep has looked
+    assert (expiry._removed(kept), on_disk(kept)) == (0, True)
+    expiry._done_with(goes_on)
+    assert on_disk(kept)
+    make_file(job)
+    assert (expiry.expire_due(), on_disk(read)) == (1, True)
+    with pytest.raises(DomainError, match="whose files are still there"):
+        services.retry(job)
+    job.refresh_from_db()
+    assert (job.status, job.work_state) == ("failed", "failed")
 
 
 def test_a_failed_export_goes_on_where_it_was() -> None:
