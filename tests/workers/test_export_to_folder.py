@@ -16,6 +16,7 @@ from backend.apps.patients.tests.factories import make_patient
 from workers.cli import exporting
 from workers.cli.errors import Refused
 from workers.fhir import to_folder
+from workers.fhir.hands import NOTHING
 
 
 @pytest.mark.django_db(transaction=True)
@@ -61,6 +62,16 @@ def test_only_the_export_of_the_command_is_led_and_what_breaks_it_is_told_in_a_s
     monkeypatch.setattr(to_folder, "drain", unread)
     assert to_folder.main([str(tmp_path / "full"), "--type=Patient"]) == 1
     assert "carerelay: The export broke off: No space left on device.\n" in capsys.readouterr().err
+
+    def stopped_in_the_console(*_: Any, **__: Any) -> str:
+        for job in ExportJob.objects.filter(status="accepted").exclude(pk=another.pk):
+            services.cancel(job)
+        return NOTHING
+
+    monkeypatch.setattr(to_folder, "drain", stopped_in_the_console)
+    assert to_folder.main([str(tmp_path / "none"), "--type=Patient"]) == 1
+    assert "carerelay: The export was stopped.\n" in capsys.readouterr().err
+    assert ExportJob.objects.latest("created_at").files_removed_at is None  # a worker may be at a file still
 
 
 @pytest.mark.parametrize("since", ["0001-01-01", "0001-01-01T00:00:00+14:00", "2099-01-01", "yesterday"])

@@ -59,7 +59,8 @@ def main(words: Sequence[str]) -> int:
     try:
         carry_out(job)
         if job.status != ExportStatus.COMPLETED:
-            return _refused(f"The export failed. {job.failure}")
+            stopped = job.status == ExportStatus.CANCELLED
+            return _refused("The export was stopped." if stopped else f"The export failed. {job.failure}")
         told = write(job, options.target)
     except (Broken, DatabaseError, *TROUBLE) as trouble:
         return _refused(f"The export broke off: {_said(trouble)}.")
@@ -172,10 +173,15 @@ def _inflate(file: ExportFile, target: Path) -> None:
 
 
 def _let_go(job: ExportJob) -> None:
-    """Remove what the export left in our own storage, or stop it."""
+    """Remove what the export left in our own storage, or stop it.
+
+    Where it did not complete another worker may be at a file still: its folder is left to the sweep some minutes later.
+    """
     if ExportJob.objects.filter(pk=job.pk, status__in=RUNNING).exists():
         services.cancel(job)
-    ExportJob.objects.filter(pk=job.pk).update(expires_at=Now() - 2 * expiry.SETTLED)
+    ours = ExportJob.objects.filter(pk=job.pk)
+    ours.filter(status=ExportStatus.COMPLETED).update(expires_at=Now() - 2 * expiry.SETTLED)
+    ours.filter(status=ExportStatus.FAILED).update(expires_at=Now())
     expiry.expire_due()
 
 
