@@ -18,8 +18,8 @@ from workers.fhir.hands import SOON, SOON_S, Hands
 from workers.fhir.snapshots import LeaseLost
 from workers.runner import NotNeeded, drain
 
-BUDGET_S = 190.0  # of the task that leads an export, and holds its state meanwhile; the limit is 240
-HAND_OVER_S = 20.0  # that it stays for another process to join
+BUDGET_S = 190.0  # of the task that leads an export, its plan too, and holds its state meanwhile; the limit is 240
+HAND_OVER_S = 20.0  # that it stays after that for another process to join
 HAND_S = 30.0  # of one that lends a hand: then the other queues have their turn
 
 
@@ -59,32 +59,33 @@ def run(job: ExportJob) -> Mapping[str, Any] | None:
     """
     if finishing.stopped(job):
         raise NotNeeded("the export was stopped")
+    until = time.monotonic() + BUDGET_S
     try:
         with Hands() as hands:
             if not (job.planned_at and finishing.is_written(job)):
                 hands.lead(job)
-                hands.work(time.monotonic() + BUDGET_S)
-            return _ended(job, hands)
+                hands.work(until)
+            return _ended(job, hands, until + HAND_OVER_S)
     except LeaseLost:
         return {}  # which the fence refuses
     except expiry.TROUBLE as trouble:
         raise Transient("the files cannot be written", code=type(trouble).__name__, retry_after_s=SOON_S) from None
 
 
-def _ended(job: ExportJob, hands: Hands) -> Mapping[str, Any] | None:
+def _ended(job: ExportJob, hands: Hands, until: float) -> Mapping[str, Any] | None:
     if sentence := finishing.failure_of(job):
         finishing.fail(job, sentence)
     elif not finishing.is_written(job):
-        _passed_on(job, hands)
+        _passed_on(job, hands, until)
     elif not finishing.complete(job):
         return {}
     return None
 
 
-def _passed_on(job: ExportJob, hands: Hands) -> None:
+def _passed_on(job: ExportJob, hands: Hands, until: float) -> None:
     """Let another process lead: at once where a piece is left that it could write, and we stay until it has joined."""
     if not hands.is_awaited():
         job.release(after=SOON)
     elif job.release():
         dispatch.send(ExportJob.task_name)
-        hands.hand_over(time.monotonic() + HAND_OVER_S)
+        hands.hand_over(until)

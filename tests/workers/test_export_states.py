@@ -6,10 +6,14 @@ import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.apps.core.work import WorkState
@@ -25,13 +29,15 @@ from backend.apps.interop.models import (
     PatientGroup,
     PatientGroupMember,
 )
+from backend.apps.laboratory.models import LabResult
 from backend.apps.laboratory.tests.factories import make_lab_result
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
+from tests.support.stage import database_url
 from tests.workers import exporting
 from tests.workers.exporting import begun, carried_out, lines
 from workers import fhir_export
-from workers.fhir import finishing, organizing, snapshots
+from workers.fhir import anew, finishing, organizing, snapshots
 from workers.fhir.hands import Hands
 
 folder = exporting.folder
@@ -131,7 +137,7 @@ def test_a_worker_whose_time_is_up_stays_until_another_holds_the_state(monkeypat
         hands.lead(job)
         other = snapshots.join(job)
         assert other is not None
-        fhir_export._passed_on(job, hands)
+        fhir_export._passed_on(job, hands, time.monotonic() + 5)
         assert hands.written == 0
         other.leave()
         hands.hand_over(time.monotonic() + 5)
@@ -264,3 +270,79 @@ def test_members_of_a_group_are_accounted_for_with_the_list_of_them() -> None:
     result = make_lab_result()
     cut = carried_out(Asked(types=("Observation",), elements=("status",)))
     assert disclosed(cut) == {result.lab_order.patient_id}
+
+
+def test_after_a_lost_state_pieces_are_looked_at_without_all_their_patients(settings: Any) -> None:
+    settings.EXPORT_FILE_ROWS = 1
+    old_patients(3)
+    job = begun(PATIENTS)
+    half_written(job, but=3)
+    with CaptureQueriesContext(connection) as asked, Hands() as hands:
+        hands.lead(job)
+    selects = [told["sql"] for told in asked if told["sql"].startswith("SELECT") and "exportchunk" in told["sql"]]
+    assert len(selects) > 3
+    assert [sql for sql in selects if '"patients"' in sql] == []
+
+
+def test_what_there_was_no_time_to_look_at_after_a_lost_state_is_written_again(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EXPORT_FILE_ROWS = 1
+    patients = old_patients(3)
+    job = begun(PATIENTS)
+    half_written(job, but=2)
+    monkeypatch.setattr(anew, "LOOKING_S", -1)
+    gone_on_with(job)
+    assert list(job.chunks.order_by("number").values_list("times_written", flat=True)[:3]) == [2, 1, 2]
+    assert Counter(line["id"] for line in lines(job)) == Counter(str(one.pk) for one in patients)
+
+
+def test_the_time_that_a_plan_takes_is_part_of_the_time_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    old_patients(1)
+    monkeypatch.setattr(fhir_export, "BUDGET_S", 0.1)
+    monkeypatch.setattr(fhir_export, "HAND_OVER_S", 0)
+    job = services.begin(PATIENTS)
+    with psycopg.connect(database_url()) as other:
+        other.execute("LOCK TABLE patients_patient")
+        Timer(0.2, other.commit).start()
+        fhir_export.run_due()
+    job.refresh_from_db()
+    assert (job.planned_at is None, job.status, job.work_state) == (False, "in_progress", "waiting")
+    assert set(job.chunks.values_list("work_state", flat=True)) == {"waiting"}
+
+
+def test_what_a_killed_holder_of_the_state_left_is_forgotten_and_nobody_relies_on_it() -> None:
+    job = begun(PATIENTS)
+    first, _ = snapshots.take(job)
+    snapshots.note(job, snapshots=[first.snapshot], snapshots_taken=first.state)
+    killed = snapshots.join(job)
+    assert killed is not None
+    assert first.is_held_by_others()
+    killed.connection.close()
+    assert not first.is_held_by_others()
+    assert ExportJob.objects.get().snapshots == [first.snapshot]
+    ExportJob.objects.update(snapshots=[first.snapshot, killed.snapshot])
+    third = snapshots.join(job)
+    assert third is not None
+    assert ExportJob.objects.get().snapshots == [first.snapshot, third.snapshot]
+    for reading in (first, third):
+        reading.leave()
+
+
+def test_after_a_lost_state_who_took_the_place_of_a_member_has_it_in_the_files() -> None:
+    results = [make_lab_result() for _ in range(3)]
+    LabResult.objects.update(updated_at=timezone.now() - timedelta(hours=1))
+    left, came, stayed = old = [result.lab_order.patient for result in results]
+    Patient.objects.update(updated_at=timezone.now() - timedelta(hours=1))
+    group = PatientGroup.objects.create(name="Panel")
+    for member in (left, stayed):
+        PatientGroupMember.objects.create(group=group, patient=member)
+    job = begun(Asked(types=("Patient", "ServiceRequest", "Observation")), level=ExportLevel.GROUP, group=group)
+    half_written(job, but=2)
+    PatientGroupMember.objects.filter(patient=left).update(patient=came)
+    gone_on_with(job)
+    told = Counter(line["id"] for line in lines(job) if line["resourceType"] == "Patient")
+    assert told == Counter(str(one.pk) for one in old[1:])
+    told = Counter(line["id"] for line in lines(job) if line["resourceType"] == "Observation")
+    assert told == Counter(result.result_key for result in results[1:])
+    assert disclosed(job) == {came.pk, stayed.pk}

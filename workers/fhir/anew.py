@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Greatest, Now
 
 from backend.apps.core.work import WorkState
@@ -19,12 +20,14 @@ from workers.fhir import asking, files, organizing, planning, snapshots
 from workers.fhir.snapshots import Reader, Reading
 
 Look = Callable[[], object]
+LOOKING_S = 100.0  # at the pieces that are written; the task has time left to write some, so it never begins anew only
 
 
 def see_anew(job: ExportJob, reading: Reading, look: Look) -> None:
     """Put back what is not as it was when it was written, and add a piece for what came behind the last of a source.
 
     From the first step on nothing is written from the old state any more, and nothing from the new one until the last.
+    Pieces that LOOKING_S was not enough for are put back unseen.
     What a page of the manifest has told stays; what changed there is younger than `transaction_time`.
 
     Raises:
@@ -32,13 +35,21 @@ def see_anew(job: ExportJob, reading: Reading, look: Look) -> None:
     """
     asked = Asked.from_json(job.parameters)
     snapshots.note(job, snapshots=[], snapshots_taken=reading.state)
-    done = ExportChunk.work.filter(job=job, work_state=WorkState.DONE, times_written__gt=0, number__gt=_told(job))
-    other = [chunk for chunk in done.order_by("number") if _is_other(job, asked, chunk, reading.connection, look)]
+    until, told = time.monotonic() + LOOKING_S, _told(job)
+    done = _light(job).filter(work_state=WorkState.DONE, times_written__gt=0, number__gt=told)
+    seen = ((chunk, time.monotonic() > until) for chunk in done)
+    other = [chunk for chunk, late in seen if late or _is_other(job, asked, chunk, reading.connection, look)]
     with transaction.atomic():
         snapshots.note(job, snapshots=[reading.snapshot])
-        paths = _put_back(job, [chunk for chunk in other if chunk.number > _told(job)])
+        told = _told(job)
+        paths = _put_back(job, [chunk for chunk in other if chunk.number > told])
         planning.add(job, list(_behind(job, asked)))
     files.remove(paths)
+
+
+def _light(job: ExportJob) -> QuerySet[ExportChunk]:
+    """Return the pieces of a job in their order, without the patients, of whom all pieces may name millions."""
+    return ExportChunk.work.filter(job=job).defer("patients").order_by("number")
 
 
 def _told(job: ExportJob) -> int:
@@ -48,7 +59,7 @@ def _told(job: ExportJob) -> int:
 
 
 def _is_other(job: ExportJob, asked: Asked, chunk: ExportChunk, reader: Reader, look: Look) -> bool:
-    """Return whether a piece would be another one now: it has more or fewer rows, or one that changed since.
+    """Return whether a piece would be another one now: other rows by their number or patients, or one that changed.
 
     One that found no row at all keeps none; another begins where it did.
     """
@@ -58,12 +69,24 @@ def _is_other(job: ExportJob, asked: Asked, chunk: ExportChunk, reader: Reader, 
         return False
     count = 0
     for source, found in _held(job, asked, chunk):
-        sql = f"SELECT count(*), max({source.changed}) FROM {source.tables} WHERE {found}"  # noqa: S608  # our own names
-        here, latest = asking.first(reader, sql, look) or (0, None)
-        if latest is not None and job.transaction_time is not None and latest > job.transaction_time:
+        here, others, latest = asking.first(reader, _summed(chunk, source, found), look) or (0, 0, None)
+        if others or (latest is not None and job.transaction_time is not None and latest > job.transaction_time):
             return True
         count += here
     return count != chunk.rows
+
+
+def _summed(chunk: ExportChunk, source: Source, found: str) -> str:
+    """Return the query for how many rows there are, how many of them of patients who were not told of, and the latest.
+
+    Who is a member of a group by now has old rows that none of its pieces has.
+    """
+    if not source.patient:
+        return f"SELECT count(*), 0, max({source.changed}) FROM {source.tables} WHERE {found}"  # noqa: S608  # our own names
+    patient = f"({source.patient})::uuid"
+    return f"""SELECT count(*), count({patient}) FILTER (WHERE known.patient IS NULL), max({source.changed})
+        FROM {source.tables} LEFT JOIN (SELECT unnest(patients) FROM interop_exportchunk WHERE id = '{chunk.pk}')
+            AS known (patient) ON known.patient = {patient} WHERE {found}"""  # noqa: S608  # our own names only
 
 
 def _held(job: ExportJob, asked: Asked, chunk: ExportChunk) -> Iterator[tuple[Source, str]]:
@@ -92,8 +115,7 @@ def _put_back(job: ExportJob, chunks: list[ExportChunk]) -> list[str]:
 
 def _behind(job: ExportJob, asked: Asked) -> Iterator[ExportChunk]:
     """Yield open pieces for the sources whose last piece is not open any more, and for those that had no rows."""
-    rows = ExportChunk.work.filter(job=job, kind=ChunkKind.ROWS).order_by("number")
-    last = {chunk.source: chunk for chunk in rows}  # of each source the last one
+    last = {chunk.source: chunk for chunk in _light(job).filter(kind=ChunkKind.ROWS)}  # of each source the last one
     sources = selection.sources_of(job, asked)
     names = (PATIENTS.name if organizing.is_organized(asked, source) else source.name for source in sources)
     for name in dict.fromkeys(names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,14 +56,19 @@ class Reading:
 
     def leave(self) -> None:
         """End it; others go on seeing the state as long as one of them holds it."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE interop_exportjob SET snapshots = snapshots - %s WHERE id = %s", [self.snapshot, self.job]
-            )
+        _forget(self.job, [self.snapshot])
         self.connection.close()
 
     def is_held_by_others(self) -> bool:
-        return bool(set(ExportJob.all_objects.values_list("snapshots", flat=True).get(pk=self.job)) - {self.snapshot})
+        told = ExportJob.all_objects.values_list("snapshots", flat=True).get(pk=self.job)
+        others = [snapshot for snapshot in told if snapshot != self.snapshot]
+        if not others:
+            return False
+        reader = _connected()
+        try:
+            return _sees_one_of(reader, self.job, others)
+        finally:
+            reader.close()
 
 
 def take(job: ExportJob) -> tuple[Reading, datetime]:
@@ -82,12 +88,10 @@ def join(job: ExportJob) -> Reading | None:
     if not told:
         return None
     reader = _connected()
-    for snapshot in reversed(told):
-        if _sees(reader, snapshot):
-            reading = Reading(job.pk, reader, _exported(reader), state)
-            if _show(reading):
-                return reading
-            break
+    if _sees_one_of(reader, job.pk, told):
+        reading = Reading(job.pk, reader, _exported(reader), state)
+        if _show(reading):
+            return reading
     reader.close()
     return None
 
@@ -113,6 +117,20 @@ def _connected() -> Reader:
     return reader
 
 
+def _sees_one_of(reader: Reader, job: UUID, told: Sequence[str]) -> bool:
+    """See the state by the youngest snapshot whose holder lives; what those who were killed left is forgotten."""
+    dead = list[str]()
+    try:
+        for snapshot in reversed(told):
+            if _sees(reader, snapshot):
+                return True
+            dead.append(snapshot)
+        return False
+    finally:
+        if dead:
+            _forget(job, dead)
+
+
 def _sees(reader: Reader, told: str) -> bool:
     snapshot, _, state = told.partition(" ")
     reader.execute(STATE)
@@ -133,6 +151,11 @@ def _exported(reader: Reader) -> str:
 
 def _state(reader: Reader) -> str:
     return str(reader.execute("SELECT pg_current_snapshot()::text").fetchone()[0])  # type: ignore[index]  # one row, always
+
+
+def _forget(job: UUID, told: list[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE interop_exportjob SET snapshots = snapshots - %s::text[] WHERE id = %s", [told, job])
 
 
 def _show(reading: Reading) -> bool:
