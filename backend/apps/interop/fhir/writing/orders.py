@@ -74,8 +74,10 @@ def _fields(said: ServiceRequestIn, by: Any, stands: ServiceRequestIn | None = N
     found = {field: read(said, by) for name, (field, read) in LOOKED_UP.items() if name in new}
     if not said.feed:
         found.pop("feed", None)  # a new order of which none is said goes where its tests are done
-    if differing(said, stands, ("tests", "summary")):
+    if stands is None or _codes(said) != _codes(stands):
         found["tests"] = _tests(said)
+    else:
+        _refuse_other_words(said, stands)
     return {**found, **{PLAIN[name]: getattr(said, name) for name in differing(said, stands, PLAIN)}}
 
 
@@ -101,25 +103,45 @@ def _visit(said: ServiceRequestIn, by: Any) -> Appointment | None:
     return row
 
 
+def _codes(said: ServiceRequestIn) -> list[tuple[str, str]]:
+    return sorted((named.loinc, named.own) for named in said.tests)
+
+
 def _tests(said: ServiceRequestIn) -> Sequence[LabTest]:
     rows = [_test(named) for named in said.tests]
     if len({row.pk for row in rows}) < len(rows):
         refuse("Each test is ordered once.", PATHS["details"], code="duplicate")
     names = [row.test_name for row in sorted(rows, key=lambda row: (row.test_name, row.pk))]
-    if said.summary and said.summary.casefold() != ", ".join(names).casefold():
-        refuse("Beside orderDetail, code says the names of the tests, with commas between.", PATHS["tests"])
+    _refuse_another_summary(said, ", ".join(names))
     return rows
 
 
 def _test(named: Named) -> LabTest:
-    """Return the test of our catalogue; words that are not its name would be lost."""
     rows = LabTest.objects.filter(test_code=named.own) if named.own else LabTest.objects.all()
     row = (rows.filter(test_code=named.loinc, code_system="loinc") if named.loinc else rows).first()
     if row is None:
         refuse("There is no such test in our catalogue.", named.path, code="not-found")
-    if named.words and named.words.casefold() != row.test_name.casefold():
-        refuse("The words are not the name of this test.", f"{named.path}.text")
+    _refuse_another_name(named, row.test_name)
     return row
+
+
+def _refuse_other_words(said: ServiceRequestIn, stands: ServiceRequestIn) -> None:
+    """Refuse words for the tests that stand if they say something else; they need not be said."""
+    names = {(named.loinc, named.own): named.words for named in stands.tests}
+    for named in said.tests:
+        _refuse_another_name(named, names[named.loinc, named.own])
+    _refuse_another_summary(said, stands.summary or ", ".join(names.values()))
+
+
+def _refuse_another_name(named: Named, name: str) -> None:
+    """Refuse words that are not the name of the test, for they would be lost."""
+    if named.words and named.words.casefold() != name.casefold():
+        refuse("The words are not the name of this test.", f"{named.path}.text")
+
+
+def _refuse_another_summary(said: ServiceRequestIn, names: str) -> None:
+    if said.summary and said.summary.casefold() != names.casefold():
+        refuse("Beside orderDetail, code says the names of the tests, with commas between.", PATHS["tests"])
 
 
 PLAIN = {"priority": "priority", "diagnosis": "diagnosis_code", "indication": "clinical_indication"}

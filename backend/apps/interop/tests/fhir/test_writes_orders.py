@@ -128,6 +128,20 @@ def test_an_order_of_a_test_and_a_doctor_off_file_can_be_revoked_and_leaves_no_l
     assert (row.status, row.feed_id is None) == ("cancelled", False)
 
 
+def test_the_words_of_a_test_need_not_be_said_and_say_nothing_else(nurse: APIClient) -> None:
+    row = make_lab_order(status="in_progress", tests=list(LabTest.objects.order_by("test_name")))
+    body = get(nurse, "ServiceRequest", row.pk)
+    bare = [{"coding": detail["coding"]} for detail in reversed(body["orderDetail"])]
+    answer = sent(nurse, body, orderDetail=bare)
+    assert (answer.status_code, answer.json()) == (200, body)
+    for over, path in (
+        ({"orderDetail": [{**bare[0], "text": "Calcium"}, bare[1]]}, "ServiceRequest.orderDetail[0].text"),
+        ({"code": {"text": "Calcium"}}, "ServiceRequest.code"),
+    ):
+        refused = sent(nurse, body, **over)
+        assert (refused.status_code, codes(refused)) == (422, {("not-supported", path)})
+
+
 def test_what_breaks_a_rule_is_told_and_nothing_is_ordered(nurse: APIClient) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
         ({"status": "completed"}, "business-rule"),
