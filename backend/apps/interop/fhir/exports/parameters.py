@@ -203,7 +203,17 @@ def _filters(reading: Reading, name: str, values: list[str]) -> None:
         reading.refuse(name, f"There may be {MOST_FILTERS} filters at most.", "too-costly")
         return
     found = [_filter(reading, name, one) for one in told]
-    reading.asked["type_filters"] = tuple(dict.fromkeys(each for each in found if each))
+    kept = tuple(dict.fromkeys(each for each in found if each))
+    reading.asked["type_filters"] = kept
+    filtered = {one.strip().partition("?")[0] for one in told} & reading.terms.known
+    whole = {one for one in filtered - {of for of, _ in kept} if _wanted(reading, one)}
+    if whole and not reading.refused:  # without filters all of a type would go
+        reading.refuse(name, f"Nothing is left of the filters of {', '.join(sorted(whole))}.")
+
+
+def _wanted(reading: Reading, resource_type: str) -> bool:
+    types = reading.asked.get("types")
+    return not types or resource_type in types
 
 
 def _filter(reading: Reading, name: str, text: str) -> tuple[str, str] | None:
@@ -219,10 +229,9 @@ def _filter(reading: Reading, name: str, text: str) -> tuple[str, str] | None:
 
 def _wrong(reading: Reading, resource_type: str, params: Parameters) -> str:
     """Return why a filter cannot be used, "" when it can."""
-    wanted = reading.asked.get("types")
     if resource_type not in reading.terms.known:
         return "A filter is for a resource type we do not export."
-    if wanted and resource_type not in wanted:
+    if not _wanted(reading, resource_type):
         return f"{resource_type} is filtered but not among the types that are asked for."
     if any(key.split(":")[0] in RESULTS for key, _ in params):
         return f"A filter of {resource_type} has a parameter that is about the result."
@@ -241,6 +250,8 @@ def _elements(reading: Reading, name: str, values: list[str]) -> None:
         else:
             kept.append(one)
     reading.asked["elements"] = tuple(kept)
+    if not kept and not reading.refused:  # without elements it would be all of them
+        reading.refuse(name, "Nothing is left of the elements that were asked for.")
 
 
 def _patients(reading: Reading, name: str, values: list[str]) -> None:

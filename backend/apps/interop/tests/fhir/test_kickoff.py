@@ -147,9 +147,25 @@ def test_lenient_handling_goes_on_without_what_is_not_supported_and_keeps_an_iss
     assert asked(job) == Asked(types=("Patient",), elements=("birthDate",))
 
 
-@pytest.mark.parametrize("query", [{"_type": "Zebra"}, {"_since": "yesterday"}, {"_outputFormat": "text/csv"}])
+MORE = [
+    {"_type": "Zebra"},
+    {"_since": "yesterday"},
+    {"_outputFormat": "text/csv"},
+    {"_elements": "Patient.name.family"},
+]
+MORE += [{"_typeFilter": "Patient?zebra=1,Observation?status=final"}]
+
+
+@pytest.mark.parametrize("query", MORE)
 def test_lenient_handling_never_gives_more_than_was_asked_for(query: dict[str, str]) -> None:
     assert refusal(admin().get(EXPORT, query, **LENIENT))
+
+
+def test_lenient_handling_leaves_out_filters_whose_type_does_not_go_or_has_another() -> None:
+    told = "Patient?zebra=1,Patient?gender=male,Zebra?a=1,Observation?status=final"
+    assert admin().get(EXPORT, {"_type": "Patient", "_typeFilter": told}, **LENIENT).status_code == 202
+    job = ExportJob.objects.get()
+    assert (asked(job).type_filters, len(job.problems)) == ((("Patient", "gender=male"),), 3)
 
 
 def test_repeated_parameters_are_one_list() -> None:
