@@ -84,11 +84,16 @@ def export(request: HttpRequest, pk: UUID) -> HttpResponse:
     job = get_object_or_404(visible(request), pk=pk)
     files = job.files.filter(removed_at=None)
     console.note(request, "retrieve", job)
+    is_open = _is_open(job)
+    listed = files.order_by("chunk__number", "part", "id") if is_open else files.none()
+    part = paging.in_order(listed, request.GET, size=MOST_FILES)
     is_kept = job.status in {*RUNNING, ExportStatus.COMPLETED, ExportStatus.FAILED}
     context = {
         **described(job),
         "title": f"Export of {timezone.localtime(job.created_at):%-d %b %Y %H:%M}",
-        "files": files.order_by("chunk__number", "part", "id")[:MOST_FILES] if _is_open(job) else [],
+        "is_open": is_open,
+        "part": part,
+        "files": part.rows,
         "totals": files.aggregate(files=Count("pk"), rows=Sum("count"), stored=Sum("stored_bytes")),
         "cancel": is_kept and may(request.user, "cancel", EXPORT),
         "retry": job.status == ExportStatus.FAILED and may(request.user, "retry", EXPORT),

@@ -63,8 +63,8 @@ class ExportView(FhirView):
             raise NotFound("There is no such export, or it is not yours to see.")
         if not all(allowed(self.request.user, name, READ) for name in manifests.types_exported(job, SOURCES)):
             raise Forbidden("The access token does not cover all that is exported.")
-        if job.status == ExportStatus.EXPIRED:
-            raise Refusal("This export has expired and its files were removed.", status=410)
+        if job.status == ExportStatus.EXPIRED or (job.expires_at is not None and job.expires_at < timezone.now()):
+            raise Refusal("This export has expired; its files are no longer kept.", status=410)
         return job
 
 
@@ -209,8 +209,6 @@ def _readable(job: ExportJob) -> None:
     partly = job.status == ExportStatus.IN_PROGRESS and Asked.from_json(job.parameters).allow_partial
     if job.status != ExportStatus.COMPLETED and not partly:
         raise NotFound("There is no such file, or it is not yours to see.")
-    if job.expires_at is not None and job.expires_at < timezone.now():
-        raise Refusal("This export has expired.", status=410)
 
 
 def _told(job: ExportJob, status: int, body: HttpResponse) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.work import WorkState
+from backend.apps.interop import export_pages
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import ExportJob, PatientGroup
 from backend.apps.interop.tests.fhir.export_rows import BASE, completed, make_file, make_job, running, system
@@ -108,6 +109,19 @@ def test_a_finished_export_offers_its_files_which_can_be_deleted() -> None:
     assert str(file.pk) not in page(client, f"{EXPORTS}{job.pk}/")
     assert client.get(f"/fhir/R4/exports/files/{file.pk}").status_code == 404
     assert "gone already" in said(client, f"{EXPORTS}{job.pk}/cancel/")
+
+
+def test_files_come_in_parts_and_past_their_time_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_pages, "MOST_FILES", 2)
+    client, job = signed_in("admin"), completed()
+    files = [make_file(job) for _ in range(3)]
+    shown = page(client, f"{EXPORTS}{job.pk}/"), page(client, f"{EXPORTS}{job.pk}/?part=2")
+    assert [[str(file.pk) in one for file in files] for one in shown] == [[True, True, False], [False, False, True]]
+    assert "3 files" in shown[0]
+    assert 'href="?part=2"' in shown[0]
+    ExportJob.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    told = page(client, f"{EXPORTS}{job.pk}/")
+    assert ("It has expired" in told, "There was nothing to export" in told) == (True, False)
 
 
 def test_a_failed_export_says_why_and_is_tried_again() -> None:

@@ -132,7 +132,7 @@ def test_parts_are_told_while_the_export_runs_and_each_page_stays_as_it_was() ->
     assert api.get(f"{url(job)}?page=3").status_code == 202
     between = make_file(job, chunk=chunks[2])
     type(chunks[2]).work.update(work_state=WorkState.DONE)
-    ended = {"status": "completed", "finished_at": timezone.now(), "expires_at": timezone.now()}
+    ended = {"status": "completed", "finished_at": timezone.now(), "expires_at": timezone.now() + timedelta(days=1)}
     ExportJob.objects.update(**ended)
     last = make_file(job, chunk=chunks[0], kind="error", resource_type="OperationOutcome")
     type(last).objects.filter(pk=last.pk).update(chunk=None)
@@ -203,3 +203,5 @@ def test_an_export_that_was_given_up_is_not_found_any_more() -> None:
 
 def test_an_expired_export_says_so() -> None:
     assert code(admin().get(url(completed(status="expired"))), 410) == "deleted"
+    not_swept_yet = completed(expires_at=timezone.now() - timedelta(seconds=1))
+    assert code(admin().get(url(not_swept_yet)), 410) == "deleted"
