@@ -69,7 +69,7 @@ def _is_other(job: ExportJob, asked: Asked, chunk: ExportChunk, reader: Reader, 
         return False
     count = 0
     for source, found in _held(job, asked, chunk):
-        here, others, latest = asking.first(reader, _summed(chunk, source, found), look) or (0, 0, None)
+        here, others, latest = asking.first(reader, _summed(chunk, source, found), look) or (0, False, None)
         if others or (latest is not None and job.transaction_time is not None and latest > job.transaction_time):
             return True
         count += here
@@ -77,16 +77,16 @@ def _is_other(job: ExportJob, asked: Asked, chunk: ExportChunk, reader: Reader, 
 
 
 def _summed(chunk: ExportChunk, source: Source, found: str) -> str:
-    """Return the query for how many rows there are, how many of them of patients who were not told of, and the latest.
+    """Return the query for how many rows there are, whether some are of patients who were not told of, and the latest.
 
     Who is a member of a group by now has old rows that none of its pieces has.
     """
-    if not source.patient:
-        return f"SELECT count(*), 0, max({source.changed}) FROM {source.tables} WHERE {found}"  # noqa: S608  # our own names
-    patient = f"({source.patient})::uuid"
-    return f"""SELECT count(*), count({patient}) FILTER (WHERE known.patient IS NULL), max({source.changed})
-        FROM {source.tables} LEFT JOIN (SELECT unnest(patients) FROM interop_exportchunk WHERE id = '{chunk.pk}')
-            AS known (patient) ON known.patient = {patient} WHERE {found}"""  # noqa: S608  # our own names only
+    patient = f"({source.patient})::uuid" if source.patient else "NULL::uuid"
+    return f"""WITH found (patient, changed) AS MATERIALIZED (
+            SELECT {patient}, {source.changed} FROM {source.tables} WHERE {found})
+        SELECT count(*), EXISTS (SELECT patient FROM found WHERE patient IS NOT NULL
+            EXCEPT SELECT unnest(patients) FROM interop_exportchunk WHERE id = '{chunk.pk}'), max(changed)
+        FROM found"""  # noqa: S608  # our own names only
 
 
 def _held(job: ExportJob, asked: Asked, chunk: ExportChunk) -> Iterator[tuple[Source, str]]:
