@@ -24,7 +24,7 @@ from integrations.fhir.resource import Resource
 DIGITS, SORTED = "YYYYMMDDHH24MISSUS", "%Y%m%d%H%M%S%f"  # the same to PostgreSQL and to Python
 FEW = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location", "Group", "Medication"})
 OWN_CHANGE = "t.updated_at"
-BY_CHANGE = frozenset({"Patient", "Appointment", "ServiceRequest"})  # whose own change an index orders by
+BY_CHANGE = frozenset({"Patient", "Appointment"})  # whose own change an index orders by
 ONE_CARE = frozenset({
     "Patient", "Coverage", "Appointment", "Encounter", "ServiceRequest", "Specimen", "Observation", "Claim",
     "MedicationRequest", "DocumentReference", "Composition",

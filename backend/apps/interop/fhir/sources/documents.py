@@ -7,7 +7,7 @@ from backend.apps.clinical_notes.models import ClinicalNote, SOAPNote
 from backend.apps.core.documents import MEDIA_TYPES
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import OUR_CLINIC
-from backend.apps.interop.fhir.sources.visits import visit
+from backend.apps.interop.fhir.sources.visits import ENCOUNTER_ID, come, visit
 from backend.apps.interop.fhir.sources.vital_signs import TAKEN, chain
 from backend.apps.laboratory import permissions as laboratory
 from backend.apps.laboratory.models import LabResult
@@ -17,8 +17,9 @@ from integrations.fhir.resources.document_reference import DOCUMENT_REFERENCE
 WRITTEN = "text/plain; charset=utf-8"
 CLINIC = {"clinic": "c.id::text", "clinic_name": f"COALESCE({text('c.name')}, 'The practice')"}
 NOTE_CHANGED = "greatest(t.updated_at, later.signed_at)"
-DOCUMENT_CHANGED = "greatest(t.updated_at, later.signed_at, booked.updated_at)"
-SOAP_CHANGED = "greatest(t.updated_at, n.updated_at, later.signed_at, booked.updated_at)"
+DOCUMENT_CHANGED = "greatest(t.updated_at, later.signed_at, a.updated_at)"
+SOAP_CHANGED = "greatest(t.updated_at, n.updated_at, later.signed_at, a.updated_at)"
+RESULT_CHANGED = "greatest(t.updated_at, a.updated_at, k.updated_at)"
 
 
 def amended(note: str) -> str:
@@ -33,11 +34,6 @@ def amended(note: str) -> str:
         ) AS after) AS later ON TRUE"""  # noqa: S608  # our own names only
 
 
-def booked(appointment: str) -> str:
-    """Return SQL that joins a visit, come or not, under the alias booked: its encounter comes and goes with it."""
-    return f"LEFT JOIN appointments_appointment AS booked ON booked.id = {appointment}"
-
-
 NOTES = Source(
     name="document-note",
     resource=DOCUMENT_REFERENCE,
@@ -45,7 +41,6 @@ NOTES = Source(
     permissions=notes.NOTE,
     tables=f"""clinical_notes_clinicalnote AS t
         {visit("t.appointment_id")}
-        {booked("t.appointment_id")}
         {amended("t")}
         {OUR_CLINIC}""",
     live="t.is_signed AND NOT t.is_deleted",
@@ -66,9 +61,9 @@ NOTES = Source(
         "description": text("t.chief_complaint"),
         # What a note attaches is a path that a person wrote: nothing shows that the file is this patient's.
         "contents": f"jsonb_build_array(jsonb_build_array(t.id, '{WRITTEN}', NULL))::text",
-        "encounter": "a.id::text",
-        "visit_start": instant("a.appointment_datetime"),
-        "visit_end": instant("a.ends_at"),
+        "encounter": ENCOUNTER_ID,
+        "visit_start": come(instant("a.appointment_datetime")),
+        "visit_end": come(instant("a.ends_at")),
     },
     patient="t.patient_id",
     changed=DOCUMENT_CHANGED,
@@ -90,8 +85,8 @@ RESULT_DOCUMENTS = Source(
     columns={
         **CLINIC,
         "id": "t.id::text",
-        "version": version_of("t.updated_at"),
-        "updated": instant("t.updated_at"),
+        "version": version_of(RESULT_CHANGED),
+        "updated": instant(RESULT_CHANGED),
         "status": "'current'",
         "doc_status": """CASE t.status WHEN 'final' THEN 'final' WHEN 'corrected' THEN 'amended'
             WHEN 'cancelled' THEN NULL ELSE 'preliminary' END""",
@@ -106,11 +101,12 @@ RESULT_DOCUMENTS = Source(
         "contents": f"""jsonb_build_array(jsonb_build_array(t.id, CASE lower(substring(t.file_attachment FROM '[^.]*$'))
             {" ".join(f"WHEN '{kind}' THEN '{name}'" for kind, name in MEDIA_TYPES.items())}
             ELSE 'application/octet-stream' END, NULL))::text""",
-        "encounter": "a.id::text",
+        "encounter": ENCOUNTER_ID,
         "visit_start": "NULL::text",
         "visit_end": "NULL::text",
     },
     patient="o.patient_id",
+    changed=RESULT_CHANGED,
     deleted="""SELECT t.id::text, t.updated_at FROM laboratory_labresult AS t
         WHERE t.file_attachment <> '' AND (t.is_deleted OR NOT t.is_current) AND t.updated_at > %s""",
 )
@@ -124,7 +120,6 @@ SOAP_NOTES = Source(
         JOIN clinical_notes_clinicalnote AS n ON n.id = t.clinical_note_id
         LEFT JOIN clinical_notes_soapnote AS before ON before.clinical_note_id = n.amends_id AND NOT before.is_deleted
         {visit("n.appointment_id")}
-        {booked("n.appointment_id")}
         {amended("n")}
         {OUR_CLINIC}""",
     live="n.is_signed AND NOT n.is_deleted AND NOT t.is_deleted",
@@ -136,7 +131,7 @@ SOAP_NOTES = Source(
         "status": "CASE WHEN n.amends_id IS NULL THEN 'final' ELSE 'amended' END",
         "type": "n.note_type",
         "patient": "n.patient_id::text",
-        "encounter": "a.id::text",
+        "encounter": ENCOUNTER_ID,
         "date": instant("n.signed_at"),
         "doctor": "n.doctor_id::text",
         "amends": "before.id::text",

@@ -6,16 +6,13 @@ from backend.apps.core.permissions import READ, allow
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import IN_USE, LISTED
 from backend.apps.interop.fhir.sources.results import KNOWN_UNITS
+from backend.apps.interop.fhir.sources.visits import ENCOUNTER_ID, visit
 from backend.apps.prescriptions import permissions
 from backend.apps.prescriptions.models import Medication, Prescription
 from integrations.fhir.resources.medication import MEDICATION
 from integrations.fhir.resources.medication_request import MEDICATION_REQUEST
 
 HEAD = {"id": "t.id::text", "version": version_of("t.updated_at"), "updated": instant("t.updated_at")}
-# Encounter is the same visit once the patient has come.
-ENCOUNTER = "CASE WHEN a.status IN ('checked_in', 'in_progress', 'completed') AND NOT a.is_deleted THEN a.id::text END"
-
-
 PRESCRIBED = "greatest(t.updated_at, a.updated_at)"
 # Units of doses, beside those of results, as UCUM writes them.
 DOSE_UNITS = f"{KNOWN_UNITS}, 'mg', 'ug', 'ng', '[IU]', '[iU]', 'U', 'mmol', 'mg/h', 'ug/h', 'mL/h', '[drp]'"
@@ -44,8 +41,7 @@ PRESCRIPTIONS = Source(
     resource=MEDICATION_REQUEST,
     model=Prescription,
     permissions=permissions.PRESCRIPTION,
-    tables="""prescriptions_prescription AS t
-        LEFT JOIN appointments_appointment AS a ON a.id = t.appointment_id""",
+    tables=f"prescriptions_prescription AS t {visit('t.appointment_id')}",
     columns={
         "id": "t.id::text",
         "version": version_of(PRESCRIBED),
@@ -55,7 +51,7 @@ PRESCRIPTIONS = Source(
         "status_reason": text("t.cancellation_reason"),
         "medication": "t.medication_id::text",
         "patient": "t.patient_id::text",
-        "encounter": ENCOUNTER,
+        "encounter": ENCOUNTER_ID,
         "authored": "t.prescribed_date::text",
         "doctor": "t.doctor_id::text",
         "indication": text("t.indication"),

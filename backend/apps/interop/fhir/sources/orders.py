@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Q
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import gone
-from backend.apps.interop.fhir.sources.visits import visit
+from backend.apps.interop.fhir.sources.visits import ENCOUNTER_ID, visit
 from backend.apps.laboratory import permissions
 from backend.apps.laboratory.models import LabOrder, LabResult, LabSpecimen
 from integrations.fhir.resources.diagnostic_report import DIAGNOSTIC_REPORT
@@ -27,7 +27,7 @@ def reported(which: str, suffix: str = "") -> str:
 
 
 ASKED = f"""LEFT JOIN LATERAL (
-        SELECT count(*) AS n, min(k.test_code) AS code, min(k.code_system) AS system,
+        SELECT count(*) AS n, max(k.updated_at) AS changed_at, min(k.test_code) AS code, min(k.code_system) AS system,
             string_agg(k.test_name, ', ' ORDER BY k.test_name, k.id) AS names,
             jsonb_agg(jsonb_build_array(k.test_code, k.code_system, k.test_name) ORDER BY k.test_name, k.id)::text
                 AS listed
@@ -56,9 +56,10 @@ ORDER = {
     **unasked(),
     **dict.fromkeys(("code_system", "other_code", "other_text", "other_system"), "NULL::text"),
     "patient": "t.patient_id::text",
-    "encounter": "a.id::text",
+    "encounter": ENCOUNTER_ID,
 }
 
+ORDERED = "greatest(t.updated_at, a.updated_at, w.changed_at)"
 ORDERS = Source(
     name="order",
     resource=SERVICE_REQUEST,
@@ -67,8 +68,8 @@ ORDERS = Source(
     tables=f"laboratory_laborder AS t {ASKED}",
     columns={
         **ORDER,
-        "version": version_of("t.updated_at"),
-        "updated": instant("t.updated_at"),
+        "version": version_of(ORDERED),
+        "updated": instant(ORDERED),
         "placer_number": text("t.placer_order_number"),
         "status": "t.status",
         "priority": "t.priority",
@@ -82,6 +83,7 @@ ORDERS = Source(
         "cancel_reason": text("t.cancellation_reason"),
     },
     patient="t.patient_id",
+    changed=ORDERED,
     deleted=gone("laboratory_laborder"),
     seen_as={Role.PATIENT: unasked("_released")},
 )
@@ -114,8 +116,8 @@ FOUND = f"""LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT jsonb_agg(jsonb_build_array(sp.id) ORDER BY sp.id)::text AS specimens
         FROM laboratory_labspecimen AS sp WHERE sp.lab_order_id = t.id AND NOT sp.is_deleted) AS s ON TRUE"""  # noqa: S608  # our own names only
-REPORTED = "greatest(t.updated_at, d.changed_at)"
-TOLD = "greatest(t.updated_at, d.changed_at_released)"
+REPORTED = "greatest(t.updated_at, d.changed_at, a.updated_at, w.changed_at)"
+TOLD = "greatest(t.updated_at, d.changed_at_released, a.updated_at, w.changed_at)"
 WENT = "SELECT t.id::text, t.deleted_at FROM laboratory_laborder AS t WHERE t.is_deleted"
 # All it held may have become another order's.
 EMPTIED = f"""SELECT t.id::text, t.updated_at FROM laboratory_laborder AS t

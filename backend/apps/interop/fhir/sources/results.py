@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 from django.db.models import Q
 
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.source import Source
-from backend.apps.interop.fhir.sources.visits import visit
+from backend.apps.interop.fhir.sources.visits import ENCOUNTER_ID, come, visit
 from backend.apps.laboratory import permissions, ucum
 from backend.apps.laboratory.models import LabResult
 from integrations.fhir.resources.observation import OBSERVATION
 
 KEY = re.compile(r"[0-9a-f]{64}")
+NAMED = re.compile(r"([0-9]{1,9})-[0-9a-f]{1,16}")  # a version
 CODED = "('CE', 'CNE', 'CWE', 'CF', 'IS', 'ID')"  # HL7 types of value that are an answer from a list
 # "< 5" and the like, where it stands for a number. The column is read as it is only where it begins so.
-BOUNDED = r"""(t.value_type IN ('', 'NM', 'SN', 'ST') AND left(t.result_value, 1) IN ('<', '>')
-    AND t.result_value ~ '^[<>]=?\s*-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,10})?$')"""
+BEGINS = "left(ltrim(t.result_value), 1) IN ('<', '>')"
+BOUNDED = rf"""({BEGINS} AND (t.value_type IN ('', 'NM', 'SN', 'ST') OR t.numeric_value IS NOT NULL)
+    AND t.result_value ~ '^\s*[<>]=?\s*-?(0|[1-9][0-9]{{0,17}})(\.[0-9]{{1,10}})?\s*$')"""
 # A number that a person wrote down, without more.
 PLAIN = r"""(t.value_type IN ('', 'NM', 'SN')
     AND t.result_value ~ '^\s*[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,10})?\s*$')"""
@@ -39,10 +42,37 @@ def moment(expression: str) -> str:
 # A result says nothing of which one it was measured in where its panel has several.
 SPECIMEN = """CASE WHEN t.panel_id IS NOT NULL THEN (SELECT min(sp.id::text) FROM laboratory_labspecimen AS sp
     WHERE sp.panel_id = t.panel_id AND NOT sp.is_deleted HAVING count(*) = 1) END"""
+ISSUED = "COALESCE(t.reported_at, t.sent_at, t.created_at)"
+CHANGED = "greatest(t.updated_at, a.updated_at, k.updated_at)"
+
+
+HASHES = {"uuid": "uuid_hash_extended", "timestamptz": "timestamptz_hash_extended", "text": "hashtextextended"}
+NOTHING_OF = {"uuid": f"'{UUID(int=0)}'::uuid", "timestamptz": "'epoch'::timestamptz", "text": "''"}
+
+
+def hashed(*expressions: str) -> str:
+    """Return SQL for a number that stands for all of these, each "<type> <expression>".
+
+    By the functions that cut partitions, so that no release of PostgreSQL changes what they give.
+    """
+    number = "0"
+    for kind, _, expression in (one.partition(" ") for one in expressions):
+        number = f"{HASHES[kind]}(COALESCE({expression}, {NOTHING_OF[kind]}), {number})"
+    return number
+
+
+# A laboratory numbers its versions, but of which record, order, visit and test one is told may change, and a late
+# report takes the number of another. When it changed is no part of this: a version that was superseded changes then,
+# but says what it said.
+SAID = hashed(
+    "uuid t.id", "uuid t.lab_order_id", "uuid o.patient_id", "uuid t.lab_test_id", f"uuid {come('a.id')}",
+    f"timestamptz {ISSUED}", "timestamptz k.updated_at", "text t.file_attachment",
+)  # fmt: skip
+VERSION = f"t.version || '-' || to_hex({SAID})"
 COLUMNS = {
     "id": "t.result_key",
-    "version": "t.version::text",
-    "updated": moment("t.updated_at"),
+    "version": VERSION,
+    "updated": moment(CHANGED),
     "order": "t.lab_order_id::text",
     "status": "t.status",
     "codes": f"""concat_ws(E'\\x1f', COALESCE(k.test_code, ''), COALESCE(k.code_system, ''), COALESCE(k.test_name, ''),
@@ -50,14 +80,16 @@ COLUMNS = {
         t.other_system_as_sent, COALESCE({FEED}::text, ''))""",  # the columns of `observation.named`
     "feed": f"{FEED}::text",
     "patient": "o.patient_id::text",
-    "encounter": "a.id::text",
+    "encounter": ENCOUNTER_ID,
     "effective": moment("t.result_date"),
-    "issued": moment("COALESCE(t.reported_at, t.sent_at, t.created_at)"),
+    "issued": moment(ISSUED),
     # The digits that were sent are in the text, where text and number are the same (`observation.digits`).
-    "value": rf"""CASE WHEN t.numeric_value IS NOT NULL THEN t.numeric_value::text
-        WHEN {BOUNDED} OR {PLAIN} THEN substring(t.result_value FROM '[-0-9.]+') END""",
+    "value": rf"""CASE WHEN {BOUNDED} THEN substring(t.result_value FROM '[-0-9.]+')
+        WHEN t.numeric_value IS NOT NULL THEN t.numeric_value::text
+        WHEN {PLAIN} THEN substring(t.result_value FROM '[-0-9.]+') END""",
     "sent": f"CASE WHEN t.numeric_value IS NOT NULL OR {BOUNDED} OR {PLAIN} THEN t.result_value END",
-    "comparator": rf"CASE WHEN t.numeric_value IS NULL AND {BOUNDED} THEN substring(t.result_value FROM '^[<>]=?') END",
+    "comparator": rf"""CASE WHEN {BEGINS} AND (t.numeric_value IS NOT NULL OR {BOUNDED})
+        THEN substring(t.result_value FROM '[<>]=?') END""",
     "unit": "t.unit",
     "ucum": f"CASE WHEN t.unit IN ({KNOWN_UNITS}) THEN t.unit END",
     "coded_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type IN {CODED}
@@ -85,9 +117,9 @@ def by_key(fhir_id: str) -> Q | None:
 
 
 def by_version(fhir_id: str, version: str) -> Q | None:
-    if not (KEY.fullmatch(fhir_id) and version.isascii() and version.isdigit() and len(version) < 10):
-        return None
-    return Q(result_key=fhir_id, version=int(version), is_deleted=False)
+    """Return the filter for the version that has this number now; whether it says what it said is for who reads it."""
+    named = NAMED.fullmatch(version)
+    return Q(result_key=fhir_id, version=int(named[1]), is_deleted=False) if named and KEY.fullmatch(fhir_id) else None
 
 
 # A merge of two records leaves one name to a finding that both had.
@@ -107,6 +139,7 @@ RESULTS = Source(
     columns=COLUMNS,
     live="t.is_current AND NOT t.is_deleted",
     patient="o.patient_id",
+    changed=CHANGED,
     deleted=DROPPED,
     traces=TRACES,
     by_id=by_key,

@@ -13,10 +13,16 @@ COME = "('checked_in', 'in_progress', 'completed')"
 
 
 def visit(appointment: str) -> str:
-    """Return SQL that joins the encounter of an appointment under the alias a, where there is one."""
-    return (
-        f"LEFT JOIN appointments_appointment AS a ON a.id = {appointment} AND a.status IN {COME} AND NOT a.is_deleted"
-    )
+    """Return SQL that joins a visit under the alias a, come or not: its encounter comes and goes with its changes."""
+    return f"LEFT JOIN appointments_appointment AS a ON a.id = {appointment}"
+
+
+def come(expression: str) -> str:
+    """Return SQL for what is told of the visit a once the patient has come."""
+    return f"CASE WHEN a.status IN {COME} AND NOT a.is_deleted THEN {expression} END"
+
+
+ENCOUNTER_ID = come("a.id::text")
 
 
 VISIT = {

@@ -7,7 +7,7 @@ from django.db.models import Q
 from backend.apps.clinical_notes import permissions
 from backend.apps.clinical_notes.models import SOAPNote
 from backend.apps.interop.fhir.source import Source, by_uuid, instant, version_of
-from backend.apps.interop.fhir.sources.visits import visit
+from backend.apps.interop.fhir.sources.visits import ENCOUNTER_ID, come, visit
 from integrations.fhir.resources.vital_signs import VITAL_SIGN, VITAL_SIGNS
 
 VALUES = {
@@ -22,7 +22,7 @@ VALUES = {
 }
 TAKEN = f"""CROSS JOIN LATERAL (VALUES {", ".join(f"('{kind}', ({sql})::numeric)" for kind, sql in VALUES.items())})
     AS v (kind, value)"""
-CHANGED = "greatest(t.updated_at, n.updated_at)"
+CHANGED = "greatest(t.updated_at, n.updated_at, a.updated_at)"
 
 
 def chain(note: str) -> str:
@@ -74,8 +74,8 @@ VITALS = Source(
         "kind": "v.kind",
         "status": "CASE WHEN n.amends_id IS NULL THEN 'final' ELSE 'amended' END",
         "patient": "n.patient_id::text",
-        "encounter": "a.id::text",
-        "effective": instant(f"COALESCE(a.started_at, a.checked_in_at, {WRITTEN})"),
+        "encounter": ENCOUNTER_ID,
+        "effective": instant(f"COALESCE({come('COALESCE(a.started_at, a.checked_in_at)')}, {WRITTEN})"),
         "issued": instant("n.signed_at"),
         "doctor": "n.doctor_id::text",
         "value": "CASE WHEN v.kind <> 'bp' THEN v.value::text END",

@@ -12,21 +12,24 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from backend.apps.appointments.models import AppointmentStatus
+from backend.apps.appointments.models import Appointment, AppointmentStatus
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.source import Source, rows_among
+from backend.apps.interop.fhir.sources.documents import RESULT_DOCUMENTS
 from backend.apps.interop.fhir.sources.orders import ORDERS, REPORTS, SPECIMENS
 from backend.apps.interop.fhir.sources.results import RESULTS
+from backend.apps.interop.fhir.sources.vital_signs import VITALS
 from backend.apps.interop.tests.fhir.clinical_makers import (
     bare_result,
     full_result,
     full_specimen,
+    measured_note,
     reported_order,
     seen_order,
     unasked_order,
 )
 from backend.apps.laboratory import services as laboratory
-from backend.apps.laboratory.models import LabOrder, LabResult, OrderStatus, ResultStatus
+from backend.apps.laboratory.models import LabOrder, LabResult, LabTest, OrderStatus, ResultStatus
 from backend.apps.laboratory.tests.factories import (
     NOON,
     filed,
@@ -103,6 +106,11 @@ def test_a_bound_is_a_quantity_with_its_comparator() -> None:
     assert str(quantity(result_value="<0.50")["value"]) == "0.50"
     assert quantity(result_value="<0.50", unit="%") == {"value": Decimal("0.50"), "comparator": "<", **unit}
     assert quantity(value_type="TX", result_value="<5") is None
+    for text in ("<5", " < 5.0 ", "<5 %"):
+        found = quantity(value_type="TX", result_value=text, numeric_value=Decimal(5))
+        assert (found["comparator"], found["value"]) == ("<", 5), text
+    below = quantity(result_value="<5", numeric_value=Decimal("4.9"))
+    assert (below["comparator"], below["value"]) == ("<", 5)
 
 
 def test_what_is_no_number_is_a_text_or_an_answer_from_a_list() -> None:
@@ -168,10 +176,48 @@ def test_an_earlier_version_is_found_by_its_number_alone() -> None:
         lab_order=current.lab_order, result_key=current.result_key, is_current=False, result_value="9"
     )
     rows = LabResult.all_objects
-    assert rows.get(RESULTS.past(current.result_key, "1")) == past
+    assert rows.get(RESULTS.past(current.result_key, "1-0f")) == past
     assert rows.get(RESULTS.by_id(current.result_key)) == current
-    assert RESULTS.past(current.result_key, "one") is None
+    assert [RESULTS.past(current.result_key, name) for name in ("one", "1", "1-")] == [None, None, None]
     assert told(RESULTS, past) == []
+
+
+def test_a_finding_is_another_version_when_its_number_says_something_else() -> None:
+    row = full_result()
+    order, test = row.lab_order, row.lab_test
+    rows, seen = LabResult.objects.filter(pk=row.pk), {only(RESULTS, row)["meta"]["versionId"]}
+    for change in (
+        lambda: LabTest.objects.filter(pk=test.pk).update(test_name="Kalium", updated_at=NOON),
+        lambda: LabOrder.objects.filter(pk=order.pk).update(patient=make_patient()),
+        lambda: Appointment.objects.update(status="no_show"),
+        lambda: rows.update(lab_order=make_lab_order()),
+        lambda: rows.update(file_attachment="lab_results/scan.pdf"),
+        lambda: rows.update(version=2),
+    ):
+        change()
+        version = only(RESULTS, row)["meta"]["versionId"]
+        assert version not in seen
+        seen.add(version)
+    rows.update(updated_at=timezone.now())
+    assert only(RESULTS, row)["meta"]["versionId"] in seen
+
+
+def test_what_tells_of_a_visit_changes_as_its_encounter_comes_and_goes() -> None:
+    row, soap = full_result(file_attachment="lab_results/scan.pdf"), measured_note()
+    order = row.lab_order
+    rows = ((RESULTS, row), (RESULT_DOCUMENTS, row), (ORDERS, order), (REPORTS, order), (VITALS, soap))
+    earlier = [told(source, one)[0] for source, one in rows]
+    at = timezone.now().replace(year=2100, microsecond=0)
+    Appointment.objects.update(status="no_show", updated_at=at)
+    for (source, one), before in zip(rows, earlier, strict=True):
+        after = told(source, one)[0]
+        assert ("encounter" in str(before), "encounter" in str(after)) == (True, False), source.name
+        assert after["meta"]["lastUpdated"].startswith("2100-"), source.name
+        assert after["meta"]["versionId"] != before["meta"]["versionId"], source.name
+        changed = rows_among(
+            source, source.model._base_manager.filter(pk=one.pk), also=f"{source.changed} = %s", values=[at]
+        )
+        assert changed, source.name
 
 
 def test_what_a_merge_moves_to_another_record_has_changed() -> None:

@@ -10,6 +10,9 @@ from django.utils.http import parse_http_date_safe
 from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
 from backend.apps.interop.fhir.sources import ALL
+from backend.apps.interop.tests.fhir.clinical_makers import full_result
+from backend.apps.laboratory import services as laboratory
+from backend.apps.laboratory.models import LabOrder
 from backend.apps.laboratory.tests.factories import make_lab_order
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -40,6 +43,20 @@ def test_who_has_the_version_already_is_told_so_without_the_resource() -> None:
     again = api.get(f"/fhir/R4/Patient/{patient.pk}", headers={"If-None-Match": tag})
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
     assert api.get(f"/fhir/R4/Patient/{patient.pk}", headers={"If-None-Match": "*"}).status_code == 304
+
+
+def test_an_earlier_version_of_a_finding_is_read_by_the_name_it_had_and_as_it_was() -> None:
+    found = full_result()
+    api, url = client_for(make_user(role="nurse")), f"/fhir/R4/Observation/{found.result_key}"
+    first = api.get(url)
+    version = first.json()["meta"]["versionId"]
+    laboratory.correct(found, by=None, result_value="7.00")
+    now, past = api.get(url, headers={"If-None-Match": first["ETag"]}), api.get(f"{url}/_history/{version}")
+    assert (now.status_code, now.json()["valueQuantity"]["value"]) == (200, 7)
+    assert past["ETag"] == first["ETag"]
+    assert {**past.json(), "meta": None} == {**first.json(), "meta": None}
+    LabOrder.objects.filter(pk=found.lab_order_id).update(patient=make_patient())
+    assert api.get(f"{url}/_history/{version}").status_code == 404
 
 
 def test_what_was_deleted_is_gone_for_who_could_see_it_and_nothing_for_others() -> None:

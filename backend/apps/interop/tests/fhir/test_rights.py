@@ -11,7 +11,9 @@ from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.smart import scopes
 from backend.apps.interop.fhir.smart.authentication import SystemClient
+from backend.apps.interop.fhir.source import rows_among
 from backend.apps.interop.fhir.sources import SOURCES
+from backend.apps.interop.fhir.sources.results import RESULTS
 from backend.apps.interop.models import SmartClient
 from backend.apps.interop.tests.fhir.clinical_makers import full_result, seen_order
 from backend.apps.interop.tests.fhir.makers import MAKERS
@@ -59,6 +61,13 @@ def test_who_may_not_list_or_read_is_refused_and_that_is_written_down() -> None:
     }
 
 
+def version_of(row: LabResult) -> str:
+    [version] = rows_among(
+        RESULTS, LabResult.all_objects.filter(pk=row.pk), resource=RESULTS.resource.only(frozenset()), live=False
+    )
+    return str(version[1])
+
+
 def test_a_patient_reads_a_result_once_it_is_released_and_never_an_earlier_version() -> None:
     patient = make_patient(user=make_user(role="patient"))
     order = seen_order(patient=patient)
@@ -68,12 +77,15 @@ def test_a_patient_reads_a_result_once_it_is_released_and_never_an_earlier_versi
     own, nurse = client_for(patient.user), client_for(make_user(role="nurse"))
     url = f"{FHIR}/Observation/{new.result_key}"
     assert [own.get(url).status_code, nurse.get(url).status_code] == [404, 200]
-    assert nurse.get(f"{url}/_history/1").json()["meta"]["versionId"] == "1"
-    assert nurse.get(f"{url}/_history/2").json()["meta"]["versionId"] == "2"
-    assert nurse.get(f"{url}/_history/3").status_code == 404
+    first, second = (version_of(row) for row in (old, new))
+    assert (first[:2], second[:2]) == ("1-", "2-")
+    assert nurse.get(f"{url}/_history/{first}").json()["meta"]["versionId"] == first
+    assert nurse.get(f"{url}/_history/{second}").json()["meta"]["versionId"] == second
+    for unknown in (f"3{second[1:]}", f"2{first[1:]}", "1", "2"):
+        assert nurse.get(f"{url}/_history/{unknown}").status_code == 404
     seen = {"verified_by": make_user(role="doctor"), "verified_at": new.created_at, "released_at": new.created_at}
     LabResult.objects.filter(pk=new.pk).update(**seen)
-    assert [own.get(url).status_code, own.get(f"{url}/_history/1").status_code] == [200, 404]
+    assert [own.get(url).status_code, own.get(f"{url}/_history/{first}").status_code] == [200, 404]
     assert [one["id"] for one in entries(own.get(f"{FHIR}/Observation"))] == [new.result_key]
 
 
