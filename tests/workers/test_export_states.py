@@ -224,6 +224,16 @@ def test_after_a_lost_state_each_patient_has_one_place_in_organized_files(monkey
     assert disclosed(job) == set(expected)
 
 
+def test_organized_files_are_cut_over_the_patients_of_the_export_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(organizing, "PATIENTS_AT_ONCE", 2)
+    patients = old_patients(6)
+    wanted = (str(patients[1].pk), str(patients[3].pk), str(patients[5].pk))
+    asked = Asked(types=("Patient",), organize_by="Patient", patients=wanted)
+    job = carried_out(asked, level=ExportLevel.PATIENT)
+    assert list(job.chunks.order_by("number").values_list("rows", flat=True)) == [2, 1]
+    assert [line["id"] for line in lines(job) if line["resourceType"] == "Patient"] == list(wanted)
+
+
 def test_what_a_page_of_the_manifest_told_stays_after_a_lost_state(settings: Any) -> None:
     settings.EXPORT_FILE_ROWS = 1
     patients = old_patients(2)

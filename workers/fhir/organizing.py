@@ -55,7 +55,8 @@ def pieces(job: ExportJob, asked: Asked, reader: Reader, look: Callable[[], obje
         total += count
     if not total:
         return []
-    found, _ = asking.first(reader, selection.patient_borders(PATIENTS_AT_ONCE), look) or (None, 0)
+    cut = selection.patient_borders(job, asked, PATIENTS_AT_ONCE)
+    found, _ = asking.first(reader, cut, look) or (None, 0)
     borders = sorted(found or [])
     each = total // (len(borders) + 1)
     return [

@@ -16,6 +16,7 @@ from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.fhir.search import query
 from backend.apps.interop.fhir.source import REMOVED, Source
 from backend.apps.interop.fhir.sources import ALL
+from backend.apps.interop.fhir.sources.patient import PATIENTS
 from backend.apps.interop.models import ExportJob, ExportLevel, PatientGroup
 from integrations.fhir.resource import Resource
 
@@ -115,9 +116,11 @@ def borders(job: ExportJob, asked: Asked, source: Source, size: int) -> str:
     return _cut(f"{placed} WHERE {where(job, asked, source)}", size)
 
 
-def patient_borders(size: int) -> str:
-    """Return the same query for all patients that there are."""
-    return _cut("SELECT id, row_number() OVER (ORDER BY id) FROM patients_patient", size)
+def patient_borders(job: ExportJob, asked: Asked, size: int) -> str:
+    """Return the same query for all patients that the export may tell of."""
+    found = " AND ".join(["TRUE", *_of_patients(job, asked, PATIENTS)])
+    placed = f"SELECT {PATIENTS.key}, row_number() OVER (ORDER BY {PATIENTS.key}) FROM {PATIENTS.tables}"  # noqa: S608  # ours
+    return _cut(f"{placed} WHERE {found}", size)
 
 
 def _cut(placed: str, size: int) -> str:
