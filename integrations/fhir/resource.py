@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -14,6 +15,21 @@ from integrations.fhir.terms import SUBSETTED
 
 META = ("resourceType", "id", "meta")
 GIVEN = ("base", "mrn_system")  # the FHIR base without a slash at its end; the system of our record numbers
+
+
+# The root elements of our resources that have a choice of types (R4: `value[x]`).
+CHOICES = (
+    "asNeeded", "deceased", "effective", "medication", "multipleBirth", "occurred", "occurrence", "quantity",
+    "reported", "value",
+)  # fmt: skip
+CHOICE = re.compile(rf"({'|'.join(CHOICES)})[A-Z][A-Za-z0-9]*")
+
+
+def element_of(member: str) -> str:
+    """Return the element of a member: "value" of "valueQuantity", "effective" of "_effectiveDateTime"."""
+    name = member.removeprefix("_")
+    found = CHOICE.fullmatch(name)
+    return found[1] if found else name
 
 
 @dataclass(frozen=True)
@@ -46,10 +62,15 @@ class Resource:
 
     def only(self, elements: frozenset[str]) -> Resource:
         """Return this resource cut to some root elements and those it may not lack, tagged as SUBSETTED."""
-        kept = {*META, *self.mandatory, *elements}
-        tree = {name: member for name, member in self.tree.items() if name in kept}
+        kept = set(map(element_of, (*META, *self.mandatory, *elements)))
+        tree = {name: member for name, member in self.tree.items() if element_of(name) in kept}
         tree["meta"] = {**tree["meta"], "tag": [SUBSETTED]}
         return Resource(self.type, tree, self.always, self.mandatory)
+
+    @cached_property
+    def elements(self) -> frozenset[str]:
+        """The root elements it may have, by their names in R4."""
+        return frozenset(map(element_of, self.tree))
 
     def __hash__(self) -> int:
         return id(self)

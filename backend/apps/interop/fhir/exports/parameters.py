@@ -17,6 +17,7 @@ from uuid import UUID
 from backend.apps.interop.fhir.exports.asked import LATEST, RELEVANT, Asked, Parameters, fault_of
 from backend.apps.interop.fhir.exports.selection import goes_with_members
 from backend.apps.interop.fhir.outcomes import Refusal
+from backend.apps.interop.fhir.search.asked import is_element
 from backend.apps.interop.models import ExportLevel
 from integrations.fhir.outcomes import Issue, issue
 
@@ -247,6 +248,8 @@ def _elements(reading: Reading, name: str, values: list[str]) -> None:
             reading.drop(name, "An element is named as birthDate or Patient.birthDate: only root elements.", "invalid")
         elif found[1] and found[1] not in reading.terms.known:
             reading.drop(name, "An element is of a resource type we do not export.")
+        elif not any(is_element(of, found[2]) for of in ([found[1]] if found[1] else reading.terms.known)):
+            reading.drop(name, "An element is none that the resources we export have.")
         else:
             kept.append(one)
     reading.asked["elements"] = tuple(kept)

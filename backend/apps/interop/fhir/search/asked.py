@@ -12,6 +12,7 @@ from backend.apps.interop.fhir.search.kinds import Date, ToldDate
 from backend.apps.interop.fhir.search.query import cannot_be_searched, known, of_type, pointers
 from backend.apps.interop.fhir.search.values import within_bounds
 from backend.apps.interop.fhir.sources import SOURCES
+from integrations.fhir.resource import element_of
 
 PAGE, MOST = 50, 500
 MOST_INCLUSIONS = 20
@@ -130,7 +131,7 @@ class _Reader:
 
     def _elements(self, value: str) -> None:
         names = frozenset(filter(None, (one.strip() for one in value.split(","))))
-        known = names & _roots(self.type)
+        known = frozenset(name for name in names if is_element(self.type, name))
         if names - known:
             self._unsupported(f"_elements names what no {self.type} has.")
         self.told["elements"] = known | self.told.get("elements", frozenset())
@@ -193,8 +194,9 @@ def _includes(resource_type: str, one: Inclusion, *, back: bool) -> bool:
     return of == resource_type and bool(targets) and target in {"", *targets}
 
 
-def _roots(resource_type: str) -> frozenset[str]:
-    return frozenset(name for source in SOURCES[resource_type] for name in source.resource.tree)
+def is_element(resource_type: str, name: str) -> bool:
+    """Return whether this is a root element of the type, as `value` or `valueQuantity`."""
+    return any(element_of(name) in source.resource.elements for source in SOURCES[resource_type])
 
 
 def inclusions(resource_type: str, *, back: bool) -> Iterable[str]:

@@ -113,6 +113,8 @@ WRONG = {
     "an unknown type": {"_type": "Patient,Zebra"},
     "no type left": {"_type": ","},
     "an element that is not of the root": {"_elements": "Patient.name.family"},
+    "an element that no patient has": {"_elements": "Patient.shoeSize"},
+    "an element that nothing has": {"_elements": "shoeSize"},
     "patients in a URL": {"patient": "Patient/1"},
     "an unknown parameter": {"_zebra": "1"},
     "other associated data": {"includeAssociatedData": "_custom"},
