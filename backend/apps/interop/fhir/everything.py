@@ -13,8 +13,8 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from backend.apps.interop.fhir.door import FhirView, base, may
-from backend.apps.interop.fhir.outcomes import BadSearch, NotFound
-from backend.apps.interop.fhir.reading import read
+from backend.apps.interop.fhir.outcomes import BadSearch
+from backend.apps.interop.fhir.reading import none, read
 from backend.apps.interop.fhir.search import asked as asking
 from backend.apps.interop.fhir.search import cursors, includes, pages
 from backend.apps.interop.fhir.search.asked import Asked
@@ -37,13 +37,15 @@ class Everything(FhirView):
     verb = "everything"
 
     def get(self, request: Request, fhir_id: str, **_kwargs: Any) -> HttpResponse:
-        if not any(read(source, fhir_id, request.user) for source in self.sources("retrieve")):
-            raise NotFound
+        sources = self.sources("retrieve")
+        if not any(read(source, fhir_id, request.user) for source in sources):
+            raise none(sources, fhir_id, request.user)
         told = self._told(request)
         asked, types, after = self._asked(fhir_id, told)
 
         def params(source: Source) -> Params | None:
-            allowed = may(request.user, source, "list") and (not types or source.type in types)
+            wanted = not types or source.type in types or types & BESIDE  # any of the patient's may name those
+            allowed = may(request.user, source, "list") and wanted
             return _narrowed(source, fhir_id, asked.params) if allowed else None
 
         hits, more = pages.page(asked, OWN, request.user, after, params=params)
@@ -84,19 +86,20 @@ class Everything(FhirView):
         told: dict[str, str],
         more: bool,
     ) -> HttpResponse:
-        matches = [hit.entry() for hit in hits]
-        wanted = {kind: ids for kind, ids in _beside(matches).items() if not types or kind in types}
+        told_of = [hit for hit in hits if not types or hit.source.type in types]
+        named = _beside(hit.entry() for hit in hits)
+        wanted = {kind: ids for kind, ids in named.items() if not types or kind in types}
         beside = list(includes.named(wanted, self.request.user))
-        counts = Counter(hit.source.type for hit in (*hits, *beside))
-        ids = [f"{hit.source.type}/{hit.id}" for hit in hits]
-        self.note(fhir_id, patient_id=UUID(fhir_id), count=len(hits), types=dict(counts), ids=ids)
+        counts = Counter(hit.source.type for hit in (*told_of, *beside))
+        ids = [f"{hit.source.type}/{hit.id}" for hit in told_of]
+        self.note(fhir_id, patient_id=UUID(fhir_id), count=len(told_of), types=dict(counts), ids=ids)
         address = f"{base()}/Patient/{fhir_id}/$everything"
         links = [("self", f"{address}?{urlencode(told, safe=',:')}" if told else address)]
         if more:
             kept = {"asked": asked.to_json(), "types": sorted(types), "after": list(hits[-1].place)}
             cursor = cursors.sealed(self.request.user, f"everything {fhir_id}", **kept)
             links.append(("next", f"{address}?_cursor={cursor}"))
-        entries = [*matches, *(hit.entry("include") for hit in beside)]
+        entries = [*(hit.entry() for hit in told_of), *(hit.entry("include") for hit in beside)]
         return self.respond(searchset(entries, updated=now(), links=links))
 
 

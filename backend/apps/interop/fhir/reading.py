@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,6 +84,12 @@ def was_deleted(source: Source, fhir_id: str, user: Any) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def none(sources: Iterable[Source], fhir_id: str, user: Any) -> Refusal:
+    """Return what to raise where no source has this id: whether it was deleted, or never was the caller's to see."""
+    deleted = any(was_deleted(source, fhir_id, user) for source in sources)
+    return Refusal(GONE, status=410) if deleted else NotFound()
+
+
 class Read(FhirView):
     """`GET [type]/[id]`; with `version_id`, `GET [type]/[id]/_history/[version]`."""
 
@@ -100,9 +107,7 @@ class Read(FhirView):
         for source in sources:
             if found := read(source, fhir_id, self.request.user, version=version_id):
                 return found
-        if any(was_deleted(source, fhir_id, self.request.user) for source in sources):
-            raise Refusal(GONE, status=410)
-        raise NotFound
+        raise none(sources, fhir_id, self.request.user)
 
 
 def _has(request: Request, found: Shown) -> bool:

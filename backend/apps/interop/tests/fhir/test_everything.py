@@ -103,6 +103,15 @@ def test_everything_can_be_narrowed_by_type_time_and_change(chart: tuple[APIClie
     along = api.get(f"{url}?_type=MedicationRequest,Practitioner").json()
     assert {one["resourceType"] for one in resources(along)} == {"MedicationRequest"}
     assert {one["resourceType"] for one in resources(along, "include")} == {"Practitioner"}
+    for types, own, beside in (
+        ("Practitioner", set(), {"Practitioner"}),
+        ("Observation,Medication", {"Observation"}, {"Medication"}),
+    ):
+        told = api.get(f"{url}?_type={types}").json()
+        assert {one["resourceType"] for one in resources(told)} == own
+        assert {one["resourceType"] for one in resources(told, "include")} == beside
+        noted = AuditLog.objects.filter(action="everything").latest("timestamp").detail
+        assert (noted["count"], set(noted["types"])) == (len(resources(told)), own | beside)
     assert api.get(f"{url}?_type=Nothing").status_code == 400
     assert api.post(url, {"resourceType": "Parameters", "parameter": 1}, format="json").status_code == 200
     assert api.get(f"{url}?since=2020").status_code == 400
@@ -116,3 +125,10 @@ def test_a_patient_is_told_all_of_their_own_but_of_results_only_those_released()
     assert {"Patient", "MedicationRequest", "Appointment"} <= told
     assert told & {"Observation", "DiagnosticReport"} == set()
     assert client_for(make_user(role="patient")).get(f"/fhir/R4/Patient/{patient.pk}/$everything").status_code == 404
+
+
+def test_everything_of_a_patient_who_was_removed_is_gone_as_the_patient_is() -> None:
+    patient, api = make_patient(), client_for(make_user(role="admin"))
+    patient.delete()
+    answers = [api.get(f"/fhir/R4/Patient/{patient.pk}{more}") for more in ("", "/$everything")]
+    assert [(answer.status_code, answer.json()["issue"][0]["code"]) for answer in answers] == [(410, "deleted")] * 2
