@@ -6,7 +6,7 @@ import importlib
 import json
 import pkgutil
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from integrations.fhir.holes import (
     Unless,
 )
 from integrations.fhir.resource import Resource
+from integrations.fhir.values import folded
 
 GIVEN = {"base": "https://clinic.example.org/fhir/R4", "mrn_system": "urn:oid:2.16.840.1.113883.19.5"}
 HOSTILE = (
@@ -57,17 +58,74 @@ SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 """Resource type: column: values, where those of the element will not do; sub-columns of `Each` by their names."""
 
+
+def as_code(text: str) -> str:
+    """Return a text as a code of somebody else's system comes: with any character in it, but R4's white space."""
+    return folded(text) or text
+
+
+def as_procedure(text: str) -> str:
+    """Return a text as the code of a claim's line: it is never blank."""
+    return folded(text) or "99213"
+
+
+TAKEN: Mapping[str, Mapping[str, Callable[[str], str]]] = {
+    **dict.fromkeys(("Claim", "ExplanationOfBenefit"), dict.fromkeys(("cpt", "hcpcs"), as_procedure)),
+    "Observation": {"codes": lambda text: "\x1f".join([*[text] * 9, "0-1"])},
+}
+"""Resource type: column: how it holds a text that somebody wrote, where that is not the text itself."""
+
+DECIDED: Mapping[str, frozenset[str]] = {
+    "DiagnosticReport": frozenset({"feed"}),
+    "Observation": frozenset({"value"}),
+    "Patient": frozenset({"races"}),
+    "ServiceRequest": frozenset({"feed"}),
+}
+"""Resource type: columns that a `Derived` reads and that hold no text of anybody's: ids, numbers, lists of codes."""
+
+UNESCAPED: Mapping[str, Mapping[str, str]] = {
+    "AuditEvent": {"actor": "a UUID", "entity": "a type and a UUID, put together by the query"},
+    "Claim": {"number": "a number of our own"},
+    "DiagnosticReport": {"loinc": "LOINC_CODE", "of": "a UUID"},
+    "DocumentReference": {"kind": "one of a few media types of the query", "binary": "a UUID"},
+    "ExplanationOfBenefit": {"number": "a number of our own"},
+    "Medication": {"ndc": "a CHECK: digits and hyphens"},
+    "MedicationRequest": {"number": "a number of our own"},
+    "Observation": {"loinc": "LOINC_CODE", "of": "a UUID", "ucum": "KNOWN_UNITS", "limit_ucum": "KNOWN_UNITS"},
+    "Patient": {
+        "birth_sex": "a CHECK: three codes",
+        "contact_phone": "a CHECK: + and digits",
+        "country": "a CHECK: two letters",
+        "mrn": "a CHECK: letters, digits and . _ / -",
+        "phone": "a CHECK: + and digits",
+    },
+    "Practitioner": {"npi": "a CHECK: ten digits"},
+    "PractitionerRole": {"code": "NUCC's form, by the query"},
+    "Provenance": {"target": "a type and an id, put together by the query"},
+    "ServiceRequest": {"diagnosis": "a CHECK: ICD-10-CM's form", "loinc": "LOINC_CODE", "of": "a UUID"},
+}
+"""Resource type: column that is written as it stands where any text might: what keeps it from being any text."""
+
+PROCEDURES = [[["cpt"], ["hcpcs"]]]
 CHOICES: Mapping[str, Sequence[Sequence[Sequence[str]]]] = {
+    "Claim": PROCEDURES,
+    "ExplanationOfBenefit": PROCEDURES,
     "Observation": [[["value", "sent", "comparator"], ["coded_value"], ["text_value"], ["absent"]]],
 }
 """Resource type: choices: alternatives: columns. A row has the columns of one alternative of each choice only."""
+
+CHOSEN: Mapping[str, frozenset[str]] = dict.fromkeys(("Claim", "ExplanationOfBenefit"), frozenset({"cpt", "hcpcs"}))
+"""Resource type: columns that are never NULL where they are chosen."""
 
 MORE: Mapping[str, Sequence[str]] = {
     "Observation.status": ("corrected", "cancelled", "entered-in-error", "unknown"),
     "DiagnosticReport.status": ("amended", "corrected", "appended", "cancelled", "entered-in-error", "unknown"),
     "Encounter.status": ("entered-in-error", "unknown"),
+    "AuditEvent.action": ("C", "R", "U", "D", "E"),
+    "AuditEvent.outcome": ("0", "4", "8", "12"),
+    "Quantity.comparator": ("<", "<=", ">=", ">"),
 }
-"""Codes of R4's required value sets that fhir.resources leaves out after a plus sign."""
+"""Codes of R4's required value sets that fhir.resources leaves out after a plus sign, or of which it has none."""
 
 KINDS: Mapping[str, Sequence[str]] = {
     "Date": ("2026-02-28", "1931-12-01"),
@@ -90,6 +148,7 @@ KINDS: Mapping[str, Sequence[str]] = {
 }
 UUIDS = ("01980a5e-7f1b-7c2d-8e3f-000000000001", "01980a5e-7f1b-7c2d-8e3f-000000000002")
 FREE = {"String", "Markdown"}
+OPEN = {*FREE, "Code", "Uri", "Url", "Canonical", "Xhtml"}
 HOLES = Text | Safe | Narrative | Number | Flag | Join | Given | If | Unless | Switch | Each | Derived
 
 
@@ -149,11 +208,14 @@ def places(tree: Tree, model: Any, path: str) -> Iterator[Place]:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What may stand in the columns of a row. `columns` in order; `of` without those of `Each`, which are in `rows`."""
+    """What may stand in the columns of a row. `columns` in order; `of` without those of `Each`, which are in `rows`.
+
+    free: columns that hold what somebody wrote, and how they hold a text.
+    """
 
     columns: tuple[str, ...]
     of: dict[str, Sequence[str]]
-    free: frozenset[str]
+    free: dict[str, Callable[[str], str]]
     always: frozenset[str]
     rows: dict[str, Values]
     choices: Sequence[Sequence[Sequence[str]]] = ()
@@ -170,8 +232,8 @@ class Values:
     def _value(self, name: str, pick: int, absent: int, text: str | None) -> str:
         if (inner := self.rows.get(name)) is not None:
             return json.dumps([inner.row(pick + n, absent >> n, text) for n in range(1 + pick % 3)])
-        if name in self.free and text is not None:
-            return text
+        if (take := self.free.get(name)) is not None and text is not None:
+            return take(text)
         found = self.of[name]
         return found[pick % len(found)]
 
@@ -189,8 +251,8 @@ def _values(resource: Resource, found: list[Place], columns: Sequence[str], alwa
     return Values(
         columns=tuple(columns),
         of={name: some or HOSTILE for name, some in told.items()},
-        free=frozenset(name for name, some in told.items() if not some),
-        always=always,
+        free={name: take for name in told if (take := _taken(resource.type, name, found)) is not None},
+        always=always | CHOSEN.get(resource.type, frozenset()),
         rows={
             name: _values(resource, found, each.columns, each.always)
             for name, each in eaches.items()
@@ -198,6 +260,17 @@ def _values(resource: Resource, found: list[Place], columns: Sequence[str], alwa
         },
         choices=CHOICES.get(resource.type, ()),
     )
+
+
+def _taken(resource_type: str, column: str, found: list[Place]) -> Callable[[str], str] | None:
+    """Return how a column holds a text that somebody wrote; None where none gets there."""
+    here = [place for place in found if column in _columns(place.part) and not isinstance(place.part, If | Unless)]
+    if not here or column in DECIDED.get(resource_type, ()):
+        return None
+    if not all(isinstance(place.part, Text | Narrative | Derived) for place in here):
+        return None
+    coded = any(place.kind == "Code" for place in here)
+    return TAKEN.get(resource_type, {}).get(column) or (as_code if coded else str)
 
 
 def _told(column: str, found: list[Place]) -> Sequence[str]:
@@ -245,6 +318,15 @@ def _columns(part: Tree) -> tuple[str, ...]:
     return ()
 
 
+def unescaped(place: Place) -> tuple[str, ...]:
+    """Return the columns that are written as they stand where R4 takes any text or code; ids of resources are known."""
+    if place.codes or place.kind not in OPEN or not isinstance(place.part, Safe | Join):
+        return ()
+    if isinstance(place.part, Join) and place.path.endswith(".reference"):
+        return ()
+    return tuple(name for name in _columns(place.part) if name != "id")
+
+
 def literals(place: Place) -> tuple[Any, ...]:
     """Return what a place says whatever the row; nothing where a column says it."""
     return () if isinstance(place.part, HOLES) else (place.part,)
@@ -256,7 +338,7 @@ def _element(model: Any, name: str, path: str) -> Any:
     for field_name, field in owner.model_fields.items():
         if name in (field_name, field.alias):
             told = tuple((field.json_schema_extra or {}).get("enum_values") or ())
-            more = MORE[f"{owner.__name__}.{name}"] if told[-1:] == ("+",) else ()
+            more = MORE[f"{owner.__name__}.{name}"] if told[-1:] == ("+",) else MORE.get(f"{owner.__name__}.{name}", ())
             return _bare(field.annotation), (*(code for code in told if code != "+"), *more)
     raise LookupError(f"{path}: R4 has no {name}")
 

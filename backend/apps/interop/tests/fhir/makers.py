@@ -19,4 +19,5 @@ MAKERS: Mapping[str, tuple[Callable[[], Any], ...]] = MappingProxyType({
 # Columns that stand as they are where R4 limits the codes, by source: what the database lets them be.
 CODES: Mapping[str, Mapping[str, Collection[str]]] = MappingProxyType({
     "patient": {"gender": Gender.values},
+    "observation-lab": {"comparator": ("<", "<=", ">", ">=")},  # all that the query's own pattern lets through
 })  # fmt: skip

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,20 +14,16 @@ from backend.apps.interop.fhir.sources import ALL, BY_NAME
 from backend.apps.interop.tests.fhir.makers import CODES, MAKERS
 from integrations.fhir.holes import Safe, Switch
 from integrations.fhir.ingress import checks
-from tests.support.fhir_rows import GIVEN, Place, literals, places
+from tests.support.fhir_agreement import agreed
+from tests.support.fhir_rows import Place, literals, places
 
 each_source = pytest.mark.parametrize("source", ALL, ids=lambda source: source.name)
 
 
 def resources(source: Source, row: Any) -> list[dict[str, Any]]:
     """Return the resources of a row, as dict and line agree on them."""
-    line = source.resource.line(GIVEN)
-    found = []
-    for values in rows_among(source, source.model._base_manager.filter(pk=row.pk)):
-        told = source.resource.as_dict(values, GIVEN)
-        assert json.loads(line(values), parse_float=Decimal) == told
-        found.append(told)
-    return found
+    found = rows_among(source, source.model._base_manager.filter(pk=row.pk))
+    return [agreed(source.resource, values) for values in found]
 
 
 def limited(source: Source) -> Iterator[Place]:
