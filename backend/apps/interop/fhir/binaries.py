@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -17,6 +17,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from backend.apps.clinical_notes.models import ClinicalNote
+from backend.apps.core.connections import let_go
 from backend.apps.core.documents import MEDIA_TYPES
 from backend.apps.core.permissions import may
 from backend.apps.interop.fhir.door import FhirView
@@ -24,6 +25,7 @@ from backend.apps.interop.fhir.note_text import written
 from backend.apps.interop.fhir.outcomes import Forbidden, NotFound
 from backend.apps.interop.fhir.smart.scopes import allowed
 from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS, WRITTEN
+from backend.apps.interop.fhir.streaming import in_pieces
 from backend.apps.laboratory.models import LabResult
 
 NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -60,15 +62,27 @@ class Binaries(FhirView):
         found = self._find(fhir_id)
         content = _opened(found)
         self.note(fhir_id, patient_id=found.patient)
+        answer = self._headed(found, content)
+        answer["Cache-Control"] = "no-store"
+        pieces = _read(content)
+        if request.method == "HEAD":
+            content.close()
+            pieces = _nothing()
+        elif self.media_type:
+            pieces = _as_resource(fhir_id, found, pieces)
+        answer.streaming_content = in_pieces(request._request, pieces)
+        return answer
+
+    def _headed(self, found: Stored, content: Any) -> StreamingHttpResponse:
+        """Return the answer without its content."""
         if self.media_type:
-            body = _as_resource(fhir_id, found, content)
-            return StreamingHttpResponse(body, content_type=self.media_type, headers={"Cache-Control": "no-store"})
+            return StreamingHttpResponse(content_type=self.media_type)
         return FileResponse(
             content,
             as_attachment=True,
             filename=found.filename,
             content_type=found.media_type,
-            headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+            headers={"X-Content-Type-Options": "nosniff"},
         )
 
     def _find(self, fhir_id: str) -> Stored:
@@ -117,12 +131,21 @@ def _opened(found: Stored) -> Any:
         raise NotFound("The file of this document is not in our storage.") from None
 
 
-def _as_resource(fhir_id: str, found: Stored, content: Any) -> Iterator[bytes]:
-    """Yield a Binary piece by piece, so that a large file is never in memory as a whole."""
+def _nothing() -> Generator[bytes]:
+    yield from ()
+
+
+def _read(content: Any) -> Generator[bytes]:
+    """Yield the content piece by piece, so that a large file is never in memory as a whole."""
+    let_go()  # a slow reader needs no connection
+    with content:
+        while piece := content.read(PIECE):
+            yield piece
+
+
+def _as_resource(fhir_id: str, found: Stored, pieces: Iterable[bytes]) -> Generator[bytes]:
     about = {"reference": f"DocumentReference/{found.document}"}
     head = {"resourceType": "Binary", "id": fhir_id, "contentType": found.media_type, "securityContext": about}
     yield json.dumps(head)[:-1].encode() + b', "data": "'
-    with content:
-        while piece := content.read(PIECE):
-            yield base64.b64encode(piece)
+    yield from map(base64.b64encode, pieces)
     yield b'"}'

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator
 from datetime import timedelta
 from typing import IO
 
-from asgiref.sync import sync_to_async
 from django.core.files.storage import storages
-from django.core.handlers.asgi import ASGIRequest
 from django.db.models.functions import Greatest, Now
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -18,6 +16,7 @@ from isal import igzip
 from backend.apps.core.connections import let_go
 from backend.apps.interop.fhir.exports.asked import NDJSON
 from backend.apps.interop.fhir.outcomes import Refusal
+from backend.apps.interop.fhir.streaming import in_pieces
 from backend.apps.interop.models import ExportFile
 
 PIECE = 256 * 1024  # bytes
@@ -39,9 +38,7 @@ def answer(request: HttpRequest, file: ExportFile) -> HttpResponseBase:
         answered: HttpResponseBase = HttpResponse(content_type=NDJSON)
     else:
         pieces = _pieces(file, stored, packed=packed)
-        answered = StreamingHttpResponse(
-            _awaited(pieces) if isinstance(request, ASGIRequest) else pieces, content_type=NDJSON
-        )
+        answered = StreamingHttpResponse(in_pieces(request, pieces), content_type=NDJSON)
     if packed:
         answered["Content-Encoding"] = "gzip"
     answered["Content-Length"] = str(file.stored_bytes if packed else file.size_bytes)
@@ -88,17 +85,3 @@ def _pieces(file: ExportFile, stored: IO[bytes], *, packed: bool) -> Generator[b
                 being_read(file)
                 let_go()
                 noted_at = time.monotonic()
-
-
-async def _awaited(pieces: Generator[bytes]) -> AsyncIterator[bytes]:
-    """Read in a thread: Django gathers an iterator that is not asynchronous in memory before it answers."""
-    following = sync_to_async(_next)
-    try:
-        while piece := await following(pieces):
-            yield piece
-    finally:
-        await sync_to_async(pieces.close)()
-
-
-def _next(pieces: Iterator[bytes]) -> bytes:
-    return next(pieces, b"")

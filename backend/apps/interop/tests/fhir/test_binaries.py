@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.handlers.asgi import ASGIRequest
+from rest_framework.test import force_authenticate
 
 from backend.apps.clinical_notes.tests.factories import make_note, make_soap
 from backend.apps.core.models import AuditLog
+from backend.apps.interop.fhir.binaries import Binaries
 from backend.apps.interop.tests.fhir.makers_of_papers import signed_note
 from backend.apps.interop.tests.fhir.systems import bearer, make_system
 from backend.apps.laboratory.models import LabResult
@@ -62,6 +66,37 @@ def test_who_asks_for_fhir_gets_the_file_in_a_binary() -> None:
     assert told["contentType"] == "application/pdf"
     assert told["securityContext"] == {"reference": f"DocumentReference/{result.pk}"}
     assert faults(told) == []
+
+
+@pytest.mark.parametrize("accept", ["application/pdf", "application/fhir+json"])
+def test_under_asgi_a_document_is_read_piece_by_piece(accept: str) -> None:
+    result = result_of(make_patient())
+    headers = [(b"accept", accept.encode())]
+    request = ASGIRequest({"type": "http", "method": "GET", "path": "/", "headers": headers}, None)
+    force_authenticate(request, make_user(role="lab_tech"))
+    answer: Any = Binaries.as_view()(request, fhir_id=str(result.pk))
+    assert (answer.status_code, answer.is_async) == (200, True)
+
+    async def gathered() -> list[bytes]:
+        return [piece async for piece in answer.streaming_content]
+
+    pieces = asyncio.run(gathered())
+    told = b"".join(pieces)
+    assert (told if "pdf" in accept else base64.b64decode(json.loads(told)["data"])) == PDF
+    assert len(pieces) > 1
+
+
+@pytest.mark.parametrize(("accept", "length"), [("*/*", str(len(PDF))), ("application/fhir+json", None)])
+def test_head_reads_no_document_and_leaves_none_open(
+    accept: str, length: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, opened = result_of(make_patient()), []
+    monkeypatch.setattr(
+        "backend.apps.interop.fhir.binaries._opened", lambda found: opened.append(found.open()) or opened[0]
+    )
+    answer = client_for(make_user(role="lab_tech")).head(f"/fhir/R4/Binary/{result.pk}", headers={"Accept": accept})
+    assert (answer.status_code, body(answer), answer.get("Content-Length")) == (200, b"", length)
+    assert opened[0].closed
 
 
 def test_a_patient_has_the_released_documents_of_his_own_and_no_others() -> None:
