@@ -65,6 +65,7 @@ class Source:
     seen_by: for roles that see less, the columns they see; the others are NULL for them.
     seen_as: for roles that see fewer of the rows behind a resource, what its columns hold for them; and
     visible_to: what must hold of a row beside the object rules before they see its resource.
+    changed_as: SQL for when a resource last changed as those roles see it, where `seen_as` makes that another moment.
     wide: SQL for the length in bytes of what may be large in a row ("" where nothing is).
     system_only: not part of exports of patients or groups unless it is asked for by `_type`.
     """
@@ -90,6 +91,7 @@ class Source:
     seen_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
     seen_as: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     visible_to: Mapping[str, Q] = field(default_factory=dict)
+    changed_as: Mapping[str, str] = field(default_factory=dict)
     wide: str = ""
     system_only: bool = False
 

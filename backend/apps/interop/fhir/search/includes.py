@@ -27,17 +27,18 @@ def brought(asked: Asked, matches: Sequence[Entry], user: Any) -> list[Hit]:
         return []
     own = {entry.url.removeprefix(f"{base()}/") for entry in matches}
     ids = _named(asked, matches)
-    _few(sum(map(len, ids.values())))
+    _few(sum(map(len, ids.values())), len(matches))
     hits = {f"{hit.source.type}/{hit.id}": hit for hit in named(ids, user)}
     for one in asked.revincludes:
         hits |= {f"{hit.source.type}/{hit.id}": hit for hit in _referring(one, sorted(own), user, MOST - len(hits))}
-        _few(len(hits))
+        _few(len(hits), len(matches))
     return [hit for name, hit in hits.items() if name not in own]
 
 
-def _few(number: int) -> None:
+def _few(number: int, matches: int) -> None:
     if number > MOST:
-        raise Refusal("Too much belongs to these resources; ask for fewer with _count.", code="too-costly")
+        instead = "ask for fewer with _count" if matches > 1 else "search for it by itself, page by page"
+        raise Refusal(f"More than {MOST:,} resources would come along; {instead}.", code="too-costly")
 
 
 def named(ids: Ids, user: Any) -> Iterator[Hit]:

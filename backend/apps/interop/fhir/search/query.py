@@ -11,9 +11,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from backend.apps.interop.fhir.outcomes import BadSearch, Forbidden
-from backend.apps.interop.fhir.search.kinds import Changed, Id, Match, Param
+from backend.apps.interop.fhir.search.kinds import Changed, Id, Match, Param, ToldDate
 from backend.apps.interop.fhir.search.parameters import PARAMETERS
-from backend.apps.interop.fhir.search.references import Pointer
+from backend.apps.interop.fhir.search.references import Pointer, Refers, Shown
 from backend.apps.interop.fhir.search.values import split, within_bounds
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources import SOURCES
@@ -56,7 +56,10 @@ def known(resource_type: str, name: str) -> bool:
 @lru_cache(maxsize=512)
 def as_seen(source: Source, role: str) -> Source:
     """Return the source with the columns that a role sees, so that nobody learns by a search what a read hides."""
-    return replace(source, columns={**source.columns, **source.seen_as[role]}) if role in source.seen_as else source
+    if role not in source.seen_as:
+        return source
+    columns = {**source.columns, **source.seen_as[role]}
+    return replace(source, columns=columns, changed=source.changed_as.get(role, source.changed))
 
 
 def find(source: Source, params: Params, user: Any = None) -> Found | None:
@@ -103,7 +106,7 @@ def _match(source: Source, name: str, value: str, user: Any) -> Match | None:
         return None
     _may_see(source, plain, param, user)
     if modifier == "missing":
-        return _missing(param, plain, value)
+        return _missing(param, as_seen(source, getattr(user, "role", "")), plain, value)
     if modifier and modifier not in param.modifiers and not isinstance(param, Pointer):
         raise BadSearch(f"{plain}: this modifier is not supported.", code="not-supported")
     values = split(value)
@@ -132,9 +135,11 @@ def _may_see(source: Source, name: str, param: Param, user: Any) -> None:
         raise Forbidden(f"Your role does not see what {name} searches by.")
 
 
-def _missing(param: Param, name: str, value: str) -> Match:
+def _missing(param: Param, source: Source, name: str, value: str) -> Match:
     paths = getattr(param, "paths", None)
     path = next(iter(paths.values()), None) if isinstance(paths, Mapping) else getattr(param, "path", None)
+    if value in {"true", "false"} and isinstance(param, Shown | Refers | ToldDate):  # as the resource tells it
+        return Match(sql=f"{source.columns[param.column]} IS {'' if value == 'true' else 'NOT '}NULL")
     if value not in {"true", "false"} or not isinstance(path, str):
         raise BadSearch(f"{name}: this modifier is not supported.", code="not-supported")
     absent = Q(**{f"{path}__isnull": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -55,10 +56,10 @@ class Reference(Pointer):
     def _rows(self, name: str, value: str, only: str) -> list[Q]:
         """Return the conditions of one value: one for each type that a bare id may be of."""
         kind, fhir_id = split_reference(name, value)
-        if kind and kind not in self.targets:
-            return []
-        kinds = [one for one in self.targets if one == (kind or only or one)]
-        return [q for q in (self._to(one, fhir_id) for one in kinds) if q is not None]
+        return [q for q in (self._to(one, fhir_id) for one in self._kinds(kind, only)) if q is not None]
+
+    def _kinds(self, kind: str, only: str) -> list[str]:
+        return [one for one in self.targets if one == (kind or only or one)]
 
     def _to(self, kind: str, fhir_id: str) -> Q | None:
         if kind in self.keys:
@@ -76,6 +77,19 @@ class Shown(Reference):
     def match(self, source: Source, name: str, values: Sequence[str], modifier: str) -> Match | None:
         found = super().match(source, name, values, modifier)
         return found and Match(found.rows, f"{source.columns[self.column]} IS NOT NULL")
+
+
+@dataclass(frozen=True)
+class Listed(Reference):
+    """References that only some resources of those rows tell. column: the list of them, as `Each` reads it."""
+
+    column: str = ""
+
+    def match(self, source: Source, name: str, values: Sequence[str], modifier: str) -> Match | None:
+        found = super().match(source, name, values, modifier)
+        told = [split_reference(name, plain(value)) for value in values]
+        wanted = [json.dumps([[f"{of}/{fhir_id}"]]) for kind, fhir_id in told for of in self._kinds(kind, modifier)]
+        return found and Match(found.rows, f"({source.columns[self.column]})::jsonb @> ANY(%s::jsonb[])", (wanted,))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Coded(Token):
         places = [at for at in self.places if system is None or (at.named() or "") == system]
         if not places:
             return None
-        return any_of(at.when & (Q(**{at.path: code}) if code else ~Q(**{at.path: ""})) for at in places)
+        return any_of(at.when & Q(**({at.path: code} if code else {f"{at.path}__gt": ""})) for at in places)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from backend.apps.interop.fhir.sources.places import LISTED, OUR_CLINIC, reached
 from integrations.fhir.resources.practitioner import PRACTITIONER
 from integrations.fhir.resources.practitioner_role import PRACTITIONER_ROLE
 
-NUCC_CODE = "'^[0-9A-Z]{9}X$'"
+TAXONOMY = "^[0-9A-Z]{9}X$"  # what NUCC's codes look like
 SPECIALTIES = f"""(SELECT jsonb_agg(jsonb_build_array(
-        CASE WHEN s.medical_code ~ {NUCC_CODE} THEN s.medical_code END, s.name) ORDER BY l.position, l.id)::text
+        CASE WHEN s.medical_code ~ '{TAXONOMY}' THEN s.medical_code END, s.name) ORDER BY l.position, l.id)::text
     FROM doctors_doctorspecialization AS l JOIN doctors_specialization AS s ON s.id = l.specialization_id
     WHERE l.doctor_id = t.id)"""  # noqa: S608  # our own names only
 HOURS = """(SELECT jsonb_agg(jsonb_build_array(a.day_of_week::text, a.start_time::time(0)::text,

@@ -8,17 +8,31 @@ from typing import Any
 
 import pytest
 
+from backend.apps.appointments.models import Appointment
+from backend.apps.doctors.tests.factories import make_doctor, make_specialization
+from backend.apps.insurance.models import ClaimLine
+from backend.apps.insurance.tests.factories import make_claim, rendering_doctor
 from backend.apps.interop.fhir.door import given
 from backend.apps.interop.fhir.search import pages
+from backend.apps.interop.fhir.search.asked import is_element
 from backend.apps.interop.fhir.search.includes import references
 from backend.apps.interop.fhir.search.kinds import Date
 from backend.apps.interop.fhir.search.parameters import PARAMETERS
 from backend.apps.interop.fhir.search.query import COMMON, Found, filtered, find, parameters
 from backend.apps.interop.fhir.search.references import Pointer
+from backend.apps.interop.fhir.search.tokens import within
 from backend.apps.interop.fhir.source import Source, count_among
 from backend.apps.interop.fhir.sources import ALL, BY_NAME
+from backend.apps.interop.tests.fhir.clinical_makers import full_result, full_specimen, measured_note
 from backend.apps.interop.tests.fhir.makers import MAKERS
+from backend.apps.interop.tests.fhir.makers_of_papers import amendment, full_claim, signed_note
+from backend.apps.interop.tests.fhir.makers_of_people import full_payer, make_group
+from backend.apps.laboratory.models import LabOrder, LabResult
+from backend.apps.laboratory.tests.factories import NOON, make_lab_result, make_lab_specimen
+from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from integrations.fhir.resource import element_of
+from integrations.fhir.terms import NUCC
 
 pytestmark = pytest.mark.django_db
 VALUES = {"token": ("a-code", "urn:none|", "http://loinc.org|1-8,x"), "string": (r"a\,b",), "reference": ("Patient/1",)}
@@ -70,7 +84,7 @@ def said(source: Source, body: dict[str, Any], row: tuple[str | None, ...]) -> I
             kinds = [one for one in references(body, param.element) if one.partition("/")[0] in param.targets]
             yield from ((name, one) for one in kinds[:1])
         elif isinstance(param, Date) and param.column and columns[param.column]:
-            yield name, str(columns[param.column])
+            yield name, f"{'le' if param.end else ''}{columns[param.column]}"
         elif name in {"type", "category", "code", "specialty", "status", "gender", "intent", "use", "identifier"}:
             yield from ((name, value) for value in tokens(body.get(name)))
 
@@ -85,6 +99,98 @@ def tokens(value: Any) -> Iterator[str]:
             code = coding.get("code", coding.get("value"))
             if code:
                 yield f"{coding['system']}|{code}" if "system" in coding else code
+
+
+def finds(name: str, *params: tuple[str, str]) -> int:
+    """Return how many resources of a source the parameters find."""
+    return number(BY_NAME[name], list(params))
+
+
+def test_a_document_that_nobody_reported_is_found_by_the_date_it_tells() -> None:
+    row = make_lab_result(file_attachment="lab_results/0124.pdf", reported_at=None, sent_at=NOON)
+    assert finds("document-result", ("date", NOON.date().isoformat())) == 1
+    LabResult.objects.filter(pk=row.pk).update(sent_at=None)
+    assert finds("document-result", ("date", row.created_at.isoformat())) == 1
+    assert finds("document-result", ("date", NOON.date().isoformat())) == 0
+
+
+def test_a_claim_is_found_by_each_doctor_it_names() -> None:
+    claim = full_claim()
+    make_claim(rendering_doctor=rendering_doctor())
+    doctors = [claim.rendering_doctor_id, ClaimLine.objects.get(claim=claim, number=2).rendering_doctor_id]
+    assert [finds("claim", ("care-team", str(pk))) for pk in doctors] == [1, 1]
+    assert finds("claim", ("care-team", ",".join(map(str, doctors)))) == 1
+
+
+def test_the_visit_of_a_note_is_told_and_found_once_the_patient_came() -> None:
+    note = signed_note()
+    day = note.appointment.appointment_datetime.isoformat()
+    searches = ("period", f"ge{day}"), ("encounter:missing", "false"), ("period:missing", "false")
+    assert [finds("document-note", one) for one in searches] == [1, 1, 1]
+    assert finds("document-note", ("encounter:missing", "true")) == 0
+    Appointment.objects.update(status="no_show")
+    assert [finds("document-note", one) for one in searches] == [0, 0, 0]
+    assert finds("document-note", ("encounter:missing", "true"), ("period:missing", "true")) == 1
+
+
+def test_the_codes_of_a_laboratory_are_those_that_are_told_as_its_own() -> None:
+    row, plain = full_result(), make_lab_result(code_as_sent="  ")
+    LabOrder.objects.filter(pk=plain.lab_order_id).update(feed=row.source_message.feed)
+    system = f"{within('CodeSystem/laboratory-')()}{row.source_message.feed_id}"
+    wanted = {"": 1, "K plus": 1, "2823-3": 0, "K": 0}
+    assert {code: finds("observation-lab", ("code", f"{system}|{code}")) for code in wanted} == wanted
+
+
+def test_what_was_collected_over_a_while_is_found_by_the_end_of_it() -> None:
+    full_specimen()
+    make_lab_specimen(collected_at=NOON)
+    moments = {"ge2026-03-02T12:04:00Z": 1, "ge2026-03-02T12:06:00Z": 0, "2026-03-02T12:00:00Z": 1, "2026-03-02": 2}
+    assert {moment: finds("specimen", ("collected", moment)) for moment in moments} == moments
+
+
+def test_a_doctor_is_found_by_the_specialties_that_are_told_in_codes() -> None:
+    make_doctor(specializations=[make_specialization(medical_code="LOCAL"), make_specialization(medical_code="")])
+    make_doctor(specializations=[])
+    coded = rendering_doctor()
+    code = coded.specializations.get().medical_code
+    wanted = {f"{NUCC}|": 1, f"{NUCC}|{code}": 1, f"{NUCC}|LOCAL": 0, "LOCAL": 0, code: 1}
+    assert {value: finds("practitioner-role", ("specialty", value)) for value in wanted} == wanted
+
+
+def test_a_group_is_found_by_the_members_it_tells() -> None:
+    stays, goes = make_patient(), make_patient()
+    make_group(stays, goes)
+    goes.delete()
+    assert [finds("group", ("member", f"Patient/{one.pk}")) for one in (stays, goes)] == [1, 0]
+
+
+def test_a_place_is_found_by_the_second_line_of_its_address() -> None:
+    full_payer()
+    assert finds("organization-payer", ("address", "suite 4")) == 1
+
+
+def test_the_origin_of_a_vital_sign_is_found_while_it_holds() -> None:
+    old = measured_note()
+    searches = [
+        ("target", f"Observation/{old.pk}-bp"),
+        ("target", f"{old.pk}-bp"),
+        ("target:Observation", f"{old.pk}-bp"),
+    ]
+    assert [finds("provenance-note", one) for one in searches] == [1, 1, 1]
+    amendment(old.clinical_note)
+    assert [finds("provenance-note", one) for one in searches] == [0, 0, 0]
+    assert finds("provenance-note", ("target", f"Composition/{old.pk}")) == 1
+
+
+def test_an_element_with_a_choice_of_types_is_asked_for_by_its_one_name() -> None:
+    result, report = (BY_NAME[name].resource for name in ("observation-lab", "report"))
+    values = {name for name in pages.cut(result, frozenset({"value"})).tree if element_of(name) == "value"}
+    assert {"valueQuantity", "valueString"} <= values
+    for asked in ("effective", "effectiveDateTime"):
+        assert {"effectiveDateTime", "_effectiveDateTime"} <= set(pages.cut(report, frozenset({asked})).tree)
+    assert not values & set(pages.cut(result, frozenset({"issued"})).tree)
+    assert all(is_element(*one) for one in (("Observation", "value"), ("Patient", "deceased")))
+    assert not is_element("Patient", "value")
 
 
 def test_common_parameters_are_there_for_all() -> None:

@@ -18,6 +18,7 @@ from backend.apps.interop.models import SmartClient
 from backend.apps.interop.tests.fhir.clinical_makers import full_result, seen_order
 from backend.apps.interop.tests.fhir.makers import MAKERS
 from backend.apps.laboratory.models import LabFeed, LabResult
+from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_result
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -87,6 +88,18 @@ def test_a_patient_reads_a_result_once_it_is_released_and_never_an_earlier_versi
     LabResult.objects.filter(pk=new.pk).update(**seen)
     assert [own.get(url).status_code, own.get(f"{url}/_history/{first}").status_code] == [200, 404]
     assert [one["id"] for one in entries(own.get(f"{FHIR}/Observation"))] == [new.result_key]
+
+
+def test_a_patient_cannot_tell_by_a_search_that_something_unreleased_came() -> None:
+    patient = make_patient(user=make_user(role="patient"))
+    order = make_lab_order(patient=patient)
+    make_lab_result(lab_order=order).verify(make_user(role="lab_tech"))
+    own, nurse = client_for(patient.user), client_for(make_user(role="nurse"))
+    known = entries(own.get(f"{FHIR}/DiagnosticReport"))[0]["meta"]["lastUpdated"]
+    LabResult.objects.filter(pk=make_lab_result(lab_order=order).pk).update(updated_at="2999-01-01T00:00:00Z")
+    later = f"{FHIR}/DiagnosticReport?patient={patient.pk}&_lastUpdated=ge2999"
+    assert [len(entries(api.get(later))) for api in (own, nurse)] == [0, 1]
+    assert len(entries(own.get(f"{FHIR}/DiagnosticReport?_lastUpdated={known}"))) == 1
 
 
 def test_nobody_searches_by_what_their_role_does_not_see() -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from backend.apps.interop.fhir.search.kinds import Date, Param
+from backend.apps.interop.fhir.search.kinds import Date, Param, any_of
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
 from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, Told, reverse, within
 from integrations.fhir.resources import medication, medication_request, observation
@@ -28,6 +28,8 @@ CODES = (
     At("code_as_sent"),
     At("other_code_as_sent"),
 )
+SENT = (("code_as_sent", "code_system_as_sent"), ("other_code_as_sent", "other_system_as_sent"))
+LIKE_LOINC = rf"^\s*{observation.LOINC_CODE.pattern}\s*$"
 LABORATORYS_OWN = within("CodeSystem/laboratory-")
 
 
@@ -44,7 +46,11 @@ class ResultCode(Coded):
         except ValueError:
             return None
         spaced = r"^\s*" + r"\s+".join(map(re.escape, code.split())) + r"\s*$"  # sent with any blanks, told with one
-        return of & (Q(code_as_sent__regex=spaced) | Q(other_code_as_sent__regex=spaced))
+        return of & any_of(
+            Q(**{f"{at}__regex": spaced if code else r"\S"})
+            & ~Q(**{f"{of_at}__in": LOINC_AS_SENT, f"{at}__regex": LIKE_LOINC})
+            for at, of_at in SENT
+        )
 
 
 RESULT: Mapping[str, Param] = {

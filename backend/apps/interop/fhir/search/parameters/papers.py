@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db.models import DateTimeField
+from django.db.models import DateTimeField, Q
 from django.db.models.functions import Cast, Coalesce
 
-from backend.apps.interop.fhir.search.kinds import Date, Param, String
-from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
+from backend.apps.insurance.models import ClaimLine
+from backend.apps.interop.fhir.search.kinds import Date, Param, String, ToldDate
+from backend.apps.interop.fhir.search.references import (
+    Listed,
+    OfPatient,
+    Reference,
+    Refers,
+    encounter_of,
+    key_of,
+)
 from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, OwnUuid, Token, Told, reverse, within
 from backend.apps.interop.fhir.sources.provenance import by_vital_sign
 from backend.apps.interop.fhir.sources.results import by_key
 from integrations.fhir.resources import audit_event, document_reference
 from integrations.fhir.terms import HL7, LOINC, TERMINOLOGY
+
+
+def _cared(fhir_id: str) -> Q | None:
+    """Return the claims that name a doctor, as their own or as that of a line."""
+    key = key_of(fhir_id)
+    lines = ClaimLine.objects.filter(rendering_doctor_id=key).values("claim_id")
+    return None if key is None else Q(rendering_doctor_id=key) | Q(pk__in=lines)
 
 
 def _day_or_moment(day: str, moment: str) -> Coalesce:
@@ -32,7 +47,7 @@ MONEY: Mapping[str, Param] = {
     "type": Fixed({f"{TERMINOLOGY}claim-type": frozenset({"professional"})}),
     "insurer": Reference({"Organization": "patient_insurance__insurance_plan__provider_id"}, element="insurer"),
     "coverage": Reference({"Coverage": "patient_insurance_id"}, element="insurance.coverage"),
-    "care-team": Reference({"Practitioner": "rendering_doctor_id"}, element="careTeam.provider"),
+    "care-team": Reference({}, {"Practitioner": _cared}, element="careTeam.provider"),
     "service-date": Date("service_date", day=True, column="first_day"),
 }
 CLAIM: Mapping[str, Param] = {
@@ -66,7 +81,7 @@ NOTE: Mapping[str, Param] = {
     "category": CATEGORY,
     "status": Told({"status": f"{HL7}document-reference-status"}),
     "date": Date("signed_at", column="date"),
-    "period": Date("appointment__appointment_datetime", end="appointment__ends_at"),
+    "period": ToldDate("visit_start", end="visit_end"),
     "author": Reference({"Practitioner": "doctor_id"}, element="author"),
     "encounter": encounter_of("appointment_id", element="context.encounter"),
     "relatesto": Reference({"DocumentReference": "amends_id"}, element="relatesTo.target"),
@@ -77,7 +92,7 @@ RESULT_DOCUMENT: Mapping[str, Param] = {
     "type": RESULT_TYPE,
     "category": CATEGORY,
     "status": Told({"status": f"{HL7}document-reference-status"}),
-    "date": Date("reported_at", column="date"),
+    "date": Date(Coalesce("reported_at", "sent_at", "created_at"), column="date"),
     "author": Refers("Organization", "author", element="author"),
     "encounter": encounter_of("lab_order__appointment_id", element="context.encounter"),
 }
@@ -100,8 +115,11 @@ RESULT_ORIGIN: Mapping[str, Param] = {
 }
 NOTE_ORIGIN: Mapping[str, Param] = {
     "patient": OfPatient(element=""),
-    "target": Reference(
-        {"DocumentReference": "pk", "Composition": "soap_note__pk"}, {"Observation": by_vital_sign}, element="target"
+    "target": Listed(
+        {"DocumentReference": "pk", "Composition": "soap_note__pk"},
+        {"Observation": by_vital_sign},
+        element="target",
+        column="targets",
     ),
     "recorded": Date("signed_at", column="recorded"),
     **RECORDED,

@@ -10,6 +10,7 @@ from backend.apps.core.models import Clinic
 from backend.apps.interop.fhir.search.kinds import Date, Param, String
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, key_of
 from backend.apps.interop.fhir.search.tokens import At, Cases, Coded, Codes, Fixed, Told, mrn_system
+from backend.apps.interop.fhir.sources.people import TAXONOMY
 from integrations.fhir.resources.location import PLACE_OF_SERVICE
 from integrations.fhir.terms import CLIA, HL7, NAIC, NPI, NUCC, TERMINOLOGY, V3
 
@@ -34,6 +35,12 @@ def _practice(fhir_id: str) -> Q | None:
     """Return all rows when the id is that of the practice itself."""
     key = key_of(fhir_id)
     return None if key is None else Q(Exists(Clinic.objects.filter(pk=key)))
+
+
+def _member(fhir_id: str) -> Q | None:
+    """Return the groups that tell this member: one whose record was removed or merged away they tell no longer."""
+    key = key_of(fhir_id)
+    return None if key is None else Q(members__patient__is_deleted=False) & Q(members__patient_id=key)
 
 
 def _addressed(*lines: str) -> Mapping[str, Param]:
@@ -75,11 +82,11 @@ PRACTITIONER_ROLE: Mapping[str, Param] = {
     "practitioner": Reference({"Practitioner": "pk"}, element="practitioner"),
     "organization": Reference({}, {"Organization": _practice}, element="organization"),
     "location": Reference({}, {"Location": _practice}, element="location"),
-    "specialty": Coded((At("specializations__medical_code", NUCC),)),
+    "specialty": Coded((At("specializations__medical_code", NUCC, Q(specializations__medical_code__regex=TAXONOMY)),)),
     "role": Fixed({f"{TERMINOLOGY}practitioner-role": frozenset({"doctor"})}),
     "active": flag("user__is_active"),
 }
-ADDRESS = _addressed("address_line1")
+ADDRESS = _addressed("address_line1", "address_line2")
 CLINIC: Mapping[str, Param] = {
     "name": String(("name",)),
     "identifier": Coded((At("npi_number", NPI), At("clia_number", CLIA))),
@@ -118,7 +125,7 @@ GROUP: Mapping[str, Param] = {
     "name": String(("name",)),
     "type": Fixed({"http://hl7.org/fhir/group-type": frozenset({"person"})}),
     "actual": Cases({"true": EVERY}, YES_OR_NO),
-    "member": Reference({"Patient": "members__patient_id"}, element="member.entity"),
+    "member": Reference({}, {"Patient": _member}, element="member.entity"),
 }
 COVERAGE: Mapping[str, Param] = {
     "patient": OfPatient(element="beneficiary"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models.functions import Greatest
+
 from backend.apps.interop.fhir.search.kinds import Date, Match, Param, ToldDate
 from backend.apps.interop.fhir.search.parameters.clinical import OBSERVATION_CATEGORY, OBSERVATION_STATUS, OF_PATIENT
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
@@ -102,7 +104,7 @@ SPECIMEN: Mapping[str, Param] = {
     "identifier": Told({"number": ""}),
     "accession": Told({"accession": ""}),
     "status": Told({"status": f"{HL7}specimen-status"}),
-    "collected": Date("collected_at", column="collected"),
+    "collected": Date("collected_at", end=Greatest("collected_at", "collected_until"), column="collected"),
 }
 VITAL: Mapping[str, Param] = {
     **OF_PATIENT,
