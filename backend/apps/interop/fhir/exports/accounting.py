@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
 
+from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.exports import selection
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import DisclosedPatient, Disclosure, ExportFile, ExportJob, ExportStatus
 
 COMMAND_LINE = "the command line of this server"
-ENDED = (ExportStatus.FAILED, ExportStatus.CANCELLED, ExportStatus.EXPIRED)
+ENDED = Q(status__in=(ExportStatus.FAILED, ExportStatus.CANCELLED, ExportStatus.EXPIRED))
 TOLD = "id IN (SELECT chunk_id FROM interop_exportfile WHERE job_id = %s AND read_until IS NOT NULL)"
 # Whose record was merged into another meanwhile is told of there.
 NOTE = """
@@ -20,6 +22,14 @@ NOTE = """
     SELECT DISTINCT %s::uuid, COALESCE(patient.merged_into_id, patient.id) FROM (
         SELECT DISTINCT unnest(patients) FROM interop_exportchunk WHERE job_id = %s AND times_written > 0 AND {also}
     ) AS told (patient) JOIN patients_patient AS patient ON patient.id = told.patient
+    ON CONFLICT DO NOTHING"""
+# Nor does a merge see what is written down at that moment.
+FOLLOW = """
+    WITH moved AS (
+        DELETE FROM interop_disclosedpatient AS told USING patients_patient AS patient
+        WHERE patient.id = told.patient_id AND patient.merged_into_id IS NOT NULL
+        RETURNING told.disclosure_id, patient.merged_into_id
+    ) INSERT INTO interop_disclosedpatient (disclosure_id, patient_id) SELECT DISTINCT * FROM moved
     ON CONFLICT DO NOTHING"""
 
 
@@ -35,11 +45,18 @@ def account_told(job: ExportJob) -> None:
 
 
 def account_ended() -> int:
-    """Do so for exports that ended where nobody could; return how many there were."""
+    """Do so for exports that ended where nobody could; return how many there were.
+
+    One that failed may have told of more when it was tried again. What completed was accounted for as a whole.
+    """
     told = ExportFile.objects.filter(job=OuterRef("pk"), read_until__isnull=False)
-    left = list(ExportJob.all_objects.filter(Exists(told), status__in=ENDED, disclosure=None))
+    more = told.filter(read_until__gt=OuterRef("disclosure__updated_at"))
+    whole = Q(status=ExportStatus.EXPIRED, work_state=WorkState.DONE)
+    left = list(ExportJob.all_objects.filter(Q(Exists(told), disclosure=None) | Q(Exists(more)) & ~whole, ENDED))
     for job in left:
         account_told(job)
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOW)
     return len(left)
 
 
@@ -58,7 +75,7 @@ def _write(job: ExportJob, note: str, values: list[Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(note, [told.pk, job.pk, *values])
     count = DisclosedPatient.objects.filter(disclosure=told).count()
-    Disclosure.objects.filter(pk=told.pk).update(patients_count=count)
+    Disclosure.objects.filter(pk=told.pk).update(patients_count=count, updated_at=Now())
 
 
 def recipient(job: ExportJob) -> str:
