@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.interop.models import PatientGroup, PatientGroupMember
@@ -32,16 +34,19 @@ def _save(group: PatientGroup, fields: dict[str, Any], *, add: Sequence[str], ta
         setattr(group, name, value)
     group.full_clean()
     group.save()  # also where only members change: the group as FHIR is another one then
-    PatientGroupMember.objects.filter(group=group, patient__in=_patients(take_out)).delete()
-    members = [PatientGroupMember(group=group, patient_id=patient) for patient in _patients(add)]
+    leaving = _patients(take_out, among=Patient.all_objects.all())
+    PatientGroupMember.objects.filter(group=group, patient__in=leaving).delete()
+    members = [
+        PatientGroupMember(group=group, patient_id=patient) for patient in _patients(add, among=Patient.objects.all())
+    ]
     PatientGroupMember.objects.bulk_create(members, batch_size=1000, ignore_conflicts=True)
     return group
 
 
-def _patients(numbers: Sequence[str]) -> list[UUID]:
-    known = dict(
-        Patient.objects.filter(medical_record_number__in=set(numbers)).values_list("medical_record_number", "pk")
-    )
+def _patients(numbers: Sequence[str], *, among: QuerySet[Patient]) -> list[UUID]:
+    """Return the patients of these record numbers; of a record that was merged, the one that stays."""
+    rows = among.filter(medical_record_number__in=set(numbers))
+    known = dict(rows.values_list("medical_record_number", Coalesce("merged_into", "pk")))
     unknown = [place for place, number in enumerate(numbers, 1) if number not in known]
     if unknown:
         told = ", ".join(map(str, unknown[:5]))

@@ -44,6 +44,17 @@ def test_patients_are_put_into_a_group_and_taken_out_by_record_number(client: Cl
     assert AuditLog.objects.filter(action="admin.update", resource_id=str(group.pk)).exists()
 
 
+def test_who_was_removed_or_merged_is_taken_out_by_the_number_they_had(client: Client) -> None:
+    removed, gone, stays, other = (make_patient() for _ in range(4))
+    group = make_group(removed, gone, other)
+    merging.merge(gone, by=None, into=stays)
+    removed.delete()
+    save(client, f"{group.pk}/change/", take_out=f"{removed.medical_record_number} {gone.medical_record_number}")
+    assert [row.patient_id for row in group.members.all()] == [other.pk]
+    answer = save(client, f"{group.pk}/change/", add=removed.medical_record_number)
+    assert "at place 1 of the list" in "".join(map(str, client.get(answer.url).context["messages"]))
+
+
 def test_a_number_nobody_has_changes_nothing_and_is_told_by_its_place(client: Client) -> None:
     known = make_patient().medical_record_number
     answer = save(client, "add/", add=f"{known}\nNOBODY-1")
