@@ -18,7 +18,12 @@ from backend.apps.users.authentication import caller
 
 
 class SmartClientForm(forms.ModelForm):
-    """Says beside the field why a key or a scope cannot be registered."""
+    """Says beside the field why a name, a key or a scope cannot be registered."""
+
+    def clean_name(self) -> str:
+        if sentence := clients.name_fault(self.instance, self.cleaned_data["name"]):
+            raise forms.ValidationError(sentence)
+        return str(self.cleaned_data["name"])
 
     def clean_scopes(self) -> str:
         if sentence := clients.scope_fault(self.cleaned_data["scopes"]):

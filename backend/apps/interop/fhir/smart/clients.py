@@ -52,6 +52,12 @@ def key_fault(jwks: Any, jwks_url: str) -> str:
     return keys.fault(jwks) if jwks is not None else keys.address_fault(jwks_url)
 
 
+def name_fault(client: SmartClient, name: str) -> str:
+    """Return why the system cannot bear this name, as a sentence; names of those that are on file Django tells."""
+    gone = SmartClient.all_objects.filter(name=name, is_deleted=True).exclude(pk=client.pk)
+    return "A system of this name was deleted; give it another name." if gone.exists() else ""
+
+
 def scope_fault(text: str) -> str:
     if "?" in text:
         return "A scope with a condition cannot be registered: we would have to give more than it says."
@@ -67,7 +73,7 @@ def scope_fault(text: str) -> str:
 
 def _check(client: SmartClient) -> None:
     client.scopes = " ".join(client.scopes.split())
-    sentence = key_fault(client.jwks, client.jwks_url) or scope_fault(client.scopes)
+    sentence = key_fault(client.jwks, client.jwks_url) or scope_fault(client.scopes) or name_fault(client, client.name)
     if sentence:
         raise DomainError(sentence)
     client.full_clean()

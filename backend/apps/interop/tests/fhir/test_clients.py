@@ -65,6 +65,12 @@ def test_what_cannot_be_registered_is_refused_beside_the_field(form: dict[str, A
     assert not SmartClient.objects.exists()
 
 
+def test_the_name_of_a_system_that_was_deleted_is_refused_beside_the_field() -> None:
+    make_system(name="Registry").row.delete()
+    errors = staff().post(ADD, given()).context["adminform"].form.errors
+    assert "give it another name" in str(errors["name"])
+
+
 def test_changing_the_scopes_ends_the_tokens_and_changing_the_name_does_not() -> None:
     system, site = make_system(), staff()
     address = reverse("admin:interop_smartclient_change", args=[system.row.pk])
@@ -116,5 +122,8 @@ def test_an_operator_is_told_in_a_sentence_what_is_wrong(tmp_path: Path) -> None
             told("add", "Registry", "--jwks", str(file))
     with pytest.raises(CommandError, match="over https only"):
         told("add", "Registry", "--jwks-url", "http://registry.example/jwks")
+    make_system(name="Registry").row.delete()
+    with pytest.raises(CommandError, match="give it another name"):
+        told("add", "Registry", "--jwks-url", "https://registry.example/jwks")
     with pytest.raises(CommandError, match="no such system"):
         told("revoke", "00000000-0000-0000-0000-000000000000")
