@@ -29,7 +29,10 @@ UNPROVEN = "The client is not known, or the assertion is not signed with a key o
 
 
 class Refused(Exception):
-    """An error of RFC 6749, section 5.2. reason: a word for the audit; the sentence quotes nothing that was sent."""
+    """An error of RFC 6749, section 5.2 or 4.1.2.1.
+
+    reason: a word for the audit. The sentence quotes nothing that was sent.
+    """
 
     def __init__(self, error: str, sentence: str, *, reason: str) -> None:
         super().__init__(sentence)
@@ -110,6 +113,9 @@ def _check_header(header: dict[str, Any]) -> None:
 def _is_signed(assertion: Assertion, client: SmartClient) -> bool:
     kid, algorithm = assertion.header["kid"], assertion.header["alg"]
     known = client.jwks if client.jwks is not None else keys.published(client.jwks_url, kid)
+    if known is None:
+        sentence = "The keys of this client cannot be looked at just now; try again in a minute."
+        raise Refused("temporarily_unavailable", sentence, reason="keys_unseen")
     return any(_verifies(assertion.text, key, algorithm) for key in keys.candidates(known, kid, algorithm))
 
 

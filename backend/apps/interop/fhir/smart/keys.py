@@ -16,6 +16,7 @@ from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+from uuid import uuid4
 
 import jwt
 import orjson
@@ -39,7 +40,9 @@ READ_OF_A_KEY = frozenset({"kty", "kid", "use", "key_ops", "alg", "n", "e", "crv
 MOST_KEYS = 20
 MOST_BYTES = 100_000
 TIMEOUT_S = (3.05, 5.0)
+WHOLE_S = 8.0  # for a fetch, all told; the look-up of the name keeps its own time
 KEPT_S, LONGEST_KEPT_S = 300, 86_400
+ASIDE_S = 60  # as long as the window of BY_URL: no stranger may keep a system out by making us fetch too often
 AFTER_FAILURE_S = 10  # so that a server that is down does not hold a thread of ours for each request
 ASK_AGAIN_S = 60
 WAIT_S = 1.0  # for another who fetches the same set
@@ -114,12 +117,19 @@ def _strong(key: Any) -> bool:
 
 
 def published(url: str, kid: str) -> Any:
-    """Return the set at `url`: as it was kept, or fetched anew when it does not know `kid`, once a minute at most."""
+    """Return the set at `url`: as it was kept, or fetched anew when it does not know `kid`, once a minute at most.
+
+    When it may not be fetched now, and none is kept: the last one that was fetched, None if that does not know `kid`.
+    """
     kept = _kept(url)
     if kept is not None and (kept == {} or kid in _kids(kept) or not _may_ask_again(url)):
         return kept
     let_go()
-    return _in_turn(url, kept or {})
+    found = _in_turn(url, kept or {})
+    if found is not None:
+        return found
+    last = _read(_aside(url))
+    return last if kid in _kids(last) else None
 
 
 def _kids(jwks: Any) -> Iterable[Any]:
@@ -128,26 +138,29 @@ def _kids(jwks: Any) -> Iterable[Any]:
 
 
 def _in_turn(url: str, known: Any) -> Any:
-    """Fetch the set while nobody else does; what is known already when that takes too long, or happens too often."""
+    """Fetch the set while nobody else does; what is known already when that takes too long, or happens too often.
+
+    None: then, and nothing is known.
+    """
     until_s = time.monotonic() + WAIT_S
     while (end_turn := _turn(url)) is None:
         if time.monotonic() > until_s:
-            return known
+            return known or None
         time.sleep(0.05)
         kept = _kept(url)
         if kept is not None and (not kept or kept != known):
             return kept
     try:
-        return known if _too_often(url) else _fetched(url, known)
+        return (known or None) if _too_often(url) else _fetched(url, known)
     finally:
         end_turn()
 
 
 def _turn(url: str) -> Callable[[], object] | None:
     """Return how to end our turn to fetch from this address; None while another has it."""
-    key = f"{_key(url)}:turn"
+    key, turn = f"{_key(url)}:turn", uuid4().hex
     try:
-        return partial(_forget, key) if cache.add(key, 1, timeout=TURN_S) else None
+        return partial(_end, key, turn) if cache.add(key, turn, timeout=TURN_S) else None
     except redis.RedisError:
         return TOGETHER.release if TOGETHER.acquire(blocking=False) else None
 
@@ -169,9 +182,10 @@ def _fetched(url: str, known: Any) -> Any:
     except IntegrationError as error:
         log.warning("keys of a system could not be fetched: %s", error.code)
         if not known:
-            _keep(url, {}, AFTER_FAILURE_S)
+            _keep(_key(url), {}, AFTER_FAILURE_S)
         return known
-    _keep(url, jwks, lifetime_s(answer.headers.get("Cache-Control") or ""))
+    _keep(_key(url), jwks, lifetime_s(answer.headers.get("Cache-Control") or ""))
+    _keep(_aside(url), jwks, ASIDE_S)
     return jwks
 
 
@@ -209,6 +223,7 @@ class _Outside(Http):
     """In production it reaches public addresses alone: no key's address leads into our own network.
 
     It looks at the connection that was made, before anything is asked, since a name may mean another address each time.
+    One instance fetches once.
     """
 
     def _connection(self, to: SplitResult, *, secure: bool) -> HTTPConnection:
@@ -219,11 +234,20 @@ class _Outside(Http):
     def _open(self, parts: SplitResult) -> Line:
         if sentence := address_fault(parts.geturl()):
             raise Permanent(sentence, code="jwks:address")
+        until_s = time.monotonic() + WHOLE_S
         line = super()._open(parts)
-        if settings.IN_PRODUCTION and not _proxied(parts) and not is_public(line.connection.sock.getpeername()[0]):
+        if settings.IN_PRODUCTION and not _proxied(parts) and not is_public(self._peer(line)):
             line.connection.close()
             raise Permanent("an address of a private network", code="jwks:private")
+        line.connection.sock.settimeout(min(TIMEOUT_S[1], max(until_s - time.monotonic(), 0.001)))
         return line
+
+    def _peer(self, line: Line) -> str:
+        try:
+            return str(line.connection.sock.getpeername()[0])
+        except OSError:  # hung up already
+            line.connection.close()
+            raise self._unreached() from None
 
 
 def _proxied(parts: SplitResult) -> bool:
@@ -251,23 +275,33 @@ def _key(url: str) -> str:
     return f"jwks:{hashlib.sha256(url.encode()).hexdigest()}"
 
 
+def _aside(url: str) -> str:
+    return f"{_key(url)}:last"
+
+
 def _kept(url: str) -> Any:
+    return _read(_key(url))
+
+
+def _read(key: str) -> Any:
     try:
-        return cache.get(_key(url))
+        return cache.get(key)
     except redis.RedisError:
         return None
 
 
-def _keep(url: str, jwks: Any, seconds: int) -> None:
+def _keep(key: str, jwks: Any, seconds: int) -> None:
     try:
-        cache.set(_key(url), jwks, timeout=seconds)  # 0 forgets it
+        cache.set(key, jwks, timeout=seconds)  # 0 forgets it
     except redis.RedisError:
         log.info("keys of a system are not kept: Redis does not answer")
 
 
-def _forget(key: str) -> None:
+def _end(key: str, turn: str) -> None:
+    """End a turn, if it did not end by itself and is another's now."""
     try:
-        cache.delete(key)
+        if cache.get(key) == turn:
+            cache.delete(key)
     except redis.RedisError:
         log.info("a turn to fetch keys ends by itself: Redis does not answer")
 

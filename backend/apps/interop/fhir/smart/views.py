@@ -27,7 +27,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MOST_BYTES, MOST_FIELDS = 64 * 1024, 20
 BY_ADDRESS = Limit("token", most=60, window_s=60)  # apart from people's: a program must not keep staff from signing in
 UNKEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-STATUS = {"invalid_client": 401}  # every other error is 400; RFC 6749, section 5.2
+STATUS = {"invalid_client": 401, "temporarily_unavailable": 503}  # every other error is 400; RFC 6749, section 5.2
 
 
 @require_safe

@@ -99,7 +99,7 @@ def refused(answer: Any, error: str = "invalid_client", reason: str = "") -> Non
     """Check that it is an error of RFC 6749 that was written down and told nothing of what was sent."""
     told = answer.json()
     assert (told["error"], "access_token" in told) == (error, False)
-    assert answer.status_code == (401 if error == "invalid_client" else 400)
+    assert answer.status_code == {"invalid_client": 401, "temporarily_unavailable": 503}.get(error, 400)
     assert answer["Cache-Control"] == "no-store"
     row = last()
     assert row.outcome == AuditLog.Outcome.REFUSED

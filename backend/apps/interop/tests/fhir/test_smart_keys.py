@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.cache import cache
 from django.db import connection, connections
 
 from backend.apps.interop.fhir.smart import clients, keys
@@ -102,12 +104,27 @@ def test_one_at_a_time_fetches_a_set_and_not_all_the_time(
     monkeypatch.setattr(keys, "BY_URL", replace(keys.BY_URL, most=1, window_s=86_400))
     end_turn = keys._turn(system.row.jwks_url)
     assert end_turn is not None
-    refused(system.ask(), reason="unsigned")
+    refused(system.ask(), "temporarily_unavailable", reason="keys_unseen")
     end_turn()
     publisher.cache_control = "no-store"
     assert system.ask().status_code == 200
-    refused(system.ask(), reason="unsigned")
+    assert system.ask().status_code == 200  # by the set that was fetched last, so that nobody locks the system out
+    new = system.assertion(header={"kid": "two"})
+    refused(system.ask(assertion=new), "temporarily_unavailable", reason="keys_unseen")
     assert len(publisher.requests) == 1
+
+
+def test_who_ends_a_turn_late_ends_nobody_elses(publisher: Publisher) -> None:
+    url = f"{publisher.url}/jwks.json"
+    late = keys._turn(url)
+    cache.delete(f"{keys._key(url)}:turn")  # it took longer than a turn lasts
+    other = keys._turn(url)
+    assert late is not None
+    assert other is not None
+    late()
+    assert keys._turn(url) is None
+    other()
+    assert keys._turn(url) is not None
 
 
 class Meanwhile(Publisher):
@@ -141,6 +158,13 @@ def test_while_keys_are_fetched_no_connection_is_held_and_what_changes_is_not_gi
         refused(system.ask(), reason="changed")
         assert held == [False]
         assert system.ask().json()["scope"] == "system/Binary.rs"
+
+
+def test_a_fetch_ends_after_one_time_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "WHOLE_S", 0.1)
+    with Meanwhile() as double:
+        double.jwks, double.does = {"keys": [public(ec_key())]}, lambda: time.sleep(0.3)
+        refused(published(double).ask(), reason="unsigned")
 
 
 @pytest.mark.parametrize(
