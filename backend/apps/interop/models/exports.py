@@ -138,7 +138,9 @@ class ExportChunk(UUIDModel, WorkItem):
     lower = models.UUIDField(null=True, editable=False)
     upper = models.UUIDField(null=True, editable=False)
     rows = models.PositiveIntegerField(default=0, editable=False)  # planned; then written
-    patients = ArrayField(models.UUIDField(), default=list, editable=False)  # of whom its files tell, each once
+    patients = ArrayField(
+        models.UUIDField(), default=list, editable=False
+    )  # of whom its files tell, until those are gone
     times_written = models.PositiveSmallIntegerField(default=0, editable=False)
 
     class Meta:

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Coalesce, Now
 
+from backend.apps.interop.fhir.exports import accounting
 from backend.apps.interop.models import ExportFile, ExportJob, ExportStatus
 from backend.apps.interop.models.exports import RUNNING
 
@@ -96,9 +97,13 @@ def _close() -> None:
 
 @transaction.atomic
 def _done_with(job: ExportJob) -> None:
+    """Let go of an export but for its accounting, which is all that says of whom its files told from here on."""
     if not _locked(job.pk):
         return
     _sweep(str(job.pk))
+    if job.status != ExportStatus.COMPLETED:  # then it was when it ended
+        accounting.account_told(job)
+    job.chunks.exclude(patients=[]).update(patients=[])
     status = job.status if job.status == ExportStatus.CANCELLED else ExportStatus.EXPIRED
     ExportJob.all_objects.filter(pk=job.pk).update(status=status, files_removed_at=Now(), updated_at=Now())
 

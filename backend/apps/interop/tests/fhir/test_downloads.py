@@ -17,7 +17,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.core.work import WorkState
 from backend.apps.interop.fhir.exports import downloads, expiry, services
-from backend.apps.interop.models import ExportFile
+from backend.apps.interop.models import DisclosedPatient, ExportFile
 from backend.apps.interop.tests.fhir.export_rows import (
     admin,
     completed,
@@ -27,6 +27,7 @@ from backend.apps.interop.tests.fhir.export_rows import (
     running,
     system,
 )
+from backend.apps.patients.tests.factories import make_patient
 
 pytestmark = pytest.mark.django_db
 BODY = b'{"resourceType":"Patient","id":"1"}\n{"resourceType":"Patient","id":"2"}\n' * 20_000
@@ -212,6 +213,20 @@ def test_an_export_of_which_a_file_was_removed_cannot_go_on_and_one_that_goes_on
         services.retry(job)
     job.refresh_from_db()
     assert (job.status, job.work_state) == ("failed", "failed")
+
+
+def test_an_export_whose_files_are_gone_keeps_no_list_of_patients_but_the_accounting() -> None:
+    told, unseen = make_patient(), make_patient()
+    job = make_job(status="failed", work_state=WorkState.FAILED, finished_at=timezone.now() - timedelta(days=8))
+    read, left = (make_chunk(job, number, patients=[one.pk]) for number, one in enumerate((told, unseen)))
+    make_file(job, chunk=read, read_until=timezone.now() - timedelta(days=8))
+    kept = make_file(job, chunk=left, read_until=timezone.now() + timedelta(minutes=5))
+    assert expiry.expire_due() == 1
+    assert job.chunks.exclude(patients=[]).count() == 2
+    ExportFile.objects.filter(pk=kept.pk).update(read_until=None)
+    assert expiry.expire_due() == 1
+    assert job.chunks.exclude(patients=[]).count() == 0
+    assert list(DisclosedPatient.objects.values_list("disclosure__job", "patient")) == [(job.pk, told.pk)]
 
 
 def test_a_failed_export_goes_on_where_it_was() -> None:
