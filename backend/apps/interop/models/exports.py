@@ -123,7 +123,8 @@ class ExportChunk(UUIDModel, WorkItem):
     """A range of one source's rows, written as one or more files by whoever leases it.
 
     source: `Source.name`. lower (exclusive) and upper (inclusive) are keys of its table; NULL is open. Ranges are by
-    key and not by time, so that a row that changes while the export runs stays in its range.
+    key and not by time, so that a row that changes while the export runs stays in its range. patients: of whom its
+    files tell, each once; nobody when those are gone.
     """
 
     task_name: ClassVar[str] = "fhir_export.write"
@@ -138,9 +139,7 @@ class ExportChunk(UUIDModel, WorkItem):
     lower = models.UUIDField(null=True, editable=False)
     upper = models.UUIDField(null=True, editable=False)
     rows = models.PositiveIntegerField(default=0, editable=False)  # planned; then written
-    patients = ArrayField(
-        models.UUIDField(), default=list, editable=False
-    )  # of whom its files tell, until those are gone
+    patients = ArrayField(models.UUIDField(), default=list, editable=False)
     times_written = models.PositiveSmallIntegerField(default=0, editable=False)
 
     class Meta:
