@@ -168,7 +168,7 @@ OPTIONAL = sorted({"middle", "suffix", "phone", "email", "deceased", "language",
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).map(lambda text: fit(text).strip())
 
 
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None, derandomize=True)
 @given(left_out=st.sets(st.sampled_from(OPTIONAL)), family=WORDS.filter(bool), city=WORDS.filter(bool))
 def test_whatever_a_patient_lacks_is_read_as_absent(left_out: set[str], family: str, city: str) -> None:
     row = {**FULL, **dict.fromkeys(left_out), "family": family, "city": city}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Q
+from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
@@ -19,6 +19,7 @@ from backend.apps.interop.fhir.search import cursors
 from backend.apps.interop.fhir.search.kinds import NOTHING, any_of
 from backend.apps.interop.fhir.search.values import split, token
 from backend.apps.laboratory.tests.factories import make_lab_order
+from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -312,10 +313,10 @@ def test_what_cannot_be_searched_by_is_refused_in_a_sentence(api: APIClient, que
 
 
 def test_what_changed_since_a_moment_is_found(api: APIClient) -> None:
-    make_patient()
-    moment = AuditLog.objects.none()  # nothing was read yet
-    assert not moment
-    bundle = api.get(f"{FHIR}/Patient").json()
-    last = max(entry["resource"]["meta"]["lastUpdated"] for entry in bundle["entry"])
-    assert len(found(api, f"Patient?_lastUpdated=ge{last}")) == 1
+    before, after = make_patient(), make_patient()
+    Patient.objects.filter(pk=before.pk).update(updated_at=F("updated_at") - timedelta(milliseconds=1))
+    told = {one: api.get(f"{FHIR}/Patient/{one.pk}").json()["meta"]["lastUpdated"] for one in (before, after)}
+    assert found(api, f"Patient?_lastUpdated=ge{told[after]}") == [str(after.pk)]
+    assert found(api, f"Patient?_lastUpdated=lt{told[after]}") == [str(before.pk)]
+    assert sorted(found(api, f"Patient?_lastUpdated=ge{told[before]}")) == sorted([str(before.pk), str(after.pk)])
     assert found(api, "Patient?_lastUpdated=gt2999") == []
