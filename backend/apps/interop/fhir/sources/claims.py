@@ -8,12 +8,15 @@ from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from integrations.fhir.resources.claim import CLAIM
 from integrations.fhir.resources.explanation_of_benefit import EXPLANATION_OF_BENEFIT
 
-CHANGED = "greatest(t.updated_at, cover.updated_at, taken.changed_at)"  # a merge moves the coverage alone
+# A merge moves the coverage alone; the practice's own name is told where no billing entity is.
+CHANGED = """greatest(t.updated_at, cover.updated_at, taken.changed_at, plan.updated_at, billing.updated_at,
+    referring.updated_at, CASE WHEN billing.id IS NULL THEN clinic.updated_at END)"""
 # A claim is cancelled when another one takes it back, and that one says so of itself too.
 TABLES = """insurance_insuranceclaim AS t
     JOIN insurance_patientinsurance AS cover ON cover.id = t.patient_insurance_id
     JOIN insurance_insuranceplan AS plan ON plan.id = cover.insurance_plan_id
-    LEFT JOIN (SELECT id, name FROM core_clinic WHERE NOT is_deleted ORDER BY created_at LIMIT 1) AS clinic ON TRUE
+    LEFT JOIN (
+        SELECT id, name, updated_at FROM core_clinic WHERE NOT is_deleted ORDER BY created_at LIMIT 1) AS clinic ON TRUE
     LEFT JOIN insurance_billingentity AS billing ON billing.id = t.billing_entity_id
     LEFT JOIN insurance_referringprovider AS referring ON referring.id = t.referring_provider_id
     LEFT JOIN LATERAL (
@@ -139,6 +142,10 @@ CLAIMS = Source(
 WITHOUT_LEDGER = {"lines": lines(", NULL"), "claim_entries": "NULL::text"}
 JUDGED = "t.status IN ('paid', 'denied', 'appealed')"
 POSTED = "EXISTS (SELECT FROM insurance_posting AS entry WHERE entry.claim_id = t.id)"
+EXPLAINED = f"({JUDGED} OR {POSTED})"
+# Only a payer's own word takes a judgement back, and it was posted. What was refused unjudged never was explained.
+ONCE = f"""({EXPLAINED} OR EXISTS (SELECT FROM insurance_remittanceclaim AS said
+    WHERE said.claim_id = t.id AND said.state = 'posted'))"""
 
 EXPLANATIONS = Source(
     name="explanation-of-benefit",
@@ -146,7 +153,7 @@ EXPLANATIONS = Source(
     model=InsuranceClaim,
     permissions=permissions.CLAIM,
     tables=TABLES,
-    live=f"NOT t.is_deleted AND ({JUDGED} OR {POSTED})",
+    live=f"NOT t.is_deleted AND {EXPLAINED}",
     columns={
         **COLUMNS,
         "payer_number": text("t.insurance_reference_number"),
@@ -168,6 +175,5 @@ EXPLANATIONS = Source(
     seen_as=dict.fromkeys(READERS, WITHOUT_LEDGER),
     # A denial that is taken back before anything was posted leaves nothing to explain.
     deleted=f"""SELECT t.id::text, COALESCE(t.deleted_at, t.updated_at) FROM insurance_insuranceclaim AS t
-        WHERE COALESCE(t.deleted_at, t.updated_at) > %s AND (t.is_deleted AND t.status <> 'draft'
-            OR (t.denial_reason <> '' OR t.response_date IS NOT NULL) AND NOT {JUDGED} AND NOT {POSTED})""",  # noqa: S608  # ours
+        WHERE COALESCE(t.deleted_at, t.updated_at) > %s AND (t.is_deleted OR NOT {EXPLAINED}) AND {ONCE}""",  # noqa: S608  # ours
 )

@@ -118,10 +118,17 @@ FOUND = f"""LEFT JOIN LATERAL (
         FROM laboratory_labspecimen AS sp WHERE sp.lab_order_id = t.id AND NOT sp.is_deleted) AS s ON TRUE"""  # noqa: S608  # our own names only
 REPORTED = "greatest(t.updated_at, d.changed_at, a.updated_at, w.changed_at)"
 TOLD = "greatest(t.updated_at, d.changed_at_released, a.updated_at, w.changed_at)"
-WENT = "SELECT t.id::text, t.deleted_at FROM laboratory_laborder AS t WHERE t.is_deleted"
-# All it held may have become another order's.
+# All an order held may have become another's, whose panels then still name it: an order of ours by its numbers. One
+# that was made for a report was removed when that was found to be another's.
+FILED = """(EXISTS (SELECT FROM laboratory_labresult AS one WHERE one.lab_order_id = t.id)
+    OR EXISTS (SELECT FROM laboratory_reportedpanel AS panel WHERE panel.patient_id = t.patient_id
+        AND panel.lab_order_id <> t.id AND (jsonb_exists(panel.placers, t.order_number)
+            OR t.placer_order_number <> '' AND jsonb_exists(panel.placers, t.placer_order_number))))"""
+WENT = f"""SELECT t.id::text, t.deleted_at FROM laboratory_laborder AS t
+    WHERE t.is_deleted AND (t.is_external OR {FILED})"""  # noqa: S608  # our own names only
 EMPTIED = f"""SELECT t.id::text, t.updated_at FROM laboratory_laborder AS t
-    WHERE NOT t.is_deleted AND t.status IN ('in_progress', 'completed', 'cancelled') AND NOT EXISTS ({CURRENT})"""  # noqa: S608  # our own names only
+    WHERE NOT t.is_deleted AND t.status IN ('in_progress', 'completed', 'cancelled') AND NOT EXISTS ({CURRENT})
+        AND {FILED}"""  # noqa: S608  # our own names only
 RELEASED = Q(Exists(LabResult.objects.filter(lab_order=OuterRef("pk"), is_current=True, released_at__isnull=False)))
 REPORTS = Source(
     name="report",
@@ -156,7 +163,6 @@ REPORTS = Source(
             "results": "d.results_released",
         }
     },
-    changed_as={Role.PATIENT: TOLD},
     visible_to={Role.PATIENT: RELEASED},
 )
 

@@ -29,7 +29,7 @@ from backend.apps.interop.tests.fhir.clinical_makers import (
     unasked_order,
 )
 from backend.apps.laboratory import services as laboratory
-from backend.apps.laboratory.models import LabOrder, LabResult, LabTest, OrderStatus, ResultStatus
+from backend.apps.laboratory.models import LabOrder, LabResult, LabTest, OrderStatus, ReportedPanel, ResultStatus
 from backend.apps.laboratory.tests.factories import (
     NOON,
     filed,
@@ -327,12 +327,26 @@ def test_a_report_is_as_far_as_its_findings(order: str, results: list[str], stat
 def test_a_report_that_lost_all_its_findings_is_gone_and_told_of_its_patient() -> None:
     order = reported_order()
     make_lab_order(status="ordered")
-    LabResult.objects.filter(lab_order=order).update(lab_order=make_lab_order(status="in_progress"))
+    home = make_lab_order(patient=order.patient, status="in_progress")
+    LabResult.objects.filter(lab_order=order).update(lab_order=home)
+    ReportedPanel.objects.filter(lab_order=order).update(
+        lab_order=home, placers=[home.order_number, order.order_number]
+    )
     assert told(REPORTS, order) == []
     assert gone(REPORTS) == [str(order.pk)]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {REPORTS.patient} FROM {REPORTS.tables} WHERE t.id = %s", [order.pk])  # noqa: S608  # ours
         assert cursor.fetchall() == [(order.patient_id,)]
+
+
+def test_what_never_was_a_report_is_not_told_as_gone() -> None:
+    for status in ("in_progress", "cancelled", "completed"):
+        make_lab_order(status=status)
+    make_lab_order().delete()
+    report = reported_order()
+    assert gone(REPORTS) == []
+    report.delete()
+    assert gone(REPORTS) == [str(report.pk)]
 
 
 def test_a_report_that_does_not_say_when_it_was_measured_says_so() -> None:

@@ -15,6 +15,7 @@ from backend.apps.core.audit import patient_of
 from backend.apps.core.models import Clinic
 from backend.apps.insurance.models import ClaimLine, InsuranceClaim, Posting
 from backend.apps.insurance.tests.factories import make_claim, make_claim_in
+from backend.apps.insurance.tests.remittance_factories import make_remittance_claim
 from backend.apps.interop.fhir.source import Source, rows_among
 from backend.apps.interop.fhir.sources.claims import CLAIMS, EXPLANATIONS
 from backend.apps.interop.fhir.sources.documents import NOTES, RESULT_DOCUMENTS, SOAP_NOTES
@@ -22,6 +23,7 @@ from backend.apps.interop.fhir.sources.medications import MEDICATIONS, PRESCRIPT
 from backend.apps.interop.fhir.sources.provenance import NOTE_ORIGINS, RESULT_ORIGINS
 from backend.apps.interop.tests.fhir.makers_of_papers import (
     MAKERS,
+    bare_claim,
     full_claim,
     full_prescription,
     paid_claim,
@@ -263,6 +265,18 @@ def test_a_merge_is_another_version_of_the_claims_it_moves() -> None:
         assert after["meta"]["versionId"] > version
 
 
+def test_a_claim_changes_with_whom_it_names() -> None:
+    claim = full_claim()
+    plan = claim.patient_insurance.insurance_plan
+    for year, named in enumerate((plan, claim.billing_entity, claim.referring_provider), start=2100):
+        type(named).objects.filter(pk=named.pk).update(updated_at=f"{year}-01-01T00:00:00Z")
+        assert told(CLAIMS, claim)["meta"]["lastUpdated"].startswith(f"{year}-")
+    unbilled = bare_claim()
+    Clinic.objects.create(name="The practice")
+    Clinic.objects.update(updated_at="2200-01-01T00:00:00Z")
+    assert "2200-" in told(CLAIMS, unbilled)["meta"]["lastUpdated"]
+
+
 @pytest.mark.parametrize("role", ["doctor", "nurse", "patient"])
 def test_the_numbers_of_the_desk_stay_with_the_desk(role: str) -> None:
     claim = full_claim()
@@ -276,6 +290,8 @@ def test_the_numbers_of_the_desk_stay_with_the_desk(role: str) -> None:
 def test_what_was_posted_is_explained_until_it_is_known_to_be_gone() -> None:
     claim, denied = paid_claim(), make_claim_in("denied")
     Posting.objects.create(claim=claim, kind="payment", amount=Decimal("1.00"), by=make_user())
+    make_remittance_claim(claim=denied, state="posted")
+    make_claim_in("rejected"), make_claim_in("accepted")  # never judged, so never explained
     for status in ("accepted", "rejected", "submitted"):
         InsuranceClaim.objects.update(status=status, denial_reason="Twice", response_date=Clinic.today())
         assert told(EXPLANATIONS, claim)["outcome"] == "partial"
