@@ -163,6 +163,7 @@ REPORTS = Source(
             "results": "d.results_released",
         }
     },
+    changed_as={Role.PATIENT: TOLD},
     visible_to={Role.PATIENT: RELEASED},
 )
 
