@@ -4,6 +4,7 @@ import ipaddress
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -34,6 +35,12 @@ def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Netwo
         return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
     except ValueError as error:
         raise ImproperlyConfigured(f"CARERELAY_TRUSTED_PROXIES: {error}") from None
+
+
+def bounded(options: dict[str, Any], seconds: str) -> dict[str, Any]:
+    """Return the options of a connection whose statements the server ends after so many seconds; "0" for never."""
+    told = f"{options.get('options', '')} -c statement_timeout={round(float(seconds) * 1000)}"
+    return {**options, "options": told.strip()}
 
 
 ENV = os.environ.get("CARERELAY_ENV", "development")
@@ -111,11 +118,10 @@ DATABASES["default"]["OPTIONS"] = {
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if os.environ.get("CARERELAY_PROCESS") == "web":
-    DATABASES["default"]["OPTIONS"]["pool"] = {
-        "min_size": 1,
-        "max_size": 16,
-        "timeout": 10,
-    }
+    DATABASES["default"]["OPTIONS"] = bounded(
+        {**DATABASES["default"]["OPTIONS"], "pool": {"min_size": 1, "max_size": 16, "timeout": 10}},
+        os.environ.get("CARERELAY_WEB_STATEMENT_TIMEOUT_S", "30"),  # a search of all there is would hold it for long
+    )
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

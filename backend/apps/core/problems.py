@@ -45,6 +45,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             return problem(status, detail, code=code)
     if isinstance(error, OperationalError) and isinstance(error.__cause__, CROSSED):
         return problem(409, "Somebody changed the same rows at the same moment; try again.", code="conflict")
+    if isinstance(error, OperationalError) and isinstance(error.__cause__, postgres.QueryCanceled):
+        return problem(503, "This took too long and was ended; ask for less at once.", code="too_costly")
     response = exception_handler(error, context)
     if response is None:
         return None

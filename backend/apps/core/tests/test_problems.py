@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as ModelError
-from django.db import DataError, IntegrityError, OperationalError
+from django.db import DataError, IntegrityError, OperationalError, connection
 from django.db.models import ProtectedError
 from django.http import Http404
 from psycopg import errors as postgres
@@ -15,6 +16,7 @@ from rest_framework import exceptions as drf
 
 from backend.apps.core import problems
 from backend.apps.core.exceptions import Conflict, DomainError, IllegalTransition, Stale
+from backend.config.settings import bounded
 
 SECRET = "Key (email)=(ada@example.org) already exists"
 CASES = {
@@ -47,6 +49,21 @@ def test_each_refusal_has_its_status_its_type_and_no_secret(error: Exception, st
     assert answer.data["title"]
     assert answer.data["detail"]
     assert answer.content_type == "application/problem+json"
+    assert SECRET not in str(answer.data)
+
+
+@pytest.mark.django_db
+def test_a_statement_that_takes_too_long_for_a_request_is_ended_and_refused() -> None:
+    parameters = {**connection.get_connection_params(), **bounded({"options": "-c work_mem=1MB"}, "0.02")}
+    with psycopg.connect(**parameters) as other:
+        assert other.execute("SHOW work_mem").fetchone() == ("1MB",)
+        with pytest.raises(postgres.QueryCanceled) as ended:
+            other.execute("SELECT pg_sleep(5)")
+    error = OperationalError(SECRET)
+    error.__cause__ = ended.value
+    answer = problems.handle(error, {})
+    assert answer is not None
+    assert (answer.status_code, answer.data["type"]) == (503, "urn:carerelay:problem:too_costly")
     assert SECRET not in str(answer.data)
 
 

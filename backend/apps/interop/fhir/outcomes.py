@@ -21,6 +21,7 @@ CODES = {
     409: "conflict", 410: "deleted", 412: "conflict", 413: "too-long", 415: "not-supported", 422: "business-rule",
     428: "required", 429: "throttled", 503: "transient",
 }  # fmt: skip
+SAID_SO = {"duplicate": "duplicate", "too_costly": "too-costly"}  # problems that say more than their status
 log = logging.getLogger(__name__)
 
 
@@ -90,8 +91,8 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
 def from_problem(told: Response) -> HttpResponse:
     """Return problem details as an OperationOutcome: an issue for each field, or one."""
     code = CODES.get(told.status_code, "processing")
-    if told.data.get("code") == "duplicate" or str(told.data.get("type", "")).endswith(":duplicate"):
-        code = "duplicate"
+    kinds = {told.data.get("code"), str(told.data.get("type", "")).rpartition(":")[2]}
+    code = next((theirs for ours, theirs in SAID_SO.items() if ours in kinds), code)
     issues = [issue(code, one["message"], at=[one["field"]]) for one in told.data.get("errors", [])]
     kept = {name: told[name] for name in ("WWW-Authenticate", "Retry-After") if name in told}
     return answer(issues or [issue(code, str(told.data.get("detail", "")))], told.status_code, kept)

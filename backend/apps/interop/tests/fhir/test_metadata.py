@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from psycopg.errors import QueryCanceled
 from rest_framework.test import APIClient
 
 from backend.apps.interop.fhir import outcomes
@@ -59,3 +61,12 @@ def test_a_fault_of_our_own_is_noted_without_what_it_quotes(caplog: pytest.LogCa
     assert (answer.status_code, json.loads(answer.content)["issue"][0]["code"]) == (500, "exception")
     assert "ValueError" in caplog.text
     assert "Zqname" not in caplog.text
+
+
+def test_what_the_database_ended_was_too_costly() -> None:
+    error = OperationalError("canceling statement due to statement timeout")
+    error.__cause__ = QueryCanceled()
+    answer = outcomes.handle(error, {})
+    (issue,) = json.loads(answer.content)["issue"]
+    assert (answer.status_code, issue["code"]) == (503, "too-costly")
+    assert "took too long" in issue["diagnostics"]

@@ -17,6 +17,7 @@ from backend.apps.interop.fhir.sources.results import RESULTS
 from backend.apps.interop.models import SmartClient
 from backend.apps.interop.tests.fhir.clinical_makers import full_result, seen_order
 from backend.apps.interop.tests.fhir.makers import MAKERS
+from backend.apps.interop.tests.fhir.makers_of_people import make_group
 from backend.apps.laboratory.models import LabFeed, LabResult
 from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_result
 from backend.apps.patients.tests.factories import make_patient
@@ -119,6 +120,15 @@ def test_what_is_brought_along_is_what_the_caller_might_have_searched_for() -> N
     assert modes == ["match", "include", "include", "include"]
     answer = system("system/Observation.rs system/Specimen.r").get(f"{FHIR}/{query}")
     assert {one["resourceType"] for one in entries(answer)} == {"Observation"}
+
+
+def test_who_asks_for_one_resource_is_not_told_to_ask_for_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = make_group(make_patient(), make_patient())
+    monkeypatch.setattr("backend.apps.interop.fhir.search.includes.MOST", 1)
+    refused = client_for(make_user(role="admin")).get(f"{FHIR}/Group?_id={group.pk}&_include=Group:member")
+    (issue,) = refused.json()["issue"]
+    assert (refused.status_code, issue["code"]) == (400, "too-costly")
+    assert "_count" not in issue["diagnostics"]
 
 
 def system(words: str) -> APIClient:
