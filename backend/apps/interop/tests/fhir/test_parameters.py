@@ -32,7 +32,7 @@ from backend.apps.laboratory.tests.factories import NOON, make_lab_result, make_
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from integrations.fhir.resource import element_of
-from integrations.fhir.terms import NUCC
+from integrations.fhir.terms import NUCC, SNOMED
 
 pytestmark = pytest.mark.django_db
 VALUES = {"token": ("a-code", "urn:none|", "http://loinc.org|1-8,x"), "string": (r"a\,b",), "reference": ("Patient/1",)}
@@ -135,10 +135,12 @@ def test_the_visit_of_a_note_is_told_and_found_once_the_patient_came() -> None:
 
 def test_the_codes_of_a_laboratory_are_those_that_are_told_as_its_own() -> None:
     row, plain = full_result(), make_lab_result(code_as_sent="  ")
-    LabOrder.objects.filter(pk=plain.lab_order_id).update(feed=row.source_message.feed)
+    named = make_lab_result(code_as_sent="271062006", code_system_as_sent="SCT")
+    LabOrder.objects.filter(pk__in=(plain.lab_order_id, named.lab_order_id)).update(feed=row.source_message.feed)
     system = f"{within('CodeSystem/laboratory-')()}{row.source_message.feed_id}"
-    wanted = {"": 1, "K plus": 1, "2823-3": 0, "K": 0}
+    wanted = {"": 1, "K plus": 1, "2823-3": 0, "K": 0, "271062006": 0}
     assert {code: finds("observation-lab", ("code", f"{system}|{code}")) for code in wanted} == wanted
+    assert finds("observation-lab", ("code", f"{SNOMED}|271062006")) == 1
 
 
 def test_what_was_collected_over_a_while_is_found_by_the_end_of_it() -> None:

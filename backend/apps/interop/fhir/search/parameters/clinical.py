@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,10 +13,16 @@ from backend.apps.interop.fhir.search.kinds import Date, Param, any_of
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, encounter_of
 from backend.apps.interop.fhir.search.tokens import At, Coded, Codes, Fixed, Told, reverse, within
 from integrations.fhir.resources import medication, medication_request, observation
-from integrations.fhir.terms import HL7, LOINC, NDC, RXNORM, TERMINOLOGY
+from integrations.fhir.terms import HL7, LOINC, NDC, RXNORM, SNOMED, TERMINOLOGY
 
 OF_PATIENT: Mapping[str, Param] = {"patient": OfPatient(), "subject": OfPatient()}
-LOINC_AS_SENT = sorted({form for name in observation.LOINC_NAMES for form in (name, name.lower(), name.capitalize())})
+
+
+def _as_sent(names: Iterable[str]) -> list[str]:
+    return sorted({form for name in names for form in (name, name.lower(), name.capitalize())})
+
+
+LOINC_AS_SENT, SNOMED_AS_SENT = map(_as_sent, (observation.LOINC_NAMES, observation.SNOMED_NAMES))
 OBSERVATION_CATEGORY = f"{TERMINOLOGY}observation-category"
 OBSERVATION_STATUS = f"{HL7}observation-status"
 
@@ -24,12 +30,17 @@ CODES = (
     At("lab_test__test_code", LOINC, Q(lab_test__code_system="loinc")),
     At("code_as_sent", LOINC, Q(code_system_as_sent__in=LOINC_AS_SENT)),
     At("other_code_as_sent", LOINC, Q(other_system_as_sent__in=LOINC_AS_SENT)),
+    At("code_as_sent", SNOMED, Q(code_system_as_sent__in=SNOMED_AS_SENT)),
+    At("other_code_as_sent", SNOMED, Q(other_system_as_sent__in=SNOMED_AS_SENT)),
     At("lab_test__test_code", within("CodeSystem/tests"), Q(lab_test__code_system="local")),
     At("code_as_sent"),
     At("other_code_as_sent"),
 )
 SENT = (("code_as_sent", "code_system_as_sent"), ("other_code_as_sent", "other_system_as_sent"))
-LIKE_LOINC = rf"^\s*{observation.LOINC_CODE.pattern}\s*$"
+PUBLIC = tuple(
+    (names, rf"^\s*{code.pattern}\s*$")
+    for names, code in ((LOINC_AS_SENT, observation.LOINC_CODE), (SNOMED_AS_SENT, observation.SNOMED_CODE))
+)
 LABORATORYS_OWN = within("CodeSystem/laboratory-")
 
 
@@ -48,7 +59,7 @@ class ResultCode(Coded):
         spaced = r"^\s*" + r"\s+".join(map(re.escape, code.split())) + r"\s*$"  # sent with any blanks, told with one
         return of & any_of(
             Q(**{f"{at}__regex": spaced if code else r"\S"})
-            & ~Q(**{f"{of_at}__in": LOINC_AS_SENT, f"{at}__regex": LIKE_LOINC})
+            & ~any_of(Q(**{f"{of_at}__in": names, f"{at}__regex": like}) for names, like in PUBLIC)
             for at, of_at in SENT
         )
 
