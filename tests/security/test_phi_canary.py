@@ -38,8 +38,9 @@ from workers.inbound import Arrival, store
 PERSON: dict[str, Any] = {
     "first_name": "Zqxjkfirst", "last_name": "Zqxjklast", "date_of_birth": date(1931, 7, 23),
     "medical_record_number": "ZQXJKMRN7",
-    "phone": "+14155557391", "email": "zqxjkmail@example.org", "address_line1": "Zqxjkstreet", "address_line2": "Zqxjkfloor",
-    "city": "Zqxjktown", "postal_code": "ZQXJK7391", "emergency_contact_name": "Zqxjkaunt",
+    "phone": "+14155557391", "email": "zqxjkmail@example.org", "address_line1": "Zqxjkstreet",
+    "address_line2": "Zqxjkfloor", "city": "Zqxjktown", "postal_code": "ZQXJK7391",
+    "emergency_contact_name": "Zqxjkaunt",
     "emergency_contact_phone": "+14155557392", "emergency_contact_relationship": "Zqxjkkin",
     "insurance_info": {"policy": "Zqxjkpolicy"},
 }  # fmt: skip
@@ -70,7 +71,10 @@ def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
     assert set(InboundMessage.objects.values_list("status", flat=True)) == {"filed", "worklist", "rejected"}
     assert LabResult.objects.filter(lab_order__patient=patient, result_value="4.1").exists()
     until(lambda: LabOrderMessage.objects.get().status == "rejected")
-    assert (b"Zqxjklast" in refusing_lab.taken[0], b"Zqxjklast" in bytes(LabOrderMessage.objects.get().ack)) == (True, True)
+    assert (b"Zqxjklast" in refusing_lab.taken[0], b"Zqxjklast" in bytes(LabOrderMessage.objects.get().ack)) == (
+        True,
+        True,
+    )
     assert sending.tell(timezone.now()) == 1
     until(lambda: CriticalPage.objects.filter(critical_result__patient=patient, status="sent").exists())
 
@@ -147,9 +151,19 @@ def look_around(patient: Patient) -> None:
         assert api.get(f"/api/v1/{resource}/").status_code == 200
     assert api.get(url).data["last_name"] == "Zqxjklast"
     assert len(api.post("/api/v1/patients/search/", {"text": "zqxjklast 1931-07-23"}).data) == 1
-    for query in ({"last_name": "Zqxjklast"}, {"search": "zqxjkfirst"}, {"lastname": "Zqxjklast"}, {"date_of_birth": "Zqxjkborn"}):
+    for query in (
+        {"last_name": "Zqxjklast"},
+        {"search": "zqxjkfirst"},
+        {"lastname": "Zqxjklast"},
+        {"date_of_birth": "Zqxjkborn"},
+    ):
         api.get("/api/v1/patients/", query)
-    for change in ({"city": "Zqxjktown2"}, {"phone": "Zqxjkphone"}, {"date_of_birth": "Zqxjkborn"}, {"Zqxjkfield": "Zqxjk"}):
+    for change in (
+        {"city": "Zqxjktown2"},
+        {"phone": "Zqxjkphone"},
+        {"date_of_birth": "Zqxjkborn"},
+        {"Zqxjkfield": "Zqxjk"},
+    ):
         api.patch(url, change)
     api.post("/api/v1/patients/", {name: str(value) for name, value in PERSON.items()})
     api.post("/api/v1/auth/token/", {"email": "zqxjkmail@example.org", "password": "Zqxjkpassword-1931"})
