@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, OperationalError
 from django.db.models import Model
+from psycopg.errors import UniqueViolation
 
-from backend.apps.core.problems import model_errors
+from backend.apps.core.problems import CROSSED, model_errors
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.source import Source, by_uuid
 from integrations.fhir.ingress.element import Refused
@@ -25,6 +27,9 @@ REASONS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "null": ("required", ""),
 })  # fmt: skip
 REFUSED = "Some elements cannot be taken over."
+TAKEN = "Another record has this, or had it."
+CONTRADICTS = "This contradicts what is already stored."
+CROSSING = "Somebody changed the same rows at the same moment; try again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,7 @@ class Kind:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Turn what readers and models refuse into issues that name elements."""
+        """Turn what readers, models and the database refuse into issues that name elements."""
         try:
             yield
         except Refused as refused:
@@ -58,6 +63,21 @@ class Kind:
             issues = list(self._told(error))
             taken = any(one["code"] == "duplicate" for one in issues)
             raise Refusal(REFUSED, status=409 if taken else 422, issues=issues) from None
+        except IntegrityError as error:
+            raise Refusal(CONTRADICTS, status=409, issues=[self._contradicted(error)]) from None
+        except OperationalError as error:
+            if not isinstance(error.__cause__, CROSSED):
+                raise
+            raise Refusal(CROSSING, status=409) from None
+
+    def _contradicted(self, error: IntegrityError) -> Issue:
+        """Return the issue of a value that another row has, one that is no longer on file perhaps."""
+        table = self.source.model._meta.db_table
+        name = error.__cause__.diag.constraint_name if isinstance(error.__cause__, UniqueViolation) else None
+        for field, path in self.paths.items():
+            if name == f"{table}_{field}_key":
+                return issue("duplicate", TAKEN, at=[path])
+        return issue("conflict", CONTRADICTS)
 
     def _told(self, error: ValidationError) -> Iterator[Issue]:
         """Return the issues of what a model refused; Django's own words for a wrong choice would quote it."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import transaction
 from rest_framework.request import Request
 
+from backend.apps.core import audit
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.parsers import StrictJSONParser
 from backend.apps.core.permissions import may
@@ -44,18 +46,61 @@ class Validate(FhirView):
     """
 
     verb = "validate"
+    tried: str = ""  # the id of what an update was tried on, and the patient whom that is about
+    patient_id: UUID | None = None
     parser_classes: Any = [FhirJsonParser, StrictJSONParser]
 
     def post(self, request: Request, resource_type: str, fhir_id: str = "", **kwargs: Any) -> Any:
         if resource_type not in SOURCES:
             raise NotFound("There is no such resource type here.")
         asked = _asked(request)
-        found = _issues(asked, resource_type, fhir_id, request.user)
+        found = self._issues(asked, resource_type, fhir_id)
         if "profile" in asked:
             text = "Profiles are not checked here, only what R4 itself asks for."
             found.append(issue("not-supported", text, severity="warning"))
-        self.note(fhir_id, issues=len(found))
+        self.note(self.tried or fhir_id, patient_id=self.patient_id, issues=len(found))
         return self.respond(orjson.dumps(outcome(found or [FINE])))
+
+    def _issues(self, asked: dict[str, Any], resource_type: str, fhir_id: str) -> list[Issue]:
+        resource, mode = asked.get("resource"), asked.get("mode", "")
+        if mode == "delete":
+            return [issue("not-supported", "Nothing is deleted by FHIR here.")]
+        if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
+            return [issue("structure", "This is not of the type in the address.", at=["resourceType"])]
+        found = checks.issues(resource)
+        if fhir_id and resource.get("id", fhir_id) != fhir_id:
+            found.append(issue("invalid", "The id is another than in the address.", at=[f"{resource_type}.id"]))
+        if found or mode not in WRITES:
+            return found
+        if resource_type not in KINDS:
+            return [issue("not-supported", "Nobody writes resources of this type here.")]
+        kind, user = KINDS[resource_type], self.request.user
+        if client_of(user) is not None or not may(user, mode, kind.source.permissions):
+            return _of_body(kind, resource, mode)
+        return self._of_write(kind, resource, mode, fhir_id or str(resource.get("id", "")))
+
+    def _of_write(self, kind: Kind, resource: dict[str, Any], mode: str, fhir_id: str) -> list[Issue]:
+        try:
+            with transaction.atomic(), kind.refusing():
+                if mode == "create":
+                    kind.create(kind.read(resource, door.given(), None), by=self.request.user)
+                else:
+                    self._update(kind, resource, fhir_id)
+                raise _TakenBack
+        except _TakenBack:
+            return []
+        except Refusal as refusal:
+            return refusal.issues
+        except DomainError as error:
+            return [issue("conflict" if isinstance(error, Conflict) else "business-rule", str(error))]
+
+    def _update(self, kind: Kind, resource: dict[str, Any], fhir_id: str) -> None:
+        user: Any = self.request.user
+        row = seen(kind, fhir_id, user)
+        if row is None:
+            raise Refusal(NOBODYS, code="not-found", at=[f"{kind.type}.id"])
+        self.tried, self.patient_id = fhir_id, audit.patient_of(row)
+        revised(kind, row, Standing(kind, row, user.role), resource, by=user)
 
 
 def _asked(request: Request) -> dict[str, Any]:
@@ -85,50 +130,13 @@ def _parameters(said: Any) -> dict[str, Any]:
     return told
 
 
-def _issues(asked: dict[str, Any], resource_type: str, fhir_id: str, user: Any) -> list[Issue]:
-    resource, mode = asked.get("resource"), asked.get("mode", "")
-    if mode == "delete":
-        return [issue("not-supported", "Nothing is deleted by FHIR here.")]
-    if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
-        return [issue("structure", "This is not of the type in the address.", at=["resourceType"])]
-    found = checks.issues(resource)
-    if fhir_id and resource.get("id", fhir_id) != fhir_id:
-        found.append(issue("invalid", "The id is another than in the address.", at=[f"{resource_type}.id"]))
-    if found or mode not in WRITES:
-        return found
-    if resource_type not in KINDS:
-        return [issue("not-supported", "Nobody writes resources of this type here.")]
-    return _of_write(KINDS[resource_type], resource, mode, fhir_id or str(resource.get("id", "")), user)
-
-
-def _of_write(kind: Kind, resource: dict[str, Any], mode: str, fhir_id: str, user: Any) -> list[Issue]:
-    """Return what a write would be refused for; only as far as the body itself shows it if the user may not write."""
-    if client_of(user) is not None or not may(user, mode, kind.source.permissions):
-        try:
-            kind.read(resource, door.given(), None)
-        except Refused as refused:
-            return [one for one in refused.issues if mode == "create" or one["code"] != "not-supported"] or [UNTOLD]
-        return [UNTOLD]
+def _of_body(kind: Kind, resource: dict[str, Any], mode: str) -> list[Issue]:
+    """Return what the body itself shows that a write would be refused for; for who may not write."""
     try:
-        with transaction.atomic(), kind.refusing():
-            if mode == "create":
-                kind.create(kind.read(resource, door.given(), None), by=user)
-            else:
-                _update(kind, resource, fhir_id, user)
-            raise _TakenBack
-    except _TakenBack:
-        return []
-    except Refusal as refusal:
-        return refusal.issues
-    except DomainError as error:
-        return [issue("conflict" if isinstance(error, Conflict) else "business-rule", str(error))]
-
-
-def _update(kind: Kind, resource: dict[str, Any], fhir_id: str, user: Any) -> None:
-    row = seen(kind, fhir_id, user)
-    if row is None:
-        raise Refusal(NOBODYS, code="not-found", at=[f"{kind.type}.id"])
-    revised(kind, row, Standing(kind, row, user.role), resource, by=user)
+        kind.read(resource, door.given(), None)
+    except Refused as refused:
+        return [one for one in refused.issues if mode == "create" or one["code"] != "not-supported"] or [UNTOLD]
+    return [UNTOLD]
 
 
 class _TakenBack(Exception):

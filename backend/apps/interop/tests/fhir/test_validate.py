@@ -6,11 +6,16 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected
 from rest_framework.test import APIClient
 
 from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
+from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.sources import SOURCES
+from backend.apps.interop.fhir.writing import patients
 from backend.apps.interop.tests.fhir.writing import get
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
@@ -85,6 +90,19 @@ def test_who_may_write_is_told_what_the_clinic_would_refuse_and_nothing_is_kept(
     assert Patient.objects.count() == 1
 
 
+def test_what_only_the_database_refuses_is_told_as_any_other_refusal() -> None:
+    desk, removed = client_for(make_user(role="receptionist")), make_patient()
+    removed.delete()
+    number = {"system": settings.FHIR_MRN_SYSTEM, "value": removed.medical_record_number}
+    body = {**NAMED, "birthDate": "1980-05-18", "identifier": [number]}
+    assert asked(desk, parameters(resource={"resource": body}, mode={"valueCode": "create"})) == [
+        ("error", "duplicate", "Patient.identifier[0].value")
+    ]
+    with pytest.raises(Refusal) as crossed, patients.KIND.refusing():
+        raise OperationalError from DeadlockDetected()
+    assert (crossed.value.status, crossed.value.issues[0]["code"]) == (409, "conflict")
+
+
 def test_an_update_is_checked_against_what_stands() -> None:
     desk = client_for(make_user(role="receptionist"))
     row = make_patient()
@@ -99,6 +117,8 @@ def test_an_update_is_checked_against_what_stands() -> None:
     assert asked(desk, parameters(resource={"resource": visit}, mode=mode), f"Appointment/{visit['id']}") == [
         ("information", "informational", "")
     ]
+    told = AuditLog.objects.filter(action="validate", resource_type="Patient").latest("timestamp")
+    assert (told.resource_id, told.patient_id) == (str(row.pk), row.pk)
     unknown = {**NAMED, "id": "0199aaaa-0000-7000-8000-000000000000"}
     assert asked(desk, parameters(resource={"resource": unknown}, mode=mode)) == [("error", "not-found", "Patient.id")]
 
