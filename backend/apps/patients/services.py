@@ -17,7 +17,9 @@ from backend.apps.patients import changes, consents, demographics
 from backend.apps.patients.merging import CHANNELS, merge
 from backend.apps.patients.models import ConsentMethod, Patient
 
-__all__ = ["by_name", "consent", "correct", "duplicates", "merge", "next_record_number", "register", "search"]
+__all__ = [
+    "by_name", "consent", "correct", "duplicates", "formerly", "merge", "next_record_number", "register", "search",
+]  # fmt: skip
 
 WHO = ("first_name", "last_name", "date_of_birth")
 SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
@@ -86,7 +88,7 @@ def search(patients: QuerySet[Patient], text: str) -> QuerySet[Patient]:
     a phone number or the beginning of an e-mail address. Each of them is answered by an index.
     """
     for word in text.replace(",", " ").split():
-        patients = patients.filter(_fits(word) | _formerly(word))
+        patients = patients.filter(_fits(word) | formerly(word))
     return patients
 
 
@@ -156,7 +158,7 @@ def _fits(word: str) -> Q:
     return names
 
 
-def _formerly(word: str) -> Q:
+def formerly(word: str) -> Q:
     """Find who was on file under this record number before two records were merged."""
     if not any(letter.isdigit() for letter in word):
         return Q()

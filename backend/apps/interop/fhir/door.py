@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -52,6 +52,11 @@ def may(user: Any, source: Source, action: str) -> bool:
 
 class FhirJsonParser(StrictJSONParser):
     media_type = MEDIA_TYPE
+
+    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> Any:
+        if not of_our_version((media_type or "").lower()):
+            raise Refusal("This server reads FHIR 4.0.", status=415)
+        return super().parse(stream, media_type, parser_context)
 
 
 class FhirView(APIView):

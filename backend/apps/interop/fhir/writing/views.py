@@ -8,6 +8,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from django.db import connection, transaction
+from django.db.models import Q
 from rest_framework.request import Request
 
 from backend.apps.core import audit, idempotency
@@ -17,11 +18,13 @@ from backend.apps.interop.fhir import door
 from backend.apps.interop.fhir.door import FhirJsonParser, FhirView
 from backend.apps.interop.fhir.outcomes import Forbidden, NotFound, Refusal
 from backend.apps.interop.fhir.smart.authentication import client_of
+from backend.apps.interop.fhir.smart.scopes import OURS
 from backend.apps.interop.fhir.sources import SOURCES
 from backend.apps.interop.fhir.writing import orders, patients, visits
 from backend.apps.interop.fhir.writing.answers import Standing, Written, written
 from backend.apps.interop.fhir.writing.kinds import Kind
 from backend.apps.patients.models import Patient
+from backend.apps.patients.services import formerly
 from integrations.fhir.ingress import checks
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.type: kind for kind in (patients.KIND, visits.KIND, orders.KIND)})
@@ -52,7 +55,7 @@ class Writing(FhirView):
         """Return the type in the address, if the caller may do here what the verb says."""
         named = self.kwargs["resource_type"]
         if named not in SOURCES:
-            raise NotFound("There is no such resource type here.")
+            raise door.not_allowed([]) if named in OURS else NotFound("There is no such resource type here.")
         if client_of(self.request.user) is not None:
             raise Forbidden(SYSTEMS_READ)
         if named not in KINDS:
@@ -76,18 +79,33 @@ class Create(Writing):
 
     def post(self, request: Request, **kwargs: Any) -> Any:
         kind = self.kind()
+        conditional = "If-None-Exist" in request.headers
+        wrong = self._misshapen(kind)
+        if wrong and not conditional:
+            raise wrong
 
         def act() -> Any:
-            return self._existing(kind) or self._created(kind)
+            return self._existing(kind) or self._created(kind, wrong)
 
         def replay(fhir_id: str) -> Any:
-            return self.answer(kind, kind.source.visible(request.user).get(pk=fhir_id), 201)
+            mine = kind.source.model._base_manager.all()  # of this key; a doctor sees a patient only once they care
+            rows = kind.source.visible(request.user) if conditional else mine
+            return self.answer(kind, rows.get(pk=fhir_id), 201)
 
         return idempotency.once(request, cast(Any, act), cast(Any, replay))
 
-    def _created(self, kind: Kind) -> Written:
+    def _misshapen(self, kind: Kind) -> Refusal | None:
+        """Return why the body cannot be read; a condition that finds what stands is answered all the same."""
+        try:
+            refuse_misshapen(body_of(self.request, kind.type))
+        except Refusal as refusal:
+            return refusal
+        return None
+
+    def _created(self, kind: Kind, wrong: Refusal | None) -> Written:
+        if wrong:
+            raise wrong
         body = body_of(self.request, kind.type)
-        refuse_misshapen(body)
         with kind.refusing():
             row = kind.create(kind.read(body, door.given(), None), by=self.request.user)
         return self.answer(kind, row, 201, body)
@@ -118,7 +136,7 @@ class Update(Writing):
         refuse_misshapen(body)
         with transaction.atomic(), kind.refusing():
             row = self._locked(kind, fhir_id)
-            standing = Standing(kind, row, role_of(request))
+            standing = self._standing(kind, row)
             self._refuse_stale(standing)
             row = revised(kind, row, standing, body, by=request.user)
             return self.answer(kind, row, 200, body)
@@ -129,6 +147,12 @@ class Update(Writing):
         if row is None:
             raise door.not_allowed(["GET", "HEAD"], NOBODYS)
         return type(row)._base_manager.select_for_update(of=("self",), no_key=True).get(pk=row.pk)
+
+    def _standing(self, kind: Kind, row: Any) -> Standing:
+        try:
+            return Standing(kind, row, role_of(self.request))
+        except NotFound:  # removed or merged, itself or its patient
+            raise door.not_allowed(["GET", "HEAD"], NOBODYS) from None
 
     def _refuse_stale(self, standing: Standing) -> None:
         wanted = self.request.headers.get("If-Match", "")
@@ -174,5 +198,6 @@ def _identified(kind: Kind, condition: str, user: Any) -> Patient | None:
     number = value.strip().upper()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"patient of {number}"])
-    found: Patient | None = kind.source.visible(user).filter(is_deleted=False, medical_record_number=number).first()
+    named = Q(medical_record_number=number) | formerly(number)
+    found: Patient | None = kind.source.visible(user).filter(named, is_deleted=False).first()
     return found

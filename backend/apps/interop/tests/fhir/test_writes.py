@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from backend.apps.core.models import AuditLog
+from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.interop.tests.fhir.writing import FHIR, codes, get, post, put
+from backend.apps.patients import merging
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -174,6 +179,29 @@ def test_ids_are_ours_to_give(desk: APIClient) -> None:
     assert Patient.objects.count() == 1
 
 
+def test_what_is_no_longer_on_file_is_not_written_under_its_id(desk: APIClient) -> None:
+    gone, stays = make_patient(), make_patient()
+    body = get(desk, "Patient", gone.pk)
+    merging.merge(gone, by=None, into=stays)
+    assert put(desk, body, body["meta"]["versionId"]).status_code == 405
+
+
+def test_a_body_of_another_version_of_fhir_is_not_read(desk: APIClient) -> None:
+    for version, status in (("5.0", 415), ("4.0", 201)):
+        kind = f"{FHIR}; fhirVersion={version}"
+        assert desk.post("/fhir/R4/Patient", json.dumps(ADA), content_type=kind).status_code == status
+
+
+def test_a_body_without_the_right_shape_is_refused_before_anything_is_locked_or_kept(desk: APIClient) -> None:
+    for body in ([1], {**ADA, "name": ['{"family": "x"}']}, {**ADA, "name": ['{"\\u0066amily": "x"}']}):
+        with CaptureQueriesContext(connection) as asked:
+            assert post(desk, body, **{"Idempotency-Key": "key-0001"}).status_code == 400
+        assert not [query for query in asked if "idempotent" in query["sql"]]
+    row = make_patient()
+    held = get(desk, "Patient", row.pk)
+    assert put(desk, {**held, "name": ["{}"]}, held["meta"]["versionId"]).status_code == 400
+
+
 def test_a_body_that_is_wrong_is_told_where_and_changes_nothing(desk: APIClient) -> None:
     shape = post(desk, {**ADA, "gender": "M", "birthDate": "1980-13-01"})
     assert (shape.status_code, codes(shape)) == (400, {("value", "Patient.birthDate")})
@@ -200,6 +228,9 @@ def test_who_is_on_file_is_not_put_on_file_again(desk: APIClient) -> None:
 
 def test_a_record_number_that_is_taken_is_told_and_a_wrong_code_is_not_repeated(desk: APIClient) -> None:
     taken = {"system": settings.FHIR_MRN_SYSTEM, "value": make_patient(first_name="Eze").medical_record_number}
+    answer = post(desk, {**ADA, "identifier": [taken]})
+    assert (answer.status_code, codes(answer)) == (409, {("duplicate", "Patient.identifier[0].value")})
+    Patient.objects.get().delete()
     answer = post(desk, {**ADA, "identifier": [taken]})
     assert (answer.status_code, codes(answer)) == (409, {("duplicate", "Patient.identifier[0].value")})
     sex = post(desk, {**ADA, "extension": [{"url": f"{US_CORE}birthsex", "valueCode": "Q7"}]})
@@ -230,6 +261,14 @@ def test_a_create_with_a_condition_happens_only_where_there_is_none(desk: APICli
     assert AuditLog.objects.filter(action="create", outcome="allowed").count() == 1
 
 
+def test_a_condition_on_the_number_of_a_record_that_was_merged_finds_the_one_that_stays(desk: APIClient) -> None:
+    gone, stays = make_patient(), make_patient()
+    merging.merge(gone, by=None, into=stays)
+    condition = f"identifier={settings.FHIR_MRN_SYSTEM}|{gone.medical_record_number}"
+    answer = post(desk, ADA, **{"If-None-Exist": condition})
+    assert (answer.status_code, answer.json()["id"]) == (200, str(stays.pk))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_create_on_one_condition_at_once_the_second_gets_what_the_first_made() -> None:
     user, answers = make_user(role="nurse"), list[int]()
@@ -251,6 +290,14 @@ def test_a_create_sent_twice_under_one_key_happens_once(desk: APIClient) -> None
     other = post(desk, {**ADA, "gender": "other"}, **{"Idempotency-Key": "key-0001"})
     assert other.status_code == 422
     assert Patient.objects.count() == 1
+
+
+def test_a_doctor_who_sends_a_create_twice_is_answered_although_the_patient_is_not_theirs_yet() -> None:
+    doctor = client_for(make_doctor().user)
+    first, again = (post(doctor, ADA, **{"Idempotency-Key": "key-0001"}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json() == again.json()
+    assert doctor.get(f"/fhir/R4/Patient/{first.json()['id']}").status_code == 404
 
 
 def test_the_answer_has_the_body_that_was_preferred(desk: APIClient) -> None:
@@ -288,4 +335,5 @@ def test_a_system_reads_and_never_writes() -> None:
 def test_types_that_nobody_writes_are_not_written(desk: APIClient) -> None:
     answer = post(desk, {"resourceType": "Group"}, "Group")
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
+    assert post(desk, {"resourceType": "Binary"}, "Binary").status_code == 405
     assert post(desk, {"resourceType": "Nonsense"}, "Nonsense").status_code == 404
