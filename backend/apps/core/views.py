@@ -139,7 +139,8 @@ class ClinicViewSet(ReadOnlyClinicViewSet):
         return _save(self.queryset.model(), form.validated_data)
 
     def _replay_created(self, pk: str) -> Response:
-        return self.answer(self.get_queryset().get(pk=pk))
+        """Answer the row that this key made; a doctor, say, sees a new patient only once they care for them."""
+        return self.answer(self.queryset.all().get(pk=pk))
 
     def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:
         with transaction.atomic():

@@ -168,6 +168,13 @@ class TestWriting:
         assert first.data["id"] == second.data["id"]
         assert Patient.objects.count() == 1
 
+    def test_a_repeated_post_of_a_doctor_is_answered_although_the_patient_is_not_theirs_yet(self) -> None:
+        doctor, key = as_role("doctor"), {"Idempotency-Key": "registration-0001"}
+        first, second = (doctor.post(URL, PERSON, format="json", headers=key) for _ in range(2))
+        assert (first.status_code, second.status_code) == (201, 201)
+        assert first.data["id"] == second.data["id"]
+        assert doctor.get(f"{URL}{first.data['id']}/").status_code == 404
+
 
 @pytest.mark.django_db
 class TestFinding:
