@@ -15,6 +15,7 @@ import orjson
 
 from integrations.fhir.building import ABSENT, build
 from integrations.fhir.holes import (
+    BLANKS,
     Derived,
     Each,
     Flag,
@@ -65,7 +66,7 @@ class _Compiler:
         self.solid: set[str] = set()  # columns that hold no free text
         self.statements: list[str] = []
         self.names = count()
-        self.scope: dict[str, Any] = {"_q": quoted, "_n": narrated, "_loads": orjson.loads}
+        self.scope: dict[str, Any] = {"_q": quoted, "_n": narrated, "_b": BLANKS, "_loads": orjson.loads}
 
     def function(self, tree: Tree) -> Line:
         self.solid = set(solid_of(tree))
@@ -145,7 +146,10 @@ class _Compiler:
         name = _name(column)
         if column in self.solid:
             return f"{name} is not None" if there else f"{name} is None"
-        return f"{name} and not {name}.isspace()" if there else f"(not {name} or {name}.isspace())"
+        filled = (
+            f"{name} and ({name} > '!' and {name}.isascii() or {name}.strip(_b))"  # `is_blank`, in a third of the time
+        )
+        return filled if there else f"not ({filled})"
 
     def _block(self, guard: str, statements: list[str], text: str) -> _Piece:
         """Return a part that is made by statements of its own, which are left out where the guard does not hold."""

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# White space and what `values.fit` or a narrative writes as a space.
+BLANKS = "".join(chr(n) for n in range(0x3001) if n < ord(" ") or chr(n).isspace()) + "\ufffe\uffff"
+
 Tree = Any  # dict, list, str, bool, int, or one of the parts below
 
 
@@ -118,8 +121,8 @@ class Derived:
 
 
 def is_blank(value: str | None) -> bool:
-    """Return whether a text has nothing in it that a FHIR string may be: one of white space alone is none."""
-    return not value or value.isspace()
+    """Return whether a text has nothing in it that a FHIR string may be: white space is none, nor what becomes it."""
+    return not value or not value.strip(BLANKS)
 
 
 def solid_of(tree: Tree) -> Iterator[str]:

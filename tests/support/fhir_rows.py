@@ -86,12 +86,18 @@ DECIDED: Mapping[str, frozenset[str]] = {
 UNESCAPED: Mapping[str, Mapping[str, str]] = {
     "AuditEvent": {"actor": "a UUID", "entity": "a type and a UUID, put together by the query"},
     "Claim": {"number": "a number of our own"},
-    "DiagnosticReport": {"loinc": "LOINC_CODE", "of": "a UUID"},
+    "DiagnosticReport": {"loinc": "LOINC_CODE", "snomed": "SNOMED_CODE", "of": "a UUID"},
     "DocumentReference": {"kind": "one of a few media types of the query", "binary": "a UUID"},
     "ExplanationOfBenefit": {"number": "a number of our own"},
     "Medication": {"ndc": "a CHECK: digits and hyphens"},
     "MedicationRequest": {"number": "a number of our own"},
-    "Observation": {"loinc": "LOINC_CODE", "of": "a UUID", "ucum": "KNOWN_UNITS", "limit_ucum": "KNOWN_UNITS"},
+    "Observation": {
+        "loinc": "LOINC_CODE",
+        "snomed": "SNOMED_CODE",
+        "of": "a UUID",
+        "ucum": "KNOWN_UNITS",
+        "limit_ucum": "KNOWN_UNITS",
+    },
     "Patient": {
         "birth_sex": "a CHECK: three codes",
         "contact_phone": "a CHECK: + and digits",
@@ -102,7 +108,12 @@ UNESCAPED: Mapping[str, Mapping[str, str]] = {
     "Practitioner": {"npi": "a CHECK: ten digits"},
     "PractitionerRole": {"code": "NUCC's form, by the query"},
     "Provenance": {"target": "a type and an id, put together by the query"},
-    "ServiceRequest": {"diagnosis": "a CHECK: ICD-10-CM's form", "loinc": "LOINC_CODE", "of": "a UUID"},
+    "ServiceRequest": {
+        "diagnosis": "a CHECK: ICD-10-CM's form",
+        "loinc": "LOINC_CODE",
+        "snomed": "SNOMED_CODE",
+        "of": "a UUID",
+    },
 }
 """Resource type: column that is written as it stands where any text might: what keeps it from being any text."""
 

@@ -8,18 +8,18 @@ from integrations.fhir.resources.document_reference import NOTES
 from integrations.fhir.terms import LOINC, concept, organization, reference
 
 STATUSES = {"final": "final", "amended": "amended"}
-PARTS = {
-    "subjective": ("61150-9", "Subjective"),
-    "objective": ("61149-1", "Objective"),
-    "assessment": ("51848-0", "Assessment"),
-    "plan": ("18776-5", "Plan of care"),
+PARTS = {  # the code of LOINC, what LOINC calls it, what the note does
+    "subjective": ("61150-9", "Subjective Narrative", "Subjective"),
+    "objective": ("61149-1", "Objective Narrative", "Objective"),
+    "assessment": ("51848-0", "Evaluation note", "Assessment"),
+    "plan": ("18776-5", "Plan of care note", "Plan of care"),
 }
 
 
 def _part(column: str) -> Tree:
-    code, title = PARTS[column]
+    code, display, title = PARTS[column]
     text = {"status": "additional", "div": Narrative(column)}
-    return If(column, {"title": title, "code": concept(LOINC, code, title), "text": text})
+    return If(column, {"title": title, "code": concept(LOINC, code, display), "text": text})
 
 
 COMPOSITION = Resource(

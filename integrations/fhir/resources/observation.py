@@ -7,11 +7,13 @@ from decimal import Decimal
 
 from integrations.fhir.holes import Derived, Given, If, Number, Safe, Switch, Text, Tree, join
 from integrations.fhir.resource import Resource, head
-from integrations.fhir.terms import LOINC, TERMINOLOGY, UCUM, US_CORE, V3, coding, concept, reference
+from integrations.fhir.terms import LOINC, SNOMED, TERMINOLOGY, UCUM, US_CORE, V3, coding, concept, reference
 from integrations.fhir.values import folded
 
 LOINC_NAMES = frozenset({"LN", "LOINC", "HTTP://LOINC.ORG"})  # HL7 table 0396, and what else laboratories write
 LOINC_CODE = re.compile(r"[0-9]{1,7}-[0-9]")
+SNOMED_NAMES = frozenset({"SCT", "SNM", "SNOMED", "SNOMED-CT", "SCT2", "HTTP://SNOMED.INFO/SCT"})
+SNOMED_CODE = re.compile(r"[1-9][0-9]{5,17}")
 NUMBER = r"(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,10})?)"
 SENT = re.compile(
     rf"(?:[<>]=?\s*)?\+?({NUMBER}|-?(?=[0-9.]{{3,19}}$)(?:0|[1-9][0-9]*)\.[0-9]+)"
@@ -49,6 +51,14 @@ def is_loinc(code: str | None, system: str | None) -> bool:
     return (system or "").strip().upper() in LOINC_NAMES and LOINC_CODE.fullmatch((code or "").strip()) is not None
 
 
+def is_snomed(code: str | None, system: str | None) -> bool:
+    return (system or "").strip().upper() in SNOMED_NAMES and SNOMED_CODE.fullmatch((code or "").strip()) is not None
+
+
+def is_common(code: str | None, system: str | None) -> bool:
+    return is_loinc(code, system) or is_snomed(code, system)
+
+
 def named(  # noqa: PLR0917  # the columns of `CODE`
     test: str | None = None,
     test_system: str | None = None,
@@ -61,7 +71,7 @@ def named(  # noqa: PLR0917  # the columns of `CODE`
     other_system: str | None = None,
     feed: str | None = None,
 ) -> tuple[str | None, ...]:
-    """Return (LOINC, our own code, the laboratory's own code, its words for that, its feed, text) of what was tested.
+    """Return (LOINC, our own code, the laboratory's own, its words for that, its feed, SNOMED, text) of what is tested.
 
     test: the code of our own test. code, other_code: as the laboratory sent them. Systems are as they were written.
     """
@@ -69,15 +79,19 @@ def named(  # noqa: PLR0917  # the columns of `CODE`
     codes = [(test, test_system), *((one, of) for one, _, of in sent)]
     loinc = next((one.strip() for one, of in codes if one and is_loinc(one, of)), None)
     own = folded(test) if not is_loinc(test, test_system) else None
-    theirs, words = next(((folded(one), said) for one, said, of in sent if folded(one) and not is_loinc(one, of)), NONE)
-    named_so = test_name or text or other_text
-    return loinc, own, theirs, words, feed, named_so or folded(code) or folded(test) or "unknown"
+    snomed = next((one.strip() for one, _, of in sent if one and is_snomed(one, of)), None)
+    theirs, words = next(
+        ((folded(one), said) for one, said, of in sent if folded(one) and not is_common(one, of)), NONE
+    )
+    name = next(filter(None, map(folded, (test_name, text, other_text, code, test))), "unknown")
+    return loinc, own, theirs, folded(words), feed, snomed, name
 
 
 NONE: tuple[str | None, str | None] = (None, None)
 CODING: Tree = {
     "coding": [
         If("loinc", {"system": LOINC, "code": Safe("loinc")}),
+        If("snomed", {"system": SNOMED, "code": Safe("snomed")}),
         If("own", {"system": join(Given("base"), "/CodeSystem/tests"), "code": Text("own")}),
         If(  # a code of nobody's system says nothing
             "of",
@@ -97,7 +111,7 @@ CODE_COLUMNS = (
     "test", "test_system", "test_name", "code", "code_text", "code_system", "other_code", "other_text", "other_system",
     "feed",
 )  # fmt: skip
-CODE_PARTS = ("loinc", "own", "theirs", "words", "of", "name")
+CODE_PARTS = ("loinc", "own", "theirs", "words", "of", "snomed", "name")
 CODE = Derived(CODE_COLUMNS, named, CODE_PARTS, CODING)
 BETWEEN = "\x1f"  # the unit separator of ASCII
 

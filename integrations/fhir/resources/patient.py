@@ -140,5 +140,5 @@ PATIENT = Resource(
         ),
     },
     always=frozenset({"active", "mrn", "family", "gender", "birth_date"}),
-    mandatory=frozenset({"identifier", "name", "gender", "link"}),
+    mandatory=frozenset({"identifier", "active", "name", "gender", "deceasedDateTime", "link"}),
 )

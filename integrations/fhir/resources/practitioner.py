@@ -10,7 +10,7 @@ from integrations.fhir.terms import BCP_47, NPI, US_CORE, V2, concept
 PRACTITIONER = Resource(
     "Practitioner",
     {
-        **head("Practitioner", f"{US_CORE}practitioner"),
+        **head("Practitioner", If("family", f"{US_CORE}practitioner")),
         "identifier": [
             If(
                 "npi",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from integrations.fhir.holes import Derived, Each, Given, If, Safe, Switch, Text, Tree, join
 from integrations.fhir.resource import Resource, head
-from integrations.fhir.resources.observation import CODE, CODING, named
+from integrations.fhir.resources.observation import CODE, CODE_PARTS, CODING, named
 from integrations.fhir.terms import ICD_10_CM, SNOMED, US_CORE, V2, concept, reference
 
 STATUSES = {
@@ -30,9 +30,7 @@ def our_test(code: str | None, system: str | None, name: str | None) -> tuple[st
 TESTS = Each(  # of an order of several
     "tests",
     ("one_test", "one_system", "one_name"),
-    Derived(
-        ("one_test", "one_system", "one_name"), our_test, ("loinc", "own", "theirs", "words", "of", "name"), CODING
-    ),
+    Derived(("one_test", "one_system", "one_name"), our_test, CODE_PARTS, CODING),
 )
 
 SERVICE_REQUEST = Resource(

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from integrations.fhir.holes import Derived, If, Safe, Switch, Text, Tree, Unless
 from integrations.fhir.resource import Resource, head
+from integrations.fhir.resources.observation import SNOMED_NAMES
 from integrations.fhir.terms import SNOMED, US_CORE, V2, concept, reference
 from integrations.fhir.values import folded
 
 HL7_TYPES = frozenset({"HL70487", "HL70070", "SPECIMENTYPE"})  # HL7 table 0487 took the place of 0070
-SNOMED_NAMES = frozenset({"SCT", "SNM", "SNOMED", "SNOMED-CT", "SCT2", "HTTP://SNOMED.INFO/SCT"})
 
 
 def taken(code: str | None, system: str | None, text: str | None) -> tuple[str | None, ...]:
-    """Return (HL7 code, SNOMED code, other code, words) of the kind of a specimen, as the laboratory wrote it."""
+    """Return (HL7 code, SNOMED code, words) of the kind of a specimen; a code of nobody's system is a word."""
     plain, of = folded(code), (system or "").strip().upper()
-    coded = (
-        (plain, None, None) if of in HL7_TYPES else (None, plain, None) if of in SNOMED_NAMES else (None, None, plain)
-    )
-    return *coded, text or (None if plain else "unknown")
+    coded = (plain, None) if of in HL7_TYPES else (None, plain) if of in SNOMED_NAMES else (None, None)
+    return *coded, folded(text) or (None if any(coded) else plain or "unknown")
 
 
 KIND: Tree = Derived(
     ("type_code", "type_system", "type_text"),
     taken,
-    ("hl7", "snomed", "other", "words"),
+    ("hl7", "snomed", "words"),
     {
         "coding": [
             If("hl7", {"system": f"{V2}0487", "code": Text("hl7")}),
             If("snomed", {"system": SNOMED, "code": Text("snomed")}),
-            If("other", {"code": Text("other")}),
         ],
         "text": Text("words"),
     },
@@ -59,5 +56,5 @@ SPECIMEN = Resource(
         "note": [If("description", {"text": Text("description")})],
     },
     always=frozenset({"status", "patient", "order"}),
-    mandatory=frozenset({"type", "subject"}),
+    mandatory=frozenset({"status", "type", "subject"}),
 )

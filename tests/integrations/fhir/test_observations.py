@@ -79,6 +79,17 @@ def test_a_number_is_told_with_all_the_digits_it_was_sent_with(value: str, sent:
 
 def test_a_result_without_any_word_still_names_something() -> None:
     assert named(None, None, None, "\u00a0", None, "")[-1] == "unknown"
+    assert named("K", "local", "\u00a0\x01", "\x01", " \n", "")[-1] == "K"
+    assert named(None, None, None, "", "Serum\x02  potassium", "")[-1] == "Serum potassium"
+
+
+def test_a_code_of_snomed_is_told_as_such() -> None:
+    told = observation(code="Detected", code_system="L", other_code="260373001", other_system="SCT", feed="f")
+    assert told["code"]["coding"] == [
+        {"system": "http://snomed.info/sct", "code": "260373001"},
+        {"system": f"{GIVEN['base']}/CodeSystem/laboratory-f", "code": "Detected"},
+    ]
+    assert named(None, None, None, "K", "Potassium", "SCT")[2:6] == ("K", "Potassium", None, None)
 
 
 @pytest.mark.parametrize(
@@ -111,9 +122,9 @@ def test_a_unit_that_is_not_ucum_is_only_written() -> None:
 
 
 def test_the_type_of_a_specimen_is_coded_where_its_system_is_known() -> None:
-    assert taken("SER", "HL70487", "Serum") == ("SER", None, None, "Serum")
-    assert taken("119364003", "SCT", None) == (None, "119364003", None, None)
-    assert taken("X", "L", None) == (None, None, "X", None)
+    assert taken("SER", "HL70487", "Serum") == ("SER", None, "Serum")
+    assert taken("119364003", "SCT", None) == (None, "119364003", None)
+    assert taken("X", "L", None) == (None, None, "X")
     assert taken(None, None, None)[-1] == "unknown"
 
 

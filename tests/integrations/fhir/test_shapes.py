@@ -18,6 +18,8 @@ from integrations.fhir.compiling import compiled
 from integrations.fhir.holes import If, Safe, Text, Tree, Unless
 from integrations.fhir.ingress import checks
 from integrations.fhir.resource import Resource
+from integrations.fhir.resources.practitioner import PRACTITIONER
+from integrations.fhir.terms import US_CORE
 from tests.support.fhir_agreement import agreed
 from tests.support.fhir_rows import (
     GIVEN,
@@ -34,6 +36,12 @@ from tests.support.fhir_rows import (
 RESOURCES = [pytest.param(one, values(one), id=f"{one.type}-{n}") for n, one in enumerate(every_resource())]
 BETWEEN_COLUMNS = ("app-4",)  # a reason for cancelling beside a status that has none
 BLANK = "\u00a0\n \u2003"
+CONTROLS = "\x01\u00a0\x0e"  # each of which is written as a space
+MODIFIERS = {  # what R4 says changes the meaning of the rest, of what we tell; of other types their status
+    "Patient": {"active", "deceasedDateTime", "link"},
+    "MedicationRequest": {"status", "intent"},
+    "ServiceRequest": {"status", "intent"},
+}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 each_resource = pytest.mark.parametrize(("resource", "known"), RESOURCES)
 
@@ -58,9 +66,8 @@ def test_sentinel_rows_are_sound_and_the_line_says_what_the_dict_says(resource: 
 
 @each_resource
 def test_hostile_text_changes_nothing_but_itself(resource: Resource, known: Values) -> None:
-    for text in HOSTILE:
+    for text in (*HOSTILE, BLANK, CONTROLS):
         assert faults_of(agreed(resource, known.row(0, 0, text))) == []
-    agreed(resource, known.row(0, 0, BLANK))
 
 
 @each_resource
@@ -101,6 +108,12 @@ def test_what_is_written_without_escaping_is_known_to_be_no_text_of_anybody(reso
 
 
 @each_resource
+def test_a_cut_resource_keeps_what_changes_the_meaning_of_the_rest(resource: Resource, known: Values) -> None:
+    modifiers = MODIFIERS.get(resource.type, {"status"}) & set(resource.tree)
+    assert modifiers <= set(resource.only(frozenset()).tree)
+
+
+@each_resource
 def test_a_cut_resource_is_still_sound(resource: Resource, known: Values) -> None:
     cut = resource.only(frozenset())
     assert set(cut.tree) >= {"resourceType", "id", "meta"}
@@ -120,17 +133,27 @@ def test_a_cut_resource_is_still_sound(resource: Resource, known: Values) -> Non
     ],
 )
 def test_what_is_never_there_leaves_no_name_behind(tree: Tree) -> None:
-    for row in ({"a": "A", "b": "B"}, {"a": None, "b": None}, {"a": BLANK, "b": BLANK}):
+    for row in (dict.fromkeys("ab", text) for text in ("A", None, BLANK, CONTROLS, "é", "!")):
         told = {name: member for name, member in {"z": build(tree, row, {})}.items() if member is not ABSENT}
         line = compiled({"z": tree}, ("a", "b"), (), {})(tuple(row.values()))
         assert json.loads(line or "{}") == told
+
+
+def test_a_doctor_without_a_family_name_is_of_no_profile_that_wants_one() -> None:
+    known = values(PRACTITIONER)
+    named = dict(zip(known.columns, known.row(), strict=True))
+    for family, profiles in (("Ng", [f"{US_CORE}practitioner"]), ("\x01", None), (None, None)):
+        told = PRACTITIONER.as_dict([*{**named, "family": family}.values()], GIVEN)
+        assert told["meta"].get("profile") == profiles
 
 
 def test_a_text_of_white_space_alone_is_absent_with_all_that_stands_for_it() -> None:
     tree = {"id": Safe("id"), "x": If("a", {"system": "phone", "value": Text("a")}), "none": Unless("a", True)}
     for always in ((), ("id", "a")):
         line = compiled(tree, ("id", "a"), always, {})
-        assert json.loads(line(("1", BLANK))) == build(tree, {"id": "1", "a": BLANK}, {}) == {"id": "1", "none": True}
+        for blank in (BLANK, CONTROLS, "\uffff"):
+            built = build(tree, {"id": "1", "a": blank}, {})
+            assert json.loads(line(("1", blank))) == built == {"id": "1", "none": True}
 
 
 def plain(value: Any) -> Any:

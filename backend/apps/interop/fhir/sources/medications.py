@@ -15,7 +15,9 @@ from integrations.fhir.resources.medication_request import MEDICATION_REQUEST
 HEAD = {"id": "t.id::text", "version": version_of("t.updated_at"), "updated": instant("t.updated_at")}
 PRESCRIBED = "greatest(t.updated_at, a.updated_at)"
 # Units of doses, beside those of results, as UCUM writes them.
-DOSE_UNITS = f"{KNOWN_UNITS}, 'mg', 'ug', 'ng', '[IU]', '[iU]', 'U', 'mmol', 'mg/h', 'ug/h', 'mL/h', '[drp]'"
+DOSE_UNITS = (
+    f"{KNOWN_UNITS}, 'mg', 'ug', 'ng', '[IU]', '[iU]', 'U', 'mmol', 'mg/h', 'ug/h', 'mL/h', '[drp]', '{{tablet}}'"
+)
 
 MEDICATIONS = Source(
     name="medication",

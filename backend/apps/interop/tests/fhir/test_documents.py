@@ -66,6 +66,8 @@ def test_a_soap_note_has_its_written_parts_and_its_vital_signs() -> None:
     soap, _ = soap_of(signed_note()), signed_note()
     sections = told(SOAP_NOTES, soap)["section"]
     assert [one["code"]["coding"][0]["code"] for one in sections] == ["61150-9", "61149-1", "8716-3"]
+    displays = [one["code"]["coding"][0]["display"] for one in sections]
+    assert displays == ["Subjective Narrative", "Objective Narrative", "Vital signs"]
     assert "BP &lt;120/80&gt; &amp; &quot;stable&quot;\n&lt;/div&gt;</p>" in sections[1]["text"]["div"]
     assert sections[2]["entry"] == [{"reference": f"Observation/{soap.pk}-{kind}"} for kind in TAKEN]
 

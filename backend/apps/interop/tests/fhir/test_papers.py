@@ -113,7 +113,9 @@ def test_each_state_of_a_prescription_has_its_word(ours: str, theirs: str) -> No
     assert told(PRESCRIPTIONS, make_prescription(status=ours))["status"] == theirs
 
 
-@pytest.mark.parametrize(("unit", "code"), [("mg", "mg"), ("tablets", None), ("[iU]", "[iU]")])
+@pytest.mark.parametrize(
+    ("unit", "code"), [("mg", "mg"), ("tablets", None), ("[iU]", "[iU]"), ("{tablet}", "{tablet}")]
+)
 def test_only_a_unit_that_is_one_of_ucum_is_told_as_such(unit: str, code: str | None) -> None:
     order = told(PRESCRIPTIONS, make_prescription(dose_quantity=1, dose_unit=unit))
     dose = order["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]
