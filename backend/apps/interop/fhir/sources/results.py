@@ -18,7 +18,7 @@ KEY = re.compile(r"[0-9a-f]{64}")
 NAMED = re.compile(r"([0-9]{1,9})-[0-9a-f]{1,16}")  # a version
 CODED = "('CE', 'CNE', 'CWE', 'CF', 'IS', 'ID')"  # HL7 types of value that are an answer from a list
 # "< 5" and the like, where it stands for a number. The column is read as it is only where it begins so.
-BEGINS = "left(ltrim(t.result_value), 1) IN ('<', '>')"
+BEGINS = "ascii(t.result_value) IN (60, 62, 32)"  # <, > or a space; cheaper for every row than a text is
 BOUNDED = rf"""({BEGINS} AND (t.value_type IN ('', 'NM', 'SN', 'ST') OR t.numeric_value IS NOT NULL)
     AND t.result_value ~ '^\s*[<>]=?\s*-?(0|[1-9][0-9]{{0,17}})(\.[0-9]{{1,10}})?\s*$')"""
 # A number that a person wrote down, without more.
@@ -89,7 +89,7 @@ COLUMNS = {
         WHEN {PLAIN} THEN substring(t.result_value FROM '[-0-9.]+') END""",
     "sent": f"CASE WHEN t.numeric_value IS NOT NULL OR {BOUNDED} OR {PLAIN} THEN t.result_value END",
     "comparator": rf"""CASE WHEN {BEGINS} AND (t.numeric_value IS NOT NULL OR {BOUNDED})
-        THEN substring(t.result_value FROM '[<>]=?') END""",
+        THEN substring(t.result_value FROM '^\s*([<>]=?)') END""",
     "unit": "t.unit",
     "ucum": f"CASE WHEN t.unit IN ({KNOWN_UNITS}) THEN t.unit END",
     "coded_value": f"""CASE WHEN t.numeric_value IS NULL AND t.value_type IN {CODED}
