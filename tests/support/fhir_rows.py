@@ -55,6 +55,7 @@ SAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         ),
     },
     "Patient": {"races": ('["2106-3"]', '["2028-9", "2106-3"]', '["UNK"]'), "birth_sex": ("F", "M", "UNK")},
+    "Specimen": {"type_system": ("HL70487", "SCT", "L")},
 }
 """Resource type: column: values, where those of the element will not do; sub-columns of `Each` by their names."""
 
@@ -80,8 +81,9 @@ DECIDED: Mapping[str, frozenset[str]] = {
     "Observation": frozenset({"value"}),
     "Patient": frozenset({"races"}),
     "ServiceRequest": frozenset({"feed"}),
+    "Specimen": frozenset({"type_system"}),
 }
-"""Resource type: columns that a `Derived` reads and that hold no text of anybody's: ids, numbers, lists of codes."""
+"""Resource type: columns that a `Derived` reads and that hold no text of anybody's: ids, numbers, names of codes."""
 
 UNESCAPED: Mapping[str, Mapping[str, str]] = {
     "AuditEvent": {"actor": "a UUID", "entity": "a type and a UUID, put together by the query"},

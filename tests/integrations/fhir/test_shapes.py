@@ -66,8 +66,8 @@ def test_sentinel_rows_are_sound_and_the_line_says_what_the_dict_says(resource: 
 
 @each_resource
 def test_hostile_text_changes_nothing_but_itself(resource: Resource, known: Values) -> None:
-    for text in (*HOSTILE, BLANK, CONTROLS):
-        assert faults_of(agreed(resource, known.row(0, 0, text))) == []
+    for turn, text in enumerate((*HOSTILE, BLANK, CONTROLS)):
+        assert faults_of(agreed(resource, known.row(turn, 0, text))) == []
 
 
 @each_resource
