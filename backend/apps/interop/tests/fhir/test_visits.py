@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -16,15 +15,12 @@ from backend.apps.interop.fhir.sources.orders import ORDERS, REPORTS, SPECIMENS
 from backend.apps.interop.fhir.sources.visits import APPOINTMENTS, ENCOUNTERS
 from backend.apps.interop.fhir.sources.vital_signs import VITALS
 from backend.apps.interop.tests.fhir.clinical_makers import (
+    MAKERS,
     bare_visit,
     measured_note,
-    seen_order,
 )
 from backend.apps.interop.tests.fhir.test_clinical import gone, only, told
-from backend.apps.laboratory.tests.factories import (
-    NOON,
-    make_lab_specimen,
-)
+from backend.apps.laboratory.tests.factories import NOON
 from integrations.fhir.resources.appointment import STATUSES as OF_APPOINTMENTS
 from integrations.fhir.resources.encounter import STATUSES as OF_ENCOUNTERS
 
@@ -105,7 +101,6 @@ def test_of_two_amendments_the_last_one_signed_holds() -> None:
 
 @pytest.mark.parametrize("source", [APPOINTMENTS, ORDERS, REPORTS, SPECIMENS], ids=lambda source: source.name)
 def test_what_was_deleted_is_told_by_its_id(source: Source) -> None:
-    make = {"appointment": partial(bare_visit, "cancelled"), "specimen": make_lab_specimen}.get(source.name, seen_order)
-    row = make()
+    row = MAKERS[source.name][0]()
     type(row)._base_manager.filter(pk=row.pk).update(is_deleted=True, deleted_at=timezone.now())
     assert gone(source) == [str(row.pk)]
