@@ -15,6 +15,7 @@ CLINIC_APPS = (
 )  # fmt: skip
 
 urlpatterns = [
+    path("fhir/R4/", include("backend.apps.interop.fhir.urls")),  # first: it answers what is asked most
     path("", RedirectView.as_view(url="/admin/")),
     *(path("api/v1/", include(f"backend.apps.{name}.urls")) for name in CLINIC_APPS),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
@@ -23,7 +24,6 @@ urlpatterns = [
     path("console/", include("backend.apps.interop.console_urls")),
     path("a/<str:token>/calendar.ics", answer_pages.calendar, name="patient-link-calendar"),
     path("a/<path:token>", answer_pages.door, name="patient-link"),
-    path("fhir/R4/", include("backend.apps.interop.fhir.urls")),
     path("fhir/token", smart.token, name="smart-token"),
     path("webhooks/", include("backend.apps.interop.webhook_urls")),
     path("healthz", health.alive),

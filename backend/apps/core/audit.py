@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from django.db import models
 from django.http import HttpRequest
+from psycopg.types.json import Jsonb
 
 from backend.apps.core import statements
 from backend.apps.core.addresses import client_of
-from backend.apps.core.bulk import prepared
 from backend.apps.core.models import AuditLog
 
 STAMPED = "timestamp"  # by the database's own clock
@@ -41,13 +43,23 @@ def record(
 
 def _insert(row: AuditLog) -> None:
     """Add the row; every request does, so its SQL is not worked out anew each time."""
-    written = [field for field in AuditLog._meta.concrete_fields if field.name != STAMPED]
-    names = ", ".join(f'"{field.column}"' for field in written)
-    sql = f'INSERT INTO core_auditlog ({names}) VALUES ({", ".join(["%s"] * len(written))}) RETURNING "{STAMPED}"'  # noqa: S608  # our own names only
+    sql, values_of = _statement()
+    values = list(values_of(row))
+    values[-1] = Jsonb(values[-1])
     with statements.cursor() as cursor:
-        cursor.execute(sql, [prepared(field, getattr(row, field.attname)) for field in written])
+        cursor.execute(sql, values)
         (row.timestamp,) = cursor.fetchone()
     row._state.adding = False
+
+
+@cache
+def _statement() -> tuple[str, attrgetter[tuple[Any, ...]]]:
+    """Return the SQL, and what reads its values from a row, `detail` last."""
+    written = [field for field in AuditLog._meta.concrete_fields if field.name not in {STAMPED, "detail"}]
+    columns = [*(str(field.column) for field in written), "detail"]
+    names, places = ", ".join(f'"{name}"' for name in columns), ", ".join(["%s"] * len(columns))
+    sql = f'INSERT INTO core_auditlog ({names}) VALUES ({places}) RETURNING "{STAMPED}"'  # noqa: S608  # our own names only
+    return sql, attrgetter(*(field.attname for field in written), "detail")
 
 
 def record_for_each(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -12,15 +9,14 @@ from django.db.backends.utils import CursorWrapper
 MOST = 40  # plans that one connection keeps; each may be some hundred kB of the server's memory
 
 
-@contextmanager
-def cursor() -> Iterator[CursorWrapper]:
-    """Yield a cursor of Django's connection that sends values beside the statement instead of in it.
+def cursor() -> CursorWrapper:
+    """Return a cursor of Django's connection that sends values beside the statement instead of in it.
 
     A statement that comes again is prepared by the connection (DATABASES: prepare_threshold). Its text should not
     differ from request to request: what differs is a value. PostgreSQL must be able to tell the type of each value
     from where it stands.
     """
-    with connection.cursor() as wrapped:
-        connection.connection.prepared_max = MOST
-        wrapped.cursor = psycopg.Cursor(connection.connection)
-        yield wrapped
+    wrapped: CursorWrapper = connection.cursor()
+    connection.connection.prepared_max = MOST
+    wrapped.cursor = psycopg.Cursor(connection.connection)
+    return wrapped

@@ -55,10 +55,17 @@ def _usable(session_id: UUID) -> LoginSession | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    names, theirs = ([field.attname for field in model._meta.concrete_fields] for model in (LoginSession, User))
+    names, theirs = _columns()
     session: LoginSession = LoginSession.from_db(connection.alias, names, row[: len(names)])
     session.user = User.from_db(connection.alias, theirs, row[len(names) :])
     return session
+
+
+@cache
+def _columns() -> tuple[list[str], list[str]]:
+    """Return the names of what the SQL brings, of the session and of its user."""
+    names, theirs = ([field.attname for field in model._meta.concrete_fields] for model in (LoginSession, User))
+    return names, theirs
 
 
 @cache

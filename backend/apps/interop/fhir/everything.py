@@ -87,7 +87,7 @@ class Everything(FhirView):
         more: bool,
     ) -> HttpResponse:
         told_of = [hit for hit in hits if not types or hit.source.type in types]
-        named = _beside(hit.entry() for hit in hits)
+        named = _beside(pages.entries(hits))
         wanted = {kind: ids for kind, ids in named.items() if not types or kind in types}
         beside = list(includes.named(wanted, self.request.user))
         counts = Counter(hit.source.type for hit in (*told_of, *beside))
@@ -99,7 +99,7 @@ class Everything(FhirView):
             kept = {"asked": asked.to_json(), "types": sorted(types), "after": list(hits[-1].place)}
             cursor = cursors.sealed(self.request.user, f"everything {fhir_id}", **kept)
             links.append(("next", f"{address}?_cursor={cursor}"))
-        entries = [*(hit.entry() for hit in told_of), *(hit.entry("include") for hit in beside)]
+        entries = [*pages.entries(told_of), *pages.entries(beside, "include")]
         return self.respond(searchset(entries, updated=now(), links=links))
 
 

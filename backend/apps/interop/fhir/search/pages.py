@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from backend.apps.interop.fhir.door import base, given
+from backend.apps.interop.fhir.door import given
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.asked import Asked
 from backend.apps.interop.fhir.search.kinds import Date, Id, Param, ToldDate
@@ -52,9 +52,16 @@ class Hit:
     def id(self) -> str:
         return str(self.row[self.shape.columns.index("id")])
 
-    def entry(self, mode: str = "match") -> Entry:
-        line = self.shape.line(given())(self.row[:-3])
-        return Entry(f"{base()}/{self.source.type}/{self.id}", line, mode)
+    def entry(self, texts: Mapping[str, str], mode: str = "match") -> Entry:
+        """Return it as a Bundle holds it; texts: what every line needs (`door.given`)."""
+        line = self.shape.line(texts)(self.row[:-3])
+        return Entry(f"{texts['base']}/{self.source.type}/{self.id}", line, mode)
+
+
+def entries(hits: Iterable[Hit], mode: str = "match") -> list[Entry]:
+    """Return resources as a Bundle holds them."""
+    texts = given()
+    return [hit.entry(texts, mode) for hit in hits]
 
 
 def page(

@@ -96,13 +96,13 @@ class Search(FhirView):
         return self.respond(searchset((), updated=now(), links=self._links(turn), total=total))
 
     def _answered(self, turn: Turn, hits: list[Hit], *, more: bool) -> HttpResponse:
-        matches = [hit.entry() for hit in hits]
+        matches = pages.entries(hits)
         beside = includes.brought(turn.asked, matches, self.request.user)
         told: dict[str, Any] = {"included": [f"{hit.source.type}/{hit.id}" for hit in beside]} if beside else {}
         told |= {"count": len(hits), "ids": [hit.id for hit in hits]}
         self.note(filters=sorted({name for name, _ in turn.asked.params}), **told)
         following = replace(turn, after=hits[-1].place, since=turn.since or self.begun) if more else None
-        entries = [*matches, *(hit.entry("include") for hit in beside)]
+        entries = [*matches, *pages.entries(beside, "include")]
         return self.respond(searchset(entries, updated=now(), links=self._links(turn, following), total=turn.total))
 
     def _links(self, turn: Turn, following: Turn | None = None) -> Sequence[tuple[str, str]]:
