@@ -37,9 +37,12 @@ def elements_as_text(model: Model, said: Mapping[str, Any], steps: Steps, named:
 
 @lru_cache(maxsize=1024)
 def _elements(model: Model) -> dict[str, type[FhirBase]]:
-    """Return the types of those members that are elements or resources, by their names in JSON."""
-    found = ((about.alias or name, _element(about.annotation)) for name, about in model.model_fields.items())
-    return {name: kind for name, kind in found if kind is not None}
+    """Return the types of those members that are elements or resources, by their names in JSON.
+
+    The library takes its own names for them too.
+    """
+    found = [(name, about.alias, _element(about.annotation)) for name, about in model.model_fields.items()]
+    return {each: kind for name, alias, kind in found if kind is not None for each in (name, alias or name)}
 
 
 def _element(annotation: Any) -> type[FhirBase] | None:

@@ -28,9 +28,10 @@ REFERENCE = re.compile(
     r"(https?://[^\s]+/)?[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}(/_history/[A-Za-z0-9.\-]{1,64})?"
     r"|#[A-Za-z0-9.\-]{0,64}|urn:uuid:[0-9a-f-]{36}|urn:oid:[0-2](\.[0-9]+)+|https?://[^\s]+"
 )
+UNKNOWN = "R4 knows no such element here."
 MISSHAPEN = MappingProxyType({
     "missing": ("required", "This element is required."),
-    "extra_forbidden": ("structure", "R4 knows no such element here."),
+    "extra_forbidden": ("structure", UNKNOWN),
 })  # fmt: skip
 ENCOUNTER_STATUSES = frozenset({
     "planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "entered-in-error", "unknown",
@@ -68,7 +69,7 @@ def issues(resource: dict[str, Any]) -> list[Issue]:
     if len(found) == MOST or any(one["code"] == "too-costly" for one in found):
         return found
     as_text = list(islice(elements_as_text(model, resource, steps, _model), MOST))
-    if as_text:
+    if as_text or any(one["diagnostics"] == UNKNOWN for one in found):  # the library would take a name of its own
         return [*as_text, *found][:MOST]
     shape = faults(resource)
     if shape:
@@ -134,7 +135,7 @@ def _of_whole(whole: dict[str, Any], name: str, steps: Steps) -> Iterator[Issue]
     """Find names that only the library takes, gaps in lists that nothing fills, and ids of no form."""
     value = whole[name]
     if "_" in name[1:]:
-        yield issue("structure", "R4 knows no such element here.", at=[expression(steps)])
+        yield issue("structure", UNKNOWN, at=[expression(steps)])
     if isinstance(value, list) and None in value:
         beside = whole.get(name[1:] if name.startswith("_") else f"_{name}")
         filled = [one is not None for one in beside] if isinstance(beside, list) else []

@@ -146,6 +146,24 @@ def test_an_element_that_is_told_as_text_is_refused_and_not_read_as_json(over: d
     assert checks.issues({**LEAST, "name": [{"text": '{"family": "x"}'}]}) == []
 
 
+AS_TEXT = json.dumps({"extension": [{"url": "urn:x", "valueDate": "never"}]})
+VISIT = {"resourceType": "Encounter", "id": "a", "status": "banana"}
+
+
+@pytest.mark.parametrize(
+    ("over", "paths"),
+    [
+        ({"birthDate__ext": AS_TEXT}, {"Patient.birthDate__ext"}),
+        ({"birthDate__ext": {"extension": [AS_TEXT]}},
+         {"Patient.birthDate__ext", "Patient.birthDate__ext.extension[0]"}),
+        ({"contained": [{**VISIT, "class_fhir": AS_TEXT}]}, {"Patient.contained[0].class_fhir"}),
+        ({"contained": [{**VISIT, "class_fhir": {"code": 7}}]}, {"Patient.contained[0].class_fhir"}),
+    ],
+)  # fmt: skip
+def test_what_stands_under_a_name_of_the_librarys_own_is_not_read(over: dict[str, Any], paths: set[str]) -> None:
+    assert told({**LEAST, **over}) == {("structure", path) for path in paths}
+
+
 def test_a_body_nested_without_end_is_refused_and_not_walked() -> None:
     body: dict[str, Any] = {"url": "urn:x"}
     for _ in range(2000):
