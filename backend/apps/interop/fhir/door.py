@@ -59,6 +59,10 @@ class FhirJsonParser(StrictJSONParser):
         return super().parse(stream, media_type, parser_context)
 
 
+class PlainJsonParser(FhirJsonParser):
+    media_type = StrictJSONParser.media_type
+
+
 class FhirView(APIView):
     """One address. Writes one audit row for each request, refused ones too; without the row there is no answer.
 
@@ -69,7 +73,7 @@ class FhirView(APIView):
     verb: ClassVar[str] = ""
     authentication_classes = [SmartBearer, SessionBoundJwt, SessionAuthentication]
     permission_classes = [IsAuthenticated]
-    parser_classes = [FhirJsonParser, StrictJSONParser, FormParser]
+    parser_classes = [FhirJsonParser, PlainJsonParser, FormParser]
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]  # OPTIONS would tell of our own classes
     schema = None  # FHIR describes itself at /metadata
     media_type = MEDIA_TYPE

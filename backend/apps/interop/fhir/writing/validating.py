@@ -13,10 +13,9 @@ from rest_framework.request import Request
 
 from backend.apps.core import audit
 from backend.apps.core.exceptions import Conflict, DomainError
-from backend.apps.core.parsers import StrictJSONParser
 from backend.apps.core.permissions import may
 from backend.apps.interop.fhir import door
-from backend.apps.interop.fhir.door import FhirJsonParser, FhirView
+from backend.apps.interop.fhir.door import FhirJsonParser, FhirView, PlainJsonParser
 from backend.apps.interop.fhir.outcomes import NotFound, Refusal, outcome
 from backend.apps.interop.fhir.smart.authentication import client_of
 from backend.apps.interop.fhir.sources import SOURCES
@@ -48,7 +47,7 @@ class Validate(FhirView):
     verb = "validate"
     tried: str = ""  # the id of what an update was tried on, and the patient whom that is about
     patient_id: UUID | None = None
-    parser_classes: Any = [FhirJsonParser, StrictJSONParser]
+    parser_classes: Any = [FhirJsonParser, PlainJsonParser]
 
     def post(self, request: Request, resource_type: str, fhir_id: str = "", **kwargs: Any) -> Any:
         if resource_type not in SOURCES:

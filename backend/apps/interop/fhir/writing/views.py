@@ -12,10 +12,9 @@ from django.db.models import Q
 from rest_framework.request import Request
 
 from backend.apps.core import audit, idempotency
-from backend.apps.core.parsers import StrictJSONParser
 from backend.apps.core.permissions import may
 from backend.apps.interop.fhir import door
-from backend.apps.interop.fhir.door import FhirJsonParser, FhirView
+from backend.apps.interop.fhir.door import FhirJsonParser, FhirView, PlainJsonParser
 from backend.apps.interop.fhir.outcomes import Forbidden, NotFound, Refusal
 from backend.apps.interop.fhir.smart.authentication import client_of
 from backend.apps.interop.fhir.smart.scopes import OURS
@@ -49,7 +48,7 @@ def refuse_misshapen(body: dict[str, Any]) -> None:
 
 
 class Writing(FhirView):
-    parser_classes: Any = [FhirJsonParser, StrictJSONParser]
+    parser_classes: Any = [FhirJsonParser, PlainJsonParser]
 
     def kind(self) -> Kind:
         """Return the type in the address, if the caller may do here what the verb says."""

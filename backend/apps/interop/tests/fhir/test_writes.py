@@ -187,9 +187,9 @@ def test_what_is_no_longer_on_file_is_not_written_under_its_id(desk: APIClient) 
 
 
 def test_a_body_of_another_version_of_fhir_is_not_read(desk: APIClient) -> None:
-    for version, status in (("5.0", 415), ("4.0", 201)):
-        kind = f"{FHIR}; fhirVersion={version}"
-        assert desk.post("/fhir/R4/Patient", json.dumps(ADA), content_type=kind).status_code == status
+    for kind, version, status in ((FHIR, "5.0", 415), ("application/json", "5.0", 415), (FHIR, "4.0", 201)):
+        told = f"{kind}; fhirVersion={version}"
+        assert desk.post("/fhir/R4/Patient", json.dumps(ADA), content_type=told).status_code == status
 
 
 def test_a_body_without_the_right_shape_is_refused_before_anything_is_locked_or_kept(desk: APIClient) -> None:
