@@ -42,7 +42,8 @@ MOST_BYTES = 100_000
 TIMEOUT_S = (3.05, 5.0)
 WHOLE_S = 8.0  # for a fetch, all told; the look-up of the name keeps its own time
 KEPT_S, LONGEST_KEPT_S = 300, 86_400
-ASIDE_S = 60  # as long as the window of BY_URL: no stranger may keep a system out by making us fetch too often
+ASIDE_S = 60  # beyond that, while none is to be had: as long as the window of BY_URL, so that no stranger who makes us
+# fetch too often, or its server tire of us, keeps a system out
 AFTER_FAILURE_S = 10  # so that a server that is down does not hold a thread of ours for each request
 ASK_AGAIN_S = 60
 WAIT_S = 1.0  # for another who fetches the same set
@@ -119,16 +120,18 @@ def _strong(key: Any) -> bool:
 def published(url: str, kid: str) -> Any:
     """Return the set at `url`: as it was kept, or fetched anew when it does not know `kid`, once a minute at most.
 
-    When it may not be fetched now, and none is kept: the last one that was fetched, None if that does not know `kid`.
+    When there is none to be had now, and none is kept: the last one that was fetched, None if that does not know `kid`.
+    {}: none can be fetched, and none was for a while.
     """
-    kept = _kept(url)
-    if kept is not None and (kept == {} or kid in _kids(kept) or not _may_ask_again(url)):
-        return kept
-    let_go()
-    found = _in_turn(url, kept or {})
-    if found is not None:
+    found = _kept(url)
+    if found and (kid in _kids(found) or not _may_ask_again(url)):
         return found
-    last = _read(_aside(url))
+    if found != {}:  # else that failed a moment ago
+        let_go()
+        found = _in_turn(url, found or {})
+    last = None if found else _read(_aside(url))
+    if last is None:
+        return found
     return last if kid in _kids(last) else None
 
 
@@ -184,8 +187,9 @@ def _fetched(url: str, known: Any) -> Any:
         if not known:
             _keep(_key(url), {}, AFTER_FAILURE_S)
         return known
-    _keep(_key(url), jwks, lifetime_s(answer.headers.get("Cache-Control") or ""))
-    _keep(_aside(url), jwks, ASIDE_S)
+    kept_s = lifetime_s(answer.headers.get("Cache-Control") or "")
+    _keep(_key(url), jwks, kept_s)
+    _keep(_aside(url), jwks, kept_s + ASIDE_S)
     return jwks
 
 

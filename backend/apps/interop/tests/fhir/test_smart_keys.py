@@ -89,6 +89,31 @@ def test_a_set_that_is_kept_outlives_a_fetch_that_fails(publisher: Publisher) ->
     assert len(publisher.requests) == 2
 
 
+@pytest.mark.parametrize("cache_control", ["no-store", "max-age=60"])
+def test_the_set_fetched_last_holds_for_a_while_when_its_server_is_down(
+    publisher: Publisher, cache_control: str
+) -> None:
+    system, publisher.cache_control = published(publisher), cache_control
+    assert system.ask().status_code == 200
+    cache.delete(keys._key(system.row.jwks_url))  # its time is over
+    publisher.fail_next(429, method="GET")
+    assert [system.ask().status_code for _ in range(2)] == [200, 200]  # the second is soon after the failure
+    new = system.assertion(header={"kid": "two"})
+    refused(system.ask(assertion=new), "temporarily_unavailable", reason="keys_unseen")
+    assert len(publisher.requests) == 2
+
+
+def test_a_set_is_held_back_for_as_long_as_its_server_lets_us_keep_it_too(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "ASIDE_S", 0)
+    system, publisher.cache_control = published(publisher), "max-age=60"
+    assert system.ask().status_code == 200
+    cache.delete(keys._key(system.row.jwks_url))
+    publisher.fail_next(500, method="GET")
+    assert system.ask().status_code == 200
+
+
 def test_a_key_is_found_among_many_and_whatever_else_it_holds(publisher: Publisher) -> None:
     deep = json.dumps(public(ec_key()))[:-1] + ', "ext": true, "deep": ' + "[" * 900 + "]" * 900 + "}"
     others = [json.dumps(public(ec_key(), str(n))) for n in range(keys.MOST_KEYS)]
