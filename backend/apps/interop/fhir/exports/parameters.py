@@ -253,8 +253,25 @@ def _elements(reading: Reading, name: str, values: list[str]) -> None:
         else:
             kept.append(one)
     reading.asked["elements"] = tuple(kept)
-    if not kept and not reading.refused:  # without elements it would be all of them
+    if reading.refused:
+        return
+    if not kept:  # without elements it would be all of them
         reading.refuse(name, "Nothing is left of the elements that were asked for.")
+    elif whole := _uncut(reading, set(map(_of, _listed(values))), set(map(_of, kept))):
+        reading.refuse(name, f"Nothing is left of the elements of {', '.join(whole)}.")
+
+
+def _of(element: str) -> str:
+    """Return the type whose element it is, "" for one of all types; what it says beyond that may be wrong."""
+    first = element.partition(".")[0]
+    return first if first[:1].isupper() else ""
+
+
+def _uncut(reading: Reading, told: set[str], kept: set[str]) -> list[str]:
+    """Return the types of which elements were named, and none is left: they would go whole."""
+    named = reading.terms.known if "" in told else told & reading.terms.known
+    goes = (one for one in named if _wanted(reading, one) and _granted(reading, one))
+    return sorted(one for one in goes if not {"", one} & kept)
 
 
 def _patients(reading: Reading, name: str, values: list[str]) -> None:

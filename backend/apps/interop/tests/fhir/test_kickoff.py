@@ -154,6 +154,8 @@ MORE = [
     {"_since": "yesterday"},
     {"_outputFormat": "text/csv"},
     {"_elements": "Patient.name.family"},
+    {"_elements": "Patient.name.family,Observation.status"},
+    {"_elements": "shoeSize,Observation.status"},
 ]
 MORE += [{"_typeFilter": "Patient?zebra=1,Observation?status=final"}]
 
@@ -161,6 +163,13 @@ MORE += [{"_typeFilter": "Patient?zebra=1,Observation?status=final"}]
 @pytest.mark.parametrize("query", MORE)
 def test_lenient_handling_never_gives_more_than_was_asked_for(query: dict[str, str]) -> None:
     assert refusal(admin().get(EXPORT, query, **LENIENT))
+
+
+def test_lenient_handling_leaves_out_elements_where_others_of_the_type_are_left_or_it_does_not_go() -> None:
+    told = "Patient.name.family,Patient.birthDate,Zebra.name,Observation.code.text,shoeSize"
+    assert admin().get(EXPORT, {"_type": "Patient", "_elements": told}, **LENIENT).status_code == 202
+    job = ExportJob.objects.get()
+    assert (asked(job).elements, len(job.problems)) == (("Patient.birthDate",), 4)
 
 
 def test_lenient_handling_leaves_out_filters_whose_type_does_not_go_or_has_another() -> None:
