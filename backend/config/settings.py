@@ -38,9 +38,18 @@ def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Netwo
 
 
 def bounded(options: dict[str, Any], seconds: str) -> dict[str, Any]:
-    """Return the options of a connection whose statements the server ends after so many seconds; "0" for never."""
-    told = f"{options.get('options', '')} -c statement_timeout={round(float(seconds) * 1000)}"
-    return {**options, "options": told.strip()}
+    """Return the options of a connection whose statements the server ends after so many seconds; "0" for never.
+
+    Nothing is said to the server then: not every pooler lets it through.
+    """
+    try:
+        limit_ms = round(float(seconds) * 1000)
+    except (ValueError, OverflowError):
+        limit_ms = -1
+    if limit_ms < 0 or (limit_ms == 0 and float(seconds)):
+        raise ImproperlyConfigured("CARERELAY_WEB_STATEMENT_TIMEOUT_S: a number of seconds such as 30, 0 for never.")
+    told = f"{options.get('options', '')} -c statement_timeout={limit_ms}"
+    return {**options, "options": told.strip()} if limit_ms else options
 
 
 ENV = os.environ.get("CARERELAY_ENV", "development")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.launcher.processes import UNSHARE, can_make_namespaces
-from workers.cli import state
+from workers.cli import stack, state
+from workers.cli.errors import Refused
 from workers.cli.state import ROOT, Lock
 
 
@@ -41,6 +42,12 @@ def test_a_second_up_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with Lock(state.prepare(tmp_path)):
         done = carerelay(tmp_path, "up")
     assert_refused(done, "already running", f"process {os.getpid()}", "CARERELAY_STATE")
+
+
+def test_a_server_too_old_for_our_tables_is_refused() -> None:
+    stack.refuse_old(stack.OLDEST)
+    with pytest.raises(Refused, match=f"names a PostgreSQL 15; {stack.OLDEST} or newer is needed"):
+        stack.refuse_old(15)
 
 
 @pytest.mark.parametrize("part", ["web", "mllp", "flower"])

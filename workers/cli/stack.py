@@ -22,6 +22,7 @@ from workers.cli.parts import DEFAULTS
 from workers.cli.state import ROOT, Ports, Running
 
 CONNECT_S = 5
+OLDEST = 18  # of PostgreSQL: it makes keys by time itself (uuidv7)
 REVIVE_AGAIN_S = 2.0
 OWN_STACK_LIMIT_S = 180
 OWN_STACK_STOP_S = 45
@@ -140,9 +141,17 @@ def secret(caller: Mapping[str, str], name: str) -> str:
 
 def check_database(url: str) -> None:
     try:
-        psycopg.connect(url, connect_timeout=CONNECT_S).close()
+        with psycopg.connect(url, connect_timeout=CONNECT_S) as connection:
+            version = connection.info.server_version // 10_000
     except (psycopg.Error, UnicodeError) as error:
         raise Refused(unreachable("DATABASE_URL", "PostgreSQL", error)) from error
+    refuse_old(version)
+
+
+def refuse_old(version: int) -> None:
+    """Refuse a server that lacks functions our tables are made with; they would fail in their middle."""
+    if version < OLDEST:
+        raise Refused(f"DATABASE_URL names a PostgreSQL {version}; {OLDEST} or newer is needed.")
 
 
 def check_redis(url: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.exceptions import ValidationError as ModelError
 from django.db import DataError, IntegrityError, OperationalError, connection
 from django.db.models import ProtectedError
@@ -50,6 +50,13 @@ def test_each_refusal_has_its_status_its_type_and_no_secret(error: Exception, st
     assert answer.data["detail"]
     assert answer.content_type == "application/problem+json"
     assert SECRET not in str(answer.data)
+
+
+@pytest.mark.parametrize("wrong", ["30s", "-1", "0.0004", "nan", "inf", ""])
+def test_a_time_limit_that_is_none_is_said_by_its_name(wrong: str) -> None:
+    assert bounded({"connect_timeout": 5}, "0") == {"connect_timeout": 5}
+    with pytest.raises(ImproperlyConfigured, match="CARERELAY_WEB_STATEMENT_TIMEOUT_S"):
+        bounded({}, wrong)
 
 
 @pytest.mark.django_db

@@ -29,6 +29,7 @@ UNITS = sorted({*ucum.UCUM, *ucum.CASED.values(), *ucum.NAMES.values(), *POWERS}
 KNOWN_UNITS = ", ".join(f"E'{unit}'" for unit in UNITS).replace("%", r"\x25")  # a per cent sign is for placeholders
 NOTHING = "t.numeric_value IS NULL AND btrim(t.result_value, E' \\t\\r\\n') = ''"
 FEED = "COALESCE(m.feed_id, o.feed_id)"
+UTC = "AT TIME ZONE INTERVAL '0'"  # by an interval: for each row it costs less than a name does
 
 
 def moment(expression: str) -> str:
@@ -36,7 +37,7 @@ def moment(expression: str) -> str:
 
     By JSON, which writes moments in one form whatever DateStyle the server or the connection has.
     """
-    return f"(to_jsonb({expression} AT TIME ZONE INTERVAL '0') #>> '{{}}') || 'Z'"
+    return f"(to_jsonb({expression} {UTC}) #>> '{{}}') || 'Z'"
 
 
 # A result says nothing of which one it was measured in where its panel has several.
@@ -46,8 +47,8 @@ ISSUED = "COALESCE(t.reported_at, t.sent_at, t.created_at)"
 CHANGED = "greatest(t.updated_at, a.updated_at, k.updated_at)"
 
 
-HASHES = {"uuid": "uuid_hash_extended", "timestamptz": "timestamptz_hash_extended", "text": "hashtextextended"}
-NOTHING_OF = {"uuid": f"'{UUID(int=0)}'::uuid", "timestamptz": "'epoch'::timestamptz", "text": "''"}
+HASHES = {"uuid": "uuid_hash_extended", "timestamp": "timestamp_hash_extended", "text": "hashtextextended"}
+NOTHING_OF = {"uuid": f"'{UUID(int=0)}'::uuid", "timestamp": "'epoch'::timestamp", "text": "''"}
 
 
 def hashed(*expressions: str) -> str:
@@ -66,7 +67,7 @@ def hashed(*expressions: str) -> str:
 # but says what it said.
 SAID = hashed(
     "uuid t.id", "uuid t.lab_order_id", "uuid o.patient_id", "uuid t.lab_test_id", f"uuid {come('a.id')}",
-    f"timestamptz {ISSUED}", "timestamptz k.updated_at", "text t.file_attachment",
+    f"timestamp {ISSUED} {UTC}", f"timestamp k.updated_at {UTC}", "text t.file_attachment",
 )  # fmt: skip
 VERSION = f"t.version || '-' || to_hex({SAID})"
 COLUMNS = {
