@@ -313,14 +313,15 @@ def _may(status: str, tried: str, word: Word) -> bool:
     """Whether a word may move a claim; tried: where its last try stands.
 
     A refusal gives way to a later stage until a person has taken the claim back, and an acceptance that a partner told;
-    one that a person entered stands. A claim whose try has come to its end
-    is put in line again by nobody but a person.
+    one that a person entered stands. A judgement stands whoever noted it: no word of this kind takes one back. A claim
+    whose try has come to its end is put in line again by nobody but a person.
     """
     to = BECOMES[word.verdict][0]
     is_refused = tried == Submission.Status.REJECTED and status == Status.REJECTED and to != Status.DRAFT
     is_entered = status == Status.ACCEPTED and tried != Submission.Status.ACCEPTED and to == Status.PENDING
     is_reachable = to == status or to in InsuranceClaim.TRANSITIONS[Status(status)]
-    return (tried in LIVE or is_refused) and is_reachable and not is_entered
+    is_judged = status in {Status.PAID, Status.DENIED, Status.APPEALED}
+    return (tried in LIVE or is_refused) and is_reachable and not is_entered and not is_judged
 
 
 def _move(claims: Mapping[UUID, Standing], moves: Mapping[Any, Word]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from backend.apps.insurance.models import AckEvent, InboundFile, InsuranceClaim,
 from backend.apps.insurance.tests.factories import partner as make_partner
 from backend.apps.insurance.tests.inquiry_factories import make_eligibility_inquiry
 from backend.apps.insurance.tests.sent_claims import ISA, moved, queued, sent_file
+from backend.apps.users.tests.factories import make_user
 from tests.workers.claims.answers import (
     ack,
     content,
@@ -97,6 +99,21 @@ def test_a_word_of_the_clearinghouse_and_one_of_the_payer_give_the_same_end_in_b
     expected = {"A1:20": "pending", "A2:20": "accepted", "A7:507": "rejected"}[payers]
     assert {end[:2] for end in ends} == {(expected, expected)}
     assert len(ends) == 1
+
+
+@pytest.mark.parametrize("judged", ["denied", "paid"])
+def test_a_judgement_that_a_person_entered_is_not_undone_by_a_late_acceptance(
+    partner: TradingPartner, judged: str
+) -> None:
+    claim, _ = sent_one(partner)
+    claim.refresh_from_db()
+    if judged == "denied":
+        services.deny(claim, by=None, reason="Not covered.")
+    else:
+        services.mark_as_paid(claim, by=make_user(), amount=Decimal(100))
+    receive(partner, content(status("A2:20", trace=claim.control_number, more=["REF*1K*ICN1"])))
+    assert stands(claim)[0] == judged
+    assert claim.denial_reason == ("Not covered." if judged == "denied" else "")
 
 
 def test_an_acceptance_that_a_person_entered_is_not_undone_by_a_receipt(partner: TradingPartner) -> None:
