@@ -34,11 +34,13 @@ class Param:
     """One search parameter of one source.
 
     private: its values may name a person, so that no link shows them. sees: the resource's column that a role must see
-    to search by it. `match` returns None where nothing can match.
+    to search by it. told: the resource's columns of which one is there where this is, for `:missing`, where no one path
+    of the rows says it. `match` returns None where nothing can match.
     """
 
     private: bool = False
     sees: str = ""
+    told: tuple[str, ...] = ()
     kind: ClassVar[str] = ""
     modifiers: ClassVar[frozenset[str]] = frozenset()
 

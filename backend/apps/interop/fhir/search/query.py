@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from backend.apps.interop.fhir.outcomes import BadSearch, Forbidden
-from backend.apps.interop.fhir.search.kinds import Changed, Id, Match, Param, ToldDate
+from backend.apps.interop.fhir.search.kinds import Changed, Date, Id, Match, Param, ToldDate
 from backend.apps.interop.fhir.search.parameters import PARAMETERS
 from backend.apps.interop.fhir.search.references import Pointer, Refers, Shown
 from backend.apps.interop.fhir.search.values import split, within_bounds
@@ -106,7 +106,8 @@ def _match(source: Source, name: str, value: str, user: Any) -> Match | None:
         return None
     _may_see(source, plain, param, user)
     if modifier == "missing":
-        return _missing(param, as_seen(source, getattr(user, "role", "")), plain, value)
+        role = getattr(user, "role", "")
+        return _missing(param, as_seen(source, role), plain, value, role)
     if modifier and modifier not in param.modifiers and not isinstance(param, Pointer):
         raise BadSearch(f"{plain}: this modifier is not supported.", code="not-supported")
     values = split(value)
@@ -135,12 +136,27 @@ def _may_see(source: Source, name: str, param: Param, user: Any) -> None:
         raise Forbidden(f"Your role does not see what {name} searches by.")
 
 
-def _missing(param: Param, source: Source, name: str, value: str) -> Match:
+def _missing(param: Param, source: Source, name: str, value: str, role: str) -> Match:
+    told, path = _told_by(param), _path(param)
+    if value not in {"true", "false"} or not (told or path):
+        raise BadSearch(f"{name}: this modifier is not supported.", code="not-supported")
+    if not told:
+        absent = Q(**{f"{path}__isnull": True})
+        return Match(absent if value == "true" else ~absent)
+    seen = source.seen_by.get(role)
+    columns = [source.columns[one] for one in told if seen is None or one in seen]  # the others it never tells
+    sql = " AND ".join(f"({column}) IS NULL" for column in columns) or "TRUE"
+    return Match(sql=f"{'' if value == 'true' else 'NOT '}({sql})")
+
+
+def _told_by(param: Param) -> tuple[str, ...]:
+    """Return the columns by which the resource tells it, where that is asked and not the row."""
+    if param.told or not isinstance(param, Shown | Refers | ToldDate | Date):
+        return param.told
+    return () if isinstance(param, Date) and isinstance(param.path, str) else tuple(filter(None, (param.column,)))
+
+
+def _path(param: Param) -> str:
     paths = getattr(param, "paths", None)
     path = next(iter(paths.values()), None) if isinstance(paths, Mapping) else getattr(param, "path", None)
-    if value in {"true", "false"} and isinstance(param, Shown | Refers | ToldDate):  # as the resource tells it
-        return Match(sql=f"{source.columns[param.column]} IS {'' if value == 'true' else 'NOT '}NULL")
-    if value not in {"true", "false"} or not isinstance(path, str):
-        raise BadSearch(f"{name}: this modifier is not supported.", code="not-supported")
-    absent = Q(**{f"{path}__isnull": True})
-    return Match(absent if value == "true" else ~absent)
+    return path if isinstance(path, str) else ""

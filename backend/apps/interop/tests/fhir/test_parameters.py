@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from backend.apps.appointments.models import Appointment
+from backend.apps.core.roles import Role
 from backend.apps.doctors.tests.factories import make_doctor, make_specialization
 from backend.apps.insurance.models import ClaimLine
-from backend.apps.insurance.tests.factories import make_claim, rendering_doctor
+from backend.apps.insurance.tests.factories import make_claim, referring_provider, rendering_doctor
 from backend.apps.interop.fhir.door import given
 from backend.apps.interop.fhir.search import pages
 from backend.apps.interop.fhir.search.asked import is_element
@@ -25,7 +26,7 @@ from backend.apps.interop.fhir.source import Source, count_among
 from backend.apps.interop.fhir.sources import ALL, BY_NAME
 from backend.apps.interop.tests.fhir.clinical_makers import full_result, full_specimen, measured_note
 from backend.apps.interop.tests.fhir.makers import MAKERS
-from backend.apps.interop.tests.fhir.makers_of_papers import amendment, full_claim, signed_note
+from backend.apps.interop.tests.fhir.makers_of_papers import amendment, bare_claim, full_claim, signed_note
 from backend.apps.interop.tests.fhir.makers_of_people import full_payer, make_group
 from backend.apps.laboratory.models import LabOrder, LabResult
 from backend.apps.laboratory.tests.factories import NOON, make_lab_result, make_lab_specimen
@@ -120,6 +121,27 @@ def test_a_claim_is_found_by_each_doctor_it_names() -> None:
     doctors = [claim.rendering_doctor_id, ClaimLine.objects.get(claim=claim, number=2).rendering_doctor_id]
     assert [finds("claim", ("care-team", str(pk))) for pk in doctors] == [1, 1]
     assert finds("claim", ("care-team", ",".join(map(str, doctors)))) == 1
+
+
+def test_what_is_missing_is_what_the_resource_does_not_tell() -> None:
+    full_claim(), make_claim(referring_provider=referring_provider()), bare_claim()
+    make_group(make_patient()), make_group(gone := make_patient())
+    gone.delete()
+    make_lab_result(file_attachment="lab_results/0124.pdf", reported_at=None, sent_at=NOON)
+    for name, param, told, untold in (
+        ("claim", "care-team", 2, 1),
+        ("group", "member", 1, 1),
+        ("document-result", "date", 1, 0),
+        ("claim", "created", 3, 0),
+    ):
+        counts = [finds(name, (f"{param}:missing", missing)) for missing in ("false", "true")]
+        assert counts == [told, untold], (name, param)
+
+
+def test_of_what_a_role_is_not_told_nothing_is_learnt_by_what_is_missing() -> None:
+    users = [make_user(role) for role in (Role.DOCTOR, Role.RECEPTIONIST)]
+    found = [find(BY_NAME["claim"], [("care-team:missing", "true")], user) for user in users]
+    assert ["referring" in one.also for one in found if one] == [False, True]
 
 
 def test_the_visit_of_a_note_is_told_and_found_once_the_patient_came() -> None:

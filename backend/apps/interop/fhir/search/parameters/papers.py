@@ -47,7 +47,12 @@ MONEY: Mapping[str, Param] = {
     "type": Fixed({f"{TERMINOLOGY}claim-type": frozenset({"professional"})}),
     "insurer": Reference({"Organization": "patient_insurance__insurance_plan__provider_id"}, element="insurer"),
     "coverage": Reference({"Coverage": "patient_insurance_id"}, element="insurance.coverage"),
-    "care-team": Reference({}, {"Practitioner": _cared}, element="careTeam.provider"),
+    "care-team": Reference(
+        {},
+        {"Practitioner": _cared},
+        element="careTeam.provider",
+        told=("rendering", "line_doctors", "referring_npi"),
+    ),
     "service-date": Date("service_date", day=True, column="first_day"),
 }
 CLAIM: Mapping[str, Param] = {
@@ -109,7 +114,7 @@ COMPOSITION: Mapping[str, Param] = {
 RECORDED = {"agent": Refers("Practitioner", "doctor", element="agent.who")}
 RESULT_ORIGIN: Mapping[str, Param] = {
     "patient": OfPatient(element=""),
-    "target": Reference({}, {"Observation": by_key}, element="target"),
+    "target": Reference({}, {"Observation": by_key}, element="target", told=("targets",)),
     "recorded": Date("created_at", column="recorded"),
     **RECORDED,
 }

@@ -80,8 +80,8 @@ PRACTITIONER: Mapping[str, Param] = {
 }
 PRACTITIONER_ROLE: Mapping[str, Param] = {
     "practitioner": Reference({"Practitioner": "pk"}, element="practitioner"),
-    "organization": Reference({}, {"Organization": _practice}, element="organization"),
-    "location": Reference({}, {"Location": _practice}, element="location"),
+    "organization": Reference({}, {"Organization": _practice}, element="organization", told=("clinic",)),
+    "location": Reference({}, {"Location": _practice}, element="location", told=("clinic",)),
     "specialty": Coded((At("specializations__medical_code", NUCC, Q(specializations__medical_code__regex=TAXONOMY)),)),
     "role": Fixed({f"{TERMINOLOGY}practitioner-role": frozenset({"doctor"})}),
     "active": flag("user__is_active"),
@@ -125,7 +125,7 @@ GROUP: Mapping[str, Param] = {
     "name": String(("name",)),
     "type": Fixed({"http://hl7.org/fhir/group-type": frozenset({"person"})}),
     "actual": Cases({"true": EVERY}, YES_OR_NO),
-    "member": Reference({}, {"Patient": _member}, element="member.entity"),
+    "member": Reference({}, {"Patient": _member}, element="member.entity", told=("members",)),
 }
 COVERAGE: Mapping[str, Param] = {
     "patient": OfPatient(element="beneficiary"),
