@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from threading import Timer
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import make_appointment
+from backend.apps.core.models import AuditLog
 from backend.apps.core.work import WorkState
 from backend.apps.doctors.models import Doctor
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance
@@ -286,6 +288,9 @@ def test_members_of_a_group_are_accounted_for_with_the_list_of_them() -> None:
     result = make_lab_result()
     cut = carried_out(Asked(types=("Observation",), elements=("status",)))
     assert disclosed(cut) == {result.lab_order.patient_id}
+    AuditLog.objects.create(action="retrieve", resource_type="patient", patient_id=other.pk)
+    cut = carried_out(Asked(types=("AuditEvent",), elements=("outcome",)))
+    assert disclosed(cut) == {other.pk}
 
 
 def test_after_a_lost_state_pieces_are_looked_at_without_all_their_patients(settings: Any) -> None:
@@ -313,6 +318,17 @@ def test_what_there_was_no_time_to_look_at_after_a_lost_state_is_written_again(
     assert Counter(line["id"] for line in lines(job)) == Counter(str(one.pk) for one in patients)
 
 
+def free_once_waited_for(holder: psycopg.Connection[Any], after_s: float) -> None:
+    """Let go of the table of patients when somebody has waited for it for that long."""
+    here = "SELECT oid FROM pg_database WHERE datname = current_database()"
+    waiting = f"FROM pg_locks WHERE NOT granted AND relation = 'patients_patient'::regclass AND database = ({here})"
+    give_up_at = time.monotonic() + 10
+    while not holder.execute(f"SELECT {waiting}").fetchone() and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    time.sleep(after_s)
+    holder.commit()
+
+
 def test_the_time_that_a_plan_takes_is_part_of_the_time_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     old_patients(1)
     monkeypatch.setattr(fhir_export, "BUDGET_S", 0.1)
@@ -320,8 +336,10 @@ def test_the_time_that_a_plan_takes_is_part_of_the_time_of_the_task(monkeypatch:
     job = services.begin(PATIENTS)
     with psycopg.connect(database_url()) as other:
         other.execute("LOCK TABLE patients_patient")
-        Timer(0.2, other.commit).start()
+        freeing = Thread(target=free_once_waited_for, args=[other, fhir_export.BUDGET_S])
+        freeing.start()
         fhir_export.run_due()
+        freeing.join()
     job.refresh_from_db()
     assert (job.planned_at is None, job.status, job.work_state) == (False, "in_progress", "waiting")
     assert set(job.chunks.values_list("work_state", flat=True)) == {"waiting"}
@@ -362,6 +380,22 @@ def test_after_a_lost_state_who_took_the_place_of_a_member_has_it_in_the_files()
     told = Counter(line["id"] for line in lines(job) if line["resourceType"] == "Observation")
     assert told == Counter(result.result_key for result in results[1:])
     assert disclosed(job) == {came.pk, stayed.pk}
+
+
+def test_after_a_lost_state_what_the_log_says_of_who_took_the_place_of_a_member_is_in_the_files() -> None:
+    left, came, stayed = old_patients(3)
+    group = PatientGroup.objects.create(name="Panel")
+    for member in (left, stayed):
+        PatientGroupMember.objects.create(group=group, patient=member)
+    of_one = {"action": "retrieve", "resource_type": "patient", "timestamp": timezone.now() - timedelta(hours=1)}
+    for patient in (left, came, stayed):
+        AuditLog.objects.create(resource_id=str(patient.pk), patient_id=patient.pk, **of_one)
+    job = begun(Asked(types=("AuditEvent", "Patient")), level=ExportLevel.GROUP, group=group)
+    half_written(job, but=1)
+    PatientGroupMember.objects.filter(patient=left).update(patient=came)
+    gone_on_with(job)
+    told = [json.dumps(line) for line in lines(job) if line["resourceType"] == "AuditEvent"]
+    assert [sum(str(one.pk) in line for line in told) for one in (left, came, stayed)] == [0, 1, 1]
 
 
 def test_the_demo_counts_in_the_tables_what_a_whole_export_holds() -> None:

@@ -20,14 +20,16 @@ from workers.fhir import asking, files, organizing, planning, snapshots
 from workers.fhir.snapshots import Reader, Reading
 
 Look = Callable[[], object]
-LOOKING_S = 100.0  # at the pieces that are written; the task has time left to write some, so it never begins anew only
+LOOKING_S = 100.0  # at the pieces that are written; the task has time left to write some
 
 
 def see_anew(job: ExportJob, reading: Reading, look: Look) -> None:
     """Put back what is not as it was when it was written, and add a piece for what came behind the last of a source.
 
     From the first step on nothing is written from the old state any more, and nothing from the new one until the last.
-    Pieces that LOOKING_S was not enough for are put back unseen.
+    Pieces that LOOKING_S was not enough for are put back unseen. So a process that stays alone, and loses the state
+    with each task, ends no export of more pieces than it can look at in that time and write in the rest of the task;
+    with a second one that lends a hand the state outlives the task.
     What a page of the manifest has told stays; what changed there is younger than `transaction_time`.
 
     Raises:
@@ -81,7 +83,8 @@ def _summed(chunk: ExportChunk, source: Source, found: str) -> str:
 
     Who is a member of a group by now has old rows that none of its pieces has.
     """
-    patient = f"({source.patient})::uuid" if source.patient else "NULL::uuid"
+    of_whom = source.patient or source.named
+    patient = f"({of_whom})::uuid" if of_whom else "NULL::uuid"
     return f"""WITH found (patient, changed) AS MATERIALIZED (
             SELECT {patient}, {source.changed} FROM {source.tables} WHERE {found})
         SELECT count(*), EXISTS (SELECT patient FROM found WHERE patient IS NOT NULL

@@ -129,7 +129,8 @@ def _resources(task: Task, asked: Asked, source: Source, problems: Cut, told: se
     resource, given = selection.resource_of(asked, source), given_of(task.job)
     line, sample, place = resource.line(given), Sample(resource, given), _place_of_patient(source, resource)
     found = selection.within(task.job, asked, source, task.chunk.lower, task.chunk.upper)
-    beside = [f"({source.patient})::text"] if source.patient and place is None else []
+    about = source.patient or source.named
+    beside = [f"({about})::text"] if about and place is None else []
     sql = f"{source.select(resource, beside=beside)} WHERE {found} ORDER BY {source.order}"
     of_whom = itemgetter(-1 if place is None else place)
     for rows in fetched(task, sql, _at_once(task, source)):
