@@ -96,7 +96,7 @@ def export(request: HttpRequest, pk: UUID) -> HttpResponse:
         "files": part.rows,
         "totals": files.aggregate(files=Count("pk"), rows=Sum("count"), stored=Sum("stored_bytes")),
         "cancel": is_kept and may(request.user, "cancel", EXPORT),
-        "retry": job.status == ExportStatus.FAILED and may(request.user, "retry", EXPORT),
+        "retry": services.can_go_on(job) and may(request.user, "retry", EXPORT),
         "download": may(request.user, "download", EXPORT),
     }
     return console.render(request, "interop/exports/export.html", context)

@@ -66,7 +66,7 @@ def _removed(file: ExportFile) -> int:
 def _remove(file: ExportFile) -> int:
     """Remove one file unless somebody began to read it meanwhile, or removes it or has the export go on right now."""
     with transaction.atomic():
-        if not _locked(file.job_id):
+        if _locked(file.job_id) is None:
             return 0
         mine = ExportFile.objects.select_for_update(skip_locked=True, of=("self",)).filter(
             NOT_READ, pk=file.pk, removed_at=None
@@ -77,10 +77,10 @@ def _remove(file: ExportFile) -> int:
         return mine.update(removed_at=Now())
 
 
-def _locked(job: UUID) -> bool:
-    """Keep an export as it is until the transaction ends; False where its files are not to go, or somebody has it."""
+def _locked(job: UUID) -> ExportJob | None:
+    """Return an export as it stays until the transaction ends; None if its files are not to go, or somebody has it."""
     there = ExportJob.all_objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
-    return there.filter(_past(), pk=job, files_removed_at=None).exists()
+    return there.filter(_past(), pk=job, files_removed_at=None).first()
 
 
 def _close() -> None:
@@ -90,15 +90,16 @@ def _close() -> None:
     done = ExportJob.all_objects.filter(_past(), ~Exists(left), files_removed_at=None)
     for job in done.annotate(ended_at=Coalesce("expires_at", "finished_at")).filter(settled)[:AT_ONCE]:
         try:
-            _done_with(job)
+            _done_with(job.pk)
         except TROUBLE as trouble:
             log.warning("the folder of export %s could not be removed: %s", job.pk, type(trouble).__name__)
 
 
 @transaction.atomic
-def _done_with(job: ExportJob) -> None:
+def _done_with(pk: UUID) -> None:
     """Let go of an export but for its accounting, which is all that says of whom its files told from here on."""
-    if not _locked(job.pk):
+    job = _locked(pk)
+    if job is None:
         return
     _sweep(str(job.pk))
     if job.status != ExportStatus.COMPLETED:  # then it was when it ended

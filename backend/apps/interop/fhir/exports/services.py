@@ -110,6 +110,12 @@ def cancel(job: ExportJob, *, by: User | None = None) -> ExportJob:
     return job
 
 
+def can_go_on(job: ExportJob) -> bool:
+    """Return whether it failed and all it has written is still there."""
+    whole = job.files_removed_at is None and not job.files.filter(removed_at__isnull=False).exists()
+    return job.status == ExportStatus.FAILED and whole
+
+
 @transaction.atomic
 def retry(job: ExportJob, *, by: User | None = None) -> ExportJob:
     """Let a failed export go on: what it has written stays, what failed is tried again.
@@ -119,7 +125,7 @@ def retry(job: ExportJob, *, by: User | None = None) -> ExportJob:
     failed = ExportJob.objects.filter(pk=job.pk, status=ExportStatus.FAILED, files_removed_at=None)
     locked = failed.select_for_update(no_key=True).first()
     status = ExportStatus.ACCEPTED if job.planned_at is None else ExportStatus.IN_PROGRESS
-    if locked is None or locked.files.filter(removed_at__isnull=False).exists():
+    if locked is None or not can_go_on(locked):
         raise DomainError("Only an export that failed, and whose files are still there, can be tried again.")
     failed.update(status=status, failure="", finished_at=None, expires_at=None, updated_at=Now())
     stuck = job.chunks.filter(Q(work_state__in=STUCK) | Q(times_written=0)).values_list("pk", flat=True)

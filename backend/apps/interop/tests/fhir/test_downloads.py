@@ -205,7 +205,7 @@ def test_an_export_of_which_a_file_was_removed_cannot_go_on_and_one_that_goes_on
     kept, read = make_file(goes_on), make_file(job, read_until=timezone.now() + timedelta(minutes=5))
     services.retry(goes_on)  # after the sweep has looked
     assert (expiry._removed(kept), on_disk(kept)) == (0, True)
-    expiry._done_with(goes_on)
+    expiry._done_with(goes_on.pk)
     assert on_disk(kept)
     make_file(job)
     assert (expiry.expire_due(), on_disk(read)) == (1, True)

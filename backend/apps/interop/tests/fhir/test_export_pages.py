@@ -119,6 +119,7 @@ def test_files_come_in_parts_and_past_their_time_not_at_all(monkeypatch: pytest.
     assert [[str(file.pk) in one for file in files] for one in shown] == [[True, True, False], [False, False, True]]
     assert "3 files" in shown[0]
     assert 'href="?part=2"' in shown[0]
+    assert "There is no such part" in page(client, f"{EXPORTS}{job.pk}/?part=99")
     ExportJob.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     told = page(client, f"{EXPORTS}{job.pk}/")
     assert ("It has expired" in told, "There was nothing to export" in told) == (True, False)
@@ -129,11 +130,21 @@ def test_a_failed_export_says_why_and_is_tried_again() -> None:
     why = "1 of 2 parts could not be written, of Patient."
     job = make_job(status="failed", failure=why, work_state=WorkState.FAILED, finished_at=timezone.now())
     assert why in page(client, EXPORTS)
-    assert why in page(client, f"{EXPORTS}{job.pk}/")
+    shown = page(client, f"{EXPORTS}{job.pk}/")
+    assert (why in shown, ">Try again<" in shown) == (True, True)
     assert "In line again" in said(client, f"{EXPORTS}{job.pk}/retry/")
     job.refresh_from_db()
     assert (job.status, job.work_state, job.failure) == ("accepted", "waiting", "")
     assert "Only an export that failed" in said(client, f"{EXPORTS}{job.pk}/retry/")
+
+
+def test_what_can_no_longer_go_on_is_not_offered_to_be_tried_again() -> None:
+    client, now = signed_in("admin"), timezone.now()
+    bare, some = (make_job(status="failed", work_state=WorkState.FAILED, finished_at=now) for _ in range(2))
+    ExportJob.objects.filter(pk=bare.pk).update(files_removed_at=now)
+    make_file(some, removed_at=now)
+    for job in (bare, some):
+        assert ">Try again<" not in page(client, f"{EXPORTS}{job.pk}/")
 
 
 def test_the_list_costs_the_same_for_many() -> None:
