@@ -29,11 +29,11 @@ from backend.apps.interop.tests.fhir.makers import MAKERS
 from backend.apps.interop.tests.fhir.makers_of_papers import amendment, bare_claim, full_claim, signed_note
 from backend.apps.interop.tests.fhir.makers_of_people import full_payer, make_group
 from backend.apps.laboratory.models import LabOrder, LabResult
-from backend.apps.laboratory.tests.factories import NOON, make_lab_result, make_lab_specimen
+from backend.apps.laboratory.tests.factories import NOON, make_lab_result, make_lab_specimen, make_lab_test
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from integrations.fhir.resource import element_of
-from integrations.fhir.terms import NUCC, SNOMED
+from integrations.fhir.terms import LOINC, NUCC, SNOMED
 
 pytestmark = pytest.mark.django_db
 VALUES = {"token": ("a-code", "urn:none|", "http://loinc.org|1-8,x"), "string": (r"a\,b",), "reference": ("Patient/1",)}
@@ -163,6 +163,22 @@ def test_the_codes_of_a_laboratory_are_those_that_are_told_as_its_own() -> None:
     wanted = {"": 1, "K plus": 1, "2823-3": 0, "K": 0, "271062006": 0}
     assert {code: finds("observation-lab", ("code", f"{system}|{code}")) for code in wanted} == wanted
     assert finds("observation-lab", ("code", f"{SNOMED}|271062006")) == 1
+
+
+def test_a_code_is_found_under_the_system_that_it_is_told_with() -> None:
+    for number, (code, system) in enumerate((
+        ("271062006", " sct"), ("R5-K", "SCT"), ("2823-3", "Loinc "), ("KPLUS", "LN"), ("718-7", "L"),
+    )):  # fmt: skip
+        place = "other_" if number % 2 else ""
+        sent = {f"{place}code_as_sent": code, f"{place}{'' if place else 'code_'}system_as_sent": system}
+        make_lab_result(lab_test=None, **{"code_text_as_sent": "Kalium", "code_as_sent": "", **sent})
+    make_lab_result(lab_test=make_lab_test(test_code="POTASSIUM", code_system="loinc"))
+    ours = within("CodeSystem/tests")()
+    wanted = {
+        f"{SNOMED}|271062006": 1, f"{SNOMED}|R5-K": 0, f"{SNOMED}|": 1, f"{LOINC}|2823-3": 1, f"{LOINC}|KPLUS": 0,
+        f"{LOINC}|718-7": 0, f"{LOINC}|": 1, "R5-K": 1, f"{LOINC}|POTASSIUM": 0, f"{ours}|POTASSIUM": 1, f"{ours}|": 1,
+    }  # fmt: skip
+    assert {code: finds("observation-lab", ("code", code)) for code in wanted} == wanted
 
 
 def test_what_was_collected_over_a_while_is_found_by_the_end_of_it() -> None:

@@ -18,28 +18,31 @@ from integrations.fhir.terms import HL7, LOINC, NDC, RXNORM, SNOMED, TERMINOLOGY
 OF_PATIENT: Mapping[str, Param] = {"patient": OfPatient(), "subject": OfPatient()}
 
 
-def _as_sent(names: Iterable[str]) -> list[str]:
-    return sorted({form for name in names for form in (name, name.lower(), name.capitalize())})
-
-
-LOINC_AS_SENT, SNOMED_AS_SENT = map(_as_sent, (observation.LOINC_NAMES, observation.SNOMED_NAMES))
 OBSERVATION_CATEGORY = f"{TERMINOLOGY}observation-category"
 OBSERVATION_STATUS = f"{HL7}observation-status"
-
-CODES = (
-    At("lab_test__test_code", LOINC, Q(lab_test__code_system="loinc")),
-    At("code_as_sent", LOINC, Q(code_system_as_sent__in=LOINC_AS_SENT)),
-    At("other_code_as_sent", LOINC, Q(other_system_as_sent__in=LOINC_AS_SENT)),
-    At("code_as_sent", SNOMED, Q(code_system_as_sent__in=SNOMED_AS_SENT)),
-    At("other_code_as_sent", SNOMED, Q(other_system_as_sent__in=SNOMED_AS_SENT)),
-    At("lab_test__test_code", within("CodeSystem/tests"), Q(lab_test__code_system="local")),
-    At("code_as_sent"),
-    At("other_code_as_sent"),
-)
 SENT = (("code_as_sent", "code_system_as_sent"), ("other_code_as_sent", "other_system_as_sent"))
+
+
+def _told_as(names: Iterable[str], code: re.Pattern[str], at: str, of: str) -> Q:
+    """Return what holds where a code as sent is told as one of a public system: see `observation.is_loinc`."""
+    named = "|".join(map(re.escape, sorted(names)))
+    return Q(**{f"{of}__iregex": rf"^\s*({named})\s*$", f"{at}__regex": rf"^\s*{code.pattern}\s*$"})
+
+
 PUBLIC = tuple(
-    (names, rf"^\s*{code.pattern}\s*$")
-    for names, code in ((LOINC_AS_SENT, observation.LOINC_CODE), (SNOMED_AS_SENT, observation.SNOMED_CODE))
+    (at, system, _told_as(names, code, at, of))
+    for system, names, code in (
+        (LOINC, observation.LOINC_NAMES, observation.LOINC_CODE),
+        (SNOMED, observation.SNOMED_NAMES, observation.SNOMED_CODE),
+    )
+    for at, of in SENT
+)
+OF_LOINC = Q(lab_test__code_system="loinc", lab_test__test_code__regex=f"^{observation.LOINC_CODE.pattern}$")
+CODES = (
+    At("lab_test__test_code", LOINC, OF_LOINC),
+    *(At(at, system, told) for at, system, told in PUBLIC),
+    At("lab_test__test_code", within("CodeSystem/tests"), ~OF_LOINC),
+    *(At(at) for at, _ in SENT),
 )
 LABORATORYS_OWN = within("CodeSystem/laboratory-")
 
@@ -58,9 +61,8 @@ class ResultCode(Coded):
             return None
         spaced = r"^\s*" + r"\s+".join(map(re.escape, code.split())) + r"\s*$"  # sent with any blanks, told with one
         return of & any_of(
-            Q(**{f"{at}__regex": spaced if code else r"\S"})
-            & ~any_of(Q(**{f"{of_at}__in": names, f"{at}__regex": like}) for names, like in PUBLIC)
-            for at, of_at in SENT
+            Q(**{f"{at}__regex": spaced if code else r"\S"}) & ~any_of(told for place, _, told in PUBLIC if place == at)
+            for at, _ in SENT
         )
 
 
