@@ -84,9 +84,9 @@ def page(
     for index, source in enumerate(sources):
         wanted = asked.params if params is None else params(source)
         open_from = after is None or index >= after.source or bool(asked.sort)
-        limit = asked.count + 1 - (0 if asked.sort else len(hits))
-        if wanted is not None and open_from and limit > 0:
-            hits += _take(asked, source, wanted, user, index=index, after=after, until=until, limit=limit)
+        is_open = open_from and (bool(asked.sort) or len(hits) <= asked.count)
+        if wanted is not None and is_open:  # by one limit in each, which is part of the statement that is prepared
+            hits += _take(asked, source, wanted, user, index=index, after=after, until=until, limit=asked.count + 1)
     if asked.sort:
         hits = _merged(hits, backwards=asked.sort.startswith("-"))
     return hits[: asked.count], len(hits) > asked.count

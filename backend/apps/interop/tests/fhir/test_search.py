@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from backend.apps.insurance.tests.factories import make_provider
 from backend.apps.interop.fhir.search import cursors
 from backend.apps.interop.fhir.search.kinds import NOTHING, any_of
 from backend.apps.interop.fhir.search.values import split, token
-from backend.apps.laboratory.tests.factories import make_lab_order
+from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_result
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -126,6 +127,18 @@ def test_sorted_by_change_a_row_that_changes_between_two_pages_comes_once(api: A
         seen += ids(page)
     assert len(seen) == len(set(seen))
     assert {str(one.pk) for one in made} <= set(seen)
+
+
+def test_a_page_is_asked_for_by_one_statement_however_many_another_source_gave(api: APIClient) -> None:
+    order = make_lab_order()
+    for at in range(2):
+        make_lab_result(lab_order=order), make_lab_result(lab_order=order)
+        with CaptureQueriesContext(connection) as asked:
+            page = api.get(f"{FHIR}/Observation?patient={order.patient_id}&_count=5&_total=none").json()
+        assert len(ids(page)) == 2 * at + 2
+        limits = [limit for query in asked for limit in re.findall(r"LIMIT (\d+)$", query["sql"])]
+        assert len(limits) > 1
+        assert set(limits) == {"6"}
 
 
 @pytest.mark.parametrize("sort", ["_lastUpdated", "-_lastUpdated"])
