@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -18,6 +19,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import IdempotentRequest
 
 KEY = re.compile(r"[\x21-\x7e]{8,128}")
+Replay = Callable[[str], Response]  # from the id of the resource
 
 
 class KeyReused(DomainError):
@@ -26,8 +28,12 @@ class KeyReused(DomainError):
     code = "idempotency_key_reused"
 
 
-def once(request: Request, act: Callable[[], Response], replay: Callable[[str], Response]) -> Response:
+def once(
+    request: Request, act: Callable[[], Response], replay: Replay, *, replay_found: Replay | None = None
+) -> Response:
     """Run `act` once per (user, Idempotency-Key); a repetition gets `replay(resource id)` with the first status.
+
+    replay_found: instead, where `act` made nothing and answered 200 with what was there, which may be another's.
 
     Key, act and outcome share one transaction: a simultaneous second request waits for the first, a refused first
     leaves no key behind. Without the header `act` just runs, in a transaction too.
@@ -44,7 +50,8 @@ def once(request: Request, act: Callable[[], Response], replay: Callable[[str], 
             user=caller, key=key, defaults={"fingerprint": fingerprint(request)}
         )
         if not created:
-            return _again(request, slot, replay)
+            found = slot.status_code == HTTPStatus.OK and replay_found
+            return _again(request, slot, found or replay)
         response = act()
         slot.status_code, slot.resource_id = (
             response.status_code,
@@ -65,7 +72,7 @@ def fingerprint(request: Request) -> str:
     return salted_hmac("core.idempotency", text, algorithm="sha256").hexdigest()
 
 
-def _again(request: Request, slot: IdempotentRequest, replay: Callable[[str], Response]) -> Response:
+def _again(request: Request, slot: IdempotentRequest, replay: Replay) -> Response:
     if slot.fingerprint != fingerprint(request):
         raise KeyReused("This Idempotency-Key was already used for another request.")
     try:

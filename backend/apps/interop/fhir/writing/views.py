@@ -88,10 +88,12 @@ class Create(Writing):
 
         def replay(fhir_id: str) -> Any:
             mine = kind.source.model._base_manager.all()  # of this key; a doctor sees a patient only once they care
-            rows = kind.source.visible(request.user) if conditional else mine
-            return self.answer(kind, rows.get(pk=fhir_id), 201)
+            return self.answer(kind, mine.get(pk=fhir_id), 201)
 
-        return idempotency.once(request, cast(Any, act), cast(Any, replay))
+        def replay_found(fhir_id: str) -> Any:
+            return self._found(kind, kind.source.visible(request.user).get(pk=fhir_id))
+
+        return idempotency.once(request, cast(Any, act), cast(Any, replay), replay_found=cast(Any, replay_found))
 
     def _misshapen(self, kind: Kind) -> Refusal | None:
         """Return why the body cannot be read; a condition that finds what stands is answered all the same."""
@@ -115,8 +117,9 @@ class Create(Writing):
         if condition is None:
             return None
         row = _identified(kind, condition, self.request.user)
-        if row is None:
-            return None
+        return None if row is None else self._found(kind, row)
+
+    def _found(self, kind: Kind, row: Any) -> Written:
         self._noted = True
         audit.record(self.request, "retrieve", kind.type, str(row.pk), patient_id=audit.patient_of(row))
         return written(self.request, Standing(kind, row, role_of(self.request)), 200, self.media_type)

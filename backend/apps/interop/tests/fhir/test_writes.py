@@ -12,6 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.interop.tests.fhir.systems import make_system
@@ -298,6 +299,23 @@ def test_a_doctor_who_sends_a_create_twice_is_answered_although_the_patient_is_n
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json() == again.json()
     assert doctor.get(f"/fhir/R4/Patient/{first.json()['id']}").status_code == 404
+
+
+def test_a_conditional_create_that_is_sent_twice_under_one_key_is_answered_by_what_its_first_did() -> None:
+    user, system = make_doctor().user, settings.FHIR_MRN_SYSTEM
+    doctor = client_for(user)
+    theirs = make_appointment(doctor=user.doctor, patient=make_patient(first_name="Eze")).patient
+    numbers = {"key-0001": "MRN9000001", "key-0002": theirs.medical_record_number}
+    asked = [
+        {"Idempotency-Key": key, "If-None-Exist": f"identifier={system}|{number}"} for key, number in numbers.items()
+    ]
+    made, again, found, reread = (post(doctor, ADA, **headers) for headers in asked for _ in range(2))
+    assert [one.status_code for one in (made, again, found, reread)] == [201, 201, 200, 200]
+    assert (made.json(), found.json()) == (again.json(), reread.json())
+    assert found.json()["id"] == str(theirs.pk)
+    assert AuditLog.objects.filter(action="create", resource_id=str(theirs.pk)).count() == 0
+    Patient.objects.filter(pk=theirs.pk).update(is_deleted=True, deleted_at=datetime.now(UTC))
+    assert post(doctor, ADA, **asked[1]).status_code == 404
 
 
 def test_the_answer_has_the_body_that_was_preferred(desk: APIClient) -> None:
