@@ -40,7 +40,7 @@ READ_OF_A_KEY = frozenset({"kty", "kid", "use", "key_ops", "alg", "n", "e", "crv
 MOST_KEYS = 20
 MOST_BYTES = 100_000
 TIMEOUT_S = (3.05, 5.0)
-WHOLE_S = 8.0  # for a fetch, all told; the look-up of the name keeps its own time
+WHOLE_S = 8.0  # for a fetch, all told; the look-up of the name counts, but nothing cuts it short
 KEPT_S, LONGEST_KEPT_S = 300, 86_400
 ASIDE_S = 60  # beyond that, while none is to be had: as long as the window of BY_URL, so that no stranger who makes us
 # fetch too often, or its server tire of us, keeps a system out
