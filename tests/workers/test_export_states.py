@@ -17,11 +17,8 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
 from backend.apps.core.work import WorkState
-from backend.apps.doctors.models import Doctor
-from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance
 from backend.apps.interop.fhir.exports import accounting, manifest, services
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import (
@@ -34,17 +31,14 @@ from backend.apps.interop.models import (
     PatientGroup,
     PatientGroupMember,
 )
-from backend.apps.interop.tests.fhir.makers_of_papers import amendment, signed_note
 from backend.apps.laboratory.models import LabResult
 from backend.apps.laboratory.tests.factories import make_lab_result
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
-from backend.apps.prescriptions.tests.factories import make_prescription
 from tests.support.stage import database_url
 from tests.workers import exporting
 from tests.workers.exporting import begun, carried_out, lines
 from workers import fhir_export
-from workers.cli import demo_fhir
 from workers.fhir import anew, finishing, organizing, snapshots
 from workers.fhir.hands import Hands
 
@@ -396,26 +390,3 @@ def test_after_a_lost_state_what_the_log_says_of_who_took_the_place_of_a_member_
     gone_on_with(job)
     told = [json.dumps(line) for line in lines(job) if line["resourceType"] == "AuditEvent"]
     assert [sum(str(one.pk) in line for line in told) for one in (left, came, stayed)] == [0, 1, 1]
-
-
-def test_the_demo_counts_in_the_tables_what_a_whole_export_holds() -> None:
-    """Also of who was removed, of who was merged, of a doctor who left and of a note that was amended."""
-    for make in (make_appointment, make_lab_result, make_prescription, make_patient_insurance, make_claim):
-        kept, removed = make(), make()
-        Patient.objects.filter(pk=_about(removed)).update(is_deleted=True, deleted_at=Now())
-        into = make_patient()
-        Patient.objects.filter(pk=_about(kept)).update(is_deleted=True, deleted_at=Now(), merged_into=into)
-    first = signed_note()
-    amendment(amendment(first))
-    Patient.objects.filter(pk=signed_note().patient_id).update(is_deleted=True, deleted_at=Now())
-    Doctor.objects.filter(pk=first.doctor_id).update(is_deleted=True, deleted_at=Now())
-    job = carried_out(Asked(types=tuple(demo_fhir.SQL)))
-    with psycopg.connect(database_url()) as database:
-        assert Counter(line["resourceType"] for line in lines(job)) == demo_fhir.counted(database)
-
-
-def _about(row: Any) -> Any:
-    """Return the key of the patient of a row."""
-    for name in ("lab_order", "patient_insurance"):
-        row = getattr(row, name, row)
-    return row.patient_id
