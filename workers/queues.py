@@ -14,5 +14,12 @@ QUEUES = (
     "eligibility",
     "claims_watch",
     "fhir_export",
+    "credentials",
+    "visits",
+    "prescriptions",
+    "staff",
+    "retention",
+    "reconcile",
+    "alerts",
     "sweep",
 )

@@ -70,8 +70,8 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
 TRUSTED_PROXIES = proxies(os.environ.get("CARERELAY_TRUSTED_PROXIES", ""))  # whose X-Forwarded-For is believed
 
 CLINIC_APPS = [
-    "core", "users", "patients", "doctors", "messaging", "appointments", "clinical_notes", "laboratory", "employees",
-    "prescriptions", "insurance", "interop",
+    "core", "users", "patients", "doctors", "credentials", "messaging", "appointments", "clinical_notes", "laboratory",
+    "employees", "prescriptions", "insurance", "interop",
 ]  # fmt: skip
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "django_filters",
+    "django_htmx",
     "drf_spectacular",
     "drf_spectacular_sidecar",  # Swagger UI from our own server, not from a CDN
     *(f"backend.apps.{name}" for name in CLINIC_APPS),

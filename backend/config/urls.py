@@ -10,7 +10,7 @@ from backend.apps.interop import answer_pages
 from backend.apps.interop.fhir.smart import views as smart
 
 CLINIC_APPS = (
-    "core", "users", "patients", "doctors", "messaging", "appointments", "clinical_notes", "laboratory",
+    "core", "users", "patients", "doctors", "credentials", "messaging", "appointments", "clinical_notes", "laboratory",
     "employees", "prescriptions", "insurance", "interop",
 )  # fmt: skip
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date, time, timedelta
-from typing import Any, ClassVar, Self
+from datetime import time
+from typing import Any, ClassVar
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import IntegerRangeField, RangeOperators
@@ -13,18 +13,14 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Lower
-from django.utils import timezone
 
 from backend.apps.core import scope
-from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, SoftDeleteManager, SoftDeleteQuerySet, UUIDModel
-from backend.apps.core.documents import KeptIn, validate_document
-from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import Clinic
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, UUIDModel
 from backend.apps.core.roles import Role
 from backend.apps.core.validators import validate_language, validate_npi
+from backend.apps.employees.models.credentials import Credential, credential_constraints, credential_indexes
 
 DEA = re.compile(r"[A-Z][A-Z9][0-9]{7}")
-EXPIRES_SOON = timedelta(days=30)
 LONGEST_CAREER = 80  # years
 UNTIL_MIDNIGHT = time(23, 59)  # a window that ends now or later lasts until the day is over
 
@@ -190,112 +186,20 @@ class DoctorSpecialization(UUIDModel):
         return f"doctor specialization {self.pk}"
 
 
-class CredentialQuerySet(SoftDeleteQuerySet):
-    def expired(self, today: date) -> Self:
-        return self.filter(expiry_date__lt=today)
-
-    def expiring_soon(self, today: date) -> Self:
-        return self.filter(expiry_date__gte=today, expiry_date__lte=today + EXPIRES_SOON)
-
-
-CredentialManager = SoftDeleteManager.from_queryset(CredentialQuerySet)
-
-
-class CredentialType(models.TextChoices):
-    STATE_LICENSE = "state_license"
-    DEA = "dea", "DEA registration"
-    BOARD_CERTIFICATION = "board_certification"
-    MALPRACTICE = "malpractice", "Malpractice insurance"
-    BLS = "bls", "Basic life support"
-    ACLS = "acls", "Advanced cardiac life support"
-    IMMUNIZATION = "immunization"
-    HIPAA_TRAINING = "hipaa_training", "HIPAA training"
-    OTHER = "other"
-
-
-class DoctorCredential(ClinicModel):
+class DoctorCredential(Credential):
     """A document that entitles a doctor to do something, until the end of the day `expiry_date`; empty is for ever."""
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset(), owners=("doctor__user",))
 
     doctor = models.ForeignKey(Doctor, on_delete=models.PROTECT, related_name="credentials")
-    credential_type = models.CharField(max_length=20, choices=CredentialType)
-    issuing_organization = models.CharField(max_length=160)
-    number = models.CharField(max_length=60, blank=True)
-    state = models.CharField(
-        max_length=2, blank=True, validators=[RegexValidator(r"^[A-Z]{2}$", "Two capital letters, as NY.")]
-    )
-    issue_date = models.DateField()
-    expiry_date = models.DateField(null=True, blank=True)
-    document = models.FileField(
-        upload_to=KeptIn("credentials", "document"), blank=True, max_length=200, validators=[validate_document]
-    )
-    is_verified = models.BooleanField(default=False, editable=False)
-    verified_by = models.ForeignKey(
-        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
-    )
-    verified_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects: ClassVar = CredentialManager()
-
-    class Meta(ClinicModel.Meta):
-        ordering = ["expiry_date", "id"]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            SOFT_DELETE_CHECK,
-            models.CheckConstraint(
-                condition=Q(credential_type__in=CredentialType.values),
-                name="doctors_credential_type_known",
-            ),
-            models.CheckConstraint(
-                condition=Q(expiry_date__isnull=True) | Q(expiry_date__gt=F("issue_date")),
-                name="doctors_credential_expires_after",
-                violation_error_message="The expiry date is not after the issue date.",
-            ),
-            models.CheckConstraint(
-                condition=Q(is_verified=False, verified_at__isnull=True, verified_by__isnull=True)
-                | Q(is_verified=True, verified_at__isnull=False),
-                name="doctors_credential_verified_when",
-            ),
-            models.UniqueConstraint(
-                fields=["doctor", "credential_type", "number", "state", "issue_date"],
-                condition=Q(is_deleted=False) & ~Q(number=""),
-                name="doctors_credential_once",
-                violation_error_message="This credential is already on file.",
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["expiry_date"], name="credential_expiry", condition=Q(is_deleted=False)),
-            models.Index(fields=["credential_type", "expiry_date"], name="credential_type_expiry"),
-            models.Index(fields=["is_verified"], name="credential_verified"),
-        ]
+    class Meta(Credential.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = credential_constraints("doctors_credential", "doctor")
+        indexes: ClassVar[list[models.Index]] = credential_indexes("credential")
 
     @property
-    def is_expired(self) -> bool:
-        return self.is_expired_on(Clinic.today())
-
-    @property
-    def is_expiring_soon(self) -> bool:
-        """Whether it still holds today but not 31 days from now."""
-        return self.is_expiring_soon_on(Clinic.today())
-
-    def is_expired_on(self, day: date) -> bool:
-        return self.expiry_date is not None and self.expiry_date < day
-
-    def is_expiring_soon_on(self, day: date) -> bool:
-        return self.expiry_date is not None and day <= self.expiry_date <= day + EXPIRES_SOON
-
-    def verify(self, user: Any) -> None:
-        """Note that `user` has checked this with whoever issued it."""
-        if self.is_verified:
-            raise DomainError("This credential is already verified.")
-        if self.is_expired:
-            raise DomainError("This credential has expired; enter the renewed one instead.")
-        self.is_verified, self.verified_by, self.verified_at = True, user, timezone.now()
-        self.save(update_fields=["is_verified", "verified_by", "verified_at", "updated_at"])
-
-    def unverify(self) -> None:
-        """Forget an earlier check, because what was checked has changed; save separately."""
-        self.is_verified, self.verified_by, self.verified_at = False, None, None
+    def holder(self) -> Doctor:
+        return self.doctor
 
 
 class DaySeconds(Func):

@@ -17,7 +17,8 @@ from backend.apps.core import documents
 from backend.apps.core.models import Clinic
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.doctors import permissions, serializers, services
-from backend.apps.doctors.models import CredentialQuerySet, Doctor, DoctorAvailability, DoctorCredential, Specialization
+from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorCredential, Specialization
+from backend.apps.employees.models.credentials import CredentialQuerySet
 
 
 class SpecializationViewSet(ClinicViewSet):

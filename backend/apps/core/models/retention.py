@@ -1,0 +1,72 @@
+"""How long each class of data is kept and what was removed; without these rows a purge would be somebody's script."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from backend.apps.core import scope
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+
+
+class RetentionRule(ClinicModel):
+    """How many days one class of data is kept; never fewer than the law asks for.
+
+    data_class: a name of `core.retention`'s registry ("sessions", "provider_events"). legal_floor_days: what the law of
+    the clinic's state and HIPAA ask for; nothing younger is removed whatever `keep_days` says. is_active: only then the
+    purge removes, and only after a dry run of the rule as it is now (`looked_at` not before `changed_at`).
+    """
+
+    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
+
+    data_class = models.CharField(max_length=40)
+    keep_days = models.PositiveIntegerField()
+    legal_floor_days = models.PositiveIntegerField(default=0)
+    legal_source = models.CharField(max_length=200, blank=True, help_text="Which law asks for it, as 45 CFR 164.316.")
+    is_active = models.BooleanField(default=False)
+    changed_at = models.DateTimeField(auto_now_add=True, editable=False)
+    looked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["data_class"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.UniqueConstraint(
+                fields=["data_class"], condition=Q(is_deleted=False), name="core_retentionrule_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_days__gte=F("legal_floor_days")),
+                name="core_retentionrule_not_below_the_floor",
+                violation_error_message="This is shorter than the law asks for.",
+            ),
+        ]
+
+    @property
+    def admin_label(self) -> str:
+        return self.data_class
+
+
+class RetentionRun(ClinicModel):
+    """One look at one class of data: how many rows were older than `cutoff`, and how many of them were removed."""
+
+    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
+
+    data_class = models.CharField(max_length=40, editable=False)
+    is_dry = models.BooleanField(default=True, editable=False)
+    cutoff = models.DateTimeField(editable=False)
+    found = models.PositiveBigIntegerField(default=0, editable=False)
+    removed = models.PositiveBigIntegerField(default=0, editable=False)
+    by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(ClinicModel.Meta):
+        ordering = ["-created_at", "id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [SOFT_DELETE_CHECK]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["data_class", "-created_at"], name="retention_run_class"),
+            models.Index(fields=["-created_at", "id"], name="retention_run_newest"),
+        ]

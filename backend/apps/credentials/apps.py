@@ -1,0 +1,8 @@
+"""Registers the app `credentials`."""
+
+from django.apps import AppConfig
+
+
+class CredentialsConfig(AppConfig):
+    name = "backend.apps.credentials"
+    label = "credentials"

@@ -1,0 +1,205 @@
+"""What entitles people to do their work, with its day of expiry; else nobody would know whose licence has run out."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any, ClassVar, Self
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, SoftDeleteManager, SoftDeleteQuerySet
+from backend.apps.core.documents import KeptIn, validate_document
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Clinic
+from backend.apps.core.scope import Access
+from backend.apps.employees.models.staff import NOBODY, Employee
+
+EXPIRES_SOON = timedelta(days=30)
+CHECKED_BY = (
+    "is_verified", "verified_by", "verified_at", "verification_method", "rejected_by", "rejected_at",
+    "rejection_reason",
+)  # fmt: skip
+
+
+class CredentialQuerySet(SoftDeleteQuerySet):
+    def expired(self, today: date) -> Self:
+        return self.filter(expiry_date__lt=today)
+
+    def expiring_soon(self, today: date) -> Self:
+        return self.filter(expiry_date__gte=today, expiry_date__lte=today + EXPIRES_SOON)
+
+
+CredentialManager = SoftDeleteManager.from_queryset(CredentialQuerySet)
+
+
+class CredentialType(models.TextChoices):
+    STATE_LICENSE = "state_license"
+    DEA = "dea", "DEA registration"
+    BOARD_CERTIFICATION = "board_certification"
+    MALPRACTICE = "malpractice", "Malpractice insurance"
+    BLS = "bls", "Basic life support"
+    ACLS = "acls", "Advanced cardiac life support"
+    IMMUNIZATION = "immunization"
+    HIPAA_TRAINING = "hipaa_training", "HIPAA training"
+    OTHER = "other"
+
+
+class VerificationMethod(models.TextChoices):
+    DOCUMENT = "document", "the document was seen"
+    ISSUER = "issuer", "whoever issued it was asked"
+    REGISTRY = "registry", "a public registry has it"
+
+
+class Credential(ClinicModel):
+    """A document that entitles a person to do something, until the end of the day `expiry_date`; empty is for ever.
+
+    A reviewer verifies or rejects it; one that is rejected entitles to nothing. replaced_by: the renewed one, which
+    closes the ladder of alerts of this one. next_alert_on: the day the sweep has to look at it, None for never; a
+    trigger of the app `credentials` keeps it when expiry, type, renewal or deletion change.
+    """
+
+    credential_type = models.CharField(max_length=20, choices=CredentialType)
+    issuing_organization = models.CharField(max_length=160)
+    number = models.CharField(max_length=60, blank=True)
+    state = models.CharField(
+        max_length=2, blank=True, validators=[RegexValidator(r"^[A-Z]{2}$", "Two capital letters, as NY.")]
+    )
+    issue_date = models.DateField()
+    expiry_date = models.DateField(null=True, blank=True)
+    document = models.FileField(
+        upload_to=KeptIn("credentials", "document"), blank=True, max_length=200, validators=[validate_document]
+    )
+    is_verified = models.BooleanField(default=False, editable=False)
+    verified_by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    verified_at = models.DateTimeField(null=True, blank=True, editable=False)
+    verification_method = models.CharField(
+        max_length=8, blank=True, default="", db_default="", choices=VerificationMethod, editable=False
+    )
+    rejected_by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    rejected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    rejection_reason = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
+    replaced_by = models.ForeignKey(
+        "self", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="replaces"
+    )
+    next_alert_on = models.DateField(null=True, blank=True, editable=False)
+
+    objects: ClassVar = CredentialManager()
+
+    class Meta(ClinicModel.Meta):
+        abstract = True
+        ordering = ["expiry_date", "id"]
+
+    @property
+    def holder(self) -> Any:
+        """The doctor or employee it belongs to; each has a `user`."""
+        raise NotImplementedError
+
+    @property
+    def is_expired(self) -> bool:
+        return self.is_expired_on(Clinic.today())
+
+    @property
+    def is_expiring_soon(self) -> bool:
+        """Whether it still holds today but not 31 days from now."""
+        return self.is_expiring_soon_on(Clinic.today())
+
+    def is_expired_on(self, day: date) -> bool:
+        return self.expiry_date is not None and self.expiry_date < day
+
+    def is_expiring_soon_on(self, day: date) -> bool:
+        return self.expiry_date is not None and day <= self.expiry_date <= day + EXPIRES_SOON
+
+    def clean(self) -> None:
+        super().clean()
+        if self.credential_type == CredentialType.STATE_LICENSE and not self.state:
+            raise ValidationError({"state": "A licence is one of a state; write its two letters."})
+
+    def verify(self, user: Any, method: str = VerificationMethod.DOCUMENT) -> None:
+        """Note that `user` has checked this, and how."""
+        if self.is_verified:
+            raise DomainError("This credential is already verified.")
+        if self.is_expired:
+            raise DomainError("This credential has expired; enter the renewed one instead.")
+        self.unverify()
+        self.is_verified, self.verified_by, self.verified_at = True, user, timezone.now()
+        self.verification_method = method
+        self.save(update_fields=[*CHECKED_BY, "updated_at"])
+
+    def reject(self, user: Any, reason: str) -> None:
+        """Note that `user` has checked this and that it does not hold."""
+        self.unverify()
+        self.rejected_by, self.rejected_at, self.rejection_reason = user, timezone.now(), reason
+        self.save(update_fields=[*CHECKED_BY, "updated_at"])
+
+    def unverify(self) -> None:
+        """Forget an earlier check, because what was checked has changed; save separately."""
+        self.is_verified, self.verified_by, self.verified_at, self.verification_method = False, None, None, ""
+        self.rejected_by, self.rejected_at, self.rejection_reason = None, None, ""
+
+
+def credential_constraints(prefix: str, holder: str) -> list[models.BaseConstraint]:
+    """Return the rules of a table of credentials; holder: the name of the field that says whose they are."""
+    return [
+        SOFT_DELETE_CHECK,
+        models.CheckConstraint(
+            condition=Q(credential_type__in=CredentialType.values),
+            name=f"{prefix}_type_known",
+        ),
+        models.CheckConstraint(
+            condition=Q(expiry_date__isnull=True) | Q(expiry_date__gt=F("issue_date")),
+            name=f"{prefix}_expires_after",
+            violation_error_message="The expiry date is not after the issue date.",
+        ),
+        models.CheckConstraint(
+            condition=Q(is_verified=False, verified_at__isnull=True, verified_by__isnull=True)
+            | Q(is_verified=True, verified_at__isnull=False),
+            name=f"{prefix}_verified_when",
+        ),
+        models.CheckConstraint(
+            condition=Q(rejected_at__isnull=True, rejection_reason="")
+            | (Q(rejected_at__isnull=False, is_verified=False) & ~Q(rejection_reason="")),
+            name=f"{prefix}_rejected_why",
+        ),
+        models.CheckConstraint(
+            condition=Q(replaced_by__isnull=True) | ~Q(replaced_by=F("id")), name=f"{prefix}_replaced_by_another"
+        ),
+        models.UniqueConstraint(
+            fields=[holder, "credential_type", "number", "state", "issue_date"],
+            condition=Q(is_deleted=False) & ~Q(number=""),
+            name=f"{prefix}_once",
+            violation_error_message="This credential is already on file.",
+        ),
+    ]
+
+
+def credential_indexes(prefix: str) -> list[models.Index]:
+    return [
+        models.Index(fields=["expiry_date"], name=f"{prefix}_expiry", condition=Q(is_deleted=False)),
+        models.Index(fields=["credential_type", "expiry_date"], name=f"{prefix}_type_expiry"),
+        models.Index(fields=["is_verified"], name=f"{prefix}_verified"),
+        models.Index(fields=["next_alert_on", "id"], name=f"{prefix}_due", condition=Q(next_alert_on__isnull=False)),
+    ]
+
+
+class EmployeeCredential(Credential):
+    """A credential of somebody on the staff, a nurse's licence say; those of a doctor are DoctorCredentials."""
+
+    access: ClassVar[Access] = Access(sees_all=NOBODY, owners=("employee__user", "employee__department__head__user"))
+
+    employee = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="credentials")
+
+    class Meta(Credential.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = credential_constraints("employees_credential", "employee")
+        indexes: ClassVar[list[models.Index]] = credential_indexes("staff_credential")
+
+    @property
+    def holder(self) -> Employee:
+        return self.employee
