@@ -40,8 +40,11 @@ def make_specialization(**over: Any) -> Specialization:
 
 
 def make_doctor(**over: Any) -> Doctor:
-    """Save a doctor with a login; `specializations` is a list, the primary one first."""
-    specializations = over.pop("specializations", [])
+    """Save a doctor with a login; `specializations` is a list, the primary one first.
+
+    `licensed=False` leaves out the state licence and the DEA registration, both without an end, of every other doctor.
+    """
+    specializations, licensed = over.pop("specializations", []), over.pop("licensed", True)
     over.setdefault("user", None)
     user = over.pop("user") or make_user(role="doctor", first_name="Grace", last_name="Stone")
     fields = {
@@ -54,7 +57,21 @@ def make_doctor(**over: Any) -> Doctor:
     doctor = Doctor.objects.create(user=user, **{**fields, **over})
     for position, specialization in enumerate(specializations):
         DoctorSpecialization.objects.create(doctor=doctor, specialization=specialization, position=position)
+    if licensed:
+        license_doctor(doctor)
     return doctor
+
+
+def license_doctor(doctor: Doctor, **over: Any) -> list[DoctorCredential]:
+    """Save the state licence and the DEA registration of the doctor in one statement, the licence first."""
+    number = doctor.license_number
+    fields = {"doctor": doctor, "issuing_organization": "Issuer", "issue_date": date(2000, 1, 1), "number": number}
+    return DoctorCredential.objects.bulk_create(
+        [
+            DoctorCredential(**{**fields, "credential_type": "state_license", "state": "NY", **over}),
+            DoctorCredential(**{**fields, "credential_type": "dea", "number": doctor.dea_number or number, **over}),
+        ]
+    )
 
 
 def make_credential(**over: Any) -> DoctorCredential:
@@ -67,7 +84,7 @@ def make_credential(**over: Any) -> DoctorCredential:
         "expiry_date": Clinic.today() + timedelta(days=400),
     }
     over.setdefault("doctor", None)
-    doctor = over.pop("doctor") or make_doctor()
+    doctor = over.pop("doctor") or make_doctor(licensed=False)
     return DoctorCredential.objects.create(doctor=doctor, **{**fields, **over})
 
 

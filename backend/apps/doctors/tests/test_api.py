@@ -29,7 +29,7 @@ from tests.support.api_contract import ApiContract, client_for
 DOCTORS, CREDENTIALS, HOURS = "/api/v1/doctors/", "/api/v1/doctor-credentials/", "/api/v1/doctor-availabilities/"
 LICENSE = {
     "credential_type": "state_license", "issuing_organization": "State board", "number": "7",
-    "issue_date": "2024-01-01", "expiry_date": "2099-01-01",
+    "state": "NY", "issue_date": "2024-01-01", "expiry_date": "2099-01-01",
 }  # fmt: skip
 PDF = b"%PDF-1.7\n%%EOF\n"
 
@@ -151,7 +151,7 @@ class TestCredentialRules:
         return api.post(CREDENTIALS, form, format="multipart")
 
     def test_a_doctor_sees_and_files_the_own_credentials_only(self) -> None:
-        mine, other = make_doctor(), make_credential()
+        mine, other = make_doctor(licensed=False), make_credential()
         api = client_for(mine.user)
         own = make_credential(doctor=mine)
         assert [row["id"] for row in api.get(CREDENTIALS).data["results"]] == [str(own.pk)]
