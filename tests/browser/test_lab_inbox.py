@@ -215,11 +215,11 @@ def test_nothing_a_message_holds_runs_in_any_page(chromium: Browser, live_server
 
 
 def untouched(browser: Browser) -> bool:
-    """Whether the page holds only our own script and no element or link a message brought."""
+    """Whether the page holds only our own scripts and no element or link a message brought."""
     return bool(
         browser.run(
             """window.hit === undefined
-               && [...document.scripts].every(s => s.src.endsWith('/interop/console.js'))
+               && [...document.scripts].every(s => /\/(interop\/console|django_htmx\/htmx-2.min).js$/.test(s.src))
                && !document.querySelector('img, svg, iframe, [onerror], [onload], [href^="javascript:" i]')"""
         )
     )

@@ -21,9 +21,8 @@ from backend.apps.appointments import permissions as appointment_permissions
 from backend.apps.core import audit
 from backend.apps.core.admin import REFUSALS, sentence
 from backend.apps.core.models import AuditLog, Clinic
-from backend.apps.core.permissions import ALL_ROLES, Table, allow, may
+from backend.apps.core.permissions import Table, may
 from backend.apps.core.problems import CROSSED
-from backend.apps.core.roles import Role
 from backend.apps.insurance import permissions as insurance_permissions
 from backend.apps.interop import permissions as interop_permissions
 from backend.apps.laboratory import permissions as lab_permissions
@@ -34,31 +33,44 @@ View = Callable[..., HttpResponse]
 
 # Nothing inline, nothing from elsewhere, in no frame: what a message holds stays text whatever it looks like.
 CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 AT_ONCE = "Somebody changed the same rows at the same moment; try again."
-INDEX: Table = allow(("index",), *(role for role in ALL_ROLES if role != Role.PATIENT))
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One entry of the menu, shown to those whose role may do `action` of `table`."""
+    """One entry of the menu, shown to those whose role may do `action` of `table`, in the part of it named `group`."""
 
     title: str
     url_name: str
     table: Table
     action: str = "list"
+    group: str = "Operations"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One part of the menu with its sections, each with its address. is_here: whether one of them is being shown."""
+
+    title: str
+    sections: Sequence[tuple[Section, str]]
+    is_here: bool
+
+    @property
+    def address(self) -> str:
+        return self.sections[0][1]
 
 
 SECTIONS = (
-    Section("Reminders", "console:reminders", appointment_permissions.REMINDER),
-    Section("Replies", "console:replies", messaging_permissions.INBOUND_TEXT),
-    Section("Tasks", "console:tasks", messaging_permissions.STAFF_TASK),
-    Section("Lab inbox", "console:lab-inbox", lab_permissions.INBOUND_MESSAGE),
-    Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT),
-    Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY),
-    Section("Claims", "console:claims", insurance_permissions.CLAIM, "submit"),
+    Section("Reminders", "console:reminders", appointment_permissions.REMINDER, group="Messages"),
+    Section("Replies", "console:replies", messaging_permissions.INBOUND_TEXT, group="Messages"),
+    Section("Tasks", "console:tasks", messaging_permissions.STAFF_TASK, group="Messages"),
+    Section("Lab inbox", "console:lab-inbox", lab_permissions.INBOUND_MESSAGE, group="Labs"),
+    Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT, group="Labs"),
+    Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY, group="Labs"),
+    Section("Claims", "console:claims", insurance_permissions.CLAIM, "submit", group="Claims"),
     Section("Exports", "console:exports", interop_permissions.EXPORT),
 )
 
@@ -83,6 +95,8 @@ def page(table: Table, action: str, *, methods: Sequence[str] = ("GET", "HEAD"))
 def _refusal(request: HttpRequest, table: Table, action: str, methods: Sequence[str]) -> HttpResponse | None:
     """Return what whoever asks is told instead of the page; None when the page is theirs to see."""
     if not getattr(request.user, "is_staff", False):
+        if "HX-Request" in request.headers:
+            return HttpResponse(status=204, headers={"HX-Refresh": "true"})  # the sign-in is no part of a page
         wanted = request.get_full_path() if request.method == "GET" else reverse("console:index")
         return redirect_to_login(wanted, reverse("admin:login"))
     if request.method not in methods:
@@ -119,10 +133,16 @@ def refused(request: HttpRequest, status: int, why: str) -> HttpResponse:
 
 def render(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     """Return a whole page with the menu of what this person may see."""
-    sections = [section for section in SECTIONS if may(request.user, section.action, section.table)]
-    addresses = [reverse(section.url_name) for section in sections]
-    here = max((each for each in addresses if request.path.startswith(each)), key=len, default="")
-    return django_render(request, template, {**context, "sections": sections, "here": here}, status=status)
+    shown = [(each, reverse(each.url_name)) for each in SECTIONS if may(request.user, each.action, each.table)]
+    here = max((address for _, address in shown if request.path.startswith(address)), key=len, default="")
+    menu = {"menu": _groups(shown, here), "here": here}
+    return django_render(request, template, {**context, **menu}, status=status)
+
+
+def _groups(shown: Sequence[tuple[Section, str]], here: str) -> list[Group]:
+    names = dict.fromkeys(each.group for each, _ in shown)
+    mine = {name: [(each, address) for each, address in shown if each.group == name] for name in names}
+    return [Group(name, found, here in [address for _, address in found]) for name, found in mine.items()]
 
 
 def person(request: HttpRequest) -> User:
@@ -156,9 +176,3 @@ def attempt(
         told, back = outcome if isinstance(outcome, tuple) else (outcome, back)
         messages.success(request, told)
     return redirect(back)
-
-
-@page(INDEX, "index")
-def index(request: HttpRequest) -> HttpResponse:
-    """Lead to the pages this person's role has."""
-    return render(request, "interop/index.html", {"title": "Console"})

@@ -11,11 +11,11 @@ from backend.apps.interop import (
     claim_pages,
     claim_partners,
     claim_work,
-    console,
     critical_pages,
     export_pages,
     lab_actions,
     lab_pages,
+    overview_pages,
     policy_pages,
     preview_pages,
     reminder_changes,
@@ -26,7 +26,7 @@ from backend.apps.interop import (
 
 app_name = "console"
 urlpatterns = [
-    path("", console.index, name="index"),
+    path("", overview_pages.index, name="index"),
     path("labs/", lab_pages.listing, name="lab-inbox"),
     path("labs/patient/", lab_actions.by_number, name="lab-by-number"),
     path("labs/replay/", lab_actions.replay, name="lab-replay-new"),
