@@ -218,7 +218,7 @@ def untouched(browser: Browser) -> bool:
     """Whether the page holds only our own scripts and no element or link a message brought."""
     return bool(
         browser.run(
-            """window.hit === undefined
+            r"""window.hit === undefined
                && [...document.scripts].every(s => /\/(interop\/console|django_htmx\/htmx-2.min).js$/.test(s.src))
                && !document.querySelector('img, svg, iframe, [onerror], [onload], [href^="javascript:" i]')"""
         )
