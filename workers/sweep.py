@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from django.apps import apps
-
 from backend.apps.core import dispatch
-from backend.apps.core.work import WorkItem
+from backend.apps.core.work import work_models
 from workers.beats import beating
 from workers.celery_app import app
-
-
-def work_models() -> list[type[WorkItem]]:
-    return [model for model in apps.get_models() if issubclass(model, WorkItem)]
 
 
 @app.task(name="sweep.overdue")  # type: ignore[untyped-decorator]  # Celery has no types

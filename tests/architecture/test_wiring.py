@@ -16,7 +16,7 @@ from backend.apps.core.permissions import ALL_ROLES
 from backend.apps.core.scope import Access
 from backend.apps.core.transitions import Stateful
 from backend.apps.core.views import Audited
-from workers import sweep
+from backend.apps.core.work import work_models
 from workers.celery_app import app
 from workers.queues import QUEUES
 
@@ -67,7 +67,7 @@ def test_every_clinic_model_is_in_the_admin() -> None:
 
 def test_every_work_item_names_a_registered_task_and_a_queue_that_exists() -> None:
     app.loader.import_default_modules()
-    for model in sweep.work_models():
+    for model in work_models():
         assert model.task_name in app.tasks, model
         assert queue_for(model.task_name) in QUEUES
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 import beat_schedule
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.core.models import Heartbeat
+from backend.apps.core.work import work_models
 from backend.apps.laboratory.models import InboundMessage
 from tests.workers.rows import HOUR, messages, reminders, run_out, stored
 from workers import sweep
@@ -88,5 +89,5 @@ def test_every_entry_of_the_schedule_names_a_task_that_exists_and_notes_its_beat
 
 def test_every_kind_of_work_has_a_task_of_its_name() -> None:
     app.loader.import_default_modules()
-    assert {model.task_name for model in sweep.work_models()} <= set(app.tasks)
-    assert {AppointmentReminder, InboundMessage} <= set(sweep.work_models())
+    assert {model.task_name for model in work_models()} <= set(app.tasks)
+    assert {AppointmentReminder, InboundMessage} <= set(work_models())

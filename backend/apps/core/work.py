@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
+from django.apps import apps
 from django.db import connections, models, router
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -31,6 +32,7 @@ class WorkState(models.TextChoices):
     HELD = "held", "held for a person"
 
 
+AT_REST = (WorkState.FAILED, WorkState.HELD)  # until a person looks
 NOT_BEGUN = Q(work_state=WorkState.WAITING) | Q(work_state=WorkState.RUNNING, begun_at__isnull=True)
 WAITING_AND_DUE = Q(work_state=WorkState.WAITING, due_at__lte=Now())
 LEASE_EXPIRED = Q(work_state=WorkState.RUNNING, leased_until__lt=Now())
@@ -86,7 +88,7 @@ class WorkQuerySet(models.QuerySet[Item]):
             updated_at=Now(),
         )
 
-    def back_in_line(self, *keys: Any, at_rest: Collection[str] = (WorkState.HELD, WorkState.FAILED)) -> int:
+    def back_in_line(self, *keys: Any, at_rest: Collection[str] = AT_REST) -> int:
         """Put rows back in line with fresh attempts, as a person decided; return how many: those that are `at_rest`."""
         stuck = self.filter(pk__in=keys, work_state__in=at_rest)
         waiting = {"work_state": WorkState.WAITING, "attempts": 0, "begun_at": None, "due_at": Now(), "last_error": ""}
@@ -122,6 +124,11 @@ def _picked(table: str, where: str, lanes: Sequence[int]) -> str:
         return rows
     mine = f"unnest(ARRAY[{', '.join(map(str, lanes))}]) AS mine (lane)"
     return f"SELECT id FROM {mine} CROSS JOIN LATERAL ({rows}) AS due LIMIT %s"  # noqa: S608  # our own names only
+
+
+def work_models() -> list[type[WorkItem]]:
+    """Return the models of all kinds of work, always in the same order."""
+    return [model for model in apps.get_models() if issubclass(model, WorkItem)]
 
 
 class WorkItem(TimeStampedModel):
@@ -306,7 +313,11 @@ def _fence(items: Sequence[WorkItem]) -> dict[str, list[Any]]:
 
 
 def work_indexes(name: str, *, lanes: bool = False) -> list[models.Index]:
-    """Return the two partial indexes every work table needs; `name` is a short prefix (20 characters at most)."""
+    """Return the three partial indexes every work table needs; `name` is a short prefix (20 characters at most).
+
+    Rows that are done, which is nearly all of them, are in none. Those of `_stuck` are ordered by a column that others
+    hold already, so that no update of a row costs more for it.
+    """
     return [
         models.Index(
             fields=["lane", "due_at"] if lanes else ["due_at"],
@@ -317,6 +328,11 @@ def work_indexes(name: str, *, lanes: bool = False) -> list[models.Index]:
             fields=["leased_until"],
             name=f"{name}_running",
             condition=Q(work_state=WorkState.RUNNING),
+        ),
+        models.Index(
+            fields=["work_state", "due_at"],
+            name=f"{name}_stuck",
+            condition=Q(work_state__in=AT_REST),
         ),
     ]
 

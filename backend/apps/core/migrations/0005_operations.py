@@ -108,6 +108,11 @@ class Migration(migrations.Migration):
                         fields=["leased_until"],
                         name="alert_notice_running",
                     ),
+                    models.Index(
+                        condition=models.Q(("work_state__in", ("failed", "held"))),
+                        fields=["work_state", "due_at"],
+                        name="alert_notice_stuck",
+                    ),
                 ],
                 "constraints": [
                     models.CheckConstraint(
@@ -289,6 +294,11 @@ class Migration(migrations.Migration):
                         condition=models.Q(("work_state", "running")),
                         fields=["leased_until"],
                         name="reconcile_run_running",
+                    ),
+                    models.Index(
+                        condition=models.Q(("work_state__in", ("failed", "held"))),
+                        fields=["work_state", "due_at"],
+                        name="reconcile_run_stuck",
                     ),
                     models.Index(fields=["part", "-created_at"], name="reconcile_run_part"),
                     models.Index(fields=["-created_at", "id"], name="reconcile_run_newest"),

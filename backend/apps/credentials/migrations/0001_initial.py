@@ -340,6 +340,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("must_be_verified", models.BooleanField(default=False)),
+                ("applied_to", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
                 "verbose_name_plural": "credential policies",
@@ -589,6 +590,14 @@ class Migration(migrations.Migration):
             model_name="credentialnotice",
             index=models.Index(
                 condition=models.Q(("work_state", "running")), fields=["leased_until"], name="credential_notice_running"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="credentialnotice",
+            index=models.Index(
+                condition=models.Q(("work_state__in", ("failed", "held"))),
+                fields=["work_state", "due_at"],
+                name="credential_notice_stuck",
             ),
         ),
         migrations.AddIndex(
