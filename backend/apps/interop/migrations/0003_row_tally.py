@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
         ("core", "0005_operations"),
         ("credentials", "0001_initial"),
         ("insurance", "0005_naic_code"),
-        ("interop", "0001_initial"),
+        ("interop", "0002_stuck_work"),
         ("laboratory", "0013_dropped"),
         ("messaging", "0001_initial"),
     ]
