@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from backend.apps.core.roles import Role
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
-from backend.demo import billing, clinical, office, people, visits, waitlist
+from backend.demo import billing, clinical, credentials, office, people, visits, waitlist
 
 MOST_DOCTORS = 100
 
@@ -61,6 +61,7 @@ def fill(count: int) -> dict[str, int]:
         "patients": count,
         "doctors": len(doctors),
         "staff": office.staff(logins),
+        "credentials": credentials.create(doctors),
         "feeds": office.feeds(),
         "groups": office.groups(patients),
         "visits": booked,
