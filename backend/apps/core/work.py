@@ -20,6 +20,7 @@ from backend.apps.core.bulk import prepared, write_each
 LEASE = timedelta(seconds=360)  # longer than CELERY_TASK_TIME_LIMIT, shorter than the broker's visibility timeout
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 30, 6 * 3600
 TOUCHED = "updated_at = now()"
+GIVEN_UP = "given up: "  # how `last_error` of a row begins that a person has ended
 
 Item = TypeVar("Item", bound="WorkItem")
 
@@ -96,6 +97,12 @@ class WorkQuerySet(models.QuerySet[Item]):
         if moved:
             dispatch.ring(self.model.task_name)
         return moved
+
+    def given_up(self, *keys: Any, reason: str, **changes: Any) -> int:
+        """End rows that are held or failed, as a person decided; return how many. They can be put back in line."""
+        told = {**self.model.fields_when(WorkState.FAILED), **changes, "last_error": f"{GIVEN_UP}{reason}"[:300]}
+        stuck = self.filter(pk__in=keys, work_state__in=AT_REST)
+        return stuck.update(**told, work_state=WorkState.FAILED, leased_until=None, updated_at=Now())
 
     def _take(self, where: str, limit: int, lanes: Sequence[int] = ()) -> list[Item]:
         """Lease rows of which `where` holds, the oldest first. lanes: look there only, one after the other."""
