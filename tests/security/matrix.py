@@ -31,7 +31,13 @@ from backend.apps.core.views import Audited
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_availability, make_credential, make_doctor, make_specialization
 from backend.apps.employees.models import Employee
-from backend.apps.employees.tests.factories import make_department, make_employee, make_review, make_time_off
+from backend.apps.employees.tests.factories import (
+    make_department,
+    make_employee,
+    make_employee_credential,
+    make_review,
+    make_time_off,
+)
 from backend.apps.insurance.deposit_serializers import CsvForm
 from backend.apps.insurance.inquiry_serializers import CoveragesForm
 from backend.apps.insurance.submission_serializers import ClaimsForm
@@ -196,6 +202,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "doctor-credentials": lambda p: make_credential(doctor=p.doctor),
     "doctors": lambda p: p.doctor,
     "eligibility-inquiries": lambda p: make_eligibility_inquiry(patient=p.patient),
+    "employee-credentials": lambda p: make_employee_credential(employee=p.employee),
     "employee-performance-reviews": lambda p: make_review(employee=p.employee),
     "employee-time-offs": lambda p: make_time_off(employee=p.employee),
     "employees": lambda p: p.employee,

@@ -19,6 +19,7 @@ from backend.apps.doctors.models import (
     Specialization,
 )
 from backend.apps.doctors.serializers import SEEN_BY
+from backend.apps.employees.credential_admin import CredentialAdmin
 
 
 @admin.register(Specialization)
@@ -74,16 +75,13 @@ class DoctorAdmin(ClinicAdmin):
 
 
 @admin.register(DoctorCredential)
-class DoctorCredentialAdmin(ClinicAdmin):
+class DoctorCredentialAdmin(CredentialAdmin):
     permissions = permissions.CREDENTIAL
     creates = services.file_credential
-    updates = services.amend_credential
-    list_display = ("credential_type", "doctor_name", "state", "expiry_date", "is_verified")
+    list_display = ("credential_type", "doctor_name", "state", "expiry_date", "is_verified", "rejected_at")
     search_fields = ("number", "issuing_organization", "doctor__user__last_name")
-    list_filter = ("credential_type", "is_verified", "expiry_date")
     list_select_related = ("doctor__user",)
     autocomplete_fields = ("doctor",)
-    readonly_fields = ("is_verified", "verified_at")
 
     @admin.display(description="Doctor", ordering="doctor__user__last_name")
     def doctor_name(self, credential: DoctorCredential) -> str:

@@ -191,6 +191,8 @@ class DoctorCredential(Credential):
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset(), owners=("doctor__user",))
 
+    HOLDER: ClassVar[str] = "doctor"
+
     doctor = models.ForeignKey(Doctor, on_delete=models.PROTECT, related_name="credentials")
 
     class Meta(Credential.Meta):

@@ -7,8 +7,8 @@ SPECIALIZATION: Table = {**allow(READ, *ALL_ROLES), **allow((*WRITE, "destroy"))
 DOCTOR: Table = {**allow(READ, *ALL_ROLES), **allow((*WRITE, "destroy"))}
 CREDENTIAL: Table = {
     **allow((*READ, "download"), Role.DOCTOR),
-    **allow(WRITE, Role.DOCTOR),
-    **allow(("verify", "destroy")),
+    **allow((*WRITE, "renew"), Role.DOCTOR),
+    **allow(("verify", "reject", "destroy")),
 }
 AVAILABILITY: Table = {
     **allow(READ, *ALL_ROLES),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from rest_framework import serializers
 
-from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.core.serializers import ClinicSerializer
 from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorCredential, Specialization
+from backend.apps.employees.credential_serializers import CREDENTIAL_FIELDS, CredentialSerializer
 
 DIRECTORY = frozenset({
     "id", "full_name", "specializations", "primary_specialization", "board_certified", "years_of_experience",
@@ -73,34 +71,10 @@ class DoctorSerializer(ClinicSerializer):
         return ["The second letter of the DEA number is not that of the doctor's last name."]
 
 
-class DoctorCredentialSerializer(ClinicSerializer):
-    has_document = serializers.SerializerMethodField()
-    is_expired = serializers.SerializerMethodField()
-    is_expiring_soon = serializers.SerializerMethodField()
-
-    class Meta:
+class DoctorCredentialSerializer(CredentialSerializer):
+    class Meta(CredentialSerializer.Meta):
         model = DoctorCredential
-        fields = [
-            "id", "doctor", "credential_type", "issuing_organization", "number", "state", "issue_date", "expiry_date",
-            "document", "has_document", "is_verified", "verified_by", "verified_at", "is_expired", "is_expiring_soon",
-            "created_at", "updated_at",
-        ]  # fmt: skip
-        read_only_fields: ClassVar[list[str]] = ["is_verified", "verified_by", "verified_at"]
-        extra_kwargs: ClassVar[dict[str, Any]] = {"document": {"write_only": True}}
-
-    def get_has_document(self, credential: DoctorCredential) -> bool:
-        return bool(credential.document)
-
-    def get_is_expired(self, credential: DoctorCredential) -> bool:
-        return credential.is_expired_on(self._today)
-
-    def get_is_expiring_soon(self, credential: DoctorCredential) -> bool:
-        return credential.is_expiring_soon_on(self._today)
-
-    @cached_property
-    def _today(self) -> date:
-        """The clinic's day, asked for once per answer and not once per row."""
-        return Clinic.today()
+        fields = ["id", "doctor", *CREDENTIAL_FIELDS]
 
 
 class DoctorAvailabilitySerializer(ClinicSerializer):

@@ -21,11 +21,9 @@ from backend.apps.doctors.models import (
     DoctorSpecialization,
     Specialization,
 )
+from backend.apps.employees import filing
 
 Span = tuple[datetime, datetime]
-CHECKED = frozenset({
-    "doctor", "credential_type", "issuing_organization", "number", "state", "issue_date", "expiry_date", "document",
-})  # fmt: skip
 
 
 @transaction.atomic
@@ -52,27 +50,8 @@ def revise(
     return doctor
 
 
-@transaction.atomic
 def file_credential(*, by: Any, **fields: Any) -> DoctorCredential:
-    _only_own(by, fields["doctor"])
-    return _save(DoctorCredential(), fields)
-
-
-@transaction.atomic
-def amend_credential(credential: DoctorCredential, *, by: Any, **fields: Any) -> DoctorCredential:
-    """Change a credential; what was verified before is not any more."""
-    _only_own(by, credential.doctor)
-    _only_own(by, fields.get("doctor", credential.doctor))
-    if any(name in CHECKED and value != getattr(credential, name) for name, value in fields.items()):
-        credential.unverify()
-    return _save(credential, fields)
-
-
-@transaction.atomic
-def verify(credential: DoctorCredential, *, by: Any) -> DoctorCredential:
-    """Note that this was checked with whoever issued it."""
-    credential.verify(by)
-    return credential
+    return filing.file(DoctorCredential, by=by, **fields)
 
 
 @transaction.atomic

@@ -6,19 +6,12 @@ from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import FileResponse
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
-from rest_framework.decorators import action
 from rest_framework.permissions import SAFE_METHODS
-from rest_framework.request import Request
 
-from backend.apps.core import documents
-from backend.apps.core.models import Clinic
-from backend.apps.core.views import ClinicViewSet, verb
+from backend.apps.core.views import ClinicViewSet
 from backend.apps.doctors import permissions, serializers, services
 from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorCredential, Specialization
-from backend.apps.employees.models.credentials import CredentialQuerySet
+from backend.apps.employees.credential_views import CREDENTIAL_FILTERS, CredentialFilter, CredentialViewSet
 
 
 class SpecializationViewSet(ClinicViewSet):
@@ -54,48 +47,18 @@ class DoctorViewSet(ClinicViewSet):
     updates = services.revise
 
 
-class CredentialFilter(django_filters.FilterSet):
-    expired = django_filters.BooleanFilter(method="by_expired")
-    expiring_soon = django_filters.BooleanFilter(method="by_expiring_soon")
-
+class DoctorCredentialFilter(CredentialFilter):
     class Meta:
         model = DoctorCredential
-        fields: ClassVar[dict[str, list[str]]] = {
-            "doctor": ["exact"],
-            "credential_type": ["exact"],
-            "is_verified": ["exact"],
-            "expiry_date": ["exact", "gte", "lte"],
-        }
-
-    def by_expired(self, rows: CredentialQuerySet, name: str, value: bool) -> QuerySet[Any]:
-        return self._only(rows, rows.expired(Clinic.today()), value)
-
-    def by_expiring_soon(self, rows: CredentialQuerySet, name: str, value: bool) -> QuerySet[Any]:
-        return self._only(rows, rows.expiring_soon(Clinic.today()), value)
-
-    def _only(self, rows: QuerySet[Any], found: QuerySet[Any], value: bool) -> QuerySet[Any]:
-        return found if value else rows.exclude(pk__in=found.values("pk"))
+        fields: ClassVar[dict[str, list[str]]] = {"doctor": ["exact"], **CREDENTIAL_FILTERS}
 
 
-class DoctorCredentialViewSet(ClinicViewSet):
+class DoctorCredentialViewSet(CredentialViewSet):
     queryset = DoctorCredential.objects.all()
     serializer_class = serializers.DoctorCredentialSerializer
     permissions = permissions.CREDENTIAL
-    filterset_class = CredentialFilter
-    search_fields = ("^number", "^issuing_organization")
-    ordering_fields = ("created_at", "expiry_date", "issue_date")
+    filterset_class = DoctorCredentialFilter
     creates = services.file_credential
-    updates = services.amend_credential
-    verify = verb(services.verify)
-
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    @action(detail=True, methods=["get"])
-    def download(self, request: Request, pk: str | None = None) -> FileResponse:
-        """Return the document itself, always as a download and never as a page."""
-        credential = self.get_object()
-        answer = documents.download(credential.document, f"credential-{credential.pk}")
-        self.note(credential)
-        return answer
 
 
 class DoctorAvailabilityViewSet(ClinicViewSet):

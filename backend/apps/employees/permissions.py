@@ -18,6 +18,11 @@ TIME_OFF: Table = {
     **allow(("create", "update", "partial_update", "cancel"), *STAFF),
     **allow(("approve", "deny"), *STAFF),
 }
+CREDENTIAL: Table = {
+    **allow((*READ, "download"), *STAFF),
+    **allow(("create", "update", "partial_update", "renew"), *STAFF),
+    **allow(("verify", "reject", "destroy")),
+}
 REVIEW: Table = {
     **allow(READ, *STAFF),
     **allow(("create", "update", "partial_update"), *STAFF),

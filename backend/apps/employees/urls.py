@@ -2,7 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
-from backend.apps.employees import views
+from backend.apps.employees import credential_views, views
 
 router = SimpleRouter()
 router.register("departments", views.DepartmentViewSet, basename="department")
@@ -11,4 +11,5 @@ router.register("employee-time-offs", views.EmployeeTimeOffViewSet, basename="em
 router.register(
     "employee-performance-reviews", views.EmployeePerformanceReviewViewSet, basename="employee-performance-review"
 )
+router.register("employee-credentials", credential_views.EmployeeCredentialViewSet, basename="employee-credential")
 urlpatterns = router.urls

@@ -168,10 +168,11 @@ class TestCredentialRules:
         api.patch(f"{CREDENTIALS}{row.pk}/", {"is_verified": True}, format="json")
         row.refresh_from_db()
         assert not row.is_verified
-        answer = api.post(f"{CREDENTIALS}{row.pk}/verify/")
+        form = {"method": "issuer"}
+        answer = api.post(f"{CREDENTIALS}{row.pk}/verify/", form, format="json")
         assert answer.status_code == 200, answer.data
         assert answer.data["verified_by"] == admin.pk
-        assert api.post(f"{CREDENTIALS}{row.pk}/verify/").status_code == 422
+        assert api.post(f"{CREDENTIALS}{row.pk}/verify/", form, format="json").status_code == 422
 
     def test_a_document_goes_in_and_comes_out_as_a_download(self, media: Path) -> None:
         doctor = make_doctor()

@@ -22,6 +22,7 @@ from backend.apps.doctors.tests.factories import (
     make_npi,
     make_specialization,
 )
+from backend.apps.employees import filing
 from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
@@ -143,8 +144,8 @@ class TestCredentials:
     )
     def test_what_was_verified_is_not_once_it_changes(self, change: dict[str, Any], still_verified: bool) -> None:
         admin, row = make_user(role="admin"), make_credential(state="NY")
-        services.verify(row, by=admin)
-        services.amend_credential(row, by=admin, **change)
+        filing.verify(row, by=admin, method="issuer")
+        filing.amend(row, by=admin, **change)
         row.refresh_from_db()
         assert row.is_verified is still_verified
         assert (row.verified_by is not None) is still_verified
@@ -152,9 +153,9 @@ class TestCredentials:
     def test_a_doctor_files_and_amends_only_the_own_ones(self) -> None:
         mine, other = make_doctor(), make_credential()
         with pytest.raises(PermissionDenied):
-            services.amend_credential(other, by=mine.user, number="x")
+            filing.amend(other, by=mine.user, number="x")
         with pytest.raises(PermissionDenied):
-            services.amend_credential(make_credential(doctor=mine), by=mine.user, doctor=other.doctor)
+            filing.amend(make_credential(doctor=mine), by=mine.user, doctor=other.doctor)
 
 
 def test_a_doctor_changes_only_the_own_hours_and_cannot_give_them_away() -> None:

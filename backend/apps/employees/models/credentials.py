@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -31,6 +31,10 @@ class CredentialQuerySet(SoftDeleteQuerySet):
 
     def expiring_soon(self, today: date) -> Self:
         return self.filter(expiry_date__gte=today, expiry_date__lte=today + EXPIRES_SOON)
+
+    def awaiting_review(self) -> Self:
+        """Return what nobody has verified or rejected yet and nothing newer stands in for."""
+        return self.filter(is_verified=False, rejected_at=None, replaced_by=None)
 
 
 CredentialManager = SoftDeleteManager.from_queryset(CredentialQuerySet)
@@ -91,6 +95,10 @@ class Credential(ClinicModel):
     )
     next_alert_on = models.DateField(null=True, blank=True, editable=False)
 
+    HOLDER: ClassVar[str]  # the field that says whose it is
+    replaced_by_id: Any  # Django adds these two; on an abstract model the type checker does not see it
+    replaces: Any
+
     objects: ClassVar = CredentialManager()
 
     class Meta(ClinicModel.Meta):
@@ -138,6 +146,16 @@ class Credential(ClinicModel):
         self.unverify()
         self.rejected_by, self.rejected_at, self.rejection_reason = user, timezone.now(), reason
         self.save(update_fields=[*CHECKED_BY, "updated_at"])
+
+    def give_back(self) -> None:
+        """Let what this one replaced count again, or be replaced by what replaced this one."""
+        replaced = type(self)._base_manager.filter(replaced_by=self.pk)
+        replaced.update(replaced_by=self.replaced_by_id, updated_at=timezone.now())
+
+    @transaction.atomic
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        self.give_back()
+        return super().delete(*args, **kwargs)
 
     def unverify(self) -> None:
         """Forget an earlier check, because what was checked has changed; save separately."""
@@ -193,6 +211,8 @@ class EmployeeCredential(Credential):
     """A credential of somebody on the staff, a nurse's licence say; those of a doctor are DoctorCredentials."""
 
     access: ClassVar[Access] = Access(sees_all=NOBODY, owners=("employee__user", "employee__department__head__user"))
+
+    HOLDER: ClassVar[str] = "employee"
 
     employee = models.ForeignKey(Employee, on_delete=models.PROTECT, related_name="credentials")
 

@@ -10,7 +10,13 @@ from typing import Any
 from django.core.files.base import ContentFile
 
 from backend.apps.core.models import Clinic
-from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
+from backend.apps.employees.models import (
+    Department,
+    Employee,
+    EmployeeCredential,
+    EmployeePerformanceReview,
+    EmployeeTimeOff,
+)
 from backend.apps.users.tests.factories import make_user
 
 PDF = b"%PDF-1.7 a short document"
@@ -68,6 +74,20 @@ def make_review(**over: Any) -> EmployeePerformanceReview:
             **fields,
         }
     )
+
+
+def make_employee_credential(**over: Any) -> EmployeeCredential:
+    """Save a course in life support of a nurse that ends in more than a year and nobody has looked at."""
+    over.setdefault("employee", None)
+    employee = over.pop("employee") or make_employee()
+    fields = {
+        "credential_type": "bls",
+        "issuing_organization": "Heart association",
+        "number": uuid.uuid4().hex[:10],
+        "issue_date": date(2020, 1, 1),
+        "expiry_date": Clinic.today() + timedelta(days=400),
+    }
+    return EmployeeCredential.objects.create(employee=employee, **{**fields, **over})
 
 
 def a_file(content: bytes = PDF, name: str = "curriculum of somebody.pdf") -> ContentFile:
