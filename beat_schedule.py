@@ -4,6 +4,7 @@ from celery.schedules import crontab
 
 SCHEDULE = {
     "sweep overdue rows": {"task": "sweep.overdue", "schedule": 15.0},
+    "catch up": {"task": "sweep.catch_up", "schedule": 60.0},
     "dispatch due reminders": {"task": "reminders.dispatch", "schedule": 15.0},
     "hold work whose outcome is unknown": {"task": "sweep.hold_lost", "schedule": 60.0},
     "reconcile uncertain sends": {"task": "reminders.reconcile", "schedule": 60.0},

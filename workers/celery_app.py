@@ -9,7 +9,7 @@ from kombu import Queue
 
 import beat_schedule
 from backend.apps.core.dispatch import queue_for
-from workers import broker_guard
+from workers import broker_guard, watchman
 from workers.queues import QUEUES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
@@ -54,3 +54,4 @@ app.conf.update(
     task_create_missing_queues=False,  # no surprise queues
     task_routes=[route],
 )
+app.steps["consumer"].add(watchman.Watchman)

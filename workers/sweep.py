@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import work_models
+from workers import beats
 from workers.beats import beating
 from workers.celery_app import app
 
@@ -23,3 +24,10 @@ def hold_lost() -> str:
     with beating("hold work whose outcome is unknown"):
         held = sum(model.work.hold_lost() for model in work_models())
     return f"held {held}"
+
+
+@app.task(name="sweep.catch_up")  # type: ignore[untyped-decorator]  # Celery has no types
+def catch_up() -> str:
+    """Ring for windows of the schedule that were missed and tell which entries are late; two at once ring once."""
+    with beating("catch up"):
+        return beats.look()

@@ -1,10 +1,12 @@
 """The one settings module: everything that differs between machines is read from the environment."""
 
 import ipaddress
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -52,6 +54,18 @@ def bounded(options: dict[str, Any], seconds: str) -> dict[str, Any]:
     return {**options, "options": told.strip()} if limit_ms else options
 
 
+def addresses(text: str) -> dict[str, str]:
+    """Return the dead-man addresses by entry of the beat schedule, written as a JSON object."""
+    try:
+        found = json.loads(text or "{}")
+        known = all(urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname for url in found.values())
+    except (ValueError, AttributeError, TypeError):
+        known = False
+    if not known:  # the addresses are secrets: none is repeated here
+        raise ImproperlyConfigured('CARERELAY_DEADMAN: a JSON object such as {"catch up": "https://..."}.')
+    return dict(found)
+
+
 ENV = os.environ.get("CARERELAY_ENV", "development")
 if ENV not in {"development", "test", "production"}:
     raise ImproperlyConfigured("CARERELAY_ENV is one of development, test, production.")
@@ -60,6 +74,8 @@ DEBUG = False
 DATA_DIR = Path(os.environ.get("CARERELAY_DATA_DIR", BASE_DIR / ".carerelay"))
 
 _insecure = None if IN_PRODUCTION else "development-only-" + "0" * 40
+DEADMAN = addresses(secret("CARERELAY_DEADMAN", ""))  # told after each good run of their entry
+ON_CALL = tuple(filter(None, map(str.strip, os.environ.get("CARERELAY_ON_CALL", "").split(","))))  # told of alerts
 SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
 if SECRET_KEY == JWT_SIGNING_KEY:

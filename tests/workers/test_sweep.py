@@ -77,14 +77,14 @@ def test_each_run_leaves_a_beat_and_the_next_one_counts_on(rung: list[str]) -> N
 def test_a_run_that_fails_leaves_no_beat() -> None:
     with pytest.raises(KeyError), beating(SWEEP):
         raise KeyError
-    assert not Heartbeat.objects.exists()
+    assert not Heartbeat.objects.filter(runs__gt=0).exists()
 
 
 def test_every_entry_of_the_schedule_names_a_task_that_exists_and_notes_its_beat(rung: list[str]) -> None:
     app.loader.import_default_modules()
     for entry in beat_schedule.SCHEDULE.values():
         app.tasks[entry["task"]]()
-    assert set(Heartbeat.objects.values_list("entry", flat=True)) == set(beat_schedule.SCHEDULE)
+    assert set(Heartbeat.objects.filter(runs=1).values_list("entry", flat=True)) == set(beat_schedule.SCHEDULE)
 
 
 def test_every_kind_of_work_has_a_task_of_its_name() -> None:

@@ -6,6 +6,8 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from backend.apps.core import beats
+
 
 @require_safe
 def alive(request: HttpRequest) -> JsonResponse:
@@ -15,8 +17,9 @@ def alive(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when the database answers, else 503. A broker that is away is told, and costs nothing but time."""
+    """Answer 200 when the database answers, else 503. A broker that is away or a late beat is told, and no more."""
     parts = {"database": _database(), "broker": _broker()}
+    parts["beat"] = _beat() if parts["database"] == "ok" else "unknown"
     ok = parts["database"] == "ok"
     return JsonResponse({"status": "ok" if ok else "unavailable", **parts}, status=200 if ok else 503)
 
@@ -28,6 +31,13 @@ def _database() -> str:
     except DatabaseError:
         return "unavailable"
     return "ok"
+
+
+def _beat() -> str:
+    try:
+        return beats.standing()
+    except DatabaseError:
+        return "unknown"
 
 
 def _broker() -> str:
