@@ -31,6 +31,7 @@ from backend.apps.core.views import Audited
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_availability, make_credential, make_doctor, make_specialization
 from backend.apps.employees.models import Employee
+from backend.apps.employees.tests.balance_factories import make_pto_entry, make_time_off_policy
 from backend.apps.employees.tests.factories import (
     make_department,
     make_employee,
@@ -229,6 +230,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "patients": lambda p: p.patient,
     "postings": lambda p: make_posting(p.patient),
     "prescription-refills": lambda p: make_refill(prescription=make_prescription(**both(p))),
+    "pto-entries": lambda p: make_pto_entry(p.employee),
     "prescriptions": lambda p: make_prescription(**both(p)),
     "prior-adjudications": lambda p: make_prior_adjudication(p.patient),
     "progress-notes": lambda p: signed(make_progress(clinical_note=make_note(**both(p))), p),
@@ -246,6 +248,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "staff-tasks": lambda p: make_staff_task(p.patient),
     "status-inquiries": lambda p: make_status_inquiry(patient=p.patient),
     "submissions": lambda p: make_submission(p.patient),
+    "time-off-policies": lambda _: make_time_off_policy(),
     "trading-partners": lambda _: partner(),
     "users": lambda p: p.patient.user,
     "waitlist-entries": lambda p: make_waitlist_entry(**both(p)),

@@ -10,11 +10,12 @@ from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin
 from backend.apps.employees import permissions, serializers, services
+from backend.apps.employees.balance_admin import PtoEntryAdmin, TimeOffPolicyAdmin
 from backend.apps.employees.credential_admin import EmployeeCredentialAdmin
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
 from backend.apps.employees.models.staff import EMPLOYEES_NOW
 
-__all__ = ["EmployeeCredentialAdmin"]  # registered there, found here
+__all__ = ["EmployeeCredentialAdmin", "PtoEntryAdmin", "TimeOffPolicyAdmin"]  # registered there, found here
 
 
 @admin.register(Department)

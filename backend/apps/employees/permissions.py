@@ -1,6 +1,6 @@
 """Who may do what with HR's rows; which rows, the models' `access` says, and whose file decides, the services."""
 
-from backend.apps.core.permissions import READ, Table, allow
+from backend.apps.core.permissions import READ, WRITE, Table, allow
 from backend.apps.core.roles import STAFF
 
 DEPARTMENT: Table = {
@@ -10,7 +10,7 @@ DEPARTMENT: Table = {
 EMPLOYEE: Table = {
     **allow(READ, *STAFF),
     **allow(("create", "update", "partial_update")),
-    **allow(("start_leave", "suspend", "reinstate", "retire", "terminate")),
+    **allow(("start_leave", "suspend", "reinstate", "retire", "terminate", "correct_balance")),
 }
 # Heads of departments may have any role of the staff.
 TIME_OFF: Table = {
@@ -29,3 +29,5 @@ REVIEW: Table = {
     **allow(("acknowledge", "comment"), *STAFF),
     **allow(("destroy",)),
 }
+TIME_OFF_POLICY: Table = {**allow(READ, *STAFF), **allow((*WRITE, "destroy"))}
+PTO_ENTRY: Table = allow(READ, *STAFF)

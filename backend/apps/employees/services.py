@@ -14,6 +14,7 @@ from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
+from backend.apps.employees import balances
 from backend.apps.employees.models import Employee, EmployeePerformanceReview, EmployeeTimeOff
 from backend.apps.users import services as users
 from backend.apps.users.models import User
@@ -45,11 +46,15 @@ def hire(*, by: User | None, **fields: Any) -> Employee:
 
 @transaction.atomic
 def change(employee: Employee, *, by: User | None, **changes: Any) -> Employee:
-    """Change plain facts of a file; status has verbs of its own."""
+    """Change plain facts of a file; status has verbs of its own. A balance that is set gets an entry that says so."""
     if changes.get("user", employee.user) != employee.user:
         raise DomainError("A file stays with its person; hire the other person instead.")
     if changes.get("manager"):
         Employee.lock_reporting_lines()
+    if changes.get("employment_type", employee.employment_type) != employee.employment_type:
+        balances.end_kind(employee)
+    if "pto_balance" in changes:
+        balances.set_balance(employee, changes.pop("pto_balance"), by=by)
     return save_changes(employee, changes)
 
 
@@ -138,7 +143,7 @@ def cancel(time_off: EmployeeTimeOff, *, by: User | None) -> EmployeeTimeOff:
     begun = time_off.status == EmployeeTimeOff.Status.APPROVED and time_off.has_begun(Clinic.today())
     if begun and not decides:
         raise DomainError("This time off has begun; ask the head of your department.")
-    time_off.cancel()
+    time_off.cancel(by)
     return time_off
 
 

@@ -2,7 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
-from backend.apps.employees import credential_views, views
+from backend.apps.employees import balance_views, credential_views, views
 
 router = SimpleRouter()
 router.register("departments", views.DepartmentViewSet, basename="department")
@@ -12,4 +12,6 @@ router.register(
     "employee-performance-reviews", views.EmployeePerformanceReviewViewSet, basename="employee-performance-review"
 )
 router.register("employee-credentials", credential_views.EmployeeCredentialViewSet, basename="employee-credential")
+router.register("time-off-policies", balance_views.TimeOffPolicyViewSet, basename="time-off-policy")
+router.register("pto-entries", balance_views.PtoEntryViewSet, basename="pto-entry")
 urlpatterns = router.urls

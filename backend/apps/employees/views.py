@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import django_filters
+from django.db.models import QuerySet
+
+from backend.apps.core.models import Clinic
 from backend.apps.core.views import ClinicViewSet, verb
-from backend.apps.employees import permissions, serializers, services
+from backend.apps.employees import balances, permissions, reviews_due, serializers, services
+from backend.apps.employees.balance_serializers import CorrectionForm
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
 from backend.apps.employees.models.staff import EMPLOYEES_NOW
 
@@ -20,18 +25,30 @@ class DepartmentViewSet(ClinicViewSet):
     ordering = ("name",)
 
 
+class EmployeeFilter(django_filters.FilterSet):
+    review_due = django_filters.BooleanFilter(method="by_review", label="Whether a performance review is due.")
+
+    class Meta:
+        model = Employee
+        fields: ClassVar[dict[str, list[str]]] = {
+            "employee_id": ["exact"],
+            "department": ["exact"],
+            "manager": ["exact"],
+            "status": ["exact"],
+            "employment_type": ["exact"],
+            "hire_date": ["gte", "lt"],
+        }
+
+    def by_review(self, rows: QuerySet[Employee], name: str, due: bool) -> QuerySet[Employee]:
+        condition = reviews_due.is_due(Clinic.today())
+        return rows.filter(condition if due else ~condition)
+
+
 class EmployeeViewSet(ClinicViewSet):
     queryset = Employee.objects.select_related("user", "department__head", "manager")
     serializer_class = serializers.EmployeeSerializer
     permissions = permissions.EMPLOYEE
-    filterset_fields: ClassVar[dict[str, list[str]]] = {
-        "employee_id": ["exact"],
-        "department": ["exact"],
-        "manager": ["exact"],
-        "status": ["exact"],
-        "employment_type": ["exact"],
-        "hire_date": ["gte", "lt"],
-    }
+    filterset_class = EmployeeFilter
     search_fields = ("employee_id", "user__first_name", "user__last_name", "position")
     ordering_fields = ("employee_id", "hire_date", "created_at")
     ordering = ("employee_id",)
@@ -42,6 +59,7 @@ class EmployeeViewSet(ClinicViewSet):
     reinstate = verb(services.reinstate)
     retire = verb(services.retire, takes=serializers.EndForm)
     terminate = verb(services.terminate, takes=serializers.TerminateForm)
+    correct_balance = verb(balances.correct_balance, takes=CorrectionForm)
 
 
 class EmployeeTimeOffViewSet(ClinicViewSet):

@@ -1,5 +1,6 @@
 """The tables of HR under one name, so that other apps write `employees.models`."""
 
+from backend.apps.employees.models.balances import PtoEntry, TimeOffPolicy
 from backend.apps.employees.models.credentials import CredentialType, EmployeeCredential, VerificationMethod
 from backend.apps.employees.models.reviews import EmployeePerformanceReview
 from backend.apps.employees.models.staff import Department, Employee
@@ -7,5 +8,5 @@ from backend.apps.employees.models.time_off import EmployeeTimeOff
 
 __all__ = [
     "CredentialType", "Department", "Employee", "EmployeeCredential", "EmployeePerformanceReview", "EmployeeTimeOff",
-    "VerificationMethod",
+    "PtoEntry", "TimeOffPolicy", "VerificationMethod",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.scope import Access
 from backend.apps.core.transitions import Stateful, Table
+from backend.apps.employees.models.balances import PtoEntry
 from backend.apps.employees.models.staff import NOBODY, Employee
 from backend.apps.employees.schedule import working_days
 
@@ -159,7 +160,7 @@ class EmployeeTimeOff(ClinicModel, Stateful):
             raise DomainError("The balance of paid days is too short for this request.")
         self.move_to(self.Status.APPROVED, approved_by=by, approved_at=timezone.now())
         if self.is_paid_from_balance:
-            employee.add_pto(-self.days_requested)
+            PtoEntry.book(employee, PtoEntry.Kind.TAKEN, -self.days_requested, by=by, time_off=self)
 
     def deny(self, by: Any, reason: str) -> None:
         self._refuse_own(by)
@@ -168,13 +169,13 @@ class EmployeeTimeOff(ClinicModel, Stateful):
         self.move_to(self.Status.DENIED, denial_reason=reason)
 
     @transaction.atomic
-    def cancel(self) -> None:
+    def cancel(self, by: Any = None) -> None:
         """Cancel, and give paid days of an approved request back: both or neither, once."""
         employee = self._lock_employee()
         was_approved = self.status == self.Status.APPROVED
         self.move_to(self.Status.CANCELLED)
         if was_approved and self.is_paid_from_balance:
-            employee.add_pto(self.days_requested)
+            PtoEntry.book(employee, PtoEntry.Kind.RETURNED, self.days_requested, by=by, time_off=self)
 
     def has_begun(self, today: date) -> bool:
         return self.start_date <= today
