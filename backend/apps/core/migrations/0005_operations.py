@@ -96,6 +96,7 @@ class Migration(migrations.Migration):
                 ("opened_until", models.DateTimeField(editable=False)),
                 ("recipients", models.PositiveSmallIntegerField(default=0, editable=False)),
                 ("sent_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("told", models.JSONField(blank=True, default=dict, editable=False)),
             ],
             options={
                 "ordering": ["-opened_from"],
@@ -140,6 +141,16 @@ class Migration(migrations.Migration):
                 related_name="alerts",
                 to="core.alertnotice",
             ),
+        ),
+        migrations.AddField(
+            model_name="alert",
+            name="told_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="alert",
+            name="tellings",
+            field=models.PositiveIntegerField(db_default=0, default=0, editable=False),
         ),
         migrations.CreateModel(
             name="RetentionRule",

@@ -26,7 +26,8 @@ class Alert(ClinicModel):
     `cause` names what is wrong ("feed silent:<feed id>"), `kind` what sort of thing that is, beginning with the part of
     the clinic ("lab_feed_silent"); `sentence` tells a person. None of them holds a patient's data. `times` counts how
     often it began, `last_seen_at` is when a machine last found it so. Resolved without `resolved_by`: it went away.
-    notice: the e-mail to whoever is on call that tells of it.
+    notice: the e-mail to whoever is on call that tells of it, or told of it last. told_at, tellings: when one left last
+    that told of it, and how many did.
     """
 
     Severity = AlertSeverity
@@ -55,6 +56,8 @@ class Alert(ClinicModel):
     notice = models.ForeignKey(
         "core.AlertNotice", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="alerts"
     )
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    tellings = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     class Meta(ClinicModel.Meta):
         ordering = ["-opened_at", "id"]
@@ -91,7 +94,8 @@ class Alert(ClinicModel):
 class AlertNotice(UUIDModel, WorkItem):
     """One e-mail to whoever is on call, about all alerts that opened in one short span; so a storm is one mail.
 
-    What it tells is decided when it is due: what went away meanwhile is not told.
+    What it tells is decided when it is due: what went away meanwhile is not told. told: by address, how the mail to it
+    ended, so that one that is tried again goes only where none has left.
     """
 
     task_name: ClassVar[str] = "alerts.notify"
@@ -101,6 +105,7 @@ class AlertNotice(UUIDModel, WorkItem):
     opened_until = models.DateTimeField(editable=False)
     recipients = models.PositiveSmallIntegerField(default=0, editable=False)
     sent_at = models.DateTimeField(null=True, blank=True, editable=False)
+    told = models.JSONField(default=dict, blank=True, editable=False)
 
     class Meta:
         ordering = ["-opened_from"]
