@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from backend.apps.appointments import cancellations, freed_time, no_shows, recalls
+from backend.apps.appointments import cancellations, entitled, freed_time, no_shows, recalls
 from backend.apps.appointments.models import AWAITED, HOLDS_SLOT, Appointment
 from backend.apps.appointments.reminders import replan, supersede, why_not
 from backend.apps.core.exceptions import Conflict, DomainError
@@ -38,14 +38,15 @@ def book(
 ) -> Appointment:
     """Book a visit and plan its reminders.
 
-    imported: take it over from another system as it is, past times and times outside the doctor's hours too; only the
-        rule of one visit at a time still holds.
+    imported: take it over from another system as it is, past times, times outside the doctor's hours and doctors whose
+        licence has lapsed too; only the rule of one visit at a time still holds.
     """
     row = Appointment(patient=patient, doctor=doctor, appointment_datetime=appointment_datetime, **fields)
     row.full_clean(validate_constraints=False)
     if not imported:
         _check_people(row)
         _check_time(row)
+        entitled.refuse(row.doctor, row.appointment_datetime, by=by)
         _check_hours(row, by)
     with _taking_a_slot(row):
         row.save(force_insert=True)
@@ -153,6 +154,7 @@ def reschedule(
     )
     draft.full_clean(validate_constraints=False)
     _check_time(draft)
+    entitled.refuse(draft.doctor, draft.appointment_datetime, by=by)
     _check_hours(draft, by)
     with _taking_a_slot(appointment):
         new = appointment.reschedule(
@@ -241,6 +243,8 @@ def _checked_changes(appointment: Appointment, new: dict[str, Any], by: Any) -> 
     draft.full_clean(validate_constraints=False)
     if "appointment_datetime" in new:
         _check_time(draft)
+    if {"appointment_datetime", "doctor"} & set(new):
+        entitled.refuse(draft.doctor, draft.appointment_datetime, by=by)
     if set(new) & (WHILE_AWAITED | {"availability_override_reason"}):
         _check_hours(draft, by)
         new["availability_override_reason"] = draft.availability_override_reason

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, QuerySet
 
-from backend.apps.appointments import freed_time, notices
+from backend.apps.appointments import entitled, freed_time, notices
 from backend.apps.appointments.models import (
     Appointment,
     EntryStatus,
@@ -96,7 +96,9 @@ def _looks(slot: FreedSlot, now: datetime) -> Iterator[datetime]:
 
 
 def _still_free(slot: FreedSlot) -> bool:
-    return doctors.is_available(slot.doctor, slot.starts_at, slot.ends) and freed_time.is_free(slot)
+    """Whether the doctor is there, free and may be booked; a time of one who may not is offered to nobody."""
+    is_there = doctors.is_available(slot.doctor, slot.starts_at, slot.ends) and freed_time.is_free(slot)
+    return is_there and entitled.may_be_booked(slot.doctor, slot.starts_at)
 
 
 def _end_all(slot: FreedSlot, now: datetime) -> Iterator[datetime]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from backend.apps.credentials import covered
+from backend.apps.credentials.models import Needed
 from backend.apps.doctors.models import Doctor, DoctorSpecialization
 from backend.apps.insurance.facts import Billing, Claim, Facility, Parts, Payer, Plan, Provider
 from backend.apps.insurance.models import (
@@ -134,8 +136,12 @@ def _doctors(ids: Ids) -> dict[str, Provider]:
     links = DoctorSpecialization.objects.filter(specialization__medical_code__regex=TAXONOMY).order_by("-position")
     mine = _among(links, ids, "doctor")
     taxonomies: dict[Any, str] = dict(mine.values_list("doctor_id", "specialization__medical_code"))
+    days = covered.of(ids, Needed.CLAIMS)
     rows = _among(Doctor.all_objects.all(), ids).values_list("pk", "user__last_name", "user__first_name", "npi_number")
-    return {str(key): Provider(str(key), last, first, npi, taxonomies.get(key, "")) for key, last, first, npi in rows}
+    return {
+        str(key): Provider(str(key), last, first, npi, taxonomies.get(key, ""), covered.among(days, str(key)))
+        for key, last, first, npi in rows
+    }
 
 
 def _referring(ids: Ids) -> dict[str, Provider]:

@@ -81,13 +81,20 @@ class Plan(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """A person who gives a service or refers to us: by the id of a Doctor or a ReferringProvider."""
+    """A person who gives a service or refers to us: by the id of a Doctor or a ReferringProvider.
+
+    For edits only: entitled are the days on which a doctor of ours had each credential that claims need, one group for
+    each, as (first, last); None where there is nothing to have. excluded_from: the day from which no public payer pays
+    what they do, "" for nobody.
+    """
 
     id: str
     last_name: str = ""
     first_name: str = ""
     npi: str = ""
     taxonomy: str = ""
+    entitled: tuple[tuple[tuple[str, str], ...], ...] | None = None
+    excluded_from: str = ""
 
 
 class Facility(NamedTuple):

@@ -77,6 +77,7 @@ class Words:
     offer_left_why: str
     offer_over: str
     offer_over_why: str
+    offer_not_bookable: str
     unclear: str
 
 
@@ -142,6 +143,7 @@ EN = Words(
     offer_left_why="You stay on our list.",
     offer_over="This offer is over",
     offer_over_why="The time is no longer free. You stay on our list.",
+    offer_not_bookable="This doctor cannot take new appointments at the moment; please call the clinic.",
     unclear="Please choose one of the buttons below.",
 )
 ES = Words(
@@ -206,6 +208,7 @@ ES = Words(
     offer_left_why="Usted sigue en nuestra lista.",
     offer_over="Esta oferta terminó",
     offer_over_why="La hora ya no está libre. Usted sigue en nuestra lista.",
+    offer_not_bookable="Este médico no puede recibir citas nuevas por el momento; por favor llame a la clínica.",
     unclear="Por favor elija uno de los botones de abajo.",
 )
 

@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from backend.apps.appointments import waitlist, zones
 from backend.apps.appointments.models import OfferStatus, WaitlistOffer
 from backend.apps.core.exceptions import DomainError
+from backend.apps.credentials.entitlement import NotEntitled
 from backend.apps.interop.answer_frame import Asked, gone
 
 ACTS: dict[str, Callable[..., WaitlistOffer]] = {"accept": waitlist.accept, "decline": waitlist.decline}
@@ -31,9 +32,9 @@ def page(asked: Asked) -> HttpResponse:
         with transaction.atomic():  # what is done is written down, or neither
             act(offer, by=None)
             asked.note(asked.wants, "waitlistoffer", offer.pk)
-    except DomainError:
+    except DomainError as refusal:
         asked.note(asked.wants, "waitlistoffer", offer.pk, refused=True)
-        return _over(asked)
+        return _not_bookable(asked) if isinstance(refusal, NotEntitled) else _over(asked)
     return asked.again()
 
 
@@ -54,6 +55,11 @@ def shown(asked: Asked, offer: WaitlistOffer, *, wrong: str = "") -> HttpRespons
         "wrong": wrong,
     }
     return asked.page("offer", context, status=422 if wrong else 200)
+
+
+def _not_bookable(asked: Asked) -> HttpResponse:
+    """Tell no more than to call: why the doctor may not be booked is nothing for a patient."""
+    return asked.message(asked.words.offer_over, asked.words.offer_not_bookable, status=410)
 
 
 def _over(asked: Asked) -> HttpResponse:

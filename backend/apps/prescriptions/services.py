@@ -12,6 +12,9 @@ from django.utils import timezone
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
+from backend.apps.credentials import entitlement
+from backend.apps.credentials.models import Needed
+from backend.apps.doctors.models import Doctor
 from backend.apps.prescriptions.models import Prescription, PrescriptionRefill, PrescriptionStatus
 from backend.apps.prescriptions.models.prescriptions import next_prescription_number
 
@@ -28,6 +31,7 @@ def prescribe(*, by: Any, **fields: Any) -> Prescription:
     row.prescription_number = next_prescription_number()
     row.prepare()
     row.full_clean()
+    _refuse_lapsed(row.doctor, row, by)
     row.save()
     return row
 
@@ -46,6 +50,7 @@ def revise(row: Prescription, *, by: Any, **fields: Any) -> Prescription:
         setattr(row, name, value)
     row.prepare()
     row.full_clean()
+    _refuse_lapsed(row.doctor, row, by)
     row.save()
     return row
 
@@ -74,6 +79,7 @@ def hold(row: Prescription, *, by: Any) -> Prescription:
 
 @transaction.atomic
 def resume(row: Prescription, *, by: Any) -> Prescription:
+    _refuse_lapsed(row.doctor, row, by)
     row.resume()
     return row
 
@@ -102,6 +108,8 @@ def request_refill(*, by: Any, prescription: Prescription, **fields: Any) -> Pre
 
 @transaction.atomic
 def approve(row: PrescriptionRefill, *, by: Any) -> PrescriptionRefill:
+    """Allow a refill in the name of the doctor who approves it, who may be another than the one who prescribed."""
+    _refuse_lapsed(getattr(by, "doctor", None) or row.prescription.doctor, row.prescription, by)
     row.approve(by)
     return row
 
@@ -124,6 +132,12 @@ def withdraw(row: PrescriptionRefill, *, by: Any) -> PrescriptionRefill:
     """Take a request back."""
     row.withdraw()
     return row
+
+
+def _refuse_lapsed(doctor: Doctor, row: Prescription, by: Any) -> None:
+    """Refuse a doctor without what prescribing needs today, and of a controlled substance what that needs."""
+    controlled = [Needed.CONTROLLED_SUBSTANCES] if row.schedule else []
+    entitlement.refuse_without(doctor, Needed.PRESCRIPTIONS, *controlled, on=Clinic.today(), by=by)
 
 
 def _prescriber(by: Any, doctor: Any) -> Any:

@@ -11,6 +11,7 @@ from backend.apps.insurance.edits import (
     dates,
     diagnoses,
     duplicates,
+    entitlement,
     money,
     parties,
     people,
@@ -36,6 +37,7 @@ THEMES = (
     secondary,
     duplicates,
     timely_filing,
+    entitlement,
 )
 REGISTRY: tuple[Rule, ...] = tuple(rule for theme in THEMES for rule in vars(theme).values() if isinstance(rule, Rule))
 OF_VOIDS = tuple(rule for rule in REGISTRY if rule.of_voids)

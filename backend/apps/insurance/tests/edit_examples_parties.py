@@ -52,6 +52,11 @@ EXAMPLES: Mapping[str, Example] = {
         {"claim.rendering": "", "billing.is_person": True, "billing.last_name": "T", "billing.first_name": "T"},
     ),
     "rendering-unknown": Example({"claim.rendering": "gone"}, {}),
+    "rendering-not-entitled": Example(
+        {"provider.entitled": ((("20200101", "20261027"),),)},
+        {"provider.entitled": ((("20200101", "20251027"), ("20251101", "20261028")),)},
+    ),
+    "rendering-excluded": Example({"provider.excluded_from": "20261028"}, {"provider.excluded_from": "20261029"}),
     "referring-unknown": Example({"claim.referring": "gone"}, {"claim.referring": "d"}),
     "facility-unknown": Example({"claim.facility": "gone"}, {"claim.facility": ""}),
     "facility-name": Example({"facility.name": ""}, {"facility.name": "", "claim.facility": ""}),

@@ -112,6 +112,32 @@ def test_the_same_claim_with_the_same_modifier_that_says_once_more_is_warned_of(
     assert [one.rule for one in found({"line.modifiers": "59", "beside": beside})] == rules
 
 
+ONCE = ((("20200101", "20261028"),),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths"),
+    [
+        ({"provider.entitled": ()}, []),  # nothing is needed
+        ({"provider.entitled": ((),)}, ["lines[1].rendering"]),  # and here nothing is had
+        ({"provider.entitled": (*ONCE, ())}, ["lines[1].rendering"]),  # of two that are needed one
+        ({"provider.entitled": ONCE, "lines": (line(to_on="20261029"),)}, ["lines[1].rendering"]),
+        (
+            {
+                "provider.entitled": ONCE,
+                "lines": (line(charge="62.50"), line(number="2", charge="62.50", code="36415")),
+            },
+            [],
+        ),
+        ({"provider.entitled": ((),), "claim.rendering": "", "lines": (line(rendering="d"),)}, ["lines[1].rendering"]),
+        ({"provider.entitled": ((),), "claim.rendering": ""}, []),  # who bills gave the service
+    ],
+    ids=("nothing needed", "nothing had", "one of two", "ended within", "each line", "of a line", "nobody named"),
+)
+def test_a_line_is_held_against_the_days_on_which_its_doctor_had_a_licence(changes: Changes, paths: list[str]) -> None:
+    assert [one.path for one in found(changes) if one.rule == "rendering-not-entitled"] == paths
+
+
 def test_a_clinic_without_code_lists_is_held_to_the_shape_of_codes_only() -> None:
     assert found({"claim.diagnoses": "E11999,I10", "line.code": "99299"}) == []
 
@@ -192,7 +218,7 @@ def test_what_edits_say_of(changes: Changes, rules: list[str]) -> None:
 DECIDED = (
     "billed-before", "coverage-begins-later", "coverage-deleted", "coverage-ended", "diagnosis-age",
     "diagnosis-not-valid", "diagnosis-sex", "filing-late", "procedure-age", "procedure-not-valid", "procedure-sex",
-    "units-too-many",
+    "rendering-excluded", "rendering-not-entitled", "units-too-many",
 )  # fmt: skip
 
 

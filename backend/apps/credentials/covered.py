@@ -1,0 +1,59 @@
+"""On which days doctors were entitled to something, of many at once; else each claim would ask for its own doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.db import connection
+
+from backend.apps.credentials.entitlement import types_for
+from backend.apps.credentials.models import Needed
+
+Span = tuple[str, str]  # first and last day, "YYYYMMDD"
+Spans = tuple[tuple[Span, ...], ...]  # of each type that is needed; somebody has it on a day within one of its spans
+NEVER: Spans = ((),)
+# Days of the clinic; an exception counts for each day on which it was in force at any time.
+SPANS = """
+    SELECT doctor_id::text, credential_type, to_char(issue_date, 'YYYYMMDD'),
+        COALESCE(to_char(expiry_date, 'YYYYMMDD'), '99991231')
+    FROM doctors_doctorcredential
+    WHERE NOT is_deleted AND rejected_at IS NULL AND credential_type = ANY(%(types)s)
+        AND (is_verified OR credential_type <> ALL(%(verified)s))
+        AND (%(doctors)s::uuid[] IS NULL OR doctor_id = ANY(%(doctors)s::uuid[]))
+    UNION ALL
+    SELECT doctor_id::text, credential_type, to_char(granted_at AT TIME ZONE zone.name, 'YYYYMMDD'),
+        to_char(LEAST(ended_at, expires_at) AT TIME ZONE zone.name, 'YYYYMMDD')
+    FROM credentials_credentialoverride, LATERAL (SELECT COALESCE(
+        (SELECT time_zone FROM core_clinic WHERE NOT is_deleted ORDER BY created_at LIMIT 1), %(usual)s)) zone (name)
+    WHERE NOT is_deleted AND credential_type = ANY(%(types)s)
+        AND (%(doctors)s::uuid[] IS NULL OR doctor_id = ANY(%(doctors)s::uuid[]))"""
+
+
+def of(doctors: Collection[str] | None, needed: Needed) -> Mapping[str, Spans] | None:
+    """Return by doctor's id on which days they had what is needed, None where nothing is. doctors: None for all."""
+    wanted = types_for(needed)
+    if not wanted:
+        return None
+    verified = [kind for kind, policy in wanted.items() if policy.must_be_verified]
+    found: dict[str, dict[str, list[Span]]] = {}
+    for doctor, kind, first, last in _rows(doctors, list(wanted), verified):
+        found.setdefault(doctor, {}).setdefault(kind, []).append((first, last))
+    return {doctor: tuple(tuple(kinds.get(kind, ())) for kind in wanted) for doctor, kinds in found.items()}
+
+
+def among(found: Mapping[str, Spans] | None, doctor: str) -> Spans | None:
+    """Return the days of one doctor, who may have none, out of those of many."""
+    return None if found is None else found.get(doctor, NEVER)
+
+
+def is_covered(spans: Spans, day: str) -> bool:
+    return all(any(first <= day <= last for first, last in of_type) for of_type in spans)
+
+
+def _rows(doctors: Collection[str] | None, types: list[str], verified: list[str]) -> list[tuple[Any, ...]]:
+    asked = None if doctors is None else list(doctors)
+    values = {"types": types, "verified": verified, "doctors": asked, "usual": "America/New_York"}
+    with connection.cursor() as cursor:
+        cursor.execute(SPANS, values)
+        return cursor.fetchall()

@@ -1,0 +1,98 @@
+"""Lets an administrator make an exception for some hours, with a reason; else late paper would stop a clinic."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from backend.apps.core import alerts
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Alert, Clinic
+from backend.apps.credentials.entitlement import name_of
+from backend.apps.credentials.models import LONGEST_OVERRIDE, CredentialOverride
+from backend.apps.doctors.models import Doctor
+
+KIND = "credential_override"
+LONGEST_SENTENCE = 300  # of an alert
+
+
+@transaction.atomic
+def grant(
+    *, by: Any, hours: int | None = None, expires_at: datetime | None = None, **fields: Any
+) -> CredentialOverride:
+    """Let a doctor do for `hours`, or until `expires_at`, what a missing credential forbids; 72 hours at most.
+
+    While one is in force no other of the type is made: each needs a reason of its own, after the one before.
+    """
+    now = timezone.now()
+    if (hours is None) == (expires_at is None):
+        raise DomainError("Say for how many hours, or until when, the exception lasts.")
+    until = expires_at or now + timedelta(hours=hours or 0)
+    row = CredentialOverride(**fields, granted_by=by, granted_at=now, expires_at=until)
+    row.reason = row.reason.strip()
+    _lock(row.doctor)
+    _refuse(row)
+    row.full_clean()
+    row.save(force_insert=True)
+    _tell(row)
+    return row
+
+
+@transaction.atomic
+def end(override: CredentialOverride, *, by: Any) -> CredentialOverride:
+    """End an exception before its time; what was done meanwhile stands."""
+    now = timezone.now()
+    mine = CredentialOverride.objects.filter(pk=override.pk, ended_at=None, expires_at__gt=now)
+    if not mine.update(ended_at=now, ended_by=by, updated_at=now):
+        raise DomainError("This exception has ended already.")
+    override.refresh_from_db()
+    alerts.clear(cause_of(override))
+    return override
+
+
+def clear_ended() -> int:
+    """Clear the alerts of exceptions that are over by the database's clock; return how many. Safe to repeat."""
+    told = {cause.rpartition(":")[2]: cause for cause in alerts.open_causes(KIND)}
+    over = CredentialOverride.all_objects.filter(Q(expires_at__lte=Now()) | Q(ended_at__isnull=False), pk__in=told)
+    return alerts.clear(*(told[str(key)] for key in over.values_list("pk", flat=True))) if told else 0
+
+
+def cause_of(override: CredentialOverride) -> str:
+    return f"credential override:{override.pk}"
+
+
+def _lock(doctor: Doctor) -> None:
+    """Let one exception be made after the other."""
+    list(Doctor.objects.select_for_update(no_key=True).filter(pk=doctor.pk).values_list("pk"))
+
+
+def _refuse(row: CredentialOverride) -> None:
+    if row.expires_at <= row.granted_at:
+        raise DomainError("This time has passed; choose a later one.")
+    if row.expires_at > row.granted_at + LONGEST_OVERRIDE:
+        raise DomainError("An exception lasts 72 hours at most.")
+    others = CredentialOverride.objects.filter(doctor=row.doctor, credential_type=row.credential_type, ended_at=None)
+    last = others.filter(expires_at__gt=row.granted_at).first()
+    if last is not None:
+        raise DomainError(f"There is an exception until {_when(last.expires_at)} already; end it first.")
+
+
+def _tell(row: CredentialOverride) -> None:
+    what, until = name_of(row.credential_type), _when(row.expires_at)
+    sentence = f"Until {until} an administrator lets {row.doctor.full_name} go on without a valid {what}."
+    alerts.open_once(
+        cause_of(row),
+        kind=KIND,
+        severity=Alert.Severity.WARNING,
+        sentence=sentence[:LONGEST_SENTENCE],
+        subject=row,
+    )
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone(Clinic.current().zone):%Y-%m-%d %H:%M}"
