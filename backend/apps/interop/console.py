@@ -71,6 +71,7 @@ SECTIONS = (
     Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT, group="Labs"),
     Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY, group="Labs"),
     Section("Claims", "console:claims", insurance_permissions.CLAIM, "submit", group="Claims"),
+    Section("Work", "console:work", interop_permissions.WORK),
     Section("Exports", "console:exports", interop_permissions.EXPORT),
 )
 

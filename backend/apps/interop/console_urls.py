@@ -22,6 +22,8 @@ from backend.apps.interop import (
     reminder_pages,
     replay_pages,
     reply_pages,
+    work_changes,
+    work_pages,
 )
 
 app_name = "console"
@@ -93,4 +95,9 @@ urlpatterns = [
     path("claims/<uuid:pk>/proof/", claim_work.proof, name="claim-proof"),
     path("claims/<uuid:pk>/close/", claim_work.close, name="claim-close"),
     path("claims/<uuid:pk>/<slug:verb>/", claim_actions.act, name="claim-act"),
+    path("work/", work_pages.kinds, name="work"),
+    path("work/<str:task>/", work_pages.listing, name="work-list"),
+    path("work/<str:task>/bulk/", work_changes.bulk, name="work-bulk"),
+    path("work/<str:task>/<uuid:pk>/", work_pages.row, name="work-row"),
+    path("work/<str:task>/<uuid:pk>/correct/", work_changes.correct, name="work-correct"),
 ]
