@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from backend.apps.core import row_tally
 from backend.apps.core.ledger import Account, Books, Fault, Progress
 from backend.apps.insurance.reconcile_checks import (
     BEFORE_LEDGER,
@@ -29,6 +30,7 @@ EXAMPLES = 5
 FILES_AT_ONCE = 20
 UNHURRIED = timedelta(hours=1)  # claims wait for the next file, which is made every quarter of an hour
 IN_LINE = "in line"
+WRITTEN = [table for table in row_tally.TALLIED if table.startswith("insurance_")]
 RANGE = """{at} >= coalesce(%(since)s::timestamptz, '-infinity')
        AND {at} < coalesce(%(until)s::timestamptz, 'infinity')"""
 
@@ -102,7 +104,8 @@ def claims(
         audit = _Audit(cursor, {"since": since, "until": until, "settle_s": settle.total_seconds()})
         audit.look(progress or unseen)
         accounts = [*audit.by_partner(), *audit.by_payer(), *audit.inbound(), *audit.before_the_ledger()]
-        return Books("claims", since, until, accounts, audit.faults, audit.waiting_since)
+        written, unwritten = row_tally.compare(cursor, WRITTEN, since, until)
+        return Books("claims", since, until, [*accounts, *written], [*audit.faults, *unwritten], audit.waiting_since)
 
 
 def unseen(_done: int, _of: int) -> None:

@@ -38,6 +38,9 @@ BEFORE_LEDGER = f"""m.created_at < {LEDGER_SINCE} AND m.payment_date <= {LEDGER_
     """  # noqa: S608  # our own names only
 PAYMENTS = "(SELECT coalesce(sum(c.paid), 0) FROM insurance_remittanceclaim c WHERE c.remittance_id = m.id)"
 PROVIDER = "(SELECT coalesce(sum(a.amount), 0) FROM insurance_provideradjustment a WHERE a.remittance_id = m.id)"
+HEARD = "EXISTS (SELECT FROM insurance_ackevent e WHERE e.submission_id = m.id AND e.was_applied)"
+JUDGED = "EXISTS (SELECT FROM insurance_remittanceclaim c WHERE c.claim_id = m.claim_id)"
+NUMBER_IN_BYTES = "convert_from(substring(m.content FROM 91 FOR 9), 'LATIN1')"  # ISA13: ISA has fixed places
 BYTES = "encode(sha256(m.content), 'hex') <> m.sha256 OR length(m.content) <> m.size_bytes"
 AT_WORK = "m.work_state IN ('waiting', 'running')"
 
@@ -79,6 +82,23 @@ CHECKS = {
         SUBMISSION, SUBMISSION_AT,
         "m.status IN ('sent', 'pending', 'accepted') AND EXISTS (SELECT FROM insurance_insuranceclaim c "
         "WHERE c.id = m.claim_id AND c.status = 'draft')",
+    ),
+    "nobody said so": Check(
+        "The submission counts as taken in, refused or judged, and its partner has said nothing of the kind.",
+        SUBMISSION, SUBMISSION_AT,
+        f"(m.status IN ('pending', 'accepted', 'rejected') AND NOT {HEARD}) "
+        f"OR (m.status = 'adjudicated' AND NOT {JUDGED})",
+    ),
+    "answer to a file": Check(
+        "The file counts as sent, answered or refused, and nothing says when or by what.",
+        FILE, "m.created_at",
+        "(m.status IN ('sent', 'acknowledged') AND m.sent_at IS NULL) "
+        "OR (m.status = 'acknowledged') <> (m.acknowledged_at IS NOT NULL) "
+        "OR (m.status = 'rejected' AND m.status_reason = '')",
+    ),
+    "number of a file": Check(
+        "The number in the file's bytes is not the one it counts under.",
+        FILE, "m.created_at", f"{NUMBER_IN_BYTES} <> lpad(m.interchange_number::text, 9, '0')",
     ),
     "two on their way": Check(
         "Two submissions of one claim are on their way at once.",

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
+from backend.apps.core import row_tally
 from backend.apps.core.ledger import Account, Books, Fault, Progress
-from backend.apps.laboratory.models import InboundStatus, LabFeed
+from backend.apps.core.row_tally import HOUR, ceiling, floor
+from backend.apps.laboratory.models import InboundStatus, LabFeed, LabResult
 
-HOUR = timedelta(hours=1)
 EXAMPLES = 5
 OUTCOMES = (InboundStatus.FILED, InboundStatus.WORKLIST, InboundStatus.REJECTED, InboundStatus.DUPLICATE)
 FILES, NOBODY = "files", "no feed"
@@ -109,15 +110,6 @@ def unseen(_done: int, _of: int) -> None:
     """Show nobody how far the work is."""
 
 
-def floor(at: datetime | None) -> datetime | None:
-    return at and at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def ceiling(at: datetime | None) -> datetime | None:
-    low = floor(at)
-    return low if low is None or low == at else low + HOUR
-
-
 class _Audit:
     """One pass over the hours; what it finds is added up here."""
 
@@ -136,7 +128,9 @@ class _Audit:
             progress(done, len(hours))
         self._look_at_the_line()
         accounts = sorted(self._accounts(), key=lambda account: account.name)
-        return Books("laboratory messages", begin, end, accounts, list(self.faults.values()), self.waiting_since)
+        _, unwritten = row_tally.compare(self.cursor, [LabResult._meta.db_table], begin, end)
+        faults = [*self.faults.values(), *unwritten]
+        return Books("laboratory messages", begin, end, accounts, faults, self.waiting_since)
 
     def _hour(self, hour: dict[str, datetime]) -> None:
         counted = {(feed, by_file): (taken, marks) for feed, by_file, taken, marks in self._rows(LEDGER, **hour)}

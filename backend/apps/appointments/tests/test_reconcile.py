@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.utils import timezone
 
 from backend.apps.appointments import reconcile
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.appointments.tests.factories import make_reminder
+from backend.apps.core.bases import uuid7
 from backend.apps.core.ledger import Books
-from backend.apps.messaging.models import PatientMessage
+from backend.apps.messaging.models import PatientMessage, ProviderEvent
 from backend.apps.patients.tests.factories import make_patient
 
 pytestmark = pytest.mark.django_db
@@ -44,11 +46,11 @@ def faults() -> list[str]:
 
 def test_every_planned_message_is_in_one_outcome_by_kind_and_channel() -> None:
     row(**SENT)
-    row(**{**SENT, "status": "delivered", "external_id": "SM2"})
+    row(**{**SENT, "status": "delivered", "external_id": "SM2", "delivered_at": timezone.now()})
     row(status="superseded", work_state="done")
-    row(status="suppressed", work_state="done")
-    row(status="failed", work_state="failed")
-    row(status="bounced", work_state="done")
+    row(status="suppressed", work_state="done", status_reason="Muted.")
+    row(status="failed", work_state="failed", last_error="no such number")
+    row(status="bounced", work_state="done", status_reason="bad_address: twilio:30005")
     row(work_state="held")
     row()
     row(work_state="running", begun_at=timezone.now())
@@ -63,6 +65,8 @@ def test_every_planned_message_is_in_one_outcome_by_kind_and_channel() -> None:
         ("other messages by text", 1, nothing, 1),
         ("reminders by e-mail", 1, nothing, 1),
         ("reminders by text", 9, texts, 2),
+        ("reminders written", 10, {"on file": 10}, 0),
+        ("other messages written", 1, {"on file": 1}, 0),
     ]
 
 
@@ -75,6 +79,11 @@ def test_every_planned_message_is_in_one_outcome_by_kind_and_channel() -> None:
         ({**SENT, "external_id": ""}, "no name"),
         ({**SENT, "recipient_phone": ""}, "recipient"),
         ({**SENT, "uncertain_since": timezone.now()}, "left behind"),
+        ({**SENT, "status": "delivered"}, "delivered"),
+        ({**SENT, "delivered_at": timezone.now()}, "delivered"),
+        ({**SENT, "status": "failed"}, "no reason"),
+        ({"status": "suppressed", "work_state": "done"}, "no reason"),
+        ({"status": "superseded", "work_state": "done", "sent_at": timezone.now()}, "never sent"),
         ({"due_at": timezone.now() - HOUR}, "in line"),
         ({"work_state": "held", "begun_at": timezone.now() - HOUR, "uncertain_since": timezone.now()}, "in line"),
     ],
@@ -86,6 +95,56 @@ def test_what_is_wrong_with_one_row_is_named_with_its_id(changes: dict[str, Any]
     assert not found.agree
     assert [(fault.check, fault.examples) for fault in found.faults] == [(f"reminders: {check}", (str(wrong.pk),))]
     assert sum(one.unexplained for one in found.accounts) == (check == "contradiction")
+
+
+def report(message: AppointmentReminder, **over: Any) -> ProviderEvent:
+    """Save what a provider reported on the last try of a message, as it is left when that was applied."""
+    fields = {"provider": "twilio", "kind": "status", "attempt_id": message.attempt_id, "message_id": "SM1"}
+    done = {"provider_status": "delivered", "outcome": "applied", "work_state": "done", "dedupe_key": str(uuid7())}
+    return ProviderEvent.objects.create(**{**fields, **done, **over})
+
+
+def test_each_report_of_a_provider_is_in_one_outcome() -> None:
+    message = row(**{**SENT, "status": "delivered", "delivered_at": timezone.now()})
+    report(message)
+    report(message, outcome="unchanged")
+    report(message, outcome="unmatched")
+    report(message, outcome="", work_state="waiting")
+    found = books()
+    assert found.agree
+    (counted,) = (one for one in found.accounts if one.name == "reports of twilio")
+    ends = {"applied": 1, "unchanged": 1, "unmatched": 1, "ignored": 0, "failed": 0, "held": 0}
+    assert (counted.taken_in, counted.outcomes, counted.in_line) == (4, ends, 1)
+    ProviderEvent.objects.update(outcome="", work_state="done")
+    ProviderEvent.objects.filter(pk=report(message, outcome="", work_state="waiting").pk).update(
+        created_at=timezone.now() - HOUR
+    )
+    assert faults() == ["reports: contradiction", "reports: in line"]
+
+
+def test_a_message_that_its_provider_tells_otherwise_of_is_named_with_its_id() -> None:
+    message = row(**{**SENT, "status": "delivered", "delivered_at": timezone.now()})
+    report(message)
+    report(row(**SENT | {"external_id": "SM9"}), message_id="SM9", provider_status="sent")
+    assert books().agree
+    AppointmentReminder.objects.filter(pk=message.pk).update(external_id="SM2")
+    (fault,) = books().faults
+    assert (fault.check, fault.examples) == ("reminders: another name", (str(message.pk),))
+    AppointmentReminder.objects.filter(pk=message.pk).update(external_id="SM1", status="sent", delivered_at=None)
+    assert faults() == ["reminders: told otherwise"]
+
+
+def test_a_message_that_was_deleted_behind_our_back_is_missed() -> None:
+    gone, report_gone = row(), report(row(**SENT | {"delivered_at": timezone.now(), "status": "delivered"}))
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM appointments_appointmentreminder WHERE id = %s", [gone.pk])
+        cursor.execute("DELETE FROM messaging_providerevent WHERE id = %s", [report_gone.pk])
+    found = books()
+    assert [fault.check for fault in found.faults] == ["reminders: gone", "provider reports: gone"]
+    assert {one.name: one.unexplained for one in found.accounts if one.unexplained} == {
+        "reminders written": 1,
+        "provider reports written": 1,
+    }
 
 
 def test_two_messages_that_claim_one_text_are_named_and_a_family_in_one_text_is_not() -> None:
@@ -112,7 +171,7 @@ def test_a_reminder_and_another_message_that_claim_one_text_are_both_named() -> 
 
 
 def test_a_message_told_in_a_text_that_was_not_sent_is_named() -> None:
-    row(**SENT | {"external_id": "", "digest_of": row(status="failed", work_state="failed")})
+    row(**SENT | {"external_id": "", "digest_of": row(status="failed", work_state="failed", last_error="refused")})
     assert faults() == ["reminders: nobody told it"]
 
 

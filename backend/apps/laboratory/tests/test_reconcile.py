@@ -146,7 +146,7 @@ def test_results_deleted_from_under_a_filed_message_are_missed() -> None:
     assert faults() == {}
     with behind_the_back() as cursor:
         cursor.execute("DELETE FROM laboratory_labresult WHERE id = %s", [result.pk])
-    assert faults() == {"results": 1}
+    assert faults() == {"results": 1, "results: gone": 1}
 
 
 def test_a_version_taken_out_of_the_middle_is_missed() -> None:
@@ -159,7 +159,16 @@ def test_a_version_taken_out_of_the_middle_is_missed() -> None:
     assert faults() == {}
     with behind_the_back() as cursor:
         cursor.execute("DELETE FROM laboratory_labresult WHERE id = %s", [versions[1].pk])
-    assert faults() == {"versions": 1}
+    assert faults() == {"versions": 1, "results: gone": 1}
+
+
+def test_one_of_several_results_of_a_message_that_is_gone_is_missed() -> None:
+    message, kept = filed_with_result(b"MSH|^~\\&|LAB\rOBX|1|NM|2823-3||4.1\r")
+    gone = make_lab_result(source_message=message)
+    with behind_the_back() as cursor:
+        cursor.execute("DELETE FROM laboratory_labresult WHERE id = %s", [gone.pk])
+    assert kept.pk
+    assert faults() == {"results: gone": 1}
 
 
 def test_a_message_deleted_with_its_results_still_there_is_found_twice() -> None:
