@@ -15,7 +15,8 @@ from django.db import transaction
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, backoff, finish_all, settle_all
-from integrations.errors import Permanent, Transient, Unknown
+from integrations.errors import IntegrationError, Permanent, Transient, Unknown
+from workers.tallying import Tally
 
 Item = TypeVar("Item", bound=WorkItem)
 Handler = Callable[[Item], Mapping[str, Any] | None]
@@ -64,21 +65,24 @@ def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk:
     bulk: the handler returns no fields, speaks to nobody and is `replay_safe`; successes are written in one statement.
     only: what else must hold of the rows, in SQL of our own names only.
     """
+    tally = Tally(model.task_name)
     items = cast("list[Item]", model.work.lease(batch, only))
+    tally.leased(items)
     until, counts, done = time.monotonic() + BUDGET_S, Counter[str](), list[Item]()
     bug: Exception | None = None
     for item in items:
         if time.monotonic() > until:
             counts["released"] += item.release()
             continue
-        outcome, error = _guarded(item, handle, done if bulk else None)
+        outcome, error = _guarded(item, handle, done if bulk else None, tally)
         if error is not None:
-            outcome, bug = _after_bug(item, error), error
+            outcome, bug = _after_bug(item, error, tally), error
         counts[outcome] += 1
     lost = len(done) - finish_all(done)
     counts.update({"done": -lost, LEASE_LOST: lost})
     if len(items) == batch or counts["released"]:
         dispatch.send(model.task_name)
+    tally.note(counts)
     if bug is not None:
         raise HandlerBug(f"{type(bug).__name__} in {model.task_name}")
     return told(counts)
@@ -94,7 +98,9 @@ def drain_together(model: type[Item], handle_all: TogetherHandler[Item], *, batc
     """
     if not model.replay_safe:
         raise TypeError(f"{model.__name__} cannot be handled together: handling it twice is not safe")
+    tally = Tally(model.task_name)
     items = cast("list[Item]", model.work.lease(batch))
+    tally.leased(items)
     if len(items) == batch:
         dispatch.send(model.task_name)  # another worker may begin at once
     until, counts, bugs = time.monotonic() + BUDGET_S, Counter[str](), list[Exception]()
@@ -104,7 +110,7 @@ def drain_together(model: type[Item], handle_all: TogetherHandler[Item], *, batc
         if time.monotonic() > until:
             counts["released"] += sum(item.release() for item in group)
         elif len(group) == 1:
-            counts[_alone(group[0], handle_all, bugs)] += 1
+            counts[_alone(group[0], handle_all, bugs, tally)] += 1
         elif not (done := _together(group, handle_all)):
             middle = len(group) // 2
             groups += [group[middle:], group[:middle]]
@@ -112,6 +118,7 @@ def drain_together(model: type[Item], handle_all: TogetherHandler[Item], *, batc
             counts.update(done)
     if counts["released"]:
         dispatch.send(model.task_name)
+    tally.note(counts)
     if bugs:
         raise HandlerBug(f"{type(bugs[-1]).__name__} in {model.task_name}")
     return told(counts)
@@ -135,10 +142,10 @@ def _settled_together(group: list[Item], handle_all: TogetherHandler[Item]) -> i
         return len(settle_all(outcomes))
 
 
-def _alone(item: Item, handle_all: TogetherHandler[Item], bugs: list[Exception]) -> str:
-    outcome, bug = _guarded(item, lambda one: handle_all([one])[0], None)
+def _alone(item: Item, handle_all: TogetherHandler[Item], bugs: list[Exception], tally: Tally) -> str:
+    outcome, bug = _guarded(item, lambda one: handle_all([one])[0], None, tally)
     if bug is not None:
-        outcome = _after_bug(item, bug)
+        outcome = _after_bug(item, bug, tally)
         bugs.append(bug)
     return outcome
 
@@ -155,23 +162,25 @@ def attempt(job: Callable[..., Any], *given: Any) -> tuple[Any, Exception | None
         return None, error
 
 
-def _guarded(item: Item, handle: Handler[Item], done: list[Item] | None) -> tuple[str, Exception | None]:
+def _guarded(item: Item, handle: Handler[Item], done: list[Item] | None, tally: Tally) -> tuple[str, Exception | None]:
     """Return the outcome, or the exception that is a bug.
 
     The bug is dealt with outside the `except`: when the database is away that fails too, the lease stays until it
     expires, and an exception raised in here would carry the text of the first one along.
     """
-    outcome, bug = attempt(_handle, item, handle, done)
+    outcome, bug = attempt(_handle, item, handle, done, tally)
     return outcome or "", bug
 
 
-def _handle(item: Item, handle: Handler[Item], done: list[Item] | None) -> str:
+def _handle(item: Item, handle: Handler[Item], done: list[Item] | None, tally: Tally) -> str:
     """Run the handler on one leased row and write its outcome under the fence; return the outcome's name."""
     if not item.replay_safe and not item.begin():
         return LEASE_LOST
     try:
         changes = handle(item)
     except ENDS as error:
+        if isinstance(error, IntegrationError):
+            tally.failed(error)
         return ended(item, error)
     if changes is None:
         return "done"
@@ -201,8 +210,9 @@ def told_of(bug: Exception, item: WorkItem) -> str:
     return type(bug).__name__
 
 
-def _after_bug(item: WorkItem, error: Exception) -> str:
+def _after_bug(item: WorkItem, error: Exception, tally: Tally) -> str:
     """Put the row back in line under the exception's type only."""
+    tally.failed(error)
     name = told_of(error, item)
     if item.replay_safe:
         return later(item, name, wait(item.attempts))

@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, begin_all, release_all, settle_all
-from integrations.errors import Permanent
+from integrations.errors import IntegrationError, Permanent
 from workers.runner import (
     BUDGET_S,
     ENDS,
@@ -32,6 +32,7 @@ from workers.runner import (
     told_of,
     wait,
 )
+from workers.tallying import Tally
 
 Item = TypeVar("Item", bound=WorkItem)
 
@@ -89,13 +90,15 @@ def drain_side_by_side(
         to, it writes. When it raises, each half is tried again, down to single rows.
     lease: takes the rows, by default any that are due. settle: writes ends down, by default as `drain` would.
     """
-    run = SideBySide(prepare, settle or settled, threads)
+    tally = Tally(model.task_name)
+    run = SideBySide(prepare, settle or settled, threads, tally)
     try:
         run.through(lease or model.work.lease, limit)
     finally:
         run.stop()
     if run.may_be_more:
         dispatch.send(model.task_name)
+    tally.note(run.counts)
     if run.bugs:
         raise HandlerBug(f"{run.bugs[-1]} in {model.task_name}")
     return told(run.counts)
@@ -157,7 +160,8 @@ class SideBySide(Generic[Item]):
     counts: rows by outcome. bugs: names of exceptions nobody expected. may_be_more: whether to ring again.
     """
 
-    def __init__(self, prepare: Prepare[Item], settle: Settle[Item], threads: int) -> None:
+    def __init__(self, prepare: Prepare[Item], settle: Settle[Item], threads: int, tally: Tally) -> None:
+        self._tally = tally
         self.counts, self.bugs = Counter[str](), list[str]()
         self._prepare, self._settle, self._threads = prepare, settle, threads
         self._chunk, self._few, self._next = max(threads, CHUNK), 2 * threads, 2 * threads
@@ -188,6 +192,7 @@ class SideBySide(Generic[Item]):
     def _leased(self, lease: Lease, limit: int) -> list[Item]:
         rows = cast("list[Item]", list(lease(limit)))
         self.may_be_more = len(rows) >= limit
+        self._tally.leased(rows)
         return rows
 
     def _wants_more(self, waiting: Sequence[Item]) -> bool:
@@ -247,6 +252,8 @@ class SideBySide(Generic[Item]):
         if end.spoke and isinstance(end.result, Exception):
             self._flush_at = 0.0  # at once: it may say that nobody should go on
         self._goes_on = self._goes_on and isinstance(end.result, (Mapping, NotNeeded, Permanent))
+        if isinstance(end.result, IntegrationError) or _is_bug(end.result):
+            self._tally.failed(end.result)
         self._ends.append(end)
 
     def _write_down(self, enough: int) -> None:

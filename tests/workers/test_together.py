@@ -34,7 +34,7 @@ def all_but(bad: Any, error: Exception) -> Callable[[Sequence[Any]], list[dict[s
 def test_outcomes_together_differ_by_row_and_take_one_statement(django_assert_num_queries: Any) -> None:
     for count in (2, 20):
         rows = messages(count)
-        with django_assert_num_queries(5):  # two looks for rows to lease, one outcome in its savepoint
+        with django_assert_num_queries(6):  # two looks for rows to lease, one outcome in its savepoint, the tally
             assert drain_together(InboundMessage, all_filed) == f"{count} done"
         assert all(stored(row).status_reason == row.control_id for row in rows)
 

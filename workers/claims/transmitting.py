@@ -25,6 +25,7 @@ from workers.claims import partners
 from workers.claims.handing_over import AWAY, ForAPerson, LeaseLost, hand_over
 from workers.claims.one_at_a_time import Turn, alone_with
 from workers.runner import BUDGET_S, LEASE_LOST, HandlerBug, attempt, later, told, told_of, wait
+from workers.tallying import Tally
 
 BATCH = 50
 MOST_COUNTED = 6  # attempts: the wait does not grow beyond half an hour, and no file is given up for a silent partner
@@ -68,7 +69,12 @@ def _open() -> QuerySet[TradingPartner]:
 
 def _send_to(key: UUID, until_s: float) -> tuple[Counter[str], list[str]]:
     with alone_with(key, "transmit") as turn:
-        return Sender(key, turn, until_s).run() if turn else (Counter[str](), [])
+        if not turn:
+            return Counter[str](), []
+        sender = Sender(key, turn, until_s)
+        counts, bugs = sender.run()
+        sender.tally.note(counts)
+        return counts, bugs
 
 
 def _is_elsewhere(error: Exception | None) -> bool:
@@ -83,17 +89,20 @@ class Sender:
         self.turn, self.until_s = turn, until_s
         self.failures = 0
         self.counts, self.bugs = Counter[str](), list[str]()
+        self.tally = Tally(Interchange.task_name)
 
     def run(self) -> tuple[Counter[str], list[str]]:
         """Send up to a batch of files; return counts by what became of them, and the names of our own faults."""
         only = f"partner_id = '{self.partner.pk}'"
         items = cast("list[Interchange]", Interchange.work.lease(BATCH, only=only))
+        self.tally.leased(items)
         items.sort(key=lambda item: (item.status != STAGED, item.interchange_number))
         door, error = attempt(gateways.clearinghouse, self.partner)
         if error is not None:
             if not isinstance(error, IntegrationError):
                 raise error
             if items:
+                self.tally.failed(error)
                 self._wait(items, error)
             return self.counts, self.bugs
         with door:
@@ -128,6 +137,8 @@ class Sender:
             self.counts["released"] += item.release()
             return
         _, error = attempt(hand_over, item, self.partner, door)
+        if isinstance(error, Exception) and not isinstance(error, LeaseLost | ForAPerson):
+            self.tally.failed(error)
         if error is None:
             self.failures = 0
             partners.works(self.partner, partners.SENDING)

@@ -60,7 +60,7 @@ class Listener:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._counters = Counters()
+        self._counters = Counters(Database())
         self._writer = Writer((Database(INSERT), Database(INSERT)), self._stored, self._refused)
         self._door = Door(limits, self._writer, self._counters)
         self._outcomes = Outcomes(Database(), limits.filing_s)
@@ -113,7 +113,7 @@ class Listener:
             log.critical("the listener broke: %s", type(broken[0].exception()).__name__)  # its text may hold a message
             return 1
         await self._door.drain()
-        self._counters.tell()
+        await self._counters.end()
         for task in tasks:
             task.cancel()
         return 0
