@@ -14,6 +14,11 @@ SCHEDULE = {
     "orders in trouble": {"task": "lab_orders.watch", "schedule": 60.0},
     "feed silence": {"task": "lab_watch.feed_silence", "schedule": 300.0},
     "waitlist holds": {"task": "waitlist.watch", "schedule": 60.0},
+    "mark no-shows": {"task": "visits.mark_no_shows", "schedule": 900.0},
+    "expire prescriptions": {"task": "prescriptions.expire", "schedule": crontab(minute="2")},  # the clinic's midnight
+    "refill requests waiting": {"task": "prescriptions.refills_waiting", "schedule": 3600.0},
+    "time-off balances": {"task": "staff.accrue", "schedule": crontab(hour="10", minute="20")},  # UTC
+    "reviews due": {"task": "staff.reviews_due", "schedule": crontab(hour="10", minute="40")},  # UTC
     "build claim interchanges": {"task": "claims.build", "schedule": 900.0},
     "collect answers to claims": {"task": "claims.collect", "schedule": 600.0},
     "connections to try": {"task": "claims.probe", "schedule": 900.0},

@@ -12,7 +12,7 @@ APPOINTMENT: Table = {
     **allow(READ, *DESK, Role.PATIENT),
     **allow(WRITE, *DESK),
     **allow(("confirm", "cancel"), *DESK, Role.PATIENT),
-    **allow(("check_in", "start", "complete", "mark_no_show", "reschedule"), *DESK),
+    **allow(("check_in", "start", "complete", "mark_no_show", "came_after_all", "reschedule"), *DESK),
 }
 REMINDER: Table = allow((*READ, "send_now", "mute"), *DESK)
 POLICY: Table = {**allow(READ, *DESK), **allow((*WRITE, "destroy", "replan"))}

@@ -52,6 +52,11 @@ class RescheduleForm(Form):
     availability_override_reason = serializers.CharField(required=False, allow_blank=True, max_length=200)
 
 
+class CameForm(Form):
+    reason = serializers.CharField(max_length=300, help_text="How it is known; it is written down.")
+    is_over = serializers.BooleanField(default=False, help_text="The patient was here and the visit is over.")
+
+
 class MuteForm(Form):
     reason = serializers.CharField(max_length=150)
 

@@ -48,7 +48,7 @@ def book(
         _check_time(row)
         entitled.refuse(row.doctor, row.appointment_datetime, by=by)
         _check_hours(row, by)
-    with _taking_a_slot(row):
+    with taking_a_slot(row):
         row.save(force_insert=True)
     replan(row)
     recalls.booked(row)
@@ -63,7 +63,7 @@ def change(appointment: Appointment, *, by: Any, **fields: Any) -> Appointment:
         return appointment
     _check_changeable(appointment, set(new))
     before = copy.copy(appointment)
-    with _taking_a_slot(appointment, new.get("doctor")):
+    with taking_a_slot(appointment, new.get("doctor")):
         appointment.change(**_checked_changes(appointment, new, by))
     replan(appointment)
     if {"appointment_datetime", "doctor"} & set(new):
@@ -76,7 +76,7 @@ def confirm(appointment: Appointment, *, by: Any) -> Appointment:
     """Note that the patient is coming; the reminders that are still ahead stay."""
     if appointment.has_begun and appointment.can_move_to(Appointment.Status.CONFIRMED):
         raise DomainError("This appointment has already begun.")
-    with _taking_a_slot(appointment):
+    with taking_a_slot(appointment):
         appointment.move_to(Appointment.Status.CONFIRMED)
     replan(appointment)
     return appointment
@@ -85,7 +85,7 @@ def confirm(appointment: Appointment, *, by: Any) -> Appointment:
 @transaction.atomic
 def check_in(appointment: Appointment, *, by: Any) -> Appointment:
     """Note that the patient is here."""
-    with _taking_a_slot(appointment):
+    with taking_a_slot(appointment):
         appointment.check_in()
     supersede(appointment)
     return appointment
@@ -94,7 +94,7 @@ def check_in(appointment: Appointment, *, by: Any) -> Appointment:
 @transaction.atomic
 def start(appointment: Appointment, *, by: Any) -> Appointment:
     """Note that the doctor has begun."""
-    with _taking_a_slot(appointment):
+    with taking_a_slot(appointment):
         appointment.move_to(Appointment.Status.IN_PROGRESS, started_at=timezone.now())
     supersede(appointment)
     return appointment
@@ -156,7 +156,7 @@ def reschedule(
     _check_time(draft)
     entitled.refuse(draft.doctor, draft.appointment_datetime, by=by)
     _check_hours(draft, by)
-    with _taking_a_slot(appointment):
+    with taking_a_slot(appointment):
         new = appointment.reschedule(
             draft.appointment_datetime,
             draft.duration_minutes,
@@ -170,7 +170,7 @@ def reschedule(
 
 
 @contextmanager
-def _taking_a_slot(appointment: Appointment, new_doctor: Doctor | None = None) -> Iterator[None]:
+def taking_a_slot(appointment: Appointment, new_doctor: Doctor | None = None) -> Iterator[None]:
     """Serialise the writers of one doctor's or patient's day, and say who is taken when a constraint refuses.
 
     The constraint alone keeps the day right, but two transactions that insert at once would wait for each other and

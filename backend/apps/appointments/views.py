@@ -8,11 +8,12 @@ from typing import ClassVar
 import django_filters
 from django.db.models import QuerySet
 
-from backend.apps.appointments import permissions, reminder_actions, services
+from backend.apps.appointments import missed, permissions, reminder_actions, services
 from backend.apps.appointments.models import Appointment, AppointmentReminder, AppointmentStatus, ReminderStatus
 from backend.apps.appointments.serializers import (
     AppointmentReminderSerializer,
     AppointmentSerializer,
+    CameForm,
     CancelForm,
     MuteForm,
     RescheduleForm,
@@ -59,6 +60,7 @@ class AppointmentViewSet(ClinicViewSet):
     complete = verb(services.complete)
     cancel = verb(services.cancel, takes=CancelForm)
     mark_no_show = verb(services.mark_no_show)
+    came_after_all = verb(missed.came_after_all, takes=CameForm)
     reschedule = verb(services.reschedule, takes=RescheduleForm)
 
 

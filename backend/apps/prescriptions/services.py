@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
@@ -82,15 +80,6 @@ def resume(row: Prescription, *, by: Any) -> Prescription:
     _refuse_lapsed(row.doctor, row, by)
     row.resume()
     return row
-
-
-def expire_due(today: date | None = None) -> int:
-    """Mark what may no longer be dispensed as expired, in one statement; return how many. Safe to run again."""
-    due = Prescription.objects.filter(
-        status__in=[PrescriptionStatus.ACTIVE, PrescriptionStatus.ON_HOLD],
-        expiration_date__lt=today or Clinic.today(),
-    )
-    return due.update(status=PrescriptionStatus.EXPIRED, updated_at=timezone.now())
 
 
 @transaction.atomic

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
-from backend.apps.core.exceptions import Conflict, DomainError
+from backend.apps.core.exceptions import Conflict, DomainError, IllegalTransition
 from backend.apps.core.models import Clinic
 from backend.apps.core.transitions import Stateful, Table
 
@@ -93,6 +93,7 @@ class Appointment(Stateful, ClinicModel):
         Status.CONFIRMED: frozenset({Status.CHECKED_IN, Status.CANCELLED, Status.NO_SHOW}),
         Status.CHECKED_IN: frozenset({Status.IN_PROGRESS, Status.CANCELLED}),
         Status.IN_PROGRESS: frozenset({Status.COMPLETED}),
+        Status.NO_SHOW: frozenset({Status.CHECKED_IN, Status.COMPLETED}),  # by `came_after_all` only
     }
 
     patient = models.ForeignKey("patients.Patient", on_delete=models.PROTECT, related_name="appointments")
@@ -229,9 +230,11 @@ class Appointment(Stateful, ClinicModel):
         self.refresh_from_db()
 
     def check_in(self) -> None:
+        self._refuse_missed(self.Status.CHECKED_IN)
         self.move_to(self.Status.CHECKED_IN, checked_in_at=timezone.now())
 
     def complete(self) -> None:
+        self._refuse_missed(self.Status.COMPLETED)
         self.move_to(self.Status.COMPLETED, checked_out_at=timezone.now())
 
     def cancel(self, reason: str = "") -> None:
@@ -241,6 +244,22 @@ class Appointment(Stateful, ClinicModel):
         if not self.has_begun:
             raise DomainError("This appointment has not begun yet; nobody has missed it.")
         self.move_to(self.Status.NO_SHOW)
+
+    def came_after_all(self, *, is_over: bool) -> None:
+        """Take back that nobody came: the patient is here, or was. When they came and went is not known then."""
+        if self.status != self.Status.NO_SHOW:
+            raise IllegalTransition(f"This appointment is {self.status} and not marked as missed.")
+        if is_over:
+            self.move_to(self.Status.COMPLETED)
+        else:
+            self.move_to(self.Status.CHECKED_IN, checked_in_at=timezone.now())
+
+    def _refuse_missed(self, new: str) -> None:
+        if self.status == self.Status.NO_SHOW:
+            raise IllegalTransition(
+                f"This appointment is no_show and cannot become {new} without a reason; say that the patient came after"
+                " all."
+            )
 
     @transaction.atomic
     def reschedule(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from backend.apps.appointments import services
+from backend.apps.appointments import missed, services
 from backend.apps.appointments.models import Appointment
 from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.exceptions import Conflict, DomainError, IllegalTransition
@@ -33,6 +33,9 @@ ARROWS = {
 }  # fmt: skip
 
 
+CAME_AFTER_ALL = {("no_show", "checked_in"), ("no_show", "completed")}
+
+
 def begun(status: str, new: str) -> Appointment:
     """Return an appointment in `status`; one that a patient can have missed when `new` is no_show."""
     start = timezone.now() + timedelta(hours=-1 if new == "no_show" else 30)
@@ -54,6 +57,25 @@ def test_every_arrow_that_is_not_in_the_table_is_refused(old: str, new: str) -> 
         VERBS[new](row)
     stored = Appointment.objects.get(pk=row.pk)
     assert (stored.status, stored.version) == (old, 1)
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(CAME_AFTER_ALL))
+def test_who_was_marked_as_missing_by_mistake_came_after_all(old: str, new: str) -> None:
+    row = missed.came_after_all(begun(old, "no_show"), by=None, reason="Sat in the lab.", is_over=new == "completed")
+    stored = Appointment.objects.get(pk=row.pk)
+    assert (stored.status, stored.version) == (new, 2)
+    assert (stored.checked_in_at is None) == (new == "completed")
+
+
+def test_the_table_names_these_arrows_and_no_others() -> None:
+    table = {(str(old), str(new)) for old, several in Appointment.TRANSITIONS.items() for new in several}
+    assert table == ARROWS | CAME_AFTER_ALL
+
+
+@pytest.mark.parametrize("old", sorted(set(STATES) - {"no_show"}))
+def test_who_was_not_marked_as_missing_cannot_come_after_all(old: str) -> None:
+    with pytest.raises(IllegalTransition, match="not marked as missed"):
+        missed.came_after_all(begun(old, "no_show"), by=None, reason="Mixed up.")
 
 
 def test_each_step_of_a_visit_notes_its_time() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import Clinic
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.prescriptions import services
@@ -73,19 +71,6 @@ def test_cancelling_takes_the_open_requests_with_it() -> None:
     services.cancel(refill.prescription, by=None, reason="Allergy.")
     assert PrescriptionRefill.objects.get(pk=refill.pk).status == "cancelled"
     assert Prescription.objects.get(pk=refill.prescription_id).cancellation_reason == "Allergy."
-
-
-@pytest.mark.django_db
-def test_the_sweep_expires_what_is_due_once_and_nothing_else() -> None:
-    today = Clinic.today()
-    past = {"prescribed_date": today - timedelta(days=60), "expiration_date": today - timedelta(days=1)}
-    due = [make_prescription(**past), make_prescription(**past, status="on_hold")]
-    kept = [make_prescription(**past, status="cancelled"), make_prescription(expiration_date=today + timedelta(days=1))]
-    assert services.expire_due() == 2
-    assert services.expire_due() == 0
-    assert {Prescription.objects.get(pk=row.pk).status for row in due} == {"expired"}
-    assert [Prescription.objects.get(pk=row.pk).status for row in kept] == ["cancelled", "active"]
-    assert services.expire_due(today + timedelta(days=2)) == 1
 
 
 @pytest.mark.django_db
