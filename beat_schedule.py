@@ -9,6 +9,7 @@ SCHEDULE = {
     "hold work whose outcome is unknown": {"task": "sweep.hold_lost", "schedule": 60.0},
     "reconcile uncertain sends": {"task": "reminders.reconcile", "schedule": 60.0},
     "poll provider statuses": {"task": "reminders.poll_statuses", "schedule": 300.0},
+    "alerts unacknowledged": {"task": "alerts.remind", "schedule": 300.0},
     "critical results unacknowledged": {"task": "critical_results.escalate", "schedule": 60.0},
     "overdue results": {"task": "lab_watch.overdue_results", "schedule": 300.0},
     "orders in trouble": {"task": "lab_orders.watch", "schedule": 60.0},

@@ -50,6 +50,7 @@ app.conf.update(
         "workers.eligibility",
         "workers.claims_watch",
         "workers.fhir_export",
+        "workers.alerts",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

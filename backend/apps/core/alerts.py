@@ -10,6 +10,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from backend.apps.core import on_call
 from backend.apps.core.exceptions import Conflict
 from backend.apps.core.models import Alert
 
@@ -29,17 +30,22 @@ def open_once(
     """Return the one open alert of `cause`, opened now if there was none; it says what is true now. Safe to repeat.
 
     What was resolved less than `damping` ago is opened again as the same row, with what people noted on it; longer ago
-    it is a new row. `cause` and `sentence` hold no patient's data.
+    it is a new row. `cause` and `sentence` hold no patient's data. Whoever is on call is told by mail of what is not
+    just for information, when it begins, begins again, or becomes critical.
     """
     now = timezone.now()
     says = {"sentence": sentence, "severity": severity, "last_seen_at": now}
-    found = _open(cause) or _reopened(cause, now - damping)
+    found = _open(cause)
+    is_news = found is None or (severity == Alert.Severity.CRITICAL != found.severity)
+    found = found or _reopened(cause, now - damping)
     if found is None:
         about = {"subject_type": subject._meta.model_name, "subject_id": str(subject.pk)} if subject else {}
         fields = {"kind": kind, "opened_at": now, **says, **about}
         found, _ = Alert.objects.get_or_create(cause=cause, resolved_at=None, defaults=fields)
     Alert.objects.filter(pk=found.pk).update(**says, updated_at=now)
     found.refresh_from_db()
+    if is_news and on_call.plan(found):
+        found.refresh_from_db(fields=["notice"])
     return found
 
 
