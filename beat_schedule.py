@@ -30,4 +30,5 @@ SCHEDULE = {
     "claim files silent": {"task": "claims_watch.look", "schedule": 3600.0},
     "expire exports": {"task": "fhir_export.expire", "schedule": 3600.0},
     "claims silent too long": {"task": "claims_watch.look_daily", "schedule": crontab(hour="9", minute="30")},  # UTC
+    "credential tiers": {"task": "credentials.sweep", "schedule": crontab(minute="5")},  # by the clinic's own day
 }

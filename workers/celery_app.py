@@ -50,6 +50,7 @@ app.conf.update(
         "workers.eligibility",
         "workers.claims_watch",
         "workers.fhir_export",
+        "workers.credentials",
         "workers.alerts",
         "workers.sweep",
     ],

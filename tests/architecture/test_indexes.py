@@ -14,7 +14,7 @@ FEW_ROWS = {  # tables of a few hundred rows at most, whatever the size of the c
     "clinics", "critical-policies", "departments", "doctors", "doctor-availabilities", "doctor-credentials",
     "employees", "employee-performance-reviews", "employee-time-offs", "insurance-plans", "insurance-providers",
     "employee-credentials",
-    "lab-feeds", "lab-tests", "medications", "recall-rules", "specializations", "users", "clinical-note-templates",
+    "credential-policies", "credential-rules", "lab-feeds", "lab-tests", "medications", "recall-rules", "specializations", "users", "clinical-note-templates",
     "message-templates", "reminder-policies", "contact-rules", "billing-entities", "service-facilities",
     "trading-partners", "partner-payers", "time-off-policies",
 }  # fmt: skip

@@ -28,6 +28,8 @@ from backend.apps.core.management.commands.roles import viewsets
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.roles import STAFF, Role
 from backend.apps.core.views import Audited
+from backend.apps.credentials.models import CredentialRules
+from backend.apps.credentials.tests import factories as credential_factories
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_availability, make_credential, make_doctor, make_specialization
 from backend.apps.employees.models import Employee
@@ -194,6 +196,10 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     ),
     "contact-points": lambda _: ContactPoint.objects.create(channel="email", address=f"{uuid.uuid4()}@example.org"),
     "contact-rules": lambda _: ContactRules.objects.create(),
+    "credential-alerts": lambda p: credential_factories.make_alert(p.doctor),
+    "credential-notices": lambda p: credential_factories.make_notice(p.doctor),
+    "credential-policies": lambda _: credential_factories.make_policy(),
+    "credential-rules": lambda _: CredentialRules.objects.create(),
     "critical-pages": lambda p: make_critical_page(lab_order=make_lab_order(status="in_progress", **both(p))),
     "critical-policies": lambda _: CriticalPolicy.objects.create(),
     "critical-results": lambda p: make_critical_result(lab_order=make_lab_order(status="in_progress", **both(p))),

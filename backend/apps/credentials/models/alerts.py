@@ -18,7 +18,10 @@ NOBODY: frozenset[str] = frozenset()
 ONE_CREDENTIAL = Q(doctor_credential__isnull=False, employee_credential__isnull=True) | Q(
     doctor_credential__isnull=True, employee_credential__isnull=False
 )
-OWNERS = ("doctor_credential__doctor__user", "employee_credential__employee__user")
+OWNERS = (
+    "doctor_credential__doctor__user", "employee_credential__employee__user",
+    "employee_credential__employee__department__head__user",
+)  # fmt: skip
 
 
 class ClosedBecause(models.TextChoices):

@@ -1,0 +1,114 @@
+"""The statements of the ladder, one chunk of rows each; without them the sweep would ask once for every credential."""
+
+from __future__ import annotations
+
+# Whose a credential is, whether that person still works here, and in whose file their manager stands.
+DOCTORS = """
+    SELECT due.id, doctor.user_id, login.is_active AND NOT login.is_deleted AND NOT doctor.is_deleted
+               AND coalesce(file.status NOT IN ('terminated', 'retired'), true) AS is_here,
+           file.manager_id, file.department_id
+    FROM due JOIN doctors_doctor doctor ON doctor.id = due.holder_id JOIN users_user login ON login.id = doctor.user_id
+    LEFT JOIN employees_employee file ON file.user_id = doctor.user_id AND NOT file.is_deleted"""
+EMPLOYEES = """
+    SELECT due.id, file.user_id, login.is_active AND NOT login.is_deleted AND NOT file.is_deleted
+               AND file.status NOT IN ('terminated', 'retired') AS is_here,
+           file.manager_id, file.department_id
+    FROM due JOIN employees_employee file ON file.id = due.holder_id JOIN users_user login ON login.id = file.user_id"""
+
+# `told` is the most urgent alert of this credential and expiry that is no earlier step than the tier reached: where
+# there is one nothing is told again, it is only opened again if it was closed for a reason that holds no more.
+STEP = """
+WITH due AS MATERIALIZED (
+    SELECT id, credential_type, expiry_date, {holder} AS holder_id, expiry_date - %(today)s::date AS days_left
+    FROM {table} WHERE next_alert_on <= %(today)s::date
+    ORDER BY next_alert_on, id LIMIT %(chunk)s FOR NO KEY UPDATE SKIP LOCKED
+), person AS ({people}
+), rule AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(rules)s::jsonb) AS one (
+        credential_type text, tiers int[], weekly_after bool, manager_from int, compliance_from int)
+), step AS MATERIALIZED (
+    SELECT due.*, person.user_id, person.is_here, person.manager_id, person.department_id, rule.manager_from,
+           rule.compliance_from, reached.tier, told.id AS told_id,
+           CASE WHEN NOT person.is_here THEN %(today)s::date + 7
+                ELSE due.expiry_date - (SELECT max(tier) FROM unnest(rule.tiers) tier WHERE tier < due.days_left)
+           END AS next_tier_on,
+           CASE WHEN rule.weekly_after THEN due.expiry_date + 7 * (greatest(-due.days_left, 0) / 7 + 1) END AS week_on
+    FROM due JOIN person ON person.id = due.id JOIN rule ON rule.credential_type = due.credential_type
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN rule.weekly_after AND due.days_left <= -7
+                    THEN greatest(-7 * (-due.days_left / 7), -32767)
+                    ELSE (SELECT min(tier) FROM unnest(rule.tiers) tier WHERE tier >= due.days_left) END AS tier
+    ) reached
+    LEFT JOIN LATERAL (
+        SELECT alert.id FROM credentials_credentialalert alert
+        WHERE alert.{link} = due.id AND alert.expiry_date = due.expiry_date AND alert.tier <= reached.tier
+        ORDER BY alert.tier LIMIT 1
+    ) told ON true
+), raised AS (
+    INSERT INTO credentials_credentialalert
+        (id, created_at, updated_at, is_deleted, {link}, credential_type, tier, expiry_date, closed_because)
+    SELECT uuidv7(), now(), now(), false, id, credential_type, tier, expiry_date, '' FROM step
+    WHERE is_here AND tier IS NOT NULL AND told_id IS NULL
+    ON CONFLICT DO NOTHING RETURNING id, {link} AS credential_id
+), closed AS (
+    UPDATE credentials_credentialalert alert
+    SET closed_at = now(), closed_because = CASE WHEN step.is_here THEN 'followed' ELSE 'withdrawn' END,
+        updated_at = now()
+    FROM step LEFT JOIN raised ON raised.credential_id = step.id
+    WHERE alert.{link} = step.id AND alert.closed_at IS NULL AND (raised.id IS NOT NULL OR NOT step.is_here)
+    RETURNING closed_because
+), reopened AS (
+    UPDATE credentials_credentialalert alert
+    SET closed_at = NULL, closed_because = '', credential_type = step.credential_type, updated_at = now()
+    FROM step WHERE alert.id = step.told_id AND step.is_here AND alert.closed_because IN ('renewed', 'withdrawn')
+    RETURNING 1
+), moved AS (
+    UPDATE {table} held SET next_alert_on = coalesce(step.next_tier_on, step.week_on)
+    FROM step WHERE held.id = step.id RETURNING 1
+), listener AS (
+    SELECT raised.id AS alert_id, audience, recipient_id, step.user_id
+    FROM raised JOIN step ON step.id = raised.credential_id
+    LEFT JOIN employees_employee boss ON boss.id = step.manager_id
+         AND EXISTS (SELECT FROM users_user WHERE id = boss.user_id AND is_active AND NOT is_deleted)
+    LEFT JOIN employees_department department ON department.id = step.department_id
+    LEFT JOIN employees_employee head ON head.id = department.head_id
+         AND EXISTS (SELECT FROM users_user WHERE id = head.user_id AND is_active AND NOT is_deleted)
+    CROSS JOIN LATERAL (
+        SELECT 'holder', step.user_id
+        UNION ALL SELECT 'manager', coalesce(nullif(boss.user_id, step.user_id), head.user_id)
+                  WHERE step.tier <= step.manager_from
+        UNION ALL SELECT 'compliance', unnest(%(compliance)s::uuid[]) WHERE step.tier <= step.compliance_from
+    ) AS one (audience, recipient_id)
+    WHERE recipient_id IS NOT NULL AND (audience = 'holder' OR recipient_id <> step.user_id)
+), planned AS (
+    INSERT INTO credentials_credentialnotice
+        (id, created_at, updated_at, is_deleted, alert_id, audience, recipient_id, day, status, dedupe_key)
+    SELECT uuidv7(), now(), now(), false, alert_id, audience, recipient_id, %(today)s::date, 'pending',
+           'alert:' || alert_id || ':' || recipient_id
+    FROM listener ON CONFLICT (dedupe_key) DO NOTHING RETURNING 1
+)
+SELECT (SELECT count(*) FROM due) AS "looked at", (SELECT count(*) FROM raised) AS raised,
+       (SELECT count(*) FROM closed WHERE closed_because = 'followed') AS followed,
+       (SELECT count(*) FROM closed WHERE closed_because = 'withdrawn') AS withdrawn,
+       (SELECT count(*) FROM reopened) AS reopened, (SELECT count(*) FROM planned) AS told"""
+
+# Rules that changed: the next look is the day of the first tier or, once that is past, today.
+MOVE = """
+WITH picked AS MATERIALIZED (
+    SELECT held.id, greatest(held.expiry_date - %(first)s, %(today)s::date) AS look_on
+    FROM {table} held WHERE held.credential_type = %(kind)s AND held.id > %(after)s::uuid
+      AND held.expiry_date IS NOT NULL AND NOT held.is_deleted
+      AND NOT EXISTS (SELECT FROM {table} other WHERE other.id = held.replaced_by_id
+                      AND NOT other.is_deleted AND other.rejected_at IS NULL)
+    ORDER BY held.id LIMIT %(chunk)s FOR NO KEY UPDATE OF held
+), moved AS (
+    UPDATE {table} held SET next_alert_on = picked.look_on FROM picked
+    WHERE held.id = picked.id AND held.next_alert_on IS DISTINCT FROM picked.look_on RETURNING 1
+)
+SELECT (SELECT count(*) FROM moved) AS moved, (SELECT id FROM picked ORDER BY id DESC LIMIT 1) AS last"""
+
+OF_DOCTORS = {"table": "doctors_doctorcredential", "holder": "doctor_id", "link": "doctor_credential_id"}
+OF_EMPLOYEES = {"table": "employees_employeecredential", "holder": "employee_id", "link": "employee_credential_id"}
+
+STEPS = (STEP.format(people=DOCTORS, **OF_DOCTORS), STEP.format(people=EMPLOYEES, **OF_EMPLOYEES))
+APPLY = (MOVE.format(**OF_DOCTORS), MOVE.format(**OF_EMPLOYEES))
