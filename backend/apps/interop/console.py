@@ -21,7 +21,7 @@ from backend.apps.appointments import permissions as appointment_permissions
 from backend.apps.core import audit
 from backend.apps.core.admin import REFUSALS, sentence
 from backend.apps.core.models import AuditLog, Clinic
-from backend.apps.core.permissions import Table, may
+from backend.apps.core.permissions import ALERT, Table, may
 from backend.apps.core.problems import CROSSED
 from backend.apps.insurance import permissions as insurance_permissions
 from backend.apps.interop import permissions as interop_permissions
@@ -71,7 +71,9 @@ SECTIONS = (
     Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT, group="Labs"),
     Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY, group="Labs"),
     Section("Claims", "console:claims", insurance_permissions.CLAIM, "submit", group="Claims"),
+    Section("Alerts", "console:alerts", ALERT),
     Section("Work", "console:work", interop_permissions.WORK),
+    Section("Beat", "console:beat", interop_permissions.BEAT),
     Section("Exports", "console:exports", interop_permissions.EXPORT),
 )
 

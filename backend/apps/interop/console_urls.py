@@ -3,6 +3,8 @@
 from django.urls import path
 
 from backend.apps.interop import (
+    alert_pages,
+    beat_pages,
     claim_actions,
     claim_bulk,
     claim_deposits,
@@ -95,6 +97,11 @@ urlpatterns = [
     path("claims/<uuid:pk>/proof/", claim_work.proof, name="claim-proof"),
     path("claims/<uuid:pk>/close/", claim_work.close, name="claim-close"),
     path("claims/<uuid:pk>/<slug:verb>/", claim_actions.act, name="claim-act"),
+    path("alerts/", alert_pages.listing, name="alerts"),
+    path("alerts/bulk/", alert_pages.bulk, name="alert-bulk"),
+    path("alerts/<uuid:pk>/", alert_pages.alert, name="alert"),
+    path("beat/", beat_pages.listing, name="beat"),
+    path("beat/run/", beat_pages.run, name="beat-run"),
     path("work/", work_pages.kinds, name="work"),
     path("work/<str:task>/", work_pages.listing, name="work-list"),
     path("work/<str:task>/bulk/", work_changes.bulk, name="work-bulk"),

@@ -10,7 +10,8 @@ from django.db import models
 from django.db.models import Q, QuerySet
 from django.http import Http404, QueryDict
 
-PAGE = 50
+PAGE = 50  # a page's rows are cut by `moment >= at` first, which an index serves, and among equals by id
+LONGEST_QUERY = 1000
 LONGEST_PART = 4  # digits: nobody works down a list further than that
 Row = TypeVar("Row", bound=models.Model)
 
@@ -53,13 +54,13 @@ def newest_first(rows: QuerySet[Row], asked: QueryDict, moment: str, *, size: in
     older, newer = _row(rows, asked.get("older", "")), _row(rows, asked.get("newer", ""))
     if newer is not None:
         at = getattr(newer, moment)
-        after = Q(**{f"{moment}__gt": at}) | Q(**{moment: at}, id__lt=newer.pk)
+        after = Q(**{f"{moment}__gte": at}) & (Q(**{f"{moment}__gt": at}) | Q(id__lt=newer.pk))
         found = list(rows.filter(after).order_by(moment, "-id")[: size + 1])
         page, more = found[:size][::-1], len(found) > size
         return Page(page, _query(asked, "older", page), _query(asked, "newer", page[:1] if more else []))
     if older is not None:
         at = getattr(older, moment)
-        rows = rows.filter(Q(**{f"{moment}__lt": at}) | Q(**{moment: at}, id__gt=older.pk))
+        rows = rows.filter(Q(**{f"{moment}__lte": at}) & (Q(**{f"{moment}__lt": at}) | Q(id__gt=older.pk)))
     found = list(rows.order_by(f"-{moment}", "id")[: size + 1])
     page, more = found[:size], len(found) > size
     return Page(page, _query(asked, "older", page if more else []), _query(asked, "newer", page[:1] if older else []))
@@ -70,16 +71,21 @@ def earliest_first(rows: QuerySet[Row], asked: QueryDict, moment: str, *, size: 
     older, newer = _row(rows, asked.get("older", "")), _row(rows, asked.get("newer", ""))
     if older is not None:
         at = getattr(older, moment)
-        ahead = Q(**{f"{moment}__lt": at}) | Q(**{moment: at}, id__lt=older.pk)
+        ahead = Q(**{f"{moment}__lte": at}) & (Q(**{f"{moment}__lt": at}) | Q(id__lt=older.pk))
         found = list(rows.filter(ahead).order_by(f"-{moment}", "-id")[: size + 1])
         page, more = found[:size][::-1], len(found) > size
         return Page(page, _query(asked, "older", page[:1] if more else []), _query(asked, "newer", page))
     if newer is not None:
         at = getattr(newer, moment)
-        rows = rows.filter(Q(**{f"{moment}__gt": at}) | Q(**{moment: at}, id__gt=newer.pk))
+        rows = rows.filter(Q(**{f"{moment}__gte": at}) & (Q(**{f"{moment}__gt": at}) | Q(id__gt=newer.pk)))
     found = list(rows.order_by(moment, "id")[: size + 1])
     page, more = found[:size], len(found) > size
     return Page(page, _query(asked, "older", page[:1] if newer else []), _query(asked, "newer", page if more else []))
+
+
+def handed_on(given: QueryDict) -> str:
+    """Return the query of the list that somebody came from, as `?back=` or a form hands it on, for the way back."""
+    return QueryDict(given.get("back", "")[:LONGEST_QUERY]).urlencode()
 
 
 def _row(rows: QuerySet[Row], pk: str) -> Row | None:

@@ -16,7 +16,7 @@ from django.urls import reverse
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.permissions import may
 from backend.apps.core.work import AT_REST, WorkItem
-from backend.apps.interop import console, work_kinds, work_pages
+from backend.apps.interop import console, paging, work_kinds, work_pages
 from backend.apps.interop.lab_actions import uuid_of
 from backend.apps.interop.permissions import WORK
 
@@ -51,7 +51,7 @@ def bulk(request: HttpRequest, task: str) -> HttpResponse:
         "capped": len(keys) >= MOST,
         "most": MOST,
         "refused": kind.gives_up if verb == "give_up" else "",
-        "back": work_pages.back_of(request.POST),
+        "back": paging.handed_on(request.POST),
     }
     return console.render(request, "interop/work/confirm.html", context)
 
@@ -128,7 +128,7 @@ def correct(request: HttpRequest, task: str, pk: UUID) -> HttpResponse:
 
 def back(request: HttpRequest, task: str, pk: UUID | None = None) -> str:
     """Return the list somebody came from, cut and turned to the page it was at, or the row's own page."""
-    query = work_pages.back_of(request.POST)
+    query = paging.handed_on(request.POST)
     if pk is not None:
         return f"{reverse('console:work-row', args=[task, pk])}?back={quote(query, safe='')}"
     return f"{reverse('console:work-list', args=[task])}?{query}"

@@ -88,7 +88,7 @@ def row(request: HttpRequest, task: str, pk: UUID) -> HttpResponse:
         "retry": stuck and may(request.user, "retry", WORK),
         "give_up": stuck and not kind.gives_up and may(request.user, "give_up", WORK),
         "corrects": work_kinds.corrects(item) if stuck and may(request.user, "correct", WORK) else None,
-        "back": back_of(request.GET),
+        "back": paging.handed_on(request.GET),
     }
     return console.render(request, "interop/work/row.html", context)
 
@@ -142,11 +142,6 @@ def states_of(task: str) -> list[tuple[str, str, int | None]]:
     """Return each state with its word and how many rows of this kind are in it; None where that is not counted."""
     depth = next((each for each in depths.depths() if each.task == task), None)
     return [(name, told.word, getattr(depth, name, None)) for name, told in work_words.STATES.items()]
-
-
-def back_of(given: QueryDict) -> str:
-    """Return the query of the list somebody came from, as it was handed on."""
-    return QueryDict(given.get("back", "")[:1000]).urlencode()
 
 
 def note_list(request: HttpRequest, model: type[WorkItem], rows: list[Any], **more: Any) -> None:
