@@ -28,6 +28,7 @@ SCHEDULE = {
     "insurance re-verification due": {"task": "eligibility.due", "schedule": crontab(hour="9", minute="10")},  # UTC
     "questions without an answer": {"task": "eligibility.expire", "schedule": 3600.0},
     "claim files silent": {"task": "claims_watch.look", "schedule": 3600.0},
+    "registry checks": {"task": "credentials.check_registries", "schedule": crontab(hour="9", minute="50")},  # UTC
     "expire exports": {"task": "fhir_export.expire", "schedule": 3600.0},
     "claims silent too long": {"task": "claims_watch.look_daily", "schedule": crontab(hour="9", minute="30")},  # UTC
     "credential tiers": {"task": "credentials.sweep", "schedule": crontab(minute="5")},  # by the clinic's own day

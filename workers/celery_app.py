@@ -52,6 +52,7 @@ app.conf.update(
         "workers.fhir_export",
         "workers.credentials",
         "workers.alerts",
+        "workers.registries",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

@@ -46,7 +46,7 @@ class Finding:
 
     by: what they were found by ("npi", "name and birth date", "name"). lines: of the file. entries: digests of what was
         compared, by which the same entry is known again in the next edition. differs: "last_name", "license_number".
-    waived_in: the state that lets an excluded person work there.
+    excluded_on: the first day of an exclusion, None where nobody knows; waived_in: the state that still lets them work.
     """
 
     verdict: Verdict
@@ -54,6 +54,7 @@ class Finding:
     lines: tuple[int, ...] = ()
     entries: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
+    excluded_on: date | None = None
     waived_in: str = ""
 
 

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from integrations.registries import Edition, Finding, Person, Verdict
 from integrations.registries.files import Row
@@ -24,9 +25,11 @@ COLUMNS = (
     ("LASTNAME",), ("FIRSTNAME",), ("NPI",), ("DOB",), ("EXCLDATE",), ("REINDATE",), ("WVRSTATE", "WAIVERSTATE"),
 )  # fmt: skip
 LAST_WIDTH, FIRST_WIDTH = 20, 15
+BY_NAME = "name"
 DIGITS = 16  # of a digest
 TABLES = """
-CREATE TABLE entry (line INTEGER PRIMARY KEY, npi TEXT, born_on TEXT, reinstated INTEGER, waived_in TEXT, digest TEXT);
+CREATE TABLE entry (line INTEGER PRIMARY KEY, npi TEXT, born_on TEXT, excluded_on TEXT, reinstated INTEGER,
+                    waived_in TEXT, digest TEXT);
 CREATE TABLE name (last TEXT, first TEXT, line INTEGER);
 """
 INDEXES = """
@@ -34,7 +37,7 @@ CREATE INDEX entry_npi ON entry (npi) WHERE npi <> '';
 CREATE INDEX name_of ON name (last, first);
 """
 BY_NPI = "SELECT line FROM entry WHERE npi = ? AND npi <> ''"  # in the words of the index, else it is not used
-WANTED = "SELECT line, npi, born_on, waived_in, digest FROM entry"
+WANTED = "SELECT line, npi, born_on, excluded_on, waived_in, digest FROM entry WHERE line = ? AND NOT reinstated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def write(index: sqlite3.Connection, rows: Iterable[Row]) -> tuple[int, date | N
         found = entry(row)
         count += 1
         last = max(filter(None, (last, found.excluded_on)), default=None)
-        index.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", _stored(found))
+        index.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)", _stored(found))
         index.executemany("INSERT INTO name VALUES (?, ?, ?)", _names(found))
     return count, last
 
@@ -78,6 +81,17 @@ def write(index: sqlite3.Connection, rows: Iterable[Row]) -> tuple[int, date | N
 def edition_of(name: str) -> date | None:
     """Return None: the file is called the same every month, and its last exclusion tells which one it is."""
     return None
+
+
+class Stored(NamedTuple):
+    """What the index keeps of an entry; days as texts, empty for none."""
+
+    line: int
+    npi: str
+    born_on: str
+    excluded_on: str
+    waived_in: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +106,14 @@ class Leie:
 
         Somebody of the same name born on another day is another person; where a day is not known, perhaps the same.
         """
-        certain, perhaps = list[tuple[str, tuple[str, ...]]](), list[tuple[str, tuple[str, ...]]]()
-        for stored in self._candidates(person):
-            by = _same(person, npi=stored[1], born_on=stored[2])
-            if by:
-                (perhaps if by == "name" else certain).append((by, stored))
+        found = [(_same(person, stored), stored) for stored in self._candidates(person)]
+        certain = [(by, stored) for by, stored in found if by not in {"", BY_NAME}]
+        perhaps = [(by, stored) for by, stored in found if by == BY_NAME]
         if certain:
             return _finding(Verdict.EXCLUDED, certain)
         return _finding(Verdict.PERHAPS_EXCLUDED, perhaps) if perhaps else Finding(Verdict.CLEAR)
 
-    def _candidates(self, person: Person) -> Iterator[tuple[str, ...]]:
+    def _candidates(self, person: Person) -> Iterator[Stored]:
         first = first_key(person.first_name, FIRST_WIDTH)
         lines = {
             line
@@ -111,27 +123,33 @@ class Leie:
         if person.npi:
             lines |= {line for (line,) in self.index.execute(BY_NPI, (person.npi,))}
         for line in sorted(lines):
-            yield from self.index.execute(f"{WANTED} WHERE line = ? AND NOT reinstated", (line,))
+            yield from (Stored(*found) for found in self.index.execute(WANTED, (line,)))
 
 
-def _same(person: Person, *, npi: str, born_on: str) -> str:
-    """Return by what an entry of this name or NPI is the person's: "name" for perhaps, "" when it is not."""
-    if npi and npi == person.npi:
+def _same(person: Person, stored: Stored) -> str:
+    """Return by what an entry of this name or NPI is the person's: BY_NAME for perhaps, "" when it is not."""
+    if stored.npi and stored.npi == person.npi:
         return "npi"
-    if not (born_on and person.born_on):
-        return "name"
-    return "name and birth date" if born_on == person.born_on.isoformat() else ""
+    if not (stored.born_on and person.born_on):
+        return BY_NAME
+    return "name and birth date" if stored.born_on == person.born_on.isoformat() else ""
 
 
-def _finding(verdict: Verdict, found: list[tuple[str, tuple[str, ...]]]) -> Finding:
-    lines = tuple(int(stored[0]) for _, stored in found)
-    waived_in = next((stored[3] for _, stored in found if stored[3]), "")
-    return Finding(verdict, found[0][0], lines, tuple(stored[4] for _, stored in found), waived_in=waived_in)
+def _finding(verdict: Verdict, found: list[tuple[str, Stored]]) -> Finding:
+    stored = [one for _, one in found]
+    return Finding(
+        verdict,
+        by=found[0][0],
+        lines=tuple(one.line for one in stored),
+        entries=tuple(one.digest for one in stored),
+        excluded_on=min((date.fromisoformat(one.excluded_on) for one in stored if one.excluded_on), default=None),
+        waived_in=next((one.waived_in for one in stored if one.waived_in), ""),
+    )
 
 
 def _stored(found: Entry) -> tuple[object, ...]:
-    born = found.born_on.isoformat() if found.born_on else ""
-    return found.line, found.npi, born, found.reinstated_on is not None, found.waived_in, found.digest
+    days = [day.isoformat() if day else "" for day in (found.born_on, found.excluded_on)]
+    return found.line, found.npi, *days, found.reinstated_on is not None, found.waived_in, found.digest
 
 
 def _names(found: Entry) -> Iterator[tuple[str, str, int]]:

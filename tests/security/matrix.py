@@ -30,6 +30,7 @@ from backend.apps.core.roles import STAFF, Role
 from backend.apps.core.views import Audited
 from backend.apps.credentials.models import CredentialRules
 from backend.apps.credentials.tests import factories as credential_factories
+from backend.apps.credentials.tests.registry_factories import make_registry_check
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_availability, make_credential, make_doctor, make_specialization
 from backend.apps.employees.models import Employee
@@ -247,6 +248,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "referring-providers": lambda _: referring_provider(),
     "reminder-policies": lambda _: make_reminder_policy(),
     "service-facilities": lambda _: service_facility(),
+    "registry-checks": lambda p: make_registry_check(p.doctor.user),
     "remittance-claims": lambda _: make_remittance_claim(),
     "remittances": lambda _: make_remittance(),
     "soap-notes": lambda p: signed(make_soap(clinical_note=make_note(**both(p))), p),

@@ -2,12 +2,13 @@
 
 from rest_framework.routers import SimpleRouter
 
-from backend.apps.credentials import views
+from backend.apps.credentials import registry_views, views
 
 router = SimpleRouter()
 router.register("credential-policies", views.CredentialPolicyViewSet, basename="credential-policy")
 router.register("credential-rules", views.CredentialRulesViewSet, basename="credential-rules")
 router.register("credential-alerts", views.CredentialAlertViewSet, basename="credential-alert")
 router.register("credential-notices", views.CredentialNoticeViewSet, basename="credential-notice")
+router.register("registry-checks", registry_views.RegistryCheckViewSet, basename="registry-check")
 
 urlpatterns = router.urls

@@ -71,6 +71,7 @@ def test_who_is_excluded(folder: Path, who: Person, verdict: Verdict, by: str) -
 def test_a_waiver_is_told_and_takes_nothing_back(folder: Path) -> None:
     answer = found("leie", folder, person("Featherstonehaughing", "Christopher-Lon", born="1980-01-01"))
     assert (answer.verdict, answer.waived_in) == (Verdict.EXCLUDED, "NY")
+    assert answer.excluded_on == date(2026, 10, 20)
 
 
 NY, NJ = Licence("NY", "123456"), Licence("NJ", "778")

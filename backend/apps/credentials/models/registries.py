@@ -28,7 +28,8 @@ class RegistryOutcome(models.TextChoices):
 class RegistryCheck(ClinicModel):
     """That somebody was looked up in one edition of a registry, with what was found; a person settles what is unclear.
 
-    edition: of the file, as "2026-11". finding: which fields differ and which line of the file it was, no more.
+    edition: the day of the file, as "2026-11-08", so that editions sort. finding: which fields differ, by what and in
+    which lines of the file it was found, digests of those ("entries"), and the day of an exclusion; nobody's name.
     settled_as: what a person decided it is, where a machine could not be sure.
     """
 
