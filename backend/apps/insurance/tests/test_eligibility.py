@@ -299,6 +299,24 @@ def test_who_comes_soon_and_who_was_not_verified_for_a_month_is_asked_about_once
     assert status(stale) == "expired"
 
 
+def test_a_look_that_dies_in_the_middle_days_late_is_followed_by_one_that_asks_the_rest_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    near, stale = askable(), askable(last_verified_date=Clinic.today() - timedelta(days=75))
+    make_appointment(patient=near.patient, appointment_datetime=timezone.now() + timedelta(hours=1))
+
+    def dies(*_: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(eligibility, "_stale", dies)
+    with pytest.raises(RuntimeError):
+        eligibility.due()
+    assert EligibilityInquiry.objects.get().coverage == near
+    monkeypatch.undo()
+    assert (eligibility.due(), eligibility.due()) == (1, 0)
+    assert set(EligibilityInquiry.objects.values_list("coverage", flat=True)) == {near.pk, stale.pk}
+
+
 @pytest.mark.parametrize("comes_soon", [True, False])
 def test_a_coverage_that_was_changed_is_asked_about_at_once_and_not_twice(comes_soon: bool) -> None:
     coverage = askable()

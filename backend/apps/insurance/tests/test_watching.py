@@ -215,6 +215,27 @@ def test_claims_that_run_out_of_time_are_counted_in_two_alerts() -> None:
     ]
 
 
+def test_a_look_that_dies_in_the_middle_days_late_is_followed_by_one_that_tells_the_rest_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    coverage = make_patient_insurance(insurance_plan=make_plan(timely_filing_days=100))
+    make_claim(patient_insurance=coverage, service_date=Clinic.today() - timedelta(days=130))
+    InsuranceClaim.objects.update(created_at=hours_ago(24 * 20))
+
+    def dies(*_: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(watching, "_unbilled", dies)
+    with pytest.raises(RuntimeError):
+        watching.look_daily()
+    assert (len(told(watching.FILING)), told(watching.UNBILLED)) == (1, [])
+    monkeypatch.undo()
+    for _ in range(2):
+        watching.look_daily()
+    assert (len(told(watching.FILING)), len(told(watching.UNBILLED))) == (1, 1)
+    assert set(Alert.objects.values_list("times", flat=True)) == {1}
+
+
 def test_money_without_a_remittance_and_remittances_without_money_are_told_after_a_week() -> None:
     old = Clinic.today() - timedelta(days=8)
     make_remittance(paid_on=old)

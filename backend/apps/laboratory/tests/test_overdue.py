@@ -129,6 +129,28 @@ def test_what_a_person_dismissed_is_not_told_again() -> None:
     assert overdue.watch() == (0, 0)
 
 
+def test_a_look_that_dies_in_the_middle_days_late_is_followed_by_one_that_tells_the_rest_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for hours in (25, 24 * 9):
+        waiting(hours)
+    open_once, opened = alerts.open_once, list[str]()
+
+    def dies(cause: str, **told: Any) -> Alert:
+        if opened:
+            raise RuntimeError
+        opened.append(cause)
+        return open_once(cause, **told)
+
+    monkeypatch.setattr(alerts, "open_once", dies)
+    with pytest.raises(RuntimeError):
+        overdue.watch()
+    assert Alert.objects.count() == 1
+    monkeypatch.undo()
+    assert [overdue.watch() for _ in range(2)] == [(1, 0), (0, 0)]
+    assert list(Alert.objects.values_list("times", flat=True)) == [1, 1]
+
+
 def test_dismissed_orders_leave_room_for_new_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overdue, "AT_ONCE", 2)
     for hours in (50, 49):
