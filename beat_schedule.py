@@ -29,7 +29,9 @@ SCHEDULE = {
     "questions without an answer": {"task": "eligibility.expire", "schedule": 3600.0},
     "claim files silent": {"task": "claims_watch.look", "schedule": 3600.0},
     "registry checks": {"task": "credentials.check_registries", "schedule": crontab(hour="9", minute="50")},  # UTC
+    "reconcile": {"task": "reconcile.daily", "schedule": crontab(hour="8", minute="0")},  # UTC
     "expire exports": {"task": "fhir_export.expire", "schedule": 3600.0},
     "claims silent too long": {"task": "claims_watch.look_daily", "schedule": crontab(hour="9", minute="30")},  # UTC
+    "exceptions that ended": {"task": "credentials.clear_overrides", "schedule": 300.0},
     "credential tiers": {"task": "credentials.sweep", "schedule": crontab(minute="5")},  # by the clinic's own day
 }

@@ -9,6 +9,7 @@ from kombu import Queue
 
 import beat_schedule
 from backend.apps.core.dispatch import queue_for
+from backend.config import tracing
 from workers import broker_guard, watchman
 from workers.queues import QUEUES
 
@@ -22,7 +23,7 @@ def route(name: str, *_args: Any, **_kwargs: Any) -> dict[str, str]:
     return {"queue": queue_for(name)}
 
 
-app = Celery("workers")
+app = Celery("workers", task_cls="workers.following:TracedTask" if tracing.TRACER else None)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     beat_schedule=beat_schedule.SCHEDULE,
@@ -51,8 +52,10 @@ app.conf.update(
         "workers.claims_watch",
         "workers.fhir_export",
         "workers.credentials",
+        "workers.overrides",
         "workers.alerts",
         "workers.registries",
+        "workers.reconciling",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

@@ -30,6 +30,7 @@ from backend.apps.core.roles import STAFF, Role
 from backend.apps.core.views import Audited
 from backend.apps.credentials.models import CredentialRules
 from backend.apps.credentials.tests import factories as credential_factories
+from backend.apps.credentials.tests.override_factories import make_override
 from backend.apps.credentials.tests.registry_factories import make_registry_check
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_availability, make_credential, make_doctor, make_specialization
@@ -199,6 +200,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "contact-rules": lambda _: ContactRules.objects.create(),
     "credential-alerts": lambda p: credential_factories.make_alert(p.doctor),
     "credential-notices": lambda p: credential_factories.make_notice(p.doctor),
+    "credential-overrides": lambda p: make_override(p.doctor),
     "credential-policies": lambda _: credential_factories.make_policy(),
     "credential-rules": lambda _: CredentialRules.objects.create(),
     "critical-pages": lambda p: make_critical_page(lab_order=make_lab_order(status="in_progress", **both(p))),

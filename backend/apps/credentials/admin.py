@@ -11,9 +11,10 @@ from backend.apps.core import dispatch
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.credentials import permissions, policies
 from backend.apps.credentials.models import CredentialAlert, CredentialNotice, CredentialPolicy, CredentialRules
+from backend.apps.credentials.override_admin import CredentialOverrideAdmin
 from backend.apps.credentials.registry_admin import RegistryCheckAdmin
 
-__all__ = ["RegistryCheckAdmin"]  # registered there, found here
+__all__ = ["CredentialOverrideAdmin", "RegistryCheckAdmin"]  # registered there, found here
 
 
 @admin.register(CredentialPolicy)

@@ -2,13 +2,14 @@
 
 from rest_framework.routers import SimpleRouter
 
-from backend.apps.credentials import registry_views, views
+from backend.apps.credentials import override_views, registry_views, views
 
 router = SimpleRouter()
 router.register("credential-policies", views.CredentialPolicyViewSet, basename="credential-policy")
 router.register("credential-rules", views.CredentialRulesViewSet, basename="credential-rules")
 router.register("credential-alerts", views.CredentialAlertViewSet, basename="credential-alert")
 router.register("credential-notices", views.CredentialNoticeViewSet, basename="credential-notice")
+router.register("credential-overrides", override_views.CredentialOverrideViewSet, basename="credential-override")
 router.register("registry-checks", registry_views.RegistryCheckViewSet, basename="registry-check")
 
 urlpatterns = router.urls

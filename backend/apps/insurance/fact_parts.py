@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from typing import Any
 
 from django.db.models import QuerySet
 
-from backend.apps.credentials import covered
+from backend.apps.credentials import covered, registries
 from backend.apps.credentials.models import Needed
 from backend.apps.doctors.models import Doctor, DoctorSpecialization
 from backend.apps.insurance.facts import Billing, Claim, Facility, Parts, Payer, Plan, Provider
@@ -137,11 +138,20 @@ def _doctors(ids: Ids) -> dict[str, Provider]:
     mine = _among(links, ids, "doctor")
     taxonomies: dict[Any, str] = dict(mine.values_list("doctor_id", "specialization__medical_code"))
     days = covered.of(ids, Needed.CLAIMS)
-    rows = _among(Doctor.all_objects.all(), ids).values_list("pk", "user__last_name", "user__first_name", "npi_number")
+    names = ("pk", "user", "user__last_name", "user__first_name", "npi_number")
+    rows = list(_among(Doctor.all_objects.all(), ids).values_list(*names))
+    excluded = registries.excluded_since([user for _, user, *_ in rows])
     return {
-        str(key): Provider(str(key), last, first, npi, taxonomies.get(key, ""), covered.among(days, str(key)))
-        for key, last, first, npi in rows
-    }
+        str(key): Provider(
+            str(key), last, first, npi, taxonomies.get(key, ""),
+            entitled=covered.among(days, str(key)), excluded_from=_text(excluded.get(user)),
+        )
+        for key, user, last, first, npi in rows
+    }  # fmt: skip
+
+
+def _text(day: date | None) -> str:
+    return day.isoformat().replace("-", "") if day else ""
 
 
 def _referring(ids: Ids) -> dict[str, Provider]:
