@@ -128,8 +128,8 @@ def cancel(appointment: Appointment, *, by: Any, reason: str, offer_time: bool =
 def mark_no_show(appointment: Appointment, *, by: Any) -> Appointment:
     """Note that the patient did not come; they are written to once, unless they book another visit first."""
     appointment.mark_no_show()
+    no_shows.follow_up(appointment)  # first: it locks the patient, and patients are locked before reminders
     supersede(appointment)
-    no_shows.follow_up(appointment)
     return appointment
 
 

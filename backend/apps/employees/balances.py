@@ -23,6 +23,7 @@ from backend.apps.users.models import User
 KIND = "staff_time_off_disagrees"
 CENT = Decimal("0.01")
 SET_BY_HAND = "The balance was set in the file."
+UNEXPLAINED = "The balance had been changed without an entry."
 OTHER_KIND = "No days: another kind of employment until then."
 
 
@@ -79,7 +80,7 @@ def check() -> tuple[int, int]:
     wrong = {f"paid days:{employee.pk}": employee for employee in disagreeing()}
     alerts.clear(*(gone := alerts.open_causes(KIND) - wrong.keys()))
     for cause, employee in wrong.items():
-        sentence = f"The balance of paid days of {employee} is not what its entries add up to; correct it with a note."
+        sentence = f"The balance of paid days of {employee} is not what its entries add up to; correct it."
         alerts.open_once(cause, kind=KIND, subject=employee, sentence=sentence)
     return len(wrong), len(gone)
 
@@ -94,10 +95,21 @@ def disagreeing() -> QuerySet[Employee]:
 
 @transaction.atomic
 def correct_balance(employee: Employee, *, by: User | None, days: Decimal, note: str) -> Employee:
-    """Add days to a balance, or take them when negative, and say why."""
-    if not note.strip() or not days:
+    """Add days to a balance, or take them when negative, and say why.
+
+    What somebody had changed without an entry gets one first, so that the entries add up again; that alone, with no
+    days.
+    """
+    locked = Employee.objects.select_for_update(no_key=True).get(pk=employee.pk)
+    ledger = Ledger(locked)
+    unexplained = ledger.unexplained
+    if not note.strip() or not (days or unexplained):
         raise DomainError("Say how many days to add or to take, and why.")
-    PtoEntry.book(employee, PtoKind.CORRECTION, days, by=by, note=note.strip())
+    if unexplained:
+        told: dict[str, Any] = {"note": UNEXPLAINED, "effective_on": Clinic.today(), "by": by}
+        PtoEntry.objects.create(employee=employee, kind=PtoKind.CORRECTION, days=unexplained, **told)
+    if days:
+        PtoEntry.book(locked, PtoKind.CORRECTION, days, by=by, note=note.strip())
     return employee
 
 
@@ -133,6 +145,12 @@ class Ledger:
         months = [date.fromisoformat(f"{e.period}-01") for e in self.entries if e.kind == PtoKind.ACCRUAL]
         return max(months, default=date.min)
 
+    @property
+    def unexplained(self) -> Decimal:
+        """What the balance holds beyond the entries; before the first entry there is nothing to explain."""
+        is_open = any(e.kind == PtoKind.OPENING for e in self.entries)
+        return self.employee.pto_balance - self.balance_at(date.max) if is_open else Decimal(0)
+
     def balance_at(self, day: date) -> Decimal:
         """Return what was there when `day` ended. What was there before the first entry had been there all the time."""
         counted = (e.days for e in self.entries if e.kind == PtoKind.OPENING or e.effective_on <= day)
@@ -140,8 +158,7 @@ class Ledger:
 
     def open(self, today: date) -> None:
         if not any(e.kind == PtoKind.OPENING for e in self.entries):
-            moved = sum((e.days for e in self.entries), Decimal(0))
-            self.add(PtoKind.OPENING, self.employee.pto_balance - moved, "", today)
+            self.add(PtoKind.OPENING, self.employee.pto_balance - self.balance_at(date.max), "", today)
 
     def earn(self, month: date) -> None:
         """Book a month, and before it what was lost when the year before it ended."""

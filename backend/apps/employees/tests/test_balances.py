@@ -229,6 +229,19 @@ def test_a_balance_that_its_entries_do_not_explain_is_told_once_and_cleared() ->
     assert balances.check() == (0, 1)
 
 
+@pytest.mark.parametrize("days", [Decimal(0), Decimal(-4)])
+def test_a_correction_explains_first_what_had_been_changed_without_an_entry(days: Decimal) -> None:
+    employee, admin = make_employee(), make_user("admin")
+    sweep(NOVEMBER)
+    Employee.objects.filter(pk=employee.pk).update(pto_balance=26)
+    balances.correct_balance(employee, by=admin, days=days, note="As agreed.")
+    rows = PtoEntry.objects.filter(kind="correction").order_by("created_at").values_list("days", "note")
+    mine = [(days, "As agreed.")] if days else []
+    assert list(rows) == [(6, "The balance had been changed without an entry."), *mine]
+    assert balance(employee) == 26 + days
+    assert adds_up(employee)
+
+
 def test_the_holder_and_the_head_read_the_entries_and_only_hr_corrects() -> None:
     ward = make_department()
     head, nurse, other = make_head(ward), make_employee(department=ward), make_employee()

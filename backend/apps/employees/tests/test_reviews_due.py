@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import time_machine
 
+from backend.apps.core import alerts
 from backend.apps.core.models import Alert
 from backend.apps.employees import reviews_due
 from backend.apps.employees.models import Employee
 from backend.apps.employees.tests.factories import make_department, make_employee, make_head, make_review
+from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +65,18 @@ def test_people_without_a_department_are_told_of_too() -> None:
     make_employee()
     assert reviews_due.watch(TODAY) == (1, 0)
     assert Alert.objects.get().sentence == "Performance reviews due of people without a department: 1."
+
+
+@time_machine.travel("2026-11-26T15:00Z", tick=False)
+def test_what_a_person_dismissed_is_told_again_with_the_next_review_only() -> None:
+    ward = make_department()
+    make_employee(department=ward)
+    reviews_due.watch()
+    alerts.resolve(Alert.objects.get(), by=make_user("admin"))
+    assert reviews_due.watch() == (0, 0)
+    make_employee(department=ward, last_review_date=date(2025, 11, 27))
+    assert reviews_due.watch(date(2026, 11, 27)) == (1, 0)
+    assert Alert.objects.latest("last_seen_at").sentence.endswith(": 2.")
 
 
 @time_machine.travel("2026-11-26T15:00Z", tick=False)
