@@ -75,6 +75,7 @@ SECTIONS = (
     Section("Work", "console:work", interop_permissions.WORK),
     Section("Beat", "console:beat", interop_permissions.BEAT),
     Section("Exports", "console:exports", interop_permissions.EXPORT),
+    Section("Audit", "console:audit", interop_permissions.AUDIT),
 )
 
 

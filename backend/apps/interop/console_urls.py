@@ -4,6 +4,7 @@ from django.urls import path
 
 from backend.apps.interop import (
     alert_pages,
+    audit_pages,
     beat_pages,
     claim_actions,
     claim_bulk,
@@ -31,6 +32,7 @@ from backend.apps.interop import (
 app_name = "console"
 urlpatterns = [
     path("", overview_pages.index, name="index"),
+    path("numbers/", overview_pages.numbers, name="overview-numbers"),
     path("labs/", lab_pages.listing, name="lab-inbox"),
     path("labs/patient/", lab_actions.by_number, name="lab-by-number"),
     path("labs/replay/", lab_actions.replay, name="lab-replay-new"),
@@ -100,6 +102,9 @@ urlpatterns = [
     path("alerts/", alert_pages.listing, name="alerts"),
     path("alerts/bulk/", alert_pages.bulk, name="alert-bulk"),
     path("alerts/<uuid:pk>/", alert_pages.alert, name="alert"),
+    path("audit/", audit_pages.listing, name="audit"),
+    path("audit/find/", audit_pages.find, name="audit-find"),
+    path("audit/<uuid:pk>/", audit_pages.entry, name="audit-entry"),
     path("beat/", beat_pages.listing, name="beat"),
     path("beat/run/", beat_pages.run, name="beat-run"),
     path("work/", work_pages.kinds, name="work"),

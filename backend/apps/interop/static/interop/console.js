@@ -13,3 +13,13 @@ for (const box of document.querySelectorAll("[data-again]")) {
     else setTimeout(again, 1000);
   }, 1000 * Number(box.dataset.again));
 }
+// A part of a page that htmx fetches again waits while somebody is on a control in it, or does not look.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden || event.target.contains(document.activeElement)) event.preventDefault();
+});
+for (const [name, stale] of [["sendError", true], ["responseError", true], ["timeout", true], ["afterSwap", false]]) {
+  document.addEventListener(`htmx:${name}`, () => {
+    const told = document.getElementById("stale");
+    if (told) told.hidden = !stale;
+  });
+}
