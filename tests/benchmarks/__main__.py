@@ -34,6 +34,8 @@ from tests.benchmarks import (  # noqa: E402  # models
     reminders_planning,
     reminders_sending,
     seam,
+    sweeps,
+    sweeps_credentials,
 )
 
 BENCHMARKS = {
@@ -57,11 +59,13 @@ BENCHMARKS = {
     "reminders-planning": reminders_planning.run,
     "reminders-sending": reminders_sending.run,
     "seam": seam.run,
+    "sweeps": sweeps.run,
+    "sweeps-credentials": sweeps_credentials.run,
 }
-PARTS_OF_OTHERS = (  # `claims`, `fhir`, `labs` and `reminders` run them
+PARTS_OF_OTHERS = (  # `claims`, `fhir`, `labs`, `reminders` and `sweeps` run them
     "claims-building", "claims-kill", "claims-posting", "claims-reading", "claims-validity",
     "fhir-exporting", "fhir-reading", "labs-filing", "labs-intake", "labs-read",
-    "reminders-kill", "reminders-planning", "reminders-sending",
+    "reminders-kill", "reminders-planning", "reminders-sending", "sweeps-credentials",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from backend.apps.credentials.models import CredentialPolicy, CredentialRules
 from backend.apps.users.models import User
 
 NOTIFY = "credentials.notify"  # the task of `workers.credentials`
-CHUNK = 2000  # credentials of one statement and transaction: none is locked for longer than that takes
+CHUNK = 1000  # credentials of one statement and transaction: none is locked for longer than that takes
 BEGINS_AT = time(6)  # on the clinic's clock: by then it is another day for the ladder
 
 

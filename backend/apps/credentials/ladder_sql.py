@@ -28,7 +28,8 @@ WITH due AS MATERIALIZED (
         credential_type text, tiers int[], weekly_after bool, manager_from int, compliance_from int)
 ), step AS MATERIALIZED (
     SELECT due.*, person.user_id, person.is_here, person.manager_id, person.department_id, rule.manager_from,
-           rule.compliance_from, reached.tier, told.id AS told_id,
+           rule.compliance_from, reached.tier, told.id AS told_id, earlier.id AS open_id,
+           person.is_here AND reached.tier IS NOT NULL AND told.id IS NULL AS is_new,
            CASE WHEN NOT person.is_here THEN %(today)s::date + 7
                 ELSE due.expiry_date - (SELECT max(tier) FROM unnest(rule.tiers) tier WHERE tier < due.days_left)
            END AS next_tier_on,
@@ -44,18 +45,20 @@ WITH due AS MATERIALIZED (
         WHERE alert.{link} = due.id AND alert.expiry_date = due.expiry_date AND alert.tier <= reached.tier
         ORDER BY alert.tier LIMIT 1
     ) told ON true
+    LEFT JOIN LATERAL (
+        SELECT alert.id FROM credentials_credentialalert alert
+        WHERE alert.{link} = due.id AND alert.closed_at IS NULL LIMIT 1
+    ) earlier ON true
 ), raised AS (
     INSERT INTO credentials_credentialalert
         (id, created_at, updated_at, is_deleted, {link}, credential_type, tier, expiry_date, closed_because)
-    SELECT uuidv7(), now(), now(), false, id, credential_type, tier, expiry_date, '' FROM step
-    WHERE is_here AND tier IS NOT NULL AND told_id IS NULL
+    SELECT uuidv7(), now(), now(), false, id, credential_type, tier, expiry_date, '' FROM step WHERE is_new
     ON CONFLICT DO NOTHING RETURNING id, {link} AS credential_id
 ), closed AS (
     UPDATE credentials_credentialalert alert
     SET closed_at = now(), closed_because = CASE WHEN step.is_here THEN 'followed' ELSE 'withdrawn' END,
         updated_at = now()
-    FROM step LEFT JOIN raised ON raised.credential_id = step.id
-    WHERE alert.{link} = step.id AND alert.closed_at IS NULL AND (raised.id IS NOT NULL OR NOT step.is_here)
+    FROM step WHERE alert.id = step.open_id AND (step.is_new OR NOT step.is_here)
     RETURNING closed_because
 ), reopened AS (
     UPDATE credentials_credentialalert alert

@@ -82,6 +82,7 @@ class Migration(migrations.Migration):
                     "doctor_credential",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         editable=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
@@ -93,6 +94,7 @@ class Migration(migrations.Migration):
                     "employee_credential",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         editable=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,

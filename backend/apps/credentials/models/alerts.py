@@ -31,17 +31,20 @@ class ClosedBecause(models.TextChoices):
 
 
 class CredentialAlert(ClinicModel):
-    """That a credential reached a tier: `tier` days before `expiry_date`, below 0 after it. Once, whoever looks."""
+    """That a credential reached a tier: `tier` days before `expiry_date`, below 0 after it. Once, whoever looks.
+
+    The alerts of one credential are found by the constraints, which begin with it.
+    """
 
     access: ClassVar[Access] = Access(sees_all=NOBODY, owners=OWNERS)
 
     doctor_credential = models.ForeignKey(
         "doctors.DoctorCredential", null=True, blank=True, editable=False, on_delete=models.PROTECT,
-        related_name="alerts",
+        related_name="alerts", db_index=False,
     )  # fmt: skip
     employee_credential = models.ForeignKey(
         "employees.EmployeeCredential", null=True, blank=True, editable=False, on_delete=models.PROTECT,
-        related_name="alerts",
+        related_name="alerts", db_index=False,
     )  # fmt: skip
     credential_type = models.CharField(max_length=20, choices=CredentialType, editable=False)
     tier = models.SmallIntegerField(editable=False)
