@@ -76,6 +76,7 @@ DATA_DIR = Path(os.environ.get("CARERELAY_DATA_DIR", BASE_DIR / ".carerelay"))
 _insecure = None if IN_PRODUCTION else "development-only-" + "0" * 40
 DEADMAN = addresses(secret("CARERELAY_DEADMAN", ""))  # told after each good run of their entry
 ON_CALL = tuple(filter(None, map(str.strip, os.environ.get("CARERELAY_ON_CALL", "").split(","))))  # told of alerts
+METRICS_TOKEN = secret("CARERELAY_METRICS_TOKEN", "")  # who has it reads /metrics; empty: who is on this machine
 SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
 if SECRET_KEY == JWT_SIGNING_KEY:

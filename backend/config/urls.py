@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from backend.apps.core import health
-from backend.apps.interop import answer_pages
+from backend.apps.interop import answer_pages, metrics_door
 from backend.apps.interop.fhir.smart import views as smart
 
 CLINIC_APPS = (
@@ -28,4 +28,5 @@ urlpatterns = [
     path("webhooks/", include("backend.apps.interop.webhook_urls")),
     path("healthz", health.alive),
     path("readyz", health.ready),
+    path("metrics", metrics_door.page),
 ]

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import connection
 
 from backend.apps.core import statements
-from backend.apps.core.work import WorkItem, work_models
+from backend.apps.core.work import GIVEN_UP, WorkItem, work_models
 
 MOST = 50_000  # rows of a queue that are counted; beyond that it is "that many at least"
 
@@ -23,7 +23,7 @@ STATES = {
     "running": "work_state = 'running'",
     "lost": "work_state = 'running' AND leased_until < now()",
     "held": "work_state = 'held'",
-    "failed": "work_state = 'failed'",
+    "failed": f"work_state = 'failed' AND NOT starts_with(last_error, '{GIVEN_UP}')",
 }
 
 ID_OR_NUMBER = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9]+"
@@ -36,7 +36,7 @@ class Depth:
     """How much of one kind of work there is; no count goes above `MOST`.
 
     waiting: due by now, `oldest_due_at` the first of them. running: leased; lost: leased by a worker that is overdue.
-    held, failed: a person has to look.
+    held, failed: a person has to look, and has not given them up.
     """
 
     task: str
@@ -78,8 +78,8 @@ def cause_of(last_error: str) -> str:
 
 def pattern_of(cause: str) -> str:
     """Return a regular expression of PostgreSQL that finds the rows whose `last_error` is of this cause."""
-    return f"^{f'({ID_OR_NUMBER})'.join(_literally(part) for part in cause.split(CUT))}$"
+    return f"^{f'({ID_OR_NUMBER}|{CUT})'.join(_literally(part) for part in cause.split(CUT))}$"
 
 
 def _literally(text: str) -> str:
-    return re.sub(r"([^\w\s])", r"\\\1", text, flags=re.ASCII)
+    return re.sub(r"([^\w\s])", r"\\\1", text)

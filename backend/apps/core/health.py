@@ -18,7 +18,7 @@ def alive(request: HttpRequest) -> JsonResponse:
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 when the database answers, else 503. A broker that is away or a late beat is told, and no more."""
-    parts = {"database": _database(), "broker": _broker()}
+    parts = {"database": _database(), "broker": broker()}
     parts["beat"] = _beat() if parts["database"] == "ok" else "unknown"
     ok = parts["database"] == "ok"
     return JsonResponse({"status": "ok" if ok else "unavailable", **parts}, status=200 if ok else 503)
@@ -40,7 +40,8 @@ def _beat() -> str:
         return "unknown"
 
 
-def _broker() -> str:
+def broker() -> str:
+    """Return "ok" or "unavailable", after a second at most."""
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
     try:
         client.ping()

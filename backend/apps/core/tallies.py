@@ -1,10 +1,14 @@
-"""Adds up how work ended, by five minutes; without it a rate could only be told by counting rows."""
+"""Adds up how work ended, by five minutes; without it a rate could only be told by counting rows.
+
+No models here: the door for lab feeds, which has none, adds to the tallies too.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.db import Error
 
@@ -23,6 +27,14 @@ ADD = f"""
     FROM quickly, unnest(%s::text[], %s::int8[], %s::float8[]) AS of (outcome, count, share) ORDER BY of.outcome
     ON CONFLICT (starts_at, task, outcome) DO UPDATE SET count = tally.count + excluded.count,
         seconds = tally.seconds + excluded.seconds, waited_s = tally.waited_s + excluded.waited_s"""  # noqa: S608  # ours
+
+HOURS = 24
+TOTALS = """
+    SELECT task, outcome, sum(count)::int8, sum(seconds), sum(waited_s)
+    FROM core_worktally GROUP BY 1, 2 ORDER BY 1, 2"""
+BY_HOUR = """
+    SELECT task, outcome, floor(extract(epoch FROM %s::timestamptz - starts_at) / 3600)::int AS ago, sum(count)::int8
+    FROM core_worktally WHERE starts_at > %s AND starts_at <= %s AND NOT starts_with(outcome, %s) GROUP BY 1, 2, 3"""
 
 log = logging.getLogger(__name__)
 
@@ -56,3 +68,30 @@ def addition(
     total = sum(counts.values())
     shares = [count / total for count in counts.values()] + [0.0] * len(failed)
     return [task, seconds, waited_s, [*counts, *failed], [*counts.values(), *failed.values()], shares]
+
+
+class Total(NamedTuple):
+    """What one kind of work came to since the clinic began; `outcome` is that of a `WorkTally`."""
+
+    task: str
+    outcome: str
+    rows: int
+    seconds: float
+    waited_s: float
+
+
+def totals() -> list[Total]:
+    """Return the sums of all tallies; they only grow."""
+    with statements.cursor() as cursor:
+        cursor.execute(TOTALS)
+        return [Total(*row) for row in cursor.fetchall()]
+
+
+def by_hour(now: datetime) -> dict[tuple[str, str], list[int]]:
+    """Return by task and outcome how many rows ended so in each of the last 24 hours, the oldest first."""
+    found: dict[tuple[str, str], list[int]] = {}
+    with statements.cursor() as cursor:
+        cursor.execute(BY_HOUR, [now, now - timedelta(hours=HOURS), now, ERROR])
+        for task, outcome, ago, count in cursor.fetchall():
+            found.setdefault((task, outcome), [0] * HOURS)[HOURS - 1 - min(ago, HOURS - 1)] += count
+    return found
