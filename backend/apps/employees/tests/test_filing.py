@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.doctors.tests.factories import make_credential, make_doctor
 from backend.apps.employees import filing
 from backend.apps.employees.tests.factories import a_file, make_employee, make_employee_credential
 from backend.apps.users.tests.factories import make_user
+from tests.support.races import at_once, wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 
@@ -226,3 +229,24 @@ class TestReview:
         filing.amend(renewed, by=by, credential_type="acls")
         row.refresh_from_db()
         assert row.replaced_by is None
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_a_renewal_sent_twice_at_once_is_filed_once(self) -> None:
+        row, by = make_employee_credential(expiry_date=OLD), admin()
+        copies = [type(row).objects.get(pk=row.pk) for _ in range(4)]
+        outcomes = at_once(*(lambda copy=copy: filing.renew(copy, by=by, **RENEWED) for copy in copies))
+        assert sorted(outcomes) == ["DomainError"] * 3 + ["done"]
+        assert type(row).objects.count() == 2
+
+    def test_one_filed_while_another_is_being_filed_replaces_that_too(self) -> None:
+        row, by = make_employee_credential(expiry_date=OLD), admin()
+        sooner, later = (again(row, number=str(year), expiry_date=date(year, 1, 1)) for year in (2028, 2029))
+        filed = threading.Thread(target=lambda: (filing.file(type(row), by=by, **later), connection.close()))
+        with transaction.atomic():
+            filing.file(type(row), by=by, **sooner)
+            filed.start()
+            wait_until_waited_for()
+        filed.join(10)
+        assert [left.number for left in type(row).objects.filter(replaced_by=None)] == ["2029"]
