@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -15,7 +16,9 @@ from django.db import transaction
 
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, backoff, finish_all, settle_all
+from backend.config import tracing
 from integrations.errors import IntegrationError, Permanent, Transient, Unknown
+from workers import following
 from workers.tallying import Tally
 
 Item = TypeVar("Item", bound=WorkItem)
@@ -74,9 +77,12 @@ def drain(model: type[Item], handle: Handler[Item], *, batch: int = BATCH, bulk:
         if time.monotonic() > until:
             counts["released"] += item.release()
             continue
-        outcome, error = _guarded(item, handle, done if bulk else None, tally)
-        if error is not None:
-            outcome, bug = _after_bug(item, error, tally), error
+        with nullcontext() if bulk else following.about(item):
+            outcome, error = _guarded(item, handle, done if bulk else None, tally)
+            if error is not None:
+                outcome, bug = _after_bug(item, error, tally), error
+            if not bulk:
+                following.tell(outcome)
         counts[outcome] += 1
     lost = len(done) - finish_all(done)
     counts.update({"done": -lost, LEASE_LOST: lost})
@@ -143,14 +149,17 @@ def _settled_together(group: list[Item], handle_all: TogetherHandler[Item]) -> i
 
 
 def _alone(item: Item, handle_all: TogetherHandler[Item], bugs: list[Exception], tally: Tally) -> str:
-    outcome, bug = _guarded(item, lambda one: handle_all([one])[0], None, tally)
-    if bug is not None:
-        outcome = _after_bug(item, bug, tally)
-        bugs.append(bug)
+    with following.about(item):
+        outcome, bug = _guarded(item, lambda one: handle_all([one])[0], None, tally)
+        if bug is not None:
+            outcome = _after_bug(item, bug, tally)
+            bugs.append(bug)
+        following.tell(outcome)
     return outcome
 
 
 def told(counts: Counter[str]) -> str:
+    tracing.counted(counts)
     return ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()) if count) or "nothing due"
 
 
@@ -187,6 +196,7 @@ def _handle(item: Item, handle: Handler[Item], done: list[Item] | None, tally: T
     if done is not None:
         done.append(item)
         return "done"
+    following.answered(changes)
     return _named("done", item.finish(**changes))
 
 

@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError
 from backend.apps.core import dispatch
 from backend.apps.core.work import WorkItem, begin_all, release_all, settle_all
 from integrations.errors import IntegrationError, Permanent
+from workers import following
 from workers.runner import (
     BUDGET_S,
     ENDS,
@@ -262,6 +263,8 @@ class SideBySide(Generic[Item]):
         ends, self._ends = self._ends, []
         self.bugs += [type(end.result).__name__ for end in ends if _is_bug(end.result)]
         self.counts.update(self._settle(ends))
+        for end in ends:
+            following.tell_of(end.item, end.result)
 
 
 def _is_bug(result: Mapping[str, Any] | Exception) -> bool:

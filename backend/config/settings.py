@@ -13,6 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from backend.config import logs
+
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
 
@@ -119,6 +121,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    MIDDLEWARE.insert(0, "backend.apps.core.middleware.Traced")
 ROOT_URLCONF = "backend.config.urls"
 ASGI_APPLICATION = "backend.config.asgi.application"
 TEMPLATES = [
@@ -366,13 +370,13 @@ EMAIL_TRANSPORT = os.environ.get(
     "CARERELAY_EMAIL", "sendgrid" if SENDGRID_API_KEY else "smtp" if SMTP_HOST else "sandbox"
 )
 
+if logs.wanted() not in logs.FORMATS:
+    raise ImproperlyConfigured("CARERELAY_LOG_FORMAT is one of json, line.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"()": "backend.config.logs.Line", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"chosen": {"()": "backend.config.logs.chosen"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen"}},
     "root": {
         "handlers": ["console"],
         "level": os.environ.get("CARERELAY_LOG_LEVEL", "INFO"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from workers.cli import probes
+from workers.cli.state import ROOT
 from workers.queues import QUEUES
 
 Settings = Mapping[str, str]  # the environment the part is started with
@@ -28,6 +29,7 @@ class Part:
         return {**settings, "CARERELAY_PROCESS": self.name, "PYTHONUNBUFFERED": "1", **self.env}
 
 
+WEB_LOGS = ROOT / "backend" / "config" / "web_logs.json"
 CELERY = ("celery", "--quiet", "-A", "workers.celery_app")
 
 PARTS = (
@@ -36,7 +38,8 @@ PARTS = (
         (
             "granian", "--interface", "asginl", "--host", "{CARERELAY_BIND}", "--port", "{CARERELAY_WEB_PORT}",
             "--workers", "{CARERELAY_WEB_WORKERS}", "--no-ws", "--respawn-failed-workers",
-            "--workers-kill-timeout", "10", "backend.config.asgi:application",
+            "--workers-kill-timeout", "10", "--log-config", str(WEB_LOGS),
+            "backend.config.asgi:application",
         ),
         probes.web_answers,
     ),
@@ -70,7 +73,7 @@ PARTS = (
         "flower",
         (
             *CELERY, "flower", "--address={CARERELAY_BIND}", "--port={CARERELAY_FLOWER_PORT}", "--read_only=true",
-            "--max_tasks=10000",
+            "--max_tasks=10000", "--tasks_columns=name,state,received,started,runtime,worker",
         ),
         probes.flower_answers,
     ),

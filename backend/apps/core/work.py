@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeVar
 
 from django.apps import apps
-from django.db import connections, models, router
+from django.db import connections, models, router, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,6 +25,7 @@ TOUCHED = "updated_at = now()"
 GIVEN_UP = "given up: "  # how `last_error` of a row begins that a person has ended
 
 Item = TypeVar("Item", bound="WorkItem")
+log = logging.getLogger(__name__)
 
 
 class WorkState(models.TextChoices):
@@ -44,6 +47,10 @@ class WorkQuerySet(models.QuerySet[Item]):
         """Create the row once per `dedupe_key` and ring its worker after commit; same key twice: the same row."""
         defaults = fields if due_at is None else {"due_at": due_at, **fields}
         item, created = self.get_or_create(dedupe_key=dedupe_key, defaults=defaults)
+        if created:
+            about = {"work": self.model.__name__, "work_id": item.pk}
+            context = copy_context()  # the line belongs to the request that queued the row
+            transaction.on_commit(lambda: context.run(log.info, "queued", extra=about), robust=True)
         if created and (due_at is None or due_at <= timezone.now()):
             dispatch.ring(self.model.task_name)
         return item

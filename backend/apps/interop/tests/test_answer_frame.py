@@ -28,7 +28,7 @@ from backend.apps.messaging.models import LinkPurpose
 from backend.apps.messaging.tests.inbox_factories import make_patient_message
 from backend.apps.patients.models import Patient
 from backend.apps.users import throttle
-from backend.config.logs import Line
+from backend.config.logs import Json, Line
 from tests.support.clocks import held_minute
 
 pytestmark = pytest.mark.django_db
@@ -161,20 +161,22 @@ def test_a_database_that_refuses_is_told_kindly_sealed_and_without_the_link_in_t
     assert answer["Referrer-Policy"] == "no-referrer"
     assert "no-store" in answer["Cache-Control"]
     token = url.removeprefix("/a/")
-    assert not [record for record in caplog.records if token in Line("%(message)s").format(record)]
+    assert not [record for record in caplog.records if token in Line().format(record)]
 
 
-def test_no_line_of_any_log_holds_the_address_of_a_patient() -> None:
+@pytest.mark.parametrize("kind", [Json, Line])
+def test_no_line_of_any_log_holds_the_address_of_a_patient(kind: type[Json | Line]) -> None:
     token = links.token("1", "answer")
     try:
         raise ValueError(f"/a/{token}/calendar.ics")
     except ValueError:
         record = logging.LogRecord("x", 40, "x", 1, "Internal: %s", (f"GET /a/{token}?x",), sys.exc_info())
-    told = Line("%(message)s").format(record)
+    told = kind().format(record)
     assert token not in told
-    assert "/a/.../calendar.ics" in told
+    assert "GET /a/...?x" in told
+    assert ("/a/.../calendar.ics" in told) is (kind is Line), "JSON has no text of an exception at all"
     config = settings.LOGGING
-    assert config["formatters"][config["handlers"]["console"]["formatter"]]["()"] == "backend.config.logs.Line"
+    assert config["formatters"][config["handlers"]["console"]["formatter"]]["()"] == "backend.config.logs.chosen"
     assert [name for name, each in config["loggers"].items() if set(each.get("handlers", [])) - {"console"}] == []
 
 

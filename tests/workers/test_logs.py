@@ -1,0 +1,164 @@
+"""Holds that lines lead from a request to its row and on to the partner's id, and that no line tells what is secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from backend.apps.appointments.tests.factories import make_appointment
+from backend.apps.core.models import AuditLog
+from backend.apps.laboratory.models import CriticalPage, InboundMessage
+from backend.apps.laboratory.tests.factories import make_critical_page
+from backend.apps.messaging.models import PatientMessage
+from backend.apps.users.tests.factories import make_user
+from backend.config import logs
+from backend.config.logs import Json, Line
+from integrations.errors import Permanent
+from tests.support.api_contract import client_for
+from tests.support.twilio_double import TwilioDouble
+from tests.workers.rows import CANARY, HOUR, messages
+from tests.workers.texts import patient
+from workers import reminders
+from workers.critical_results import page_due
+from workers.runner import HandlerBug, drain, drain_together
+
+pytestmark = pytest.mark.django_db
+REQUEST = "chain-0001"
+
+
+class Lines:
+    """What the process logs meanwhile, as production writes it."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+        self.handler = logging.StreamHandler(self.stream)
+        self.handler.setFormatter(Json())
+
+    def all(self, **wanted: str) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [line for line in found if wanted.items() <= line.items()]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    held, root = Lines(), logging.getLogger()
+    before = root.level
+    root.addHandler(held.handler)
+    root.setLevel(logging.INFO)
+    yield held
+    root.removeHandler(held.handler)
+    root.setLevel(before)
+
+
+def test_lines_lead_from_a_request_to_its_row_and_to_the_id_of_the_provider(
+    twilio: TwilioDouble, lines: Lines, django_capture_on_commit_callbacks: Any
+) -> None:
+    visit = make_appointment(
+        patient=patient(), appointment_datetime=timezone.now() - HOUR, duration_minutes=15, status="confirmed"
+    )
+    with django_capture_on_commit_callbacks(execute=True):
+        url = f"/api/v1/appointments/{visit.pk}/mark_no_show/"
+        answer = client_for(make_user("receptionist")).post(url, headers={"X-Request-Id": REQUEST})
+    assert (answer.status_code, answer["X-Request-Id"]) == (200, REQUEST)
+    now = timezone.now()
+    PatientMessage.objects.update(due_at=now - HOUR, scheduled_send_time=now - HOUR, useful_until=now + HOUR)
+    assert reminders.deliver_messages() == "1 done"
+
+    (queued,) = lines.all(message="queued", request_id=REQUEST)
+    row = PatientMessage.objects.get(pk=queued["work_id"])
+    (ended,) = lines.all(work="PatientMessage", work_id=queued["work_id"], outcome="done")
+    assert ended["provider_id"] == row.external_id == twilio.sent[0].sid
+    assert AuditLog.objects.filter(request_id=REQUEST, action="mark_no_show").exists()
+    assert (queued["process"], queued["level"], queued["logger"]) == ("carerelay", "INFO", "backend.apps.core.work")
+    assert "request_id" not in ended, "a worker that another request woke"
+
+
+def test_what_a_handler_logs_names_its_row_and_how_it_ended(twilio: TwilioDouble, lines: Lines) -> None:
+    page = make_critical_page()
+    CriticalPage.objects.exclude(pk=page.pk).delete()
+    CriticalPage.objects.filter(pk=page.pk).update(channel="email", due_at=timezone.now() - HOUR)
+    assert page_due() == "1 done"
+    (ended,) = lines.all(work="CriticalPage", work_id=str(page.pk))
+    page.refresh_from_db()
+    assert (ended["outcome"], ended["provider_id"]) == ("done", page.external_id)
+
+    def refuse(_: InboundMessage) -> dict[str, Any]:
+        logging.getLogger("some.library").warning("as it goes")
+        raise Permanent("no", code="lab:no")
+
+    (message,) = messages(1)
+    drain(InboundMessage, refuse)
+    said, ended = lines.all(work_id=str(message.pk))
+    assert (said["message"], ended["outcome"]) == ("as it goes", "failed")
+    assert "work_id" not in logs.told(logging.LogRecord("x", 20, "x", 1, "", (), None)), "and nothing stays bound"
+
+
+def test_what_is_handled_together_or_in_bulk_is_counted_and_only_what_stands_out_is_named(lines: Lines) -> None:
+    rows = messages(5)
+    bad = rows[2].pk
+
+    def handle_all(group: Any) -> list[dict[str, Any]]:
+        if any(row.pk == bad for row in group):
+            raise Permanent("no", code="lab:no")
+        return [{} for _ in group]
+
+    drain_together(InboundMessage, handle_all)
+    ended = {line["work_id"]: line["outcome"] for line in lines.all(message="ended")}
+    assert ended[str(bad)] == "failed"
+    assert len(ended) <= 3
+    messages(3)
+    drain(InboundMessage, lambda _: {}, bulk=True)
+    assert len(lines.all(message="ended")) == len(ended)
+
+
+def test_no_text_of_an_exception_is_ever_in_a_line(lines: Lines) -> None:
+    def breaks(_: InboundMessage) -> dict[str, Any]:
+        try:
+            raise ValueError(CANARY)
+        except ValueError as error:
+            raise KeyError(CANARY) from error
+
+    messages(1)
+    with pytest.raises(HandlerBug):
+        drain(InboundMessage, breaks)
+    try:
+        breaks(None)  # type: ignore[arg-type]  # it looks at none
+    except KeyError:
+        logging.getLogger("any").exception("went wrong")
+        failed = {"name": "a.task", "id": "1", "description": "raised unexpected", "exc": CANARY, "traceback": CANARY}
+        logging.getLogger("celery.app.trace").error("%(exc)s", failed, exc_info=sys.exc_info(), extra={"data": failed})
+    assert CANARY not in lines.stream.getvalue()
+    (wrong,) = lines.all(message="went wrong")
+    assert wrong["error"] == "KeyError from ValueError"
+    assert "in breaks" in wrong["where"]
+    assert lines.all(message="Task a.task[1] raised unexpected: KeyError")
+
+
+def test_a_line_is_one_line_whatever_is_in_it() -> None:
+    record = logging.LogRecord("x", 20, "x", 1, "two\nlines of %s", ("\ud800 and \x00",), None)
+    said = Json().format(record)
+    assert "\n" not in said
+    assert json.loads(said)["message"] == "two\nlines of \ud800 and \x00"
+    record.work_id = "7"
+    assert Line().format(record).endswith("[work_id=7]")
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({}, "line"),
+        ({"CARERELAY_ENV": "production"}, "json"),
+        ({"CARERELAY_ENV": "production", "CARERELAY_LOG_FORMAT": "line"}, "line"),
+        ({"CARERELAY_LOG_FORMAT": "json"}, "json"),
+    ],
+    ids=["here", "in production", "in production as asked", "here as asked"],
+)
+def test_production_writes_json_unless_it_is_told_otherwise(environ: dict[str, str], name: str) -> None:
+    assert logs.wanted(environ) == name
