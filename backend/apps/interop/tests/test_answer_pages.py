@@ -17,6 +17,7 @@ from backend.apps.appointments.models import Appointment, FreedSlot, WaitlistEnt
 from backend.apps.appointments.tests.factories import free_time, make_reachable_patient, make_reminder
 from backend.apps.core.models import AuditLog
 from backend.apps.core.models import Clinic as Practice
+from backend.apps.doctors.models import DoctorCredential
 from backend.apps.doctors.tests.factories import make_always_available
 from backend.apps.interop.answer_words import EN, ES
 from backend.apps.interop.tests.patient_links import SECRETS, link_of, press, stamp, state, tap, text, visit_ahead
@@ -347,6 +348,16 @@ def test_an_offered_time_is_taken_once_and_shown_until_when_it_is_kept() -> None
         Appointment.objects.filter(patient=offer.entry.patient, appointment_datetime=offer.slot.starts_at).count() == 1
     )
     assert tap(url, "decline").status_code == 410
+
+
+def test_an_offered_time_of_a_doctor_whose_licence_lapsed_is_not_taken_and_the_patient_is_asked_to_call() -> None:
+    url, offer = offered()
+    doctor = make_always_available(offer.slot.doctor)
+    DoctorCredential.objects.filter(doctor=doctor).update(expiry_date=Practice.today() - timedelta(days=1))
+    answer = tap(url, "accept")
+    assert (answer.status_code, EN.offer_not_bookable in text(answer)) == (410, True)
+    assert "license" not in text(answer)
+    assert not Appointment.objects.filter(patient=offer.entry.patient, doctor=doctor).exists()
 
 
 def test_an_offer_that_is_left_or_over_is_told_so() -> None:

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from backend.apps.appointments.models import Appointment
 from backend.apps.appointments.tests.factories import free_time, make_appointment
 from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.credentials.tests.override_factories import lapsed_doctor
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_always_available, make_doctor
 from backend.apps.interop.tests.fhir.writing import codes, get, post, put
@@ -183,3 +184,11 @@ def test_a_patient_changes_no_visit_here_and_a_doctor_only_their_own_patients() 
     assert sent(other, body_of(client, row)).status_code == 405  # as of an id that is nobody's
     answer = post(other, visit(row.patient, doctor), "Appointment")
     assert (answer.status_code, {code for code, _ in codes(answer)}) == (422, {"not-found"})
+
+
+def test_a_visit_with_a_doctor_whose_licence_lapsed_is_422_and_says_what_ended(desk: APIClient) -> None:
+    doctor = make_always_available(lapsed_doctor())
+    answer = post(desk, visit(make_patient(), doctor), "Appointment")
+    assert answer.status_code == 422
+    assert "state license (NY) ended on" in answer.json()["issue"][0]["diagnostics"]
+    assert not Appointment.objects.exists()
