@@ -26,6 +26,7 @@ from workers.claims import partners
 from workers.records import envelopes
 from workers.records import inquiries as records
 from workers.runner import HandlerBug, attempt, told
+from workers.tallying import Tally
 
 MOST = 1000  # questions of a file
 ALERT = "questions_to_payers"
@@ -60,7 +61,7 @@ def build() -> str:
     Raises:
         HandlerBug: after the last partner; what keeps the questions to one holds up no other.
     """
-    counts = Counter[str]()
+    counts, tally = Counter[str](), Tally("eligibility.build")
     found: dict[TradingPartner, str] = {}
     bugs: dict[TradingPartner, str] = {}
     with beating("ask payers"):
@@ -71,10 +72,12 @@ def build() -> str:
                 counts[kind.name] += taken
                 found[partner] = problem or found.get(partner, "")
                 if error:
+                    tally.failed(error)
                     bugs[partner] = partners.failed(partner.pk, ASKING, error)
         _tell(found)
         for partner in found.keys() - bugs.keys():
             partners.works(partner, ASKING)
+    tally.note({"done": counts.total()})
     if bugs:
         raise HandlerBug(f"{'; '.join(set(bugs.values()))} in eligibility.build")
     return told(counts).replace("nothing due", "nothing to ask")

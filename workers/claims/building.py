@@ -34,6 +34,7 @@ from workers.celery_app import app
 from workers.claims import checking, partners
 from workers.records.envelopes import envelope
 from workers.runner import HandlerBug, attempt, told
+from workers.tallying import Tally
 
 BUDGET_S = 120.0  # after that no file is begun; the longest takes some seconds more
 QUEUED = """
@@ -90,11 +91,14 @@ def build_due() -> str:
         HandlerBug: after the last partner; what keeps the files of one holds up no other.
     """
     counts, bugs, until = Counter[str](), list[str](), time.monotonic() + BUDGET_S
+    tally = Tally("claims.build")
     with beating("build claim interchanges"):
         for key in _partners():
             _, error = attempt(_build_all, key, until, counts)
             if error:
+                tally.failed(error)
                 bugs.append(_failed(key, error))
+    tally.note({"done": counts["batched"], "withdrawn": counts["withdrawn"]})
     if bugs:
         raise HandlerBug(f"{bugs[-1]} in claims.build")
     return told(counts).replace("nothing due", "nothing queued")

@@ -37,6 +37,7 @@ from workers.celery_app import app
 from workers.claims import partners
 from workers.claims.one_at_a_time import alone_with
 from workers.runner import HandlerBug, attempt, told
+from workers.tallying import Tally
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_FILES = 200  # of one look; the rest waits for the next
@@ -63,12 +64,16 @@ def collect_due() -> str:
         HandlerBug: after the last partner; what went wrong at one of them holds up no other.
     """
     counts, bugs, until = Counter[str](), list[str](), time.monotonic() + BUDGET_S
+    tally = Tally("claims.collect")
     with beating("collect answers to claims"):
         for key in _partners():
             if time.monotonic() < until:
                 done, error = attempt(collect, key, until)
                 counts.update(done or ())
-                bugs += [partners.failed(key, partners.COLLECTING, error)] if error else []
+                if error:
+                    tally.failed(error)
+                    bugs.append(partners.failed(key, partners.COLLECTING, error))
+    tally.note({"done": counts["taken"], REFUSED: counts[REFUSED], "not reached": counts["not reached"]})
     if bugs:
         raise HandlerBug(f"{bugs[-1]} in claims.collect")
     return told(counts).replace("nothing due", "nothing there")
