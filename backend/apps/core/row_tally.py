@@ -57,6 +57,12 @@ COMPARED = """
     ORDER BY hour"""
 
 
+WRITTEN = """
+    SELECT hour, sum(sum(count)) OVER (ORDER BY hour)::bigint FROM core_rowtally
+    WHERE table_name = ANY(%(tables)s) AND hour >= coalesce(%(begin)s::timestamptz, '-infinity')
+      AND hour < coalesce(%(end)s::timestamptz, 'infinity') GROUP BY hour ORDER BY hour"""
+
+
 def taken_out(model: type[models.Model], keys: Collection[UUID]) -> int:
     """Note that these rows are about to be removed by rule, in the transaction that removes them; return how many.
 
@@ -89,6 +95,29 @@ def compare(
         if told or kept:
             accounts.append(Account(f"{TALLIED[table]} written", told, {"on file": kept}))
     return accounts, faults
+
+
+def written(cursor: Any, tables: Sequence[str], since: datetime | None, until: datetime | None) -> int:
+    """Return how many rows of these tables were written in a range, as the tally tells."""
+    hours = _written(cursor, tables, since, until)
+    return hours[-1][1] if hours else 0
+
+
+def middle(cursor: Any, tables: Sequence[str], since: datetime | None, until: datetime | None) -> datetime | None:
+    """Return the hour of a range before which half of its rows were written, and some; None where there are none."""
+    hours = _written(cursor, tables, since, until)
+    if not hours:
+        return None
+    half = next(hour for hour, so_far in hours if 2 * so_far >= hours[-1][1])
+    return max(half, hours[0][0] + HOUR)
+
+
+def _written(
+    cursor: Any, tables: Sequence[str], since: datetime | None, until: datetime | None
+) -> list[tuple[datetime, int]]:
+    cursor.execute(WRITTEN, {"tables": list(tables), "begin": floor(since), "end": ceiling(until)})
+    found: list[tuple[datetime, int]] = cursor.fetchall()
+    return found
 
 
 def floor(at: datetime | None) -> datetime | None:
