@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from backend.apps.appointments.models import FreedSlot
 from backend.apps.appointments.tests.waitlist_factories import make_freed_slot
-from backend.apps.core.models import AuditLog
+from backend.apps.core.models import AuditLog, ReconcileRun
 from backend.apps.core.permissions import may
 from backend.apps.core.roles import Role
 from backend.apps.insurance.models import CodeSet
@@ -60,6 +60,9 @@ def make_row(model: Any, practice: Practice) -> Any:
         return make_system().row
     if model is PatientGroup:
         return PatientGroup.objects.create(name="Panel")
+    if model is ReconcileRun:
+        count = ReconcileRun.objects.count()
+        return ReconcileRun.work.create(part="claims", dedupe_key=f"reconcile:{count}")
     if model is ExportJob:
         return make_job()
     if model is Disclosure:

@@ -1,4 +1,4 @@
-"""The admin pages of exports, whom they are about, whom they went to, and of the systems that may ask for them."""
+"""The admin pages of exports, whom they are about and went to, of systems that may ask for them, and of the books."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
+from backend.apps.core.models import ReconcileRun
 from backend.apps.core.permissions import Table, may
 from backend.apps.interop import groups, permissions
 from backend.apps.interop.fhir.smart import clients
@@ -128,3 +129,14 @@ class DisclosureAdmin(ReadOnlyAdmin):
     list_filter = ("disclosed_at",)
     search_fields = ("id__exact", "patients__patient__medical_record_number__exact")
     search_help_text = "A patient's record number"
+
+
+@admin.register(ReconcileRun)
+class ReconcileRunAdmin(ReadOnlyAdmin):
+    """The books are closed by the beat and on their own page."""
+
+    permissions: ClassVar[Table] = permissions.RECONCILE
+    list_display = ("created_at", "part", "since", "until", "agree", "work_state", "requested_by", "ended_at")
+    list_filter = ("part", "agree", "work_state")
+    search_fields = ("id__exact",)
+    list_select_related = ("requested_by",)

@@ -74,6 +74,7 @@ SECTIONS = (
     Section("Alerts", "console:alerts", ALERT),
     Section("Work", "console:work", interop_permissions.WORK),
     Section("Beat", "console:beat", interop_permissions.BEAT),
+    Section("Books", "console:reconcile", interop_permissions.RECONCILE),
     Section("Exports", "console:exports", interop_permissions.EXPORT),
     Section("Audit", "console:audit", interop_permissions.AUDIT),
 )

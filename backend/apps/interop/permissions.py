@@ -10,6 +10,7 @@ EXPORT: Table = allow((*READ, "create", "download", "cancel", "retry"))
 DISCLOSURE: Table = allow(READ)
 PATIENT_GROUP: Table = allow((*READ, *WRITE, "destroy"))
 SMART_CLIENT: Table = allow((*READ, *WRITE, "destroy", "revoke_tokens"))
+RECONCILE: Table = allow((*READ, "create", "retry"))
 
 # Of the console alone: the first page is for all of the staff, its numbers for whoever runs the clinic's machines.
 OVERVIEW: Table = {**allow(("index",), *STAFF), **allow(("numbers",))}

@@ -7,20 +7,15 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from backend.apps.appointments.reconcile import reminders
 from backend.apps.core.ledger import Account, Books
-from backend.apps.insurance.reconcile import claims
 from backend.apps.interop.moments import moment
-from backend.apps.laboratory.reconcile import laboratory
-
-PARTS: dict[str, Callable[..., Books]] = {"laboratory": laboratory, "reminders": reminders, "claims": claims}
+from backend.apps.interop.reconciling import PARTS, as_told
 
 
 class Command(BaseCommand):
@@ -60,7 +55,8 @@ class Command(BaseCommand):
         if books.waiting_since:
             self.stdout.write(f"Still in line since {books.waiting_since:%Y-%m-%d %H:%M:%S} UTC.")
         for fault in books.faults:
-            self.stdout.write(f"WRONG {fault.check}: {fault.sentence} ({fault.count}: {', '.join(fault.examples)})")
+            examples = f": {', '.join(fault.examples)}" if fault.examples else ""
+            self.stdout.write(f"WRONG {fault.check}: {fault.sentence} ({fault.count}{examples})")
         self.stdout.write("Everything agrees, to the row." if books.agree else "This does not agree.")
 
 
@@ -76,17 +72,13 @@ def shown(at: datetime | None, otherwise: str) -> str:
 
 
 def as_json(found: list[Books]) -> str:
-    books = [{**asdict(each), "agree": each.agree} for each in found]
-    for each, book in zip(found, books, strict=True):
-        for account, row in zip(each.accounts, book["accounts"], strict=True):
-            row["unexplained"] = account.unexplained
-    return json.dumps(books, default=str, indent=1)
+    return json.dumps([as_told(each) for each in found], indent=1)
 
 
 @contextmanager
 def bar(name: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """Yield a callback that draws hours done on a terminal and nothing elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("hours"))
+    """Yield a callback that draws steps done on a terminal and nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
     with Progress(*columns, TimeRemainingColumn(), disable=not shown, transient=True) as drawn:
         task = drawn.add_task(name, total=None)
         yield lambda done, of: drawn.update(task, completed=done, total=of)
