@@ -71,6 +71,7 @@ SECTIONS = (
     Section("Critical results", "console:lab-critical", lab_permissions.CRITICAL_RESULT, group="Labs"),
     Section("Replays", "console:lab-replays", lab_permissions.LAB_REPLAY, group="Labs"),
     Section("Claims", "console:claims", insurance_permissions.CLAIM, "submit", group="Claims"),
+    Section("Credentials", "console:credentials", interop_permissions.CREDENTIALS, group="Staff"),
     Section("Alerts", "console:alerts", ALERT),
     Section("Work", "console:work", interop_permissions.WORK),
     Section("Beat", "console:beat", interop_permissions.BEAT),

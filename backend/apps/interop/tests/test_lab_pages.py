@@ -291,7 +291,7 @@ def test_every_page_is_sealed_and_takes_no_form_without_its_token() -> None:
     message = waiting()
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(make_user("admin"))
-    words = {"pk": message.pk, "verb": "build", "name": "silent", "task": "lab_results.file"}
+    words = {"pk": message.pk, "verb": "build", "name": "silent", "task": "lab_results.file", "override": message.pk}
     for entry in urlpatterns:
         kwargs = {name: words[name] for name in entry.pattern.converters}
         url = reverse(f"console:{entry.name}", kwargs=kwargs)
