@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from workers.cli import console, demo_claims, demo_fhir, demo_labs, demo_reminders
+from workers.cli import console, demo_claims, demo_credentials, demo_fhir, demo_labs, demo_reminders
 from workers.cli.desk import Line
 from workers.cli.errors import Refused
 from workers.cli.state import Running
@@ -29,6 +29,7 @@ def run(stack: Running, names: Sequence[str]) -> int:
 
 SCENES: dict[str, Callable[[Running], tuple[list[Line], bool]]] = {
     "claims": demo_claims.play,
+    "credentials": demo_credentials.play,
     "fhir": demo_fhir.play,
     "labs": demo_labs.play,
     "reminders": demo_reminders.play,

@@ -42,6 +42,20 @@ class Desk:
         headers = {**self._headers(), "Idempotency-Key": uuid.uuid4().hex}
         return self._checked(requests.post(f"{self.base}/{path}", json=body, headers=headers, timeout=30))
 
+    def refusal(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Post what has to be refused; return what the answer says, or only its status where it was done."""
+        headers = {**self._headers(), "Idempotency-Key": uuid.uuid4().hex}
+        answer = requests.post(f"{self.base}/{path}", json=body, headers=headers, timeout=30)
+        said: dict[str, Any] = answer.json() if not answer.ok else {}
+        return {"detail": "it was done", **said, "status": answer.status_code}
+
+    def ring(self, path: str) -> None:
+        """Post what starts something and answers nothing."""
+        self._ok(requests.post(f"{self.base}/{path}", json={}, headers=self._headers(), timeout=30))
+
+    def delete(self, path: str) -> None:
+        self._ok(requests.delete(f"{self.base}/{path}", headers=self._headers(), timeout=30))
+
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         return self._checked(requests.patch(f"{self.base}/{path}", json=body, headers=self._headers(), timeout=30))
 
@@ -49,10 +63,13 @@ class Desk:
         return {"Authorization": f"Bearer {self.token}"}
 
     def _checked(self, answer: requests.Response) -> Any:
+        self._ok(answer)
+        return answer.json()
+
+    def _ok(self, answer: requests.Response) -> None:
         if not answer.ok:
             detail = answer.json().get("detail", "") if "json" in answer.headers.get("Content-Type", "") else ""
             raise Refused(f"{answer.request.method} {answer.request.path_url} answered {answer.status_code}. {detail}")
-        return answer.json()
 
 
 def until(look: Callable[[], list[Any]]) -> list[Any]:
