@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +19,8 @@ from backend.apps.laboratory.models import InboundMessage
 from integrations.errors import BadAddress, Permanent, Transient, Unknown
 from tests.workers.rows import CANARY, COMMITS, HOUR, messages, reminders, stored
 from tests.workers.test_side_by_side import sends
+from workers.mllp import counters
+from workers.mllp.database import Database
 from workers.runner import HandlerBug, NotNeeded, drain, drain_together
 from workers.side_by_side import drain_side_by_side
 
@@ -100,16 +104,45 @@ def test_messages_sent_side_by_side_are_added_too() -> None:
     assert told("reminders.deliver") == {"done": 2, "failed": 1, "error:permanent": 1}
 
 
-@pytest.mark.django_db(**COMMITS)
-def test_a_tally_that_cannot_be_noted_costs_the_batch_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    (row,) = messages(1)
+@contextmanager
+def without_the_table() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE core_worktally RENAME TO elsewhere")
     try:
-        assert drain(InboundMessage, in_turn(None)) == "1 done"
+        yield
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE elsewhere RENAME TO core_worktally")
+
+
+@pytest.mark.django_db(**COMMITS)
+def test_what_the_door_takes_in_and_refuses_is_added_and_a_failure_is_told_by_its_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    WorkTally.objects.filter(task=counters.NAME).delete()
+    asyncio.run(minute(accepted=3, refused=1))
+    asyncio.run(minute(accepted=0, refused=0))
+    assert told(counters.NAME) == {"done": 3, "refused": 1}
+    with without_the_table():
+        asyncio.run(minute(accepted=2, refused=0))
+    assert "the tally of mllp.receive was not noted: UndefinedTable" in caplog.text
+    assert told(counters.NAME) == {"done": 3, "refused": 1}
+    WorkTally.objects.filter(task=counters.NAME).delete()
+
+
+async def minute(*, accepted: int, refused: int) -> None:
+    database = Database()
+    counted = counters.Counters(database)
+    counted.accepted, counted.refused["unknown_sender"] = accepted, refused
+    await counted.end()
+    await database.close()
+
+
+@pytest.mark.django_db(**COMMITS)
+def test_a_tally_that_cannot_be_noted_costs_the_batch_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    (row,) = messages(1)
+    with without_the_table():
+        assert drain(InboundMessage, in_turn(None)) == "1 done"
     assert stored(row).work_state == "done"
     assert "the tally of lab_results.file was not noted: ProgrammingError" in caplog.text
 
@@ -127,7 +160,7 @@ def test_a_batch_that_dies_in_the_middle_has_added_nothing() -> None:
     assert told("lab_results.file") == {}
 
 
-def test_slots_begin_every_five_minutes_by_the_databases_clock() -> None:
+def test_slots_begin_every_quarter_of_an_hour_by_the_databases_clock() -> None:
     tallies.note("x.y", {"done": 1}, 0.5, 2.0)
     row = WorkTally.objects.get(task="x.y")
     assert row.starts_at.timestamp() % tallies.SLOT_S == 0

@@ -1,4 +1,4 @@
-"""Adds up how work ended, by five minutes; without it a rate could only be told by counting rows.
+"""Adds up how work ended, by quarters of an hour; without it a rate could only be told by counting rows.
 
 No models here: the door for lab feeds, which has none, adds to the tallies too.
 """
@@ -14,7 +14,7 @@ from django.db import Error
 
 from backend.apps.core import statements
 
-SLOT_S = 300  # a day of fifty kinds of outcome is 14,400 rows at most; older ones are folded into days
+SLOT_S = 900  # a day of eighty kinds of outcome is 7,680 rows at most; older ones are folded into days
 ERROR = "error:"  # begins the names that count what went wrong, by class, beside the outcome each row had
 
 # One statement, and so a transaction of its own, that does not wait for the disk: a crash of the server loses less than

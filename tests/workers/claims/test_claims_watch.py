@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 import beat_schedule
-from backend.apps.core.models import Alert, Heartbeat
+from backend.apps.core.models import Alert, Heartbeat, WorkTally
 from backend.apps.insurance import watching
 from backend.apps.insurance.models import EligibilityInquiry, Interchange
 from backend.apps.insurance.tests.factories import billing_entity
@@ -37,6 +37,7 @@ def test_a_question_without_an_answer_goes_out_once_more_by_itself() -> None:
     gone = make_eligibility_inquiry(sent_at=timezone.now() - timedelta(hours=49))
     assert eligibility.expire() == "gave up 1, asked 1 again"
     assert eligibility.build() == "1 270"
+    assert WorkTally.objects.get(task="eligibility.build", outcome="done").count == 1
     again = EligibilityInquiry.objects.exclude(pk=gone.pk).get()
     assert again.interchange == Interchange.objects.get()
     assert again.trace != gone.trace

@@ -10,6 +10,7 @@ import pytest
 from django.db.models import Sum
 from django.utils import timezone
 
+from backend.apps.core.models import WorkTally
 from backend.apps.insurance import timeline
 from backend.apps.insurance.models import (
     InboundFile,
@@ -68,6 +69,8 @@ def test_a_batch_with_a_bad_claim_comes_to_its_end_claim_by_claim(
     assert {status(claim) for claim in claims} == {"submitted"}
     take_in(house, "TA1", "999")
     assert [status(claim) for claim in claims] == ["draft", "rejected", "draft", "draft", "draft"]
+    ended = WorkTally.objects.values_list("task", "outcome", "count").order_by("task")
+    assert list(ended) == [("claims.collect", "done", 2), ("claims.read", "done", 2), ("claims.transmit", "done", 1)]
     assert Submission.objects.filter(status="queued").count() == 4
 
     house.order(

@@ -30,10 +30,11 @@ class Heartbeat(models.Model):
 
 
 class WorkTally(models.Model):
-    """How many rows of a kind of work ended how, by minute; minutes are folded into days when they are old.
+    """How many rows of a kind of work ended how, by quarters of an hour; old ones are folded into days.
 
-    task: the task's name; outcome: as `workers.runner` names it ("done", "failed", "transient", ...). seconds: spent on
-    them; waited_s: between when they were due and when they were leased. None of it tells of a patient.
+    task: the task's name; outcome: as the engines name it ("done", "waiting", "failed", ...), or "error:" and a class
+    of errors, counted beside the outcome of the same row. seconds: spent on them; waited_s: between when they were due
+    and when they were leased. None of it tells of a patient.
     """
 
     task = models.CharField(max_length=80)
