@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from integrations.doubles.twilio import TwilioDouble
 from tests.support.stage import Stage
-from tests.support.twilio_double import TwilioDouble
 
 
 @pytest.fixture

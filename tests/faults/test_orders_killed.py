@@ -11,7 +11,7 @@ from django.utils import timezone
 from backend.apps.core.work import WorkState
 from backend.apps.laboratory.models import LabOrderMessage
 from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_test, make_order_feed, make_order_message
-from tests.support.lab_double import LabDouble, ack
+from integrations.doubles.laboratory import LabDouble, ack
 from tests.support.stage import Stage, until
 
 DRAIN = """

@@ -13,9 +13,9 @@ from backend.apps.appointments.models import Appointment, AppointmentReminder
 from backend.apps.core.bases import uuid7
 from backend.apps.core.work import WorkState
 from backend.apps.doctors.tests.factories import make_doctor
+from integrations.doubles.twilio import TwilioDouble
 from tests.support.reminder_load import reachable
 from tests.support.stage import Stage, until
-from tests.support.twilio_double import TwilioDouble
 
 DRAIN = """
 import workers.celery_app

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from integrations import deadlines, http
+from integrations.doubles.server import Answer, HttpDouble, Request
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.support.certificates import server_tls
-from tests.support.double import Answer, HttpDouble, Request
 
 SECRET = "secret-in-the-url"
 PATIENT_S, SHORT_S = 5.0, 0.3  # for an answer; short only where it does not come in time

@@ -13,9 +13,9 @@ from backend.apps.laboratory.models import CriticalPage, CriticalResult, LabOrde
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_order
 from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
+from integrations.doubles.twilio import TwilioDouble
 from tests.support.api_contract import client_for
 from tests.support.stage import Stage, until
-from tests.support.twilio_double import TwilioDouble
 
 DOCTOR, COVERING = "+14155550171", "+14155550172"
 ESCALATE = "import workers.celery_app; from workers import critical_results; print(critical_results.escalate())"

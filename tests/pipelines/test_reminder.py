@@ -11,11 +11,11 @@ from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from integrations.doubles.sendgrid import SendGridDouble
+from integrations.doubles.twilio import TwilioDouble
 from tests.support.api_contract import client_for
 from tests.support.clocks import zone_at
-from tests.support.sendgrid_double import SendGridDouble
 from tests.support.stage import Stage, until
-from tests.support.twilio_double import TwilioDouble
 
 
 def book(stage: Stage) -> str:

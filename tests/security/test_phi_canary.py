@@ -26,10 +26,10 @@ from backend.apps.laboratory.tests.factories import make_lab_feed, make_lab_orde
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from integrations.doubles.laboratory import LabDouble, ack
 from tests.security.matrix import RESOURCES
 from tests.support.api_contract import client_for
 from tests.support.clocks import zone_at
-from tests.support.lab_double import LabDouble, ack
 from tests.support.pages import signed_in
 from tests.support.stage import Stage, until
 from workers.cli.demo_labs import message

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from integrations.doubles.laboratory import msa
 from integrations.errors import Transient, Unknown
 from integrations.hl7.mllp import MllpClient
-from tests.support.lab_double import msa
 
 SENDERS = 16
 FACILITY = "SIEGE LAB"

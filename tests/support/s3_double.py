@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from tests.support.double import Answer, HttpDouble, Request
+from integrations.doubles.server import Answer, HttpDouble, Request
 
 BUCKET = "exports"
 

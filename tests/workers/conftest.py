@@ -12,9 +12,9 @@ from django.db import connection
 from backend.apps.core import dispatch
 from backend.apps.laboratory.models import InboundMessage, LabFeed
 from backend.apps.laboratory.tests.factories import make_lab_feed
-from tests.support.lab_double import LabDouble
+from integrations.doubles.laboratory import LabDouble
+from integrations.doubles.twilio import TwilioDouble
 from tests.support.stage import Stage
-from tests.support.twilio_double import TwilioDouble
 from workers import gateways
 from workers.celery_app import app
 

@@ -15,7 +15,7 @@ from backend.apps.laboratory.models import LabOrder, LabOrderMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message, make_lab_test, make_order_feed
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
-from tests.support.lab_double import LabDouble
+from integrations.doubles.laboratory import LabDouble
 from tests.workers.rows import HOUR
 from workers import lab_orders, other_messages
 

@@ -15,7 +15,7 @@ from backend.apps.core import alerts, on_call
 from backend.apps.core.models import Alert, AlertNotice, Heartbeat
 from backend.apps.messaging import senders
 from backend.apps.users.tests.factories import make_user
-from tests.support.sendgrid_double import SendGridDouble
+from integrations.doubles.sendgrid import SendGridDouble
 from tests.workers.rows import elsewhere, run_out
 from workers import gateways, sweep
 from workers.alerts import notify_due, remind

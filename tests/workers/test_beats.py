@@ -17,7 +17,7 @@ import beat_schedule
 from backend.apps.core import beats as clinic
 from backend.apps.core import dispatch
 from backend.apps.core.models import Alert, Heartbeat
-from tests.support.double import Answer, HttpDouble, Request
+from integrations.doubles.server import Answer, HttpDouble, Request
 from workers import beats, deadman, schedules, sweep, watchman
 from workers.beats import beating
 from workers.celery_app import app

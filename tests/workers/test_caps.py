@@ -12,7 +12,7 @@ from django.utils import timezone
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.messaging import caps
 from backend.apps.messaging.models import ContactRules, PatientMessage
-from tests.support.twilio_double import TwilioDouble
+from integrations.doubles.twilio import TwilioDouble
 from tests.workers.rows import stored
 from tests.workers.texts import due_message, due_text, mail_after_text, patient
 from workers import reminders

@@ -19,7 +19,7 @@ from backend.apps.doctors.models import DoctorCredential
 from backend.apps.employees.tests.factories import make_employee, make_employee_credential
 from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
-from tests.support.sendgrid_double import SendGridDouble
+from integrations.doubles.sendgrid import SendGridDouble
 from workers import credentials, gateways
 
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,7 @@ from backend.apps.laboratory.models import CriticalPage, CriticalResult
 from backend.apps.laboratory.tests.factories import make_critical_result, make_lab_feed, make_lab_order, make_lab_test
 from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
-from tests.support.twilio_double import TwilioDouble
+from integrations.doubles.twilio import TwilioDouble
 from tests.workers.rows import HOUR, run_out, stored
 from workers import critical_results, gateways, lab_watch
 

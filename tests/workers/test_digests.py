@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from backend.apps.appointments import reminder_actions, services
 from backend.apps.appointments.models import AppointmentReminder, ReminderPolicy
-from tests.support.twilio_double import TwilioDouble
+from integrations.doubles.twilio import TwilioDouble
 from tests.workers.rows import stored
 from tests.workers.texts import due_text, mail_after_text, number, patient
 from tests.workers.tries import told

@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from backend.apps.messaging.senders import Bucket
 from backend.config import settings as configuration
+from integrations.doubles.sendgrid import SendGridDouble
+from integrations.doubles.twilio import TwilioDouble
 from integrations.email import Email
 from integrations.email.sandbox import SandboxEmail
 from integrations.email.sendgrid import SendGridEmail
@@ -20,8 +22,6 @@ from integrations.errors import Misconfigured
 from integrations.sms import Sms
 from integrations.sms.sandbox import SandboxSms
 from integrations.sms.twilio import TwilioSms
-from tests.support.sendgrid_double import SendGridDouble
-from tests.support.twilio_double import TwilioDouble
 from workers import gateways
 
 SMS = Sms(to="+14155550123", body="hello", attempt_id="a1")

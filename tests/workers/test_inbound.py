@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backend.apps.laboratory.models import InboundMessage, LabFeed
 from backend.apps.laboratory.tests.factories import make_lab_feed
+from integrations.doubles.laboratory import msa
 from integrations.hl7 import ack
-from tests.support.lab_double import msa
 from tests.workers.rows import COMMITS, elsewhere
 from workers import intake
 from workers.feeds import Book, Feed

@@ -24,7 +24,7 @@ from backend.apps.laboratory.tests.factories import (
     order_in,
     report_in,
 )
-from tests.support.lab_double import head
+from integrations.doubles.laboratory import head
 from tests.support.races import wait_until_waited_for
 from tests.workers.rows import COMMITS
 from workers import other_messages

@@ -16,8 +16,8 @@ from backend.apps.laboratory.models import LabOrder, LabOrderMessage
 from backend.apps.laboratory.tests.factories import make_lab_test, make_order_feed
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from integrations.doubles.laboratory import LabDouble, ack, head, orl
 from integrations.hl7.reader import Message
-from tests.support.lab_double import LabDouble, ack, head, orl
 from tests.support.stage import until
 from tests.workers.ordering import inbound, only, place, send_all, states
 from tests.workers.wire import self_signed

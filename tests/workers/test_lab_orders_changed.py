@@ -8,9 +8,9 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.laboratory import services
 from backend.apps.laboratory.tests.factories import make_lab_test, make_order_feed
 from backend.apps.users.tests.factories import make_user
+from integrations.doubles.laboratory import LabDouble, ack, orl
 from integrations.hl7 import orders
 from integrations.hl7.reader import Message
-from tests.support.lab_double import LabDouble, ack, orl
 from tests.workers.ordering import place, send_all, states
 
 pytestmark = pytest.mark.django_db

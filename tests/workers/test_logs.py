@@ -20,9 +20,9 @@ from backend.apps.messaging.models import PatientMessage
 from backend.apps.users.tests.factories import make_user
 from backend.config import logs
 from backend.config.logs import Json, Line
+from integrations.doubles.twilio import TwilioDouble
 from integrations.errors import Permanent
 from tests.support.api_contract import client_for
-from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import CANARY, HOUR, messages
 from tests.workers.texts import patient
 from workers import reminders

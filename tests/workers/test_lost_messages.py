@@ -15,11 +15,11 @@ from backend.apps.core.models import Heartbeat
 from backend.apps.laboratory.models import CriticalPage
 from backend.apps.laboratory.tests.factories import make_critical_page
 from backend.apps.messaging.models import PatientMessage, StaffTask
+from integrations.doubles.sendgrid import SendGridDouble
+from integrations.doubles.twilio import TwilioDouble
 from integrations.email import Email, Found
 from integrations.email.sendgrid import SendGridEmail
 from integrations.sms import Sms
-from tests.support.sendgrid_double import SendGridDouble
-from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import HOUR, run_out, stored
 from tests.workers.tries import BODY, begun, instead_of, sent, states, told, uncertain
 from workers import gateways, lost_messages, provider_events, reminders, sweep

@@ -22,8 +22,8 @@ from backend.apps.messaging.models import InboundText, PatientMessage, ProviderE
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
 from backend.apps.users.tests.factories import make_user
+from integrations.doubles.twilio import inbound_form
 from tests.support.races import wait_until_waited_for
-from tests.support.twilio_double import inbound_form
 from workers import provider_events, replies
 from workers.reminders import deliver_messages
 

@@ -21,7 +21,7 @@ from backend.apps.core.work import begin_all
 from backend.apps.messaging.models import PatientMessage, Sender, StaffTask
 from backend.apps.messaging.wording import Wordings
 from backend.apps.patients.models import ContactPoint
-from tests.support.twilio_double import TwilioDouble
+from integrations.doubles.twilio import TwilioDouble
 from tests.workers.rows import CANARY, stored
 from tests.workers.texts import due_message, due_text, mail_after_text, patient
 from workers import reminders, sweep

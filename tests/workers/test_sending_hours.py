@@ -11,8 +11,8 @@ import pytest
 from django.utils import timezone
 
 from backend.apps.messaging.models import PatientMessage, StaffTask
+from integrations.doubles.twilio import TwilioDouble
 from tests.support.clocks import zone_at
-from tests.support.twilio_double import TwilioDouble
 from tests.workers.rows import stored
 from tests.workers.texts import due_message, due_text, mail_after_text, patient
 from workers import reminders, side_by_side

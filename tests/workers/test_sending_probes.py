@@ -13,9 +13,9 @@ from backend.apps.core.models import Alert
 from backend.apps.core.work import begin_all
 from backend.apps.messaging import senders
 from backend.apps.messaging.models import Sender
+from integrations.doubles.server import Answer, Request
+from integrations.doubles.twilio import TwilioDouble, error
 from integrations.errors import Misconfigured
-from tests.support.double import Answer, Request
-from tests.support.twilio_double import TwilioDouble, error
 from tests.workers.rows import stored
 from tests.workers.texts import due_text, mail_after_text
 from workers import gateways, reminders, side_by_side

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from backend.apps.core.models import Heartbeat
 from backend.apps.messaging.models import ProviderEvent
-from tests.support.twilio_double import TwilioDouble
+from integrations.doubles.twilio import TwilioDouble
 from tests.workers.rows import HOUR, stored
 from tests.workers.texts import due_message
 from tests.workers.tries import BODY, instead_of, number, sent, states

@@ -18,8 +18,8 @@ from backend.apps.laboratory.models import InboundMessage
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from backend.config import otel, tracing
+from integrations.doubles.server import Answer, HttpDouble, Request
 from tests.support.api_contract import client_for
-from tests.support.double import Answer, HttpDouble, Request
 from tests.workers.rows import CANARY, messages
 from workers.celery_app import app
 from workers.following import TracedTask

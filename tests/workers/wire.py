@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.lab_double import msa
+from integrations.doubles.laboratory import msa
 from tests.support.stage import Stage, until
 
 VT, FS_CR = b"\x0b", b"\x1c\r"

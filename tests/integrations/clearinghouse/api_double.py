@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 from urllib.parse import unquote
 
-from tests.support.double import Answer, HttpDouble, Request
+from integrations.doubles.server import Answer, HttpDouble, Request
 
 KEY = "Key test-key"
 

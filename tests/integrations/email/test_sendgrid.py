@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from integrations.doubles.sendgrid import SendGridDouble, SentEmail, errors
 from integrations.email import Found
 from integrations.email.sendgrid import SendGridEmail, refusal
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.integrations.email.contract import MAIL, TO, EmailContract, Files, Seen, lost
-from tests.support.sendgrid_double import SendGridDouble, SentEmail, errors
 
 KEY = "SG.key-that-must-not-be-logged"
 SENDER = "clinic@example.org"

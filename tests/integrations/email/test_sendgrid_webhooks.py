@@ -11,9 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from integrations.doubles.sendgrid import SentEmail, event, key_pair, sign
 from integrations.email import sendgrid_events
 from integrations.email.sendgrid_webhooks import EmailEvent, read, verify
-from tests.support.sendgrid_double import SentEmail, event, key_pair, sign
 
 NOW = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 BODY = b'[{"email":"p\xc3\xa1t@example.org","event":"delivered","sg_event_id":"e1"}]\r\n'

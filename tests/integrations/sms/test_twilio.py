@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from integrations.doubles.twilio import TwilioDouble, error
 from integrations.errors import (
     BadAddress,
     Blocked,
@@ -25,7 +26,6 @@ from integrations.errors import (
 from integrations.sms import Sms
 from integrations.sms.twilio import TwilioSms
 from tests.integrations.sms.contract import BODY, TO, SmsContract
-from tests.support.twilio_double import TwilioDouble, error
 
 TOKEN = "token-that-must-not-be-logged"
 SENDER = "+14155550199"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from integrations.doubles.twilio import SentSms, TwilioDouble, error
 from integrations.errors import Permanent, Transient, Unknown
 from integrations.sms.twilio import TwilioSms
 from tests.integrations.sms.contract import BODY, TO, lost
-from tests.support.twilio_double import SentSms, TwilioDouble, error
 
 SENDER = "+14155550199"
 NOW = datetime.now(UTC)

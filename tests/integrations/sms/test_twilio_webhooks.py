@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from integrations.doubles.twilio import TwilioDouble, inbound_form, sign, status_form
 from integrations.errors import Permanent
 from integrations.sms import twilio_codes
 from integrations.sms.twilio_webhooks import InboundSms, StatusReport, verify
-from tests.support.twilio_double import TwilioDouble, inbound_form, sign, status_form
 
 TOKEN, OLD_TOKEN = "the-new-token", "the-old-token"
 URL = "https://relay.example.org/webhooks/twilio/status?a=018f.1"

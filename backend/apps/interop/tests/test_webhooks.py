@@ -20,7 +20,8 @@ from django.test import Client
 from backend.apps.core.models import Alert
 from backend.apps.interop.twilio_webhooks import status
 from backend.apps.messaging.models import ProviderEvent
-from tests.support import sendgrid_double, twilio_double
+from integrations.doubles import sendgrid as sendgrid_double
+from integrations.doubles import twilio as twilio_double
 
 pytestmark = pytest.mark.django_db
 

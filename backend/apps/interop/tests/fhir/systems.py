@@ -20,7 +20,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from backend.apps.core.models import AuditLog
 from backend.apps.interop.models import SmartClient
-from tests.support.double import Answer, HttpDouble, Request
+from integrations.doubles.server import Answer, HttpDouble, Request
 
 TOKEN = "/fhir/token"
 READ = "/fhir/R4/Patient"

@@ -26,8 +26,8 @@ from backend.apps.interop.tests.fhir.systems import (
     refused,
     rsa_key,
 )
+from integrations.doubles.server import Answer, Request
 from tests.support.certificates import server_tls
-from tests.support.double import Answer, Request
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
-from tests.support.double import Answer, HttpDouble, Request, serve
+from integrations.doubles.server import Answer, HttpDouble, Request, serve
 
 MESSAGES = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages(?:/(?P<sid>\w+))?\.json")
 PAGE_SIZE = 50

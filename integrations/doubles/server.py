@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import threading
 import time
 from collections import defaultdict, deque
@@ -203,6 +204,7 @@ def serve(double: type[HttpDouble]) -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     options = parser.parse_args()
     with double(port=options.port, log=options.log, latency_s=options.latency) as running:
-        print(running.url, flush=True)
+        sys.stdout.write(f"{running.url}\n")
+        sys.stdout.flush()
         while True:
             time.sleep(3600)

@@ -26,8 +26,9 @@ def placers_of(message: bytes) -> list[str]:
 
 
 def msa(answer: bytes) -> tuple[str, str]:
-    """Return MSA-1 and MSA-2 of an acknowledgement."""
-    assert answer.startswith(b"MSH|")
+    """Return MSA-1 and MSA-2 of an acknowledgement. Raises ValueError."""
+    if not answer.startswith(b"MSH|"):
+        raise ValueError("not a message")
     line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA|"))
     code, control = line.decode().split("|")[1:3]
     return code, control

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.support.double import Answer, HttpDouble, Request, serve
+from integrations.doubles.server import Answer, HttpDouble, Request, serve
 
 ATTEMPT = re.compile(r"\(unique_args\['attempt_id'\]=\"(?P<attempt>[^\"]*)\"\)")
 BAD_TYPE = re.compile(r"[;\r\n]")
