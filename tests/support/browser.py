@@ -192,7 +192,7 @@ class Browser:
         raise AssertionError(f"no way by Tab to {wanted}")
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
-        shot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        shot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole, optimizeForSpeed=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
 

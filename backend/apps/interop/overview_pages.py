@@ -93,5 +93,5 @@ def open_alerts() -> list[tuple[str, int, str]]:
 
 def last_books() -> Any:
     """Return the last closing of the books of each part that has ended."""
-    ended = ReconcileRun.objects.filter(ended_at__isnull=False).defer("books")
+    ended = ReconcileRun.objects.filter(ended_at__isnull=False, agree__isnull=False).defer("books")
     return ended.order_by("part", "-created_at").distinct("part")

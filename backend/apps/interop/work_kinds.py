@@ -158,7 +158,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "credentials.notify": Kind("Notices about credentials", retry=in_line),
         "alerts.notify": Kind("Notices to whoever is on call", ("console:alerts", ""), "The alerts", in_line),
-        "reconcile.run": Kind("Closings of the books", ("console:reconcile", ""), "The books", in_line),
+        "reconcile.run": Kind("Closings of the books", ("console:reconcile-run", "pk"), "The books", in_line),
     }
 )  # fmt: skip
 
