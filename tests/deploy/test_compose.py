@@ -182,7 +182,7 @@ def test_the_image_runs_as_an_ordinary_user_with_a_health_check_and_copies_only_
 def test_the_images_packages_resolve_from_the_lock_alone() -> None:
     """The same words as in the Dockerfile, without installing: every run-time package must be pinned with a hash."""
     uv = [TOOLS / "uv", "pip", "install", "--dry-run", "--offline", "--python", sys.executable]
-    locked = ["--require-hashes", "-r", ROOT / "pyproject.toml", "-c", ROOT / "requirements.lock"]
+    locked = ["--require-hashes", "-r", ROOT / "pyproject.toml", "--extra", "tracing", "-c", ROOT / "requirements.lock"]
     done = subprocess.run([*uv, *locked], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -1,14 +1,19 @@
 """`carerelay up` as a person uses it: start, look, kill, start again, stop."""
 
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 
 from tests.launcher.processes import alive, descendants, text_of, until
 from workers.cli import probes, stack, state
@@ -16,6 +21,8 @@ from workers.cli.parts import PARTS
 from workers.cli.state import ROOT, Ports, Running
 
 READY_S, GONE_S = 90, 25
+JSON_LOGS = {"CARERELAY_LOG_FORMAT": "json"}
+COUNTS = re.compile(r"'[a-z0-9 ,]*'")  # what a task returns: how many rows ended how
 
 
 class Up:
@@ -37,7 +44,7 @@ class Up:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return subprocess.Popen(
             [sys.executable, "-m", "workers.cli", *words],
-            env={**kept, "CARERELAY_STATE": str(self.folder), "CARERELAY_WEB_WORKERS": "1"},
+            env={**kept, "CARERELAY_STATE": str(self.folder), "CARERELAY_WEB_WORKERS": "1", **JSON_LOGS},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -66,6 +73,43 @@ def test_every_part_is_ready_and_answers(up: Up) -> None:
     assert probes.status_of(running.ports.web, "/healthz") == 200
     assert probes.status_of(running.ports.flower, "/") == 401
     assert probes.status_of(running.ports.flower, "/", running.env["FLOWER_BASIC_AUTH"]) == 200
+
+
+def test_flower_shows_names_and_times_of_tasks_to_who_has_the_password_and_changes_nothing(up: Up) -> None:
+    running = state.read_running(up.folder)
+    url, login = f"http://127.0.0.1:{running.ports.flower}", tuple(running.env["FLOWER_BASIC_AUTH"].split(":"))
+    for path in ("/api/tasks", "/api/workers", "/tasks"):
+        assert requests.get(url + path, timeout=10).status_code == 401
+    assert until(lambda: requests.get(f"{url}/api/tasks", auth=login, timeout=10).json(), within_s=30)
+    tasks = requests.get(f"{url}/api/tasks", auth=login, timeout=10).json().values()
+    assert "sweep.catch_up" in {task["name"] for task in tasks}
+    assert {(task["args"], task["kwargs"]) for task in tasks} <= {("()", "{}"), (None, None)}
+    assert [task["result"] for task in tasks if task["result"] and not COUNTS.fullmatch(task["result"])] == []
+    page = requests.get(f"{url}/tasks", auth=login, timeout=10).text
+    shown = [name for name in re.findall(r"<th[^>]*>\s*(\w+)", page) if name]
+    assert shown == ["Name", "State", "Received", "Started", "Runtime", "Worker"]
+    refused = requests.post(f"{url}/api/worker/shutdown/worker@{socket.gethostname()}", auth=login, timeout=10)
+    assert (refused.status_code, refused.text) == (403, "Read only mode is enabled")
+
+
+def test_each_line_of_each_part_is_one_object(up: Up) -> None:
+    for part in PARTS:
+        lines = text_of(up.folder / "logs" / f"{part.name}.log").splitlines()
+        ours = list(dropwhile(lambda line: not is_object(line), lines))  # Celery warns who runs it as root
+        assert ours, part.name
+        assert [line for line in ours if not is_object(line)] == [], part.name
+
+
+def is_object(line: str) -> bool:
+    try:
+        return {"time", "level", "logger", "message", "process"} <= json.loads(line).keys()
+    except ValueError:
+        return False
+
+
+def test_the_web_tells_that_the_beat_goes(up: Up) -> None:
+    web = f"http://127.0.0.1:{state.read_running(up.folder).ports.web}"
+    assert until(lambda: requests.get(f"{web}/readyz", timeout=10).json()["beat"] == "ok", within_s=30)
 
 
 def test_a_second_up_is_refused_and_the_first_one_goes_on(up: Up) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import requests
 
+from backend.apps.core.models import Heartbeat
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.users.tests.factories import make_user
 from tests.support.stage import Stage, until
@@ -51,3 +52,5 @@ def test_work_asked_for_while_redis_is_dead_is_done_once_it_is_back(stage: Stage
     stage.worker()
     stage.start("sweep", "-c", SWEEP)
     until(lambda: InboundMessage.objects.filter(status="worklist", work_state="done").exists())
+    # No beat runs here: a worker looks by itself whether one is late, as soon as it starts.
+    until(lambda: Heartbeat.objects.filter(entry="catch up", runs__gt=0).exists())

@@ -39,6 +39,7 @@ def write_missing(folder: Path) -> list[str]:
         "jwt_key": secrets.token_urlsafe(48),
         "flower_login": f"carerelay:{secrets.token_urlsafe(18)}",
         "metrics_token": secrets.token_urlsafe(32),
+        "deadman": "{}",  # addresses by entry of the beat schedule, as JSON
         "twilio_auth_token": "",  # fill in to leave the sandbox
         "twilio_old_auth_token": "",  # for a while after a rotation
         "sendgrid_api_key": "",
