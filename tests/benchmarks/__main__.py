@@ -36,6 +36,7 @@ from tests.benchmarks import (  # noqa: E402  # models
     seam,
     sweeps,
     sweeps_credentials,
+    sweeps_overview,
 )
 
 BENCHMARKS = {
@@ -61,11 +62,12 @@ BENCHMARKS = {
     "seam": seam.run,
     "sweeps": sweeps.run,
     "sweeps-credentials": sweeps_credentials.run,
+    "sweeps-overview": sweeps_overview.run,
 }
 PARTS_OF_OTHERS = (  # `claims`, `fhir`, `labs`, `reminders` and `sweeps` run them
     "claims-building", "claims-kill", "claims-posting", "claims-reading", "claims-validity",
     "fhir-exporting", "fhir-reading", "labs-filing", "labs-intake", "labs-read",
-    "reminders-kill", "reminders-planning", "reminders-sending", "sweeps-credentials",
+    "reminders-kill", "reminders-planning", "reminders-sending", "sweeps-credentials", "sweeps-overview",
 )  # fmt: skip
 
 

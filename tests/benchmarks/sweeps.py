@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import bars, sweeps_credentials
+from tests.benchmarks import bars, sweeps_credentials, sweeps_overview
 
-PARTS = {"credentials": sweeps_credentials.bars}
+PARTS = {"credentials": sweeps_credentials.bars, "overview": sweeps_overview.bars}
 
 
 def run() -> bool:

@@ -33,7 +33,7 @@ TOTALS = """
     SELECT task, outcome, sum(count)::int8, sum(seconds), sum(waited_s)
     FROM core_worktally GROUP BY 1, 2 ORDER BY 1, 2"""
 BY_HOUR = """
-    SELECT task, outcome, floor(extract(epoch FROM %s::timestamptz - starts_at) / 3600)::int AS ago, sum(count)::int8
+    SELECT task, outcome, floor(date_part('epoch', %s::timestamptz - starts_at) / 3600)::int AS ago, sum(count)::int8
     FROM core_worktally WHERE starts_at > %s AND starts_at <= %s AND NOT starts_with(outcome, %s) GROUP BY 1, 2, 3"""
 
 log = logging.getLogger(__name__)
