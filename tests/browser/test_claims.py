@@ -89,20 +89,3 @@ def test_claims_are_read_and_acted_on_by_keyboard_at_360_px(chromium: Browser, l
     enter(browser, "main form button")
     assert "The file counts as sent" in text_of(browser)
     assert browser.errors == []
-
-
-def test_the_other_pages_of_billing_fit_a_narrow_screen(chromium: Browser, live_server: LiveServer) -> None:
-    browser, claims = chromium, a_week()
-    told = claims["denied"].remittance_claims.get()
-    lost = told_claim(remittance(partner(), amount="1.00"), None, service_on=claims["paid"].service_date)
-    sign_in(browser, live_server, make_user("receptionist"))
-    browser.size(360)
-    one = [f"{claims[key].pk}/" for key in ("paid", "denied", "paper")] + [f"{claims['paid'].pk}/proof/"]
-    money = ["payments/", "payments/unplaced/", "payments/deposits/", f"payments/{told.remittance_id}/"]
-    work = [f"work/{name}/" for name in ("denied", "unbilled", "returned", "rejected", "filing", "silent")]
-    for page in ("", "files/", "files/inbound/", f"payments/claims/{lost.pk}/", *one, *money, *work):
-        browser.open(f"{live_server.url}/console/claims/{page}")
-        browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-        assert too_wide(browser) == [], page
-        picture(browser, "claims-" + page.replace("/", "-").strip("-"))
-    assert browser.errors == []
