@@ -92,8 +92,8 @@ PARTS = (
     Part("Eligibility", ("eligibility.build",), "console:claim-files", ("questions_",)),
     Part("Exports", ("fhir_export.run", "fhir_export.write"), "console:exports", ("export_",)),
     Part("Webhook events", ("provider_events.apply",), "console:reminders", ("webhook_",)),
-    Part("Credentials", ("credentials.notify",), "console:index", ("credential_",)),
-    Part("Alerts and books", ("alerts.notify", "reconcile.run"), "console:index", ("beat_", "reconcile_")),
+    Part("Credentials", ("credentials.notify",), "console:credentials", ("credential_",)),
+    Part("Alerts and books", ("alerts.notify", "reconcile.run"), "console:alerts", ("beat_", "reconcile_")),
 )
 LATE_S, TOO_LATE_S = 60, 600
 WAITS_FOR_A_BATCH = frozenset({"eligibility.build"})  # made into files every quarter of an hour, by the beat
@@ -115,7 +115,7 @@ class Found:
 def rows_address(task: str, state: str, cause: str = "") -> str:
     """Return where the rows of one kind of work in one state are, or those that stand still by one cause."""
     asked = {"state": state, **({"cause": cause} if cause else {})}
-    return f"{reverse('console:index')}work/{task}/?{urlencode(asked)}"
+    return f"{reverse('console:work-list', args=[task])}?{urlencode(asked)}"
 
 
 def pipelines(now: datetime) -> list[Pipeline]:
