@@ -191,7 +191,7 @@ def test_who_is_billed_is_told_to_the_partner_and_to_nobody_who_listens(
     assert marks_in(*play.refusals) == []
     assert marks_in(*seen) == []
     assert marks_in(*house.ledger(), *(file.name for file in house.inbound().iterdir())) == []
-    assert marks_in(Client().get("/readyz").content.decode()) == []
+    assert marks_in(*(Client().get(page).content.decode() for page in ("/readyz", "/metrics"))) == []
     assert marks_in([session.get_decoded() for session in Session.objects.all()]) == []
 
 

@@ -93,6 +93,9 @@ def test_a_patients_data_stays_in_the_chart_the_message_and_the_outbox(
     sessions = [session.get_decoded() for session in Session.objects.all()]  # encoded they are letters by chance
     assert sessions, "somebody was signed in"
     assert marks_in(repr(sessions)) == []
+    numbers = Client().get("/metrics").content.decode()
+    assert 'carerelay_outcomes_total{outcome="done",task="lab_results.file"}' in numbers, "workers noted what they did"
+    assert marks_in(numbers) == []
 
 
 def book(patient: Patient) -> str:
