@@ -32,6 +32,7 @@ NOTICE_STATES = {
     "held": "m.status = 'pending' AND m.work_state = 'held'",
     IN_LINE: "m.status = 'pending' AND m.work_state IN ('waiting', 'running')",
 }
+RECENT = "m.created_at > now() - interval '60 days'"  # older e-mails may have been removed by rule
 OPEN_TWICE = """m.closed_at IS NULL AND EXISTS (SELECT FROM credentials_credentialalert o
     WHERE o.id <> m.id AND o.closed_at IS NULL AND (o.doctor_credential_id = m.doctor_credential_id
           OR o.employee_credential_id = m.employee_credential_id))"""
@@ -46,7 +47,7 @@ CHECKS = {
     "nobody told": Check(
         "A step of the ladder was reached and its holder was not to be told.",
         ALERTS,
-        f"NOT EXISTS (SELECT FROM {NOTICES} n WHERE n.alert_id = m.id AND n.audience = 'holder')",
+        f"{RECENT} AND NOT EXISTS (SELECT FROM {NOTICES} n WHERE n.alert_id = m.id AND n.audience = 'holder')",
     ),
     "two steps open": Check("Two steps of one credential's ladder are open at once.", ALERTS, OPEN_TWICE),
     "another day": Check(
