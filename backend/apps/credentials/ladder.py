@@ -21,6 +21,8 @@ from backend.apps.users.models import User
 
 NOTIFY = "credentials.notify"  # the task of `workers.credentials`
 CHUNK = 1000  # credentials of one statement and transaction: none is locked for longer than that takes
+# Row by row by their keys, whatever the statistics say: they are old while a sweep fills the tables.
+BY_KEYS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 BEGINS_AT = time(6)  # on the clinic's clock: by then it is another day for the ladder
 
 
@@ -30,9 +32,16 @@ def day_of(now: datetime) -> date:
 
 
 def sweep(now: datetime) -> Counter[str]:
-    """Raise what is due, plan the digest of the day from six on, and ring once if anybody is to be told of it."""
-    day = day_of(now)
-    counts = raise_due(day)
+    """Raise what is due, plan the digest of the day from six on, and ring once if anybody is to be told of it.
+
+    Where much is due it rings for a second worker, which shares the work.
+    """
+    day, counts = day_of(now), Counter[str]()
+    apply_policies(day)
+    for done in chunks(day):
+        if not counts and done["looked at"] == CHUNK:
+            dispatch.ring(policies.SWEEP)
+        counts.update(done)
     if day == timezone.localdate(now, Clinic.current().zone):
         counts["digests"] += digests.plan(day, now=now)
     if counts["told"] or counts["digests"]:
@@ -103,7 +112,7 @@ def _compliance() -> list[Any]:
 
 def _run(statement: str, given: dict[str, Any]) -> dict[str, Any]:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")  # by keys, however many alerts there are by now
+        cursor.execute(BY_KEYS)
         cursor.execute(statement, given)
         names = [column.name for column in cursor.description or ()]
         return dict(zip(names, cursor.fetchone(), strict=True))

@@ -3,57 +3,54 @@
 from __future__ import annotations
 
 # Whose a credential is, whether that person still works here, and in whose file their manager stands.
+OPEN = "login.is_active AND NOT login.is_deleted"
 DOCTORS = """
-    SELECT due.id, doctor.user_id, login.is_active AND NOT login.is_deleted AND NOT doctor.is_deleted
-               AND coalesce(file.status NOT IN ('terminated', 'retired'), true) AS is_here,
-           file.manager_id, file.department_id
+    SELECT due.*, doctor.user_id, file.manager_id, file.department_id,
+           {is_open} AND NOT doctor.is_deleted AND coalesce(file.status NOT IN ('terminated', 'retired'), true)
+               AS is_here
     FROM due JOIN doctors_doctor doctor ON doctor.id = due.holder_id JOIN users_user login ON login.id = doctor.user_id
     LEFT JOIN employees_employee file ON file.user_id = doctor.user_id AND NOT file.is_deleted"""
 EMPLOYEES = """
-    SELECT due.id, file.user_id, login.is_active AND NOT login.is_deleted AND NOT file.is_deleted
-               AND file.status NOT IN ('terminated', 'retired') AS is_here,
-           file.manager_id, file.department_id
+    SELECT due.*, file.user_id, file.manager_id, file.department_id,
+           {is_open} AND NOT file.is_deleted AND file.status NOT IN ('terminated', 'retired') AS is_here
     FROM due JOIN employees_employee file ON file.id = due.holder_id JOIN users_user login ON login.id = file.user_id"""
 
-# `told` is the most urgent alert of this credential and expiry that is no earlier step than the tier reached: where
-# there is one nothing is told again, it is only opened again if it was closed for a reason that holds no more.
+# `told_id` is the most urgent alert of this credential and expiry that is no earlier step than the tier reached: where
+# there is one nothing is told again, it is only opened again if it was closed for a reason that holds no more. What is
+# open of a credential is looked for among its own alerts, never among all that are open.
 STEP = """
 WITH due AS MATERIALIZED (
     SELECT id, credential_type, expiry_date, {holder} AS holder_id, expiry_date - %(today)s::date AS days_left
     FROM {table} WHERE next_alert_on <= %(today)s::date
     ORDER BY next_alert_on, id LIMIT %(chunk)s FOR NO KEY UPDATE SKIP LOCKED
-), person AS ({people}
 ), rule AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rules)s::jsonb) AS one (
         credential_type text, tiers int[], weekly_after bool, manager_from int, compliance_from int)
 ), step AS MATERIALIZED (
-    SELECT due.*, person.user_id, person.is_here, person.manager_id, person.department_id, rule.manager_from,
-           rule.compliance_from, reached.tier, told.id AS told_id, earlier.id AS open_id,
-           person.is_here AND reached.tier IS NOT NULL AND told.id IS NULL AS is_new,
-           CASE WHEN NOT person.is_here THEN %(today)s::date + 7
-                ELSE due.expiry_date - (SELECT max(tier) FROM unnest(rule.tiers) tier WHERE tier < due.days_left)
+    SELECT held.*, rule.manager_from, rule.compliance_from, reached.tier, earlier.told_id, earlier.open_id,
+           uuidv7() AS alert_id, held.is_here AND reached.tier IS NOT NULL AND earlier.told_id IS NULL AS is_new,
+           CASE WHEN NOT held.is_here THEN %(today)s::date + 7
+                ELSE held.expiry_date - (SELECT max(tier) FROM unnest(rule.tiers) tier WHERE tier < held.days_left)
            END AS next_tier_on,
-           CASE WHEN rule.weekly_after THEN due.expiry_date + 7 * (greatest(-due.days_left, 0) / 7 + 1) END AS week_on
-    FROM due JOIN person ON person.id = due.id JOIN rule ON rule.credential_type = due.credential_type
+           CASE WHEN rule.weekly_after THEN held.expiry_date + 7 * (greatest(-held.days_left, 0) / 7 + 1) END AS week_on
+    FROM ({people}
+    ) held JOIN rule ON rule.credential_type = held.credential_type
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN rule.weekly_after AND due.days_left <= -7
-                    THEN greatest(-7 * (-due.days_left / 7), -32767)
-                    ELSE (SELECT min(tier) FROM unnest(rule.tiers) tier WHERE tier >= due.days_left) END AS tier
+        SELECT CASE WHEN rule.weekly_after AND held.days_left <= -7
+                    THEN greatest(-7 * (-held.days_left / 7), -32767)
+                    ELSE (SELECT min(tier) FROM unnest(rule.tiers) tier WHERE tier >= held.days_left) END AS tier
     ) reached
-    LEFT JOIN LATERAL (
-        SELECT alert.id FROM credentials_credentialalert alert
-        WHERE alert.{link} = due.id AND alert.expiry_date = due.expiry_date AND alert.tier <= reached.tier
-        ORDER BY alert.tier LIMIT 1
-    ) told ON true
-    LEFT JOIN LATERAL (
-        SELECT alert.id FROM credentials_credentialalert alert
-        WHERE alert.{link} = due.id AND alert.closed_at IS NULL LIMIT 1
-    ) earlier ON true
+    CROSS JOIN LATERAL (
+        SELECT (array_agg(alert.id ORDER BY alert.tier)
+                    FILTER (WHERE alert.expiry_date = held.expiry_date AND alert.tier <= reached.tier))[1] AS told_id,
+               (array_agg(alert.id) FILTER (WHERE alert.closed_at IS NULL))[1] AS open_id
+        FROM credentials_credentialalert alert WHERE alert.{link} = held.id
+    ) earlier
 ), raised AS (
     INSERT INTO credentials_credentialalert
         (id, created_at, updated_at, is_deleted, {link}, credential_type, tier, expiry_date, closed_because)
-    SELECT uuidv7(), now(), now(), false, id, credential_type, tier, expiry_date, '' FROM step WHERE is_new
-    ON CONFLICT DO NOTHING RETURNING id, {link} AS credential_id
+    SELECT alert_id, now(), now(), false, id, credential_type, tier, expiry_date, '' FROM step WHERE is_new
+    RETURNING 1
 ), closed AS (
     UPDATE credentials_credentialalert alert
     SET closed_at = now(), closed_because = CASE WHEN step.is_here THEN 'followed' ELSE 'withdrawn' END,
@@ -69,20 +66,20 @@ WITH due AS MATERIALIZED (
     UPDATE {table} held SET next_alert_on = coalesce(step.next_tier_on, step.week_on)
     FROM step WHERE held.id = step.id RETURNING 1
 ), listener AS (
-    SELECT raised.id AS alert_id, audience, recipient_id, step.user_id
-    FROM raised JOIN step ON step.id = raised.credential_id
+    SELECT step.alert_id, audience, recipient_id
+    FROM step
     LEFT JOIN employees_employee boss ON boss.id = step.manager_id
-         AND EXISTS (SELECT FROM users_user WHERE id = boss.user_id AND is_active AND NOT is_deleted)
+         AND EXISTS (SELECT FROM users_user login WHERE login.id = boss.user_id AND {is_open})
     LEFT JOIN employees_department department ON department.id = step.department_id
     LEFT JOIN employees_employee head ON head.id = department.head_id
-         AND EXISTS (SELECT FROM users_user WHERE id = head.user_id AND is_active AND NOT is_deleted)
+         AND EXISTS (SELECT FROM users_user login WHERE login.id = head.user_id AND {is_open})
     CROSS JOIN LATERAL (
         SELECT 'holder', step.user_id
         UNION ALL SELECT 'manager', coalesce(nullif(boss.user_id, step.user_id), head.user_id)
                   WHERE step.tier <= step.manager_from
         UNION ALL SELECT 'compliance', unnest(%(compliance)s::uuid[]) WHERE step.tier <= step.compliance_from
     ) AS one (audience, recipient_id)
-    WHERE recipient_id IS NOT NULL AND (audience = 'holder' OR recipient_id <> step.user_id)
+    WHERE step.is_new AND recipient_id IS NOT NULL AND (audience = 'holder' OR recipient_id <> step.user_id)
 ), planned AS (
     INSERT INTO credentials_credentialnotice
         (id, created_at, updated_at, is_deleted, alert_id, audience, recipient_id, day, status, dedupe_key)
@@ -110,8 +107,14 @@ WITH picked AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM moved) AS moved, (SELECT id FROM picked ORDER BY id DESC LIMIT 1) AS last"""
 
-OF_DOCTORS = {"table": "doctors_doctorcredential", "holder": "doctor_id", "link": "doctor_credential_id"}
-OF_EMPLOYEES = {"table": "employees_employeecredential", "holder": "employee_id", "link": "employee_credential_id"}
+OF_DOCTORS = {
+    "table": "doctors_doctorcredential", "holder": "doctor_id", "link": "doctor_credential_id", "is_open": OPEN,
+    "people": DOCTORS.format(is_open=OPEN),
+}  # fmt: skip
+OF_EMPLOYEES = {
+    "table": "employees_employeecredential", "holder": "employee_id", "link": "employee_credential_id", "is_open": OPEN,
+    "people": EMPLOYEES.format(is_open=OPEN),
+}  # fmt: skip
 
-STEPS = (STEP.format(people=DOCTORS, **OF_DOCTORS), STEP.format(people=EMPLOYEES, **OF_EMPLOYEES))
+STEPS = (STEP.format(**OF_DOCTORS), STEP.format(**OF_EMPLOYEES))
 APPLY = (MOVE.format(**OF_DOCTORS), MOVE.format(**OF_EMPLOYEES))

@@ -562,13 +562,17 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="credentialalert",
             constraint=models.UniqueConstraint(
-                fields=("doctor_credential", "tier", "expiry_date"), name="credentials_alert_doctor_once"
+                condition=models.Q(("doctor_credential__isnull", False)),
+                fields=("doctor_credential", "tier", "expiry_date"),
+                name="credentials_alert_doctor_once",
             ),
         ),
         migrations.AddConstraint(
             model_name="credentialalert",
             constraint=models.UniqueConstraint(
-                fields=("employee_credential", "tier", "expiry_date"), name="credentials_alert_employee_once"
+                condition=models.Q(("employee_credential__isnull", False)),
+                fields=("employee_credential", "tier", "expiry_date"),
+                name="credentials_alert_employee_once",
             ),
         ),
         migrations.AddConstraint(

@@ -59,10 +59,14 @@ class CredentialAlert(ClinicModel):
             SOFT_DELETE_CHECK,
             models.CheckConstraint(condition=ONE_CREDENTIAL, name="credentials_alert_of_one_credential"),
             models.UniqueConstraint(
-                fields=["doctor_credential", "tier", "expiry_date"], name="credentials_alert_doctor_once"
+                fields=["doctor_credential", "tier", "expiry_date"],
+                name="credentials_alert_doctor_once",
+                condition=Q(doctor_credential__isnull=False),
             ),
             models.UniqueConstraint(
-                fields=["employee_credential", "tier", "expiry_date"], name="credentials_alert_employee_once"
+                fields=["employee_credential", "tier", "expiry_date"],
+                name="credentials_alert_employee_once",
+                condition=Q(employee_credential__isnull=False),
             ),
             models.CheckConstraint(
                 condition=Q(closed_at__isnull=True, closed_because="")
