@@ -48,7 +48,12 @@ def among(found: Mapping[str, Spans] | None, doctor: str) -> Spans | None:
 
 
 def is_covered(spans: Spans, day: str) -> bool:
-    return all(any(first <= day <= last for first, last in of_type) for of_type in spans)
+    return is_covered_from(spans, day, day)
+
+
+def is_covered_from(spans: Spans, begin: str, end: str) -> bool:
+    """Return whether one credential of each type lasts from one day to the other."""
+    return all(any(first <= begin and end <= last for first, last in of_type) for of_type in spans)
 
 
 def _rows(doctors: Collection[str] | None, types: list[str], verified: list[str]) -> list[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backend.apps.credentials import covered
-from backend.apps.insurance.edits.rules import Batch, Line, On, Provider, Severity, edit, is_day, last_day
+from backend.apps.insurance.edits.rules import Batch, Line, On, Severity, edit, is_day, last_day
 
 ERROR = Severity.ERROR
 
@@ -19,8 +19,10 @@ ERROR = Severity.ERROR
     of_voids=False,
 )
 def rendering_not_entitled(batch: Batch) -> Iterable[Line]:
-    wrong = batch.once(_not_entitled)
-    return [line for claim, line in batch.pairs if _service(claim.rendering, line) in wrong] if wrong else []
+    doctors = _partly_entitled(batch)
+    services = _services(batch) if doctors else []
+    wrong = {one for one in set(services) if one[0] in doctors and not _is_entitled(doctors[one[0]], one[1:])}
+    return [line for one, line in zip(services, batch.lines, strict=True) if one in wrong] if wrong else []
 
 
 @edit(
@@ -39,19 +41,22 @@ def rendering_excluded(batch: Batch) -> Iterable[Line]:
     return [line for who, line in gave if who in since and last_day(line) >= since[who]]
 
 
-def _not_entitled(batch: Batch) -> set[tuple[str, str, str]]:
-    """Return the different (doctor, first day, last day) of lines on which the doctor had no licence."""
-    doctors = {one.id: one for one in batch.providers if one.entitled is not None}
-    if not doctors:
-        return set()
-    given = {_service(claim.rendering, line) for claim, line in batch.pairs}
-    return {one for one in given if one[0] in doctors and not _is_entitled(doctors[one[0]], one[1:])}
+def _partly_entitled(batch: Batch) -> dict[str, covered.Spans]:
+    """Return the days of those doctors who had no licence on some day between the first and the last of the batch."""
+    days = batch.values("from_on") | batch.values("to_on")
+    first, last = min(days - {""}, default=""), max(days, default="")
+    partly = {one.id: one.entitled for one in batch.providers if one.entitled is not None}
+    return {key: spans for key, spans in partly.items() if not covered.is_covered_from(spans, first, last)}
 
 
-def _service(usual: str, line: Line) -> tuple[str, str, str]:
-    return line.rendering or usual, line.from_on, last_day(line)
+def _services(batch: Batch) -> list[tuple[str, str, str]]:
+    """Return of each line who gave it, its first day, and its last where that is another."""
+    of_claims, of_lines = batch.of_claims, batch.of_lines
+    usual = [who for who, lines in zip(of_claims["rendering"], of_claims["lines"], strict=True) for _ in lines]
+    if any(of_lines.different("rendering")):
+        usual = [own or who for own, who in zip(of_lines["rendering"], usual, strict=True)]
+    return list(zip(usual, of_lines["from_on"], of_lines["to_on"], strict=True))
 
 
-def _is_entitled(doctor: Provider, days: Iterable[str]) -> bool:
-    spans = doctor.entitled
-    return spans is None or all(covered.is_covered(spans, day) for day in days if is_day(day))
+def _is_entitled(spans: covered.Spans, days: Iterable[str]) -> bool:
+    return all(covered.is_covered(spans, day) for day in days if is_day(day))
