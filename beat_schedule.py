@@ -32,6 +32,9 @@ SCHEDULE = {
     "reconcile": {"task": "reconcile.daily", "schedule": crontab(hour="8", minute="0")},  # UTC
     "expire exports": {"task": "fhir_export.expire", "schedule": 3600.0},
     "claims silent too long": {"task": "claims_watch.look_daily", "schedule": crontab(hour="9", minute="30")},  # UTC
+    "retention purge": {"task": "retention.purge", "schedule": crontab(hour="7", minute="10")},  # UTC
+    "tokens and links expired": {"task": "retention.expire_tokens", "schedule": 3600.0},
+    "fold tallies": {"task": "retention.fold_tallies", "schedule": crontab(hour="7", minute="40")},  # UTC
     "exceptions that ended": {"task": "credentials.clear_overrides", "schedule": 300.0},
     "credential tiers": {"task": "credentials.sweep", "schedule": crontab(minute="5")},  # by the clinic's own day
 }

@@ -55,6 +55,7 @@ app.conf.update(
         "workers.overrides",
         "workers.alerts",
         "workers.registries",
+        "workers.retention",
         "workers.reconciling",
         "workers.sweep",
     ],

@@ -16,7 +16,7 @@ FEW_ROWS = {  # tables of a few hundred rows at most, whatever the size of the c
     "employee-credentials",
     "credential-policies", "credential-rules", "lab-feeds", "lab-tests", "medications", "recall-rules", "specializations", "users", "clinical-note-templates",
     "message-templates", "reminder-policies", "contact-rules", "billing-entities", "service-facilities",
-    "trading-partners", "partner-payers", "time-off-policies",
+    "trading-partners", "partner-payers", "time-off-policies", "retention-rules",
 }  # fmt: skip
 WITH_ANOTHER = {"audit-logs": {"resource_id"}}  # found by the second column of an index, beside its first
 LARGE = {name: view for name, view in viewsets(get_resolver().url_patterns) if name not in FEW_ROWS}

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import models, transaction
 from django.urls import get_resolver
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
@@ -25,7 +26,7 @@ from backend.apps.appointments.tests.waitlist_factories import (
 from backend.apps.clinical_notes.tests.factories import make_note, make_progress, make_soap, make_template
 from backend.apps.core import alerts
 from backend.apps.core.management.commands.roles import viewsets
-from backend.apps.core.models import AuditLog, Clinic
+from backend.apps.core.models import AuditLog, Clinic, RetentionRule, RetentionRun
 from backend.apps.core.roles import STAFF, Role
 from backend.apps.core.views import Audited
 from backend.apps.credentials.models import CredentialRules
@@ -184,6 +185,11 @@ def make_alert() -> models.Model:
     return alerts.open_once(f"test:{uuid.uuid4()}", kind="lab_test", sentence="Something is wrong.")
 
 
+def make_retention_rule() -> models.Model:
+    count = RetentionRule.objects.count()
+    return RetentionRule.objects.create(data_class=f"class {count}", keep_days=30)
+
+
 MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "alerts": lambda _: make_alert(),
     "appointment-reminders": lambda p: make_reminder(appointment=make_appointment(**both(p))),
@@ -249,6 +255,8 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "provider-events": lambda _: make_provider_event(),
     "referring-providers": lambda _: referring_provider(),
     "reminder-policies": lambda _: make_reminder_policy(),
+    "retention-rules": lambda _: make_retention_rule(),
+    "retention-runs": lambda _: RetentionRun.objects.create(data_class="alerts", cutoff=timezone.now()),
     "service-facilities": lambda _: service_facility(),
     "registry-checks": lambda p: make_registry_check(p.doctor.user),
     "remittance-claims": lambda _: make_remittance_claim(),

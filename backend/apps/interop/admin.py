@@ -15,7 +15,10 @@ from backend.apps.core.permissions import Table, may
 from backend.apps.interop import groups, permissions
 from backend.apps.interop.fhir.smart import clients
 from backend.apps.interop.models import Disclosure, ExportJob, PatientGroup, SmartClient
+from backend.apps.interop.retention_admin import RetentionRuleAdmin, RetentionRunAdmin
 from backend.apps.users.authentication import caller
+
+__all__ = ["RetentionRuleAdmin", "RetentionRunAdmin"]  # registered there, found here
 
 
 class SmartClientForm(forms.ModelForm):

@@ -77,6 +77,7 @@ SECTIONS = (
     Section("Beat", "console:beat", interop_permissions.BEAT),
     Section("Books", "console:reconcile", interop_permissions.RECONCILE),
     Section("Exports", "console:exports", interop_permissions.EXPORT),
+    Section("Retention", "console:retention", interop_permissions.RETENTION),
     Section("Audit", "console:audit", interop_permissions.AUDIT),
 )
 

@@ -11,6 +11,8 @@ DISCLOSURE: Table = allow(READ)
 PATIENT_GROUP: Table = allow((*READ, *WRITE, "destroy"))
 SMART_CLIENT: Table = allow((*READ, *WRITE, "destroy", "revoke_tokens"))
 RECONCILE: Table = allow((*READ, "create", "retry"))
+RETENTION: Table = allow((*READ, *WRITE, "look", "activate", "deactivate"))
+RETENTION_RUN: Table = allow(READ)
 
 # Of the console alone: the first page is for all of the staff, its numbers for whoever runs the clinic's machines.
 OVERVIEW: Table = {**allow(("index",), *STAFF), **allow(("numbers",))}

@@ -173,7 +173,11 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, help_text="Which law asks for it, as 45 CFR 164.316.", max_length=200),
                 ),
                 ("is_active", models.BooleanField(default=False)),
-                ("changed_at", models.DateTimeField(auto_now_add=True)),
+                ("reason", models.CharField(blank=True, db_default="", default="", editable=False, max_length=300)),
+                (
+                    "changed_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
                 ("looked_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={

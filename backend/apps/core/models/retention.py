@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
@@ -16,7 +17,8 @@ class RetentionRule(ClinicModel):
 
     data_class: a name of `core.retention`'s registry ("sessions", "provider_events"). legal_floor_days: what the law of
     the clinic's state and HIPAA ask for; nothing younger is removed whatever `keep_days` says. is_active: only then the
-    purge removes, and only after a dry run of the rule as it is now (`looked_at` not before `changed_at`).
+    purge removes, and only after a dry run of the rule as it is now (`looked_at` not before `changed_at`). reason: why
+    a person let it, or bade it stop (a legal hold, say).
     """
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
@@ -26,7 +28,8 @@ class RetentionRule(ClinicModel):
     legal_floor_days = models.PositiveIntegerField(default=0)
     legal_source = models.CharField(max_length=200, blank=True, help_text="Which law asks for it, as 45 CFR 164.316.")
     is_active = models.BooleanField(default=False)
-    changed_at = models.DateTimeField(auto_now_add=True, editable=False)
+    reason = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
     looked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta(ClinicModel.Meta):

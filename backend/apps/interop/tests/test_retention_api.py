@@ -1,0 +1,119 @@
+"""Proves the resources and the page of retention: who may, what a rule needs before it removes, and the way back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from backend.apps.core import alerts
+from backend.apps.core.models import Alert, AuditLog, RetentionRule, RetentionRun
+from backend.apps.core.roles import Role
+from backend.apps.interop.retention_classes import CLASSES
+from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import ApiContract, client_for
+from tests.support.pages import signed_in
+
+pytestmark = pytest.mark.django_db
+RULES, PAGE = "/api/v1/retention-rules/", "/console/retention/"
+
+
+class TestRetentionRules(ApiContract):
+    url = RULES
+    stranger = "nurse"
+
+    def make(self) -> RetentionRule:
+        return RetentionRule.objects.create(data_class=f"class {RetentionRule.objects.count()}", keep_days=30)
+
+
+class TestRetentionRuns(ApiContract):
+    url = "/api/v1/retention-runs/"
+    stranger = "receptionist"
+
+    def make(self) -> RetentionRun:
+        return RetentionRun.objects.create(data_class="alerts", cutoff=timezone.now())
+
+
+def old_alert() -> None:
+    row = alerts.open_once("test", kind="lab_test", sentence="Something is wrong.")
+    Alert.objects.filter(pk=row.pk).update(resolved_at=timezone.now() - timedelta(days=800))
+
+
+def test_a_rule_is_made_looked_at_activated_and_stopped_over_the_api() -> None:
+    old_alert()
+    api = client_for(make_user("admin"))
+    made = api.post(RULES, {"data_class": "alerts", "keep_days": 750})
+    assert (made.status_code, made.data["is_active"]) == (201, False)
+    url = f"{RULES}{made.data['id']}/"
+    assert api.post(f"{url}activate/", {"reason": "x"}).status_code == 422
+    assert api.post(f"{url}look/").data["looked_at"]
+    assert api.get("/api/v1/retention-runs/", {"data_class": "alerts"}).data["results"][0]["found"] == 1
+    assert api.post(f"{url}activate/", {"reason": "The board."}).data["is_active"] is True
+    assert api.patch(url, {"is_active": False}).data["is_active"] is True, "only by its own verb"
+    stopped = api.post(f"{url}deactivate/", {"reason": "A legal hold."}).data
+    assert (stopped["is_active"], stopped["reason"]) == (False, "A legal hold.")
+    assert Alert.objects.count() == 1
+
+
+def test_a_rule_below_the_law_twice_or_of_what_no_machine_removes_is_refused_in_words() -> None:
+    api = client_for(make_user("admin"))
+    refused = api.post(RULES, {"data_class": "messages", "keep_days": 100})
+    assert (refused.status_code, refused.data["detail"]) == (422, "This is shorter than the law asks for: 1461 days.")
+    assert api.post(RULES, {"data_class": "claims", "keep_days": 9000}).status_code == 422
+    assert api.post(RULES, {"data_class": "alerts"}).data["keep_days"] == 731
+    assert "already" in api.post(RULES, {"data_class": "alerts"}).data["detail"]
+
+
+def test_the_page_shows_every_class_with_its_law_and_changes_nothing() -> None:
+    text = signed_in("admin").get(PAGE).content.decode()
+    assert all(of.title in text for of in CLASSES)
+    for said in ("Never looked at.", "never under 1461", "28 USC 1658(a)", "42 CFR 422.504(d)", "removes nothing"):
+        assert said in text
+    assert not RetentionRule.objects.exists()
+
+
+def test_on_the_page_a_person_looks_lets_and_stops() -> None:
+    old_alert()
+    client = signed_in("admin")
+
+    def does(verb: str, **form: str) -> str:
+        answer = client.post(f"{PAGE}alerts/{verb}/", form, follow=True)
+        assert answer.redirect_chain[-1][0].endswith("#alerts")
+        return " ".join(answer.content.decode().split())
+
+    assert "Kept for 740 days." in does("keep", keep_days="740")
+    assert "1 rows are too old. Nothing was removed." in does("look")
+    assert "dry run, 1 too old, nothing removed" in does("activate", reason="The board agreed.")
+    assert RetentionRule.objects.get().is_active
+    assert "removes after a dry run" in does("keep", keep_days="750")
+    assert "Why: A legal hold." in does("deactivate", reason="A legal hold.")
+    assert not RetentionRule.objects.get().is_active
+    assert AuditLog.objects.filter(action="console.activate", resource_type="retentionrule").count() == 1
+    assert Alert.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "said"),
+    [
+        ("messages/keep/", {"keep_days": "9"}, "shorter than the law asks for"),
+        ("alerts/keep/", {"keep_days": "1e3"}, "Give the days as a whole number"),
+        ("alerts/activate/", {"reason": "x"}, "Make a dry run first"),
+        ("audit_log/look/", {}, "There is no class of data of this name"),
+    ],
+    ids=["below the law", "no number", "not looked at", "not removed by a machine"],
+)
+def test_the_page_refuses_in_words_and_leaves_nothing_behind(path: str, form: dict[str, Any], said: str) -> None:
+    answer = signed_in("admin").post(f"{PAGE}{path}", form, follow=True)
+    assert said in answer.content.decode()
+    assert not RetentionRule.objects.exists()
+    assert AuditLog.objects.filter(resource_type="retentionrule", outcome="refused").exists()
+
+
+@pytest.mark.parametrize("role", sorted({Role.DOCTOR, Role.RECEPTIONIST}))
+def test_others_may_not_see_or_change_the_rules(role: str) -> None:
+    client = signed_in(role)
+    assert client.get(PAGE).status_code == 403
+    assert client.post(f"{PAGE}alerts/activate/", {"reason": "x"}).status_code == 403
+    assert client.get(f"{PAGE}alerts/activate/").status_code == 405
