@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,7 +47,7 @@ class HttpDouble:
     """An HTTP server on 127.0.0.1 for the length of a `with`; subclasses answer requests.
 
     `sent` holds each accepted message in order, `requests` every request that arrived; both may be read while the
-    server works. `fail_next` scripts the next requests, first in, first out.
+    server works. `fail_next` scripts the next requests, first in, first out; `trouble` draws for the rest.
     """
 
     default_port: ClassVar[int] = 0
@@ -56,6 +56,7 @@ class HttpDouble:
         self.latency_s = latency_s
         self.requests: list[Request] = []
         self.connections = 0
+        self.trouble: Callable[[str], Failure] | None = None  # of a request's method
         self._log = log
         self._lock = threading.Lock()
         self._failures: defaultdict[str, deque[Failure]] = defaultdict(deque)
@@ -100,7 +101,7 @@ class HttpDouble:
         with self._lock:
             self.requests.append(request)
             scripted = self._failures[request.method]
-            failure = scripted.popleft() if scripted else Failure()
+            failure = scripted.popleft() if scripted else self._unscripted(request.method)
             goes_wrong = failure.answer is not None or failure.drop
             usual = None if goes_wrong and not failure.accepted else self.take(request)
         if failure.hang_s:
@@ -108,6 +109,9 @@ class HttpDouble:
         while failure.until and not (failure.until.wait(0.05) or self._closing.is_set()):
             pass
         return None if failure.drop else failure.answer or usual
+
+    def _unscripted(self, method: str) -> Failure:
+        return self.trouble(method) if self.trouble else Failure()
 
     def arrived(self, count: int, within_s: float = 10.0) -> list[Request]:
         """Return `requests` once there are `count`: whoever gives up soon may do so before we have read what came."""
