@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import storages
+from django.core.management import call_command
 from django.utils import timezone
 
 from backend.apps.core.work import LEASE
@@ -74,3 +75,4 @@ def test_whenever_the_worker_is_killed_the_files_are_what_they_would_have_been(s
         assert (again <= 1, ExportChunk.work.filter(job=job, times_written=1).count()) == (True, FILES), moment
         assert files_in(folder, job) == set(ExportFile.objects.filter(job=job).values_list("path", flat=True)), moment
         assert Disclosure.objects.filter(job=job).count() == 1
+    call_command("reconcile", "--part", "exports", "--settle-seconds", "0")  # exits otherwise
