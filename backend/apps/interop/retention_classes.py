@@ -83,7 +83,7 @@ BY_RULE = (
         steps=(
             Step(
                 DisclosedPatient, "disclosure__disclosed_at", Q(disclosure__job__files_removed_at__isnull=False),
-                counted=False,
+                counted=False, chunk=20_000,
             ),
             Step(
                 ExportJob, "created_at", OVER & Q(files_removed_at__isnull=False),
