@@ -63,10 +63,8 @@ def make_row(model: Any, practice: Practice) -> Any:
     if model is ReconcileRun:
         count = ReconcileRun.objects.count()
         return ReconcileRun.work.create(part="claims", dedupe_key=f"reconcile:{count}")
-    if model is ExportJob:
-        return make_job()
-    if model is Disclosure:
-        return make_disclosure(practice.patient)
+    if model in (ExportJob, Disclosure):
+        return make_job() if model is ExportJob else make_disclosure(practice.patient)
     assert model in RESOURCE_OF, f"Say here how a row of {model.__name__} is made."
     return make(RESOURCE_OF[model], practice)
 
