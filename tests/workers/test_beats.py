@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DataError, connection, transaction
 from django.db.models.functions import Now
 from django.test import Client
@@ -17,6 +18,7 @@ import beat_schedule
 from backend.apps.core import beats as clinic
 from backend.apps.core import dispatch
 from backend.apps.core.models import Alert, Heartbeat
+from backend.config.settings import addresses
 from integrations.doubles.server import Answer, HttpDouble, Request
 from workers import beats, deadman, schedules, sweep, watchman
 from workers.beats import beating
@@ -227,6 +229,15 @@ def test_a_dead_man_address_hears_of_good_runs_once_a_minute(settings: Any) -> N
         with beating(SWEEP):
             pass
         assert len(double.arrived(2)) == 2
+
+
+@pytest.mark.parametrize("text", ["secret", "[]", '{"a": "ftp://secret"}', '{"a": 1}', '{"a": "secret"}'])
+def test_addresses_that_are_none_stop_the_start_and_are_not_repeated(text: str) -> None:
+    assert addresses("") == {}
+    assert addresses('{"catch up": "https://hc.example.org/1"}') == {"catch up": "https://hc.example.org/1"}
+    with pytest.raises(ImproperlyConfigured) as refused:
+        addresses(text)
+    assert "secret" not in str(refused.value)
 
 
 def test_an_address_that_fails_hangs_or_leads_elsewhere_is_told_by_its_class_only(

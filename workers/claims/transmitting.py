@@ -19,7 +19,7 @@ from backend.apps.insurance.models import Interchange, TradingPartner
 from backend.apps.insurance.models.partners import Transport
 from backend.apps.insurance.models.submissions import InterchangeStatus
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient
-from workers import gateways
+from workers import following, gateways
 from workers.celery_app import app
 from workers.claims import partners
 from workers.claims.handing_over import AWAY, ForAPerson, LeaseLost, hand_over
@@ -118,7 +118,8 @@ class Sender:
             if place == new and self._awaits_its_place(door):
                 self._wait(items[place:], Transient("the place of another file is away", code=f"folder{ELSEWHERE}"))
                 return
-            self._send(item, door, items[place + 1 :])
+            with following.about(item):
+                self._send(item, door, items[place + 1 :])
 
     def _awaits_its_place(self, door: Any) -> bool:
         """Whether a file waits for where it was put to come back: nothing else goes where something else stands."""
@@ -137,6 +138,7 @@ class Sender:
             self.counts["released"] += item.release()
             return
         _, error = attempt(hand_over, item, self.partner, door)
+        following.tell("sent" if error is None else type(error).__name__)
         if isinstance(error, Exception) and not isinstance(error, LeaseLost | ForAPerson):
             self.tally.failed(error)
         if error is None:
