@@ -52,7 +52,7 @@ def _state(rule: RetentionRule | None, *, looked: bool) -> tuple[str, str]:
 def look(request: HttpRequest, name: str) -> HttpResponse:
     def act(rule: RetentionRule) -> str:
         run = retention.look(named(name), rule, by=console.person(request))
-        return f"{run.found:,} rows are too old. Nothing was removed."
+        return f"Too old: {run.found:,}. Nothing was removed."
 
     return _attempt(request, "look", name, act)
 

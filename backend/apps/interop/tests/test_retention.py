@@ -25,6 +25,7 @@ from backend.apps.interop.tests.fhir.export_rows import make_chunk, make_disclos
 from backend.apps.messaging.models import PatientMessage, ProviderEvent
 from backend.apps.messaging.tests.inbox_factories import make_patient_message, make_provider_event
 from backend.apps.patients.tests.factories import make_patient
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db
 OURS = {"sessions", "admin"}  # of others, beside all of our own
@@ -150,6 +151,22 @@ def test_a_legal_hold_ends_a_purge_that_is_at_work() -> None:
 
     run = retention.purge(small, rule, by=None, deadline=time.monotonic() + 60, progress=held)
     assert (run.removed, left()) == (1, 2)
+
+
+@pytest.mark.django_db(transaction=True, available_apps=["backend.apps.core", "backend.apps.users"])
+def test_two_purges_at_once_remove_and_count_each_row_once() -> None:
+    rule = rule_of("alerts")
+    resolved(9)
+    small = retention.DataClass(
+        name="alerts", title="", sentence="", covers=(), steps=(retention.Step(Alert, "resolved_at", chunk=2),)
+    )
+
+    def job() -> None:
+        mine = RetentionRule.objects.get(pk=rule.pk)
+        retention.purge(small, mine, by=None, deadline=time.monotonic() + 30)
+
+    assert at_once(job, job) == ["done", "done"]
+    assert (left(), sum(RetentionRun.objects.values_list("removed", flat=True))) == (0, 9)
 
 
 def test_what_does_not_fit_into_the_time_of_a_run_goes_with_the_next() -> None:

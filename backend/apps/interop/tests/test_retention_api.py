@@ -84,7 +84,7 @@ def test_on_the_page_a_person_looks_lets_and_stops() -> None:
         return " ".join(answer.content.decode().split())
 
     assert "Kept for 740 days." in does("keep", keep_days="740")
-    assert "1 rows are too old. Nothing was removed." in does("look")
+    assert "Too old: 1. Nothing was removed." in does("look")
     assert "dry run, 1 too old, nothing removed" in does("activate", reason="The board agreed.")
     assert RetentionRule.objects.get().is_active
     assert "removes after a dry run" in does("keep", keep_days="750")
