@@ -15,6 +15,15 @@ EMPLOYEES = """
            {is_open} AND NOT file.is_deleted AND file.status NOT IN ('terminated', 'retired') AS is_here
     FROM due JOIN employees_employee file ON file.id = due.holder_id JOIN users_user login ON login.id = file.user_id"""
 
+# Asked row by row: a join would read all of the staff where the statistics know of few.
+BOSS = """
+    SELECT boss.user_id FROM employees_employee boss JOIN users_user login ON login.id = boss.user_id
+    WHERE boss.id = step.manager_id AND {is_open}"""
+HEAD = """
+    SELECT head.user_id FROM employees_department department
+    JOIN employees_employee head ON head.id = department.head_id
+    JOIN users_user login ON login.id = head.user_id WHERE department.id = step.department_id AND {is_open}"""
+
 # `told_id` is the most urgent alert of this credential and expiry that is no earlier step than the tier reached: where
 # there is one nothing is told again, it is only opened again if it was closed for a reason that holds no more. What is
 # open of a credential is looked for among its own alerts, never among all that are open.
@@ -67,15 +76,9 @@ WITH due AS MATERIALIZED (
     FROM step WHERE held.id = step.id RETURNING 1
 ), listener AS (
     SELECT step.alert_id, audience, recipient_id
-    FROM step
-    LEFT JOIN employees_employee boss ON boss.id = step.manager_id
-         AND EXISTS (SELECT FROM users_user login WHERE login.id = boss.user_id AND {is_open})
-    LEFT JOIN employees_department department ON department.id = step.department_id
-    LEFT JOIN employees_employee head ON head.id = department.head_id
-         AND EXISTS (SELECT FROM users_user login WHERE login.id = head.user_id AND {is_open})
-    CROSS JOIN LATERAL (
+    FROM step CROSS JOIN LATERAL (
         SELECT 'holder', step.user_id
-        UNION ALL SELECT 'manager', coalesce(nullif(boss.user_id, step.user_id), head.user_id)
+        UNION ALL SELECT 'manager', coalesce(nullif(({boss}), step.user_id), ({head}))
                   WHERE step.tier <= step.manager_from
         UNION ALL SELECT 'compliance', unnest(%(compliance)s::uuid[]) WHERE step.tier <= step.compliance_from
     ) AS one (audience, recipient_id)
@@ -107,12 +110,13 @@ WITH picked AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM moved) AS moved, (SELECT id FROM picked ORDER BY id DESC LIMIT 1) AS last"""
 
-OF_DOCTORS = {
-    "table": "doctors_doctorcredential", "holder": "doctor_id", "link": "doctor_credential_id", "is_open": OPEN,
+OF_ALL = {"boss": BOSS.format(is_open=OPEN), "head": HEAD.format(is_open=OPEN)}
+OF_DOCTORS = OF_ALL | {
+    "table": "doctors_doctorcredential", "holder": "doctor_id", "link": "doctor_credential_id",
     "people": DOCTORS.format(is_open=OPEN),
 }  # fmt: skip
-OF_EMPLOYEES = {
-    "table": "employees_employeecredential", "holder": "employee_id", "link": "employee_credential_id", "is_open": OPEN,
+OF_EMPLOYEES = OF_ALL | {
+    "table": "employees_employeecredential", "holder": "employee_id", "link": "employee_credential_id",
     "people": EMPLOYEES.format(is_open=OPEN),
 }  # fmt: skip
 
