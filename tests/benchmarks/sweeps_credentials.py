@@ -70,7 +70,7 @@ def growth(today: date) -> Bar:
 def whole(today: date) -> list[Bar]:
     """Sweep all that a clinic of this size holds for the first time, while others write to what is due."""
     empty()
-    write(HELD, first=-20, days=3 * 365, today=today)
+    write(HELD, first=-7, days=3 * 365, today=today)
     vacuum()
     gc.collect()
     before_mb, longest_s = reset_peak(), 0.0

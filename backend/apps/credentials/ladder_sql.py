@@ -43,11 +43,13 @@ WITH due AS MATERIALIZED (
            END AS next_tier_on,
            CASE WHEN rule.weekly_after THEN held.expiry_date + 7 * (greatest(-held.days_left, 0) / 7 + 1) END AS week_on
     FROM ({people}
-    ) held JOIN rule ON rule.credential_type = held.credential_type
+    ) held
+    CROSS JOIN LATERAL (SELECT * FROM rule WHERE rule.credential_type = held.credential_type LIMIT 1) rule
     CROSS JOIN LATERAL (
         SELECT CASE WHEN rule.weekly_after AND held.days_left <= -7
                     THEN greatest(-7 * (-held.days_left / 7), -32767)
                     ELSE (SELECT min(tier) FROM unnest(rule.tiers) tier WHERE tier >= held.days_left) END AS tier
+        OFFSET 0  -- else it would be worked out for each place it is named in
     ) reached
     CROSS JOIN LATERAL (
         SELECT (array_agg(alert.id ORDER BY alert.tier)
