@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from backend.apps.insurance.submitting import AT_THE_DESK
+
 
 class Check(NamedTuple):
     sentence: str
@@ -36,9 +38,17 @@ BEFORE_LEDGER = f"""m.created_at < {LEDGER_SINCE} AND m.payment_date <= {LEDGER_
     AND NOT EXISTS (SELECT FROM insurance_posting p WHERE p.claim_id = m.id)
     AND NOT EXISTS (SELECT FROM insurance_remittanceclaim c WHERE c.claim_id = m.id AND c.state = 'posted')
     """  # noqa: S608  # our own names only
+# Money is looked at when it moves, which is weeks after the claim or the payment was made.
+POSTED_LAST = "(SELECT max(p.posted_at) FROM insurance_posting p WHERE p.{} = m.id)"
+CLAIM_MOVED = f"greatest(m.updated_at, {POSTED_LAST.format('claim_id')})"
+PART_MOVED = f"""greatest((SELECT r.updated_at FROM insurance_remittance r WHERE r.id = m.remittance_id),
+    {POSTED_LAST.format("remittance_claim_id")})"""  # noqa: S608  # our own names only
 PAYMENTS = "(SELECT coalesce(sum(c.paid), 0) FROM insurance_remittanceclaim c WHERE c.remittance_id = m.id)"
 PROVIDER = "(SELECT coalesce(sum(a.amount), 0) FROM insurance_provideradjustment a WHERE a.remittance_id = m.id)"
 HEARD = "EXISTS (SELECT FROM insurance_ackevent e WHERE e.submission_id = m.id AND e.was_applied)"
+ENDED_BY_US = (
+    f"m.status = 'rejected' AND starts_with(m.status_reason, '{AT_THE_DESK}')"  # a payer that refused by phone
+)
 JUDGED = "EXISTS (SELECT FROM insurance_remittanceclaim c WHERE c.claim_id = m.claim_id)"
 NUMBER_IN_BYTES = "convert_from(substring(m.content FROM 91 FOR 9), 'LATIN1')"  # ISA13: ISA has fixed places
 BYTES = "encode(sha256(m.content), 'hex') <> m.sha256 OR length(m.content) <> m.size_bytes"
@@ -86,7 +96,7 @@ CHECKS = {
     "nobody said so": Check(
         "The submission counts as taken in, refused or judged, and its partner has said nothing of the kind.",
         SUBMISSION, SUBMISSION_AT,
-        f"(m.status IN ('pending', 'accepted', 'rejected') AND NOT {HEARD}) "
+        f"(m.status IN ('pending', 'accepted', 'rejected') AND NOT {HEARD} AND NOT ({ENDED_BY_US})) "
         f"OR (m.status = 'adjudicated' AND NOT {JUDGED})",
     ),
     "answer to a file": Check(
@@ -124,28 +134,28 @@ CHECKS = {
     ),
     "paid": Check(
         "What the claim says was paid is not the sum of its ledger.",
-        "insurance_insuranceclaim", "m.created_at",
+        "insurance_insuranceclaim", CLAIM_MOVED,
         f"coalesce(m.paid_amount, 0) <> {LEDGER.format('payment')} AND ({BEFORE_LEDGER}) IS NOT TRUE",
     ),
     "patient's share": Check(
         "What the claim says the patient owes is not the sum of its ledger.",
-        "insurance_insuranceclaim", "m.created_at",
+        "insurance_insuranceclaim", CLAIM_MOVED,
         f"coalesce(m.patient_responsibility, 0) <> {LEDGER.format('patient')} AND ({BEFORE_LEDGER}) IS NOT TRUE",
     ),
     "remittance": Check(
         "A payment was posted whose claims and adjustments do not add up to it.",
-        "insurance_remittance", "m.created_at",
+        "insurance_remittance", "m.updated_at",
         f"m.status IN ('posted', 'partly') AND m.amount <> {PAYMENTS} - {PROVIDER}",
     ),
     "claims of a remittance": Check(
         "A payment does not have as many claims as were read.",
-        "insurance_remittance", "m.created_at",
+        "insurance_remittance", "m.updated_at",
         "m.status IN ('posted', 'partly') AND m.claims_count <> (SELECT count(*) FROM insurance_remittanceclaim c "
         "WHERE c.remittance_id = m.id)",
     ),
     "posted": Check(
         "A claim of a payment counts as posted, and the ledger holds another amount for it.",
-        "insurance_remittanceclaim", "(SELECT r.created_at FROM insurance_remittance r WHERE r.id = m.remittance_id)",
+        "insurance_remittanceclaim", PART_MOVED,
         "m.state = 'posted' AND m.paid <> (SELECT coalesce(sum(p.amount), 0) FROM insurance_posting p "
         "WHERE p.remittance_claim_id = m.id AND p.kind = 'payment')",
     ),

@@ -26,6 +26,7 @@ SWITCHED_OFF = (
     "This payer's partner is switched off. Switch it on, or remove the payer from it to send claims on paper."
 )
 QUEUED = "queued"
+AT_THE_DESK = "Ended at the desk: "  # so begins the reason of a try that a person ended, not the payer
 ANSWERED = (Submission.Status.SENT, Submission.Status.PENDING, Submission.Status.ACCEPTED)
 
 
@@ -142,7 +143,8 @@ def is_on_its_way(claim: InsuranceClaim) -> bool:
 def end_tries(claim: InsuranceClaim, reason: str) -> None:
     """Note on a claim that came back that no answer to its earlier tries is waited for."""
     tries = Submission.objects.filter(claim=claim, status__in=ANSWERED)
-    tries.update(status=Submission.Status.REJECTED, status_reason=reason[:300], updated_at=timezone.now())
+    reason = f"{AT_THE_DESK}{reason}"[:300]
+    tries.update(status=Submission.Status.REJECTED, status_reason=reason, updated_at=timezone.now())
 
 
 def _locked(keys: Collection[Any]) -> list[InsuranceClaim]:

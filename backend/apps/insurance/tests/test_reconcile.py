@@ -14,8 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from backend.apps.core.ledger import Account, Books
-from backend.apps.insurance import reconcile
-from backend.apps.insurance.models import InsuranceClaim, Posting, Stage, TradingPartner
+from backend.apps.insurance import reconcile, services
+from backend.apps.insurance.models import InsuranceClaim, Posting, Remittance, Stage, TradingPartner
 from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance, partner
 from backend.apps.insurance.tests.sent_claims import (
     answered,
@@ -28,6 +28,7 @@ from backend.apps.insurance.tests.sent_claims import (
     told_claim,
 )
 from backend.apps.laboratory.tests.test_reconcile import behind_the_back
+from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 MINUTES = timedelta(minutes=5)
@@ -215,6 +216,40 @@ def test_a_payment_whose_adjustments_do_not_add_up_is_found() -> None:
     assert faults() == {}
     payment.provider_adjustments.update(amount="10.01")
     assert faults() == {"remittance": 1}
+
+
+def test_what_a_payer_refused_by_phone_is_no_fault_but_what_nobody_refused_is() -> None:
+    desk, north = make_user("receptionist"), partner()
+    claim = moved(make_claim(), "submitted")
+    sent_file(north, claim)
+    services.reject(claim, by=desk, reason="Refused by phone.")
+    assert faults() == {}
+    services.reopen(claim, by=desk)
+    assert claim.submissions.get().status == "rejected"
+    assert faults() == {}
+    change("submission", "status_reason = 'Refused.'")
+    assert faults() == {"nobody said so": 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "what", "found"),
+    [
+        ("posting", "amount = amount + 0.01", {"paid", "posted"}),
+        ("insuranceclaim", "patient_responsibility = 1, updated_at = now() WHERE status = 'paid'", {"patient's share"}),
+        ("remittance", "amount = amount + 0.01, claims_count = 2, updated_at = now()",
+         {"remittance", "claims of a remittance"}),
+        ("remittanceclaim", "paid = paid + 0.01", {"posted"}),
+    ],
+    ids=["the ledger", "the claim", "the payment", "its claim"],
+)  # fmt: skip
+def test_money_is_looked_at_when_it_moved_however_old_its_claim_is(table: str, what: str, found: set[str]) -> None:
+    a_story()
+    long_ago = timezone.now() - timedelta(days=40)
+    for model in (InsuranceClaim, Remittance):
+        model.objects.update(created_at=long_ago, updated_at=long_ago)
+    change(table, what)
+    books = reconcile.claims(timezone.now() - timedelta(days=8), None, settle=MINUTES)
+    assert found <= {fault.check for fault in books.faults}
 
 
 def test_what_waits_too_long_is_a_fault_unless_its_partner_is_paused() -> None:
