@@ -12,19 +12,28 @@ from workers.cli.state import Running
 
 def run(stack: Running, names: Sequence[str]) -> int:
     """Play the named scenes (all without names) on `stack`; return 0 when every one ended as it should."""
-    unknown = sorted(set(names) - set(SCENES))
-    if unknown:
-        raise Refused(f"There is no scene {unknown[0]!r}; there are: {', '.join(SCENES)}.")
     console.say(f"Demo on {stack.web_url}")
+    good = played(stack, names or list(SCENES))
+    console.say("Everything ended as it should." if good else "Something did not end as it should; see above.")
+    return 0 if good else 1
+
+
+def check(names: Sequence[str]) -> None:
+    """Refuse a name that is no scene's."""
+    if unknown := sorted(set(names) - set(SCENES)):
+        raise Refused(f"There is no scene {unknown[0]!r}; there are: {', '.join(SCENES)}.")
+
+
+def played(stack: Running, names: Sequence[str]) -> bool:
+    """Play scenes and tell what happened; return whether every one ended as it should."""
     lines, good = list[Line](), True
-    for name in names or SCENES:
+    for name in names:
         told, ended_well = SCENES[name](stack)
         lines += told
         good = good and ended_well
     if lines:
         console.table("What happened", ("what", "id", "state"), lines)
-    console.say("Everything ended as it should." if good else "Something did not end as it should; see above.")
-    return 0 if good else 1
+    return good
 
 
 SCENES: dict[str, Callable[[Running], tuple[list[Line], bool]]] = {

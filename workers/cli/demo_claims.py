@@ -50,7 +50,7 @@ class Scene:
 
 def play(stack: Running) -> tuple[list[Line], bool]:
     """Scrub, send, acknowledge, pay and deny, told as it happens; return whether it all ended as it should."""
-    with tempfile.TemporaryDirectory() as folder, FakeClearinghouse(Path(folder)) as house:
+    with tempfile.TemporaryDirectory() as folder, FakeClearinghouse(numbered(Path(folder))) as house:
         scene = Scene(stack, Desk.of(stack, "receptionist"), Desk.of(stack, "admin"), house)
         with partner(scene):
             own, child = claim(scene, "self", covered(scene)), claim(scene, "dependent", covered(scene, **child_of()))
@@ -63,6 +63,12 @@ def play(stack: Running) -> tuple[list[Line], bool]:
             for one in (own, child):
                 timeline(scene, one)
     return [], scene.good
+
+
+def numbered(folder: Path) -> Path:
+    """Let a clearinghouse count from anywhere: two payments under one trace number would be one, told twice."""
+    (folder / "number").write_text(str(secrets.randbelow(10**7)))
+    return folder
 
 
 @contextmanager
@@ -136,6 +142,12 @@ def covered(scene: Scene, **more: Any) -> str:
 
 
 def claim(scene: Scene, kind: str, coverage: str, **more: Any) -> dict[str, Any]:
+    row = drafted(scene, coverage, **more)
+    scene.tell("claim drafted", row["claim_number"], f"{kind}, {row['billed_amount']}")
+    return row
+
+
+def drafted(scene: Scene, coverage: str, **more: Any) -> dict[str, Any]:
     doctor = scene.desk.get("doctors/", limit=1)["results"][0]["id"]
     day = (datetime.now(UTC) - timedelta(days=3)).date().isoformat()
     body = {
@@ -143,7 +155,6 @@ def claim(scene: Scene, kind: str, coverage: str, **more: Any) -> dict[str, Any]
         "diagnosis_codes": ["E11.9", "I10"], "procedure_codes": [VISIT, BLOOD], **more,
     }  # fmt: skip
     row: dict[str, Any] = scene.desk.post("insurance-claims/", body)
-    scene.tell("claim drafted", row["claim_number"], f"{kind}, {row['billed_amount']}")
     return row
 
 

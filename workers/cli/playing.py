@@ -1,17 +1,63 @@
 """`carerelay demo`: one clinic day on the running stack or on one of its own."""
 
 import argparse
+import json
+import random
+import sys
+from contextlib import redirect_stdout
 
-from workers.cli import demo, stack
+from workers.cli import console, demo, demo_day, stack
+from workers.cli.demo_bulk import Size
+from workers.cli.errors import Refused
+
+USUAL = Size()
 
 
 def run(words: list[str]) -> int:
+    options = parser().parse_args(words)
+    demo.check(options.names)
+    if options.names and (options.chaos or options.json):
+        raise Refused("--chaos and --json belong to the whole day; leave the names of scenes away.")
+    if options.names or (not options.chaos and not options.json and stack.here()):
+        with stack.running() as running:
+            return demo.run(running, options.names)
+    return whole_day(options)
+
+
+def whole_day(options: argparse.Namespace) -> int:
+    """Live through a day on a stack of its own; return 0 when nothing was lost, doubled or told otherwise."""
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
+    size = Size(options.reminders, options.messages, options.claims)
+    with redirect_stdout(sys.stderr if options.json else sys.stdout):
+        day = demo_day.play(seed=seed, chaos=options.chaos, size=size)
+        good = "Everything ended as it should." if day["good"] else "Something did not end as it should; see above."
+        console.say(f"{good} {day['seconds']} s.")
+    if options.json:
+        console.say(json.dumps(day, indent=1))
+    return 0 if day["good"] else 1
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="carerelay demo",
         description="Drive one clinic day end to end on the stack that runs here, or on one started for it on free "
-        "ports, and print what happened. The exit code is the verdict.",
+        "ports beside providers of its own, and print what happened. The exit code is the verdict.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these scenes (default: all)")
-    options = parser.parse_args(words)
-    with stack.running() as running:
-        return demo.run(running, options.names)
+    parser.add_argument("--chaos", action="store_true", help="with faults, always on a stack of its own")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="draw the same faults again (default: any, it is printed)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the table as one document; on a stack of its own")
+    for name in ("reminders", "messages", "claims"):
+        usual = getattr(USUAL, name)
+        parser.add_argument(
+            f"--{name}", type=at_least_one, default=usual, metavar="N", help=f"how many (default {usual})"
+        )
+    return parser
+
+
+def at_least_one(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 5000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 5000")
+    return int(text)

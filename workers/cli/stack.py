@@ -24,7 +24,7 @@ from workers.cli.state import ROOT, Ports, Running
 CONNECT_S = 5
 OLDEST = 18  # of PostgreSQL: it makes keys by time itself (uuidv7)
 REVIVE_AGAIN_S = 2.0
-OWN_STACK_LIMIT_S = 180
+OWN_STACK_LIMIT_S = 300
 OWN_STACK_STOP_S = 45
 
 
@@ -197,27 +197,34 @@ def beside() -> Iterator[dict[str, str]]:
         yield settings(folder, caller, found.urls, state.chosen_ports(caller))
 
 
+def here() -> Running | None:
+    """Return the stack that runs in this checkout, if one does and is ready."""
+    found = state.read_running(state.state_folder())
+    return found if found and found.ready else None
+
+
 @contextmanager
 def running() -> Iterator[Running]:
     """Yield the stack that runs in this checkout, or one of our own on free ports that ends with the block."""
-    here = state.read_running(state.state_folder())
-    if here and here.ready:
-        yield here
+    if found := here():
+        yield found
         return
     with own_stack() as own:
         yield own
 
 
 @contextmanager
-def own_stack() -> Iterator[Running]:
+def own_stack(more: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """Yield a stack on free ports that ends with the block. more: settings besides the caller's."""
     folder = Path(tempfile.mkdtemp(prefix="carerelay-"))
     ports = Ports(state.free_port(), state.free_port(), state.free_port())
     env = without_servers(os.environ)
+    own = {"CARERELAY_STATE": str(folder), "CARERELAY_MLLP_TLS_PORT": str(state.free_port())}
     log_path = folder / "up.log"
     with log_path.open("wb") as log:
         child = processes.spawn(
             [sys.executable, "-m", "workers.cli", "up", "--quiet", "--embedded", *port_options(ports)],
-            env={**env, "CARERELAY_STATE": str(folder), "CARERELAY_MLLP_TLS_PORT": str(state.free_port())},
+            env={**env, **own, **(more or {})},
             output=log,
             cwd=ROOT,
         )
