@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, OperationalError, models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
@@ -18,12 +18,15 @@ from backend.apps.core import audit, scope
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow, may
+from backend.apps.core.problems import AT_ONCE, CROSSED
 
 REFUSALS = (DomainError, ValidationError, IntegrityError)
 
 
 def sentence(refusal: Exception) -> str:
     """Return what to tell the person; a database's own words name tables and values, so they are not repeated."""
+    if isinstance(refusal.__cause__, CROSSED):
+        return AT_ONCE
     if isinstance(refusal, ValidationError):
         return " ".join(refusal.messages)
     return str(refusal) if isinstance(refusal, DomainError) else "This contradicts what is already stored."
@@ -109,7 +112,9 @@ class ClinicAdmin(ModelAdmin):
         try:
             with transaction.atomic():
                 return act()
-        except REFUSALS as refusal:
+        except (*REFUSALS, OperationalError) as refusal:
+            if isinstance(refusal, OperationalError) and not isinstance(refusal.__cause__, CROSSED):
+                raise
             messages.error(request, sentence(refusal))
             self._note(request, action, pk, outcome=AuditLog.Outcome.REFUSED)
             return HttpResponseRedirect(request.get_full_path())

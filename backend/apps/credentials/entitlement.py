@@ -32,7 +32,7 @@ class Gap:
     """A credential that a doctor needs and does not have now. forbids: what the doctor may not do without it.
 
     expired_on: the last day of the one that lapsed last, None where there was none that counted. covered_from_now:
-    when the doctor has one again, by what is on file already.
+    when the doctor has one again, by what is on file already. is_unseen: one of today is on file that nobody verified.
     """
 
     credential_type: CredentialType
@@ -40,6 +40,7 @@ class Gap:
     state: str = ""
     expired_on: date | None = None
     covered_from_now: tuple[Span, ...] = ()
+    is_unseen: bool = False
 
     @property
     def told(self) -> dict[str, str | None]:
@@ -122,15 +123,19 @@ def _counts(row: DoctorCredential, policy: CredentialPolicy) -> bool:
 
 
 def _covers(rows: Iterable[DoctorCredential], policy: CredentialPolicy, *days: date) -> bool:
-    spans = [_span(row) for row in rows if _counts(row, policy)]
-    return any(first <= day <= last for first, last in spans for day in days)
+    return any(_holds(row, day) for row in rows if _counts(row, policy) for day in days)
+
+
+def _holds(row: DoctorCredential, day: date) -> bool:
+    first, last = _span(row)
+    return first <= day <= last
 
 
 def _span(row: DoctorCredential) -> Span:
     return row.issue_date, row.expiry_date or date.max
 
 
-def _gap(needed: Sequence[Needed], rows: Iterable[DoctorCredential], policy: CredentialPolicy, today: date) -> Gap:
+def _gap(needed: Sequence[Needed], rows: Sequence[DoctorCredential], policy: CredentialPolicy, today: date) -> Gap:
     counted = [row for row in rows if _counts(row, policy)]
     over = [row for row in counted if row.is_expired_on(today)]
     last = max(over, key=lambda row: row.expiry_date or date.max, default=None)
@@ -140,15 +145,19 @@ def _gap(needed: Sequence[Needed], rows: Iterable[DoctorCredential], policy: Cre
         state=last.state if last else "",
         expired_on=last.expiry_date if last else None,
         covered_from_now=tuple(_span(row) for row in counted if row.issue_date > today),
+        is_unseen=any(row.rejected_at is None and _holds(row, today) for row in rows),
     )
 
 
 def _sentence(doctor: Doctor, found: Sequence[Gap]) -> str:
     lacking = " and ".join(_lacks(gap) for gap in found)
-    return f"For {doctor.full_name} {lacking}; {FORBIDS[found[0].forbids]} until a valid one is on file."
+    until = "it is verified" if all(gap.is_unseen for gap in found) else "a valid one is on file"
+    return f"For {doctor.full_name} {lacking}; {FORBIDS[found[0].forbids]} until {until}."
 
 
 def _lacks(gap: Gap) -> str:
     state = f" ({gap.state})" if gap.state else ""
     name = name_of(gap.credential_type)
+    if gap.is_unseen:
+        return f"the {name} on file is not verified yet"
     return f"the {name}{state} ended on {gap.expired_on}" if gap.expired_on else f"no valid {name} is on file"

@@ -65,6 +65,11 @@ class CredentialViewSet(ClinicViewSet):
     verify = verb(filing.verify, takes=VerifyForm)
     reject = verb(filing.reject, takes=RejectForm)
 
+    def _locked(self) -> Any:
+        """Lock the holder before the paper, as everybody does who files or reviews."""
+        self.get_object().lock_papers()
+        return super()._locked()
+
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"])
     def download(self, request: Request, pk: str | None = None) -> FileResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
@@ -9,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from backend.apps.core.exceptions import DomainError
+from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
 from backend.apps.employees.models import CredentialType, Employee, EmployeeCredential, VerificationMethod
 from backend.apps.employees.models.credentials import Credential
@@ -33,9 +34,10 @@ def file(model: type[Paper], *, by: Any, **fields: Any) -> Paper:
     """
     row = model(**fields)
     _only_own(by, row.holder)
-    _lock_papers_of(row.holder)
+    row.lock_papers()
     _save(row)
     _link(row)
+    _refuse_bare(row, by)
     return row
 
 
@@ -49,23 +51,30 @@ def file_of_employee(*, by: Any, employee: Employee | None = None, **fields: Any
 
 @transaction.atomic
 def amend(credential: Paper, *, by: Any, **fields: Any) -> Paper:
-    """Change a credential; what was verified or rejected before has to be looked at again."""
-    _reload(credential)
+    """Change a credential; what was verified or rejected before has to be looked at again.
+
+    All is refused before the row is saved, which stores a new document where no transaction takes it back.
+    """
+    _take(credential)
     _only_own(by, credential.holder)
     _only_own(by, fields.get(credential.HOLDER, credential.holder))
     _refuse_replaced(credential, "change")
-    _lock_papers_of(credential.holder)
     changed = {name for name, value in fields.items() if value != getattr(credential, name)}
+    longer = "expiry_date" in changed and _is_later(fields["expiry_date"], credential.expiry_date)
+    if longer and _is_own(by, credential) and not fields.get("document"):
+        raise DomainError("Add the document that says so: this one would hold for longer.")
     for name in changed:
         setattr(credential, name, fields[name])
     if changed & (CHECKED | {credential.HOLDER}):
         credential.unverify()
-    _save(credential)
     if changed & {"credential_type", "state", credential.HOLDER}:
+        credential.lock_papers()
         credential.give_back()
     if any(not _ends_later(credential, earlier) for earlier in credential.replaces.filter(is_deleted=False)):
         raise DomainError("It is the renewal of one that ends later; its day of expiry comes after that.")
+    _save(credential)
     _link(credential)
+    _refuse_bare(credential, by)
     return credential
 
 
@@ -75,14 +84,12 @@ def renew(credential: Paper, *, by: Any, **fields: Any) -> Paper:
 
     fields: what is new (issue_date, expiry_date, document; number and issuing_organization where they changed).
     """
-    _reload(credential)
+    _take(credential)
     _only_own(by, credential.holder)
     _refuse_replaced(credential, "renew")
-    if _is_own(by, credential) and not fields.get("document"):
-        raise DomainError("Add the new document: the renewal stands in place of the old one.")
-    _lock_papers_of(credential.holder)
     kept = {name: getattr(credential, name) for name in (*KEPT, credential.HOLDER)}
     row = type(credential)(**{**kept, **fields})
+    _refuse_bare(row, by, of=[credential])
     if not _ends_later(row, credential):
         raise DomainError("A renewed credential ends later than the one before.")
     _save(row)
@@ -94,7 +101,7 @@ def renew(credential: Paper, *, by: Any, **fields: Any) -> Paper:
 @transaction.atomic
 def verify(credential: Paper, *, by: Any, method: str = VerificationMethod.DOCUMENT) -> Paper:
     """Note that this was checked, and how; nobody checks their own."""
-    _reload(credential)
+    _take(credential)
     if _is_own(by, credential):
         raise DomainError("Somebody else has to check this: nobody verifies their own credential.")
     _refuse_replaced(credential, "verify")
@@ -110,7 +117,7 @@ def verify(credential: Paper, *, by: Any, method: str = VerificationMethod.DOCUM
 @transaction.atomic
 def reject(credential: Paper, *, by: Any, reason: str) -> Paper:
     """Note that this was checked and does not hold; what it replaced counts again."""
-    _reload(credential)
+    _take(credential)
     if credential.rejected_at is not None:
         raise DomainError("This credential is rejected already.")
     if not reason.strip():
@@ -135,14 +142,20 @@ def _refuse_replaced(credential: Credential, verb: str) -> None:
         raise DomainError(f"This credential was renewed already; {verb} the newer one.")
 
 
-def _reload(credential: Credential) -> None:
+def _refuse_bare(row: Credential, by: Any, of: Any = None) -> None:
+    """Refuse what a holder puts in place of earlier papers without a document. of: these, else what it replaces."""
+    if _is_own(by, row) and not row.document and (of or row.replaces.exists()):
+        raise DomainError("Add the new document: it stands in place of an earlier one.")
+
+
+def _take(credential: Credential) -> None:
+    """Lock the papers of the holder, then this one, and read it again; everybody locks in this order."""
+    credential.lock_papers()
+    locked = credential.holder_id
     rows = type(credential)._base_manager.select_for_update(of=("self",), no_key=True)
     credential.refresh_from_db(from_queryset=rows)
-
-
-def _lock_papers_of(holder: Any) -> None:
-    """Let one transaction at a time say which papers of this person replace which."""
-    list(type(holder)._base_manager.select_for_update(no_key=True).filter(pk=holder.pk).values_list("pk"))
+    if credential.holder_id != locked:
+        raise Conflict("Somebody has given this credential to another person meanwhile; load it again.")
 
 
 def _save(row: Credential) -> None:
@@ -152,7 +165,11 @@ def _save(row: Credential) -> None:
 
 def _ends_later(new: Credential, old: Credential) -> bool:
     """Return whether `new` ends after `old`; one without a day of expiry holds for ever."""
-    return old.expiry_date is not None and (new.expiry_date is None or new.expiry_date > old.expiry_date)
+    return _is_later(new.expiry_date, old.expiry_date)
+
+
+def _is_later(new: date | None, old: date | None) -> bool:
+    return old is not None and (new is None or new > old)
 
 
 def _link(row: Credential) -> None:

@@ -36,7 +36,6 @@ CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-AT_ONCE = "Somebody changed the same rows at the same moment; try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +173,10 @@ def attempt(
         with transaction.atomic():
             outcome = act()
     except (*REFUSALS, OperationalError) as refusal:
-        is_crossed = isinstance(refusal.__cause__, CROSSED)
-        if isinstance(refusal, OperationalError) and not is_crossed:
+        if isinstance(refusal, OperationalError) and not isinstance(refusal.__cause__, CROSSED):
             raise
         audit.record(request, f"console.{action}", resource, outcome=AuditLog.Outcome.REFUSED)
-        messages.error(request, AT_ONCE if is_crossed else sentence(refusal))
+        messages.error(request, sentence(refusal))
     else:
         told, back = outcome if isinstance(outcome, tuple) else (outcome, back)
         messages.success(request, told)

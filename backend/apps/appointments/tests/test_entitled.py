@@ -20,7 +20,7 @@ from backend.apps.core.models import Clinic
 from backend.apps.credentials.entitlement import NEUTRAL, NotEntitled
 from backend.apps.credentials.tests.override_factories import lapsed_doctor, make_override
 from backend.apps.doctors.models import Doctor, DoctorCredential
-from backend.apps.doctors.tests.factories import make_always_available, make_credential, make_doctor
+from backend.apps.doctors.tests.factories import VERIFIED, make_always_available, make_credential, make_doctor
 from backend.apps.messaging.models import ContactRules
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -81,7 +81,7 @@ class TestBooking:
     def test_visits_after_a_licence_on_file_begins_are_not_to_move(self) -> None:
         doctor = lapsed()
         near, _ = ahead(doctor, 2), ahead(doctor, 12)
-        make_credential(doctor=doctor, issue_date=Clinic.today() + timedelta(days=10))
+        make_credential(doctor=doctor, issue_date=Clinic.today() + timedelta(days=10), **VERIFIED)
         answer = booked(doctor, appointment_datetime=timezone.now() + timedelta(days=5))
         assert [row["id"] for row in answer.data["booked"]] == [str(near.pk)]
         assert booked(doctor).status_code == 201  # weeks ahead, when it has begun
@@ -95,7 +95,7 @@ class TestBooking:
         assert booked(doctor).status_code == 201
         exception.delete()
         assert booked(doctor).status_code == 422
-        make_credential(doctor=doctor, issue_date=Clinic.today())
+        make_credential(doctor=doctor, issue_date=Clinic.today(), **VERIFIED)
         assert booked(doctor).status_code == 201
 
     def test_what_is_taken_over_from_another_system_stays_free(self) -> None:

@@ -341,7 +341,7 @@ class Migration(migrations.Migration):
                         size=4,
                     ),
                 ),
-                ("must_be_verified", models.BooleanField(default=False)),
+                ("must_be_verified", models.BooleanField(default=True)),
                 ("applied_to", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={

@@ -40,7 +40,7 @@ class CredentialPolicy(ClinicModel):
 
     tiers: days before the expiry on which one alert is raised, from many to few. weekly_after: one a week from the
     expiry on, until it is renewed. manager_from, compliance_from: the tier from which they are written to as well.
-    needed_for: what a doctor may not do without it. must_be_verified: only a verified one counts there.
+    needed_for: what a doctor may not do without it. must_be_verified: only one that a reviewer verified counts there.
     applied_to: the `updated_at` of the rules that the days of the next look were worked out by; the sweep does so.
     """
 
@@ -54,7 +54,7 @@ class CredentialPolicy(ClinicModel):
     manager_from = models.PositiveSmallIntegerField(default=14)
     compliance_from = models.PositiveSmallIntegerField(default=1)
     needed_for = ArrayField(models.CharField(max_length=21, choices=Needed), default=list, blank=True, size=4)
-    must_be_verified = models.BooleanField(default=False)
+    must_be_verified = models.BooleanField(default=True)
     applied_to = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta(ClinicModel.Meta):

@@ -16,11 +16,14 @@ from backend.apps.credentials.entitlement import NotEntitled
 from backend.apps.credentials.models import CredentialPolicy, Needed
 from backend.apps.credentials.tests.override_factories import lapsed_doctor, make_override
 from backend.apps.doctors.models import DoctorCredential
-from backend.apps.doctors.tests.factories import license_doctor, make_credential, make_doctor
+from backend.apps.doctors.tests.factories import VERIFIED, license_doctor, make_credential, make_doctor
+from backend.apps.employees import filing
+from backend.apps.employees.tests.factories import a_file
 from backend.apps.users.tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 VISITS = Needed.APPOINTMENTS
+PAPER = {"credential_type": "state_license", "issuing_organization": "A board", "number": "1", "state": "NJ"}
 
 
 def ago(days: int) -> date:
@@ -41,7 +44,7 @@ def test_a_licence_of_today_is_enough_for_a_later_day_and_one_of_that_day_too() 
     doctor = lapsed_doctor(days=0)
     assert missing(doctor, days_ahead=200) == []
     gone = lapsed_doctor(days=3)
-    make_credential(doctor=gone, issue_date=ago(-10))
+    make_credential(doctor=gone, issue_date=ago(-10), **VERIFIED)
     assert missing(gone, days_ahead=9) == ["state_license"]
     assert missing(gone, days_ahead=10) == []
 
@@ -49,12 +52,32 @@ def test_a_licence_of_today_is_enough_for_a_later_day_and_one_of_that_day_too() 
 @pytest.mark.parametrize("fault", ["rejected", "deleted", "another type"])
 def test_a_credential_that_entitles_to_nothing_does_not_count(fault: str) -> None:
     doctor = lapsed_doctor()
-    row = make_credential(doctor=doctor, credential_type="acls" if fault == "another type" else "state_license")
+    kind = "acls" if fault == "another type" else "state_license"
+    row = make_credential(doctor=doctor, credential_type=kind, **VERIFIED)
     if fault == "rejected":
         row.reject(make_user(role="admin"), "This is a library card.")
     if fault == "deleted":
         row.delete()
     assert missing(doctor) == ["state_license"]
+
+
+def test_a_paper_that_nobody_checked_entitles_to_nothing_and_the_one_before_does_to_its_own_end() -> None:
+    doctor, admin = lapsed_doctor(days=0), make_user(role="admin")
+    licence = DoctorCredential.objects.get(doctor=doctor, credential_type="state_license")
+    renewed = filing.renew(licence, by=doctor.user, issue_date=ago(9), expiry_date=None, document=a_file())
+    assert missing(doctor) == []
+    DoctorCredential.objects.filter(pk=licence.pk).update(expiry_date=ago(1))
+    filing.file(DoctorCredential, by=doctor.user, **{**PAPER, "doctor": doctor, "issue_date": ago(9)})
+    assert missing(doctor) == ["state_license"]
+    with pytest.raises(NotEntitled, match=r"the state license on file is not verified yet; .* until it is verified"):
+        entitlement.refuse_without(doctor, VISITS, on=ago(0), by=admin)
+    spans = covered.among(covered.of([str(doctor.pk)], Needed.CLAIMS), str(doctor.pk)) or ()
+    assert [covered.is_covered(spans, f"{day:%Y%m%d}") for day in (ago(1), ago(0))] == [True, False]
+    filing.reject(renewed, by=admin, reason="It is of somebody else.")
+    assert missing(doctor) == ["state_license"]
+    filing.amend(renewed, by=doctor.user, number="8", document=a_file())
+    filing.verify(renewed, by=admin)
+    assert missing(doctor) == []
 
 
 def test_rules_say_what_is_needed_for_what_and_whether_it_has_to_be_verified() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from backend.apps.core.models import Clinic
@@ -19,6 +19,7 @@ from backend.apps.doctors.models import (
 from backend.apps.users.tests.factories import make_user
 
 EVERY_DAY = range(7)
+VERIFIED = {"is_verified": True, "verified_at": datetime(2020, 1, 2, tzinfo=UTC)}  # of a credential
 _numbers = itertools.count(secrets.randbelow(10**6))  # of fifty drawn numbers of six digits two are the same at times
 
 
@@ -42,7 +43,8 @@ def make_specialization(**over: Any) -> Specialization:
 def make_doctor(**over: Any) -> Doctor:
     """Save a doctor with a login; `specializations` is a list, the primary one first.
 
-    `licensed=False` leaves out the state licence and the DEA registration, both without an end, of every other doctor.
+    `licensed=False` leaves out the state licence and the DEA registration, both verified and without an end, of every
+    other doctor.
     """
     specializations, licensed = over.pop("specializations", []), over.pop("licensed", True)
     over.setdefault("user", None)
@@ -63,13 +65,15 @@ def make_doctor(**over: Any) -> Doctor:
 
 
 def license_doctor(doctor: Doctor, **over: Any) -> list[DoctorCredential]:
-    """Save the state licence and the DEA registration of the doctor in one statement, the licence first."""
+    """Save the state licence and the DEA registration of the doctor, verified, in one statement, the licence first."""
     number = doctor.license_number
     fields = {"doctor": doctor, "issuing_organization": "Issuer", "issue_date": date(2000, 1, 1), "number": number}
     return DoctorCredential.objects.bulk_create(
         [
-            DoctorCredential(**{**fields, "credential_type": "state_license", "state": "NY", **over}),
-            DoctorCredential(**{**fields, "credential_type": "dea", "number": doctor.dea_number or number, **over}),
+            DoctorCredential(**{**fields, **VERIFIED, "credential_type": "state_license", "state": "NY", **over}),
+            DoctorCredential(
+                **{**fields, **VERIFIED, "credential_type": "dea", "number": doctor.dea_number or number, **over}
+            ),
         ]
     )
 

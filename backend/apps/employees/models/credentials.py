@@ -111,6 +111,10 @@ class Credential(ClinicModel):
         raise NotImplementedError
 
     @property
+    def holder_id(self) -> Any:
+        return getattr(self, f"{self.HOLDER}_id")
+
+    @property
     def is_expired(self) -> bool:
         return self.is_expired_on(Clinic.today())
 
@@ -147,6 +151,11 @@ class Credential(ClinicModel):
         self.rejected_by, self.rejected_at, self.rejection_reason = user, timezone.now(), reason
         self.save(update_fields=[*CHECKED_BY, "updated_at"])
 
+    def lock_papers(self) -> None:
+        """Let one transaction at a time say which papers of this person hold; it is taken before any of the papers."""
+        holders = type(self.holder)._base_manager.select_for_update(no_key=True)
+        list(holders.filter(pk=self.holder_id).values_list("pk"))
+
     def give_back(self) -> None:
         """Let what this one replaced count again, or be replaced by what replaced this one."""
         replaced = type(self)._base_manager.filter(replaced_by=self.pk)
@@ -154,6 +163,8 @@ class Credential(ClinicModel):
 
     @transaction.atomic
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        self.lock_papers()
+        self.refresh_from_db(fields=["replaced_by"])
         self.give_back()
         return super().delete(*args, **kwargs)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 
@@ -85,6 +87,38 @@ def test_the_holder_renews_by_a_new_document_only() -> None:
 
 
 @BOTH
+def test_what_a_holder_puts_in_place_of_an_earlier_paper_or_lengthens_needs_a_document(make: Make) -> None:
+    row = make(expiry_date=OLD)
+    by, boss, stranger = row.holder.user, admin(), again(row, issuing_organization="Another", number="7")
+    own = filing.file(type(row), by=by, **stranger)
+    for act in (
+        lambda: filing.file(type(row), by=by, **again(row)),
+        lambda: filing.amend(own, by=by, issuing_organization=row.issuing_organization),
+        lambda: filing.amend(row, by=by, expiry_date=NEW),
+        lambda: filing.amend(row, by=by, expiry_date=None),
+    ):
+        with pytest.raises(DomainError, match="document"):
+            act()
+        row.refresh_from_db()
+        assert (row.expiry_date, row.replaced_by) == (OLD, None)
+    assert filing.amend(row, by=by, expiry_date=date(2027, 5, 1)).expiry_date == date(2027, 5, 1)
+    assert filing.amend(row, by=by, expiry_date=OLD, document=a_file()).expiry_date == OLD
+    assert filing.amend(row, by=boss, expiry_date=date(2027, 7, 1)).expiry_date == date(2027, 7, 1)
+    assert list(filing.file(type(row), by=boss, **again(row)).replaces.all()) == [row]
+
+
+def test_a_document_of_a_refused_change_is_not_kept(settings: LazySettings, tmp_path: Path) -> None:
+    row, by = make_credential(expiry_date=OLD), admin()
+    renewed = filing.renew(row, by=by, **RENEWED)
+    settings.MEDIA_ROOT = tmp_path
+    with pytest.raises(DomainError, match="ends later"):
+        filing.amend(renewed, by=by, expiry_date=OLD, document=a_file())
+    assert not [found for found in tmp_path.rglob("*") if found.is_file()]
+    filing.amend(renewed, by=by, document=a_file())
+    assert len([found for found in tmp_path.rglob("*") if found.is_file()]) == 1
+
+
+@BOTH
 def test_nobody_writes_the_credentials_of_others(make: Make) -> None:
     row, other = make(expiry_date=OLD), make()
     by = other.holder.user
@@ -103,7 +137,9 @@ def test_a_later_one_of_the_same_kind_replaces_the_earlier_ones_when_it_is_filed
     first, second = make(expiry_date=date(2026, 1, 1)), None
     second = make(**{first.HOLDER: first.holder}, expiry_date=OLD)
     newest = filing.file(
-        type(first), by=first.holder.user, **again(first, issuing_organization=first.issuing_organization.upper())
+        type(first),
+        by=first.holder.user,
+        **again(first, issuing_organization=first.issuing_organization.upper(), document=a_file()),
     )
     replaced = type(first).objects.filter(replaced_by=newest)
     assert {row.pk for row in replaced} == {first.pk, second.pk}
@@ -239,6 +275,26 @@ class TestAtOnce:
         outcomes = at_once(*(lambda copy=copy: filing.renew(copy, by=by, **RENEWED) for copy in copies))
         assert sorted(outcomes) == ["DomainError"] * 3 + ["done"]
         assert type(row).objects.count() == 2
+
+    @pytest.mark.parametrize("act", ["verify", "reject", "delete"])
+    def test_who_reviews_or_deletes_waits_until_the_filing_of_that_person_is_over(self, act: str) -> None:
+        row, by = make_employee_credential(expiry_date=OLD), admin()
+        newer = filing.renew(row, by=by, **RENEWED)
+        copy = type(row).objects.get(pk=newer.pk)
+        acts: dict[str, Callable[[], Any]] = {
+            "verify": lambda: filing.verify(copy, by=by, method="issuer"),
+            "reject": lambda: filing.reject(copy, by=by, reason="Forged."),
+            "delete": copy.delete,
+        }
+        reviewed = threading.Thread(target=lambda: (acts[act](), connection.close()))
+        with transaction.atomic():
+            sooner = filing.file(type(row), by=by, **again(row, number="7", expiry_date=date(2028, 1, 1)))
+            assert sooner.replaced_by == newer
+            reviewed.start()
+            wait_until_waited_for()
+        reviewed.join(10)
+        sooner.refresh_from_db()
+        assert sooner.replaced_by == (newer if act == "verify" else None)
 
     def test_one_filed_while_another_is_being_filed_replaces_that_too(self) -> None:
         row, by = make_employee_credential(expiry_date=OLD), admin()
