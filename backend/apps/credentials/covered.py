@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from django.db import connection
@@ -54,6 +55,20 @@ def is_covered(spans: Spans, day: str) -> bool:
 def is_covered_from(spans: Spans, begin: str, end: str) -> bool:
     """Return whether one credential of each type lasts from one day to the other."""
     return all(any(first <= begin and end <= last for first, last in of_type) for of_type in spans)
+
+
+def is_covered_throughout(spans: Spans, begin: str, end: str) -> bool:
+    """Return whether each day from one to the other is covered, by one credential of each type after another."""
+    return all(_joins(of_type, begin, end) for of_type in spans)
+
+
+def _joins(of_type: Iterable[Span], begin: str, end: str) -> bool:
+    for first, last in sorted(of_type):
+        if first <= begin <= last < end:
+            begin = f"{date.fromisoformat(last) + timedelta(days=1):%Y%m%d}"
+        elif first <= begin and end <= last:
+            return True
+    return False
 
 
 def _rows(doctors: Collection[str] | None, types: list[str], verified: list[str]) -> list[tuple[Any, ...]]:

@@ -50,10 +50,12 @@ def of(claims: Sequence[Claim]) -> Parts:
 
 
 def _parts(billing: Ids, payers: Ids, people: Ids, facilities: Ids, plans: Ids) -> Parts:
+    billers = _billing(billing)
+    named = None if people is None else {*people, *(one.doctor for one in billers.values())} - {""}
     return Parts(
-        _billing(billing),
+        billers,
         _payers(payers),
-        {**_doctors(people), **_referring(people)},
+        {**_doctors(named), **_referring(named)},
         _facilities(facilities),
         _plans(plans),
     )
@@ -73,10 +75,14 @@ def phone(text: str) -> str:
 
 
 def _billing(ids: Ids) -> dict[str, Billing]:
-    return {str(row.pk): _biller(row) for row in _among(BillingEntity.all_objects.all(), ids)}
+    rows = list(_among(BillingEntity.all_objects.all(), ids))
+    persons = [row.npi for row in rows if row.first_name]
+    ours = Doctor.all_objects.filter(npi_number__in=persons).order_by("-is_deleted")
+    doctors = dict(ours.values_list("npi_number", "pk"))  # of two the one on file, who comes last
+    return {str(row.pk): _biller(row, doctors.get(row.npi)) for row in rows}
 
 
-def _biller(row: BillingEntity) -> Billing:
+def _biller(row: BillingEntity, doctor: Any) -> Billing:
     is_person = bool(row.first_name)
     return Billing(
         id=str(row.pk),
@@ -102,6 +108,7 @@ def _biller(row: BillingEntity) -> Billing:
         contact_phone=phone(row.contact_phone),
         contact_email=row.contact_email,
         clia=row.clia_number,
+        doctor=str(doctor or ""),
     )
 
 

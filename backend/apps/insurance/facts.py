@@ -15,7 +15,10 @@ Adjustment = tuple[str, str, str, str]  # group (CO, PR, OA, PI), reason, amount
 
 
 class Billing(NamedTuple):
-    """Who bills. A person has last_name and first_name, an organisation name. Postal codes and phones are digits."""
+    """Who bills. A person has last_name and first_name, an organisation name. Postal codes and phones are digits.
+
+    For edits only: doctor is the id of the doctor of ours who bills in person, by the NPI, "" for anybody else.
+    """
 
     id: str
     is_person: bool = False
@@ -40,6 +43,7 @@ class Billing(NamedTuple):
     contact_phone: str = ""
     contact_email: str = ""
     clia: str = ""
+    doctor: str = ""
 
     def __repr__(self) -> str:
         return "Billing()"

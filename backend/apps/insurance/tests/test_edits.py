@@ -113,6 +113,7 @@ def test_the_same_claim_with_the_same_modifier_that_says_once_more_is_warned_of(
 
 
 ONCE = ((("20200101", "20261028"),),)
+TWICE = ((("20261027", "20261027"), ("20261028", "20271231"), ("20200101", "20261024")),)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +132,24 @@ ONCE = ((("20200101", "20261028"),),)
         ),
         ({"provider.entitled": ((),), "claim.rendering": "", "lines": (line(rendering="d"),)}, ["lines[1].rendering"]),
         ({"provider.entitled": ((),), "claim.rendering": ""}, []),  # who bills gave the service
+        ({"provider.entitled": ((),), "claim.rendering": "", "billing.doctor": "d"}, ["lines[1].rendering"]),
+        ({"provider.entitled": TWICE, "lines": (line(from_on="20261024"),)}, []),
+        ({"provider.entitled": TWICE, "lines": (line(from_on="20261024", to_on="20261027"),)}, ["lines[1].rendering"]),
+        ({"provider.entitled": TWICE, "lines": (line(from_on="20261027", to_on="20261029"),)}, []),
     ],
-    ids=("nothing needed", "nothing had", "one of two", "ended within", "each line", "of a line", "nobody named"),
+    ids=(
+        "nothing needed",
+        "nothing had",
+        "one of two",
+        "ended within",
+        "each line",
+        "of a line",
+        "nobody named",
+        "who bills in person",
+        "before the gap",
+        "over the gap",
+        "of two that join",
+    ),
 )
 def test_a_line_is_held_against_the_days_on_which_its_doctor_had_a_licence(changes: Changes, paths: list[str]) -> None:
     assert [one.path for one in found(changes) if one.rule == "rendering-not-entitled"] == paths

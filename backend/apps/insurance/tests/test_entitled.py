@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import Clinic
 from backend.apps.credentials.tests.override_factories import make_override
 from backend.apps.credentials.tests.registry_factories import make_registry_check
@@ -18,7 +19,13 @@ from backend.apps.doctors.models import Doctor, DoctorCredential
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.insurance import fact_parts, scrubbing, submitting
 from backend.apps.insurance.models import InsuranceClaim, Submission
-from backend.apps.insurance.tests.factories import line, ready_claim, referring_provider
+from backend.apps.insurance.tests.factories import (
+    billing_entity,
+    line,
+    make_patient_insurance,
+    ready_claim,
+    referring_provider,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +71,21 @@ def test_the_doctor_of_a_line_is_held_to_it_and_a_referring_provider_is_not_ours
         referring_provider=referring_provider(),
     )
     assert found(claim) == [("rendering-not-entitled", "lines[2].rendering")]
+
+
+def test_who_gave_it_is_the_doctor_of_the_visit_or_who_bills_in_person_where_the_claim_names_nobody() -> None:
+    doctor = make_doctor(licensed=False)
+    since = {"by": "npi", "lines": [7], "entries": ["00ff"], "excluded_on": "2020-01-01"}
+    make_registry_check(doctor.user, outcome="excluded", finding=since)
+    both = [("rendering-not-entitled", "lines[1].rendering"), ("rendering-excluded", "lines[1].rendering")]
+    billed: dict[str, Any] = {"procedure_codes": [line()], "rendering_doctor": None}
+    coverage = make_patient_insurance()
+    visit = make_appointment(doctor=doctor, patient=coverage.patient)
+    assert found(ready_claim(appointment=visit, patient_insurance=coverage, **billed)) == both
+    person = billing_entity(first_name="Grace", name="Stone", npi=doctor.npi_number)
+    assert found(ready_claim(billing_entity=person, **billed)) == both
+    someone = billing_entity(first_name="Rosa", name="Lind")
+    assert found(ready_claim(billing_entity=someone, **billed)) == []
 
 
 def test_what_an_excluded_doctor_did_since_then_is_not_billed_until_somebody_settles_that_it_is_another() -> None:
