@@ -66,6 +66,20 @@ def test_the_bell_rings_after_the_commit_and_not_before_and_never_after_a_rollba
     assert broker.llen("lab_results") == 1
 
 
+@pytest.mark.django_db(**COMMITS)
+def test_the_bell_of_a_task_rings_once_for_all_that_one_transaction_wrote(broker: Any) -> None:
+    with transaction.atomic():
+        for _ in range(3):
+            with transaction.atomic():
+                dispatch.ring(TASK)
+        with transaction.atomic():
+            dispatch.ring("reminders.deliver")
+            transaction.set_rollback(True)
+        dispatch.ring("reminders.deliver")
+        dispatch.ring("reminders.deliver")
+    assert (broker.llen("lab_results"), broker.llen("reminders")) == (1, 1)
+
+
 def test_each_task_goes_to_the_queue_of_its_first_word(broker: Any) -> None:
     for name in ("reminders.deliver", "sweep.overdue"):
         dispatch.send(name)

@@ -19,6 +19,7 @@ from backend.apps.patients import contacts
 from backend.apps.patients.contacts import Points
 
 TAKEN = "A machine has just taken this reminder; load the page again."
+UNKNOWN = "Nobody knows whether this arrived before it was given up; an administrator may send it again from its row."
 NOT_WAITING = "This reminder does not wait any more; there is nothing to mute."
 MUTED = "Muted by staff"  # how the reason of such a row begins
 SETTLED = {
@@ -96,6 +97,8 @@ def _why_not_now(
     """Return why nobody may send it now, as a sentence; None when it may go."""
     if reminder.work_state == WorkState.HELD or reminder.uncertain_since:
         return "Nobody knows yet whether this reminder arrived; that is found out first, or it could arrive twice."
+    if reminder.in_doubt:
+        return UNKNOWN
     if reminder.work_state == WorkState.RUNNING:
         return "This reminder is being sent at this moment."
     if reminder.status in SETTLED:

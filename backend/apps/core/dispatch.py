@@ -8,8 +8,9 @@ import logging
 
 from celery import Celery
 from celery.exceptions import OperationalError
-from django.db import transaction
+from django.db import connection, transaction
 
+RUNG = "a bell that has rung"
 log = logging.getLogger(__name__)
 
 _producer = Celery("backend", set_as_current=False)
@@ -24,10 +25,17 @@ def queue_for(task_name: str) -> str:
 def ring(task_name: str) -> None:
     """Ask a worker to look at the rows of `task_name` once the current transaction has committed.
 
-    A broker outage is logged and never fails a request that is already committed. The callback is a lambda: with a
-    partial, Django 5.2 fails while it reports a failure.
+    A broker outage is logged and never fails a request that is already committed. Within one transaction it is rung
+    once, however many rows were written: a savepoint that is rolled back takes only its own ring along.
     """
-    transaction.on_commit(lambda: send(task_name), robust=True)
+
+    def bell() -> None:
+        send(task_name)
+        bell.__qualname__ = RUNG
+
+    bell.__qualname__ = f"the bell of {task_name}"  # Django tells of a callback that failed by this
+    if bell.__qualname__ not in (getattr(hook[1], "__qualname__", "") for hook in connection.run_on_commit):
+        transaction.on_commit(bell, robust=True)
 
 
 def send(task_name: str) -> bool:

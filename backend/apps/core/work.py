@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from django.apps import apps
 from django.db import connections, models, router, transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from backend.apps.core import dispatch
@@ -106,8 +106,17 @@ class WorkQuerySet(models.QuerySet[Item]):
         return moved
 
     def given_up(self, *keys: Any, reason: str, **changes: Any) -> int:
-        """End rows that are held or failed, as a person decided; return how many. They can be put back in line."""
-        told = {**self.model.fields_when(WorkState.FAILED), **changes, "last_error": f"{GIVEN_UP}{reason}"[:300]}
+        """End rows that are held or failed, as a person decided; return how many. They can be put back in line.
+
+        Of those whose outcome is unknown `begun_at` stays, so that they remain `in_doubt`.
+        """
+        doubt = Case(
+            When(work_state=WorkState.HELD, then=Coalesce("begun_at", Now())),
+            When(last_error__startswith=GIVEN_UP, then=F("begun_at")),
+            default=Value(None, models.DateTimeField()),
+        )
+        ended = {"begun_at": doubt, "last_error": f"{GIVEN_UP}{reason}"[:300]}
+        told = {**self.model.fields_when(WorkState.FAILED), **changes, **ended}
         stuck = self.filter(pk__in=keys, work_state__in=AT_REST)
         return stuck.update(**told, work_state=WorkState.FAILED, leased_until=None, updated_at=Now())
 
@@ -185,6 +194,12 @@ class WorkItem(TimeStampedModel):
     def fields_when(cls, state: str) -> dict[str, Any]:
         """Return the domain fields to save when a machine is done with the row: {"status": "failed"}, say."""
         return {}
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nobody knows how its last try ended: it is held, or was when a person gave it up."""
+        ended = self.work_state == WorkState.FAILED and self.last_error.startswith(GIVEN_UP)
+        return self.work_state == WorkState.HELD or (ended and self.begun_at is not None)
 
     def begin(self) -> bool:
         """Note, before we speak to a partner, that we are about to; False if the lease is no longer ours."""

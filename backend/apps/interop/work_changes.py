@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
+from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.permissions import may
 from backend.apps.core.work import AT_REST, WorkItem
@@ -36,10 +37,10 @@ def bulk(request: HttpRequest, task: str) -> HttpResponse:
     if verb not in VERBS or not may(request.user, verb, WORK):
         return console.refused(request, 403, "Your role may not do this.")
     confirmed = request.POST.get("confirmed", "")
-    keys = _confirmed(confirmed) if confirmed else _chosen(request, model)
-    rows = list(stuck(model, kind, keys))
     if confirmed:
-        return _do_all(request, task, verb, rows)
+        return _do_all(request, task, verb, _confirmed(confirmed))
+    keys = _chosen(request, model)
+    rows = list(stuck(model, kind, keys))
     context = {
         "title": f"{kind.title}: {len(rows)} to be {VERBS[verb]}",
         "task": task,
@@ -74,19 +75,33 @@ def stuck(model: type[WorkItem], kind: work_kinds.Kind, keys: Sequence[Any]) -> 
     return rows.filter(pk__in=keys, work_state__in=AT_REST).order_by("pk")
 
 
-def _do_all(request: HttpRequest, task: str, verb: str, rows: Sequence[Any]) -> HttpResponse:
+def _do_all(request: HttpRequest, task: str, verb: str, keys: Sequence[UUID]) -> HttpResponse:
+    model, kind = work_pages.model_of(task), work_kinds.kind_of(task)
+
     def act() -> str:
+        rows = list(stuck(model, kind, keys).select_for_update(of=("self",), no_key=True))
         if not rows:
             raise DomainError("None of these waits for a person any more; nothing was changed.")
         done, refused = CHANGES[verb](request, rows)
         if not done:
             raise DomainError(" ".join(refused) or "Nothing was changed.")
-        for row in rows:
-            console.note(request, verb, row, bulk=len(rows) > 1)
+        _note(request, verb, rows)
         left = "".join(f" {count} not: {why}" for why, count in refused.most_common(5) if count)
         return f"{done} of {len(rows)} {VERBS[verb]}.{left}"
 
-    return console.attempt(request, verb, rows[0]._meta.model_name if rows else "work", act, back=back(request, task))
+    return console.attempt(request, verb, model._meta.model_name or "work", act, back=back(request, task))
+
+
+def _note(request: HttpRequest, verb: str, rows: Sequence[Any]) -> None:
+    """Write down of which rows it was done, and of no other: we have held them since we looked at their state.
+
+    Why a person gave a row up stands in the row and not here: what people write may hold a patient's data.
+    """
+    if verb == "retry":
+        stay = type(rows[0]).work.filter(pk__in=[row.pk for row in rows], work_state__in=AT_REST)
+        left = set(stay.values_list("pk", flat=True))
+        rows = [row for row in rows if row.pk not in left]
+    audit.record_rows(request, f"console.{verb}", rows, detail={"bulk": len(rows) > 1, "reason": verb == "give_up"})
 
 
 def _retry(request: HttpRequest, rows: Sequence[Any]) -> tuple[int, Counter[str]]:

@@ -82,18 +82,21 @@ def _done(service: Callable[..., Any], target: Any, by: User, refused: Refused) 
 
 def reminders(rows: Sequence[AppointmentReminder], by: User) -> tuple[int, Refused]:
     """Send those again that failed, by the rules of the reminder board; those whose outcome is unknown, as asked."""
-    held = [row.pk for row in rows if row.work_state == WorkState.HELD]
-    failed = [row for row in rows if row.work_state == WorkState.FAILED]
+    unknown = [row for row in rows if row.in_doubt]
+    failed = [row for row in rows if not row.in_doubt]
     refused = reminder_actions.send_these(failed, by=by) if failed else {}
-    moved = AppointmentReminder.work.back_in_line(*held, at_rest=(WorkState.HELD,)) if held else 0
-    stay = Counter(refused.values()) + Counter({MOVED: len(held) - moved})
-    return moved + len(failed) - len(refused), stay
+    moved, stay = _unreplaced(unknown) if unknown else (0, Counter[str]())
+    return moved + len(failed) - len(refused), stay + Counter(refused.values())
 
 
 def messages(rows: Sequence[PatientMessage], by: User) -> tuple[int, Refused]:
     """Send messages again, but none in whose place another one stands already."""
+    return _unreplaced(rows)
+
+
+def _unreplaced(rows: Sequence[OutgoingMessage]) -> tuple[int, Refused]:
     keys = [row.pk for row in rows]
-    replaced = set(PatientMessage.all_objects.filter(fallback_of__in=keys).values_list("fallback_of", flat=True))
+    replaced = set(type(rows[0]).all_objects.filter(fallback_of__in=keys).values_list("fallback_of", flat=True))
     return _moved(rows, [key for key in keys if key not in replaced], Counter({REPLACED: len(replaced)}))
 
 
@@ -174,7 +177,7 @@ def kind_of(task: str) -> Kind:
 
 def may_come_twice(row: WorkItem) -> bool:
     """Whether trying it again may reach somebody a second time: its outcome is unknown, and its partner cannot tell."""
-    return row.work_state == WorkState.HELD and not row.replay_safe
+    return row.in_doubt and not row.replay_safe
 
 
 def address_of(row: WorkItem) -> str:
@@ -192,7 +195,7 @@ def address_of(row: WorkItem) -> str:
 
 
 def give_up(rows: Sequence[WorkItem], *, reason: str) -> int:
-    """End rows of one kind that are held or failed; return how many were."""
+    """End rows of one kind that are held or failed; return how many were. Of each it stays known if it is in doubt."""
     kind = kind_of(rows[0].task_name)
     if kind.gives_up:
         raise DomainError(kind.gives_up)

@@ -10,10 +10,13 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from backend.apps.appointments import reminder_actions
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
 from backend.apps.core import depths
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.core.work import WorkItem, work_models
 from backend.apps.insurance.models import InboundFile
@@ -115,6 +118,8 @@ def test_a_row_is_given_up_with_a_reason_leaves_the_list_and_can_be_put_back() -
     post(f"{LABS}bulk/", client, verb="give_up", confirmed=str(row.pk), reason="The lab sent it anew")
     row.refresh_from_db()
     assert (row.work_state, row.status, row.last_error) == ("failed", "worklist", "given up: The lab sent it anew")
+    noted = AuditLog.objects.get(action="console.give_up", outcome="allowed", resource_id=str(row.pk))
+    assert noted.detail == {"bulk": False, "reason": True}
     assert str(row.pk) not in client.get(f"{LABS}?state=failed").content.decode()
     assert str(row.pk) in client.get(f"{LABS}?state=given_up").content.decode()
     post(f"{LABS}bulk/", client, verb="retry", confirmed=str(row.pk))
@@ -134,6 +139,38 @@ def test_what_may_have_arrived_is_sent_again_only_when_somebody_ticks_that_it_ma
     post(f"{PAGES}bulk/", client, verb="retry", confirmed=confirmed(told), twice="1")
     page.refresh_from_db()
     assert page.work_state == "waiting"
+
+
+def test_giving_up_does_not_make_known_whether_it_arrived() -> None:
+    client, page, known = signed_in("admin"), page_of(work_state="held"), page_of(work_state="failed")
+    CriticalPage.work.filter(pk=known.pk).update(begun_at=timezone.now())  # its partner refused it
+    for _ in range(2):
+        post(f"{PAGES}bulk/", client, verb="give_up", confirmed=f"{page.pk},{known.pk}", reason="The doctor called")
+    assert 'name="twice"' in client.get(f"{PAGES}{page.pk}/").content.decode()
+    assert 'name="twice"' not in client.get(f"{PAGES}{known.pk}/").content.decode()
+    told = post(f"{PAGES}bulk/", client, verb="retry", every="1", state="given_up")
+    assert "Of 1 nobody knows" in told.content.decode()
+    assert "may come twice" in post(f"{PAGES}bulk/", client, verb="retry", confirmed=str(page.pk)).content.decode()
+    post(f"{PAGES}bulk/", client, verb="retry", confirmed=f"{page.pk},{known.pk}", twice="1")
+    assert set(CriticalPage.work.values_list("work_state", "begun_at")) == {("waiting", None)}
+
+
+def test_a_reminder_given_up_in_doubt_goes_again_only_from_its_row_and_never_where_another_took_its_place() -> None:
+    client, visit = signed_in("admin"), make_appointment(patient=make_reachable_patient())
+    doubtful = make_reminder(appointment=visit, reminder_type="email", work_state="held")
+    replaced = make_reminder(appointment=visit, work_state="held", last_error="nobody knows whether it was sent")
+    make_reminder(appointment=visit, offset_minutes=60, reminder_type="email", fallback_of=replaced)
+    post(f"{REMINDERS}bulk/", client, verb="give_up", confirmed=str(doubtful.pk), reason="They call us")
+    doubtful.refresh_from_db()
+    with pytest.raises(DomainError, match="before it was given up"):
+        reminder_actions.send_now(doubtful, by=None)
+    keys = f"{doubtful.pk},{replaced.pk}"
+    text = post(f"{REMINDERS}bulk/", client, verb="retry", confirmed=keys, twice="1").content.decode()
+    assert "1 of 2 back in line. 1 not: Another message has taken the place of this one." in text
+    states = dict(AppointmentReminder.work.values_list("pk", "work_state"))
+    assert (states[doubtful.pk], states[replaced.pk]) == ("waiting", "held")
+    noted = AuditLog.objects.filter(action="console.retry", outcome="allowed").values_list("resource_id", "patient_id")
+    assert list(noted) == [(str(doubtful.pk), visit.patient_id)]
 
 
 def test_reminders_ask_the_rules_of_their_board_before_they_go_again() -> None:
@@ -189,6 +226,16 @@ def test_each_row_leads_to_the_page_it_belongs_to() -> None:
     assert f"/console/labs/critical/{page.critical_result_id}/" in alone.content.decode()
     assert AuditLog.objects.filter(action="console.retrieve", resource_id=str(page.pk)).get().patient_id is not None
     assert work_kinds.address_of(InboundFile(pk=uuid4())) == "/console/claims/files/inbound/"
+
+
+def test_many_rows_cost_no_more_questions_than_few() -> None:
+    client, asked = signed_in("admin"), []
+    for count in (2, 6):
+        keys = ",".join(str(page_of(work_state="failed").pk) for _ in range(count))
+        with CaptureQueriesContext(connection) as found:
+            post(f"{PAGES}bulk/", client, verb="give_up", confirmed=keys, reason="The doctor called")
+        asked.append(len(found))
+    assert asked[0] == asked[1]
 
 
 def test_a_list_costs_the_same_for_many_and_little() -> None:
