@@ -9,16 +9,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from backend.apps.core import beats, dispatch
 from backend.apps.core.models import Heartbeat
+from backend.apps.core.work import work_models
 from workers import deadman, schedules
 from workers.runner import attempt
 
 WAIT = timedelta(minutes=6)  # for the beat itself, or a run that goes on: longer than CELERY_TASK_TIME_LIMIT
 SKEW = timedelta(minutes=1)  # by which the clock of a beat may be ahead of the database's
+AGAIN = (timedelta(minutes=15), timedelta(hours=1))  # between two bells for one window: at least, at most
+SPARED = timedelta(seconds=90)  # from its bell on an entry that only waited for the beat is not told of
+SWEEP = "sweep overdue rows"  # the workers do it themselves, so its row says whether the beat lives
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +85,11 @@ def _first(one: schedules.Entry, now: datetime) -> Heartbeat:
 
 
 def catch_up() -> int:
-    """Ring once for each crontab entry whose last window passed without a run; return how many were rung for.
+    """Ring for each entry that ought to have run and did not; return how many were rung for.
 
-    Of several windows that passed only the last counts. Whoever notes it first rings, so two of these ring once; a bell
-    that the broker does not take is not noted, and rung again the next time.
+    Of several windows of a crontab that passed only the last counts; what comes by a period is rung for when late.
+    Until it ran it is rung for again, the less often the longer that lasts, for a bell may be lost and a run may fail.
+    Of two that look at once one rings; a bell that the broker does not take is not noted, and rung the next time.
     """
     now = database_now()
     known = {row.entry: row for row in Heartbeat.objects.all()}
@@ -92,21 +97,50 @@ def catch_up() -> int:
 
 
 def _caught_up(one: schedules.Entry, row: Heartbeat, now: datetime) -> bool:
-    due = one.last_due(now - WAIT)
-    if due is None or (row.last_run_at and row.last_run_at >= due - SKEW):
+    missed = _missed(one, row, now)
+    if missed is None or not _is_to_ring(missed, row.caught_up_at, now, period=one.every):
         return False
     with transaction.atomic():
-        mine = Heartbeat.objects.filter(Q(caught_up_at=None) | Q(caught_up_at__lt=due), entry=one.name)
+        mine = Heartbeat.objects.filter(entry=one.name, caught_up_at=row.caught_up_at)
         rung = bool(mine.update(caught_up_at=Now())) and dispatch.send(one.task)
         transaction.set_rollback(not rung)
     return rung
+
+
+def _missed(one: schedules.Entry, row: Heartbeat, now: datetime) -> datetime | None:
+    """Return since when it ought to have run; None: it did, it may yet, or it is done without a bell."""
+    if one.every:
+        return row.due_by if row.due_by and row.due_by < now and one.name != SWEEP else None
+    due = one.last_due(now - WAIT)
+    return None if due is None or (row.last_run_at and row.last_run_at >= due - SKEW) else due
+
+
+def _is_to_ring(missed: datetime, rung: datetime | None, now: datetime, *, period: timedelta | None) -> bool:
+    """Whether nobody rang since it was missed, or did as long ago as it then had been missed."""
+    if rung is None or rung < missed:
+        return True
+    least, most = AGAIN
+    return rung + max(min(rung - missed, most), least, period or least) <= now
 
 
 def look() -> str:
     """Register what is new in the schedule, ring for what was missed, and tell who is late; safe to run at any time."""
     register()
     rung = catch_up()
-    return f"rang for {rung}, {beats.tell_late()} late"
+    return f"rang for {rung}, {beats.tell_late(spared=_spared())} late"
+
+
+def _spared() -> set[str]:
+    """Return the entries that were rung for just now and may run yet; one that failed is none of them."""
+    just = Heartbeat.objects.filter(failures=0, caught_up_at__gt=F("due_by"))
+    return set(just.filter(caught_up_at__gt=Now() - SPARED).values_list("entry", flat=True))
+
+
+def ring_overdue() -> str:
+    """Ring once for each kind of work that has a row to look at; ringing twice wakes a worker in vain, no more."""
+    late = [model for model in work_models() if model.work.overdue().exists()]
+    rang = sum(dispatch.send(model.task_name) for model in late)
+    return f"rang for {rang} of {len(late)}"
 
 
 def database_now() -> datetime:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backend.apps.core import dispatch
 from backend.apps.core.work import work_models
+from backend.apps.interop import reconciling
 from workers import beats
 from workers.beats import beating
 from workers.celery_app import app
@@ -11,11 +11,9 @@ from workers.celery_app import app
 
 @app.task(name="sweep.overdue")  # type: ignore[untyped-decorator]  # Celery has no types
 def overdue() -> str:
-    """Ring once for each kind of work that has a row to look at; ringing twice wakes a worker in vain, no more."""
-    with beating("sweep overdue rows"):
-        late = [model for model in work_models() if model.work.overdue().exists()]
-        rang = sum(dispatch.send(model.task_name) for model in late)
-    return f"rang for {rang} of {len(late)}"
+    """Ring for all work that is due; safe to run twice."""
+    with beating(beats.SWEEP):
+        return beats.ring_overdue()
 
 
 @app.task(name="sweep.hold_lost")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -23,11 +21,18 @@ def hold_lost() -> str:
     """Hold rows whose worker died after it began to speak; the second run finds none left."""
     with beating("hold work whose outcome is unknown"):
         held = sum(model.work.hold_lost() for model in work_models())
+        if held:
+            reconciling.tell_broken_off()  # of a closing that is held nobody else tells
     return f"held {held}"
 
 
 @app.task(name="sweep.catch_up")  # type: ignore[untyped-decorator]  # Celery has no types
 def catch_up() -> str:
-    """Ring for windows of the schedule that were missed and tell which entries are late; two at once ring once."""
+    """Do what the beat would have done and tell which entries are late; two at once ring for each of them once.
+
+    The workers ring for this without a beat (`watchman`), so what is due is looked at all the same, alerts' mails too.
+    """
     with beating("catch up"):
-        return beats.look()
+        told = beats.look()
+        beats.ring_overdue()
+    return told

@@ -17,16 +17,17 @@ from django.utils import timezone
 import beat_schedule
 from backend.apps.core import beats as clinic
 from backend.apps.core import dispatch
-from backend.apps.core.models import Alert, Heartbeat
+from backend.apps.core.models import Alert, AlertNotice, Heartbeat
 from backend.config.settings import addresses
 from integrations.doubles.server import Answer, HttpDouble, Request
 from workers import beats, deadman, schedules, sweep, watchman
+from workers.alerts import notify_due
 from workers.beats import beating
 from workers.celery_app import app
 from workers.schedules import Entry
 
 pytestmark = pytest.mark.django_db
-SWEEP, DAILY = "sweep overdue rows", "insurance re-verification due"
+SWEEP, HOURLY, DAILY = "sweep overdue rows", "expire exports", "insurance re-verification due"
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 WEDNESDAY = datetime(2026, 3, 4, 9, 20, tzinfo=UTC)
 
@@ -135,6 +136,48 @@ def test_after_three_days_of_downtime_a_daily_entry_is_rung_for_once(rung: list[
     assert sorted(rung) == daily
     assert beats.catch_up() == 0, "and a minute later not again, though it has not run yet"
     assert sorted(rung) == daily
+
+
+@pytest.mark.parametrize(
+    ("missed_min", "rung_min", "again"),
+    [(6, 6, False), (20, 14, False), (21, 15, True), (60, 18, False), (600, 59, False), (600, 61, True)],
+)
+def test_a_window_whose_run_failed_or_whose_bell_was_lost_is_rung_for_again_and_again(
+    rung: list[str], missed_min: int, rung_min: int, again: bool
+) -> None:
+    beats.register()
+    due, one = WEDNESDAY - 10 * MINUTE, schedules.entry(DAILY)
+    daily = row(DAILY, task=one.task, caught_up_at=due + (missed_min - rung_min) * MINUTE)
+    now = due + missed_min * MINUTE
+    assert beats._caught_up(one, daily, now) is again
+    assert rung == [one.task] * again
+
+
+def test_without_a_beat_what_is_late_runs_and_only_that_the_beat_is_gone_is_told(
+    rung: list[str], settings: Any
+) -> None:
+    settings.ON_CALL = ("first@oncall.example.org",)
+    beats.register()
+    Heartbeat.objects.update(caught_up_at=Now() - DAY)
+    Heartbeat.objects.filter(entry__in=(SWEEP, HOURLY)).update(due_by=Now() - MINUTE)
+    hourly = schedules.entry(HOURLY).task
+    assert "2 late" in sweep.catch_up()
+    assert rung.count(hourly) == 1
+    assert "sweep.overdue" not in rung, "the workers do it themselves, and it stays late while there is no beat"
+    sweep.catch_up()
+    assert rung.count(hourly) == 1, "and not each minute"
+    AlertNotice.work.update(due_at=Now() - MINUTE)
+    sweep.catch_up()
+    assert rung.count("alerts.notify") == 1
+    assert notify_due() == "1 done"
+    assert list(Alert.objects.values_list("cause", "tellings")) == [(f"beat late:{SWEEP}", 1)]
+
+
+def test_what_was_rung_for_and_does_not_run_is_told_all_the_same(rung: list[str]) -> None:
+    beats.register()
+    Heartbeat.objects.filter(entry=HOURLY).update(due_by=Now() - 10 * MINUTE, caught_up_at=Now() - 2 * MINUTE)
+    sweep.catch_up()
+    assert Alert.objects.get().cause == f"beat late:{HOURLY}"
 
 
 @pytest.mark.parametrize("ran_ago", [timedelta(0), MINUTE / 2], ids=["after it", "by a clock that is ahead"])

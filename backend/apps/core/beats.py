@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db.models.functions import Now
@@ -29,12 +30,16 @@ def standing() -> str:
     return "ok" if Heartbeat.objects.exists() else "late: no worker has seen the schedule yet"
 
 
-def tell_late() -> int:
-    """Open an alert for each late entry, once, and clear those of entries that ran; return how many are late."""
-    found = {_cause(row): row for row in late()}
-    alerts.clear(*(alerts.open_causes(KIND) - found.keys()))
+def tell_late(*, spared: Collection[str] = ()) -> int:
+    """Open an alert for each late entry, once, and clear those of entries that ran; return how many are late.
+
+    spared: entries for which none is opened now; one that is open stays.
+    """
+    found, known = {_cause(row): row for row in late()}, alerts.open_causes(KIND)
+    alerts.clear(*(known - found.keys()))
     for cause, row in found.items():
-        alerts.open_once(cause, kind=KIND, sentence=_sentence(row))
+        if cause in known or row.entry not in spared:
+            alerts.open_once(cause, kind=KIND, sentence=_sentence(row))
     return len(found)
 
 
