@@ -9,7 +9,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from integrations.hl7.mllp import MllpClient, frame
 from integrations.x12.fake import FakeClearinghouse
 from workers.cli import console, demo_claims, demo_counts, demo_fhir, demo_labs, demo_reminders, demo_trouble
 from workers.cli.backend_service import BackendService
-from workers.cli.demo_counts import Asked, ClaimsAsked, LabAsked
+from workers.cli.demo_counts import Asked, LabAsked
 from workers.cli.demo_partners import Partners
 from workers.cli.desk import Desk
 from workers.cli.errors import Refused
@@ -56,6 +56,7 @@ class Bulk:
     size: Size
     chaos: bool
     began: datetime  # of the whole day, by the clock of the database
+    good: bool = True
     asked: Asked = field(default_factory=Asked)
 
     def dice(self, name: str) -> random.Random:
@@ -73,8 +74,17 @@ def play(bulk: Bulk) -> Asked:
         others += [pool.submit(claims, bulk), pool.submit(export, bulk)]
         trouble(bulk, before)
         for other in others:
-            other.result()
+            ended(bulk, other)
     return bulk.asked
+
+
+def ended(bulk: Bulk, part: Future[None]) -> None:
+    """Tell of a part that could not go on; the table shows what became of it."""
+    try:
+        part.result()
+    except Refused as refusal:
+        console.say(f"{'broken off':16}{refusal}   <- NOT as it should be")
+        bulk.good = False
 
 
 def booked(bulk: Bulk) -> list[str]:
@@ -208,8 +218,10 @@ def claims(bulk: Bulk) -> None:
             for one in made:
                 scene.desk.post(f"insurance-claims/{one['id']}/submit/", {})
             console.say(f"{'claims':16}{len(made)} submitted")
-            settle(bulk, scene, made)
-        bulk.asked.claims.taken = taken_of(house)
+            try:
+                settle(bulk, scene, made)
+            finally:
+                bulk.asked.claims.taken = taken_of(house)
 
 
 def line(number: int) -> dict[str, Any]:
@@ -223,7 +235,7 @@ def settle(bulk: Bulk, scene: demo_claims.Scene, made: list[dict[str, Any]]) -> 
         console.say(f"{'fault':16}clearinghouse  cuts the next upload off")
     ask(scene, "build_now")
     reached(scene, made, {"accepted", "paid"})
-    bulk.asked.claims = ClaimsAsked({one["id"]: demo_claims.control_number(scene, one) for one in made})
+    bulk.asked.claims.numbers = {one["id"]: demo_claims.control_number(scene, one) for one in made}
     for path in scene.house.answer("835"):
         if bulk.chaos:
             shutil.copyfile(path, path.with_name(f"again_{path.name}"))

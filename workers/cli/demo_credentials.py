@@ -96,6 +96,12 @@ def filed(scene: Scene, kind: str, days: int, **more: str) -> str:
     paper = {"credential_type": kind, "issuing_organization": "Demo board", "number": secrets.token_hex(4)}
     days_of = {"issue_date": scene.day(-700), "expiry_date": scene.day(days)}
     row = scene.admin.post("doctor-credentials/", {"doctor": scene.doctor, **paper, **days_of, **more})
+    return checked(scene.admin, row)
+
+
+def checked(admin: Desk, row: dict[str, Any]) -> str:
+    """Let an administrator ask whoever issued a paper: before that it entitles nobody. Return its id."""
+    admin.post(f"doctor-credentials/{row['id']}/verify/", {"method": "issuer"})
     return str(row["id"])
 
 
@@ -151,6 +157,7 @@ def renewed(scene: Scene) -> None:
     until(lambda: [one for one in alerts(scene, scene.licence) if one["tier"] <= 0])
     dates = {"issue_date": scene.day(0), "expiry_date": scene.day(730)}
     new = scene.admin.post(f"doctor-credentials/{scene.licence}/renew/", dates)
+    checked(scene.admin, new)
     still = [one for one in alerts(scene, scene.licence) if one["closed_at"] is None]
     why = ", ".join(sorted({one["closed_because"] for one in alerts(scene, scene.licence)}))
     scene.tell("renewed", new["id"], f"until {scene.day(730)}; alerts closed: {why}", good=not still)

@@ -58,7 +58,8 @@ def free_doctor(stack: Running) -> Iterator[str]:
     with demo_credentials.enrolled(admin) as doctor:
         days = {"issue_date": f"{today - timedelta(days=700)}", "expiry_date": f"{today + timedelta(days=700)}"}
         paper = {"credential_type": "state_license", "state": "MA", "issuing_organization": "Demo board"}
-        admin.post("doctor-credentials/", {"doctor": doctor, "number": secrets.token_hex(4), **paper, **days})
+        row = admin.post("doctor-credentials/", {"doctor": doctor, "number": secrets.token_hex(4), **paper, **days})
+        demo_credentials.checked(admin, row)
         yield doctor
 
 
