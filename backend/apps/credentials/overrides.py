@@ -18,7 +18,7 @@ from backend.apps.credentials.models import LONGEST_OVERRIDE, CredentialOverride
 from backend.apps.doctors.models import Doctor
 
 KIND = "credential_override"
-LONGEST_SENTENCE = 300  # of an alert
+WINDOW, MOST_IN_WINDOW = timedelta(days=30), LONGEST_OVERRIDE  # of one doctor and type, all exceptions together
 
 
 @transaction.atomic
@@ -27,6 +27,7 @@ def grant(
 ) -> CredentialOverride:
     """Let a doctor do for `hours`, or until `expires_at`, what a missing credential forbids; 72 hours at most.
 
+    All of one doctor and type within 30 days are 72 hours at most too: more would be work without the credential.
     While one is in force no other of the type is made: each needs a reason of its own, after the one before.
     """
     now = timezone.now()
@@ -72,6 +73,8 @@ def _lock(doctor: Doctor) -> None:
 
 
 def _refuse(row: CredentialOverride) -> None:
+    if row.granted_by is not None and row.granted_by == row.doctor.user:
+        raise DomainError("Somebody else has to make this exception: nobody makes one for themselves.")
     if row.expires_at <= row.granted_at:
         raise DomainError("This time has passed; choose a later one.")
     if row.expires_at > row.granted_at + LONGEST_OVERRIDE:
@@ -80,16 +83,40 @@ def _refuse(row: CredentialOverride) -> None:
     last = others.filter(expires_at__gt=row.granted_at).first()
     if last is not None:
         raise DomainError(f"There is an exception until {_when(last.expires_at)} already; end it first.")
+    left = MOST_IN_WINDOW - _used(row)
+    if row.expires_at - row.granted_at > left:
+        told = f"{_hours(left)} of these are left"
+        raise DomainError(f"Exceptions of one doctor and credential last 72 hours at most within 30 days; {told}.")
+
+
+def _used(row: CredentialOverride) -> timedelta:
+    """Return for how long exceptions of this doctor and type were in force within the 30 days before this one.
+
+    What is soft-deleted counts: the work was done.
+    """
+    since = row.granted_at - WINDOW
+    earlier = CredentialOverride.all_objects.filter(doctor=row.doctor, credential_type=row.credential_type)
+    spans = earlier.filter(expires_at__gt=since).values_list("granted_at", "expires_at", "ended_at")
+    return sum((_length(max(begin, since), min(end, ended or end)) for begin, end, ended in spans), timedelta())
+
+
+def _length(begin: datetime, end: datetime) -> timedelta:
+    return max(end - begin, timedelta())
+
+
+def _hours(left: timedelta) -> str:
+    whole = max(left, timedelta()) // timedelta(hours=1)
+    return f"{whole} hour{'' if whole == 1 else 's'}"
 
 
 def _tell(row: CredentialOverride) -> None:
     what, until = name_of(row.credential_type), _when(row.expires_at)
-    sentence = f"Until {until} an administrator lets {row.doctor.full_name} go on without a valid {what}."
+    sentence = f"Until {until} an administrator lets doctor {row.doctor_id} go on without a valid {what}."
     alerts.open_once(
         cause_of(row),
         kind=KIND,
         severity=Alert.Severity.WARNING,
-        sentence=sentence[:LONGEST_SENTENCE],
+        sentence=sentence,
         subject=row,
     )
 

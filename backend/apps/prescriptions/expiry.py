@@ -45,11 +45,10 @@ def watch() -> tuple[int, int]:
     found = {f"refills waiting:{row['prescription__doctor']}": row for row in of_doctors}
     alerts.clear(*(gone := alerts.open_causes(KIND) - found.keys()))
     dismissed = alerts.all_dismissed({cause: row["last"] + patience for cause, row in found.items()})
-    doctors = Doctor.all_objects.select_related("user").in_bulk(row["prescription__doctor"] for row in found.values())
     for cause in found.keys() - dismissed:
-        doctor, many = doctors[found[cause]["prescription__doctor"]], found[cause]["many"]
-        sentence = f"Requests for refills that wait longer than {settings.REFILLS_WAIT_H} hours for {doctor.full_name}"
-        alerts.open_once(cause, kind=KIND, subject=doctor, sentence=f"{sentence}: {many}.")
+        doctor, many = found[cause]["prescription__doctor"], found[cause]["many"]
+        sentence = f"Requests for refills that wait longer than {settings.REFILLS_WAIT_H} hours for doctor {doctor}"
+        alerts.open_once(cause, kind=KIND, subject=Doctor(pk=doctor), sentence=f"{sentence}: {many}.")
     return len(found.keys() - dismissed), len(gone)
 
 

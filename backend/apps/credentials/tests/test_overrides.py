@@ -46,6 +46,8 @@ class TestGranting:
         assert AuditLog.objects.filter(action="create", resource_id=str(row.pk), user_id=admin.pk).exists()
         alert = Alert.objects.get(kind="credential_override", resolved_at=None)
         assert alert.subject_id == str(row.pk)
+        assert str(doctor.pk) in alert.sentence  # whoever is on call is written to by mail: no name
+        assert doctor.user.last_name not in alert.sentence
         again = api.post(URL, form(doctor=str(doctor.pk), reason="Once more."), format="json")
         assert again.status_code == 422
         other = api.post(URL, form(doctor=str(doctor.pk), credential_type="dea"), format="json")
@@ -74,6 +76,29 @@ class TestGranting:
     def test_it_lasts_72_hours_at_most_and_has_a_reason(self, over: dict[str, Any], code: int) -> None:
         given = form(doctor=str(make_doctor().pk), **over)
         assert client_for(make_user(role="admin")).post(URL, given, format="json").status_code == code
+
+    def test_nobody_makes_one_for_themselves(self) -> None:
+        admin = make_user(role="admin")
+        doctor = make_doctor(user=admin)
+        answer = client_for(admin).post(URL, form(doctor=str(doctor.pk)), format="json")
+        assert answer.status_code == 422
+        assert (
+            client_for(make_user(role="admin")).post(URL, form(doctor=str(doctor.pk)), format="json").status_code == 201
+        )
+
+    def test_all_of_a_doctor_and_type_are_72_hours_at_most_within_30_days(self) -> None:
+        doctor, now = make_doctor(), timezone.now()
+        api = client_for(make_user(role="admin"))
+        for begin, end, ended in ((-900, -828, None), (-768, -696, None), (-480, -460, -470), (-400, -380, None)):
+            ends = now + ended * HOUR if ended else None
+            make_override(doctor, granted_at=now + begin * HOUR, expires_at=now + end * HOUR, ended_at=ends)
+        make_override(granted_at=now - 100 * HOUR, expires_at=now - 30 * HOUR)  # of somebody else
+        refused = api.post(URL, form(doctor=str(doctor.pk), hours=48), format="json")
+        assert refused.status_code == 422
+        assert refused.data["detail"].endswith("18 hours of these are left."), refused.data
+        assert api.post(URL, form(doctor=str(doctor.pk), hours=18), format="json").status_code == 201
+        other = form(doctor=str(doctor.pk), credential_type="dea", hours=72)
+        assert api.post(URL, other, format="json").status_code == 201
 
     @pytest.mark.parametrize(("hours", "code"), [(-1, 422), (71, 201), (73, 422)])
     def test_its_end_can_be_a_time_instead(self, hours: int, code: int) -> None:
