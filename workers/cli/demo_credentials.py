@@ -105,11 +105,6 @@ def checked(admin: Desk, row: dict[str, Any]) -> str:
     return str(row["id"])
 
 
-def verified(scene: Scene, credential: str) -> None:
-    """Let an administrator who asked the board say that the paper holds; before that it entitles to nothing."""
-    scene.admin.post(f"doctor-credentials/{credential}/verify/", {"method": "issuer"})
-
-
 def told_once(scene: Scene) -> None:
     """Sweep several times: one alert, one e-mail. A later paper's alert tells that all sweeps before have looked."""
     sweep(scene)
@@ -157,13 +152,12 @@ def renewed(scene: Scene) -> None:
     until(lambda: [one for one in alerts(scene, scene.licence) if one["tier"] <= 0])
     dates = {"issue_date": scene.day(0), "expiry_date": scene.day(730)}
     new = scene.admin.post(f"doctor-credentials/{scene.licence}/renew/", dates)
-    checked(scene.admin, new)
     still = [one for one in alerts(scene, scene.licence) if one["closed_at"] is None]
     why = ", ".join(sorted({one["closed_because"] for one in alerts(scene, scene.licence)}))
     scene.tell("renewed", new["id"], f"until {scene.day(730)}; alerts closed: {why}", good=not still)
     said = scene.desk.refusal("appointments/", form(scene))
     scene.tell("not yet checked", new["id"], f"refused still: {said['detail']}", good=said["status"] == 422)
-    verified(scene, new["id"])
+    checked(scene.admin, new)
     scene.tell("booked again", book(scene), "without an exception")
 
 
