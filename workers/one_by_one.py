@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from workers.runner import HandlerBug, attempt
+from workers.runner import HandlerBug, attempt, told_where
 
 BUDGET_S = 180.0  # less than CELERY_TASK_SOFT_TIME_LIMIT; the next run goes on
 
@@ -16,16 +16,18 @@ def one_by_one(task: str, keys: Iterable[Any], do: Callable[[Any], Mapping[str, 
     """Return what `do` counted for all of the keys, as far as the time allows.
 
     Raises:
-        HandlerBug: after the last; it names the kind of the last exception only, as the runner's does.
+        HandlerBug: after the last; it names the kind of the last exception only, as the runner's does. The log names
+            the key and the place of each.
     """
     until, counts = time.monotonic() + BUDGET_S, Counter[str]()
-    bug: Exception | None = None
+    bug = ""
     for key in keys:
         if time.monotonic() > until:
             break
         done, error = attempt(do, key)
         counts.update(done or {})
-        bug = error or bug
-    if bug is not None:
-        raise HandlerBug(f"{type(bug).__name__} in {task}")
+        if error is not None:
+            bug = told_where(error, f"{task} {key}")
+    if bug:
+        raise HandlerBug(f"{bug} in {task}")
     return counts

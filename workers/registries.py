@@ -5,6 +5,7 @@ from __future__ import annotations
 from backend.apps.interop import registry_checks
 from workers.beats import beating
 from workers.celery_app import app
+from workers.one_by_one import one_by_one
 from workers.runner import told
 
 
@@ -12,5 +13,5 @@ from workers.runner import told
 def check_registries() -> str:
     """Look everybody up; safe to run twice, for a check is kept once a person and edition, and told of once."""
     with beating("registry checks"):
-        counts = registry_checks.check_all()
+        counts = one_by_one("credentials.check_registries", registry_checks.SOURCES, registry_checks.check)
     return told(counts).replace("nothing due", "no registry is loaded")

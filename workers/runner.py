@@ -214,9 +214,16 @@ def ended(item: WorkItem, error: Exception) -> str:
 
 
 def told_of(bug: Exception, item: WorkItem) -> str:
-    """Log where a bug is, under its type only, for its text may hold a patient's data; return the type's name."""
+    return told_where(bug, f"{type(item).__name__} {item.pk}")
+
+
+def told_where(bug: Exception, what: str) -> str:
+    """Log where a bug is, under its type only, for its text may hold a patient's data; return the type's name.
+
+    what: of which row, without a patient's data.
+    """
     where = "".join(traceback.format_tb(bug.__traceback__))
-    log.error("%s %s: %s in its handler\n%s", type(item).__name__, item.pk, type(bug).__name__, where)
+    log.error("%s: %s in its handler\n%s", what, type(bug).__name__, where)
     return type(bug).__name__
 
 

@@ -16,8 +16,10 @@ def accrue() -> str:
     """Book the month's paid days and check all balances; safe to run twice, for a month is booked once."""
     with beating("time-off balances"):
         today = Clinic.today()
-        counts = one_by_one("staff.accrue", list(balances.behind(today)), partial(balances.catch_up, today=today))
-        wrong, _ = balances.check()
+        try:
+            counts = one_by_one("staff.accrue", list(balances.behind(today)), partial(balances.catch_up, today=today))
+        finally:  # one bad file keeps no balance from being looked at
+            wrong, _ = balances.check()
     entries = ", ".join(f"{kind} {many}" for kind, many in sorted(counts.items()))
     return f"{entries or 'nothing to book'}; {wrong} do not add up"
 

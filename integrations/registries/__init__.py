@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -60,11 +60,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Which file this is. name: its day, "2026-11-08", so that editions sort by their names."""
+    """Which file this is. name: its day, "2026-11-08". loaded_at: in UTC; what was loaded last counts."""
 
     source: str
     published_on: date
     rows: int
+    loaded_at: datetime
 
     @property
     def name(self) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,7 +16,7 @@ from typing import IO
 from integrations.registries import RegistryFileError
 
 Tell = Callable[[int, int], None]  # bytes read, of how many
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError)
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError)  # the last of places outside the file
 STEP = 1024 * 1024  # bytes between two calls of Tell
 LARGEST_CELL = 1024 * 1024
 
@@ -36,27 +37,31 @@ def rows(path: Path, columns: Sequence[Sequence[str]], *, member: re.Pattern[str
     Raises:
         RegistryFileError: a column is missing, a row has too few cells, or the file ends in the middle.
     """
-    with ExitStack() as opened:
-        try:
-            stream, size = _opened(path, member, opened)
-            yield from _table(_lines(stream, size, tell), columns)
-        except BROKEN as error:
-            raise RegistryFileError("The archive is broken or not whole; load it down again.") from error
-        except (NotImplementedError, RuntimeError) as error:
-            raise RegistryFileError(
-                "The archive is packed in a way we cannot read; unpack it, give the CSV."
-            ) from error
-        except csv.Error as error:
-            raise RegistryFileError(
-                "The table ends in the middle of a line or is no CSV; load it down again."
-            ) from error
+    with _whole(), ExitStack() as opened:
+        stream, size = _opened(path, member, opened)
+        yield from _table(_lines(stream, size, tell), columns)
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Say in a sentence that a file is none we can read."""
+    try:
+        yield
+    except RegistryFileError:
+        raise
+    except BROKEN as error:
+        raise RegistryFileError("The archive is broken or not whole; load it down again.") from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise RegistryFileError("The archive is packed in a way we cannot read; unpack it, give the CSV.") from error
+    except csv.Error as error:
+        raise RegistryFileError("The table ends in the middle of a line or is no CSV; load it down again.") from error
 
 
 def name_of(path: Path, member: re.Pattern[str]) -> str:
     """Return the name of the table: of the file itself, or of the one inside an archive."""
     if not zipfile.is_zipfile(path):
         return path.name
-    with closing(zipfile.ZipFile(path)) as archive:
+    with _whole(), closing(zipfile.ZipFile(path)) as archive:
         return _entry(archive, member).filename.rpartition("/")[2]
 
 

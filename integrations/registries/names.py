@@ -6,6 +6,12 @@ import re
 import unicodedata
 
 PARTICLES = frozenset({"van", "von", "der", "den", "del", "las", "los", "dos", "das"})
+# Letters that no decomposition takes apart, in the spelling of a passport (ICAO Doc 9303, part 3, section 6 A).
+STROKES = str.maketrans({
+    "Ł": "L", "ł": "l", "Ø": "O", "ø": "o", "Đ": "D", "đ": "d", "Ð": "D", "ð": "d", "Ħ": "H", "ħ": "h", "Ŧ": "T",
+    "ŧ": "t", "\u0131": "i", "ĸ": "q", "Æ": "AE", "æ": "ae", "Œ": "OE", "œ": "oe", "Þ": "TH", "þ": "th", "ẞ": "SS",
+    "Ŋ": "N", "ŋ": "n", "Ə": "E", "ə": "e",
+})  # fmt: skip
 LEAST = 3  # letters of a part that is a name of its own
 PARTS = re.compile(r"[\s\-]+")
 
@@ -14,7 +20,7 @@ def key(text: str, width: int | None = None) -> str:
     """Return the letters of a name in lower case without accents, of its first `width` characters."""
     plain = text.strip()[:width]
     if not plain.isascii():
-        plain = unicodedata.normalize("NFKD", plain)
+        plain = unicodedata.normalize("NFKD", plain).translate(STROKES)
     return "".join(letter for letter in plain.casefold() if letter.isalpha())
 
 

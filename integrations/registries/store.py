@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,10 +17,11 @@ from integrations.registries.files import Tell, name_of, rows
 
 SOURCES: dict[str, ModuleType] = {leie.SOURCE: leie, nppes.SOURCE: nppes}
 ANSWERS: dict[str, Any] = {leie.SOURCE: leie.Leie, nppes.SOURCE: nppes.Nppes}
-FORM = 1  # of the index; one of another form counts as none
+AHEAD = timedelta(days=3)  # an edition may be of such a day to come; one of a later day would be a slip
+FORM = 2  # of the index; one of another form counts as none
 # Nobody reads the file before it is whole, and one that is not whole is made anew: no journal, no waiting for the disk.
 FAST = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536; PRAGMA temp_store = FILE;"
-ABOUT = "CREATE TABLE about (form INTEGER, source TEXT, published_on TEXT, entries INTEGER)"
+ABOUT = "CREATE TABLE about (form INTEGER, source TEXT, published_on TEXT, entries INTEGER, loaded_at TEXT)"
 
 
 def load(
@@ -37,7 +38,7 @@ def load(
     day: of the edition, where the file does not say it or is wrong. anyway: also one that seems too small or too old.
 
     Raises:
-        RegistryFileError: the file is of another shape, not whole, too small, or older than what is there.
+        RegistryFileError: the file is of another shape, not whole, too small, too old, or of a day to come.
     """
     kind = SOURCES[source]
     day = kind.edition_of(name_of(path, kind.MEMBER)) if day is None else day
@@ -81,13 +82,16 @@ def _written(source: str, path: Path, part: Path, day: date | None, tell: Tell) 
         index.executescript(FAST + kind.TABLES)
         with index:
             count, last = kind.write(index, rows(path, kind.COLUMNS, member=kind.MEMBER, tell=tell))
-        day = day or last
+        day, now = day or last, datetime.now(UTC)
         if not count or day is None:
             raise RegistryFileError("Nobody can tell of which day this file is: name it by --edition.")
+        if day > now.date() + AHEAD:
+            raise RegistryFileError(f"The file seems to be of {day}, a day to come: name the right one by --edition.")
         index.executescript(kind.INDEXES + ABOUT)
         with index:
-            index.execute("INSERT INTO about VALUES (?, ?, ?, ?)", (FORM, source, day.isoformat(), count))
-    return Edition(source, day, count)
+            about = (FORM, source, day.isoformat(), count, now.isoformat())
+            index.execute("INSERT INTO about VALUES (?, ?, ?, ?, ?)", about)
+    return Edition(source, day, count, now)
 
 
 def _refuse_unlikely(new: Edition, folder: Path) -> None:
@@ -102,10 +106,13 @@ def _refuse_unlikely(new: Edition, folder: Path) -> None:
 
 def _edition(index: sqlite3.Connection) -> Edition | None:
     try:
-        form, source, day, count = index.execute("SELECT form, source, published_on, entries FROM about").fetchone()
+        (form,) = index.execute("SELECT form FROM about").fetchone()
+        if form != FORM:
+            return None
+        source, day, count, at = index.execute("SELECT source, published_on, entries, loaded_at FROM about").fetchone()
     except (sqlite3.DatabaseError, TypeError):
         return None
-    return Edition(source, date.fromisoformat(day), count) if form == FORM else None
+    return Edition(source, date.fromisoformat(day), count, datetime.fromisoformat(at))
 
 
 def _moved(part: Path, path: Path) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_missed_visits_are_marked_by_the_beat_and_a_visit_that_cannot_be_holds_up_no_other(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     visits = [
         make_appointment(patient=make_reachable_patient(), appointment_datetime=timezone.now() - timedelta(hours=hours))
@@ -40,6 +40,9 @@ def test_missed_visits_are_marked_by_the_beat_and_a_visit_that_cannot_be_holds_u
     monkeypatch.setattr(services, "mark_no_show", breaks)
     with pytest.raises(HandlerBug, match=r"^KeyError in visits.mark_no_shows$"):
         missed_visits.mark_no_shows()
+    assert f"visits.mark_no_shows {visits[1].pk}: KeyError in its handler\n" in caplog.text
+    assert "in breaks" in caplog.text
+    assert visits[1].patient.last_name not in caplog.text
     assert Heartbeat.objects.get(entry="mark no-shows").failures == 1
     assert Appointment.objects.filter(status="no_show").count() == 2
     monkeypatch.undo()
@@ -72,6 +75,22 @@ def test_paid_days_are_booked_and_checked_by_the_beat() -> None:
     Employee.objects.filter(pk=employee.pk).update(pto_balance=Decimal(3))
     assert staff.accrue() == "nothing to book; 1 do not add up"
     assert Heartbeat.objects.get(entry="time-off balances").runs == 2
+
+
+def test_balances_are_checked_where_the_days_of_one_file_cannot_be_booked(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_time_off_policy(begins_on=Clinic.today().replace(day=1))
+    booked = make_employee()
+    staff.accrue()
+    Employee.objects.filter(pk=booked.pk).update(pto_balance=Decimal(3))
+    make_employee()
+
+    def breaks(*_: object, **__: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(staff.balances, "catch_up", breaks)
+    with pytest.raises(HandlerBug, match=r"^KeyError in staff.accrue$"):
+        staff.accrue()
+    assert Alert.objects.filter(cause__startswith="paid days:").count() == 1
 
 
 def test_reviews_that_are_due_are_told_by_the_beat() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from backend.apps.employees.tests.factories import make_employee
 from backend.apps.interop import registry_checks
 from backend.apps.users.tests.factories import make_user
 from workers import registries
+from workers.runner import HandlerBug
 
 pytestmark = pytest.mark.django_db
 SAMPLES = Path(__file__).resolve().parents[1] / "samples" / "registries"
@@ -28,14 +31,19 @@ LEIE, NPPES = SAMPLES / "UPDATED.csv", SAMPLES / "npidata_pfile_20050523-2026110
 NOVEMBER = datetime(2026, 11, 20, 15, tzinfo=UTC)
 
 
+class Killed(BaseException):
+    """Nothing goes on after it, as after the end of a worker."""
+
+
 @pytest.fixture(autouse=True)
 def folder(settings: LazySettings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
 
 
-def manage(*words: Any) -> str:
+def manage(*words: Any, now: datetime = NOVEMBER) -> str:
     told = StringIO()
-    call_command("registry", *map(str, words), stdout=told)
+    with time_machine.travel(now, tick=False):
+        call_command("registry", *map(str, words), stdout=told)
     return told.getvalue()
 
 
@@ -84,7 +92,7 @@ def test_everybody_on_the_staff_is_looked_up_once_an_edition_and_told_of_once() 
         str(perhaps.user_id): "credential_registry",
     }
     assert Alert.objects.count() == 3
-    assert checks.excluded([excluded.user_id, closed.user_id, perhaps.user_id]) == {excluded.user_id}
+    assert set(checks.excluded_since([excluded.user_id, closed.user_id, perhaps.user_id])) == {excluded.user_id}
     for row in (*RegistryCheck.objects.all(), *Alert.objects.all()):
         assert "hollo" not in f"{getattr(row, 'finding', '')}{getattr(row, 'sentence', '')}".lower()
     assert Heartbeat.objects.get(entry="registry checks").runs == 2
@@ -105,14 +113,14 @@ def test_a_look_that_died_between_two_batches_goes_on(monkeypatch: pytest.Monkey
     loaded()
     note, calls = checks.note, list[str]()
 
-    def dying(*words: Any) -> Any:
+    def dying(*words: Any, **more: Any) -> Any:
         calls.append("batch")
         if len(calls) == 2:
-            raise RuntimeError("the worker is killed")
-        return note(*words)
+            raise Killed
+        return note(*words, **more)
 
     monkeypatch.setattr(checks, "note", dying)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(Killed):
         registries.check_registries()
     assert RegistryCheck.objects.count() == 1
     registries.check_registries()
@@ -125,7 +133,7 @@ def test_after_a_missed_edition_the_next_one_is_looked_at_as_it_is() -> None:
     who = nurse("Winterbottom", "Oswin")
     loaded()
     registries.check_registries()
-    manage("load", "leie", LEIE, "--anyway", "--edition", "2026-12-20")
+    manage("load", "leie", LEIE, "--anyway", "--edition", "2026-12-20", now=NOVEMBER + timedelta(days=31))
     registries.check_registries()
     assert list(RegistryCheck.objects.filter(user=who.user).values_list("edition", flat=True).order_by("edition")) == [
         "2026-10-20",
@@ -173,6 +181,34 @@ def test_a_file_that_is_older_than_45_days_is_told_of_once(now: datetime, old: s
             registries.check_registries()
     told = Alert.objects.filter(kind="registry_file_old", resolved_at=None).values_list("cause", flat=True)
     assert {cause.rpartition(":")[2] for cause in told} == old
+
+
+def test_a_file_that_was_loaded_long_ago_is_old_whatever_day_it_is_said_to_be_of() -> None:
+    manage("load", "leie", LEIE, "--anyway", "--edition", "2026-11-22")
+    for days, old in ((45, 0), (46, 1)):
+        with time_machine.travel(NOVEMBER + timedelta(days=days), tick=False):
+            registries.check_registries()
+        assert Alert.objects.filter(kind="registry_file_old", resolved_at=None, cause__endswith="leie").count() == old
+
+
+def test_who_may_sign_in_as_staff_without_a_file_of_hr_is_looked_up_as_well() -> None:
+    named = {"last_name": "Winterbottom", "first_name": "Oswin"}
+    guest, left, _ = make_user("receptionist", **named), make_user("nurse", **named), make_user("patient", **named)
+    type(left).objects.filter(pk=left.pk).update(is_active=False)
+    manage("load", "leie", LEIE, "--anyway")
+    registries.check_registries()
+    assert found() == {(guest.pk, "leie"): "perhaps_excluded"}
+
+
+def test_a_damaged_index_of_one_registry_keeps_nobody_from_the_other(settings: LazySettings) -> None:
+    who = doctor("Holloway", "Gareth", "1999999984")
+    loaded()
+    with closing(sqlite3.connect(settings.DATA_DIR / "registries" / "leie.sqlite")) as index, index:
+        index.execute("DROP TABLE name")
+    with pytest.raises(HandlerBug, match=r"^OperationalError in credentials.check_registries$"):
+        registries.check_registries()
+    assert found() == {(who.user_id, "nppes"): "clear"}
+    assert Heartbeat.objects.get(entry="registry checks").failures == 1
 
 
 def test_registries_that_were_never_loaded_are_told_of_until_they_are() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,9 @@ DOUBTS = {
     RegistryOutcome.NOT_FOUND: "the NPI of staff member {user} is not there",
     RegistryOutcome.DIFFERS: "the entry of staff member {user} has another name or licence",
 }
+WRITTEN = (
+    "outcome", "finding", "checked_at", "loaded_at", "settled_as", "settled_by", "settled_at", "note", "updated_at",
+)  # fmt: skip
 EXCLUDED = (
     "Staff member {user} is excluded from federal health programs (LEIE, edition {edition}): no claim for what they do "
     "goes out."
@@ -43,24 +46,30 @@ class Answer:
 
 
 @transaction.atomic
-def note(source: str, edition: str, answers: Sequence[Answer]) -> Counter[str]:
+def note(source: str, edition: str, answers: Sequence[Answer], *, loaded_at: datetime) -> Counter[str]:
     """Keep one check of each person and edition, and what it says now; return how many by outcome.
 
+    loaded_at: when the edition was loaded; the one that was loaded last counts, though its day be an earlier one.
     Safe to repeat: what is as it was is not written. What a person settled stays settled while the same entry says the
     same, in later editions too.
     """
-    known = {row.user_id: row for row in _latest(source, [answer.user for answer in answers])}
+    users = [answer.user for answer in answers]
+    known = {row.user_id: row for row in _latest(source, users)}
+    stored = {row.user_id: row for row in RegistryCheck.objects.filter(source=source, edition=edition, user__in=users)}
     new, changed = list[RegistryCheck](), list[RegistryCheck]()
     for answer in answers:
-        before = known.get(answer.user)
-        if before is not None and before.edition == edition:
-            if (before.outcome, before.finding) != (answer.outcome, dict(answer.finding)):
-                changed.append(_filled(before, answer, before))
+        row = stored.get(answer.user)
+        if row is None:
+            row = RegistryCheck(user_id=answer.user, source=source, edition=edition)
+            new.append(row)
+        elif (row.outcome, row.finding, row.loaded_at) != (answer.outcome, dict(answer.finding), loaded_at):
+            changed.append(row)
         else:
-            new.append(_filled(RegistryCheck(user_id=answer.user, source=source, edition=edition), answer, before))
+            continue
+        _fill(row, answer, known.get(answer.user))
+        row.loaded_at = loaded_at
     RegistryCheck.objects.bulk_create(new, ignore_conflicts=True)
-    written = ["outcome", "finding", "checked_at", "settled_as", "settled_by", "settled_at", "note", "updated_at"]
-    RegistryCheck.objects.bulk_update(changed, written)
+    RegistryCheck.objects.bulk_update(changed, WRITTEN)
     return Counter(str(answer.outcome) for answer in answers)
 
 
@@ -71,6 +80,8 @@ def settle(check: RegistryCheck, *, by: Any, settled_as: str, note: str) -> Regi
         raise DomainError("Somebody else has to settle what a registry says of you.")
     if _latest(check.source, [check.user_id]).get().pk != check.pk:
         raise DomainError("A newer edition of the registry has been looked at; settle that one.")
+    if settled_as not in {RegistryOutcome.CLEAR, _worst(check)}:
+        raise DomainError(f"This can be settled as {RegistryOutcome.CLEAR} or {_worst(check)} only.")
     check.settled_as, check.settled_by, check.settled_at, check.note = settled_as, by, timezone.now(), note
     check.full_clean()
     check.save(update_fields=["settled_as", "settled_by", "settled_at", "note", "updated_at"])
@@ -79,11 +90,6 @@ def settle(check: RegistryCheck, *, by: Any, settled_as: str, note: str) -> Regi
         causes.append(_exclusion(check.user_id))
     alerts.clear(*(set(causes) - _tell_of([check])))
     return check
-
-
-def excluded(users: Collection[Any]) -> set[Any]:
-    """Return those of the logins whose persons are excluded from federal programs, as far as anybody knows."""
-    return set(excluded_since(users))
 
 
 def excluded_since(users: Collection[Any]) -> dict[Any, date]:
@@ -101,28 +107,31 @@ def tell(source: str, users: Collection[UUID]) -> None:
     alerts.clear(*(before - _tell_of(flagged)))
 
 
-def tell_age(source: str, published_on: date | None, today: date) -> bool:
-    """Open an alert while no edition is loaded or it is old, else clear it; return whether it can be used at all."""
+def tell_age(source: str, since: date | None, today: date) -> None:
+    """Open an alert while no edition is loaded or it is old, else clear it. since: its day, or that of its loading."""
     cause, name = f"registry file old:{source}", SHORT[RegistrySource(source)]
-    if published_on is not None and today - published_on <= OLD_AFTER:
+    if since is not None and today - since <= OLD_AFTER:
         alerts.clear(cause)
-        return True
-    told = f"is of {published_on}" if published_on else "was never loaded"
+        return
+    told = f"is of {since}" if since else "was never loaded"
     sentence = f"The registry file of {name} {told}: staff are not checked against a recent one. Load the monthly file."
     alerts.open_once(cause, kind=OLD_ALERT, sentence=sentence)
-    return published_on is not None
 
 
-def _filled(row: RegistryCheck, answer: Answer, before: RegistryCheck | None) -> RegistryCheck:
-    """Set what the registry says; `before` hands on how the same was settled."""
-    if before is None or not _says_the_same(before, answer):
-        row.settled_as, row.settled_by_id, row.settled_at, row.note = "", None, None, ""
+def _fill(row: RegistryCheck, answer: Answer, before: RegistryCheck | None) -> None:
+    """Set what the registry says; `before` hands on how the same was settled.
+
+    An exclusion that a person settled stays in force while the list says anything: it is to be settled again.
+    """
+    same = before is not None and _says_the_same(before, answer)
+    holds = before is not None and _is_excluded(before) and answer.outcome != RegistryOutcome.CLEAR
+    if before is not None and (same or (holds and before.settled_as)):
+        row.settled_as, row.settled_by_id, row.note = before.settled_as, before.settled_by_id, before.note
+        row.settled_at = before.settled_at if same else None
     else:
-        row.settled_as, row.settled_by_id = before.settled_as, before.settled_by_id
-        row.settled_at, row.note = before.settled_at, before.note
+        row.settled_as, row.settled_by_id, row.settled_at, row.note = "", None, None, ""
     row.outcome, row.finding = answer.outcome, dict(answer.finding)
     row.checked_at = row.updated_at = timezone.now()
-    return row
 
 
 def _says_the_same(before: RegistryCheck, answer: Answer) -> bool:
@@ -133,12 +142,18 @@ def _says_the_same(before: RegistryCheck, answer: Answer) -> bool:
 
 def _latest(source: str, users: Collection[Any]) -> QuerySet[RegistryCheck]:
     checks = RegistryCheck.objects.filter(source=source, user__in=list(users))
-    newest = checks.order_by("user_id", "-edition").distinct("user_id")
+    newest = checks.order_by("user_id", "-loaded_at", "-edition").distinct("user_id")
     return RegistryCheck.objects.filter(pk__in=newest.values("pk"))
 
 
 def _is_excluded(row: RegistryCheck) -> bool:
-    return (row.settled_as or row.outcome) == RegistryOutcome.EXCLUDED
+    said = row.settled_as or row.outcome
+    return row.source == RegistrySource.LEIE and said == RegistryOutcome.EXCLUDED
+
+
+def _worst(row: RegistryCheck) -> str:
+    """Return what it is where it is not another one: of the list of exclusions an exclusion, else what was found."""
+    return RegistryOutcome.EXCLUDED if row.source == RegistrySource.LEIE else RegistryOutcome(row.outcome)
 
 
 def _excluded_on(row: RegistryCheck) -> date:
@@ -158,7 +173,7 @@ def _tell_of(checks: Iterable[RegistryCheck]) -> set[str]:
     """Open or clear the alerts of each check; return the causes of those that are open now."""
     told = list(checks)
     certain = {_exclusion(row.user_id): row for row in told if _is_excluded(row)}
-    doubts = {_doubt(row.source, row.user_id): row for row in told if not row.settled_as and row.outcome in DOUBTS}
+    doubts = {_doubt(row.source, row.user_id): row for row in told if not row.settled_at and row.outcome in DOUBTS}
     for cause in alerts.all_dismissed({cause: row.checked_at for cause, row in doubts.items()}):
         del doubts[cause]
     for cause, row in certain.items():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Prefetch, Q, QuerySet
 
+from backend.apps.core import roles
 from backend.apps.core.models import Clinic
 from backend.apps.credentials import registries
 from backend.apps.credentials.models import RegistrySource
@@ -20,10 +22,13 @@ from integrations.registries import Finding, Licence, Person, Registry
 from integrations.registries.store import opened
 
 BATCH = 500
-# Who works here, and doctors who may sign in without a file of HR.
-STAFF = (Q(employee__is_deleted=False) & ~Q(employee__status__in=Employee.ENDED)) | Q(
-    doctor__is_deleted=False, is_active=True
+# Who works here, and who may sign in without a file of HR.
+STAFF = (
+    (Q(employee__is_deleted=False) & ~Q(employee__status__in=Employee.ENDED))
+    | Q(doctor__is_deleted=False, is_active=True)
+    | (Q(is_active=True, role__in=roles.STAFF) & (Q(employee=None) | Q(employee__is_deleted=True)))
 )
+SOURCES = (RegistrySource.LEIE, RegistrySource.NPPES)  # first who may not bill at all
 LICENCES = DoctorCredential.objects.filter(
     credential_type=CredentialType.STATE_LICENSE, rejected_at=None, replaced_by=None
 ).exclude(number="")
@@ -34,27 +39,29 @@ def folder() -> Path:
     return Path(settings.DATA_DIR) / "registries"
 
 
-def check_all() -> Counter[str]:
-    """Look everybody on the staff up in each registry and tell of who is not clear; return how many by outcome.
+def check(source: str) -> Counter[str]:
+    """Look everybody on the staff up in one registry and tell of who is not clear; return how many by outcome.
 
     Safe to run twice: one check a person and edition, and what has not changed is not written again.
     """
-    counts = Counter[str]()
-    for source in RegistrySource.values:
-        with opened(source, folder()) as registry:
-            day = registry.edition.published_on if registry else None
-            registries.tell_age(source, day, Clinic.today())
-            if registry is not None:
-                counts.update({f"{source} {outcome}": count for outcome, count in _check(registry).items()})
-    return counts
+    with opened(source, folder()) as registry:
+        registries.tell_age(source, _since(registry) if registry else None, Clinic.today())
+        found = _check(registry) if registry else Counter[str]()
+    return Counter({f"{source} {outcome}": count for outcome, count in found.items()})
+
+
+def _since(registry: Registry) -> date:
+    """Return how old the edition is by its own day or by that of its loading, whichever is the earlier one."""
+    made = registry.edition
+    return min(made.published_on, made.loaded_at.astimezone(Clinic.current().zone).date())
 
 
 def _check(registry: Registry) -> Counter[str]:
     counts, seen = Counter[str](), set[Any]()
-    source, edition = registry.edition.source, registry.edition.name
+    source, edition, loaded_at = registry.edition.source, registry.edition.name, registry.edition.loaded_at
     for people in _batches(_staff(source)):
         answers = [registries.Answer(user.pk, *_answer(registry.look_up(_person(user)))) for user in people]
-        counts += registries.note(source, edition, answers)
+        counts += registries.note(source, edition, answers, loaded_at=loaded_at)
         seen |= {answer.user for answer in answers}
     registries.tell(source, seen)
     return counts

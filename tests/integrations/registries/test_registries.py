@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import zipfile
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from integrations.registries import Finding, Licence, Person, RegistryFileError, Verdict
+from integrations.registries.names import key
 from integrations.registries.store import edition, load, opened
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "registries"
@@ -25,6 +27,13 @@ def found(source: str, folder: Path, who: Person) -> Finding:
     with opened(source, folder) as registry:
         assert registry is not None
         return registry.look_up(who)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def december() -> Iterator[None]:
+    """Let it be a day after that of each sample: an edition of a day to come is refused."""
+    with time_machine.travel(datetime(2026, 12, 1, 15, tzinfo=UTC)):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +81,18 @@ def test_a_waiver_is_told_and_takes_nothing_back(folder: Path) -> None:
     answer = found("leie", folder, person("Featherstonehaughing", "Christopher-Lon", born="1980-01-01"))
     assert (answer.verdict, answer.waived_in) == (Verdict.EXCLUDED, "NY")
     assert answer.excluded_on == date(2026, 10, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Łukasz", "lukasz"), ("Strømsø", "stromso"), ("Đorđević", "dordevic"), ("Æsa", "aesa"), ("Cœur", "coeur"),
+        ("Groß", "gross"), ("GROẞ", "gross"), ("Guðrún", "gudrun"), ("Þór", "thor"), ("I\u015f\u0131l", "isil"),
+        ("İnci", "inci"),
+    ],
+)  # fmt: skip
+def test_letters_with_a_stroke_and_double_ones_are_found_in_plain_spelling(name: str, plain: str) -> None:
+    assert key(name) == plain
 
 
 NY, NJ = Licence("NY", "123456"), Licence("NJ", "778")
@@ -207,6 +228,29 @@ def test_an_older_edition_does_not_come_back_by_mistake(tmp_path: Path, monkeypa
     with pytest.raises(RegistryFileError, match="2026-12-01"):
         load("leie", LEIE, tmp_path)
     assert load("leie", LEIE, tmp_path, anyway=True).name == "2026-10-20"
+
+
+@pytest.mark.parametrize("day", [date(2026, 12, 5), None], ids=["by hand", "in the file"])
+def test_an_edition_of_a_day_to_come_is_refused_even_when_one_insists(tmp_path: Path, day: date | None) -> None:
+    file = tmp_path / "UPDATED.csv"
+    file.write_bytes(LEIE.read_bytes().replace(b"20261020", b"20261020" if day else b"20291020"))
+    with pytest.raises(RegistryFileError, match="a day to come"):
+        load("leie", file, tmp_path, day=day, anyway=True)
+    made = load("leie", file, tmp_path, day=date(2026, 12, 4), anyway=True)
+    assert made == edition("leie", tmp_path)
+    assert made.loaded_at.date() == date(2026, 12, 1)
+
+
+@pytest.mark.parametrize("source", ["leie", "nppes"])
+def test_an_archive_with_a_damaged_directory_is_refused_in_a_sentence(tmp_path: Path, source: str) -> None:
+    packed = tmp_path / "file.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(NPPES, NPPES.name)
+    whole = packed.read_bytes()
+    for place, spoiled in ((whole.rindex(b"PK\x01\x02"), b"PK\x07\x07"), (len(whole) - 10, b"\xff" * 4)):
+        packed.write_bytes(whole[:place] + spoiled + whole[place + 4 :])
+        with pytest.raises(RegistryFileError, match="archive is broken"):
+            load(source, packed, tmp_path, anyway=True)
 
 
 def test_what_a_killed_load_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:

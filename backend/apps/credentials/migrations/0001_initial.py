@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("renewed", "a renewed one is on file"),
                             ("followed", "a later tier was reached"),
-                            ("withdrawn", "the credential or its holder is gone, or the day of expiry was corrected"),
+                            ("withdrawn", "the credential or its holder is gone, or it was rejected or corrected"),
                         ],
                         default="",
                         editable=False,
@@ -474,6 +474,7 @@ class Migration(migrations.Migration):
                 ),
                 ("finding", models.JSONField(blank=True, default=dict, editable=False)),
                 ("checked_at", models.DateTimeField(editable=False)),
+                ("loaded_at", models.DateTimeField(editable=False)),
                 (
                     "settled_as",
                     models.CharField(

@@ -30,7 +30,8 @@ class RegistryCheck(ClinicModel):
 
     edition: the day of the file, as "2026-11-08", so that editions sort. finding: which fields differ, by what and in
     which lines of the file it was found, digests of those ("entries"), and the day of an exclusion; nobody's name.
-    settled_as: what a person decided it is, where a machine could not be sure.
+    loaded_at: when its edition was loaded; the one loaded last counts. settled_as: what a person decided it is, where a
+    machine could not be sure; without `settled_at` it holds until they say so of another entry, too.
     """
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
@@ -41,6 +42,7 @@ class RegistryCheck(ClinicModel):
     outcome = models.CharField(max_length=16, choices=RegistryOutcome, editable=False)
     finding = models.JSONField(default=dict, blank=True, editable=False)
     checked_at = models.DateTimeField(editable=False)
+    loaded_at = models.DateTimeField(editable=False)
     settled_as = models.CharField(max_length=16, choices=RegistryOutcome, blank=True, default="", editable=False)
     settled_by = models.ForeignKey(
         "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"

@@ -19,5 +19,6 @@ def make_registry_check(user: User | None = None, **over: Any) -> RegistryCheck:
         "outcome": "perhaps_excluded",
         "finding": {"by": "name", "lines": [7], "entries": ["00ff"], "excluded_on": "2024-09-19"},
         "checked_at": timezone.now(),
+        "loaded_at": timezone.now(),
     }
     return RegistryCheck.objects.create(user=user or make_user(role="doctor"), **{**fields, **over})

@@ -6,10 +6,11 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from backend.apps.core.models import Alert
 from backend.apps.credentials import registries
-from backend.apps.credentials.models import RegistryCheck
+from backend.apps.credentials.models import RegistryCheck, RegistryOutcome
 from backend.apps.credentials.registries import Answer
 from backend.apps.credentials.tests.registry_factories import make_registry_check
 from backend.apps.users.tests.factories import make_user
@@ -45,12 +46,12 @@ def test_a_person_settles_that_it_is_somebody_else_and_the_alert_goes() -> None:
     assert answer.status_code == 200, answer.data
     assert (answer.data["settled_as"], answer.data["settled_by"]) == ("clear", admin.pk)
     assert alerts() == set()
-    assert registries.excluded([check.user_id]) == set()
+    assert set(registries.excluded_since([check.user_id])) == set()
 
 
 def test_a_person_settles_that_it_is_them_and_they_are_excluded() -> None:
     check = make_registry_check()
-    assert registries.excluded([check.user_id]) == set()
+    assert set(registries.excluded_since([check.user_id])) == set()
     settle(check, {"settled_as": "excluded", "note": "She says so herself."})
     assert registries.excluded_since([check.user_id]) == {check.user_id: date(2024, 9, 19)}
     assert alerts() == {("credential_excluded", "critical")}
@@ -61,7 +62,7 @@ def test_a_certain_exclusion_holds_until_a_person_says_that_the_list_is_wrong() 
     check = make_registry_check(outcome="excluded", finding={"by": "npi", "entries": ["00ff"]})
     assert registries.excluded_since([check.user_id]) == {check.user_id: date.min}
     settle(check, OTHER)
-    assert registries.excluded([check.user_id]) == set()
+    assert set(registries.excluded_since([check.user_id])) == set()
 
 
 def test_nobody_settles_what_is_said_of_themselves() -> None:
@@ -78,7 +79,7 @@ def test_how_one_knows_has_to_be_written_down() -> None:
 def test_only_the_newest_edition_counts_and_is_settled() -> None:
     old = make_registry_check(outcome="excluded")
     make_registry_check(old.user, edition="2026-11-20", outcome="clear", finding={})
-    assert registries.excluded([old.user_id]) == set()
+    assert set(registries.excluded_since([old.user_id])) == set()
     assert settle(old, OTHER).status_code == 422
 
 
@@ -96,11 +97,67 @@ def test_what_was_settled_stays_settled_while_the_list_says_the_same(
 ) -> None:
     old = make_registry_check()
     settle(old, OTHER)
-    registries.note("leie", "2026-11-20", [Answer(old.user_id, outcome, finding)])
+    registries.note("leie", "2026-11-20", [Answer(old.user_id, outcome, finding)], loaded_at=timezone.now())
     new = RegistryCheck.objects.get(user=old.user, edition="2026-11-20")
     assert (new.settled_as, new.note) == (settled, OTHER["note"] if settled else "")
     registries.tell("leie", [old.user_id])
     assert bool(alerts()) is not bool(settled)
+
+
+def says(check: RegistryCheck, edition: str, outcome: str, **finding: Any) -> set[Any]:
+    """Let an edition that was loaded this moment say so; return who is excluded then."""
+    answers = [Answer(check.user_id, outcome, finding)]
+    registries.note(check.source, edition, answers, loaded_at=timezone.now())
+    registries.tell(check.source, [check.user_id])
+    return set(registries.excluded_since([check.user_id]))
+
+
+def test_an_exclusion_that_was_settled_holds_while_another_entry_waits_to_be_settled() -> None:
+    check = make_registry_check()
+    settle(check, {"settled_as": "excluded", "note": "She says so herself."})
+    for edition in ("2026-11-20", "2026-12-20"):
+        assert says(check, edition, "perhaps_excluded", by="name", entries=["11ee"]) == {check.user_id}
+        assert alerts() == {("credential_excluded", "critical"), ("credential_registry", "warning")}
+    waiting = RegistryCheck.objects.get(edition="2026-12-20")
+    assert (waiting.settled_as, waiting.settled_at) == ("excluded", None)
+    settle(waiting, {"settled_as": "excluded", "note": "The same, under a corrected name."})
+    assert alerts() == {("credential_excluded", "critical")}
+    assert says(check, "2027-01-20", "clear") == set()
+    assert alerts() == set()
+
+
+def test_the_edition_that_was_loaded_last_counts_and_not_that_of_the_latest_day() -> None:
+    check = make_registry_check(outcome="clear", finding={}, edition="2026-10-20")
+    assert says(check, "2026-12-20", "excluded", by="npi", entries=["00ff"]) == {check.user_id}
+    assert says(check, "2026-11-20", "clear") == set()
+    assert says(check, "2026-12-20", "excluded", by="npi", entries=["00ff"]) == {check.user_id}
+    assert says(check, "2026-10-20", "clear") == set()
+    assert RegistryCheck.objects.count() == 3
+    assert alerts() == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome", "can_be"),
+    [
+        ("leie", "perhaps_excluded", {"clear", "excluded"}),
+        ("leie", "excluded", {"clear", "excluded"}),
+        ("nppes", "deactivated", {"clear", "deactivated"}),
+        ("nppes", "clear", {"clear"}),
+    ],
+)
+def test_a_check_is_settled_as_what_its_registry_can_say_of_it(source: str, outcome: str, can_be: set[str]) -> None:
+    check, admin = make_registry_check(source=source, outcome=outcome, finding={}), make_user(role="admin")
+    taken = {
+        name for name in RegistryOutcome.values if settle(check, {**OTHER, "settled_as": name}, admin).data.get("id")
+    }
+    assert taken == can_be
+
+
+def test_only_the_list_of_exclusions_excludes() -> None:
+    check = make_registry_check(source="nppes", outcome="excluded")
+    assert registries.excluded_since([check.user_id]) == {}
+    registries.tell("nppes", [check.user_id])
+    assert alerts() == set()
 
 
 @pytest.mark.parametrize(("query", "found"), [("outcome=clear", 0), ("source=leie", 1), ("settled=true", 0)])

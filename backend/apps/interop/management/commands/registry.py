@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from backend.apps.core import audit
 from backend.apps.credentials.models import RegistrySource
-from backend.apps.interop.registry_checks import check_all, folder
+from backend.apps.interop.registry_checks import SOURCES, check, folder
 from integrations.registries import RegistryFileError
 from integrations.registries.store import edition, load
 
@@ -63,11 +64,11 @@ class Command(BaseCommand):
     def list(self, options: dict[str, Any]) -> None:
         for source in RegistrySource.values:
             found = edition(source, folder())
-            told = f"{found.name}  {found.rows:>11,} rows" if found else "not loaded"
+            told = f"{found.name}  {found.rows:>11,} rows  loaded {found.loaded_at:%Y-%m-%d}" if found else "not loaded"
             self.stdout.write(f"{source:6} {told}")
 
     def look(self, options: dict[str, Any]) -> None:
-        counts = check_all()
+        counts = sum(map(check, SOURCES), Counter[str]())
         for name, count in sorted(counts.items()):
             self.stdout.write(f"{count:>7,} {name}")
         if not counts:
