@@ -15,7 +15,7 @@ from backend.apps.employees.models import CredentialType, Employee, EmployeeCred
 ISSUED_ON = date(2020, 3, 2)
 FAR = 500  # days; what a doctor works by does not lapse in a demo
 AHEAD = (75, 45, 21, 12, 6, 1, 0, -9, 200, 320)  # days to the expiry of what may lapse: one at each tier, some far off
-STATE = "MA"
+STATE = "MA"  # where the clinic's profile names none
 KINDS = (
     (CredentialType.BOARD_CERTIFICATION, "American Board of Internal Medicine"),
     (CredentialType.MALPRACTICE, "Harbor Mutual Casualty"),
@@ -29,8 +29,9 @@ STAFF_KINDS = (
 
 def create(doctors: Sequence[Doctor]) -> int:
     """Save the credentials of all doctors and of the staff; return how many."""
-    today = Clinic.today()
-    entitling = [row for n, doctor in enumerate(doctors) for row in _entitling(doctor, today + timedelta(FAR + 3 * n))]
+    today, state = Clinic.today(), Clinic.current().state or STATE
+    ends = [today + timedelta(FAR + 3 * n) for n in range(len(doctors))]
+    entitling = [row for doctor, end in zip(doctors, ends, strict=True) for row in _entitling(doctor, state, end)]
     lapsing = [_lapsing(doctor, n, today) for n, doctor in enumerate(doctors)]
     staff = list(_of_staff(today))
     DoctorCredential.objects.bulk_create(entitling + lapsing)
@@ -38,7 +39,7 @@ def create(doctors: Sequence[Doctor]) -> int:
     return len(entitling) + len(lapsing) + len(staff)
 
 
-def _entitling(doctor: Doctor, until: date) -> Iterator[DoctorCredential]:
+def _entitling(doctor: Doctor, state: str, until: date) -> Iterator[DoctorCredential]:
     """Yield what no doctor is booked or prescribes without, checked by a reviewer."""
     checked = {"is_verified": True, "verified_at": timezone.now(), "verification_method": VerificationMethod.ISSUER}
     yield DoctorCredential(
@@ -46,7 +47,7 @@ def _entitling(doctor: Doctor, until: date) -> Iterator[DoctorCredential]:
         credential_type=CredentialType.STATE_LICENSE,
         issuing_organization="Board of Registration in Medicine",
         number=doctor.license_number,
-        state=STATE,
+        state=state,
         issue_date=ISSUED_ON,
         expiry_date=until,
         **checked,

@@ -14,19 +14,24 @@ from backend.apps.credentials.models import Needed
 Span = tuple[str, str]  # first and last day, "YYYYMMDD"
 Spans = tuple[tuple[Span, ...], ...]  # of each type that is needed; somebody has it on a day within one of its spans
 NEVER: Spans = ((),)
-# Days of the clinic; an exception counts for each day on which it was in force at any time.
+# Days of the clinic; an exception counts for each day on which it was in force at any time. A licence is one of its own
+# state: `entitlement.holds_in`.
 SPANS = """
+    WITH clinic (zone, state) AS (
+        SELECT COALESCE(min(time_zone), %(usual)s), COALESCE(upper(min(state)), '')
+        FROM (SELECT time_zone, state FROM core_clinic WHERE NOT is_deleted ORDER BY created_at LIMIT 1) first)
     SELECT doctor_id::text, credential_type, to_char(issue_date, 'YYYYMMDD'),
         COALESCE(to_char(expiry_date, 'YYYYMMDD'), '99991231')
-    FROM doctors_doctorcredential
+    FROM doctors_doctorcredential, clinic
     WHERE NOT is_deleted AND rejected_at IS NULL AND credential_type = ANY(%(types)s)
         AND (is_verified OR credential_type <> ALL(%(verified)s))
+        AND (credential_type <> 'state_license' OR doctors_doctorcredential.state IN ('', clinic.state)
+            OR clinic.state = '')
         AND (%(doctors)s::uuid[] IS NULL OR doctor_id = ANY(%(doctors)s::uuid[]))
     UNION ALL
-    SELECT doctor_id::text, credential_type, to_char(granted_at AT TIME ZONE zone.name, 'YYYYMMDD'),
-        to_char(LEAST(ended_at, expires_at) AT TIME ZONE zone.name, 'YYYYMMDD')
-    FROM credentials_credentialoverride, LATERAL (SELECT COALESCE(
-        (SELECT time_zone FROM core_clinic WHERE NOT is_deleted ORDER BY created_at LIMIT 1), %(usual)s)) zone (name)
+    SELECT doctor_id::text, credential_type, to_char(granted_at AT TIME ZONE zone, 'YYYYMMDD'),
+        to_char(LEAST(ended_at, expires_at) AT TIME ZONE zone, 'YYYYMMDD')
+    FROM credentials_credentialoverride, clinic
     WHERE NOT is_deleted AND credential_type = ANY(%(types)s)
         AND (%(doctors)s::uuid[] IS NULL OR doctor_id = ANY(%(doctors)s::uuid[]))"""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -88,15 +88,17 @@ def missing(doctor: Doctor, *needed: Needed, on: date) -> list[CredentialType]:
 
 def gaps(doctor: Doctor, *needed: Needed, on: date) -> list[Gap]:
     """Return what the doctor needs and has neither on that day nor today, without what an exception is in force for."""
-    wanted = types_for(*needed)
-    rows = list(DoctorCredential.objects.filter(doctor=doctor, credential_type__in=wanted)) if wanted else []
-    today = Clinic.today()
+    wanted, clinic = types_for(*needed), Clinic.current()
+    filed = DoctorCredential.objects.filter(doctor=doctor, credential_type__in=wanted) if wanted else []
+    rows = [row for row in filed if holds_in(row, clinic.state)]
+    today = timezone.localdate(timezone=clinic.zone)
     held = {kind: [row for row in rows if row.credential_type == kind] for kind in wanted}
     lacking = {kind: ones for kind, ones in held.items() if not _covers(ones, wanted[kind], today, on)}
     if not lacking:
         return []
     excepted = in_force(doctor)
-    return [_gap(needed, ones, wanted[kind], today) for kind, ones in lacking.items() if kind not in excepted]
+    found = (_gap(needed, ones, wanted[kind], today) for kind, ones in lacking.items() if kind not in excepted)
+    return [replace(gap, state=gap.state or _state_for(gap.credential_type, clinic)) for gap in found]
 
 
 def types_for(*needed: Needed) -> dict[str, CredentialPolicy]:
@@ -110,6 +112,11 @@ def in_force(doctor: Doctor) -> set[str]:
     now = timezone.now()
     rows = CredentialOverride.objects.filter(doctor=doctor, granted_at__lte=now, expires_at__gt=now, ended_at=None)
     return set(rows.values_list("credential_type", flat=True))
+
+
+def holds_in(row: DoctorCredential, state: str) -> bool:
+    """Return whether it is one for the clinic's state: a licence is one of its own state, "" is not known."""
+    return row.credential_type != CredentialType.STATE_LICENSE or "" in {row.state, state} or row.state == state.upper()
 
 
 def name_of(kind: str) -> str:
@@ -149,6 +156,10 @@ def _gap(needed: Sequence[Needed], rows: Sequence[DoctorCredential], policy: Cre
     )
 
 
+def _state_for(kind: CredentialType, clinic: Clinic) -> str:
+    return clinic.state.upper() if kind == CredentialType.STATE_LICENSE else ""
+
+
 def _sentence(doctor: Doctor, found: Sequence[Gap]) -> str:
     lacking = " and ".join(_lacks(gap) for gap in found)
     until = "it is verified" if all(gap.is_unseen for gap in found) else "a valid one is on file"
@@ -160,4 +171,4 @@ def _lacks(gap: Gap) -> str:
     name = name_of(gap.credential_type)
     if gap.is_unseen:
         return f"the {name} on file is not verified yet"
-    return f"the {name}{state} ended on {gap.expired_on}" if gap.expired_on else f"no valid {name} is on file"
+    return f"the {name}{state} ended on {gap.expired_on}" if gap.expired_on else f"no valid {name}{state} is on file"

@@ -49,6 +49,29 @@ def test_a_licence_of_today_is_enough_for_a_later_day_and_one_of_that_day_too() 
     assert missing(gone, days_ahead=10) == []
 
 
+@pytest.mark.parametrize(
+    ("of_clinic", "of_licence", "gap"), [("NJ", "NY", True), ("ny", "NY", False), ("", "CA", False)]
+)
+def test_a_licence_counts_in_its_own_state_where_the_clinic_says_in_which_it_is(
+    of_clinic: str, of_licence: str, gap: bool
+) -> None:
+    Clinic.objects.create(name="Elm Street Clinic", state=of_clinic)
+    doctor = make_doctor(licensed=False)
+    license_doctor(doctor, state=of_licence)
+    assert missing(doctor, *Needed) == (["state_license"] if gap else [])
+    if gap:
+        with pytest.raises(NotEntitled, match=r"no valid state license \(NJ\) is on file"):
+            entitlement.refuse_without(doctor, VISITS, on=ago(0), by=doctor.user)
+    found = covered.among(covered.of([str(doctor.pk)], Needed.CLAIMS), str(doctor.pk))
+    assert found is not None
+    assert covered.is_covered(found, f"{ago(0):%Y%m%d}") is not gap
+    license_doctor(doctor, state="", number="Taken over")
+    assert missing(doctor, *Needed) == []  # nobody has said of which state it is
+    found = covered.among(covered.of([str(doctor.pk)], Needed.CLAIMS), str(doctor.pk))
+    assert found is not None
+    assert covered.is_covered(found, f"{ago(0):%Y%m%d}")
+
+
 @pytest.mark.parametrize("fault", ["rejected", "deleted", "another type"])
 def test_a_credential_that_entitles_to_nothing_does_not_count(fault: str) -> None:
     doctor = lapsed_doctor()

@@ -65,12 +65,12 @@ def make_doctor(**over: Any) -> Doctor:
 
 
 def license_doctor(doctor: Doctor, **over: Any) -> list[DoctorCredential]:
-    """Save the state licence and the DEA registration of the doctor, verified, in one statement, the licence first."""
-    number = doctor.license_number
+    """Save a licence of the clinic's state and a DEA registration, verified, in one statement, the licence first."""
+    number, state = doctor.license_number, Clinic.current().state or "NY"
     fields = {"doctor": doctor, "issuing_organization": "Issuer", "issue_date": date(2000, 1, 1), "number": number}
     return DoctorCredential.objects.bulk_create(
         [
-            DoctorCredential(**{**fields, **VERIFIED, "credential_type": "state_license", "state": "NY", **over}),
+            DoctorCredential(**{**fields, **VERIFIED, "credential_type": "state_license", "state": state, **over}),
             DoctorCredential(
                 **{**fields, **VERIFIED, "credential_type": "dea", "number": doctor.dea_number or number, **over}
             ),
