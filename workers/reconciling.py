@@ -19,13 +19,17 @@ def daily() -> str:
     """Put one run of each part in line; safe to run twice, for a part is closed once a day."""
     with beating("reconcile"):
         asked = reconciling.close_daily()
+        reconciling.tell_broken_off()
     return f"{asked} in line"
 
 
 @app.task(name="reconcile.run")  # type: ignore[untyped-decorator]  # Celery has no types
 def run_due() -> str:
     """Close what is in line, one at a time, so that another worker may take the next one."""
-    return drain(ReconcileRun, close, batch=1)
+    try:
+        return drain(ReconcileRun, close, batch=1)
+    finally:
+        reconciling.tell_broken_off()
 
 
 def close(run: ReconcileRun) -> Mapping[str, Any]:

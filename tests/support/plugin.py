@@ -19,17 +19,18 @@ from hypothesis import settings as hypothesis
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    """Let Django empty the tables after a transaction test: only the audit log's no-truncate trigger is switched off.
+    """Let Django empty the tables after a transaction test: only the triggers that refuse a TRUNCATE are switched off.
 
-    `backend/apps/core/tests/test_audit.py` switches it on again, inside its transaction, and proves the refusal. A
-    hook, since pytest-django's own fixture wins over one of the same name in a plugin that is named by -p.
+    The tests of the audit log and of the row tally switch them on again, inside their transactions, and prove the
+    refusal. A hook, since pytest-django's own fixture wins over one of the same name in a plugin that is named by -p.
     """
     if fixturedef.argname == "django_db_setup" and (template := os.environ.get("CARERELAY_TEST_TEMPLATE")):
         connection.settings_dict["TEST"]["TEMPLATE"] = template  # its tables are there: nothing is left to migrate
     result = yield
     if fixturedef.argname == "django_db_setup":
         with request.getfixturevalue("django_db_blocker").unblock(), connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE core_auditlog DISABLE TRIGGER core_auditlog_no_truncate")
+            for table in ("core_auditlog", "core_rowtally"):
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_no_truncate")
         own_counters(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
     return result
 

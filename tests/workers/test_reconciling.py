@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.apps.appointments.models import AppointmentReminder
@@ -14,10 +14,14 @@ from backend.apps.appointments.tests.factories import make_reminder
 from backend.apps.core import alerts, row_tally
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import Alert, Heartbeat, ReconcileRun
-from backend.apps.interop import reconciling
+from backend.apps.core.tests.test_row_tally import key_of
+from backend.apps.interop import reconcile_alerts, reconciling
+from backend.apps.laboratory.tests.test_reconcile import behind_the_back
+from backend.apps.messaging.models import ProviderEvent
 from backend.apps.users.tests.factories import make_user
 from tests.workers.rows import HOUR, run_out
 from workers import reconciling as worker
+from workers import sweep
 from workers.runner import drain
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
@@ -49,7 +53,7 @@ def mend(row: AppointmentReminder) -> None:
 
 
 def told() -> list[Alert]:
-    return list(Alert.objects.filter(kind=reconciling.KIND, resolved_at=None).order_by("opened_at"))
+    return list(Alert.objects.filter(kind=reconcile_alerts.KIND, resolved_at=None).order_by("opened_at"))
 
 
 def test_each_part_is_put_in_line_once_a_day_whoever_asks_how_often(
@@ -120,6 +124,123 @@ def test_what_a_person_has_resolved_is_told_again_only_when_it_is_something_else
     spoil()
     closed(in_line())
     assert len(told()) == 1
+
+
+def gone(hours_ago: int) -> ProviderEvent:
+    """Write a report of a provider so long ago, and remove it behind the back."""
+    key = key_of(timezone.now() - timedelta(hours=hours_ago), hours_ago)
+    row = ProviderEvent.objects.create(pk=key, dedupe_key=f"gone:{hours_ago}", provider="twilio", kind="status")
+    removed(row)
+    return row
+
+
+def removed(row: ProviderEvent | AppointmentReminder) -> None:
+    with behind_the_back() as cursor:
+        cursor.execute(f"DELETE FROM {row._meta.db_table} WHERE id = %s", [row.pk])  # noqa: S608  # ours
+
+
+def closed_daily() -> ReconcileRun:
+    """Let the beat put the reminders in line, though it did so today, and a worker close their books."""
+    for run in ReconcileRun.objects.filter(dedupe_key__startswith="reconcile:reminders:"):
+        ReconcileRun.objects.filter(pk=run.pk).update(dedupe_key=f"before:{run.pk}")
+    worker.daily()
+    return closed(ReconcileRun.objects.get(part="reminders", dedupe_key__startswith="reconcile:reminders:"))
+
+
+def let_be() -> None:
+    alerts.resolve(told()[0], by=make_user("admin"))
+
+
+def test_another_row_that_is_gone_is_told_though_a_person_let_the_first_one_be() -> None:
+    first = gone(30)
+    closed_daily()
+    let_be()
+    closed_daily()
+    assert told() == []
+    with behind_the_back():
+        first.save(force_insert=True)  # put back
+    gone(40)
+    closed_daily()
+    (alert,) = told()
+    assert "provider reports: gone (1)" in alert.sentence
+    let_be()
+    closed_daily()
+    assert told() == []
+
+
+def test_what_a_person_let_be_is_told_again_once_it_was_gone_meanwhile() -> None:
+    row = spoil()
+    closed_daily()
+    let_be()
+    mend(row)
+    assert closed_daily().agree
+    AppointmentReminder.objects.filter(pk=row.pk).update(work_state="done")
+    assert closed_daily().agree is False
+    assert len(told()) == 1
+
+
+def test_a_row_written_long_ago_whose_time_is_ahead_is_missed_by_the_daily_run() -> None:
+    row = make_reminder(id=key_of(timezone.now() - 60 * DAY))
+    assert closed_daily().agree
+    removed(row)
+    run = closed_daily()
+    assert [(fault["check"], fault["count"]) for fault in run.books["faults"]] == [("reminders: gone", 1)]
+    gone(3)
+    gone(24 * 70)
+    (reports,) = (one for one in closed_daily().books["faults"] if one["check"] == "provider reports: gone")
+    assert (reports["count"], len(reports["examples"])) == (2, 2)
+    assert len(told()) == 1
+
+
+def test_every_table_that_is_tallied_belongs_to_a_part() -> None:
+    assert sorted(table for tables in reconciling.TABLES.values() for table in tables) == sorted(row_tally.TALLIED)
+
+
+def test_a_run_of_an_hour_after_a_downtime_does_not_stand_for_the_days_before() -> None:
+    last = closed_daily()
+    long_ago = timezone.now() - 20 * DAY
+    ReconcileRun.objects.filter(pk=last.pk).update(created_at=long_ago, since=long_ago - 8 * DAY)
+    closed(in_line(since=timezone.now() - HOUR))
+    assert closed_daily().since == row_tally.floor(long_ago)
+    assert closed_daily().since > timezone.now() - 9 * DAY
+
+
+def test_two_halves_stand_for_the_whole() -> None:
+    now = timezone.now()
+    for number, (since, until) in enumerate([(28, 23), (23, None)]):
+        run = ReconcileRun.work.enqueue(
+            dedupe_key=f"half:{number}", part="reminders", work_state="done", agree=True,
+            since=now - since * DAY, until=until and now - until * DAY,
+        )  # fmt: skip
+        ReconcileRun.objects.filter(pk=run.pk).update(created_at=now - 20 * DAY + number * HOUR)
+    assert closed_daily().since == row_tally.floor(now - 20 * DAY + HOUR)
+
+
+def test_books_that_could_not_be_closed_are_told_until_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_ones() -> list[str]:
+        return list(Alert.objects.filter(kind="reconcile_failed", resolved_at=None).values_list("sentence", flat=True))
+
+    monkeypatch.setattr(reconciling, "BUDGET_S", -1.0)
+    run = closed(in_line())
+    assert open_ones() == [f"The books of the reminders could not be closed: {run.last_error}"]
+    alerts.resolve(Alert.objects.get(resolved_at=None), by=make_user("admin"))
+    monkeypatch.undo()
+    closed(in_line("claims"))
+    assert open_ones() == []  # a person knows
+    lost = in_line("claims")
+    ReconcileRun.work.filter(pk=lost.pk).update(
+        work_state="running", attempts=ReconcileRun.max_attempts, leased_until=timezone.now() - HOUR
+    )
+    assert sweep.hold_lost() == "held 1"
+    assert len(open_ones()) == 1
+    closed(in_line("claims"))
+    assert open_ones() == []
+
+
+def test_one_long_question_ends_as_too_long() -> None:
+    too_long = pytest.raises(reconciling.TooLong)
+    with too_long, transaction.atomic(), reconciling._within(0.1), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(30)")
 
 
 @pytest.mark.parametrize("days", [30, None], ids=["a month", "the beginning"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 Progress = Callable[[int, int], None]  # done, of how many
 
@@ -48,3 +49,13 @@ class Books:
     @property
     def agree(self) -> bool:
         return not self.faults and not any(account.unexplained for account in self.accounts)
+
+
+def as_told(books: Books) -> dict[str, Any]:
+    """Return books as JSON, with verdicts."""
+    told = asdict(books)
+    for account, row in zip(books.accounts, told["accounts"], strict=True):
+        row["unexplained"] = account.unexplained
+    for name in ("since", "until", "waiting_since"):
+        told[name] = told[name].isoformat() if told[name] else None
+    return {**told, "agree": books.agree}

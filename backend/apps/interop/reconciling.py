@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Q
+from django.db import OperationalError, connection, transaction
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from psycopg.errors import QueryCanceled
 
 from backend.apps.appointments.reconcile import reminders
-from backend.apps.core import alerts, row_tally
+from backend.apps.core import row_tally
 from backend.apps.core.bases import uuid7_text
+from backend.apps.core.closing import snapshot
 from backend.apps.core.exceptions import Conflict, DomainError
-from backend.apps.core.ledger import Books
-from backend.apps.core.models import Alert, ReconcileRun
+from backend.apps.core.ledger import Books, Fault, as_told
+from backend.apps.core.models import ReconcileRun
 from backend.apps.core.work import WorkState
 from backend.apps.credentials.reconcile import credentials
 from backend.apps.insurance.reconcile import claims
+from backend.apps.interop import reconcile_alerts
 from backend.apps.interop.export_reconcile import exports
+from backend.apps.interop.reconcile_alerts import SPAN
 from backend.apps.laboratory.reconcile import laboratory
 from backend.apps.users.models import User
 from integrations.errors import Permanent
@@ -35,15 +39,13 @@ PARTS: dict[str, Callable[..., Books]] = {
     "exports": exports,
     "credentials": credentials,
 }
-TABLES = {  # whose tally tells how much there is to read
+TABLES = {  # whose tally tells how much there is to read, and what of it is gone
     "laboratory": ("laboratory_labresult",),
     "reminders": ("appointments_appointmentreminder", "messaging_patientmessage", "messaging_providerevent"),
-    "claims": ("insurance_insuranceclaim", "insurance_submission"),
+    "claims": tuple(table for table in row_tally.TALLIED if table.startswith("insurance_")),
     "exports": ("interop_exportjob",),
     "credentials": ("credentials_credentialalert", "credentials_credentialnotice"),
 }
-KIND = "reconcile_disagrees"
-SPAN = timedelta(days=8)  # a week and the day it began in
 SETTLE = timedelta(minutes=15)  # what waits no longer than this is on its way and no fault
 MOST_ROWS = 2_000_000  # of one run; more are closed in two halves
 BUDGET_S = 180.0  # of one run, below the time limit of a task
@@ -59,7 +61,8 @@ class TooLong(Exception):
 def close_daily() -> int:
     """Put one run of each part in line; return how many are new. Safe to repeat: each part is closed once a day (UTC).
 
-    A run begins SPAN ago or, where that is longer ago, at the last run or at the beginning of what does not agree yet.
+    A run begins SPAN ago or, where that is longer ago, at the moment until which all has been closed without a gap, or
+    at the beginning of what does not agree yet. What was ever written is missed whenever that was.
     """
     now, made = timezone.now(), 0
     for part in PARTS:
@@ -71,13 +74,23 @@ def close_daily() -> int:
 
 
 def _begin(part: str, now: datetime) -> datetime | None:
-    last = ReconcileRun.objects.filter(part=part, agree__isnull=False, until=None).order_by("-created_at").first()
-    begins = [now - SPAN, *([last.created_at] if last else [])]
-    for run in _disagreed(part):
+    begins = [now - SPAN, *filter(None, [_closed_until(part)])]
+    for run in reconcile_alerts.disagreed(part):
         if run.since is None:
             return None
         begins.append(run.since)
     return row_tally.floor(min(begins))
+
+
+def _closed_until(part: str) -> datetime | None:
+    """Return the moment until which closings follow each other without a gap; None where there was none yet."""
+    runs = ReconcileRun.objects.filter(part=part, agree__isnull=False).order_by(F("since").asc(nulls_first=True))
+    spans = list(runs.values_list("since", "until", "created_at"))
+    until = min((closed for _, end, closed in spans if end is None), default=None)
+    for since, end, closed in spans:
+        if until and (since is None or since <= until):
+            until = max(until, min(end or closed, closed))
+    return until
 
 
 @transaction.atomic
@@ -123,20 +136,62 @@ def close(run: ReconcileRun) -> Mapping[str, Any]:
         raise Permanent("there is no such part any more", code="books:part")
     if _rows_in(run) > MOST_ROWS and (middle := _middle(run)):
         return _split(run, middle)
-    until = time.monotonic() + BUDGET_S
     try:
-        books = PARTS[run.part](run.since, run.until, settle=SETTLE, progress=lambda *_: _look_at_clock(until))
+        with _within(BUDGET_S) as look_at_clock:
+            books = PARTS[run.part](run.since, run.until, settle=SETTLE, progress=lambda *_: look_at_clock())
+            books = _with_earlier(run, books)
     except TooLong:
         if middle := _middle(run):
             return _split(run, middle)
         raise Permanent("there is more in an hour than can be read in one go", code="books:time") from None
-    tell(run, books)
+    reconcile_alerts.tell(run, books)
     return {"agree": books.agree, "books": _kept(books), "ended_at": Now()}
 
 
-def _look_at_clock(until: float) -> None:
-    if time.monotonic() > until:
-        raise TooLong
+@contextmanager
+def _within(seconds: float) -> Iterator[Callable[[], float]]:
+    """End what is asked of the database meanwhile when that many seconds are over; yield what tells how many are left.
+
+    Raises:
+        TooLong: they are over, between two questions or in the middle of one.
+    """
+    until = time.monotonic() + seconds
+
+    def left() -> float:
+        if (rest := until - time.monotonic()) <= 0:
+            raise TooLong
+        return rest
+
+    def ask(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        context["cursor"].cursor.execute(f"SET LOCAL statement_timeout = {max(int(left() * 1000), 1)}")
+        try:
+            return execute(sql, params, many, context)
+        except OperationalError as error:
+            if isinstance(error.__cause__, QueryCanceled):
+                raise TooLong from None
+            raise
+
+    with connection.execute_wrapper(ask):
+        yield left
+
+
+def _with_earlier(run: ReconcileRun, books: Books) -> Books:
+    """Add what is gone of all that was written before the range, as its time may be ahead; for runs without an end."""
+    if run.since is None or run.until is not None:
+        return books
+    with snapshot() as cursor:
+        _, faults = row_tally.compare(cursor, TABLES[run.part], None, row_tally.floor(run.since))
+    return replace(books, faults=_together([*faults, *books.faults]))
+
+
+def _together(faults: Iterable[Fault]) -> list[Fault]:
+    """Return one fault of each check."""
+    found: dict[str, Fault] = {}
+    for one in faults:
+        had = found.get(one.check, replace(one, count=0, examples=()))
+        examples = (*had.examples, *one.examples)[: row_tally.EXAMPLES]
+        found[one.check] = replace(one, count=had.count + one.count, examples=examples)
+    return list(found.values())
 
 
 def _rows_in(run: ReconcileRun) -> int:
@@ -165,74 +220,17 @@ def _split(run: ReconcileRun, middle: datetime) -> Mapping[str, Any]:
     return {"books": {"split": [str(one.pk) for one in parts]}, "ended_at": Now()}
 
 
-@transaction.atomic
-def tell(run: ReconcileRun, books: Books) -> None:
-    """Open one critical alert for what does not agree, and clear those of ranges that this run covers.
-
-    The same faults are told once: a person who resolved the alert of them is not told again.
-    """
-    own = f"reconcile disagrees:{run.part}:{_mark(books)}"
-    known = {cause: disagreed for disagreed, cause in _causes(run.part)}
-    alerts.clear(*(cause for cause, other in known.items() if cause != own and _covers(run, other)))
-    if books.agree:
-        return
-    if own in known:
-        alerts.seen([own])
-    elif not alerts.dismissed(own, since=datetime.min.replace(tzinfo=row_tally.UTC)):
-        alerts.open_once(own, kind=KIND, sentence=sentence(books), severity=Alert.Severity.CRITICAL, subject=run)
-
-
-def sentence(books: Books) -> str:
-    """Return what is wrong with books that do not agree, in a sentence without ids."""
-    missing = sum(one.unexplained for one in books.accounts if one.unexplained > 0)
-    nowhere = -sum(one.unexplained for one in books.accounts if one.unexplained < 0)
-    rows = [f"{missing:,} rows are missing"] if missing else []
-    rows += [f"{nowhere:,} come from nowhere"] if nowhere else []
-    checks = [f"{fault.check} ({fault.count:,})" for fault in books.faults]
-    return f"The books of the {books.part} do not agree: {', '.join([*rows, *checks])}."[:300]
-
-
-def _mark(books: Books) -> str:
-    """Return a short name of what is wrong: the same for the same faults."""
-    faults = sorted((fault.check, fault.count) for fault in books.faults)
-    rows = sorted((one.name, one.unexplained) for one in books.accounts if one.unexplained)
-    return hashlib.sha256(repr((faults, rows)).encode()).hexdigest()[:12]
-
-
-def _causes(part: str) -> list[tuple[ReconcileRun, str]]:
-    """Return the open alerts of a part, each with the run that found what it tells of."""
-    rows = Alert.objects.filter(kind=KIND, cause__startswith=f"reconcile disagrees:{part}:", resolved_at__isnull=True)
-    told = dict(rows.values_list("subject_id", "cause"))
-    runs = ReconcileRun.objects.filter(pk__in=list(told))
-    return [(run, told[str(run.pk)]) for run in runs]
-
-
-def _disagreed(part: str) -> list[ReconcileRun]:
-    return [run for run, _ in _causes(part)]
-
-
-def _covers(run: ReconcileRun, other: ReconcileRun) -> bool:
-    """Whether a run looks at all that another one looked at."""
-    from_start = run.since is None or (other.since is not None and run.since <= other.since)
-    end = other.until or other.ended_at
-    return from_start and (run.until is None or (end is not None and run.until >= end))
-
-
-def as_told(books: Books) -> dict[str, Any]:
-    """Return books as JSON, with verdicts."""
-    told = asdict(books)
-    for account, row in zip(books.accounts, told["accounts"], strict=True):
-        row["unexplained"] = account.unexplained
-    for name in ("since", "until", "waiting_since"):
-        told[name] = told[name].isoformat() if told[name] else None
-    return {**told, "agree": books.agree}
-
-
 def _kept(books: Books) -> dict[str, Any]:
     """Return books as a run keeps them: of too many accounts first those that do not agree."""
     told = as_told(books)
     accounts = sorted(told["accounts"], key=lambda row: not row["unexplained"])
     return {**told, "accounts": accounts[:MOST_ACCOUNTS]}
+
+
+def tell_broken_off() -> None:
+    """Tell of each part whose last try to close its books broke off; who dies in the middle cannot tell it himself."""
+    for part in PARTS:
+        reconcile_alerts.tell_broken_off(part)
 
 
 def last_runs() -> dict[str, ReconcileRun | None]:

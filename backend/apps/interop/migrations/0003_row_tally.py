@@ -28,6 +28,8 @@ BEGIN
 END $$;
 CREATE TRIGGER core_rowtally_stays BEFORE UPDATE OR DELETE ON core_rowtally
     FOR EACH ROW EXECUTE FUNCTION core_rowtally_stays();
+CREATE TRIGGER core_rowtally_no_truncate BEFORE TRUNCATE ON core_rowtally
+    FOR EACH STATEMENT EXECUTE FUNCTION core_rowtally_stays();
 CREATE FUNCTION core_rowtally_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO core_rowtally (table_name, hour, count, marks) SELECT TG_TABLE_NAME, {COUNTED} FROM fresh GROUP BY 2;
@@ -36,6 +38,7 @@ END $$;
 """  # noqa: S608  # our own names only
 BACKWARDS = """
 DROP FUNCTION core_rowtally_count();
+DROP TRIGGER core_rowtally_no_truncate ON core_rowtally;
 DROP TRIGGER core_rowtally_stays ON core_rowtally;
 DROP FUNCTION core_rowtally_stays();
 DELETE FROM core_rowtally;

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import make_reminder
-from backend.apps.core.models import AuditLog, ReconcileRun
+from backend.apps.core.models import AuditLog, Clinic, ReconcileRun
 from backend.apps.core.roles import Role
 from backend.apps.insurance.tests.factories import make_claim, partner
 from backend.apps.insurance.tests.sent_claims import sent_file
@@ -70,11 +71,12 @@ def test_a_run_in_two_halves_leads_to_them_and_one_that_waits_is_looked_at_again
 
 
 def test_the_books_are_closed_now_for_the_days_that_were_given() -> None:
+    Clinic.objects.create(name="West", time_zone="America/Denver")
     client = signed_in("admin")
     answer = client.post(f"{LIST}close/", {"part": "claims", "since": "2026-01-31", "until": ""}, follow=True)
     run = ReconcileRun.objects.get()
     assert (run.part, run.until, run.work_state) == ("claims", None, "waiting")
-    assert timezone.localtime(run.since).strftime("%H:%M") != ""
+    assert run.since == datetime(2026, 1, 31, tzinfo=ZoneInfo("America/Denver"))  # the midnight of the clinic
     assert run.requested_by is not None
     assert "being closed" in answer.content.decode()
     again = client.post(f"{LIST}close/", {"part": "claims"}, follow=True).content.decode()

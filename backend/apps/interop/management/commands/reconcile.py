@@ -13,9 +13,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from backend.apps.core.ledger import Account, Books
+from backend.apps.core.ledger import Account, Books, as_told
 from backend.apps.interop.moments import moment
-from backend.apps.interop.reconciling import PARTS, as_told
+from backend.apps.interop.reconciling import PARTS
 
 
 class Command(BaseCommand):
