@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from backend.apps.core import alerts, audit, on_call
@@ -21,9 +22,11 @@ from backend.apps.interop.lab_actions import uuid_of
 
 POST = ("POST",)
 MOST = 200  # that one form changes
+MOST_KINDS = 50  # that an address names
 EARLIER = 5  # of the same cause, on the page of one
 STATES: dict[str, tuple[str, Q]] = {
     "open": ("nobody looks after", Q(resolved_at__isnull=True, acknowledged_at__isnull=True)),
+    "unresolved": ("not resolved", Q(resolved_at__isnull=True)),
     "acknowledged": ("looked after", Q(resolved_at__isnull=True, acknowledged_at__isnull=False)),
     "resolved": ("resolved", Q(resolved_at__isnull=False)),
 }
@@ -50,8 +53,8 @@ def listing(request: HttpRequest) -> HttpResponse:
         "states": [(name, word, numbers.get(name)) for name, (word, _) in STATES.items()],
         "severities": AlertSeverity.values,
         "severity": request.GET.get("severity", ""),
-        "kinds": sorted({*kinds, *filter(None, [request.GET.get("kind", "")])}),
-        "kind": request.GET.get("kind", ""),
+        "kinds": sorted({*kinds, *asked_kinds(request.GET)}),
+        "kind": asked_kinds(request.GET),
         "on_call": len(on_call.addresses()),
         "nobody": on_call.NOBODY,
         "query": request.GET.urlencode(),
@@ -74,9 +77,14 @@ def cut(request: HttpRequest, given: QueryDict) -> QuerySet[Alert]:
     rows = visible(request).filter(STATES[asked_state(given)][1])
     if (severity := given.get("severity", "")) in AlertSeverity.values:
         rows = rows.filter(severity=severity)
-    if kind := given.get("kind", ""):
-        rows = rows.filter(kind=kind[:60])
+    if kinds := asked_kinds(given):
+        rows = rows.filter(kind__in=kinds)
     return rows
+
+
+def asked_kinds(given: QueryDict) -> list[str]:
+    """Return the kinds a list is cut to; one pipeline may have many."""
+    return [kind[:60] for kind in given.getlist("kind")[:MOST_KINDS] if kind]
 
 
 def counts(request: HttpRequest) -> tuple[Counter[str], set[str]]:
@@ -87,14 +95,14 @@ def counts(request: HttpRequest) -> tuple[Counter[str], set[str]]:
     numbers: Counter[str] = Counter()
     kinds = set()
     for kind, every, looked_after in found:
-        numbers.update({"open": every - looked_after, "acknowledged": looked_after})
+        numbers.update({"open": every - looked_after, "acknowledged": looked_after, "unresolved": every})
         kinds.add(kind)
     return numbers, kinds
 
 
 def verbs(request: HttpRequest, state: str) -> dict[str, bool]:
     """Return which verbs this person has for alerts of a state."""
-    fits = {"acknowledge": state == "open", "resolve": state != "resolved"}
+    fits = {"acknowledge": state in ("open", "unresolved"), "resolve": state != "resolved"}
     return {verb: fits[verb] and may(request.user, verb, ALERT) for verb in VERBS}
 
 
@@ -132,6 +140,9 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return console.refused(request, 403, "Your role may not do this.")
     if confirmed := given.get("confirmed", ""):
         return _do_all(request, verb, [uuid_of(one) for one in confirmed.split(",")[:MOST]])
+    if not given.get("every") and not given.getlist("alert"):
+        messages.error(request, console.TICK_FIRST)
+        return redirect(f"{reverse('console:alerts')}?{paging.handed_on(given)}")
     chosen = cut(request, QueryDict(given.get("back", "")[:1000])) if given.get("every") else ticked(request)
     keys = [str(key) for key in chosen.order_by("-opened_at", "id").values_list("pk", flat=True)[:MOST]]
     word, back = VERBS[verb][0], paging.handed_on(given)

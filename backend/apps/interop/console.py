@@ -38,6 +38,9 @@ CONTENT_POLICY = (
 )
 
 
+TICK_FIRST = "Tick rows first."
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One entry of the menu, shown to those whose role may do `action` of `table`, in the part of it named `group`."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from urllib.parse import urlencode
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Model
 from django.urls import reverse
 
 from backend.apps.core import causes, tallies
 from backend.apps.core.depths import MOST, Depth, depths
 from backend.apps.core.models import Alert
+from backend.apps.core.work import WorkState
+from backend.apps.insurance.inquiries import BUILD
 from backend.apps.insurance.models import EligibilityInquiry, StatusInquiry
 from backend.apps.insurance.models.inquiries import InquiryStatus
+from backend.apps.messaging import outgoing
 
 
 class Light(enum.StrEnum):
@@ -40,17 +43,37 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Questions:
+    """What is to be asked of payers, of one sort, and since when; the beat makes files of it."""
+
+    told: str
+    count: int
+    oldest: datetime
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that gives a pipeline its light. address: the page of exactly what it tells of, empty where none is."""
+
+    light: Light
+    sentence: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """One pipeline as an operator sees it.
 
-    why: what the light means, as a sentence. depth: rows that are due; oldest_s: how long the oldest has been.
-    spark: rows done in each of the last 24 hours, the oldest first. failures: the most frequent causes.
-    address: its own board. depths: by kind of work; `rows_address` leads to the rows behind one of their numbers.
+    reasons: what the light means, the worst first. depth: rows that are due; oldest_s: how long the oldest has been.
+    spark: rows done in each of the last 24 hours, the oldest first. failures: the most frequent causes, of the latest
+    rows only where `sampled`. address: its own board. depths: by kind of work; `rows_address` leads to the rows behind
+    one of their numbers. questions: what waits that is no queue, with where it is listed.
     """
 
     name: str
     light: Light
-    why: str
+    reasons: tuple[Reason, ...]
     depth: int
     oldest_s: float
     running: int
@@ -61,20 +84,22 @@ class Pipeline:
     failures: tuple[Cause, ...]
     address: str
     depths: tuple[Depth, ...] = ()
+    questions: tuple[Questions, ...] = ()
+    sampled: bool = False
+
+    @property
+    def why(self) -> str:
+        return self.reasons[0].sentence if self.reasons else FINE
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What belongs to a pipeline: the tasks whose rows it works on, how its alerts' kinds begin, the name of its board.
-
-    clears_itself: a row that is held is looked up at the partner within minutes and needs no person until then.
-    """
+    """What belongs to a pipeline: the tasks whose rows it works on, how the kinds of its alerts begin, its board."""
 
     name: str
     tasks: tuple[str, ...]
     board: str
     alerts: tuple[str, ...] = ()
-    clears_itself: bool = False
 
 
 PARTS = (
@@ -82,21 +107,28 @@ PARTS = (
         "Reminders and messages",
         ("reminders.deliver", "reminders.deliver_messages", "reminders.replan", "waitlist.offer"),
         "console:reminders",
-        ("message_", "messages_"),
-        clears_itself=True,
+        ("message_", "messages_", "reminders_"),
     ),
     Part("Lab results", ("lab_results.file", "lab_replays.run"), "console:lab-inbox", ("lab_feed_", "lab_conflict")),
     Part("Lab orders", ("lab_orders.send",), "console:lab-inbox", ("lab_order_", "lab_result_overdue")),
     Part("Critical results", ("critical_results.page",), "console:lab-critical", ("lab_critical_",)),
-    Part("Claims", ("claims.transmit", "claims.read"), "console:claim-files", ("claims_",)),
-    Part("Eligibility", ("eligibility.build",), "console:claim-files", ("questions_",)),
+    Part("Claims", ("claims.transmit", "claims.read"), "console:claim-files", ("claims_", "deposits_")),
+    Part("Eligibility", (BUILD,), "console:claim-files", ("questions_", "eligibility_")),
     Part("Exports", ("fhir_export.run", "fhir_export.write"), "console:exports", ("export_",)),
     Part("Webhook events", ("provider_events.apply",), "console:reminders", ("webhook_",)),
-    Part("Credentials", ("credentials.notify",), "console:credentials", ("credential_",)),
-    Part("Alerts and books", ("alerts.notify", "reconcile.run"), "console:alerts", ("beat_", "reconcile_")),
+    Part("Credentials", ("credentials.notify",), "console:credentials", ("credential_", "registry_")),
+    Part(
+        "Alerts and books", ("alerts.notify", "reconcile.run"), "console:alerts", ("beat_", "reconcile_", "retention_")
+    ),
 )
+NO_PIPELINE = ("prescription_", "staff_")  # how the kinds of alerts begin that are about people and no row of work
+FINE = "Nothing is late and nothing failed in the last day."
 LATE_S, TOO_LATE_S = 60, 600
-WAITS_FOR_A_BATCH = frozenset({"eligibility.build"})  # made into files every quarter of an hour, by the beat
+QUESTIONS: Mapping[type[Model], str] = MappingProxyType(
+    {EligibilityInquiry: "questions about insurance to ask", StatusInquiry: "questions about claims to ask"}
+)
+WORST_FIRST = (Light.RED, Light.AMBER, Light.GREEN)
+WAITS_FOR_A_BATCH = frozenset({BUILD})  # made into files every quarter of an hour, by the beat
 BATCH_S = 1800
 MOST_CAUSES = 5
 LIGHTS_OF_ALERTS = MappingProxyType({Alert.Severity.CRITICAL: Light.RED, Alert.Severity.WARNING: Light.AMBER})
@@ -104,17 +136,23 @@ LIGHTS_OF_ALERTS = MappingProxyType({Alert.Severity.CRITICAL: Light.RED, Alert.S
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that the pipelines are told from, read once. alerts: open ones by kind and severity."""
+    """All that the pipelines are told from, read once.
+
+    sought: by task, rows that are held and of which a machine finds out whether they arrived. alerts: those that are
+    not resolved, by kind and severity.
+    """
 
     depths: Mapping[str, Depth]
+    questions: Sequence[Questions]
+    sought: Mapping[str, int]
     hours: Mapping[tuple[str, str], Sequence[int]]
     causes: Mapping[str, Sequence[causes.Found]]
     alerts: Mapping[tuple[str, str], int]
 
 
-def rows_address(task: str, state: str, cause: str = "") -> str:
-    """Return where the rows of one kind of work in one state are, or those that stand still by one cause."""
-    asked = {"state": state, **({"cause": cause} if cause else {})}
+def rows_address(task: str, state: str, cause: str | None = None) -> str:
+    """Return where the rows of one kind of work in one state are, or those that stand still by one cause, even none."""
+    asked = {"state": state} if cause is None else {"state": state, "cause": cause}
     return f"{reverse('console:work-list', args=[task])}?{urlencode(asked)}"
 
 
@@ -125,36 +163,54 @@ def pipelines(now: datetime) -> list[Pipeline]:
 
 
 def _found(now: datetime) -> Found:
-    known = [*depths(), _questions()]
+    questions = _questions()
+    known = [*depths(), _as_depth(questions)]
     kinds = Alert.objects.filter(resolved_at__isnull=True).order_by().values_list("kind", "severity")
     return Found(
         depths={depth.task: depth for depth in known},
+        questions=questions,
+        sought=_sought({depth.task for depth in known if depth.held}),
         hours=tallies.by_hour(now),
         causes=causes.found({depth.task for depth in known if depth.held or depth.failed}),
         alerts={(kind, severity): count for kind, severity, count in kinds.annotate(Count("pk"))},
     )
 
 
-def _questions() -> Depth:
-    """Return what is to be asked of payers as if it were a queue: the beat makes files of these rows."""
-    waiting, oldest = 0, list[datetime]()
-    for model in (EligibilityInquiry, StatusInquiry):
-        queued = model.objects.filter(status=InquiryStatus.QUEUED).order_by()
-        first = queued.aggregate(first=Min("queued_at"))["first"]
-        waiting += queued[:MOST].count() if first else 0
-        oldest += [first] if first else []
-    return Depth("eligibility.build", waiting=waiting, oldest_due_at=min(oldest, default=None))
+def _sought(tasks: Collection[str]) -> dict[str, int]:
+    """Return by task how many held rows the machine looks into; of the others it has told a person long since."""
+    kinds = [model for model in outgoing.kinds() if model.task_name in tasks]
+    looked_into = {"work_state": WorkState.HELD, "uncertain_since__isnull": False}
+    return {model.task_name: model.all_objects.filter(**looked_into).order_by()[:MOST].count() for model in kinds}
+
+
+def _questions() -> list[Questions]:
+    """Return what is to be asked of payers: the beat makes files of these rows."""
+    found = []
+    for model, told in QUESTIONS.items():
+        queued = model._default_manager.filter(status=InquiryStatus.QUEUED).order_by()
+        oldest = queued.aggregate(first=Min("queued_at"))["first"]
+        page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        if oldest:
+            address = f"{page}?status__exact={InquiryStatus.QUEUED}"
+            found.append(Questions(told, queued[:MOST].count(), oldest, address))
+    return found
+
+
+def _as_depth(questions: Sequence[Questions]) -> Depth:
+    oldest = min((each.oldest for each in questions), default=None)
+    return Depth(BUILD, waiting=sum(each.count for each in questions), oldest_due_at=oldest)
 
 
 def _pipeline(part: Part, found: Found, now: datetime) -> Pipeline:
     own = [found.depths[task] for task in part.tasks if task in found.depths]
     done = [hours for (task, outcome), hours in found.hours.items() if task in part.tasks and outcome == "done"]
     spark = tuple(map(sum, zip(*done, strict=True))) if done else (0,) * tallies.HOURS
-    light, why = _light(part, own, found, now)
+    reasons = [*_reasons(own, found, now), *_alerts(part, found), *_failed_lately(part, found)]
+    reasons.sort(key=lambda reason: WORST_FIRST.index(reason.light))
     return Pipeline(
         name=part.name,
-        light=light,
-        why=why,
+        light=reasons[0].light if reasons else Light.GREEN,
+        reasons=tuple(reasons),
         depth=sum(depth.waiting for depth in own),
         oldest_s=max((depth.oldest_s(now) for depth in own), default=0.0),
         running=sum(depth.running for depth in own),
@@ -165,42 +221,51 @@ def _pipeline(part: Part, found: Found, now: datetime) -> Pipeline:
         failures=_failures(part, found),
         address=reverse(part.board),
         depths=tuple(depth for depth in own if depth.task not in WAITS_FOR_A_BATCH),
+        questions=tuple(found.questions) if BUILD in part.tasks else (),
+        sampled=any(max(depth.failed, depth.held) > causes.MOST for depth in own),
     )
 
 
-def _light(part: Part, own: Iterable[Depth], found: Found, now: datetime) -> tuple[Light, str]:
-    """Return the light and the worst of its reasons as a sentence."""
-    reasons = [*_reasons(part, own, now), *_reasons_of_the_day(part, found)]
-    for light in (Light.RED, Light.AMBER):
-        if why := next((why for each, why in reasons if each == light), ""):
-            return light, why
-    return Light.GREEN, "Nothing is late and nothing failed in the last day."
-
-
-def _reasons(part: Part, own: Iterable[Depth], now: datetime) -> list[tuple[Light, str]]:
+def _reasons(own: Iterable[Depth], found: Found, now: datetime) -> list[Reason]:
+    """Return what is late, held, failed or overdue now, whenever that began."""
     reasons = []
     for depth in own:
-        late_by_s = depth.oldest_s(now) - (BATCH_S if depth.task in WAITS_FOR_A_BATCH else 0)
+        is_batch = depth.task in WAITS_FOR_A_BATCH
+        late_by_s = depth.oldest_s(now) - (BATCH_S if is_batch else 0)
         if late_by_s > LATE_S:
             worst = Light.RED if late_by_s > TOO_LATE_S else Light.AMBER
-            reasons.append((worst, f"The oldest row has been due for {_minutes(depth.oldest_s(now))}."))
-        if depth.held and part.clears_itself:
-            reasons.append((Light.AMBER, f"It is being found out whether {_rows(depth.held)} arrived."))
-        elif depth.held:
-            reasons.append((Light.RED, f"{_rows(depth.held).capitalize()} held until a person decides."))
-        if depth.lost:
-            reasons.append((Light.AMBER, f"The worker of {_rows(depth.lost)} is overdue."))
+            told = f"The oldest row has been due for {_minutes(depth.oldest_s(now))}."
+            reasons.append(Reason(worst, told, "" if is_batch else rows_address(depth.task, "waiting")))
+        reasons += _stuck(depth, min(found.sought.get(depth.task, 0), depth.held))
     return reasons
 
 
-def _reasons_of_the_day(part: Part, found: Found) -> list[tuple[Light, str]]:
-    failed = sum(sum(found.hours.get((task, "failed"), ())) for task in part.tasks)
+def _stuck(depth: Depth, sought: int) -> list[Reason]:
+    held, rows = depth.held - sought, rows_address
+    told = [
+        (sought, Light.AMBER, "held", f"It is being found out whether {_rows(sought)} arrived."),
+        (held, Light.RED, "held", f"{_rows(held).capitalize()} held until a person decides."),
+        (depth.failed, Light.AMBER, "failed", f"{_rows(depth.failed).capitalize()} failed and wait for a person."),
+        (depth.lost, Light.AMBER, "lost", f"The worker of {_rows(depth.lost)} is overdue."),
+    ]
+    return [Reason(light, sentence, rows(depth.task, state)) for count, light, state, sentence in told if count]
+
+
+def _alerts(part: Part, found: Found) -> list[Reason]:
     reasons = []
     for severity, light in LIGHTS_OF_ALERTS.items():
-        own = [rows for (kind, how), rows in found.alerts.items() if how == severity and kind.startswith(part.alerts)]
-        if count := sum(own):
-            reasons.append((light, f"{count} open {severity} alert{'s' if count > 1 else ''}."))
-    return [*reasons, *([(Light.AMBER, f"{_rows(failed).capitalize()} failed in the last day.")] if failed else [])]
+        own = {kind: rows for (kind, how), rows in found.alerts.items() if how == severity}
+        mine = {kind: rows for kind, rows in own.items() if kind.startswith(part.alerts)}
+        if count := sum(mine.values()):
+            asked = urlencode({"state": "unresolved", "severity": severity, "kind": sorted(mine)}, doseq=True)
+            sentence = f"{count} open {severity} alert{'s' if count > 1 else ''}."
+            reasons.append(Reason(light, sentence, f"{reverse('console:alerts')}?{asked}"))
+    return reasons
+
+
+def _failed_lately(part: Part, found: Found) -> list[Reason]:
+    failed = sum(sum(found.hours.get((task, "failed"), ())) for task in part.tasks)
+    return [Reason(Light.AMBER, f"{_rows(failed).capitalize()} failed in the last day.")] if failed else []
 
 
 def _failures(part: Part, found: Found) -> tuple[Cause, ...]:

@@ -11,17 +11,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from backend.apps.core import beats
+from backend.apps.core import beats, causes
 from backend.apps.core.depths import Depth
-from backend.apps.core.models import Alert, AlertSeverity, Heartbeat, ReconcileRun
+from backend.apps.core.models import Alert, AlertSeverity, Heartbeat
 from backend.apps.core.permissions import may
-from backend.apps.interop import console, overview_numbers, work_kinds, work_words
-from backend.apps.interop.overview_numbers import Light, Pipeline
+from backend.apps.interop import console, overview_books, overview_numbers, work_kinds, work_words
+from backend.apps.interop.overview_numbers import WORST_FIRST, Light, Pipeline
 from backend.apps.interop.permissions import OVERVIEW
 
 LIGHTS = {Light.GREEN: ("fine", "good"), Light.AMBER: ("look", "wait"), Light.RED: ("act", "bad")}
 WIDE, HIGH = 120, 28  # of a sparkline, in its own units
 MOST_LATE = 5  # entries of the beat that are named
+MOST_CRITICAL = 5  # alerts whose sentences stand at the top
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,19 @@ def numbers(request: HttpRequest) -> HttpResponse:
 def told() -> dict[str, Any]:
     now = timezone.now()
     late, alerts = beats.late(), open_alerts()
+    critical = open_critical() if any(severity == AlertSeverity.CRITICAL for severity, *_ in alerts) else []
+    pipelines = sorted(overview_numbers.pipelines(now), key=lambda each: WORST_FIRST.index(each.light))
     return {
         "now": now,
-        "lines": [line_of(each, now) for each in overview_numbers.pipelines(now)],
+        "lines": [line_of(each, now) for each in pipelines],
         "late": [row.entry for row in late[:MOST_LATE]],
         "late_more": max(len(late) - MOST_LATE, 0),
         "has_beat": bool(late) or Heartbeat.objects.exists(),
         "alerts": alerts,
-        "alerts_in_all": sum(count for _, count, _ in alerts),
-        "books": list(last_books()),
+        "critical": critical[:MOST_CRITICAL],
+        "critical_more": len(critical) > MOST_CRITICAL,
+        "books": overview_books.standings(),
+        "sampled": causes.MOST,
     }
 
 
@@ -91,7 +96,7 @@ def open_alerts() -> list[tuple[str, int, str]]:
     return [(str(severity), found[severity], tone) for severity, tone in tones.items() if severity in found]
 
 
-def last_books() -> Any:
-    """Return the last closing of the books of each part that has ended."""
-    ended = ReconcileRun.objects.filter(ended_at__isnull=False, agree__isnull=False).defer("books")
-    return ended.order_by("part", "-created_at").distinct("part")
+def open_critical() -> list[Alert]:
+    """Return the critical alerts that are not resolved, the latest first, and one more than are shown."""
+    rows = Alert.objects.filter(severity=AlertSeverity.CRITICAL, resolved_at__isnull=True)
+    return list(rows.only("sentence").order_by("-opened_at", "id")[: MOST_CRITICAL + 1])

@@ -17,7 +17,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import ReconcileRun
 from backend.apps.core.permissions import may
 from backend.apps.core.work import WorkState
-from backend.apps.interop import console, paging, reconcile_links, reconciling
+from backend.apps.interop import console, overview_books, paging, reconcile_links, reconciling
 from backend.apps.interop.permissions import RECONCILE
 
 POST = ("POST",)
@@ -59,7 +59,9 @@ def listing(request: HttpRequest) -> HttpResponse:
     """Show each part with its last verdict, the form to close its books now, and all runs, newest first."""
     page = paging.newest_first(visible(request).defer("books"), request.GET, "created_at")
     audit.record(request, "console.list", "reconcilerun", detail={"count": len(page.rows)})
-    parts = [(part, described(run)) for part, run in reconciling.last_runs().items()]
+    standings = {each.part: each for each in overview_books.standings()}
+    last = reconciling.last_runs().items()
+    parts = [(part, {**described(run), "standing": standings[part]}) for part, run in last]
     context = {
         "title": "Books",
         "page": page,

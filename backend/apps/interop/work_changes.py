@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from backend.apps.core import audit
@@ -39,6 +40,9 @@ def bulk(request: HttpRequest, task: str) -> HttpResponse:
     confirmed = request.POST.get("confirmed", "")
     if confirmed:
         return _do_all(request, task, verb, _confirmed(confirmed))
+    if not request.POST.get("every") and not request.POST.getlist("row"):
+        messages.error(request, console.TICK_FIRST)
+        return redirect(back(request, task))
     keys = _chosen(request, model)
     rows = list(stuck(model, kind, keys))
     context = {

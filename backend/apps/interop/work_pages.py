@@ -117,15 +117,15 @@ def model_of(task: str) -> type[WorkItem]:
     return model
 
 
-def asked(given: QueryDict) -> tuple[str, str]:
-    """Return the state and the cause a form or an address asks for."""
-    state = given.get("state", "")
-    return (state if state in STATES else "failed"), given.get("cause", "")[:LONGEST_CAUSE]
+def asked(given: QueryDict) -> tuple[str, str | None]:
+    """Return the state and the cause a form or an address asks for; None: whatever the cause, "": none was noted."""
+    state, cause = given.get("state", ""), given.get("cause")
+    return (state if state in STATES else "failed"), cause if cause is None else cause[:LONGEST_CAUSE]
 
 
-def rows_in(model: type[WorkItem], state: str, cause: str) -> QuerySet[Any]:
+def rows_in(model: type[WorkItem], state: str, cause: str | None) -> QuerySet[Any]:
     rows = model.work.filter(STATES[state])
-    return rows.filter(last_error__regex=depths.pattern_of(cause)) if cause else rows
+    return rows if cause is None else rows.filter(last_error__regex=depths.pattern_of(cause))
 
 
 def light(model: type[WorkItem]) -> QuerySet[Any]:

@@ -46,6 +46,8 @@ def test_alerts_stand_in_the_list_of_their_state_cut_by_severity_and_kind() -> N
         "?state=acknowledged": {mine},
         "?state=resolved": {over},
         "?severity=critical": {bad},
+        "?state=unresolved": {bad, other, mine},
+        "?state=unresolved&kind=lab_feed_silent&kind=claims_watch": {mine},
         "?state=acknowledged&kind=lab_feed_silent": {mine},
         "?state=acknowledged&kind=claims_file": set(),
     }.items():
@@ -69,6 +71,8 @@ def test_many_are_acknowledged_after_a_count_and_exactly_those() -> None:
     told = client.post(f"{LIST}bulk/", {"verb": "acknowledge", "every": "1", "back": "state=open&kind=claims_file"})
     assert "2 alerts" in text_of(told)
     assert not Alert.objects.filter(acknowledged_at__isnull=False).exists()
+    untold = client.post(f"{LIST}bulk/", {"verb": "acknowledge", "back": "state=open"}, follow=True)
+    assert "Tick rows first." in text_of(untold)
     late = opened(3)
     form = {"verb": "acknowledge", "confirmed": confirmed(told), "back": "state=open&kind=claims_file"}
     answer = client.post(f"{LIST}bulk/", form, follow=True)

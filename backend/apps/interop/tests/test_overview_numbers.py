@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from datetime import datetime, timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.http import QueryDict
 from django.utils import timezone
 
-from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.appointments.models import AppointmentReminder, FreedSlot
 from backend.apps.appointments.tests.factories import make_appointment, make_reminder
 from backend.apps.core import alerts
 from backend.apps.core.depths import cause_of, pattern_of
-from backend.apps.core.models import WorkTally
+from backend.apps.core.models import Alert, WorkTally
 from backend.apps.core.work import work_models
-from backend.apps.interop.overview_numbers import PARTS, Light, Pipeline, pipelines
+from backend.apps.interop import alert_words, work_pages
+from backend.apps.interop.overview_numbers import NO_PIPELINE, PARTS, Light, Pipeline, pipelines
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message
 
@@ -81,6 +87,90 @@ def test_a_send_whose_answer_was_lost_is_no_persons_matter_yet() -> None:
     assert pipeline(MESSAGES).light == Light.AMBER
 
 
+def test_a_held_row_that_no_machine_looks_into_is_a_persons_matter(django_assert_max_num_queries: Any) -> None:
+    make_reminder(work_state="held", uncertain_since=ago(minutes=1))
+    ended = make_reminder(work_state="held", last_error="nobody knows whether it was sent")
+    with django_assert_max_num_queries(8):
+        found = pipeline(MESSAGES)
+    assert [(each.light, each.sentence) for each in found.reasons] == [
+        (Light.RED, "1 row held until a person decides."),
+        (Light.AMBER, "It is being found out whether 1 row arrived."),
+    ]
+    assert found.reasons[0].address == "/console/work/reminders.deliver/?state=held"
+    AppointmentReminder.work.filter(pk=ended.pk).update(work_state="done")
+    visit, at = ended.appointment, timezone.now()
+    freed = {"starts_at": at, "duration_minutes": 30, "appointment_type": visit.appointment_type}
+    FreedSlot.objects.create(doctor=visit.doctor, freed_by=visit, work_state="held", dedupe_key="x", **freed)
+    assert (pipeline(MESSAGES).light, pipeline(MESSAGES).why) == (Light.RED, "1 row held until a person decides.")
+
+
+def test_what_failed_long_ago_is_not_green() -> None:
+    make_inbound_message(work_state="failed", due_at=ago(days=9))
+    found = pipeline(LABS)
+    assert (found.light, found.why) == (Light.AMBER, "1 row failed and wait for a person.")
+    InboundMessage.work.given_up(*InboundMessage.work.values_list("pk", flat=True), reason="They came in person")
+    assert pipeline(LABS).light == Light.GREEN
+
+
+def kinds_in_code() -> set[str]:
+    """Return every kind of alert that some module opens, or how it begins where the rest is worked out."""
+    found = set[str]()
+    for path in [*Path("backend/apps").rglob("*.py"), *Path("workers").rglob("*.py")]:
+        text = path.read_text()
+        if "alerts.open_once(" in text and "tests" not in path.parts:
+            found |= kinds_of(import_module(".".join(path.with_suffix("").parts)), ast.parse(text))
+    return found
+
+
+def kinds_of(module: Any, tree: ast.Module) -> set[str]:
+    calls = [each for each in ast.walk(tree) if isinstance(each, ast.Call)]
+    opened = [each for each in calls if ast.unparse(each.func) == "alerts.open_once"]
+    given = [word.value for call in opened for word in call.keywords if word.arg == "kind"]
+    assert len(given) == len(opened), module
+    found = set[str]()
+    for value in given:
+        if isinstance(value, ast.JoinedStr):
+            found.add(value.values[0].value)  # type: ignore[attr-defined]  # it begins with its prefix
+        elif isinstance(value, ast.Name) and not hasattr(
+            module, value.id
+        ):  # its caller says: any constant of the module
+            found |= {word for name, word in vars(module).items() if name.isupper() and is_kind(word)}
+        else:
+            found.add(eval(ast.unparse(value), vars(module)))  # noqa: S307  # our own source
+    return found
+
+
+def is_kind(word: Any) -> bool:
+    return isinstance(word, str) and re.fullmatch(r"[a-z]+(_[a-z]+)+", word) is not None
+
+
+def test_every_kind_of_alert_colours_one_pipeline_or_is_named_as_of_none_and_leads_to_a_page() -> None:
+    kinds = kinds_in_code()
+    assert {"reminders_channel_stopped", "questions_to_payers", "messages_", "deposits_unmatched"} <= kinds
+    assert len(kinds) > 30
+    for kind in kinds:
+        owners = [part.name for part in PARTS if kind.startswith(part.alerts)]
+        is_of_people = kind.startswith(NO_PIPELINE)  # and always names the row it is about, which has a page
+        assert len(owners) == (0 if is_of_people else 1), kind
+        assert is_of_people or alert_words.address_of(Alert(kind=kind)), kind
+
+
+def test_a_light_leads_to_the_alerts_it_is_of() -> None:
+    for kind in ("reminders_channel_stopped", "message_template_unusable", "claims_file"):
+        alerts.open_once(kind, kind=kind, sentence="x", severity="critical")
+    (reason,) = pipeline(MESSAGES).reasons
+    asked = parse_qs(urlsplit(reason.address).query)
+    assert (reason.light, reason.sentence, asked) == (
+        Light.RED,
+        "2 open critical alerts.",
+        {
+            "state": ["unresolved"],
+            "severity": ["critical"],
+            "kind": ["message_template_unusable", "reminders_channel_stopped"],
+        },
+    )
+
+
 def test_failures_of_the_last_day_and_open_alerts_colour_it_too() -> None:
     tally("lab_results.file", "failed", 3, hours=23)
     tally("lab_orders.send", "failed", 3, hours=25)
@@ -122,6 +212,14 @@ def test_failures_are_grouped_by_cause_and_lead_to_exactly_their_rows() -> None:
         )
         assert (rows.count(), urlsplit(each.query).path) == (each.count, "/console/work/reminders.deliver/")
     assert (found.failed, found.held) == (5, 1)
+
+
+def test_rows_without_a_reason_lead_to_those_alone() -> None:
+    make_inbound_message(work_state="failed", last_error="")
+    make_inbound_message(work_state="failed", last_error="off")
+    query = next(each.query for each in pipeline(LABS).failures if each.sentence == "No reason was noted.")
+    asked = QueryDict(urlsplit(query).query)
+    assert work_pages.rows_in(InboundMessage, *work_pages.asked(asked)).count() == 1
 
 
 @pytest.mark.parametrize(

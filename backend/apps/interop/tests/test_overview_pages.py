@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -14,7 +15,8 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.models import AuditLog, Heartbeat, ReconcileRun
-from backend.apps.interop import overview_pages
+from backend.apps.insurance.tests.inquiry_factories import make_eligibility_inquiry
+from backend.apps.interop import alert_words, overview_books, overview_pages
 from backend.apps.laboratory.tests.factories import make_inbound_message
 from tests.support.pages import signed_in
 
@@ -62,6 +64,63 @@ def test_late_beats_open_alerts_and_the_last_books_stand_at_the_top() -> None:
     assert "1 critical" in text
     assert "claims do not agree" in text
     assert "claims agree" not in text
+
+
+def run(**over: Any) -> ReconcileRun:
+    fields = {"part": "claims", "agree": True, "ended_at": timezone.now(), "work_state": "done"}
+    return ReconcileRun.objects.create(**{**fields, "dedupe_key": f"books {uuid4()}", **over})
+
+
+def standing() -> tuple[str, str]:
+    return next((each.tone, each.word) for each in overview_books.standings() if each.part == "claims")
+
+
+def test_books_agree_only_when_all_of_them_do_and_no_alert_is_open() -> None:
+    assert standing() == ("wait", "not closed yet")
+    run(since=timezone.now() - timedelta(days=1))
+    assert standing() == ("wait", "not closed yet")  # a short range says nothing of the rest
+    whole = run()
+    assert standing() == ("good", "agree")
+    run(agree=False, until=timezone.now())
+    assert standing() == ("good", "agree")
+    cause = f"reconcile disagrees:claims:{whole.pk}"
+    alert = alerts.open_once(cause, kind="reconcile_disagrees", sentence="x", severity="critical", subject=whole)
+    assert standing() == ("bad", "have an open alert")
+    assert alert_words.address_of(alert) == f"/console/reconcile/{whole.pk}/"
+    page = text_of(signed_in("admin").get("/console/reconcile/"))
+    assert f'<a class="tag bad" href="/console/alerts/{alert.pk}/">have an open alert</a>' in page
+
+
+def test_books_closed_in_halves_agree_when_each_half_does() -> None:
+    now = timezone.now()
+    halves = [run(until=now, ended_at=None, agree=None, work_state="waiting"), run(since=now)]
+    run(agree=None, books={"split": [str(half.pk) for half in halves]})
+    assert standing() == ("wait", "are being closed")
+    ReconcileRun.objects.filter(pk=halves[0].pk).update(agree=True, ended_at=now)
+    assert standing() == ("good", "agree")
+    ReconcileRun.objects.filter(pk=halves[0].pk).update(agree=False)
+    assert standing() == ("bad", "do not agree")
+
+
+def test_the_worst_stands_first_and_critical_alerts_above_all() -> None:
+    make_inbound_message(work_state="held")
+    alert = alerts.open_once("a", kind="claims_file", sentence="File 7 waits.", severity="critical")
+    alerts.acknowledge(alert, by=None)
+    text = text_of(signed_in("admin").get(PAGE))
+    names = re.findall(r'<section class="panel line" aria-label="([^"]+)"', text)
+    assert names[:3] == ["Lab results", "Claims", "Reminders and messages"]
+    told = f'<a href="/console/alerts/{alert.pk}/">File 7 waits.</a>'
+    assert text.index(told) < text.index("The clinic's machines")
+    assert '<a href="/console/work/lab_results.file/?state=held">1 row held until a person decides.</a>' in text
+    link = re.findall(r'href="([^"]+)"><span class="tag bad">1 critical', text)[0].replace("&amp;", "&")
+    assert "File 7 waits." in text_of(signed_in("admin").get(link))
+
+
+def test_what_payers_are_to_be_asked_leads_to_the_questions() -> None:
+    make_eligibility_inquiry(status="queued", sent_at=None)
+    text = text_of(signed_in("admin").get(PAGE))
+    link = re.findall(r'href="([^"]+)">1 questions about insurance to ask', text)[0]
+    assert signed_in("admin").get(link.replace("&amp;", "&")).status_code == 200
 
 
 def test_the_numbers_are_for_the_administrator_and_the_pages_for_each_role() -> None:

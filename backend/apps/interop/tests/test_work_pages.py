@@ -110,6 +110,12 @@ def test_many_rows_go_back_in_line_after_a_count_and_exactly_those_that_were_cou
     assert "nothing was changed" in again.content.decode()
 
 
+def test_a_form_without_a_tick_says_so() -> None:
+    answer = post(f"{LABS}bulk/", verb="retry", back="state=failed")
+    assert "Tick rows first." in answer.content.decode()
+    assert answer.redirect_chain[-1][0] == f"{LABS}?state=failed"
+
+
 def test_a_row_is_given_up_with_a_reason_leaves_the_list_and_can_be_put_back() -> None:
     client, row = signed_in("admin"), stuck()
     answer = post(f"{LABS}bulk/", client, verb="give_up", confirmed=str(row.pk), reason="  ")
