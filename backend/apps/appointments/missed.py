@@ -16,6 +16,8 @@ from backend.apps.appointments.models import AWAITED, SHORTEST, Appointment
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
 
+LONG_OVER = timedelta(days=30)
+
 
 def due(now: datetime | None = None) -> QuerySet[Any, UUID]:
     """Return the ids of visits whose patient is still awaited long after their end, the last of them first.
@@ -47,6 +49,8 @@ def came_after_all(appointment: Appointment, *, by: Any, reason: str, is_over: b
     """
     if not reason.strip():
         raise DomainError("Say how it is known that the patient came.")
+    if not is_over and appointment.ends_at < timezone.now() - LONG_OVER:
+        raise DomainError("This visit was more than 30 days ago: nobody is here for it now; say that it is over.")
     with services.taking_a_slot(appointment):
         appointment.came_after_all(is_over=is_over)
     no_shows.take_back(appointment, by=by)

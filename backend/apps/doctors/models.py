@@ -189,7 +189,12 @@ class DoctorSpecialization(UUIDModel):
 class DoctorCredential(Credential):
     """A document that entitles a doctor to do something, until the end of the day `expiry_date`; empty is for ever."""
 
-    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset(), owners=("doctor__user",))
+    access: ClassVar[scope.Access] = scope.Access(
+        sees_all=frozenset(),
+        owners=(
+            "doctor__user", "doctor__user__employee__manager__user", "doctor__user__employee__department__head__user",
+        ),
+    )  # fmt: skip
 
     HOLDER: ClassVar[str] = "doctor"
 
@@ -202,6 +207,12 @@ class DoctorCredential(Credential):
     @property
     def holder(self) -> Doctor:
         return self.doctor
+
+    @property
+    def is_in_registry(self) -> bool:
+        """Whether NPPES has the doctor as we have them, by the look-ups that the app `credentials` keeps of a login."""
+        last = self.doctor.user.registry_checks.filter(source="nppes").order_by("-loaded_at").first()
+        return last is not None and (last.settled_as or last.outcome) == "clear"
 
 
 class DaySeconds(Func):

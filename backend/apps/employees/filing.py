@@ -107,6 +107,8 @@ def verify(credential: Paper, *, by: Any, method: str = VerificationMethod.DOCUM
     _refuse_replaced(credential, "verify")
     if method == VerificationMethod.DOCUMENT and not credential.document:
         raise DomainError("There is no document to look at: upload it, or ask whoever issued it.")
+    if method == VerificationMethod.REGISTRY and not credential.is_in_registry:
+        raise DomainError("No registry of doctors has this person as we have them; look at the document or ask.")
     was_rejected = credential.rejected_at is not None
     credential.verify(by, method)
     if was_rejected:

@@ -7,8 +7,6 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Q
-from django.utils import timezone
 
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
@@ -160,7 +158,7 @@ def write_review(
     review = EmployeePerformanceReview(employee=employee, reviewer=reviewer or _own_file(by), **fields)
     review.full_clean()
     review.save()
-    _note_on_file(review)
+    review.note_on_file()
     return review
 
 
@@ -173,7 +171,7 @@ def change_review(review: EmployeePerformanceReview, *, by: User | None, **chang
     if any(changes.get(name, getattr(review, name)) != getattr(review, name) for name in ("employee", "reviewer")):
         raise DomainError("A review stays with its person and its reviewer.")
     save_changes(review, changes)
-    _note_on_file(review)
+    review.note_on_file()
     return review
 
 
@@ -209,11 +207,3 @@ def _refuse_outsider(time_off: EmployeeTimeOff, by: User | None) -> None:
 def _refuse_others(review: EmployeePerformanceReview, by: User | None) -> None:
     if not is_self(by, review.employee):
         raise DomainError("Only the person reviewed can do this.")
-
-
-def _note_on_file(review: EmployeePerformanceReview) -> None:
-    """Put the newest review's day and overall rating on the person's file."""
-    newest = Q(last_review_date__isnull=True) | Q(last_review_date__lte=review.review_date)
-    Employee._base_manager.filter(newest, pk=review.employee_id).update(
-        last_review_date=review.review_date, performance_rating=review.overall_rating, updated_at=timezone.now()
-    )

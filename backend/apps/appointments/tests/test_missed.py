@@ -151,6 +151,17 @@ def test_a_time_that_is_anothers_by_now_is_only_told_as_over() -> None:
     assert status(visit) == "completed"
 
 
+def test_of_a_visit_of_long_ago_it_is_only_told_that_it_is_over() -> None:
+    visits = [over(timedelta(days=days, hours=3), status="no_show") for days in (29, 31)]
+    for visit, is_over in zip(visits, (False, True), strict=True):
+        row = Appointment.objects.get(pk=visit.pk)
+        if is_over:
+            with pytest.raises(DomainError, match="more than 30 days ago"):
+                missed.came_after_all(row, by=None, reason="The chart says so.")
+        missed.came_after_all(row, by=None, reason="The chart says so.", is_over=is_over)
+    assert [status(visit) for visit in visits] == ["checked_in", "completed"]
+
+
 def test_a_visit_that_was_missed_is_not_checked_in_without_a_reason() -> None:
     with pytest.raises(DomainError, match="came after all"):
         services.check_in(over(status="no_show"), by=None)

@@ -115,6 +115,11 @@ class Credential(ClinicModel):
         return getattr(self, f"{self.HOLDER}_id")
 
     @property
+    def is_in_registry(self) -> bool:
+        """Whether a public registry was looked at and has its holder as we have them."""
+        return False
+
+    @property
     def is_expired(self) -> bool:
         return self.is_expired_on(Clinic.today())
 
@@ -221,7 +226,10 @@ def credential_indexes(prefix: str) -> list[models.Index]:
 class EmployeeCredential(Credential):
     """A credential of somebody on the staff, a nurse's licence say; those of a doctor are DoctorCredentials."""
 
-    access: ClassVar[Access] = Access(sees_all=NOBODY, owners=("employee__user", "employee__department__head__user"))
+    access: ClassVar[Access] = Access(
+        sees_all=NOBODY,
+        owners=("employee__user", "employee__manager__user", "employee__department__head__user"),
+    )
 
     HOLDER: ClassVar[str] = "employee"
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
-from django.db.models import F, Q
+from django.db import models, transaction
+from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
@@ -98,10 +98,25 @@ class EmployeePerformanceReview(ClinicModel):
         if self.employee_id and self.review_period_end and self.review_period_end < self.employee.hire_date:
             raise ValidationError({"review_period_end": "This day lies before the person's first day of work."})
 
+    @transaction.atomic
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         if self.employee_acknowledged:
             raise DomainError("This review is acknowledged and is kept.")
-        return super().delete(*args, **kwargs)
+        done = super().delete(*args, **kwargs)
+        self.note_on_file()
+        return done
+
+    @transaction.atomic
+    def note_on_file(self) -> None:
+        """Put the day and overall rating of the person's newest review, if any is left, on their file."""
+        file = Employee._base_manager.filter(pk=self.employee_id)
+        list(file.select_for_update(no_key=True).values_list("pk"))  # so that two at once see each other's review
+        newest = type(self).objects.filter(employee=OuterRef("pk")).order_by("-review_date", "-id")
+        file.update(
+            last_review_date=Subquery(newest.values("review_date")[:1]),
+            performance_rating=Subquery(newest.values("overall_rating")[:1]),
+            updated_at=timezone.now(),
+        )
 
     def acknowledge(self) -> None:
         """Note that the person has read the review; from now on only their own comments may change."""

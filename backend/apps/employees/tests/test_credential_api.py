@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.test import Client
 
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.doctors.tests.factories import make_credential
+from backend.apps.employees import filing
 from backend.apps.employees.models import EmployeeCredential
 from backend.apps.employees.tests.factories import (
     PDF,
@@ -145,6 +147,15 @@ def test_lists_answer_what_waits_for_a_reviewer_and_what_ends(query: str, found:
     make_employee_credential(number="seen", expiry_date=today + timedelta(days=3)).verify(admin)
     rows = client_for(admin).get(f"{URL}?{query}").data["results"]
     assert {row["number"] for row in rows} == found
+
+
+def test_a_reviewer_who_sends_the_version_they_looked_at_verifies_no_other() -> None:
+    row, api = make_employee_credential(document=a_file()), client_for(make_user(role="admin"))
+    seen = api.get(f"{URL}{row.pk}/")["ETag"]
+    filing.amend(row, by=None, number="another")
+    verify = partial(api.post, f"{URL}{row.pk}/verify/", {}, format="json")
+    assert verify(HTTP_IF_MATCH=seen).status_code == 412
+    assert verify(HTTP_IF_MATCH=api.get(f"{URL}{row.pk}/")["ETag"]).data["is_verified"] is True
 
 
 class TestAdmin:

@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 
 from backend.apps.core.exceptions import DomainError
+from backend.apps.credentials.tests.registry_factories import make_registry_check
 from backend.apps.doctors.tests.factories import make_credential, make_doctor
 from backend.apps.employees import filing
 from backend.apps.employees.tests.factories import a_file, make_employee, make_employee_credential
@@ -204,13 +205,35 @@ def test_deleting_a_replacement_gives_the_old_one_back(make: Make) -> None:
 
 class TestReview:
     def test_a_document_or_another_way_is_needed_to_verify(self) -> None:
-        row, by = make_employee_credential(), admin()
+        row, by = make_credential(), admin()
+        make_registry_check(row.doctor.user, source="nppes", outcome="clear", finding={})
         with pytest.raises(DomainError, match="no document"):
             filing.verify(row, by=by)
         filing.verify(row, by=by, method="registry")
         seen = make_employee_credential(document=a_file())
         filing.verify(seen, by=by)
         assert (row.verification_method, seen.verification_method) == ("registry", "document")
+
+    @BOTH
+    def test_a_registry_verifies_only_a_doctor_whom_it_has_as_we_have_them(self, make: Make) -> None:
+        row, by = make(), admin()
+        for outcome, settled_as in ((None, ""), ("differs", ""), ("clear", "differs")):
+            if outcome:
+                checked = {
+                    "source": "nppes",
+                    "outcome": outcome,
+                    "settled_as": settled_as,
+                    "edition": f"2026-{outcome}",
+                }
+                make_registry_check(row.holder.user, **checked)
+            with pytest.raises(DomainError, match="No registry"):
+                filing.verify(row, by=by, method="registry")
+        make_registry_check(row.holder.user, source="nppes", outcome="differs", settled_as="clear")
+        if make is make_credential:
+            assert filing.verify(row, by=by, method="registry").is_verified
+        else:
+            with pytest.raises(DomainError, match="No registry"):
+                filing.verify(row, by=by, method="registry")
 
     def test_nobody_verifies_their_own(self) -> None:
         row = make_employee_credential(employee=make_employee(role="admin"), document=a_file())

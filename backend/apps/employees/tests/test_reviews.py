@@ -83,6 +83,23 @@ def test_the_newest_review_is_noted_on_the_file_and_an_older_one_is_not() -> Non
     assert (stored.last_review_date, stored.performance_rating) == (date(2026, 1, 15), 4)
 
 
+def test_the_file_follows_a_review_that_is_dated_back_or_deleted() -> None:
+    employee, reviewer = make_employee(), make_employee()
+    first, second = (
+        services.write_review(
+            by=None, employee=employee, reviewer=reviewer, **{**FIELDS, "review_date": day, "overall_rating": rating}
+        )
+        for day, rating in ((date(2026, 1, 15), 4), (date(2026, 3, 1), 2))
+    )
+    told = []
+    services.change_review(second, by=None, review_date=date(2025, 12, 1))
+    told.append(Employee.objects.values_list("last_review_date", "performance_rating").get(pk=employee.pk))
+    for review in (first, second):
+        review.delete()
+        told.append(Employee.objects.values_list("last_review_date", "performance_rating").get(pk=employee.pk))
+    assert told == [(date(2026, 1, 15), 4), (date(2025, 12, 1), 2), (None, None)]
+
+
 def test_acknowledging_notes_the_moment_once() -> None:
     review = make_review()
     services.acknowledge(review, by=review.employee.user, comments="Thank you")
