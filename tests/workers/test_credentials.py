@@ -16,10 +16,13 @@ from backend.apps.credentials import ladder, policies
 from backend.apps.credentials.models import CredentialNotice
 from backend.apps.credentials.tests.factories import lapsing, make_notice
 from backend.apps.doctors.models import DoctorCredential
+from backend.apps.employees.models import Employee
 from backend.apps.employees.tests.factories import make_employee, make_employee_credential
 from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
 from integrations.doubles.sendgrid import SendGridDouble
+from tests.support.api_contract import client_for
+from tests.support.pages import signed_in
 from workers import credentials, gateways
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +92,51 @@ def test_the_manager_is_told_whose_it_is_but_nothing_of_anybodys_health(outbox: 
     assert "refuses" not in told[nurse.user.email]["text"]
 
 
+@pytest.mark.parametrize("of", ["doctor", "employee"])
+def test_who_is_told_of_anothers_opens_the_link_and_who_is_not_does_not(outbox: Path, of: str) -> None:
+    boss, admin = make_employee(user=make_user("receptionist")), make_user("admin")
+    if of == "doctor":
+        row = lapsing(0)
+        make_employee(user=row.doctor.user, manager=boss)
+    else:
+        row = make_employee_credential(employee=make_employee(manager=boss), expiry_date=Clinic.today())
+    assert swept() == "3 done"
+    told = {mail["to"]: mail["text"] for mail in mails(outbox)}
+    page = f"https://clinic.example.org/console/credentials/{row.pk}/"
+    for user, status in ((boss.user, 200), (admin, 200), (make_user("receptionist"), 404)):
+        assert status == 404 or page in told[user.email]
+        answer = signed_in(user).get(page.removeprefix("https://clinic.example.org"))
+        assert answer.status_code == status
+        assert status == 404 or "On the day" in answer.content.decode()
+    url = f"/api/v1/{of}-credentials/{row.pk}/"
+    assert client_for(boss.user).get(url).status_code == 200
+    assert client_for(boss.user).patch(url, {"number": "1"}, format="json").status_code == 403
+    assert client_for(boss.user).post(f"{url}verify/").status_code == 403
+
+
+def test_who_has_nothing_to_do_with_it_by_now_is_not_told(outbox: Path) -> None:
+    boss, other, today = make_employee(), make_employee(), Clinic.today()
+    admin, nurse = make_user("admin"), make_employee(manager=boss)
+    given = make_employee_credential(employee=nurse, expiry_date=today)
+    left = make_employee_credential(employee=make_employee(), expiry_date=today + timedelta(days=30))
+    ladder.raise_due(today)
+    type(given).objects.filter(pk=given.pk).update(employee=other)
+    ladder.raise_due(today)
+    User.objects.filter(pk=admin.pk).update(role="nurse")
+    Employee.objects.filter(pk=left.employee_id).update(status="terminated", termination_date=today)
+    assert sent() == "1 done, 4 not needed"
+    assert [mail["to"] for mail in mails(outbox)] == [other.user.email]
+
+
+def test_only_what_is_told_each_week_says_that_it_is_told_again(outbox: Path) -> None:
+    policies.set_policy(by=None, credential_type="dea", weekly_after=False)
+    for kind in ("state_license", "dea"):
+        lapsing(30, credential_type=kind)
+    assert swept() == "2 done"
+    again = {mail["subject"].split()[1]: "told again until" in mail["text"] for mail in mails(outbox)}
+    assert again == {"state": True, "DEA": False}
+
+
 def test_what_was_renewed_left_or_told_by_a_later_tier_meanwhile_is_not_told(outbox: Path) -> None:
     today = Clinic.today()
     renewed, left, later, closed = (lapsing(30) for _ in range(4))
@@ -140,13 +188,19 @@ def test_the_digest_is_written_when_it_is_sent(outbox: Path) -> None:
     assert sent() == "1 not needed"
 
 
-def test_the_sweep_notes_its_beat_and_rings_once_for_all(rung: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweep_notes_its_beat_and_rings_once_for_all(
+    rung: list[str], monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
     for _ in range(3):
         lapsing(30)
     noon = timezone.now().replace(hour=17)
     monkeypatch.setattr(credentials.timezone, "now", lambda: noon)
-    assert credentials.sweep() == "3 looked at, 3 raised, 3 told"
-    assert credentials.sweep() == "nothing due"
+    with django_capture_on_commit_callbacks(execute=True):
+        assert credentials.sweep() == "3 looked at, 3 raised, 3 told"
+    assert rung == [ladder.NOTIFY]
+    with django_capture_on_commit_callbacks(execute=True):
+        assert credentials.sweep() == "nothing due"
+    assert rung == [ladder.NOTIFY]
     assert Heartbeat.objects.get(entry="credential tiers").runs == 2
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.apps.core.models import Clinic
@@ -22,24 +22,30 @@ from backend.apps.credentials.models import (
 from backend.apps.credentials.notices import CALLED, Words, called, told_when
 from backend.apps.doctors.models import DoctorCredential
 from backend.apps.employees.models import CredentialType, EmployeeCredential
+from backend.apps.employees.models.credentials import Credential
 from backend.apps.users.models import User
 
 LINES = 100  # credentials and exceptions that are named, each; of the rest the number is told
 SPANS = (("expired", -1), ("within a week", 7), ("within 30 days", 30), ("later", None))
+KINDS: tuple[type[Credential], ...] = (DoctorCredential, EmployeeCredential)
 HOLDERS = ("doctor_credential__doctor__user", "employee_credential__employee__user")
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What an administrator has to see to. spans: how many open alerts by the day of expiry, in the order of SPANS."""
+    """What an administrator has to see to.
+
+    spans: how many open alerts by the day of expiry, as in SPANS. rejected: those without another one of their type.
+    """
 
     spans: Sequence[int]
     renewals: int
+    rejected: int
     exceptions: int
 
     @property
     def total(self) -> int:
-        return sum(self.spans) + self.renewals + self.exceptions
+        return sum(self.spans) + self.renewals + self.rejected + self.exceptions
 
 
 def plan(day: date, *, now: datetime) -> int:
@@ -66,7 +72,7 @@ def due(today: date, *, now: datetime) -> Due:
         spans[name.replace(" ", "_")] = Count("pk", filter=_between(after, until))
         after = until
     found = open_alerts().aggregate(**spans)
-    return Due(list(found.values()), _renewals(), exceptions(now).count())
+    return Due(list(found.values()), _renewals(), _rejected(), exceptions(now).count())
 
 
 def _between(after: date | None, until: date | None) -> Q:
@@ -85,8 +91,24 @@ def exceptions(now: datetime) -> QuerySet[CredentialOverride]:
 
 def _renewals() -> int:
     """Return how many renewed credentials nobody has checked yet."""
-    unseen = {"is_verified": False, "rejected_at__isnull": True, "replaces__isnull": False}
-    return sum(model.objects.filter(**unseen).distinct().count() for model in (DoctorCredential, EmployeeCredential))
+    return sum(
+        model.objects.filter(
+            pk__in=model.objects.filter(replaced_by__isnull=False).values("replaced_by"),
+            is_verified=False, rejected_at__isnull=True,
+        ).count()
+        for model in KINDS
+    )  # fmt: skip
+
+
+def _rejected() -> int:
+    return sum(
+        model.objects.filter(rejected_at__isnull=False)
+        .filter(~Exists(model.objects.filter(
+            **{model.HOLDER: OuterRef(model.HOLDER)}, credential_type=OuterRef("credential_type"), rejected_at=None
+        )))
+        .count()
+        for model in KINDS
+    )  # fmt: skip
 
 
 def write(*, clinic: Clinic, today: date, now: datetime) -> Words | None:
@@ -98,6 +120,7 @@ def write(*, clinic: Clinic, today: date, now: datetime) -> Words | None:
         f"{clinic.name}: credentials of the staff on {today:%B} {today:%-d, %Y}",
         *(f"{name.capitalize()}: {count:,}" for (name, _), count in zip(SPANS, found.spans, strict=True)),
         f"Renewals to review: {found.renewals:,}",
+        f"Rejected, to be filed anew: {found.rejected:,}",
         f"Exceptions in force: {found.exceptions:,}",
         "",
         *_named([_line(one, today) for one in open_alerts().select_related(*HOLDERS)[:LINES]], sum(found.spans)),

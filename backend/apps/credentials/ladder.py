@@ -109,7 +109,7 @@ def _rules() -> str:
 def _compliance() -> list[Any]:
     """Return the logins of the compliance officer or, where there is none, of all administrators."""
     officer = CredentialRules.current().compliance_officer
-    if officer is not None and officer.is_active:
+    if officer is not None and policies.sees_to_it(officer):
         return [officer.pk]
     return list(User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk").values_list("pk", flat=True))
 

@@ -25,8 +25,9 @@ HEAD = """
     JOIN users_user login ON login.id = head.user_id WHERE department.id = step.department_id AND {is_open}"""
 
 # `told_id` is the most urgent alert of this credential and expiry that is no earlier step than the tier reached: where
-# there is one nothing is told again, it is only opened again if it was closed for a reason that holds no more. What is
-# open of a credential is looked for among its own alerts, never among all that are open.
+# there is one none is raised, it is only opened again if it was closed for a reason that holds no more. Then those are
+# written to whom no e-mail of it reached or is on its way to, and all of them if that is so of who holds it by now.
+# What is open of a credential is looked for among its own alerts, never among all that are open.
 STEP = """
 WITH due AS MATERIALIZED (
     SELECT id, credential_type, expiry_date, {holder} AS holder_id, expiry_date - %(today)s::date AS days_left
@@ -37,6 +38,7 @@ WITH due AS MATERIALIZED (
         credential_type text, tiers int[], weekly_after bool, manager_from int, compliance_from int)
 ), step AS MATERIALIZED (
     SELECT held.*, rule.manager_from, rule.compliance_from, reached.tier, earlier.told_id, earlier.open_id,
+           held.is_here AND earlier.closed_because IN ('renewed', 'withdrawn') AS is_back,
            uuidv7() AS alert_id, held.is_here AND reached.tier IS NOT NULL AND earlier.told_id IS NULL AS is_new,
            CASE WHEN NOT held.is_here THEN %(today)s::date + 7
                 ELSE held.expiry_date - (SELECT max(tier) FROM unnest(rule.tiers) tier WHERE tier < held.days_left)
@@ -54,6 +56,9 @@ WITH due AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT (array_agg(alert.id ORDER BY alert.tier)
                     FILTER (WHERE alert.expiry_date = held.expiry_date AND alert.tier <= reached.tier))[1] AS told_id,
+               (array_agg(alert.closed_because ORDER BY alert.tier)
+                    FILTER (WHERE alert.expiry_date = held.expiry_date AND alert.tier <= reached.tier))[1]
+                   AS closed_because,
                (array_agg(alert.id) FILTER (WHERE alert.closed_at IS NULL))[1] AS open_id
         FROM credentials_credentialalert alert WHERE alert.{link} = held.id
     ) earlier
@@ -71,25 +76,32 @@ WITH due AS MATERIALIZED (
 ), reopened AS (
     UPDATE credentials_credentialalert alert
     SET closed_at = NULL, closed_because = '', credential_type = step.credential_type, updated_at = now()
-    FROM step WHERE alert.id = step.told_id AND step.is_here AND alert.closed_because IN ('renewed', 'withdrawn')
+    FROM step WHERE alert.id = step.told_id AND step.is_back
     RETURNING 1
 ), moved AS (
     UPDATE {table} held SET next_alert_on = coalesce(step.next_tier_on, step.week_on)
     FROM step WHERE held.id = step.id RETURNING 1
 ), listener AS (
-    SELECT step.alert_id, audience, recipient_id
+    SELECT CASE WHEN is_new THEN alert_id ELSE told_id END AS alert_id, is_back, audience, recipient_id
     FROM step CROSS JOIN LATERAL (
         SELECT 'holder', step.user_id
         UNION ALL SELECT 'manager', coalesce(nullif(({boss}), step.user_id), ({head}))
                   WHERE step.tier <= step.manager_from
         UNION ALL SELECT 'compliance', unnest(%(compliance)s::uuid[]) WHERE step.tier <= step.compliance_from
     ) AS one (audience, recipient_id)
-    WHERE step.is_new AND recipient_id IS NOT NULL AND (audience = 'holder' OR recipient_id <> step.user_id)
+    WHERE (step.is_new OR step.is_back) AND recipient_id IS NOT NULL
+      AND (audience = 'holder' OR recipient_id <> step.user_id)
+      AND (step.is_new OR NOT EXISTS (
+          SELECT FROM credentials_credentialnotice earlier
+          WHERE earlier.alert_id = step.told_id AND earlier.recipient_id = one.recipient_id
+            AND (earlier.status = 'pending' OR (earlier.status <> 'not_needed' AND EXISTS (
+                SELECT FROM credentials_credentialnotice own WHERE own.alert_id = step.told_id
+                  AND own.recipient_id = step.user_id AND own.audience = 'holder' AND own.status <> 'not_needed')))))
 ), planned AS (
     INSERT INTO credentials_credentialnotice
         (id, created_at, updated_at, is_deleted, alert_id, audience, recipient_id, day, status, dedupe_key)
     SELECT uuidv7(), now(), now(), false, alert_id, audience, recipient_id, %(today)s::date, 'pending',
-           'alert:' || alert_id || ':' || recipient_id
+           'alert:' || alert_id || ':' || recipient_id || CASE WHEN is_back THEN ':' || uuidv7() ELSE '' END
     FROM listener ON CONFLICT (dedupe_key) DO NOTHING RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS "looked at", (SELECT count(*) FROM raised) AS raised,
@@ -102,7 +114,7 @@ MOVE = """
 WITH picked AS MATERIALIZED (
     SELECT held.id, greatest(held.expiry_date - %(first)s, %(today)s::date) AS look_on
     FROM {table} held WHERE held.credential_type = %(kind)s AND held.id > %(after)s::uuid
-      AND held.expiry_date IS NOT NULL AND NOT held.is_deleted
+      AND held.expiry_date IS NOT NULL AND NOT held.is_deleted AND held.rejected_at IS NULL
       AND NOT EXISTS (SELECT FROM {table} other WHERE other.id = held.replaced_by_id
                       AND NOT other.is_deleted AND other.rejected_at IS NULL)
     ORDER BY held.id LIMIT %(chunk)s FOR NO KEY UPDATE OF held

@@ -11,7 +11,7 @@ from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.credentials import policies
 from backend.apps.credentials.models import Audience, CredentialAlert, CredentialNotice, Needed
-from backend.apps.employees.models import CredentialType
+from backend.apps.employees.models import CredentialType, Employee
 
 RECORD = "record on file"
 CALLED = {
@@ -41,10 +41,29 @@ def why_not(notice: CredentialNotice) -> str | None:
         return _why_no_digest(notice)
     if alert.closed_at is not None:
         return f"closed: {alert.get_closed_because_display()}"
-    holder = alert.credential.holder
-    if holder.is_deleted or not holder.user.is_active or holder.user.is_deleted:
+    return _why_not_of(notice, alert.credential.holder)
+
+
+def _why_not_of(notice: CredentialNotice, holder: Any) -> str | None:
+    file = Employee.objects.filter(user=holder.user_id).select_related("manager", "department__head").first()
+    if (
+        holder.is_deleted or not holder.user.is_active or holder.user.is_deleted
+        or (file is not None and file.has_ended)
+    ):  # fmt: skip
         return "whose credential it is has left"
+    if not _is_concerned(notice, holder, file):
+        return "who was to be told has nothing to do with it any more"
     return None
+
+
+def _is_concerned(notice: CredentialNotice, holder: Any, file: Employee | None) -> bool:
+    """Return whether it is still the recipient who holds it, manages who does, or sees to the rules."""
+    if notice.audience == Audience.HOLDER:
+        return notice.recipient_id == holder.user_id
+    if notice.audience == Audience.COMPLIANCE:
+        return notice.recipient.role == Role.ADMIN
+    bosses = (file.manager, file.department.head if file.department else None) if file else ()
+    return notice.recipient_id in {boss.user_id for boss in bosses if boss is not None}
 
 
 def _why_no_digest(notice: CredentialNotice) -> str | None:
@@ -55,14 +74,14 @@ def _why_no_digest(notice: CredentialNotice) -> str | None:
 
 
 def write(notice: CredentialNotice, alert: CredentialAlert, *, clinic: Clinic, today: date) -> Words:
-    credential = alert.credential
+    credential, policy = alert.credential, policies.of_types()[alert.credential_type]
     what, when = called(credential), told_when(credential.expiry_date, today)
     whose = "your" if notice.audience == Audience.HOLDER else f"{credential.holder.full_name}'s"
     lines = [
         f"{clinic.name}: {whose} {what} {when}, on {credential.expiry_date:%B} {credential.expiry_date:%-d, %Y}.",
-        *_consequence(alert, whose, today),
-        f"Please see to it that it is renewed and that the new document is filed: {_link(credential)}",
-        "This is told again until a renewed one is on file.",
+        *_consequence(alert, policy.needed_for, today),
+        f"Please see to it that it is renewed and that the new document is filed: {_link(credential, notice.audience)}",
+        *(["This is told again until a renewed one is on file."] if policy.weekly_after else []),
     ]
     return Words(f"{whose[0].upper()}{whose[1:]} {what} {when}", "\n\n".join(lines) + "\n")
 
@@ -81,9 +100,8 @@ def told_when(expiry: date, today: date) -> str:
     return f"expires in {spell}" if days > 0 else f"expired {spell} ago"
 
 
-def _consequence(alert: CredentialAlert, whose: str, today: date) -> list[str]:
+def _consequence(alert: CredentialAlert, needed: list[str], today: date) -> list[str]:
     """Tell what a doctor may not do without it."""
-    needed = policies.of_types()[alert.credential_type].needed_for
     if alert.doctor_credential is None or not needed:
         return []
     since = "Since then" if alert.credential.expiry_date < today else "From the day after"
@@ -91,6 +109,9 @@ def _consequence(alert: CredentialAlert, whose: str, today: date) -> list[str]:
     return [f"{since} the clinic's computer refuses {barred} where no other valid one is on file."]
 
 
-def _link(credential: Any) -> str:
+def _link(credential: Any, audience: str) -> str:
+    """Return where the holder renews it, or where all of it is seen by whoever sees to that."""
+    if audience != Audience.HOLDER:
+        return f"{settings.PUBLIC_BASE_URL}/console/credentials/{credential.pk}/"
     at = credential._meta
     return f"{settings.PUBLIC_BASE_URL}/admin/{at.app_label}/{at.model_name}/{credential.pk}/change/"

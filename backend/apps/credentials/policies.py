@@ -12,8 +12,10 @@ from backend.apps.core import dispatch
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import Clinic
+from backend.apps.core.roles import Role
 from backend.apps.credentials.models import CredentialPolicy, CredentialRules, Needed
 from backend.apps.employees.models import CredentialType
+from backend.apps.users.models import User
 
 SWEEP = "credentials.sweep"  # the task of `workers.credentials`
 NEEDED_FOR = {
@@ -77,5 +79,10 @@ def change_rules(row: CredentialRules, *, by: Any, **fields: Any) -> CredentialR
 
 def _refuse_officer(row: CredentialRules) -> None:
     officer = row.compliance_officer
-    if officer is not None and not (officer.is_staff_member and officer.is_active):
-        raise DomainError("The compliance officer is somebody of the staff whose login is open.")
+    if officer is not None and not sees_to_it(officer):
+        raise DomainError("The compliance officer is an administrator whose login is open: they see all credentials.")
+
+
+def sees_to_it(officer: User) -> bool:
+    """Return whether what is told a compliance officer may be told this one, who has to open what it is about."""
+    return officer.role == Role.ADMIN and officer.is_active and not officer.is_deleted

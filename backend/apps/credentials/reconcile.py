@@ -37,9 +37,10 @@ OPEN_TWICE = """m.closed_at IS NULL AND EXISTS (SELECT FROM credentials_credenti
     WHERE o.id <> m.id AND o.closed_at IS NULL AND (o.doctor_credential_id = m.doctor_credential_id
           OR o.employee_credential_id = m.employee_credential_id))"""
 OF_ANOTHER_DAY = """m.closed_at IS NULL AND m.expiry_date IS DISTINCT FROM coalesce(
-    (SELECT c.expiry_date FROM doctors_doctorcredential c WHERE c.id = m.doctor_credential_id AND NOT c.is_deleted),
+    (SELECT c.expiry_date FROM doctors_doctorcredential c WHERE c.id = m.doctor_credential_id
+     AND NOT c.is_deleted AND c.rejected_at IS NULL),
     (SELECT c.expiry_date FROM employees_employeecredential c
-     WHERE c.id = m.employee_credential_id AND NOT c.is_deleted))"""
+     WHERE c.id = m.employee_credential_id AND NOT c.is_deleted AND c.rejected_at IS NULL))"""
 CHECKS = {
     "alert closed": Check(
         "The alert is closed and nothing says why, or the other way round.", ALERTS, in_none(ALERT_STATES)
@@ -51,7 +52,7 @@ CHECKS = {
     ),
     "two steps open": Check("Two steps of one credential's ladder are open at once.", ALERTS, OPEN_TWICE),
     "another day": Check(
-        "The alert is open, and its credential expires on another day, or is gone.", ALERTS, OF_ANOTHER_DAY
+        "The alert is open, and its credential expires on another day, was rejected or is gone.", ALERTS, OF_ANOTHER_DAY
     ),
     "state of a notice": Check(
         "What became of the e-mail and what a machine did with it do not go together.", NOTICES, in_none(NOTICE_STATES)

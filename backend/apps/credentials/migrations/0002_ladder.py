@@ -17,8 +17,10 @@ $$;
 CREATE FUNCTION credentials_plan_look() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE replaced boolean := false;
 BEGIN
-    IF TG_OP = 'UPDATE' AND (NEW.expiry_date, NEW.credential_type, NEW.is_deleted, NEW.replaced_by_id)
-            IS NOT DISTINCT FROM (OLD.expiry_date, OLD.credential_type, OLD.is_deleted, OLD.replaced_by_id) THEN
+    IF TG_OP = 'UPDATE' AND to_jsonb(NEW) -> TG_ARGV[0] = to_jsonb(OLD) -> TG_ARGV[0]
+            AND (NEW.expiry_date, NEW.credential_type, NEW.is_deleted, NEW.replaced_by_id, NEW.rejected_at)
+            IS NOT DISTINCT FROM
+            (OLD.expiry_date, OLD.credential_type, OLD.is_deleted, OLD.replaced_by_id, OLD.rejected_at) THEN
         NEW.next_alert_on := OLD.next_alert_on;  -- who saves a whole row knows of no look since it was read
         RETURN NEW;
     END IF;
@@ -26,17 +28,18 @@ BEGIN
         EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE id = $1 AND NOT is_deleted AND rejected_at IS NULL)',
                        TG_TABLE_NAME) INTO replaced USING NEW.replaced_by_id;
     END IF;
-    NEW.next_alert_on := CASE WHEN NOT NEW.is_deleted AND NOT replaced
+    NEW.next_alert_on := CASE WHEN NOT NEW.is_deleted AND NEW.rejected_at IS NULL AND NOT replaced
                               THEN credentials_first_look(NEW.credential_type, NEW.expiry_date) END;
     RETURN NEW;
 END $$;
 CREATE FUNCTION credentials_end_ladder() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE because text;
 BEGIN
-    because := CASE WHEN NEW.is_deleted THEN 'withdrawn'
+    because := CASE WHEN NEW.is_deleted OR NEW.rejected_at IS NOT NULL THEN 'withdrawn'
                     WHEN NEW.replaced_by_id IS NOT NULL AND NEW.next_alert_on IS NULL THEN 'renewed'
                     WHEN NEW.expiry_date IS DISTINCT FROM OLD.expiry_date
-                      OR NEW.credential_type <> OLD.credential_type THEN 'withdrawn' END;
+                      OR NEW.credential_type <> OLD.credential_type
+                      OR to_jsonb(NEW) -> TG_ARGV[1] <> to_jsonb(OLD) -> TG_ARGV[1] THEN 'withdrawn' END;
     IF because IS NOT NULL THEN
         EXECUTE format('UPDATE credentials_credentialalert SET closed_at = now(), closed_because = $2,
                         updated_at = now() WHERE %I = $1 AND closed_at IS NULL', TG_ARGV[0]) USING NEW.id, because;
@@ -47,7 +50,8 @@ CREATE FUNCTION credentials_give_back() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE void boolean := NEW.is_deleted OR NEW.rejected_at IS NOT NULL;
 BEGIN
     EXECUTE format('UPDATE %I SET next_alert_on = CASE WHEN $2 THEN credentials_first_look(credential_type, expiry_date)
-                    END WHERE replaced_by_id = $1 AND NOT is_deleted', TG_TABLE_NAME) USING NEW.id, void;
+                    END WHERE replaced_by_id = $1 AND NOT is_deleted AND rejected_at IS NULL', TG_TABLE_NAME)
+        USING NEW.id, void;
     IF NOT void THEN
         EXECUTE format('UPDATE credentials_credentialalert SET closed_at = now(), closed_because = ''renewed'',
                         updated_at = now() WHERE closed_at IS NULL
@@ -59,18 +63,20 @@ END $$;
 """
 OF_TABLE = """
 CREATE TRIGGER credentials_plan_look
-    BEFORE INSERT OR UPDATE OF expiry_date, credential_type, is_deleted, replaced_by_id ON {table}
-    FOR EACH ROW EXECUTE FUNCTION credentials_plan_look();
+    BEFORE INSERT OR UPDATE OF expiry_date, credential_type, is_deleted, replaced_by_id, rejected_at, {holder} ON {table}
+    FOR EACH ROW EXECUTE FUNCTION credentials_plan_look('{holder}');
 CREATE TRIGGER credentials_end_ladder
-    AFTER UPDATE OF expiry_date, credential_type, is_deleted, replaced_by_id ON {table} FOR EACH ROW
-    WHEN ((NEW.expiry_date, NEW.credential_type, NEW.is_deleted, NEW.replaced_by_id)
-          IS DISTINCT FROM (OLD.expiry_date, OLD.credential_type, OLD.is_deleted, OLD.replaced_by_id))
-    EXECUTE FUNCTION credentials_end_ladder('{link}');
+    AFTER UPDATE OF expiry_date, credential_type, is_deleted, replaced_by_id, rejected_at, {holder} ON {table}
+    FOR EACH ROW
+    WHEN ((NEW.expiry_date, NEW.credential_type, NEW.is_deleted, NEW.replaced_by_id, NEW.rejected_at, NEW.{holder})
+          IS DISTINCT FROM
+          (OLD.expiry_date, OLD.credential_type, OLD.is_deleted, OLD.replaced_by_id, OLD.rejected_at, OLD.{holder}))
+    EXECUTE FUNCTION credentials_end_ladder('{link}', '{holder}');
 CREATE TRIGGER credentials_give_back AFTER UPDATE OF is_deleted, rejected_at ON {table} FOR EACH ROW
     WHEN (NEW.is_deleted <> OLD.is_deleted OR (NEW.rejected_at IS NULL) <> (OLD.rejected_at IS NULL))
     EXECUTE FUNCTION credentials_give_back('{link}');
 UPDATE {table} SET next_alert_on = credentials_first_look(credential_type, expiry_date)
-    WHERE NOT is_deleted AND replaced_by_id IS NULL;
+    WHERE NOT is_deleted AND replaced_by_id IS NULL AND rejected_at IS NULL;
 """
 # Somebody who leaves is told of nothing any more, and is again once they are back.
 OF_PEOPLE = """
@@ -87,6 +93,7 @@ OF_PERSON = """
     UPDATE {table} AS held SET next_alert_on = credentials_first_look(held.credential_type, held.expiry_date)
     FROM {people} AS person
     WHERE person.user_id = NEW.id AND held.{holder} = person.id AND NOT held.is_deleted
+      AND held.rejected_at IS NULL
       AND NOT EXISTS (SELECT FROM {table} AS other WHERE other.id = held.replaced_by_id
                       AND NOT other.is_deleted AND other.rejected_at IS NULL);
 """
@@ -108,7 +115,7 @@ DROP FUNCTION credentials_look_again();
 
 
 def forwards() -> str:
-    tables = [OF_TABLE.format(table=table, link=link) for table, (link, _, _) in TABLES.items()]
+    tables = [OF_TABLE.format(table=table, link=link, holder=by) for table, (link, _, by) in TABLES.items()]
     people = [OF_PERSON.format(table=table, people=of, holder=by) for table, (_, of, by) in TABLES.items()]
     return "".join([FUNCTIONS, *tables, OF_PEOPLE.format(updates="".join(people))])
 

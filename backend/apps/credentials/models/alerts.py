@@ -12,22 +12,23 @@ from django.utils import timezone
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.scope import Access
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
-from backend.apps.employees.models import CredentialType
+from backend.apps.doctors.models import DoctorCredential
+from backend.apps.employees.models import CredentialType, EmployeeCredential
 
 NOBODY: frozenset[str] = frozenset()
 ONE_CREDENTIAL = Q(doctor_credential__isnull=False, employee_credential__isnull=True) | Q(
     doctor_credential__isnull=True, employee_credential__isnull=False
 )
 OWNERS = (
-    "doctor_credential__doctor__user", "employee_credential__employee__user",
-    "employee_credential__employee__department__head__user",
-)  # fmt: skip
+    *(f"doctor_credential__{path}" for path in DoctorCredential.access.owners),
+    *(f"employee_credential__{path}" for path in EmployeeCredential.access.owners),
+)
 
 
 class ClosedBecause(models.TextChoices):
     RENEWED = "renewed", "a renewed one is on file"
     FOLLOWED = "followed", "a later tier was reached"
-    WITHDRAWN = "withdrawn", "the credential or its holder is gone, or the day of expiry was corrected"
+    WITHDRAWN = "withdrawn", "the credential or its holder is gone, or it was rejected or corrected"
 
 
 class CredentialAlert(ClinicModel):

@@ -124,6 +124,68 @@ def test_renewal_ends_the_ladder_and_a_rejected_renewal_gives_it_back_without_te
     assert told(row) == [(30, "renewed"), (14, "")]
 
 
+def cancelled() -> None:
+    """What a worker does with e-mails of steps that are closed when they are due."""
+    CredentialNotice.work.exclude(alert__closed_at=None).filter(status="pending").update(
+        status="not_needed", work_state="done"
+    )
+
+
+def taken_back(row: DoctorCredential) -> None:
+    row.unverify()
+    row.save()
+
+
+@pytest.mark.parametrize("because", ["renewed", "rejected"])
+def test_who_was_not_told_of_a_step_before_it_closed_is_when_it_opens_again(because: str) -> None:
+    row, admin = ahead(10), make_user("admin")
+    renewed = ahead(400, doctor=row.doctor)
+    ladder.raise_due(TODAY)
+    if because == "renewed":
+        DoctorCredential.objects.filter(pk=row.pk).update(replaced_by=renewed)
+        cancelled()
+        renewed.reject(admin, "not legible")
+    else:
+        row.reject(admin, "not legible")
+        cancelled()
+        taken_back(row)
+    assert ladder.raise_due(TODAY)["told"] == 1
+    assert told(row) == [(14, "")]
+    assert sorted(CredentialNotice.objects.values_list("status", flat=True)) == ["not_needed", "pending"]
+    row.reject(admin, "not legible")
+    taken_back(row)
+    assert ladder.raise_due(TODAY)["told"] == 0  # the one that waits tells of it
+
+
+def test_a_rejected_credential_is_on_no_ladder() -> None:
+    row, admin = ahead(20), make_user("admin")
+    ladder.raise_due(TODAY)
+    row.reject(admin, "not legible")
+    row.refresh_from_db()
+    assert (told(row), row.next_alert_on) == ([(30, "withdrawn")], None)
+    policies.set_policy(by=None, credential_type="state_license", tiers=[90, 21])
+    users.deactivate(row.doctor.user, by=admin, reason="on leave")
+    users.reactivate(row.doctor.user, by=admin)
+    assert not +ladder.raise_due(day(19))
+    taken_back(row)
+    assert ladder.raise_due(day(10))["raised"] == 1  # by the rules of by now
+
+
+def test_a_credential_given_to_another_person_is_told_to_that_one() -> None:
+    row, other = ahead(20), make_doctor(licensed=False)
+    first = row.doctor.user_id
+    ladder.raise_due(TODAY)
+    CredentialNotice.work.update(status="sent", sent_at=timezone.now(), work_state="done")
+    row.doctor = other
+    row.save()
+    assert told(row) == [(30, "withdrawn")]
+    ladder.raise_due(TODAY)
+    assert told(row) == [(30, "")]
+    assert list(CredentialNotice.objects.order_by("id").values_list("recipient", "status")) == [
+        (first, "sent"), (other.user_id, "pending"),
+    ]  # fmt: skip
+
+
 def test_a_corrected_expiry_begins_a_new_ladder() -> None:
     row = ahead(20)
     ladder.raise_due(TODAY)

@@ -76,11 +76,15 @@ def test_compliance_is_written_to_from_one_day_on_by_the_administrators_or_the_o
     rows = [lapses(nurse, days) for days in (7, 1)]
     ladder.raise_due(TODAY)
     assert [told(row).get("compliance") for row in rows] == [None, admins]
-    officer = make_user("nurse")
+    officer = make_user("admin")
     policies.write_rules(by=None, compliance_officer=officer)
     later = lapses(nurse, -8)
     ladder.raise_due(TODAY)
     assert told(later)["compliance"] == {officer.pk}
+    User.objects.filter(pk=officer.pk).update(role="nurse")
+    later = lapses(nurse, -8)
+    ladder.raise_due(TODAY)
+    assert told(later)["compliance"] == admins
 
 
 def test_nobody_is_written_to_twice_about_one_tier() -> None:
@@ -127,6 +131,8 @@ def test_the_digest_counts_by_urgency_and_names_staff_and_types_only() -> None:
     renewed = lapsing(900, today=TODAY, doctor=grace)
     old = lapsing(800, today=TODAY, doctor=grace)
     type(old).objects.filter(pk=old.pk).update(replaced_by=renewed)
+    lapsing(900, today=TODAY, doctor=grace, credential_type="acls").reject(make_user("admin"), "Zqwhy")
+    lapsing(700, today=TODAY, doctor=grace, credential_type="dea").reject(make_user("admin"), "Zqwhy")
     now = timezone.now()
     CredentialOverride.objects.create(
         doctor=grace, credential_type="dea", reason="Zqreason", granted_by=make_user("admin"), granted_at=now,
@@ -137,6 +143,7 @@ def test_the_digest_counts_by_urgency_and_names_staff_and_types_only() -> None:
     assert words.subject == "Elm Street Clinic: 4 credentials due"
     for line in (
         "Expired: 1", "Within a week: 1", "Within 30 days: 1", "Later: 1", "Renewals to review: 1",
+        "Rejected, to be filed anew: 1",
         "Exceptions in force: 1", "Grace Stone: state license (NY) expired 3 days ago",
         "Grace Stone: record on file expires in 5 days", "Grace Stone: DEA registration (NY) expires in 25 days",
     ):  # fmt: skip

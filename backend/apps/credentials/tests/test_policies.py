@@ -113,21 +113,23 @@ def test_there_is_one_row_of_rules_and_its_officer_can_sign_in() -> None:
     policies.write_rules(by=None)
     with pytest.raises(Conflict):
         policies.write_rules(by=None)
-    for user in (make_user("patient"), make_user("nurse", is_active=False)):
+    for user in (make_user("patient"), make_user("nurse"), make_user("admin", is_active=False)):
         with pytest.raises(DomainError):
             policies.change_rules(CredentialRules.current(), by=None, compliance_officer=user)
 
 
-def test_alerts_are_seen_by_the_holder_the_head_of_the_department_and_administrators() -> None:
-    department = make_department()
-    head, nurse = make_head(department), make_employee(department=department)
+def test_alerts_are_seen_by_the_holder_the_manager_the_head_of_the_department_and_administrators() -> None:
+    department, boss = make_department(), make_employee()
+    head, nurse = make_head(department), make_employee(department=department, manager=boss)
     of_nurse = make_employee_credential(employee=nurse)
     row, _ = make_alert(credential=of_nurse), make_alert()
     seen = {
         who: {row["id"] for row in client_for(user).get(ALERTS).data["results"]}
-        for who, user in {"head": head.user, "nurse": nurse.user, "other": make_user("nurse")}.items()
-    }
-    assert seen == {"head": {str(row.pk)}, "nurse": {str(row.pk)}, "other": set()}
+        for who, user in {
+            "head": head.user, "manager": boss.user, "nurse": nurse.user, "other": make_user("nurse"),
+        }.items()
+    }  # fmt: skip
+    assert seen == {"head": {str(row.pk)}, "manager": {str(row.pk)}, "nurse": {str(row.pk)}, "other": set()}
     answer = client_for(make_user("admin")).get(ALERTS, {"open": True, "credential_type": "bls"})
     assert [row["holder"] for row in answer.data["results"]] == [str(nurse.user_id)]
 

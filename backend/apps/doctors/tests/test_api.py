@@ -52,7 +52,7 @@ class TestDoctors(ApiContract):
 
 class TestCredentials(ApiContract):
     url = CREDENTIALS
-    stranger = "receptionist"
+    stranger = "patient"  # who manages a doctor may have any role of the staff
 
     def make(self) -> DoctorCredential:
         return make_credential()
