@@ -22,6 +22,9 @@ from workers.cli.state import ROOT, Running
 SOON = "interval '2 minutes'"  # what is tried again within this is waited for
 PARTS = ("laboratory", "reminders", "claims", "exports", "credentials")
 RECONCILE_S = 120
+REPORTS = "messaging_providerevent"
+ON_PATIENTS_MESSAGES = """ AND (kind = 'inbound' OR split_part(attempt_id, '.', 1) IN (
+    SELECT id::text FROM appointments_appointmentreminder UNION ALL SELECT id::text FROM messaging_patientmessage))"""
 WITH_COLUMNS = """
     SELECT table_name FROM information_schema.columns WHERE table_schema = current_schema() AND column_name = ANY(%s)
     GROUP BY 1 HAVING count(*) = %s ORDER BY 1"""
@@ -89,14 +92,18 @@ def tables_with(database: Database, *columns: str) -> list[str]:
 
 
 def in_line(database: Database, began: datetime) -> dict[str, int]:
-    """Return by table how much of what came since then waits, is worked on, or ended nobody knows how yet."""
+    """Return by table how much of what came since then waits, is worked on, or ended nobody knows how yet.
+
+    Reports on e-mails to the staff, which are nobody's after a quarter of an hour, are not waited for.
+    """
     busy = f"work_state IN ('waiting', 'running') AND due_at <= now() + {SOON}"
     unsure = "work_state = 'held' AND uncertain_since IS NOT NULL"
     wanted = [(name, busy) for name in tables_with(database, "work_state", "due_at", "created_at")]
     wanted += [(name, unsure) for name in tables_with(database, "work_state", "uncertain_since", "created_at")]
     counts = Counter[str]()
     for name, where in wanted:
-        sql = f'SELECT count(*) FROM "{name}" WHERE created_at >= %s AND {where}'  # noqa: S608 - a name of ours
+        only = ON_PATIENTS_MESSAGES if name == REPORTS else ""
+        sql = f'SELECT count(*) FROM "{name}" WHERE created_at >= %s AND {where}{only}'  # noqa: S608 - a name of ours
         counts[name] += (database.execute(sql, [began]).fetchone() or (0,))[0]
     return dict(+counts)
 
