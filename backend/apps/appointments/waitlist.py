@@ -99,6 +99,15 @@ def decline(offer: WaitlistOffer, *, by: Any) -> WaitlistOffer:
 
 
 @transaction.atomic
+def end(offer: WaitlistOffer) -> None:
+    """End an offer that could not be booked although it was held; its time is looked at at once."""
+    offer = _locked(WaitlistOffer, offer.pk)
+    if offer.status == OfferStatus.OFFERED:
+        offer.move_to(OfferStatus.EXPIRED)
+        _look_again(offer.slot_id)
+
+
+@transaction.atomic
 def watch() -> tuple[int, int]:
     """Take off the list whose days have passed; wake the times held too long or for nobody. Return woken and ended.
 

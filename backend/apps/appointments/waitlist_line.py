@@ -30,6 +30,7 @@ from backend.apps.patients.contacts import points_of
 
 LEAST_HOLD = timedelta(minutes=10)  # a patient who is asked gets that long to answer
 SOON, UNSENT = timedelta(seconds=5), timedelta(seconds=60)  # until the next look
+UNENTITLED = timedelta(minutes=15)  # until the next look whether the doctor may be booked again
 LOOKED_AT = 50  # entries at a time
 KIND = MessageKind.WAITLIST_OFFER
 OVER = "The time is no longer offered."
@@ -65,7 +66,7 @@ def go_on(slot: FreedSlot, *, now: datetime) -> bool:
     now: the database's clock, which the holds run by.
     """
     slot = FreedSlot.objects.select_for_update(no_key=True, of=("self",)).select_related("doctor").get(pk=slot.pk)
-    if slot.status == SlotStatus.OPEN and not _still_free(slot):
+    if slot.status == SlotStatus.OPEN and not _is_free(slot):
         slot.move_to(SlotStatus.WITHDRAWN)
     looks = list(_looks(slot, now) if slot.status == SlotStatus.OPEN else _end_all(slot, now))
     if looks:
@@ -83,7 +84,15 @@ def why_not(offer: WaitlistOffer | None) -> str | None:
 
 
 def _looks(slot: FreedSlot, now: datetime) -> Iterator[datetime]:
-    """Settle the offers of an open time and make those that fall due; yield when to look at it again."""
+    """Settle the offers of an open time and make those that fall due; yield when to look at it again.
+
+    A time of a doctor who may not be booked is offered to nobody until there is a credential or an exception.
+    """
+    if not entitled.may_be_booked(slot.doctor, slot.starts_at):
+        yield from _end_all(slot, now)
+        if now + UNENTITLED + LEAST_HOLD <= slot.last_moment:
+            yield now + UNENTITLED
+        return
     _settle(slot, now)
     held = list(WaitlistOffer.objects.filter(slot=slot, status=OfferStatus.OFFERED))
     if len(held) < settings.WAITLIST_AT_ONCE and now + LEAST_HOLD <= slot.last_moment:
@@ -95,10 +104,9 @@ def _looks(slot: FreedSlot, now: datetime) -> Iterator[datetime]:
         yield offer.held_until if offer.sent_at else now + UNSENT
 
 
-def _still_free(slot: FreedSlot) -> bool:
-    """Whether the doctor is there, free and may be booked; a time of one who may not is offered to nobody."""
-    is_there = doctors.is_available(slot.doctor, slot.starts_at, slot.ends) and freed_time.is_free(slot)
-    return is_there and entitled.may_be_booked(slot.doctor, slot.starts_at)
+def _is_free(slot: FreedSlot) -> bool:
+    """Whether the doctor is there and free."""
+    return doctors.is_available(slot.doctor, slot.starts_at, slot.ends) and freed_time.is_free(slot)
 
 
 def _end_all(slot: FreedSlot, now: datetime) -> Iterator[datetime]:

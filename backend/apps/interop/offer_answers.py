@@ -34,7 +34,10 @@ def page(asked: Asked) -> HttpResponse:
             asked.note(asked.wants, "waitlistoffer", offer.pk)
     except DomainError as refusal:
         asked.note(asked.wants, "waitlistoffer", offer.pk, refused=True)
-        return _not_bookable(asked) if isinstance(refusal, NotEntitled) else _over(asked)
+        if not isinstance(refusal, NotEntitled):
+            return _over(asked)
+        waitlist.end(offer)
+        return _not_bookable(asked)
     return asked.again()
 
 

@@ -126,13 +126,29 @@ class TestWaitlist:
     def rules(self) -> ContactRules:
         return ContactRules.objects.create(opens_at=time(0), closes_at=time.max)
 
-    def test_a_freed_time_of_a_doctor_without_a_licence_is_offered_to_nobody(self) -> None:
+    def test_a_freed_time_of_a_doctor_without_a_licence_is_offered_to_nobody_until_there_is_one(self) -> None:
         make_waitlist_entry()
-        slot = make_freed_slot(doctor=lapsed())
-        assert waitlist_line.go_on(slot, now=timezone.now()) is False
+        doctor, now = lapsed(), timezone.now()
+        slot = make_freed_slot(doctor=doctor)
+        assert waitlist_line.go_on(slot, now=now) is True
         slot.refresh_from_db()
-        assert slot.status == "withdrawn"
+        assert (slot.status, slot.due_at) == ("open", now + waitlist_line.UNENTITLED)
         assert not WaitlistOffer.objects.exists()
+        make_override(doctor)
+        assert waitlist_line.go_on(slot, now=now) is True
+        assert WaitlistOffer.objects.get().status == "offered"
+
+    def test_what_is_offered_when_the_licence_lapses_ends_and_the_time_ends_with_its_day(self) -> None:
+        make_waitlist_entry()
+        doctor, now = make_always_available(make_doctor()), timezone.now()
+        slot = make_freed_slot(doctor=doctor)
+        assert waitlist_line.go_on(slot, now=now) is True
+        DoctorCredential.objects.filter(doctor=doctor).update(expiry_date=Clinic.today() - timedelta(days=1))
+        assert waitlist_line.go_on(slot, now=now) is True
+        assert WaitlistOffer.objects.get().status == "expired"
+        assert waitlist_line.go_on(slot, now=slot.last_moment) is False
+        slot.refresh_from_db()
+        assert slot.status == "expired"
 
     def test_an_offer_made_before_the_licence_lapsed_is_not_booked_and_the_patient_is_told_to_call(self) -> None:
         offer = make_waitlist_offer()
