@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, OperationalError, models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from psycopg.errors import QueryCanceled
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
@@ -18,7 +19,7 @@ from backend.apps.core import audit, scope
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow, may
-from backend.apps.core.problems import AT_ONCE, CROSSED
+from backend.apps.core.problems import AT_ONCE, CROSSED, TOO_LONG
 
 REFUSALS = (DomainError, ValidationError, IntegrityError)
 
@@ -27,6 +28,8 @@ def sentence(refusal: Exception) -> str:
     """Return what to tell the person; a database's own words name tables and values, so they are not repeated."""
     if isinstance(refusal.__cause__, CROSSED):
         return AT_ONCE
+    if isinstance(refusal.__cause__, QueryCanceled):
+        return TOO_LONG
     if isinstance(refusal, ValidationError):
         return " ".join(refusal.messages)
     return str(refusal) if isinstance(refusal, DomainError) else "This contradicts what is already stored."

@@ -39,7 +39,9 @@ def ring(task_name: str) -> None:
 
 
 def send(task_name: str) -> bool:
-    """Publish the task now; return whether the broker took it. Only `ring`, the runner and the sweep call this."""
+    """Publish the task now; return whether the broker took it. Only `ring`, the runner, the sweep and whoever
+    tells a person whether it rang call this.
+    """
     try:
         _producer.send_task(task_name, queue=queue_for(task_name), ignore_result=True)
     except OperationalError:

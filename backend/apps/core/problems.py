@@ -26,6 +26,7 @@ CONSTANT: tuple[tuple[type[Exception], int, str, str], ...] = (
     (DataError, 400, "A value cannot be stored.", "invalid"),
 )
 CROSSED = (postgres.DeadlockDetected, postgres.SerializationFailure, postgres.LockNotAvailable)
+TOO_LONG = "This took too long and was ended; ask for less at once."
 AT_ONCE = "Somebody changed the same rows at the same moment; try again."
 
 NAMED = re.compile(r"Constraint .+ is violated\.")  # Django's words for a constraint without words of its own
@@ -47,7 +48,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, OperationalError) and isinstance(error.__cause__, CROSSED):
         return problem(409, AT_ONCE, code="conflict")
     if isinstance(error, OperationalError) and isinstance(error.__cause__, postgres.QueryCanceled):
-        return problem(503, "This took too long and was ended; ask for less at once.", code="too_costly")
+        return problem(503, TOO_LONG, code="too_costly")
     response = exception_handler(error, context)
     if response is None:
         return None

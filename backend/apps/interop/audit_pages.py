@@ -9,6 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
@@ -52,7 +53,8 @@ def entry(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show one entry whole, with what else to look for from here."""
     row = get_object_or_404(AuditLog, pk=pk)
     audit.record(request, "console.retrieve", "auditlog", str(pk), patient_id=row.patient_id)
-    days = {"first": f"{row.timestamp:%Y-%m-%d}", "last": f"{row.timestamp:%Y-%m-%d}"}
+    day = f"{timezone.localtime(row.timestamp):%Y-%m-%d}"  # by the clinic's clock, as the list is cut
+    days = {"first": day, "last": day}
     context = {
         "title": "Entry of the audit log",
         "row": row,

@@ -50,13 +50,23 @@ class Asked:
         )
 
     @property
+    def lacks_kind(self) -> bool:
+        """Whether a row is asked for whose kind is not: no index finds it."""
+        return bool(self.row and not self.resource)
+
+    @property
     def names(self) -> list[str]:
         """What it is cut by, without values: they go into the row about this look."""
         return [name for name in ("person", "patient", "resource", "row", "action", "outcome") if getattr(self, name)]
 
 
 def rows(asked: Asked) -> tuple[QuerySet[AuditLog], datetime | None]:
-    """Return the entries asked for, and the moment the look ended at where it did not reach the first day."""
+    """Return the entries asked for, and the moment the look ended at where it did not reach the first day.
+
+    None are found where `lacks_kind`: entries of other rows would be taken for those of the one asked for.
+    """
+    if asked.lacks_kind:
+        return AuditLog.objects.none(), None
     found = AuditLog.objects.filter(timestamp__gte=_start(asked.first), timestamp__lt=_start(asked.last, 1))
     found = found.filter(**_indexed(asked))
     if not asked.action:

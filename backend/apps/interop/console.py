@@ -16,6 +16,7 @@ from django.shortcuts import render as django_render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
+from psycopg.errors import QueryCanceled
 
 from backend.apps.appointments import permissions as appointment_permissions
 from backend.apps.core import audit
@@ -176,7 +177,7 @@ def attempt(
         with transaction.atomic():
             outcome = act()
     except (*REFUSALS, OperationalError) as refusal:
-        if isinstance(refusal, OperationalError) and not isinstance(refusal.__cause__, CROSSED):
+        if isinstance(refusal, OperationalError) and not isinstance(refusal.__cause__, (*CROSSED, QueryCanceled)):
             raise
         audit.record(request, f"console.{action}", resource, outcome=AuditLog.Outcome.REFUSED)
         messages.error(request, sentence(refusal))

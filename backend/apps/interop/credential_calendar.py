@@ -24,6 +24,7 @@ MONTHS = 13  # with this one
 COUNTED = 5000  # credentials that the months are counted from
 HOLDERS: dict[str, type[Any]] = {"doctor": DoctorCredential, "employee": EmployeeCredential}
 Place = tuple[date, UUID]
+ENDLESS = Q(expiry_date__isnull=True)  # they come last, as if they ended on the last day there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Asked:
     holder: str = ""
     unreviewed: bool = False
     overdue: bool = False
+    endless: bool = False
     after: Place | None = None
 
     @classmethod
@@ -48,13 +50,14 @@ class Asked:
             holder=holder if holder in HOLDERS else "",
             unreviewed=bool(given.get("unreviewed")),
             overdue=bool(given.get("overdue")),
+            endless=bool(given.get("endless")),
             after=_place(given.get("after", "")),
         )
 
     @property
     def is_first(self) -> bool:
         """Whether it is the page that begins today."""
-        return self.after is None and self.start == self.today and not self.overdue
+        return self.after is None and self.start == self.today and not self.overdue and not self.endless
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def over(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked, *, size
 
 def cut(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked) -> list[QuerySet[Any]]:
     """Return the rows of each kind that count: seen by this person, not renewed, of the type and state asked for."""
-    wanted = Q(replaced_by__isnull=True, expiry_date__isnull=False)
+    wanted = Q(replaced_by__isnull=True)
     if asked.kind:
         wanted &= Q(credential_type=asked.kind)
     if asked.unreviewed:
@@ -109,7 +112,8 @@ def cut(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked) -> list[
 
 
 def ahead(rows: QuerySet[Any], asked: Asked) -> QuerySet[Any]:
-    return rows.filter(expiry_date__gte=asked.start)
+    """Return what ends from the first day asked for on, and behind it what never ends: no tier would tell of that."""
+    return rows.filter(ENDLESS if asked.endless else ENDLESS | Q(expiry_date__gte=asked.start))
 
 
 def months(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked) -> list[Month]:
@@ -128,8 +132,13 @@ def months(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked) -> li
     return [Month(month, counted[month] if month < end else None) for month in starts]
 
 
-def by_month(rows: Sequence[Any]) -> list[tuple[date, list[Any]]]:
-    return [(month, list(ones)) for month, ones in groupby(rows, key=lambda row: row.expiry_date.replace(day=1))]
+def by_month(rows: Sequence[Any]) -> list[tuple[date | None, list[Any]]]:
+    """Return rows by the month they end in; None: they have no end."""
+    return [(month, list(ones)) for month, ones in groupby(rows, key=_month_of)]
+
+
+def _month_of(row: Any) -> date | None:
+    return row.expiry_date.replace(day=1) if row.expiry_date else None
 
 
 def tiers_of(rows: Sequence[Any]) -> dict[Any, int]:
@@ -149,13 +158,15 @@ def _page(lines: Sequence[QuerySet[Any]], size: int, *, reverse: bool) -> Found:
 
 
 def _place_of(row: Any) -> Place:
-    return row.expiry_date, row.pk
+    return row.expiry_date or date.max, row.pk
 
 
 def _behind(place: Place | None) -> Q:
     if place is None:
         return Q()
-    return Q(expiry_date__gte=place[0]) & (Q(expiry_date__gt=place[0]) | Q(id__gt=place[1]))
+    if place[0] == date.max:
+        return ENDLESS & Q(id__gt=place[1])
+    return ENDLESS | Q(expiry_date__gte=place[0]) & (Q(expiry_date__gt=place[0]) | Q(id__gt=place[1]))
 
 
 def _before(place: Place) -> Q:

@@ -58,7 +58,7 @@ def calendar(request: HttpRequest) -> HttpResponse:
         "query": request.GET.urlencode(),
         "filters": _query(request.GET, "type", "holder", "unreviewed"),
         "after": page.after,
-        "kept": _query(request.GET, "type", "holder", "unreviewed", "from", "overdue"),
+        "kept": _query(request.GET, "type", "holder", "unreviewed", "from", "overdue", "endless"),
     }
     return console.render(request, "interop/credentials/calendar.html", context)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from backend.apps.core.models import AuditLog
+from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.interop import audit_search
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
@@ -62,6 +62,22 @@ def test_it_is_cut_by_each_of_its_filters() -> None:
         assert shown(client.get(LIST, {**span, **query}), row, other) == [True, False], query
     assert shown(client.get(LIST, {"first": day, "last": day, "resource": "labresult"}), row, other) == [True, True]
     assert shown(client.get(LIST, {**span, "outcome": "allowed"}), row, other) == [False, True]
+
+
+def test_an_id_without_the_kind_of_its_row_finds_nothing_and_says_why() -> None:
+    row = noted()
+    answer = signed_in("admin").get(LIST, {"row": row.resource_id})
+    assert shown(answer, row) == [False]
+    assert "Name the kind of the row too" in text_of(answer)
+
+
+def test_an_entry_of_the_evening_leads_to_its_day_by_the_clinics_clock() -> None:
+    Clinic.objects.create(name="West", time_zone="America/Los_Angeles")
+    at = datetime(2026, 3, 3, 2, 30, tzinfo=UTC)
+    client, row = signed_in("admin"), noted(timestamp=at)
+    text = text_of(client.get(f"{LIST}{row.pk}/"))
+    assert "first=2026-03-02&amp;last=2026-03-02" in text
+    assert shown(client.get(LIST, {"first": "2026-03-02", "last": "2026-03-02"}), row) == [True]
 
 
 def test_whatever_is_asked_the_days_are_bounded() -> None:

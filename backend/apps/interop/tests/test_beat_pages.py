@@ -59,6 +59,14 @@ def test_an_entry_is_rung_for_by_hand_and_it_is_written_down(
     assert AuditLog.objects.filter(action="console.run", resource_id="build claim files", outcome="allowed").exists()
 
 
+def test_whoever_rings_is_told_when_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry("build claim files")
+    monkeypatch.setattr(dispatch, "send", lambda _: False)
+    answer = signed_in("admin").post(f"{PAGE}run/", {"entry": "build claim files"}, follow=True)
+    assert b"The broker does not answer" in answer.content
+    assert AuditLog.objects.filter(action="console.run", outcome="refused").exists()
+
+
 def test_only_an_administrator_sees_and_rings() -> None:
     entry("build claim files")
     for role in ("lab_tech", "receptionist", "doctor"):

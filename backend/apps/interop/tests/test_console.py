@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from django.test import Client
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.db import connection
+from django.test import Client, RequestFactory
 
+from backend.apps.core import problems
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import STAFF
+from backend.apps.interop import console
+from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
 from tests.support.pages import signed_in
 
@@ -54,3 +59,21 @@ def test_the_sign_in_leads_nowhere_else() -> None:
     form = {"username": user.email, "password": "console-by-next-2026"}
     for there, expected in (("//evil.example/", "/admin/"), ("/console/labs/", "/console/labs/")):
         assert Client().post("/admin/login/", {**form, "next": there})["Location"] == expected
+
+
+def test_what_took_too_long_is_told_as_a_sentence_and_leaves_nothing() -> None:
+    request = RequestFactory().post("/console/")
+    request.user, request.session = make_user("admin"), {}  # type: ignore[assignment]  # a plain dict serves
+    request._messages = FallbackStorage(request)  # type: ignore[attr-defined]  # as the middleware adds it
+
+    def act() -> str:
+        make_user("nurse", email="nobody@example.org")
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 1")
+            cursor.execute("SELECT pg_sleep(1)")
+        return "Done."
+
+    answer = console.attempt(request, "look", "retentionrule", act, back="/console/retention/")
+    assert (answer.status_code, [str(each) for each in request._messages]) == (302, [problems.TOO_LONG])  # type: ignore[attr-defined]  # as above
+    assert not User.objects.filter(email="nobody@example.org").exists()
+    assert AuditLog.objects.filter(action="console.look", outcome="refused").exists()

@@ -76,6 +76,28 @@ def test_it_is_cut_by_type_holder_review_and_month() -> None:
         assert shown(client.get(LIST, query), *rows) == expected, query
 
 
+def test_what_has_no_end_is_listed_too_and_may_be_waiting_for_a_review(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless, ends = make_credential(expiry_date=None), make_credential(expiry_date=in_days(9))
+    course = make_employee_credential(expiry_date=None)
+    course.verify(make_user("admin"))
+    client = signed_in("admin")
+    text = text_of(client.get(LIST))
+    assert text.index(url(ends)) < text.index("Without an end</h2>") < text.index(url(endless))
+    assert "no end ·" in text[text.index(url(endless)) :]
+    assert shown(client.get(LIST, {"unreviewed": "1"}), endless, course) == [True, False]
+    monkeypatch.setattr(credential_calendar, "PAGE", 1)
+    answer = client.get(LIST, {"endless": "1"})
+    assert shown(answer, endless, course, ends) == [True, False, False]
+    further = re.findall(r'href="([^"]+)">Further', text_of(answer))[0].replace("&amp;", "&")
+    assert shown(client.get(f"{LIST}{further}"), endless, course) == [False, True]
+
+
+def test_what_was_rejected_is_not_called_valid() -> None:
+    row = make_credential(expiry_date=in_days(90))
+    row.reject(make_user("admin"), "The scan cannot be read")
+    assert ">valid<" not in text_of(signed_in("admin").get(url(row)))
+
+
 @pytest.mark.parametrize("overdue", [False, True])
 def test_further_leads_through_all_rows_once_each(overdue: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credential_calendar, "PAGE", 2)
