@@ -9,7 +9,6 @@ from kombu import Queue
 
 import beat_schedule
 from backend.apps.core.dispatch import queue_for
-from backend.config import tracing
 from workers import broker_guard, watchman
 from workers.queues import QUEUES
 
@@ -23,7 +22,7 @@ def route(name: str, *_args: Any, **_kwargs: Any) -> dict[str, str]:
     return {"queue": queue_for(name)}
 
 
-app = Celery("workers", task_cls="workers.following:TracedTask" if tracing.TRACER else None)
+app = Celery("workers", task_cls="workers.quiet:QuietTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     beat_schedule=beat_schedule.SCHEDULE,

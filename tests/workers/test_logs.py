@@ -6,10 +6,11 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import make_appointment
@@ -26,6 +27,8 @@ from tests.support.api_contract import client_for
 from tests.workers.rows import CANARY, HOUR, messages
 from tests.workers.texts import patient
 from workers import reminders
+from workers.beats import beating
+from workers.celery_app import app
 from workers.critical_results import page_due
 from workers.runner import HandlerBug, drain, drain_together
 
@@ -55,6 +58,14 @@ def lines() -> Iterator[Lines]:
     yield held
     root.removeHandler(held.handler)
     root.setLevel(before)
+
+
+@pytest.fixture
+def tasks() -> Mapping[str, Any]:
+    """All that are registered. To load them sets logging up anew, so this comes before `lines`."""
+    app.loader.import_default_modules()
+    found: Mapping[str, Any] = app.tasks
+    return found
 
 
 def test_lines_lead_from_a_request_to_its_row_and_to_the_id_of_the_provider(
@@ -139,6 +150,26 @@ def test_no_text_of_an_exception_is_ever_in_a_line(lines: Lines) -> None:
     assert wrong["error"] == "KeyError from ValueError"
     assert "in breaks" in wrong["where"]
     assert lines.all(message="Task a.task[1] raised unexpected: KeyError")
+
+
+def test_what_any_task_raises_reaches_the_broker_by_its_kind_only_and_the_log_by_its_place(
+    tasks: Mapping[str, Any], lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> None:
+        with beating("catch up"):
+            try:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute("SELECT %s::int", [CANARY])
+            except DataError as error:
+                raise KeyError(CANARY) from error
+
+    for name, task in tasks.items():
+        monkeypatch.setattr(task, "run", breaks)
+        ended = task.apply()  # of what it has, Celery makes the event of a task that failed
+        assert (repr(ended.result), ended.state) == (f"HandlerBug('KeyError in {name}')", "FAILURE")
+        assert CANARY not in ended.traceback
+    assert CANARY not in lines.stream.getvalue()
+    assert "in breaks" in lines.all(logger="workers.runner")[-1]["message"]
 
 
 def test_a_line_is_one_line_whatever_is_in_it() -> None:
