@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from backend.apps.core import on_call
 from backend.apps.core.models import Alert, AlertNotice, Clinic
+from backend.apps.core.on_call import SENT
 from backend.apps.core.work import WorkState
 from integrations.email import Email
 from integrations.errors import Permanent, Transient, Unknown
@@ -20,7 +21,6 @@ from workers.celery_app import app
 from workers.runner import BUDGET_S, Again, NotNeeded, drain
 
 MOST = 20  # sentences of one mail
-SENT = "sent"
 
 
 @app.task(name="alerts.notify")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -31,7 +31,7 @@ def notify_due() -> str:
 
 @app.task(name="alerts.remind")  # type: ignore[untyped-decorator]  # Celery has no types
 def remind() -> str:
-    """Plan mails about what is critical and looked after by nobody; the second run at once plans none."""
+    """Plan mails about what nobody was told of or looks after; the second run at once plans none."""
     with beating("alerts unacknowledged"):
         planned = on_call.plan_again()
     return f"planned {planned}"
@@ -41,7 +41,8 @@ def notify(notice: AlertNotice) -> dict[str, Any]:
     """Mail what is still open to each address of those on call; return the fields to save with success.
 
     An address that was written to, or may have been, is never written to twice: how each mail ended is noted before the
-    next one leaves, and a notice whose worker died in the middle is held for a person. What fails here opens no alert.
+    next one leaves, and a notice whose worker died in the middle is held for a person. Where nobody was told then,
+    `remind` plans another, for a second mail does less harm than none. What fails here opens no alert.
     """
     addresses = on_call.addresses()
     if not addresses:

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from backend.apps.core import alerts, on_call
 from backend.apps.core.models import Alert, AlertNotice, Heartbeat
+from backend.apps.interop import work_kinds
 from backend.apps.messaging import senders
 from backend.apps.users.tests.factories import make_user
 from integrations.doubles.sendgrid import SendGridDouble
@@ -117,6 +118,83 @@ def test_what_comes_and_goes_is_told_three_times_and_then_once_an_hour(
     assert Alert.objects.get().times == 12
     assert len(mails.sent) == 4  # at 0, 10 and 20 minutes, and when the third is an hour ago
     assert Alert.objects.get().told_at == NOON + 80 * MINUTE
+
+
+def test_what_comes_and_goes_as_new_rows_is_told_no_more_often(
+    mails: SendGridDouble, clock: time_machine.Coordinates
+) -> None:
+    for _ in range(6):
+        tell()
+        notify_due()
+        alerts.clear("one")
+        clock.shift(20 * MINUTE)
+    assert Alert.objects.count() == 6
+    assert len(mails.sent) == 4  # at 0, 20 and 40 minutes, and when the third is an hour ago
+
+
+@pytest.mark.parametrize("how", ["comes back", "becomes critical"])
+def test_who_looked_after_it_hears_that_it_comes_back_or_becomes_critical(
+    mails: SendGridDouble, clock: time_machine.Coordinates, how: str
+) -> None:
+    severity = CRITICAL if how == "comes back" else Alert.Severity.WARNING
+    first = tell(severity=severity)
+    notify_due()
+    clock.shift(MINUTE)
+    alerts.acknowledge(first, by=make_user("admin"))
+    if how == "comes back":
+        alerts.clear("one")
+    clock.shift(MINUTE)
+    assert tell(severity=CRITICAL).acknowledged_at, "what a person noted stays"
+    assert notify_due() == "1 done"
+    clock.shift(2 * HOUR)
+    assert remind() == "planned 1"
+    assert notify_due() == "1 done"
+    assert len(mails.sent) == 3
+
+
+def test_of_an_alert_whose_notice_was_lost_with_its_worker_another_mail_tells(
+    mails: SendGridDouble, clock: time_machine.Coordinates
+) -> None:
+    tell()
+    (row,) = AlertNotice.work.lease(1)
+    row.begin()
+    assert remind() == "planned 0", "while the worker may live"
+    run_out(row)
+    assert sweep.hold_lost() == "held 1"
+    AlertNotice.work.update(updated_at=NOON)
+    assert [remind(), remind()] == ["planned 1", "planned 0"]
+    assert notify_due() == "1 done"
+    assert [remind(), len(mails.sent)] == ["planned 0", 1]
+
+
+@pytest.mark.parametrize("ended", ["permanent", "unknown"])
+def test_a_person_who_sends_a_notice_again_reaches_all_but_those_who_were_told(
+    mails: SendGridDouble, settings: Any, clock: time_machine.Coordinates, ended: str
+) -> None:
+    settings.ON_CALL = (FIRST, SECOND)
+    tell()
+    (row,) = AlertNotice.work.lease(1)
+    row.hold("the outcome is unknown")
+    AlertNotice.work.update(told={FIRST: ended, SECOND: "sent"})
+    assert work_kinds.retry([row], by=make_user("admin")) == (1, {work_kinds.MOVED: 0})
+    due()
+    assert notify_due() == "1 done"
+    assert [mail.to for mail in mails.sent] == [FIRST]
+
+
+@pytest.mark.django_db(transaction=True, available_apps=["backend.apps.core", "backend.apps.users"])
+def test_a_notice_that_another_worker_takes_up_keeps_its_alerts(
+    mails: SendGridDouble, clock: time_machine.Coordinates
+) -> None:
+    tell("one")
+    clock.shift(5 * MINUTE)
+    tell("two")
+    (row,), taken = AlertNotice.work.lease(1), list[Alert]()
+    with transaction.atomic():
+        (other,) = AlertNotice.work.lease(1)
+        elsewhere(lambda: taken.extend(on_call.gather(row)))
+    assert [one.cause for one in taken] == ["one"]
+    assert [one.cause for one in on_call.gather(other)] == ["two"]
 
 
 def test_nobody_on_call_is_said_on_the_notice(mails: SendGridDouble, settings: Any) -> None:

@@ -31,12 +31,13 @@ def open_once(
 
     What was resolved less than `damping` ago is opened again as the same row, with what people noted on it; longer ago
     it is a new row. `cause` and `sentence` hold no patient's data. Whoever is on call is told by mail of what is not
-    just for information, when it begins, begins again, or becomes critical.
+    just for information, when it begins, begins again, or becomes critical, whoever looked after it until then.
     """
     now = timezone.now()
     says = {"sentence": sentence, "severity": severity, "last_seen_at": now}
     found = _open(cause)
     is_news = found is None or (severity == Alert.Severity.CRITICAL != found.severity)
+    says |= {"news_at": now} if is_news else {}
     found = found or _reopened(cause, now - damping)
     if found is None:
         about = {"subject_type": subject._meta.model_name, "subject_id": str(subject.pk)} if subject else {}

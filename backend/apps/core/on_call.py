@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Max, Q, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from backend.apps.core.bases import uuid7
 from backend.apps.core.models import Alert, AlertNotice, AlertSeverity
-from backend.apps.core.work import WorkState
+from backend.apps.core.work import AT_REST, WorkState
 
 SLOT = timedelta(minutes=2)  # what opens within it is one mail
-FLAPS, FLAPPING = 3, timedelta(hours=1)  # what began more often is told once in that time
+FLAPS, FLAPPING = 3, timedelta(hours=1)  # what began more often in a day is told once in that time
+DAY = timedelta(days=1)
 AGAIN = (timedelta(minutes=30), timedelta(hours=2), timedelta(days=1))  # after the first, second and any later telling
 MAILED = (AlertSeverity.WARNING, AlertSeverity.CRITICAL)
+LOOKED_AFTER = Q(acknowledged_at__isnull=False) & (  # since it began, began again or became critical
+    Q(news_at=None) | Q(acknowledged_at__gte=F("news_at"))
+)
+SENT = "sent"  # how a mail ended, in `AlertNotice.told`
 NOBODY = "Nobody is on call: CARERELAY_ON_CALL names no address."
 
 
@@ -46,27 +52,41 @@ def plan(alert: Alert) -> AlertNotice | None:
 
 
 def plan_again() -> int:
-    """Plan mails about critical alerts that nobody looks after, the less often the more were told; return how many.
+    """Plan mails about what nobody was told of and what is critical, while nobody looks after it; return how many.
 
-    Safe to run twice: what a notice waits for is not planned, and of two that plan at once one finds nothing to tell.
+    The more were told of it, the less often. Safe to run twice: what a notice waits for is not planned, and of two that
+    plan at once one finds nothing to tell.
     """
     if not addresses():
         return 0
-    stand = Alert.objects.filter(resolved_at=None, acknowledged_at=None, severity=AlertSeverity.CRITICAL)
     now = timezone.now()
-    return sum(bool(plan(row)) for row in stand.select_related("notice") if _is_due_again(row, now))
+    stand = Alert.objects.filter(~LOOKED_AFTER, resolved_at=None, severity__in=MAILED).select_related("notice")
+    return sum(bool(plan(row)) for row in stand if _is_due_again(row, now))
 
 
+@transaction.atomic
 def gather(notice: AlertNotice) -> list[Alert]:
     """Take over what other notices that are due wait to tell, and return what is still to be told, the worst first.
 
-    One of which some were told already takes over nothing: they would not hear of it.
+    One of which some were told already takes over nothing: they would not hear of it. A notice that somebody is about
+    to lease, or writes to, keeps what it has, so that no alert is in two mails.
     """
     if not notice.told:
-        others = AlertNotice.work.filter(work_state=WorkState.WAITING, due_at__lte=Now(), told={}).exclude(pk=notice.pk)
+        due = AlertNotice.work.filter(work_state=WorkState.WAITING, due_at__lte=Now(), told={}).exclude(pk=notice.pk)
+        others = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
         Alert.objects.filter(notice__in=others, resolved_at=None).update(notice=notice)
-    rows = Alert.objects.filter(notice=notice, resolved_at=None, severity__in=MAILED).order_by("severity", "opened_at")
-    return [row for row in rows if not (row.tellings and row.acknowledged_at)]
+    rows = Alert.objects.filter(notice=notice, resolved_at=None, severity__in=MAILED)
+    return list(rows.exclude(LOOKED_AFTER, tellings__gt=0).order_by("severity", "opened_at"))
+
+
+@transaction.atomic
+def send_again(*keys: Any) -> int:
+    """Put notices back in line as a person decided; return how many. Who was told for certain is not told again."""
+    stuck = AlertNotice.work.filter(pk__in=keys, work_state__in=AT_REST)
+    for notice in stuck.select_for_update(no_key=True):
+        told = {address: ended for address, ended in notice.told.items() if ended == SENT}
+        AlertNotice.work.filter(pk=notice.pk).update(told=told)
+    return AlertNotice.work.back_in_line(*keys)
 
 
 def note_told(alerts: Iterable[Alert]) -> None:
@@ -75,15 +95,21 @@ def note_told(alerts: Iterable[Alert]) -> None:
 
 
 def _is_flapping(alert: Alert, now: datetime) -> bool:
-    return alert.times > FLAPS and alert.told_at is not None and alert.told_at > now - FLAPPING
+    """Whether it began more than a few times of late, as one row or as several, and was told of within the hour."""
+    rows = Alert.objects.filter(Q(pk=alert.pk) | Q(resolved_at__gte=now - DAY), cause=alert.cause)
+    found = rows.aggregate(times=Sum("times"), told_at=Max("told_at"))
+    return found["times"] > FLAPS and found["told_at"] is not None and found["told_at"] > now - FLAPPING
 
 
 def _is_due_again(alert: Alert, now: datetime) -> bool:
-    notice = alert.notice
+    notice, began = alert.notice, alert.news_at or alert.opened_at
     if notice and notice.work_state in (WorkState.WAITING, WorkState.RUNNING):
         return False
-    since = alert.told_at or max(alert.opened_at, notice.updated_at if notice else alert.opened_at)
-    return since + AGAIN[min(max(alert.tellings, 1), len(AGAIN)) - 1] <= now
+    if alert.told_at is None or alert.told_at < began:
+        since = max(began, notice.updated_at) if notice else began
+        return since <= now - (AGAIN[0] if notice is None or notice.told else timedelta(0))
+    again = AGAIN[min(max(alert.tellings, 1), len(AGAIN)) - 1]
+    return alert.severity == AlertSeverity.CRITICAL and alert.told_at <= now - again
 
 
 def _hold(where: str, value: object) -> AlertNotice | None:

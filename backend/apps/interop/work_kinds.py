@@ -17,6 +17,7 @@ from django.urls import NoReverseMatch, reverse
 
 from backend.apps.appointments import reminder_actions
 from backend.apps.appointments.models import AppointmentReminder, FreedSlot
+from backend.apps.core import on_call
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.work import AT_REST, WorkItem, WorkState, work_models
 from backend.apps.insurance import inbound_files, interchanges
@@ -107,6 +108,12 @@ def freed_times(rows: Sequence[FreedSlot], by: User) -> tuple[int, Refused]:
     return moved, refused + Counter({WITHDRAWN: len(rows) - len(held)})
 
 
+def notices(rows: Sequence[WorkItem], by: User) -> tuple[int, Refused]:
+    """Mail those on call again, but none of them to whom it went already."""
+    moved = on_call.send_again(*(row.pk for row in rows))
+    return moved, Counter({MOVED: len(rows) - moved})
+
+
 def _moved(rows: Sequence[WorkItem], keys: Sequence[Any], refused: Refused) -> tuple[int, Refused]:
     moved = type(rows[0]).work.back_in_line(*keys, at_rest=AT_REST) if keys else 0
     return moved, refused + Counter({MOVED: len(keys) - moved})
@@ -160,7 +167,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             each_by(exports.retry, reach=lambda chunk: chunk.job), ON_ITS_PAGE, ("job",),
         ),
         "credentials.notify": Kind("Notices about credentials", retry=in_line),
-        "alerts.notify": Kind("Notices to whoever is on call", ("console:alerts", ""), "The alerts", in_line),
+        "alerts.notify": Kind("Notices to whoever is on call", ("console:alerts", ""), "The alerts", notices),
         "reconcile.run": Kind("Closings of the books", ("console:reconcile-run", "pk"), "The books", in_line),
     }
 )  # fmt: skip

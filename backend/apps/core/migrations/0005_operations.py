@@ -144,6 +144,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="alert",
+            name="news_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name="alert",
             name="told_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),

@@ -27,7 +27,8 @@ class Alert(ClinicModel):
     the clinic ("lab_feed_silent"); `sentence` tells a person. None of them holds a patient's data. `times` counts how
     often it began, `last_seen_at` is when a machine last found it so. Resolved without `resolved_by`: it went away.
     notice: the e-mail to whoever is on call that tells of it, or told of it last. told_at, tellings: when one left last
-    that told of it, and how many did.
+    that told of it, and how many did. news_at: when it began last, or became critical; who acknowledged it before does
+    not yet know.
     """
 
     Severity = AlertSeverity
@@ -56,6 +57,7 @@ class Alert(ClinicModel):
     notice = models.ForeignKey(
         "core.AlertNotice", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="alerts"
     )
+    news_at = models.DateTimeField(null=True, blank=True, editable=False)
     told_at = models.DateTimeField(null=True, blank=True, editable=False)
     tellings = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
