@@ -52,6 +52,7 @@ def worked(bulk: Bulk) -> list[Row]:
         bulk.partners.end_trouble()
         if not demo_trouble.rest(bulk.running, database, bulk.began, bulk.partners.is_all_reported, REST_S):
             console.say(f"{'in line':16}still, after {REST_S:.0f} s   <- NOT as it should be")
+            bulk.good = False
         return demo_counts.rows(database, bulk.running, bulk.partners, asked, bulk.began)
 
 
