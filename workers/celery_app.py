@@ -1,10 +1,13 @@
 """The Celery application: `celery -A workers.celery_app worker|beat|flower`."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import django
 from celery import Celery
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 import beat_schedule
@@ -15,6 +18,15 @@ from workers.queues import QUEUES
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 django.setup()
 broker_guard.install()
+
+
+def all_known(deadman: Iterable[str]) -> None:
+    """Refuse to start where a dead-man address belongs to no entry: it would wait for a call that never comes."""
+    if unknown := set(deadman) - beat_schedule.SCHEDULE.keys():
+        raise ImproperlyConfigured(f"CARERELAY_DEADMAN: no entry of the beat schedule is {', '.join(sorted(unknown))}.")
+
+
+all_known(settings.DEADMAN)
 
 
 def route(name: str, *_args: Any, **_kwargs: Any) -> dict[str, str]:

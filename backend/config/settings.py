@@ -68,6 +68,14 @@ def addresses(text: str) -> dict[str, str]:
     return dict(found)
 
 
+def mailboxes(text: str) -> tuple[str, ...]:
+    """Return the mailboxes of those on call: "first@example.org, second@example.org"."""
+    found = tuple(filter(None, map(str.strip, text.split(","))))
+    if any([*map(bool, one.split("@"))] != [True, True] or len(one.split()) > 1 for one in found):
+        raise ImproperlyConfigured("CARERELAY_ON_CALL: mailboxes such as first@example.org, separated by commas.")
+    return found
+
+
 ENV = os.environ.get("CARERELAY_ENV", "development")
 if ENV not in {"development", "test", "production"}:
     raise ImproperlyConfigured("CARERELAY_ENV is one of development, test, production.")
@@ -77,7 +85,7 @@ DATA_DIR = Path(os.environ.get("CARERELAY_DATA_DIR", BASE_DIR / ".carerelay"))
 
 _insecure = None if IN_PRODUCTION else "development-only-" + "0" * 40
 DEADMAN = addresses(secret("CARERELAY_DEADMAN", ""))  # told after each good run of their entry
-ON_CALL = tuple(filter(None, map(str.strip, os.environ.get("CARERELAY_ON_CALL", "").split(","))))  # told of alerts
+ON_CALL = mailboxes(os.environ.get("CARERELAY_ON_CALL", ""))  # told of alerts
 METRICS_TOKEN = secret("CARERELAY_METRICS_TOKEN", "")  # who has it reads /metrics; empty: who is on this machine
 SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
@@ -323,10 +331,7 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # leases mak
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0  # with REMAP_SIGTERM=SIGQUIT: finish or put back within 10 s
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False  # saves ETA tasks, which we never use; an idle stop would wait 10 s
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500  # backstop against leaks
-CELERY_WORKER_SEND_TASK_EVENTS, CELERY_TASK_SEND_SENT_EVENT = (
-    True,
-    False,
-)  # Flower sees batches, not bells
+CELERY_WORKER_SEND_TASK_EVENTS, CELERY_TASK_SEND_SENT_EVENT = True, False  # Flower sees batches, not bells
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_DB_REUSE_MAX = 1000  # Celery closes Django's connection around every task otherwise: 6.7 ms instead of 2.0 ms
 CELERY_TIMEZONE = "UTC"

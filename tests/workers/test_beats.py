@@ -18,12 +18,12 @@ import beat_schedule
 from backend.apps.core import beats as clinic
 from backend.apps.core import dispatch
 from backend.apps.core.models import Alert, AlertNotice, Heartbeat
-from backend.config.settings import addresses
+from backend.config.settings import addresses, mailboxes
 from integrations.doubles.server import Answer, HttpDouble, Request
 from workers import beats, deadman, schedules, sweep, watchman
 from workers.alerts import notify_due
 from workers.beats import beating
-from workers.celery_app import app
+from workers.celery_app import all_known, app
 from workers.schedules import Entry
 
 pytestmark = pytest.mark.django_db
@@ -280,6 +280,22 @@ def test_addresses_that_are_none_stop_the_start_and_are_not_repeated(text: str) 
     assert addresses('{"catch up": "https://hc.example.org/1"}') == {"catch up": "https://hc.example.org/1"}
     with pytest.raises(ImproperlyConfigured) as refused:
         addresses(text)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_dead_man_address_of_no_entry_stops_the_start() -> None:
+    all_known([SWEEP, DAILY])
+    with pytest.raises(ImproperlyConfigured, match=r"^CARERELAY_DEADMAN: no entry of the beat schedule is sweep\.$"):
+        all_known([SWEEP, "sweep"])
+
+
+@pytest.mark.parametrize(
+    "text", ["secret", "secret@", "a@example.org; secret@example.org", "a@b@secret", "A <a@secret>"]
+)
+def test_mailboxes_that_are_none_stop_the_start_and_are_not_repeated(text: str) -> None:
+    assert mailboxes(" a@example.org ,, b@example.org,") == ("a@example.org", "b@example.org")
+    with pytest.raises(ImproperlyConfigured) as refused:
+        mailboxes(text)
     assert "secret" not in str(refused.value)
 
 
