@@ -20,6 +20,7 @@ from backend.apps.credentials import ladder
 from backend.apps.doctors.tests.factories import make_credential
 from backend.apps.insurance.tests.factories import partner
 from backend.apps.insurance.tests.sent_claims import remittance, told_claim
+from backend.apps.interop import reconciling
 from backend.apps.interop.console import SECTIONS
 from backend.apps.interop.console_urls import urlpatterns
 from backend.apps.interop.tests.fhir.export_rows import completed, make_file, system
@@ -116,7 +117,7 @@ def operations() -> list[Place]:
     Heartbeat.objects.create(entry="e" * 80, task="claims.build", due_by=now, failures=3, failed_at=now)
     alert = alerts.open_once("a", kind="claims_file", sentence="s" * 300, severity="critical")
     InboundMessage.work.update(work_state="failed", last_error="no map for code " + "9" * 200)
-    books = ReconcileRun.work.create(part="claims", agree=False, ended_at=now, work_state="done", dedupe_key="books")
+    books = closed("laboratory")
     over = make_credential(issuing_organization="I" * 160, expiry_date=Clinic.today() - timedelta(days=1))
     make_credential(doctor=over.doctor, expiry_date=Clinic.today() + timedelta(days=40))
     ladder.raise_due(Clinic.today())
@@ -139,6 +140,13 @@ def operations() -> list[Place]:
         ("audit", [], ""),
         ("audit-entry", [entry.pk], "back=outcome%3Drefused"),
     ]
+
+
+def closed(part: str) -> ReconcileRun:
+    """Close the books of a part over what there is, as a worker does."""
+    run = ReconcileRun.work.create(part=part, dedupe_key=f"books {part}")
+    ReconcileRun.work.filter(pk=run.pk).update(**reconciling.close(run), work_state="done")
+    return run
 
 
 def address(place: Place) -> str:
@@ -210,6 +218,15 @@ def test_the_menu_leads_everywhere_and_a_number_of_the_overview_to_its_rows_and_
         )
         assert marked in ([section.title], [section.group]), section
     click(browser, "nav a[href='/console/']")
+    for selector, shown in (
+        ("#numbers .told a", "s" * 300),
+        ("#numbers a[href*='/console/reconcile/']", "Books of the laboratory"),
+        ("#numbers li a[href*='state=failed']", "no map 1"),
+        ("#numbers li a[href*='severity=critical']", "s" * 300),
+    ):
+        click(browser, selector)
+        assert shown in text_of(browser), selector
+        click(browser, "nav a[href='/console/']")
     browser.focus_by_tab("a[href*='lab_results.file'][href*='cause=']")
     browser.loaded(lambda: browser.press("Enter"))
     assert all(f"no map {number}" in text_of(browser) for number in (1, 2))
