@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
+from datetime import time as clock
 
 from django.contrib.auth.hashers import make_password
 from django.db import connection
@@ -97,11 +98,12 @@ def whole(today: date) -> list[Bar]:
 
 
 def swept(today: date, *, workers: int = 1) -> tuple[float, Counter[str]]:
-    """Sweep as so many workers do; return how long it took and what all of them did."""
+    """Sweep as so many workers do, at noon of the clinic's day; return how long it took and what all of them did."""
+    noon = datetime.combine(today, clock(12), Clinic.current().zone)
 
     def work() -> Counter[str]:
         try:
-            return ladder.raise_due(today)
+            return ladder.sweep(noon)
         finally:
             connection.close()
 
@@ -147,9 +149,10 @@ def due(today: date) -> list[tuple[str, str]]:
 
 
 def people() -> None:
-    """Save as many doctors as employees; each employee has a manager."""
+    """Save as many doctors as employees; each employee has a manager, and an administrator gets the digest."""
     empty()
     password = make_password(None)
+    User.objects.get_or_create(email="sweeps@example.org", defaults={"role": "admin", "password": password})
     logins = User.objects.bulk_create(
         User(email=f"sweep{place}@example.org", role="doctor" if place % 2 else "nurse", password=password)
         for place in range(2 * PEOPLE)

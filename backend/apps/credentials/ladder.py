@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -87,18 +88,19 @@ def apply_policies(today: date, *, chunk: int = CHUNK) -> int:
         if row.applied_to == row.updated_at:
             continue
         rules = policies.of_types()[row.credential_type]
-        moved += sum(_apply(statement, rules, today, chunk) for statement in APPLY)
+        moved += sum(_apply(*statements, rules, today, chunk) for statements in APPLY)
         CredentialPolicy.all_objects.filter(pk=row.pk).update(applied_to=row.updated_at)
     return moved
 
 
-def _apply(statement: str, rules: CredentialPolicy, today: date, chunk: int) -> int:
-    moved, after = 0, "00000000-0000-0000-0000-000000000000"
+def _apply(free: str, one: str, rules: CredentialPolicy, today: date, chunk: int) -> int:
+    """Move those that nobody writes to chunk by chunk, and each of the others once it is free."""
+    given = {"kind": rules.credential_type, "first": rules.tiers[0], "today": today}
+    moved, after, taken = 0, UUID(int=0), list[UUID]()
     while after:
-        given = {"kind": rules.credential_type, "first": rules.tiers[0], "today": today, "chunk": chunk, "after": after}
-        done = _run(statement, given)
-        moved, after = moved + done["moved"], done["last"]
-    return moved
+        done = _run(free, {**given, "chunk": chunk, "after": after})
+        moved, after, taken = moved + done["moved"], done["last"], taken + done["taken"]
+    return moved + sum(_run(one, {**given, "chunk": 1, "after": UUID(int=key.int - 1)})["moved"] for key in taken)
 
 
 def _rules() -> str:

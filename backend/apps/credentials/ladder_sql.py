@@ -109,20 +109,28 @@ SELECT (SELECT count(*) FROM due) AS "looked at", (SELECT count(*) FROM raised) 
        (SELECT count(*) FROM closed WHERE closed_because = 'withdrawn') AS withdrawn,
        (SELECT count(*) FROM reopened) AS reopened, (SELECT count(*) FROM planned) AS told"""
 
-# Rules that changed: the next look is the day of the first tier or, once that is past, today.
+# Rules that changed: the next look is the day of the first tier or, once that is past, today. What somebody writes to
+# is passed over and told of, for who holds one row and waits for another deadlocks with who renews; it is moved alone.
 MOVE = """
-WITH picked AS MATERIALIZED (
-    SELECT held.id, greatest(held.expiry_date - %(first)s, %(today)s::date) AS look_on
-    FROM {table} held WHERE held.credential_type = %(kind)s AND held.id > %(after)s::uuid
+WITH wanted AS MATERIALIZED (
+    SELECT held.id, held.replaced_by_id FROM {table} held
+    WHERE held.credential_type = %(kind)s AND held.id > %(after)s::uuid
       AND held.expiry_date IS NOT NULL AND NOT held.is_deleted AND held.rejected_at IS NULL
       AND NOT EXISTS (SELECT FROM {table} other WHERE other.id = held.replaced_by_id
                       AND NOT other.is_deleted AND other.rejected_at IS NULL)
-    ORDER BY held.id LIMIT %(chunk)s FOR NO KEY UPDATE OF held
+    ORDER BY held.id LIMIT %(chunk)s
+), picked AS MATERIALIZED (
+    SELECT held.id, greatest(held.expiry_date - %(first)s, %(today)s::date) AS look_on
+    FROM wanted JOIN {table} held ON held.id = wanted.id
+    WHERE held.expiry_date IS NOT NULL AND NOT held.is_deleted AND held.rejected_at IS NULL
+      AND held.replaced_by_id IS NOT DISTINCT FROM wanted.replaced_by_id
+    FOR NO KEY UPDATE OF held {if_taken}
 ), moved AS (
     UPDATE {table} held SET next_alert_on = picked.look_on FROM picked
     WHERE held.id = picked.id AND held.next_alert_on IS DISTINCT FROM picked.look_on RETURNING 1
 )
-SELECT (SELECT count(*) FROM moved) AS moved, (SELECT id FROM picked ORDER BY id DESC LIMIT 1) AS last"""
+SELECT (SELECT count(*) FROM moved) AS moved, (SELECT id FROM wanted ORDER BY id DESC LIMIT 1) AS last,
+       ARRAY(SELECT id FROM wanted WHERE NOT EXISTS (SELECT FROM picked WHERE picked.id = wanted.id)) AS taken"""
 
 OF_ALL = {"boss": BOSS.format(is_open=OPEN), "head": HEAD.format(is_open=OPEN)}
 OF_DOCTORS = OF_ALL | {
@@ -135,4 +143,6 @@ OF_EMPLOYEES = OF_ALL | {
 }  # fmt: skip
 
 STEPS = (STEP.format(**OF_DOCTORS), STEP.format(**OF_EMPLOYEES))
-APPLY = (MOVE.format(**OF_DOCTORS), MOVE.format(**OF_EMPLOYEES))
+APPLY = [
+    (MOVE.format(if_taken="SKIP LOCKED", **of), MOVE.format(if_taken="", **of)) for of in (OF_DOCTORS, OF_EMPLOYEES)
+]

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from backend.apps.credentials import ladder, policies
@@ -16,7 +17,7 @@ from backend.apps.doctors.tests.factories import make_credential, make_doctor
 from backend.apps.employees.tests.factories import make_employee, make_employee_credential
 from backend.apps.users import services as users
 from backend.apps.users.tests.factories import make_user
-from tests.support.races import at_once
+from tests.support.races import at_once, wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 TODAY = date(2026, 3, 10)
@@ -262,6 +263,22 @@ def test_rules_that_change_are_applied_by_the_next_sweep_without_telling_again()
     assert told(late) == [(30, "followed"), (21, "")]
     assert ladder.apply_policies(TODAY) == 0
     assert not CredentialPolicy.all_objects.filter(applied_to=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rules_are_applied_beside_who_writes_to_several_credentials() -> None:
+    rows = sorted((ahead(20) for _ in range(3)), key=lambda row: row.pk)
+    policies.set_policy(by=None, credential_type="state_license", tiers=[30])
+    stored = DoctorCredential.objects
+
+    def renewing() -> None:
+        with transaction.atomic():
+            stored.filter(pk=rows[2].pk).update(number="2")
+            wait_until_waited_for()
+            stored.filter(pk=rows[0].pk).update(number="0", rejected_at=timezone.now(), rejection_reason="x")
+
+    assert at_once(lambda: ladder.apply_policies(TODAY), renewing) == ["done"] * 2
+    assert [stored.get(pk=row.pk).next_alert_on for row in rows] == [None, TODAY, TODAY]
 
 
 def test_who_has_left_is_told_of_nothing_and_is_again_when_back() -> None:
