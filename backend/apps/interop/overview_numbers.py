@@ -245,7 +245,7 @@ def _stuck(depth: Depth, sought: int) -> list[Reason]:
     told = [
         (sought, Light.AMBER, "held", f"It is being found out whether {_rows(sought)} arrived."),
         (held, Light.RED, "held", f"{_rows(held).capitalize()} held until a person decides."),
-        (depth.failed, Light.AMBER, "failed", f"{_rows(depth.failed).capitalize()} failed and wait for a person."),
+        (depth.failed, Light.AMBER, "failed", f"{_rows(depth.failed).capitalize()} failed: a person has to look."),
         (depth.lost, Light.AMBER, "lost", f"The worker of {_rows(depth.lost)} is overdue."),
     ]
     return [Reason(light, sentence, rows(depth.task, state)) for count, light, state, sentence in told if count]

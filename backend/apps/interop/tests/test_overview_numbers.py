@@ -107,7 +107,7 @@ def test_a_held_row_that_no_machine_looks_into_is_a_persons_matter(django_assert
 def test_what_failed_long_ago_is_not_green() -> None:
     make_inbound_message(work_state="failed", due_at=ago(days=9))
     found = pipeline(LABS)
-    assert (found.light, found.why) == (Light.AMBER, "1 row failed and wait for a person.")
+    assert (found.light, found.why) == (Light.AMBER, "1 row failed: a person has to look.")
     InboundMessage.work.given_up(*InboundMessage.work.values_list("pk", flat=True), reason="They came in person")
     assert pipeline(LABS).light == Light.GREEN
 
