@@ -39,7 +39,7 @@ from tests.security.matrix import RESOURCES, Practice, contents, make, make_prac
 
 RESOURCE_OF = {model_of(name): name for name in RESOURCES}
 PAGES = sorted(admin.site._registry, key=lambda model: model.__name__)
-FEW, MANY = 5, 15
+FEW, MANY = 2, 6
 
 pytestmark = pytest.mark.django_db
 
@@ -133,12 +133,13 @@ def test_a_role_without_the_row_in_the_table_finds_no_page(model: Any) -> None:
         login = practice.logins[role]
         client = signed_in(login)
         allowed = role != Role.PATIENT and may(login, "list", site.permissions)
-        for url in (page(model, "changelist"), page(model, "add"), page(model, "change", row.pk)):
+        forms = (page(model, "add"), page(model, "change", row.pk))
+        for url in (page(model, "changelist"), *(() if allowed else forms)):
             answer = client.get(url)
             assert answer.status_code in {200, 302, 403}, (role, url, answer.status_code)
             if not allowed:
                 assert answer.status_code in {302, 403}, (role, url, answer.status_code)
-            elif url == page(model, "changelist"):
+            else:
                 assert answer.status_code == 200, (role, url, answer.status_code)
             if answer.status_code == 403:
                 noted = AuditLog.objects.filter(user_id=login.pk, outcome="refused").latest("timestamp")

@@ -67,7 +67,7 @@ def test_a_broken_body_is_refused(resource: str) -> None:
     practice = make_practice()
     row, api, weak = make(resource, practice, draft=True), client_for(practice.logins[Role.ADMIN]), []
     for call in writers(resource):
-        for name in BODIES if fields_of(resource, call, practice) else SHAPES:
+        for name in BODIES if call.action == "create" else SHAPES:  # the reader of bodies is the same for all
             answer = tried(api, call, call.url(resource, row.pk), BODIES[name])
             found = weakness(answer) or ("" if answer.status_code >= 400 else "accepted")
             weak += [(call.action, name, found)] if found else []

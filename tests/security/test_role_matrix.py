@@ -56,11 +56,11 @@ def test_a_role_without_a_row_in_the_table_is_refused_and_changes_nothing(resour
 @pytest.mark.parametrize("resource", sorted(RESOURCES))
 def test_a_role_with_a_row_in_the_table_is_let_in(resource: str) -> None:
     practice = make_practice()
-    row = make(resource, practice)
+    row, clients = make(resource, practice), {role: client_for(login) for role, login in practice.logins.items()}
     for call in calls(resource):
         for role in sorted(RESOURCES[resource].permissions.get(call.action, ())):
             with undone():
-                answer = send(client_for(practice.logins[role]), call, resource, row)
+                answer = send(clients[role], call, resource, row)
                 assert answer.status_code < 500, (role, call.action, answer.status_code)
                 if (resource, call.action, role) not in ALSO_BY_PERSON:
                     assert answer.status_code != 403, (role, call.action)

@@ -29,7 +29,7 @@ class ApiContract:
     url: ClassVar[str]  # "/api/v1/patients/"
     reader: ClassVar[str] = "admin"  # a role that may list and sees every row
     stranger: ClassVar[str | None] = None  # a role that may not list; None when every role may
-    few, many = 5, 50
+    few, many = 3, 12  # a query for each row shows as nine more
 
     def make(self) -> Any:
         """Create and return one row."""

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
             name="rejected_by",
             field=models.ForeignKey(
                 blank=True,
+                db_index=False,
                 editable=False,
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
@@ -44,6 +45,7 @@ class Migration(migrations.Migration):
             name="replaced_by",
             field=models.ForeignKey(
                 blank=True,
+                db_index=False,
                 editable=False,
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
@@ -65,6 +67,25 @@ class Migration(migrations.Migration):
                 default="",
                 editable=False,
                 max_length=8,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="doctorcredential",
+            name="verified_by",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="doctorcredential",
+            index=models.Index(
+                condition=models.Q(("replaced_by__isnull", False)), fields=["replaced_by"], name="credential_renewal"
             ),
         ),
         migrations.AddIndex(

@@ -99,6 +99,7 @@ class Migration(migrations.Migration):
                     "rejected_by",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         editable=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
@@ -110,6 +111,7 @@ class Migration(migrations.Migration):
                     "replaced_by",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         editable=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
@@ -121,6 +123,7 @@ class Migration(migrations.Migration):
                     "verified_by",
                     models.ForeignKey(
                         blank=True,
+                        db_index=False,
                         editable=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
@@ -144,6 +147,11 @@ class Migration(migrations.Migration):
                         condition=models.Q(("next_alert_on__isnull", False)),
                         fields=["next_alert_on", "id"],
                         name="staff_credential_due",
+                    ),
+                    models.Index(
+                        condition=models.Q(("replaced_by__isnull", False)),
+                        fields=["replaced_by"],
+                        name="staff_credential_renewal",
                     ),
                 ],
                 "constraints": [

@@ -79,19 +79,19 @@ class Credential(ClinicModel):
     )
     is_verified = models.BooleanField(default=False, editable=False)
     verified_by = models.ForeignKey(
-        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     verified_at = models.DateTimeField(null=True, blank=True, editable=False)
     verification_method = models.CharField(
         max_length=8, blank=True, default="", db_default="", choices=VerificationMethod, editable=False
     )
     rejected_by = models.ForeignKey(
-        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     rejected_at = models.DateTimeField(null=True, blank=True, editable=False)
     rejection_reason = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
     replaced_by = models.ForeignKey(
-        "self", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="replaces"
+        "self", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="replaces", db_index=False
     )
     next_alert_on = models.DateField(null=True, blank=True, editable=False)
 
@@ -220,6 +220,7 @@ def credential_indexes(prefix: str) -> list[models.Index]:
         models.Index(fields=["credential_type", "expiry_date"], name=f"{prefix}_type_expiry"),
         models.Index(fields=["is_verified"], name=f"{prefix}_verified"),
         models.Index(fields=["next_alert_on", "id"], name=f"{prefix}_due", condition=Q(next_alert_on__isnull=False)),
+        models.Index(fields=["replaced_by"], name=f"{prefix}_renewal", condition=Q(replaced_by__isnull=False)),
     ]
 
 
