@@ -13,8 +13,8 @@ from backend.apps.core.management.commands.roles import viewsets
 FEW_ROWS = {  # tables of a few hundred rows at most, whatever the size of the clinic
     "clinics", "critical-policies", "departments", "doctors", "doctor-availabilities", "doctor-credentials",
     "employees", "employee-performance-reviews", "employee-time-offs", "insurance-plans", "insurance-providers",
-    "employee-credentials",
-    "credential-policies", "credential-rules", "lab-feeds", "lab-tests", "medications", "recall-rules", "specializations", "users", "clinical-note-templates",
+    "employee-credentials", "credential-policies", "credential-rules", "lab-feeds", "lab-tests", "medications",
+    "recall-rules", "specializations", "users", "clinical-note-templates",
     "message-templates", "reminder-policies", "contact-rules", "billing-entities", "service-facilities",
     "trading-partners", "partner-payers", "time-off-policies", "retention-rules",
 }  # fmt: skip
