@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import psycopg
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 import beat_schedule
@@ -91,3 +93,16 @@ def test_every_kind_of_work_has_a_task_of_its_name() -> None:
     app.loader.import_default_modules()
     assert {model.task_name for model in work_models()} <= set(app.tasks)
     assert {AppointmentReminder, InboundMessage} <= set(work_models())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_after_the_database_was_away_finds_it_again() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (ours,) = cursor.fetchone()
+    where = {name: connection.settings_dict[name.upper()] for name in ("host", "port", "user", "password")}
+    with psycopg.connect(**where, dbname=connection.settings_dict["NAME"], autocommit=True) as another:
+        another.execute("SELECT pg_terminate_backend(%s, 5000)", [ours])
+    with pytest.raises(OperationalError):
+        Heartbeat.objects.exists()  # outside a transaction, so Django keeps what is broken
+    assert sweep.overdue().startswith("rang for")
