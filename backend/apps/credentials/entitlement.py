@@ -31,7 +31,7 @@ FORBIDS = {
 class Gap:
     """A credential that a doctor needs and does not have now. forbids: what the doctor may not do without it.
 
-    expired_on: the last day of the one that lapsed last, None where there was none that counted. covered_from_now:
+    expired_on: the last day of the one that lapsed last, None where none did. covered_from_now:
     when the doctor has one again, by what is on file already. is_unseen: one of today is on file that nobody verified.
     """
 
@@ -144,7 +144,7 @@ def _span(row: DoctorCredential) -> Span:
 
 def _gap(needed: Sequence[Needed], rows: Sequence[DoctorCredential], policy: CredentialPolicy, today: date) -> Gap:
     counted = [row for row in rows if _counts(row, policy)]
-    over = [row for row in counted if row.is_expired_on(today)]
+    over = [row for row in rows if row.rejected_at is None and row.is_expired_on(today)]  # checked or not, it is over
     last = max(over, key=lambda row: row.expiry_date or date.max, default=None)
     return Gap(
         CredentialType(policy.credential_type),

@@ -147,6 +147,13 @@ def test_staff_is_told_which_credential_ended_when_and_a_patient_to_call() -> No
         assert refused.value.details() == {}
 
 
+def test_a_licence_that_was_corrected_to_have_ended_is_told_with_its_day_though_nobody_checked_it_since() -> None:
+    doctor = lapsed_doctor(days=2)
+    DoctorCredential.objects.filter(doctor=doctor).update(is_verified=False, verified_at=None, verified_by=None)
+    with pytest.raises(NotEntitled, match=f"ended on {ago(2)}"):
+        entitlement.refuse_without(doctor, VISITS, on=Clinic.today(), by=make_user(role="receptionist"))
+
+
 def test_an_exception_lets_a_doctor_go_on_for_its_type_while_it_is_in_force() -> None:
     doctor = lapsed_doctor()
     now = timezone.now()
