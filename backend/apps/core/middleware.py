@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -12,65 +14,62 @@ from django.http import HttpRequest, HttpResponse
 
 from backend.config import logs, tracing
 
+Answered = Callable[[HttpResponse], HttpResponse]
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
-class RequestId:
+class Around:
+    """What both kinds of requests need: subclasses say by `around` what stands about one, and may change its answer."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[..., HttpResponse]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if self.is_async:
+            return self._later(request)  # type: ignore[return-value]  # Django awaits it
+        with self.around(request) as answered:
+            return answered(self.get_response(request))
+
+    async def _later(self, request: HttpRequest) -> HttpResponse:
+        with self.around(request) as answered:
+            return answered(await self.get_response(request))  # type: ignore[misc]  # async by construction
+
+    def around(self, request: HttpRequest) -> AbstractContextManager[Answered]:
+        raise NotImplementedError
+
+
+class RequestId(Around):
     """Take `X-Request-Id` when it is harmless, else make one; send it back and forbid caches to keep answers."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[..., HttpResponse]) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if self.is_async:
-            return self._later(request)  # type: ignore[return-value]  # Django awaits it
-        self._before(request)
-        with logs.bound(request_id=request.request_id):  # type: ignore[attr-defined]  # set above
-            return self._after(request, self.get_response(request))
-
-    async def _later(self, request: HttpRequest) -> HttpResponse:
-        self._before(request)
-        with logs.bound(request_id=request.request_id):  # type: ignore[attr-defined]  # set above
-            return self._after(request, await self.get_response(request))  # type: ignore[misc]  # async by construction
-
-    def _before(self, request: HttpRequest) -> None:
+    @contextmanager
+    def around(self, request: HttpRequest) -> Iterator[Answered]:
         sent = request.headers.get("X-Request-Id", "")
-        request.request_id = sent if SAFE_ID.fullmatch(sent) else uuid.uuid4().hex  # type: ignore[attr-defined]  # ours
-
-    def _after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]  # set above
-        response.setdefault("Cache-Control", "no-store")
-        return response
+        known = sent if SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
+        request.request_id = known  # type: ignore[attr-defined]  # ours
+        with logs.bound(request_id=known):
+            yield partial(_answered, known)
 
 
-class Traced:
+class Traced(Around):
     """Make each request one span, named by the pattern of its address: the address itself may name a patient."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[..., HttpResponse]) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if self.is_async:
-            return self._later(request)  # type: ignore[return-value]  # Django awaits it
+    @contextmanager
+    def around(self, request: HttpRequest) -> Iterator[Answered]:
         with tracing.span(_method(request)) as span:
-            return _named(span, request, self.get_response(request))
+            yield partial(_named, span, request)
 
-    async def _later(self, request: HttpRequest) -> HttpResponse:
-        with tracing.span(_method(request)) as span:
-            return _named(span, request, await self.get_response(request))  # type: ignore[misc]  # async by construction
+
+def _answered(request_id: str, response: HttpResponse) -> HttpResponse:
+    response["X-Request-Id"] = request_id
+    response.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _method(request: HttpRequest) -> str:
