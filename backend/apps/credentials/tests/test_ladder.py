@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date, timedelta
 from typing import Any
 
@@ -269,15 +270,20 @@ def test_rules_that_change_are_applied_by_the_next_sweep_without_telling_again()
 def test_rules_are_applied_beside_who_writes_to_several_credentials() -> None:
     rows = sorted((ahead(20) for _ in range(3)), key=lambda row: row.pk)
     policies.set_policy(by=None, credential_type="state_license", tiers=[30])
-    stored = DoctorCredential.objects
+    stored, held = DoctorCredential.objects, threading.Event()
 
     def renewing() -> None:
         with transaction.atomic():
             stored.filter(pk=rows[2].pk).update(number="2")
+            held.set()
             wait_until_waited_for()
             stored.filter(pk=rows[0].pk).update(number="0", rejected_at=timezone.now(), rejection_reason="x")
 
-    assert at_once(lambda: ladder.apply_policies(TODAY), renewing) == ["done"] * 2
+    def applying() -> None:
+        assert held.wait(30)
+        ladder.apply_policies(TODAY)
+
+    assert at_once(applying, renewing) == ["done"] * 2
     assert [stored.get(pk=row.pk).next_alert_on for row in rows] == [None, TODAY, TODAY]
 
 
