@@ -30,7 +30,7 @@ def pytest_fixture_setup(
 
 
 def empty(_case: TransactionTestCase) -> None:
-    """Empty all tables but those that stay the same; a flush would derive these anew each time, for most of its cost."""
+    """Empty all tables but those that stay the same, which a flush would derive anew each time for most of its cost."""
     tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
     connection.ops.execute_sql_flush(deletes(set(tables) - KEPT))
 
