@@ -120,8 +120,18 @@ def test_an_e_mail_is_reported_signed_with_the_key_the_stack_is_told() -> None:
     assert [event.kind for event in sendgrid_webhooks.read(came.body)] == ["processed", "delivered"]
 
 
-def test_a_stack_of_the_day_speaks_to_no_provider_of_the_caller() -> None:
+def test_nothing_is_reported_to_an_address_elsewhere_than_at_the_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    text = {"To": "+14155550123", "From": "+14155550199", "Body": "x"}
+    with Door() as door, Door() as elsewhere:
+        partners = Partners(1)
+        partners.twilio.place({**text, "StatusCallback": f"{elsewhere.url}/webhooks/twilio/status"})
+        partners.twilio.place({**text, "StatusCallback": f"{door.url}/webhooks/twilio/status"})
+        came = reported(partners, door, 2)
+        assert (len(came), elsewhere.requests) == (2, [])
+    assert "is wanted elsewhere than at the stack   <- NOT as it should be" in capsys.readouterr().out
+
+
+def test_a_stack_of_the_day_speaks_to_the_providers_here() -> None:
     told = Partners(1).environment
     assert (told["CARERELAY_SMS"], told["CARERELAY_EMAIL"]) == ("twilio", "sendgrid")
     assert all(told[name].startswith("http://127.0.0.1:") for name in ("TWILIO_BASE_URL", "SENDGRID_BASE_URL"))
-    assert told["TWILIO_AUTH_TOKEN_FILE"] == told["SENDGRID_API_KEY_FILE"] == ""

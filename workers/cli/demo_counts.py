@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from workers.cli import stack
 from workers.cli.demo_partners import Partners
 from workers.cli.demo_table import Row
 from workers.cli.errors import Refused
-from workers.cli.state import ROOT, Running
+from workers.cli.state import Running
 
 SOON = "interval '2 minutes'"  # what is tried again within this is waited for
 PARTS = ("laboratory", "reminders", "claims", "exports", "credentials")
@@ -134,10 +132,7 @@ def reconciled(running: Running, began: datetime) -> dict[str, Verdict]:
     """Close the books of every part since `began`, as the command does."""
     words = ["reconcile", "--json", "--since", began.isoformat()]
     words += [word for part in PARTS for word in ("--part", part)]
-    done = subprocess.run(
-        stack.manage(words), env={**os.environ, **running.env}, cwd=ROOT, capture_output=True, text=True,
-        timeout=RECONCILE_S, check=False,
-    )  # fmt: skip
+    done = stack.captured(running, words, RECONCILE_S)
     try:
         found = json.loads(done.stdout)
     except ValueError:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -22,10 +21,10 @@ from workers.cli import console, stack
 from workers.cli.backend_service import BackendService
 from workers.cli.desk import Line
 from workers.cli.errors import Refused
-from workers.cli.state import ROOT, Running
+from workers.cli.state import Running
 
 SCOPES = "system/*.rs"
-LOOK_EVERY_S, PATIENCE_S = 0.02, 240.0
+LOOK_EVERY_S, PATIENCE_S, MANAGE_S = 0.02, 240.0, 60.0
 READ_AGAIN = 50  # patients that another client reads one by one
 KEPT = """
     CREATE TEMP VIEW kept (patient_id) AS
@@ -111,10 +110,7 @@ def register(scene: Scene) -> None:
         path = Path(folder, "jwks.json")
         path.write_text(json.dumps(scene.service.jwks()))
         words = ["smart_client", "add", name, "--jwks", str(path), "--scopes", SCOPES]
-        env = {**os.environ, **scene.stack.env}
-        answer = subprocess.run(
-            stack.manage(words), env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-        )
+        answer = stack.captured(scene.stack, words, MANAGE_S)
     if answer.returncode:
         raise Refused(f"The client could not be registered: {answer.stderr.strip().splitlines()[-1:]}")
     scene.service.client_id = answer.stdout.split()[-1]

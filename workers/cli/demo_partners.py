@@ -23,7 +23,6 @@ LATENCY_S, LOOK_EVERY_S, ANSWER_S = 0.05, 0.2, 20
 FAIL_SHARE = 0.03  # of what was taken, that does not arrive
 FAULT_SHARE, MOST_FAULTS = 0.12, 15  # of each provider
 TOKEN = "demo-twilio-token"
-NOT_THE_CALLERS = ("TWILIO_AUTH_TOKEN", "TWILIO_OLD_AUTH_TOKEN", "SENDGRID_API_KEY", "SENDGRID_WEBHOOK_KEYS")
 PACE = {  # so that the day has a middle, and what is lost is looked for soon
     "CARERELAY_SMS_PER_SECOND": "4",
     "CARERELAY_EMAILS_PER_SECOND": "4",
@@ -49,12 +48,11 @@ class Partners:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a stack needs to send here, to believe what is reported from here, and not to send elsewhere."""
+        """What a stack without any other setting needs to send here and to believe what is reported from here."""
         theirs = {"TWILIO_AUTH_TOKEN": TOKEN, "SENDGRID_API_KEY": "demo-key", "SENDGRID_FROM": "clinic@example.org"}
         chosen = {"CARERELAY_SMS": "twilio", "CARERELAY_EMAIL": "sendgrid", "SENDGRID_ACTIVITY_FEED": "1"}
         where = {"SENDGRID_BASE_URL": self.sendgrid.url, "SENDGRID_WEBHOOK_KEYS": self.public_key}
-        no_files = {f"{name}_FILE": "" for name in NOT_THE_CALLERS}
-        return {**self.twilio.environment, **theirs, **chosen, **where, **no_files, **PACE}
+        return {**self.twilio.environment, **theirs, **chosen, **where, **PACE}
 
     def begin_trouble(self) -> None:
         """From now on some requests go wrong, drawn from the seed."""
@@ -83,16 +81,19 @@ class Partners:
     def _report_on(self, web_url: str) -> None:
         while not self._stop.wait(LOOK_EVERY_S):
             for sms in self.twilio.sent[self._seen["sms"] :]:
-                self._report_text(sms)
+                self._report_text(web_url, sms)
                 self._seen["sms"] += 1
             mails = self.sendgrid.sent[self._seen["email"] :]
             if mails:
                 self._report_mails(web_url, mails)
             self._seen["email"] += len(mails)
 
-    def _report_text(self, sms: SentSms) -> None:
-        """Report on one text; under trouble the last word comes first, and twice."""
+    def _report_text(self, web_url: str, sms: SentSms) -> None:
+        """Report on one text, to nobody but the stack; under trouble the last word comes first, and twice."""
         if not sms.status_callback:
+            return
+        if not sms.status_callback.startswith(f"{web_url}/"):
+            console.say(f"{'report':16}{sms.sid}  is wanted elsewhere than at the stack   <- NOT as it should be")
             return
         failed = self._dice.random() < FAIL_SHARE
         last = ("undelivered", 30005) if failed else ("delivered", None)
@@ -125,7 +126,8 @@ class Partners:
                     return
             except requests.RequestException:
                 pass
-            self._stop.wait(1)
+            if self._stop.wait(1):
+                return
         console.say(f"{'report':16}{url.partition('?')[0]}  was not taken   <- NOT as it should be")
 
 

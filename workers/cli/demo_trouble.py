@@ -28,7 +28,7 @@ def now_running(running: Running) -> Running:
 
 
 def folder_of(running: Running) -> Path:
-    return Path(running.env["CARERELAY_DATA_DIR"]).parent
+    return Path(running.env["CARERELAY_STATE"])
 
 
 def kill_worker(running: Running) -> None:

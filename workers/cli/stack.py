@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-from workers.cli import console, embedded, logs, processes, state
+from workers.cli import console, embedded, environments, logs, processes, state
 from workers.cli.embedded import Server
 from workers.cli.errors import Refused
 from workers.cli.parts import DEFAULTS
@@ -121,6 +121,7 @@ def settings(folder: Path, caller: Mapping[str, str], urls: Mapping[str, str], p
         **own,
         **caller,
         **urls,
+        "CARERELAY_STATE": str(folder),
         "CARERELAY_WEB_PORT": str(ports.web),
         "CARERELAY_MLLP_PORT": str(ports.mllp),
         "CARERELAY_FLOWER_PORT": str(ports.flower),
@@ -175,6 +176,17 @@ def module(name: str, words: list[str]) -> list[str]:
     return [sys.executable, "-m", name, *words]
 
 
+def captured(running: Running, words: list[str], within_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a Django command on that stack, and on no other the caller may have settings of; return what it said."""
+    env = {**environments.of_machine(os.environ), **running.env}
+    try:
+        return subprocess.run(
+            manage(words), env=env, cwd=ROOT, capture_output=True, text=True, timeout=within_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused(f"`manage {words[0]}` did not end within {within_s:.0f} s.") from None
+
+
 def in_terminal(command: list[str], env: Mapping[str, str]) -> int:
     """Run a command that shares our terminal and return its exit code; Ctrl-C is for it, we wait for its end."""
     with subprocess.Popen(command, env=dict(env), cwd=ROOT) as child:
@@ -190,7 +202,7 @@ def beside() -> Iterator[dict[str, str]]:
     """Yield the environment of the stack that runs here, or of its servers, started for this block."""
     folder, caller = state.state_folder(), state.settings_of_caller()
     if running_here := state.read_running(folder):
-        yield {**caller, **running_here.env}
+        yield environments.beside(running_here.env, caller)
         return
     state.prepare(folder)
     with state.Lock(folder), console.Steps(2, quiet=True) as steps, servers(folder, caller, steps) as found:
@@ -215,16 +227,15 @@ def running() -> Iterator[Running]:
 
 @contextmanager
 def own_stack(more: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Yield a stack on free ports that ends with the block. more: settings besides the caller's."""
+    """Yield a stack on free ports that ends with the block; it has no setting of the caller's, only `more`."""
     folder = Path(tempfile.mkdtemp(prefix="carerelay-"))
     ports = Ports(state.free_port(), state.free_port(), state.free_port())
-    env = without_servers(os.environ)
     own = {"CARERELAY_STATE": str(folder), "CARERELAY_MLLP_TLS_PORT": str(state.free_port())}
     log_path = folder / "up.log"
     with log_path.open("wb") as log:
         child = processes.spawn(
-            [sys.executable, "-m", "workers.cli", "up", "--quiet", "--embedded", *port_options(ports)],
-            env={**env, **own, **(more or {})},
+            [sys.executable, "-m", "workers.cli", "up", "--quiet", "--no-env-file", *port_options(ports)],
+            env={**environments.of_machine(os.environ), **own, **(more or {})},
             output=log,
             cwd=ROOT,
         )

@@ -1,6 +1,7 @@
 """`carerelay up`: servers, tables, a first clinic and every part under one supervisor; without it nothing runs."""
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from workers.cli import console, logs, processes, stack, state
+from workers.cli import console, environments, logs, processes, stack, state
 from workers.cli.errors import Refused
 from workers.cli.parts import PARTS
 from workers.cli.state import Lock, Ports, Running
@@ -28,7 +29,7 @@ class Stop(BaseException):
 
 def run(words: list[str]) -> int:
     options = parser().parse_args(words)
-    caller = state.settings_of_caller()
+    caller = dict(os.environ) if options.no_env_file else state.settings_of_caller()
     if options.embedded:
         caller = stack.without_servers(caller)
     ports = state.chosen_ports(
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--mllp-port", type=int, metavar="N", help="default 2575, or CARERELAY_MLLP_PORT")
     parser.add_argument("--flower-port", type=int, metavar="N", help="default 5555, or CARERELAY_FLOWER_PORT")
     parser.add_argument("--embedded", action="store_true", help="ignore DATABASE_URL and REDIS_URL")
+    parser.add_argument("--no-env-file", action="store_true", help="do not read .env")
     parser.add_argument("--quiet", action="store_true", help="keep the parts' log lines off the terminal")
     return parser
 
@@ -76,7 +78,7 @@ def up(folder: Path, caller: Mapping[str, str], ports: Ports, *, quiet: bool) ->
             start_parts(supervisor, env, steps)
             steps.close()
             report(supervisor, env, ports, folder)
-            supervise(supervisor, servers, Running(ports, shared(env), {}, ready=False), folder)
+            supervise(supervisor, servers, Running(ports, environments.shared(env), {}, ready=False), folder)
         finally:
             ignore_signals()
             (folder / "stack.json").unlink(missing_ok=True)
@@ -163,21 +165,6 @@ def report(supervisor: Supervisor, env: Mapping[str, str], ports: Ports, folder:
     rows: list[tuple[str, ...]] = [(name, *address.get(name, ("", "")), states[name]) for name in order]
     console.table("CareRelay", ("part", "URL", "login", "state"), rows)
     console.say(f"Logs and data: {folder}   Stop: Ctrl-C")
-
-
-def shared(env: Mapping[str, str]) -> dict[str, str]:
-    """Return what another command needs to work beside this stack."""
-    prefixes = (
-        "CARERELAY_",
-        "DATABASE_URL",
-        "REDIS_URL",
-        "CELERY_",
-        "DJANGO_",
-        "PYTHONPATH",
-        "FLOWER_BASIC_AUTH",
-        "TWILIO_",
-    )
-    return {name: value for name, value in env.items() if name.startswith(prefixes) and name != "CARERELAY_CWD"}
 
 
 def require_free(ports: Ports) -> None:
