@@ -30,7 +30,7 @@ ADD = f"""
 
 HOURS = 24
 TOTALS = """
-    SELECT task, outcome, sum(count)::int8, sum(seconds), sum(waited_s)
+    SELECT task, outcome, sum(count)::int8, sum(seconds)::float8, sum(waited_s)::float8
     FROM core_worktally GROUP BY 1, 2 ORDER BY 1, 2"""
 BY_HOUR = """
     SELECT task, outcome, floor(date_part('epoch', %s::timestamptz - starts_at) / 3600)::int AS ago, sum(count)::int8

@@ -41,8 +41,8 @@ class WorkTally(models.Model):
     outcome = models.CharField(max_length=20)
     starts_at = models.DateTimeField()
     count = models.PositiveBigIntegerField(default=0)
-    seconds = models.FloatField(default=0)
-    waited_s = models.FloatField(default=0)
+    seconds = models.DecimalField(max_digits=24, decimal_places=6, default=0)  # sums of floats would not stay the same
+    waited_s = models.DecimalField(max_digits=24, decimal_places=6, default=0)
 
     class Meta:
         verbose_name_plural = "work tallies"

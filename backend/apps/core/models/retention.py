@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+
+CENTURY = 36_525  # days; what is to stay for ever has no rule
 
 
 class RetentionRule(ClinicModel):
@@ -24,8 +27,8 @@ class RetentionRule(ClinicModel):
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
 
     data_class = models.CharField(max_length=40)
-    keep_days = models.PositiveIntegerField()
-    legal_floor_days = models.PositiveIntegerField(default=0)
+    keep_days = models.PositiveIntegerField(validators=[MaxValueValidator(CENTURY)])
+    legal_floor_days = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(CENTURY)])
     legal_source = models.CharField(max_length=200, blank=True, help_text="Which law asks for it, as 45 CFR 164.316.")
     is_active = models.BooleanField(default=False)
     reason = models.CharField(max_length=300, blank=True, default="", db_default="", editable=False)
@@ -44,6 +47,11 @@ class RetentionRule(ClinicModel):
                 name="core_retentionrule_not_below_the_floor",
                 violation_error_message="This is shorter than the law asks for.",
             ),
+            models.CheckConstraint(
+                condition=Q(keep_days__lte=CENTURY),
+                name="core_retentionrule_a_century_at_most",
+                violation_error_message="Keep the data for a hundred years at most.",
+            ),
         ]
 
     @property
@@ -52,7 +60,10 @@ class RetentionRule(ClinicModel):
 
 
 class RetentionRun(ClinicModel):
-    """One look at one class of data: how many rows were older than `cutoff`, and how many of them were removed."""
+    """One look at one class of data: how many rows were older than `cutoff`, and how many of them were removed.
+
+    found_in: `found` by label of their model, as {"core.Alert": 3}.
+    """
 
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
 
@@ -60,6 +71,7 @@ class RetentionRun(ClinicModel):
     is_dry = models.BooleanField(default=True, editable=False)
     cutoff = models.DateTimeField(editable=False)
     found = models.PositiveBigIntegerField(default=0, editable=False)
+    found_in = models.JSONField(default=dict, blank=True, editable=False)
     removed = models.PositiveBigIntegerField(default=0, editable=False)
     by = models.ForeignKey(
         "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
