@@ -171,7 +171,8 @@ class LoginSession(UUIDModel):
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["user"], name="loginsession_live", condition=Q(revoked_at__isnull=True))
+            models.Index(fields=["user"], name="loginsession_live", condition=Q(revoked_at__isnull=True)),
+            models.Index(fields=["created_at"], name="loginsession_oldest", condition=Q(revoked_at__isnull=True)),
         ]
 
     def __str__(self) -> str:

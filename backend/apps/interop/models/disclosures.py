@@ -48,6 +48,7 @@ class DisclosedPatient(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["patient", "disclosure"], name="interop_disclosedpatient_once")
         ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["disclosure"], name="disclosedpatient_of")]
 
     def __str__(self) -> str:
         return f"disclosed patient {self.pk}"
