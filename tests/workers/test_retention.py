@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,14 +12,20 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
+from backend.apps.appointments.tests.factories import make_reminder
 from backend.apps.core import tallies, tally_folding
 from backend.apps.core.models import Heartbeat, IdempotentRequest, WorkTally
+from backend.apps.credentials.tests.factories import make_alert, make_notice
 from backend.apps.interop.models import SmartAssertion
+from backend.apps.interop.tests.fhir.export_rows import make_disclosure
 from backend.apps.interop.tests.fhir.systems import make_system
+from backend.apps.interop.tests.test_retention import rule_of
 from backend.apps.messaging.models import PatientLink
+from backend.apps.messaging.tests.inbox_factories import make_patient_message, make_provider_event
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.models import LoginSession
 from backend.apps.users.tests.factories import make_user
+from tests.workers.test_reconciling import closed, in_line
 from workers import retention
 
 pytestmark = pytest.mark.django_db
@@ -61,8 +68,57 @@ def test_a_sign_in_that_was_closed_stays_as_long_as_its_rule_says() -> None:
     assert LoginSession.objects.count() == 1
 
 
+@pytest.mark.usefixtures("rung")
+@pytest.mark.parametrize(("name", "part"), [
+    ("messages", "reminders"), ("provider_events", "reminders"), ("exports", "exports"),
+    ("credential_notices", "credentials"),
+])  # fmt: skip
+def test_the_whole_books_agree_after_a_purge(name: str, part: str) -> None:
+    old, young = (make_one_of(name) for _ in range(2))
+    for row in old:
+        past = {field: timezone.now() - timedelta(days=2300) for field in AGES if hasattr(row, field)}
+        type(row)._base_manager.filter(pk=row.pk).update(**past)
+    rule_of(name)
+    assert retention.purge() == f"{name} {len(old)}"
+    left = [type(row)._base_manager.filter(pk=row.pk).exists() for row in (*old, *young)]
+    assert left == [False] * len(old) + [True] * len(young)
+    run = closed(in_line(part, since=None))
+    assert run.agree, run.books
+
+
+AGES = ("created_at", "scheduled_send_time", "sent_at", "closed_at", "files_removed_at")
+
+
+def make_one_of(name: str) -> list[Any]:
+    """Save what goes of one class when it is old: every table of it that the books count."""
+    if name == "messages":
+        patient, failed = make_patient(), {"status": "failed", "work_state": "done", "status_reason": "x"}
+        return [make_reminder(**failed), make_patient_message(patient, **failed)]
+    if name == "provider_events":
+        return [make_provider_event(work_state="done", outcome="unchanged")]
+    if name == "exports":
+        return [make_disclosure(make_patient()).job]
+    alert = make_alert(closed_at=timezone.now(), closed_because="renewed")
+    return [make_notice(alert=alert, status="not_needed", work_state="done"), alert]
+
+
 def tally(at: datetime, count: int = 1, *, outcome: str = "done", task: str = "claims.build") -> None:
     WorkTally.objects.create(task=task, outcome=outcome, starts_at=at, count=count, seconds=0.5, waited_s=2)
+
+
+def test_sums_of_thirds_of_a_second_do_not_fall_by_folding() -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    at = [today - timedelta(days=3 + n // 90, minutes=5 + 15 * (n % 90)) for n in range(450)]
+    draw = random.Random(3)  # the same each time
+    rows = [
+        WorkTally(task=f"task {n % 40}", outcome="done", starts_at=one, count=1, seconds=draw.random() / 3,
+                  waited_s=draw.random() * 100 / 3)
+        for n in range(40) for one in at
+    ]  # fmt: skip
+    WorkTally.objects.bulk_create(rows)
+    before = tallies.totals()
+    assert retention.fold_tallies() != "folded 0"
+    assert tallies.totals() == before
 
 
 def sums() -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from backend.apps.core import audit, retention
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import RetentionRule
+from backend.apps.core.models.retention import CENTURY
 from backend.apps.core.permissions import may
 from backend.apps.interop import console, retention_rules
 from backend.apps.interop.permissions import RETENTION
@@ -29,8 +30,10 @@ def listing(request: HttpRequest) -> HttpResponse:
         "title": "Retention",
         "ruled": [_described(line) for line in lines if line.of.has_rule],
         "expiring": [line.of for line in lines if line.of.expires_after is not None],
+        "held": {line.of.name for line in lines if line.rule and retention_rules.is_held(line.rule)},
         "kept": [line.of for line in lines if line.of.kept],
         "change": may(request.user, "activate", RETENTION),
+        "most": CENTURY,
     }
     return console.render(request, "interop/retention/list.html", context)
 
@@ -38,7 +41,10 @@ def listing(request: HttpRequest) -> HttpResponse:
 def _described(line: Line) -> dict[str, Any]:
     looked = line.rule is not None and retention.was_looked_at(line.rule)
     tone, state = _state(line.rule, looked=looked)
-    return {"of": line.of, "rule": line.rule, "last": line.last, "looked": looked, "tone": tone, "state": state}
+    return {
+        "of": line.of, "rule": line.rule, "last": line.last, "looked": looked, "tone": tone, "state": state,
+        "at_work": line.last is not None and retention.is_at_work(line.last),
+    }  # fmt: skip
 
 
 def _state(rule: RetentionRule | None, *, looked: bool) -> tuple[str, str]:
@@ -52,7 +58,7 @@ def _state(rule: RetentionRule | None, *, looked: bool) -> tuple[str, str]:
 def look(request: HttpRequest, name: str) -> HttpResponse:
     def act(rule: RetentionRule) -> str:
         run = retention.look(named(name), rule, by=console.person(request))
-        return f"Too old: {run.found:,}. Nothing was removed."
+        return f"Too old: {run.found:,}{retention_rules.tables_of(run)}. Nothing was removed."
 
     return _attempt(request, "look", name, act)
 
@@ -69,7 +75,7 @@ def keep(request: HttpRequest, name: str) -> HttpResponse:
 def _days(request: HttpRequest) -> int:
     text = request.POST.get("keep_days", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 5):
-        raise DomainError("Give the days as a whole number, up to 99,999.")
+        raise DomainError(f"Give the days as a whole number, up to {CENTURY:,}.")
     return int(text)
 
 

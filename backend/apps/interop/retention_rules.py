@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.apps import apps
+from django.db import Error, transaction
+from django.db.models import Max
 from django.db.models.functions import Now
 
-from backend.apps.core import retention
+from backend.apps.core import alerts, retention
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import RetentionRule, RetentionRun
+from backend.apps.core.models import Alert, RetentionRule, RetentionRun
+from backend.apps.core.models.retention import CENTURY
 from backend.apps.core.retention import DataClass, Progress
 from backend.apps.interop.retention_classes import BY_RULE, CLASSES, EXPIRING, named
 from backend.apps.users.models import User
 
 BUDGET_S = 150.0  # of one run of the beat, below the limit of a task; what is left goes the next time
 DAYS = ("keep_days", "legal_floor_days")
+FAILED = "retention_failed"
+WAITING = "{of.title}: the rule was changed and nobody made a dry run since, so nothing is removed. Too old: {many:,}."
+BROKEN = "{of.title}: the removal of what is too old broke off ({error}); it is tried again daily."
+CLOCKS, CRITICAL = "retention clocks differ", Alert.Severity.CRITICAL
+
+
+class BrokeOff(Exception):
+    """The purge of some classes failed; the message names them and the kinds of errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,14 @@ def table() -> list[Line]:
     newest = RetentionRun.objects.order_by("data_class", "-created_at").distinct("data_class").select_related("by")
     last = {run.data_class: run for run in newest}
     return [Line(of, (rules.get(of.name) or usual(of)) if of.has_rule else None, last.get(of.name)) for of in CLASSES]
+
+
+def tables_of(run: RetentionRun) -> str:
+    """Return of which kinds the rows are that a run found, in parentheses; nothing where there is one kind or none."""
+    if len(run.found_in) < 2:
+        return ""
+    counts = (f"{many:,} {apps.get_model(label)._meta.verbose_name_plural}" for label, many in run.found_in.items())
+    return f" ({', '.join(counts)})"
 
 
 def usual(of: DataClass) -> RetentionRule:
@@ -70,8 +90,8 @@ def create(*, by: User | None, **fields: Any) -> RetentionRule:
 
 @transaction.atomic
 def change(rule: RetentionRule, *, by: User | None, **fields: Any) -> RetentionRule:
-    """Change how long a class is kept; nothing more is removed until the rule was looked at as it is then."""
-    of = named(rule.data_class)
+    """Change how long a class is kept; nothing more is removed until a person looked at the rule as it is then."""
+    of = _locked(rule)
     if fields.pop("data_class", of.name) != of.name:
         raise DomainError("A rule stays with its class of data.")
     changed = {name for name in DAYS if name in fields and fields[name] != getattr(rule, name)}
@@ -85,6 +105,12 @@ def change(rule: RetentionRule, *, by: User | None, **fields: Any) -> RetentionR
     return rule
 
 
+def _locked(rule: RetentionRule) -> DataClass:
+    """Read the rule again and hold it until the transaction ends, against others who change it or look."""
+    rule.refresh_from_db(from_queryset=RetentionRule.objects.select_for_update())
+    return named(rule.data_class)
+
+
 def _check(rule: RetentionRule, of: DataClass) -> None:
     if rule.legal_floor_days < of.floor_days:
         raise DomainError(f"By {of.law} this is kept for {of.floor_days} days at least; the floor may only be raised.")
@@ -92,6 +118,8 @@ def _check(rule: RetentionRule, of: DataClass) -> None:
         raise DomainError(f"This is shorter than the law asks for: {rule.legal_floor_days} days.")
     if rule.keep_days < 1:
         raise DomainError("Keep the data for a day at least.")
+    if rule.keep_days > CENTURY:
+        raise DomainError(f"Keep the data for {CENTURY:,} days at most, which is a hundred years.")
 
 
 def look(rule: RetentionRule, *, by: User | None) -> RetentionRule:
@@ -103,7 +131,7 @@ def look(rule: RetentionRule, *, by: User | None) -> RetentionRule:
 @transaction.atomic
 def activate(rule: RetentionRule, *, by: User | None, reason: str) -> RetentionRule:
     """Let the daily purge remove by this rule, from now on."""
-    named(rule.data_class)
+    _locked(rule)
     if not retention.was_looked_at(rule):
         raise DomainError("Make a dry run first, so that you know what will be removed.")
     return _switch(rule, reason, is_active=True)
@@ -112,6 +140,7 @@ def activate(rule: RetentionRule, *, by: User | None, reason: str) -> RetentionR
 @transaction.atomic
 def deactivate(rule: RetentionRule, *, by: User | None, reason: str) -> RetentionRule:
     """Remove nothing more by this rule: a legal hold, say. A purge that is at work ends with the rows it is at."""
+    alerts.clear(retention.waiting_cause(rule.data_class))
     return _switch(rule, reason, is_active=False)
 
 
@@ -126,38 +155,96 @@ def _switch(rule: RetentionRule, reason: str, *, is_active: bool) -> RetentionRu
 
 
 def purge(name: str, *, by: User | None, budget_s: float = BUDGET_S, progress: Progress | None = None) -> RetentionRun:
-    """Remove what is too old of one class, as its rule lets."""
+    """Remove what is too old of one class, as its rule lets; somebody at a terminal asked for it."""
     deadline = time.monotonic() + budget_s
-    return retention.purge(named(name), of_class(name), by=by, deadline=deadline, progress=progress)
+    of, rule = named(name), of_class(name)
+    return retention.purge(of, rule, by=by, asked="command", deadline=deadline, progress=progress)
 
 
 def purge_due(*, budget_s: float = BUDGET_S) -> Mapping[str, int]:
-    """Look at each rule that was not looked at as it is, and remove by those that are active; return what was removed.
+    """Remove by the rules that are active and that a person looked at as they are; return what was removed.
 
-    Nothing is removed by a rule in the run that looks at it. Classes without a rule of their own are left alone.
+    An active rule that nobody looked at since it was changed waits for a person, and an alert says so. The class whose
+    last purge began longest ago is the first, and each has its share of the time.
+
+    Raises:
+        BrokeOff: the purge of some classes failed, as an alert of each tells; the others went on.
+        ClocksDiffer: of `core.retention`.
     """
-    deadline, removed = time.monotonic() + budget_s, dict[str, int]()
-    rules = {rule.data_class: rule for rule in RetentionRule.objects.all()}
-    for of in BY_RULE:
-        rule = rules.get(of.name)
-        if rule is None or time.monotonic() > deadline:
-            continue
-        if not retention.was_looked_at(rule):
-            retention.look(of, rule, by=None)
-        elif rule.is_active:
-            removed[of.name] = _purged(of, rule, deadline)
+    check_clocks()
+    deadline, removed, broken = time.monotonic() + budget_s, dict[str, int](), list[str]()
+    pairs = _in_turn()
+    for place, (of, rule) in enumerate(pairs):
+        if (left := deadline - time.monotonic()) < 0:
+            break
+        try:
+            _purge_one(of, rule, time.monotonic() + left / (len(pairs) - place), removed)
+        except Error as error:
+            broken.append(f"{of.name} ({type(error).__name__})")
+            alerts.open_once(_broke_off(of), kind=FAILED, sentence=BROKEN.format(of=of, error=type(error).__name__))
+    if broken:
+        raise BrokeOff(", ".join(broken))
     return removed
 
 
-def _purged(of: DataClass, rule: RetentionRule, deadline: float) -> int:
-    """Return how many rows went; none where a person stopped or changed the rule a moment ago."""
+def _in_turn() -> list[tuple[DataClass, RetentionRule]]:
+    """Return the classes with an active rule, the one whose purge began last at the end, however it ended."""
+    active = {rule.data_class: rule for rule in RetentionRule.objects.filter(is_active=True)}
+    runs = RetentionRun.objects.filter(is_dry=False).order_by().values_list("data_class")
+    begun = dict(runs.annotate(Max("created_at")))
+    never = [of for of in BY_RULE if of.name not in begun]
+    before = sorted((of for of in BY_RULE if of.name in begun), key=lambda of: begun[of.name])
+    return [(of, active[of.name]) for of in (*never, *before) if of.name in active]
+
+
+def _purge_one(of: DataClass, rule: RetentionRule, deadline: float, removed: dict[str, int]) -> None:
+    """Purge a class unless its rule waits for a person, or a person stopped or changed it a moment ago."""
+    if not retention.was_looked_at(rule):
+        _tell_waiting(of, rule)
+        return
+    with suppress(retention.HoldsStill):
+        removed[of.name] = retention.purge(of, rule, by=None, deadline=deadline).removed
+    alerts.clear(_broke_off(of))
+
+
+def _broke_off(of: DataClass) -> str:
+    return f"retention broke off:{of.name}"
+
+
+def _tell_waiting(of: DataClass, rule: RetentionRule) -> None:
+    """Tell once of a rule that removes nothing because nobody has looked at it since it was changed."""
+    cause = retention.waiting_cause(of.name)
+    if alerts.dismissed(cause, since=rule.changed_at):
+        return
+    many = sum(retention.count(of, retention.cutoff_of(of, rule, retention.database_now())).values())
+    alerts.open_once(cause, kind=retention.WAITS, sentence=WAITING.format(of=of, many=many))
+
+
+def check_clocks() -> None:
+    """Refuse to go on while nobody knows what time it is, and tell of it.
+
+    Raises:
+        ClocksDiffer: of `core.retention`.
+    """
     try:
-        return retention.purge(of, rule, by=None, deadline=deadline).removed
-    except retention.HoldsStill:
-        return 0
+        retention.agreed_now()
+    except retention.ClocksDiffer as refusal:
+        alerts.open_once(CLOCKS, kind="retention_clocks_differ", sentence=str(refusal), severity=CRITICAL)
+        raise
+    alerts.clear(CLOCKS)
 
 
 def expire(*, budget_s: float = BUDGET_S) -> Mapping[str, int]:
-    """Remove the tokens, links and keys that have expired; return how many of each. Safe to run twice."""
+    """Remove the tokens, links and keys that have expired; return how many of each. Safe to run twice.
+
+    Of a class that a rule keeps otherwise nothing goes while a person holds that rule.
+    """
+    check_clocks()
     deadline = time.monotonic() + budget_s
-    return {of.name: retention.expire(of, deadline=deadline) for of in EXPIRING}
+    held = {rule.data_class for rule in RetentionRule.objects.all() if is_held(rule)}
+    return {of.name: retention.expire(of, deadline=deadline) for of in EXPIRING if of.held_with not in held}
+
+
+def is_held(rule: RetentionRule) -> bool:
+    """Return whether a person stopped the rule, for a legal hold say; one that was never let is not held."""
+    return not rule.is_active and bool(rule.reason)

@@ -25,7 +25,8 @@ class RetentionRunSerializer(ClinicSerializer):
     class Meta:
         model = RetentionRun
         fields = [
-            "id", "data_class", "is_dry", "cutoff", "found", "removed", "by", "ended_at", "created_at", "updated_at",
+            "id", "data_class", "is_dry", "cutoff", "found", "found_in", "removed", "by", "ended_at", "created_at",
+            "updated_at",
         ]  # fmt: skip
         read_only_fields = fields
 

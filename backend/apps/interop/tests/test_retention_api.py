@@ -38,18 +38,20 @@ class TestRetentionRuns(ApiContract):
 
 def old_alert() -> None:
     row = alerts.open_once("test", kind="lab_test", sentence="Something is wrong.")
-    Alert.objects.filter(pk=row.pk).update(resolved_at=timezone.now() - timedelta(days=800))
+    Alert.objects.filter(pk=row.pk).update(resolved_at=timezone.now() - timedelta(days=3000))
 
 
 def test_a_rule_is_made_looked_at_activated_and_stopped_over_the_api() -> None:
     old_alert()
     api = client_for(make_user("admin"))
-    made = api.post(RULES, {"data_class": "alerts", "keep_days": 750})
+    made = api.post(RULES, {"data_class": "alerts", "keep_days": 2900})
     assert (made.status_code, made.data["is_active"]) == (201, False)
     url = f"{RULES}{made.data['id']}/"
     assert api.post(f"{url}activate/", {"reason": "x"}).status_code == 422
     assert api.post(f"{url}look/").data["looked_at"]
-    assert api.get("/api/v1/retention-runs/", {"data_class": "alerts"}).data["results"][0]["found"] == 1
+    assert api.get("/api/v1/retention-runs/", {"data_class": "alerts"}).data["results"][0]["found_in"] == {
+        "core.Alert": 1
+    }
     assert api.post(f"{url}activate/", {"reason": "The board."}).data["is_active"] is True
     assert api.patch(url, {"is_active": False}).data["is_active"] is True, "only by its own verb"
     stopped = api.post(f"{url}deactivate/", {"reason": "A legal hold."}).data
@@ -61,8 +63,9 @@ def test_a_rule_below_the_law_twice_or_of_what_no_machine_removes_is_refused_in_
     api = client_for(make_user("admin"))
     refused = api.post(RULES, {"data_class": "messages", "keep_days": 100})
     assert (refused.status_code, refused.data["detail"]) == (422, "This is shorter than the law asks for: 1461 days.")
+    assert api.post(RULES, {"data_class": "sessions", "keep_days": 800_000}).status_code == 400
     assert api.post(RULES, {"data_class": "claims", "keep_days": 9000}).status_code == 422
-    assert api.post(RULES, {"data_class": "alerts"}).data["keep_days"] == 731
+    assert api.post(RULES, {"data_class": "alerts"}).data["keep_days"] == 2192
     assert "already" in api.post(RULES, {"data_class": "alerts"}).data["detail"]
 
 
@@ -83,11 +86,11 @@ def test_on_the_page_a_person_looks_lets_and_stops() -> None:
         assert answer.redirect_chain[-1][0].endswith("#alerts")
         return " ".join(answer.content.decode().split())
 
-    assert "Kept for 740 days." in does("keep", keep_days="740")
+    assert "Kept for 2,940 days." in does("keep", keep_days="2940")
     assert "Too old: 1. Nothing was removed." in does("look")
     assert "dry run, 1 too old, nothing removed" in does("activate", reason="The board agreed.")
     assert RetentionRule.objects.get().is_active
-    assert "removes after a dry run" in does("keep", keep_days="750")
+    assert "removes after a dry run" in does("keep", keep_days="2950")
     assert "Why: A legal hold." in does("deactivate", reason="A legal hold.")
     assert not RetentionRule.objects.get().is_active
     assert AuditLog.objects.filter(action="console.activate", resource_type="retentionrule").count() == 1
@@ -99,10 +102,11 @@ def test_on_the_page_a_person_looks_lets_and_stops() -> None:
     [
         ("messages/keep/", {"keep_days": "9"}, "shorter than the law asks for"),
         ("alerts/keep/", {"keep_days": "1e3"}, "Give the days as a whole number"),
+        ("sessions/keep/", {"keep_days": "99999"}, "36,525 days at most"),
         ("alerts/activate/", {"reason": "x"}, "Make a dry run first"),
         ("audit_log/look/", {}, "There is no class of data of this name"),
     ],
-    ids=["below the law", "no number", "not looked at", "not removed by a machine"],
+    ids=["below the law", "no number", "too many", "not looked at", "not removed by a machine"],
 )
 def test_the_page_refuses_in_words_and_leaves_nothing_behind(path: str, form: dict[str, Any], said: str) -> None:
     answer = signed_in("admin").post(f"{PAGE}{path}", form, follow=True)

@@ -53,7 +53,8 @@ class Command(BaseCommand):
     def look(self, names: list[str]) -> None:
         for name in names:
             run = retention.look(named(name), retention_rules.of_class(name), by=None)
-            self.stdout.write(f"{name:20}{run.found:12,} too old (before {run.cutoff:%Y-%m-%d %H:%M} UTC)")
+            tables = retention_rules.tables_of(run)
+            self.stdout.write(f"{name:20}{run.found:12,} too old{tables}, before {run.cutoff:%Y-%m-%d %H:%M} UTC")
         self.stdout.write("Nothing was removed.")
 
     def remove(self, name: str) -> None:
