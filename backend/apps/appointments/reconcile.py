@@ -14,10 +14,9 @@ from django.db import connection, transaction
 
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.core import row_tally
-from backend.apps.core.ledger import Account, Books, Fault, Progress
+from backend.apps.core.ledger import EXAMPLES, Account, Books, Fault, Progress
 from backend.apps.messaging.models import OutgoingMessage, PatientMessage, ProviderEvent
 
-EXAMPLES = 5
 KINDS: dict[str, type[OutgoingMessage]] = {"reminders": AppointmentReminder, "other messages": PatientMessage}
 CHANNELS = {"sms": "text", "email": "e-mail", "push": "push"}
 OUTCOMES = ("sent", "superseded", "suppressed", "failed", "held")

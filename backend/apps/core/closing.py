@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from backend.apps.core.ledger import Fault
+from backend.apps.core.ledger import EXAMPLES, Fault
 
-EXAMPLES = 5
 RANGE = """{at} >= coalesce(%(since)s::timestamptz, '-infinity')
        AND {at} < coalesce(%(until)s::timestamptz, 'infinity')"""
 

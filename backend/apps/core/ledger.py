@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+EXAMPLES = 1_000  # of a fault, that are kept: what is new is told by them from what a person let be
+SHOWN = 20  # of them, to a person
+
 Progress = Callable[[int, int], None]  # done, of how many
 
 
@@ -27,7 +30,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that does not agree, for `count` rows; examples: ids of some of them. No row's content."""
+    """Something that does not agree, for `count` rows; examples: ids of them, up to EXAMPLES. No row's content."""
 
     check: str
     sentence: str

@@ -14,9 +14,8 @@ from uuid import UUID
 
 from django.db import connections, models, router
 
-from backend.apps.core.ledger import Account, Fault
+from backend.apps.core.ledger import EXAMPLES, Account, Fault
 
-EXAMPLES = 5
 HOUR = timedelta(hours=1)
 LAST_RANDOM = 2**80 - 1  # of a key, below its 48 bits of milliseconds
 

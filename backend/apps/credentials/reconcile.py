@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from backend.apps.core import row_tally
 from backend.apps.core.closing import Audit, Check, in_none, snapshot
-from backend.apps.core.ledger import Account, Books, Progress
+from backend.apps.core.ledger import EXAMPLES, Account, Books, Progress
 from backend.apps.credentials.models import CredentialAlert, CredentialNotice
 
 IN_LINE = "in line"
@@ -76,7 +76,7 @@ CHECKS = {
 }
 LATE = "next_alert_on < current_date - %(days)s AND updated_at < now() - make_interval(days => %(days)s)"
 NOT_SWEPT = f"""
-    SELECT count(*), (array_agg(id::text ORDER BY id))[:5] FROM (
+    SELECT count(*), (array_agg(id::text ORDER BY id))[:{EXAMPLES}] FROM (
         SELECT id FROM doctors_doctorcredential WHERE {LATE}
         UNION ALL SELECT id FROM employees_employeecredential WHERE {LATE}) late"""  # noqa: S608  # our own names only
 

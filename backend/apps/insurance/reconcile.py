@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from backend.apps.core import row_tally
-from backend.apps.core.ledger import Account, Books, Fault, Progress
+from backend.apps.core.ledger import EXAMPLES, Account, Books, Fault, Progress
 from backend.apps.insurance.reconcile_checks import (
     BEFORE_LEDGER,
     CHECKS,
@@ -26,7 +26,6 @@ from backend.apps.insurance.reconcile_checks import (
     Check,
 )
 
-EXAMPLES = 5
 FILES_AT_ONCE = 20
 UNHURRIED = timedelta(hours=1)  # claims wait for the next file, which is made every quarter of an hour
 IN_LINE = "in line"

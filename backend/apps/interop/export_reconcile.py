@@ -15,7 +15,7 @@ from isal import igzip, isal_zlib
 
 from backend.apps.core import row_tally
 from backend.apps.core.closing import RANGE, Audit, Check, in_none, snapshot
-from backend.apps.core.ledger import Account, Books, Fault, Progress
+from backend.apps.core.ledger import EXAMPLES, Account, Books, Fault, Progress
 from backend.apps.interop.models import ExportFile, ExportJob, ExportStatus
 
 IN_LINE = "in line"
@@ -159,7 +159,7 @@ def _look_into(files: list[Kept], progress: Progress | None) -> Iterator[Fault]:
         if found := fault_of(file):
             wrong.setdefault(found, []).append(str(file.pk))
     for name, keys in wrong.items():
-        yield Fault(name, SENTENCES[name], len(keys), tuple(keys[:5]))
+        yield Fault(name, SENTENCES[name], len(keys), tuple(keys[:EXAMPLES]))
 
 
 def fault_of(file: Kept) -> str:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.ledger import SHOWN
 from backend.apps.core.models import ReconcileRun
 from backend.apps.core.permissions import may
 from backend.apps.core.work import WorkState
@@ -79,7 +80,7 @@ def run(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show the accounts of one run to the row, and what is wrong with links to the rows."""
     row = get_object_or_404(visible(request), pk=pk)
     console.note(request, "retrieve", row)
-    faults = row.books.get("faults", [])
+    faults = [{**each, "examples": each["examples"][:SHOWN]} for each in row.books.get("faults", [])]
     links = reconcile_links.addresses(row.part, [name for fault in faults for name in fault["examples"]])
     accounts = row.books.get("accounts", [])
     context = {

@@ -13,11 +13,10 @@ from typing import Any
 from django.db import connection, transaction
 
 from backend.apps.core import row_tally
-from backend.apps.core.ledger import Account, Books, Fault, Progress
+from backend.apps.core.ledger import EXAMPLES, Account, Books, Fault, Progress
 from backend.apps.core.row_tally import HOUR, ceiling, floor
 from backend.apps.laboratory.models import InboundStatus, LabFeed, LabResult
 
-EXAMPLES = 5
 OUTCOMES = (InboundStatus.FILED, InboundStatus.WORKLIST, InboundStatus.REJECTED, InboundStatus.DUPLICATE)
 FILES, NOBODY = "files", "no feed"
 
@@ -186,7 +185,7 @@ class _Audit:
 
     def _note(self, check: str, sentence: str, count: int, example: str) -> None:
         known = self.faults.get(check, Fault(check, sentence, 0))
-        examples = (*known.examples, example)[:EXAMPLES]
+        examples = known.examples if len(known.examples) == EXAMPLES else (*known.examples, example)
         self.faults[check] = Fault(check, sentence, known.count + count, examples)
 
     def _rows(self, sql: str, **values: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import make_reminder
+from backend.apps.core.ledger import SHOWN
 from backend.apps.core.models import AuditLog, Clinic, ReconcileRun
 from backend.apps.core.roles import Role
 from backend.apps.insurance.tests.factories import make_claim, partner
@@ -60,6 +61,15 @@ def test_a_run_shows_its_accounts_and_what_is_wrong_with_links_to_the_rows() -> 
         assert said in page
     assert "0 held" not in page
     assert AuditLog.objects.filter(action="console.retrieve", resource_id=str(run.pk)).exists()
+
+
+def test_of_many_rows_a_run_shows_some() -> None:
+    names = [f"row {number:03}." for number in range(SHOWN + 1)]
+    run = make_run(agree=False, books={"faults": [{**FAULT, "count": len(names), "examples": names}]})
+    page = shown(f"{LIST}{run.pk}/")
+    assert names[SHOWN - 1] in page
+    assert names[SHOWN] not in page
+    assert "and others" in page
 
 
 def test_a_run_in_two_halves_leads_to_them_and_one_that_waits_is_looked_at_again() -> None:

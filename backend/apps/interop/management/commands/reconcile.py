@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from backend.apps.core.ledger import Account, Books, as_told
+from backend.apps.core.ledger import SHOWN, Account, Books, as_told
 from backend.apps.interop.moments import moment
 from backend.apps.interop.reconciling import PARTS
 
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         if books.waiting_since:
             self.stdout.write(f"Still in line since {books.waiting_since:%Y-%m-%d %H:%M:%S} UTC.")
         for fault in books.faults:
-            examples = f": {', '.join(fault.examples)}" if fault.examples else ""
+            examples = f": {', '.join(fault.examples[:SHOWN])}" if fault.examples else ""
             self.stdout.write(f"WRONG {fault.check}: {fault.sentence} ({fault.count}{examples})")
         self.stdout.write("Everything agrees, to the row." if books.agree else "This does not agree.")
 
