@@ -48,7 +48,8 @@ COMPARED = """
                   WHERE table_name = %(table)s AND hour >= coalesce(%(begin)s::timestamptz, '-infinity')
                     AND hour < coalesce(%(end)s::timestamptz, 'infinity') GROUP BY 1),
          kept AS (SELECT {hour} AS hour, count(*) AS rows, {mark} AS marks FROM {table} m
-                  WHERE m.id BETWEEN %(first)s AND %(last)s GROUP BY 1)
+                  WHERE m.id BETWEEN %(first)s AND %(last)s OR (%(begin)s::timestamptz IS NULL AND m.id > %(last)s
+                        AND uuid_extract_version(m.id) IS DISTINCT FROM 7) GROUP BY 1)
     SELECT hour, coalesce(told.rows, 0), coalesce(kept.rows, 0),
            coalesce(told.marks, 0) = coalesce(kept.marks, 0)
     FROM told FULL JOIN kept USING (hour)

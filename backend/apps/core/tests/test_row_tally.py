@@ -101,9 +101,10 @@ def test_a_range_holds_the_whole_hours_it_touches() -> None:
 
 @pytest.mark.django_db
 def test_a_key_that_tells_no_time_is_counted_all_the_same() -> None:
-    strange = UUID("11111111-1111-4111-8111-111111111111")
+    strange = UUID("f1111111-1111-4111-8111-111111111111")
     event(pk=strange).save(force_insert=True)
     assert checks() == {}
+    assert checks(until=timezone.now() - HOUR) == checks(since=timezone.now() - HOUR) == {}
     remove_behind_the_back(strange)
     assert checks() == {"provider reports: gone": 1}
     assert checks(since=timezone.now() - HOUR) == {}
