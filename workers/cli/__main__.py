@@ -28,7 +28,9 @@ COMMANDS = {
 def main(words: list[str]) -> int:
     options = parser().parse_args(words[:1])
     os.chdir(ROOT)
-    signal.signal(signal.SIGTERM, end)  # so that every block cleans up what it started
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that every block cleans up what it started
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, end)
     try:
         return int(importlib.import_module(COMMANDS[options.command][0]).run(words[1:]))
     except Refused as refusal:
@@ -40,7 +42,7 @@ def main(words: list[str]) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return complain("The disk is full. Free some space and run the command again; the data is intact.")
-        return complain(f"{error.strerror}: {error.filename}")
+        return complain(": ".join(filter(None, (error.strerror, error.filename))) or str(error))
 
 
 def end(number: int, _frame: FrameType | None) -> NoReturn:

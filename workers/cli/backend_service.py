@@ -7,6 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import requests
@@ -17,6 +18,7 @@ from workers.cli.errors import Refused
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 RENEW_S = 30  # before a token ends
+ANSWER_S, LONG_ANSWER_S = 30.0, 120.0
 
 
 @dataclass
@@ -37,8 +39,8 @@ class BackendService:
 
     def sign_in(self, scope: str) -> str:
         """Get a token; return the scopes that were granted."""
-        about = requests.get(f"{self.base}/.well-known/smart-configuration", timeout=30).json()
-        where, now = about["token_endpoint"], int(time.time())
+        about = asked("GET", f"{self.base}/.well-known/smart-configuration", ANSWER_S)
+        where, now = member(about, "token_endpoint"), int(time.time())
         claims = {"iss": self.client_id, "sub": self.client_id, "aud": where, "jti": uuid.uuid4().hex, "exp": now + 240}
         form = {
             "grant_type": "client_credentials",
@@ -46,18 +48,34 @@ class BackendService:
             "client_assertion_type": ASSERTION,
             "client_assertion": jwt.encode(claims, self.key, algorithm="ES384", headers={"kid": "demo"}),
         }
-        answer = requests.post(where, data=form, timeout=30)
+        answer = asked("POST", where, ANSWER_S, data=form)
         if answer.status_code != 200:
-            raise Refused(f"The token endpoint answered {answer.status_code}: {answer.json().get('error', '')}.")
-        told = answer.json()
-        self.token, self.scope = told["access_token"], scope
-        self.good_until = time.monotonic() + told["expires_in"]
-        return str(told["scope"])
+            raise Refused(f"The token endpoint answered {answer.status_code}: {member(answer, 'error')}.")
+        self.token, self.scope = member(answer, "access_token"), scope
+        self.good_until = time.monotonic() + member(answer, "expires_in")
+        return str(member(answer, "scope"))
 
     def get(self, where: str, params: dict[str, str] | None = None, **headers: str) -> requests.Response:
         """Ask for a path below the base, or for a whole address, with a token that is still good."""
         if time.monotonic() > self.good_until - RENEW_S:
             self.sign_in(self.scope)
         url = where if where.startswith("http") else f"{self.base}/{where}"
-        asked = {"Accept": "application/fhir+json", "Authorization": f"Bearer {self.token}", **headers}
-        return requests.get(url, params=params, headers=asked, timeout=120)
+        told = {"Accept": "application/fhir+json", "Authorization": f"Bearer {self.token}", **headers}
+        return asked("GET", url, LONG_ANSWER_S, params=params, headers=told)
+
+
+def asked(method: str, url: str, within_s: float, **more: Any) -> requests.Response:
+    """Return the answer to a request; refuse where none comes."""
+    try:
+        return requests.request(method, url, timeout=within_s, **more)
+    except requests.RequestException as error:
+        raise Refused(f"{method} {urlsplit(url).path} was not answered ({type(error).__name__}).") from error
+
+
+def member(answer: requests.Response, name: str) -> Any:
+    """Return one member of the object that was answered; refuse where there is none."""
+    try:
+        return answer.json()[name]
+    except (requests.JSONDecodeError, LookupError, TypeError):
+        where = urlsplit(answer.url).path
+        raise Refused(f"{where} answered {answer.status_code} without {name!r}.") from None

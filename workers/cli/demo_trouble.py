@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import psutil
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from workers.cli import console, demo_counts, state
+from workers.cli import console, demo_counts, state, stopping
 from workers.cli.demo_counts import Database
 from workers.cli.state import Running
 
@@ -35,7 +36,8 @@ def kill_worker(running: Running) -> None:
     """Kill -9 the worker and its children; the supervisor starts it again."""
     worker = psutil.Process(now_running(running).pids["worker"])
     for process in [*worker.children(recursive=True), worker]:
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may end with those before it
+            os.kill(process.pid, signal.SIGKILL)
     console.say(f"{'kill -9':16}worker  process {worker.pid}")
 
 
@@ -84,7 +86,7 @@ def rest(running: Running, database: Database, began: datetime, reported: Callab
             told = now
         end_dead_leases(running, database)
         ring(running)
-        time.sleep(RING_EVERY_S)
+        stopping.pause(RING_EVERY_S)
     return False
 
 
@@ -96,4 +98,4 @@ def await_count(running: Running, database: Database, count: Callable[[], int], 
             end_dead_leases(running, database)
             ring(running)
             next_ring = time.monotonic() + RING_EVERY_S
-        time.sleep(0.1)
+        stopping.pause(0.1)

@@ -10,11 +10,12 @@ from typing import Any
 
 import requests
 
+from workers.cli import stopping
 from workers.cli.errors import Refused
 from workers.cli.state import Running
 
 PASSWORD = "demo-clinic-2026"  # printed in the README
-PATIENCE_S = 90.0
+ANSWER_S, PATIENCE_S = 30.0, 90.0
 
 Line = tuple[str, str, str]  # what, id, state
 
@@ -28,48 +29,60 @@ class Desk:
 
     @classmethod
     def of(cls, stack: Running, role: str) -> Desk:
-        base = f"{stack.web_url}/api/v1"
-        login = {"email": f"{role}@demo.clinic", "password": PASSWORD}
-        answer = requests.post(f"{base}/auth/token/", json=login, timeout=30)
-        if answer.status_code != 200:
+        """Sign in; refuse a stack that does not know this member of the demo clinic."""
+        desk = cls(f"{stack.web_url}/api/v1", "")
+        answer = desk._ask("POST", "auth/token/", json={"email": f"{role}@demo.clinic", "password": PASSWORD})
+        token = _content(answer).get("access") if answer.ok else None
+        if not token:
             raise Refused(f"The demo login of the {role} is refused ({answer.status_code}); is this the demo clinic?")
-        return cls(base, answer.json()["access"])
+        return cls(desk.base, token)
 
     def get(self, path: str, **params: Any) -> Any:
-        return self._checked(requests.get(f"{self.base}/{path}", params=params, headers=self._headers(), timeout=30))
+        return _content(_taken(self._ask("GET", path, params=params)))
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        headers = {**self._headers(), "Idempotency-Key": uuid.uuid4().hex}
-        return self._checked(requests.post(f"{self.base}/{path}", json=body, headers=headers, timeout=30))
+        return _content(_taken(self._ask("POST", path, json=body)))
 
     def refusal(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Post what has to be refused; return what the answer says, or only its status where it was done."""
-        headers = {**self._headers(), "Idempotency-Key": uuid.uuid4().hex}
-        answer = requests.post(f"{self.base}/{path}", json=body, headers=headers, timeout=30)
-        said: dict[str, Any] = answer.json() if not answer.ok else {}
+        answer = self._ask("POST", path, json=body)
+        said: dict[str, Any] = _content(answer) if not answer.ok else {}
         return {"detail": "it was done", **said, "status": answer.status_code}
 
     def ring(self, path: str) -> None:
         """Post what starts something and answers nothing."""
-        self._ok(requests.post(f"{self.base}/{path}", json={}, headers=self._headers(), timeout=30))
+        _taken(self._ask("POST", path, json={}))
 
     def delete(self, path: str) -> None:
-        self._ok(requests.delete(f"{self.base}/{path}", headers=self._headers(), timeout=30))
+        _taken(self._ask("DELETE", path))
 
     def patch(self, path: str, body: dict[str, Any]) -> Any:
-        return self._checked(requests.patch(f"{self.base}/{path}", json=body, headers=self._headers(), timeout=30))
+        return _content(_taken(self._ask("PATCH", path, json=body)))
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
+    def _ask(self, method: str, path: str, **more: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if method == "POST":
+            headers["Idempotency-Key"] = uuid.uuid4().hex
+        try:
+            return requests.request(method, f"{self.base}/{path}", headers=headers, timeout=ANSWER_S, **more)
+        except requests.RequestException as error:
+            raise Refused(f"{method} {path} was not answered ({type(error).__name__}).") from error
 
-    def _checked(self, answer: requests.Response) -> Any:
-        self._ok(answer)
+
+def _taken(answer: requests.Response) -> requests.Response:
+    """Return the answer if it is no refusal."""
+    if not answer.ok:
+        detail = _content(answer).get("detail", "") if "json" in answer.headers.get("Content-Type", "") else ""
+        raise Refused(f"{answer.request.method} {answer.request.path_url} answered {answer.status_code}. {detail}")
+    return answer
+
+
+def _content(answer: requests.Response) -> Any:
+    try:
         return answer.json()
-
-    def _ok(self, answer: requests.Response) -> None:
-        if not answer.ok:
-            detail = answer.json().get("detail", "") if "json" in answer.headers.get("Content-Type", "") else ""
-            raise Refused(f"{answer.request.method} {answer.request.path_url} answered {answer.status_code}. {detail}")
+    except requests.JSONDecodeError:
+        where = f"{answer.request.method} {answer.request.path_url}"
+        raise Refused(f"{where} answered {answer.status_code} with what is no JSON.") from None
 
 
 def until(look: Callable[[], list[Any]]) -> list[Any]:
@@ -78,5 +91,5 @@ def until(look: Callable[[], list[Any]]) -> list[Any]:
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.5)
+        stopping.pause(0.5)
     raise Refused(f"Nothing came within {PATIENCE_S:.0f} s; see the logs of the stack.")

@@ -1,6 +1,7 @@
 """Servers, secrets and settings of one running CareRelay; without it each command would gather them its own way."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-from workers.cli import console, embedded, environments, logs, processes, state
+from workers.cli import console, embedded, environments, logs, processes, state, stopping
 from workers.cli.embedded import Server
 from workers.cli.errors import Refused
 from workers.cli.parts import DEFAULTS
@@ -26,6 +27,7 @@ OLDEST = 18  # of PostgreSQL: it makes keys by time itself (uuidv7)
 REVIVE_AGAIN_S = 2.0
 OWN_STACK_LIMIT_S = 300
 OWN_STACK_STOP_S = 45
+STEP = re.compile(r"\[\d+/\d+\] .*\n")  # of a start
 
 
 @dataclass
@@ -228,22 +230,35 @@ def running() -> Iterator[Running]:
 @contextmanager
 def own_stack(more: Mapping[str, str] | None = None) -> Iterator[Running]:
     """Yield a stack on free ports that ends with the block; it has no setting of the caller's, only `more`."""
-    folder = Path(tempfile.mkdtemp(prefix="carerelay-"))
+    cleanup = ExitStack()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="carerelay-"))
+        cleanup.callback(remove, folder)
+        child = started(folder, more or {})
+        cleanup.callback(processes.finish, child, by=signal.SIGTERM, within_s=OWN_STACK_STOP_S)
+        yield await_ready(folder, child)
+    finally:
+        with stopping.undisturbed():
+            cleanup.close()
+
+
+def started(folder: Path, more: Mapping[str, str]) -> processes.Child:
+    """Start a stack in this folder; what it says goes to the folder's `up.log`."""
+    console.say(f"{'starting':16}a stack of its own, which takes a minute or two")
     ports = Ports(state.free_port(), state.free_port(), state.free_port())
     own = {"CARERELAY_STATE": str(folder), "CARERELAY_MLLP_TLS_PORT": str(state.free_port())}
-    log_path = folder / "up.log"
-    with log_path.open("wb") as log:
-        child = processes.spawn(
-            [sys.executable, "-m", "workers.cli", "up", "--quiet", "--no-env-file", *port_options(ports)],
-            env={**environments.of_machine(os.environ), **own, **(more or {})},
-            output=log,
-            cwd=ROOT,
-        )
-        try:
-            yield await_ready(folder, child, log_path)
-        finally:
-            processes.finish(child, by=signal.SIGTERM, within_s=OWN_STACK_STOP_S)
-            shutil.rmtree(folder, ignore_errors=True)
+    words = ["up", "--quiet", "--no-env-file", *port_options(ports)]
+    env = {**environments.of_machine(os.environ), **own, **more}
+    with (folder / "up.log").open("wb") as log:
+        return processes.spawn(module("workers.cli", words), env=env, output=log, cwd=ROOT)
+
+
+def remove(folder: Path) -> None:
+    """Throw away the folder of a stopped stack, and its cluster, which another user may keep elsewhere."""
+    try:
+        embedded.Postgres(folder).remove()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def port_options(ports: Ports) -> list[str]:
@@ -251,11 +266,16 @@ def port_options(ports: Ports) -> list[str]:
     return [word for option, port in named.items() for word in (option, str(port))]
 
 
-def await_ready(folder: Path, child: processes.Child, log: Path) -> Running:
-    deadline = time.monotonic() + OWN_STACK_LIMIT_S
+def await_ready(folder: Path, child: processes.Child) -> Running:
+    """Wait until the stack in this folder is ready, telling its steps."""
+    log, told, deadline = folder / "up.log", 0, time.monotonic() + OWN_STACK_LIMIT_S
     while time.monotonic() < deadline and child.poll() is None:
+        steps = [line for line in log.read_text(errors="replace").splitlines(keepends=True) if STEP.fullmatch(line)]
+        for line in steps[told:]:
+            console.say(f"{'starting':16}{line.rstrip()}")
+        told = len(steps)
         found = state.read_running(folder)
         if found and found.ready:
             return found
-        time.sleep(0.2)
+        stopping.pause(0.2)
     raise Refused(f"A stack of its own did not become ready: {logs.last_line(log)}")

@@ -2,16 +2,12 @@
 
 import argparse
 import os
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
-from workers.cli import console, environments, logs, processes, stack, state
+from workers.cli import console, environments, logs, processes, stack, state, stopping
 from workers.cli.errors import Refused
 from workers.cli.parts import PARTS
 from workers.cli.state import Lock, Ports, Running
@@ -23,10 +19,6 @@ SEED_PATIENTS = 200
 DEMO_LOGIN = "admin@demo.clinic / demo-clinic-2026"
 
 
-class Stop(BaseException):
-    """Ctrl-C or SIGTERM: unwinds whatever is going on, and every block closes what it opened."""
-
-
 def run(words: list[str]) -> int:
     options = parser().parse_args(words)
     caller = dict(os.environ) if options.no_env_file else state.settings_of_caller()
@@ -36,13 +28,13 @@ def run(words: list[str]) -> int:
         caller, {"web": options.web_port, "mllp": options.mllp_port, "flower": options.flower_port}
     )
     folder = state.prepare(state.state_folder())
-    with stopping_on_signals():
+    with stopping.on_signals():
         try:
             with Lock(folder):
                 (folder / "stack.json").unlink(missing_ok=True)  # of a run that was killed
                 require_free(ports)
                 up(folder, caller, ports, quiet=options.quiet)
-        except Stop:
+        except stopping.Stop:
             console.say("Stopped. `./carerelay up` goes on with the same data.")
     return 0
 
@@ -80,7 +72,7 @@ def up(folder: Path, caller: Mapping[str, str], ports: Ports, *, quiet: bool) ->
             report(supervisor, env, ports, folder)
             supervise(supervisor, servers, Running(ports, environments.shared(env), {}, ready=False), folder)
         finally:
-            ignore_signals()
+            stopping.ignore()
             (folder / "stack.json").unlink(missing_ok=True)
             supervisor.stop()
 
@@ -173,26 +165,3 @@ def require_free(ports: Ports) -> None:
             raise Refused(
                 f"Port {port} is in use on {state.HOST}. End the other program or choose a port with --{name}-port."
             )
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into Stop inside the block."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        ignore_signals()
-        raise Stop
-
-    before = [(number, signal.signal(number, stop)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        for number, handler in before:
-            signal.signal(number, handler)
-
-
-def ignore_signals() -> None:
-    """A second Ctrl-C must not cut off the clean stop, which is bounded in time anyway."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
