@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 from fhirpy import SyncFHIRClient
 
-from workers.cli import console, stack
+from workers.cli import console, demo_trouble, stack, stopping
 from workers.cli.backend_service import BackendService
 from workers.cli.desk import Line
 from workers.cli.errors import Refused
@@ -92,15 +92,26 @@ def play(stack_here: Running) -> tuple[list[Line], bool]:
     """Sign in, export, verify, read the same by another client, and export again while a worker is killed."""
     service = BackendService(f"{stack_here.web_url}/fhir/R4")
     scene = Scene(stack_here, service)
-    register(scene)
-    first = exported(scene, kill=False)
-    against_sql(scene, first)
-    by_another_client(scene, first)
-    second = exported(scene, kill=True)
+    with registered(scene):
+        first = exported(scene, kill=False)
+        against_sql(scene, first)
+        by_another_client(scene, first)
+        second = exported(scene, kill=True)
     same = first.hashes == second.hashes
     differing = sorted(name for name in first.hashes if first.hashes[name] != second.hashes.get(name))
     scene.tell("both exports", "", "identical, line by line" if same else f"differ in {differing}", good=same)
     return [], scene.good
+
+
+@contextmanager
+def registered(scene: Scene) -> Iterator[None]:
+    """Be a client of the stack inside the block; after it no token of this client is good any more."""
+    register(scene)
+    try:
+        yield
+    finally:
+        answer = stack.captured(scene.stack, ["smart_client", "revoke", scene.service.client_id], MANAGE_S)
+        scene.tell("client", scene.service.client_id, "its tokens were revoked", good=not answer.returncode)
 
 
 def register(scene: Scene) -> None:
@@ -140,22 +151,19 @@ def exported(scene: Scene, *, kill: bool) -> Taken:
 
 def killed(scene: Scene, job: str) -> None:
     """Kill -9 the worker and its children once some pieces of the export are written and others are not."""
-    worker = scene.stack.pids["worker"]
     with psycopg.connect(scene.stack.env["DATABASE_URL"], autocommit=True) as database:
-        done, total = midway(database, job)
-        for process in [*psutil.Process(worker).children(recursive=True), psutil.Process(worker)]:
-            os.kill(process.pid, signal.SIGKILL)
+        await_midway(database, job)
+        demo_trouble.kill_worker(scene.stack)
         done, total = counts(database, job)
-    scene.tell("kill -9", f"process {worker}", f"with {done} of {total} pieces written", good=0 < done < total)
+    scene.tell("killed", "", f"with {done} of {total} pieces written", good=0 < done < total)
 
 
-def midway(database: psycopg.Connection[Any], job: str) -> tuple[int, int]:
+def await_midway(database: psycopg.Connection[Any], job: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        done, total = counts(database, job)
-        if done:
-            return done, total
-        time.sleep(LOOK_EVERY_S)
+        if counts(database, job)[0]:
+            return
+        stopping.pause(LOOK_EVERY_S)
     raise Refused("No piece of the export was begun; see the logs of the stack.")
 
 
@@ -178,7 +186,7 @@ def finished(scene: Scene, status_url: str) -> dict[str, Any]:
         if (progress := answer.headers.get("X-Progress", told)) != told:
             told = progress
             scene.tell("  progress", "", told)
-        time.sleep(min(float(answer.headers.get("Retry-After", "1")), 5))
+        stopping.pause(min(float(answer.headers.get("Retry-After", "1")), 5))
     raise Refused(f"The export did not end within {PATIENCE_S:.0f} s.")
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import requests
 from twilio.request_validator import RequestValidator
 
-from workers.cli import console, demo_credentials
+from workers.cli import console, demo_credentials, demo_ground
 from workers.cli.demo_labs import outbox
 from workers.cli.desk import Desk, Line, until
 from workers.cli.errors import Refused
+from workers.cli.stack import secret
 from workers.cli.state import Running
 
 ASKED_BEFORE, REMINDED_BEFORE = timedelta(hours=24), timedelta(hours=2)
@@ -127,18 +128,19 @@ def book(scene: Scene, doctor: str, start: datetime) -> str:
 
 
 def text_from_patient(scene: Scene, body: str) -> str:
-    """Post an inbound text as the provider does, signed with the stack's own token; return its id."""
+    """Post an inbound text as the provider by which the stack sends does, signed with its token; return its id."""
+    env = scene.stack.env
     address = f"{scene.stack.web_url}/webhooks/twilio/inbound"
     sid = f"SM{secrets.token_hex(16)}"
     form = {
         "MessageSid": sid,
-        "AccountSid": scene.stack.env.get("TWILIO_ACCOUNT_SID") or "sandbox",
+        "AccountSid": env.get("TWILIO_ACCOUNT_SID") or "sandbox",
         "From": scene.patient["phone"],
-        "To": scene.stack.env.get("TWILIO_FROM", ""),
+        "To": env.get("TWILIO_FROM", ""),
         "Body": body,
     }
-    public = scene.stack.env.get("CARERELAY_PUBLIC_BASE_URL", scene.stack.web_url)
-    token = scene.stack.env.get("TWILIO_AUTH_TOKEN") or scene.stack.env.get("CARERELAY_SANDBOX_TOKEN", "")
+    public = env.get("CARERELAY_PUBLIC_BASE_URL", scene.stack.web_url).rstrip("/")
+    token = secret(env, "TWILIO_AUTH_TOKEN" if demo_ground.texts_by(env) == "twilio" else "CARERELAY_SANDBOX_TOKEN")
     signature: str = RequestValidator(token).compute_signature(f"{public}/webhooks/twilio/inbound", form)
     answer = requests.post(address, data=form, headers={"X-Twilio-Signature": signature}, timeout=30)
     if not answer.ok:
