@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from backend.apps.core import beats, dispatch
 from backend.apps.core.models import Heartbeat
+from backend.apps.core.statements import database_now
 from backend.apps.core.work import work_models
 from workers import deadman, schedules
 from workers.runner import attempt
@@ -141,10 +142,3 @@ def ring_overdue() -> str:
     late = [model for model in work_models() if model.work.overdue().exists()]
     rang = sum(dispatch.send(model.task_name) for model in late)
     return f"rang for {rang} of {len(late)}"
-
-
-def database_now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        found: datetime = cursor.fetchone()[0]
-    return found

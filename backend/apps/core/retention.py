@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -21,6 +21,7 @@ from django.utils import timezone
 from backend.apps.core import alerts, audit, row_tally
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import RetentionRule, RetentionRun
+from backend.apps.core.statements import database_now
 
 WAITS = "retention_waits"  # kind of the alert that an active rule was changed and nobody looked at it since
 CHUNK = 2_000  # rows in one transaction: a second at most
@@ -102,13 +103,6 @@ class DataClass:
     def floor_of(self, rule: RetentionRule) -> int:
         """Return how many days nothing is removed whatever the rule says, should its row have been tampered with."""
         return max(self.floor_days, rule.legal_floor_days)
-
-
-def database_now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        found: datetime = cursor.fetchone()[0]
-    return found
 
 
 def agreed_now() -> datetime:

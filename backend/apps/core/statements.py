@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -20,3 +22,11 @@ def cursor() -> CursorWrapper:
     connection.connection.prepared_max = MOST
     wrapped.cursor = psycopg.Cursor(connection.connection)
     return wrapped
+
+
+def database_now() -> datetime:
+    """Return the moment by the clock of the database, which goes on within a transaction."""
+    with cursor() as found:
+        found.execute("SELECT statement_timestamp()")
+        now: datetime = found.fetchone()[0]
+    return now

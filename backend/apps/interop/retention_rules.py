@@ -13,7 +13,7 @@ from django.db import Error, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from backend.apps.core import alerts, retention
+from backend.apps.core import alerts, retention, statements
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, RetentionRule, RetentionRun
@@ -216,7 +216,7 @@ def _tell_waiting(of: DataClass, rule: RetentionRule) -> None:
     cause = retention.waiting_cause(of.name)
     if alerts.dismissed(cause, since=rule.changed_at):
         return
-    many = sum(retention.count(of, retention.cutoff_of(of, rule, retention.database_now())).values())
+    many = sum(retention.count(of, retention.cutoff_of(of, rule, statements.database_now())).values())
     alerts.open_once(cause, kind=retention.WAITS, sentence=WAITING.format(of=of, many=many))
 
 

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from backend.apps.core import alerts, retention
+from backend.apps.core import alerts, retention, statements
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import Alert, AuditLog, RetentionRule, RetentionRun
 from backend.apps.interop import retention_rules
@@ -291,7 +291,7 @@ def test_nothing_is_removed_while_the_clocks_do_not_agree(monkeypatch: pytest.Mo
     resolved(1)
     rule_of("alerts")
     with monkeypatch.context() as patch:
-        patch.setattr(timezone, "now", lambda: retention.database_now() + timedelta(days=days))
+        patch.setattr(timezone, "now", lambda: statements.database_now() + timedelta(days=days))
         for does in (retention_rules.purge_due, retention_rules.expire):
             with pytest.raises(retention.ClocksDiffer, match="differ by hours"):
                 does()

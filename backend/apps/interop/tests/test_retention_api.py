@@ -121,3 +121,18 @@ def test_others_may_not_see_or_change_the_rules(role: str) -> None:
     assert client.get(PAGE).status_code == 403
     assert client.post(f"{PAGE}alerts/activate/", {"reason": "x"}).status_code == 403
     assert client.get(f"{PAGE}alerts/activate/").status_code == 405
+
+
+def test_the_page_tells_a_purge_at_work_from_one_that_broke_off_and_what_is_held() -> None:
+    run = RetentionRun.objects.create(data_class="alerts", is_dry=False, cutoff=timezone.now(), found=9)
+    client = signed_in("admin")
+
+    def shown() -> str:
+        return " ".join(client.get(PAGE).content.decode().split())
+
+    assert "0 of 9 removed, at work." in shown()
+    RetentionRun.objects.filter(pk=run.pk).update(updated_at=timezone.now() - timedelta(minutes=11))
+    assert "0 of 9 removed, broken off." in shown()
+    assert "Held with sessions" not in shown()
+    RetentionRule.objects.create(data_class="sessions", keep_days=30, reason="A legal hold.")
+    assert shown().count("Held with sessions: nothing is removed.") == 1
