@@ -76,6 +76,15 @@ def mailboxes(text: str) -> tuple[str, ...]:
     return found
 
 
+def provider_at(name: str, *, in_production: bool) -> str:
+    """Return the address of a provider's double in variable `name`; empty: the provider's own, as in production."""
+    url = os.environ.get(name, "")
+    host = urlsplit(url).hostname or ""
+    if in_production and (host in ("localhost", "::1") or host.startswith("127.")):
+        raise ImproperlyConfigured(f"{name} names this machine, where messages would reach nobody. Unset it.")
+    return url
+
+
 ENV = os.environ.get("CARERELAY_ENV", "development")
 if ENV not in {"development", "test", "production"}:
     raise ImproperlyConfigured("CARERELAY_ENV is one of development, test, production.")
@@ -340,10 +349,10 @@ CELERY_TIMEZONE = "UTC"
 TWILIO_ACCOUNT_SID = os.environ.get("TWILIO_ACCOUNT_SID", "")
 TWILIO_AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "")
 TWILIO_FROM = os.environ.get("TWILIO_FROM", "")
-TWILIO_BASE_URL = os.environ.get("TWILIO_BASE_URL", "")  # a local double in tests; empty in production
+TWILIO_BASE_URL = provider_at("TWILIO_BASE_URL", in_production=IN_PRODUCTION)
 SENDGRID_API_KEY = secret("SENDGRID_API_KEY", "")
 SENDGRID_FROM = os.environ.get("SENDGRID_FROM", "")
-SENDGRID_BASE_URL = os.environ.get("SENDGRID_BASE_URL", "")
+SENDGRID_BASE_URL = provider_at("SENDGRID_BASE_URL", in_production=IN_PRODUCTION)
 SENDGRID_WEBHOOK_KEYS = list(filter(None, secret("SENDGRID_WEBHOOK_KEYS", "").split(",")))  # public keys, base64
 SENDGRID_ACTIVITY_FEED = os.environ.get("SENDGRID_ACTIVITY_FEED", "") == "1"  # a paid add-on; finds lost mails
 SMTP_HOST = os.environ.get("SMTP_HOST", "")

@@ -135,6 +135,16 @@ def test_each_sender_has_a_bucket_of_its_own(credentials: Any, channel: str, tra
     assert gateways.sender(channel) == bucket
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:80/x"])
+def test_production_is_not_started_with_a_provider_on_this_machine(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("TWILIO_BASE_URL", url)
+    assert configuration.provider_at("TWILIO_BASE_URL", in_production=False) == url
+    with pytest.raises(ImproperlyConfigured, match="TWILIO_BASE_URL names this machine"):
+        configuration.provider_at("TWILIO_BASE_URL", in_production=True)
+    monkeypatch.setenv("TWILIO_BASE_URL", "https://api.example.org")
+    assert configuration.provider_at("TWILIO_BASE_URL", in_production=True) == "https://api.example.org"
+
+
 def test_a_provider_that_does_not_exist_is_refused_before_a_row_is_leased(settings: Any) -> None:
     settings.SMS_TRANSPORT = "pigeon"
     with pytest.raises(ImproperlyConfigured):
