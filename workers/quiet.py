@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from backend.apps.core.connections import let_go
@@ -23,8 +22,13 @@ class QuietTask(TracedTask):
         Raises:
             HandlerBug: whatever else was raised, which is not its cause or context: a traceback would tell that too.
         """
-        let_go()
-        done, error = attempt(partial(super().__call__, *args, **kwargs))
+        run = super().__call__
+
+        def begin() -> Any:
+            let_go()
+            return run(*args, **kwargs)
+
+        done, error = attempt(begin)
         if error is None:
             return done
         if isinstance(error, HandlerBug):

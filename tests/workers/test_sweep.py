@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 import beat_schedule
@@ -18,6 +19,7 @@ from tests.workers.rows import HOUR, messages, reminders, run_out, stored
 from workers import sweep
 from workers.beats import beating
 from workers.celery_app import app
+from workers.runner import attempt
 
 pytestmark = pytest.mark.django_db
 SWEEP, HOLD = "sweep overdue rows", "hold work whose outcome is unknown"
@@ -106,3 +108,19 @@ def test_a_task_after_the_database_was_away_finds_it_again() -> None:
     with pytest.raises(OperationalError):
         Heartbeat.objects.exists()  # outside a transaction, so Django keeps what is broken
     assert sweep.overdue().startswith("rang for")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_raised_while_a_task_gives_its_connection_back_is_told_by_its_kind_alone() -> None:
+    Heartbeat.objects.exists()
+    mine, found = connections["default"], list[Exception | None]()
+
+    def begin() -> None:
+        connections["default"] = mine  # which Django closes in its own thread only, and says so
+        found.append(attempt(sweep.overdue)[1])
+
+    mine.close_at = 0.0
+    other = threading.Thread(target=begin)
+    other.start()
+    other.join()
+    assert [str(error) for error in found] == ["DatabaseError in sweep.overdue"]
