@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from urllib.parse import urlencode
 
@@ -16,10 +17,10 @@ from django.urls import reverse
 from backend.apps.core import causes, tallies
 from backend.apps.core.depths import MOST, Depth, depths
 from backend.apps.core.models import Alert
-from backend.apps.core.work import WorkState
 from backend.apps.insurance.inquiries import BUILD
 from backend.apps.insurance.models import EligibilityInquiry, StatusInquiry
 from backend.apps.insurance.models.inquiries import InquiryStatus
+from backend.apps.interop import work_pages
 from backend.apps.messaging import outgoing
 
 
@@ -150,9 +151,12 @@ class Found:
     alerts: Mapping[tuple[str, str], int]
 
 
-def rows_address(task: str, state: str, cause: str | None = None) -> str:
-    """Return where the rows of one kind of work in one state are, or those that stand still by one cause, even none."""
-    asked = {"state": state} if cause is None else {"state": state, "cause": cause}
+def rows_address(task: str, state: str, cause: str | None = None, **more: str) -> str:
+    """Return where the rows of one kind of work in one state are, or those that stand still by one cause, even none.
+
+    more: what else the list is cut by.
+    """
+    asked = {"state": state, **more} if cause is None else {"state": state, "cause": cause, **more}
     return f"{reverse('console:work-list', args=[task])}?{urlencode(asked)}"
 
 
@@ -179,8 +183,8 @@ def _found(now: datetime) -> Found:
 def _sought(tasks: Collection[str]) -> dict[str, int]:
     """Return by task how many held rows the machine looks into; of the others it has told a person long since."""
     kinds = [model for model in outgoing.kinds() if model.task_name in tasks]
-    looked_into = {"work_state": WorkState.HELD, "uncertain_since__isnull": False}
-    return {model.task_name: model.all_objects.filter(**looked_into).order_by()[:MOST].count() for model in kinds}
+    looked_into = work_pages.STATES["held"] & work_pages.LOOKED_INTO
+    return {model.task_name: model.all_objects.filter(looked_into).order_by()[:MOST].count() for model in kinds}
 
 
 def _questions() -> list[Questions]:
@@ -241,14 +245,16 @@ def _reasons(own: Iterable[Depth], found: Found, now: datetime) -> list[Reason]:
 
 
 def _stuck(depth: Depth, sought: int) -> list[Reason]:
-    held, rows = depth.held - sought, rows_address
+    held, page = depth.held - sought, partial(rows_address, depth.task)
+    held_alone = page("held", sought="no") if sought else page("held")
+    failed = f"{_rows(depth.failed).capitalize()} failed: a person has to look."
     told = [
-        (sought, Light.AMBER, "held", f"It is being found out whether {_rows(sought)} arrived."),
-        (held, Light.RED, "held", f"{_rows(held).capitalize()} held until a person decides."),
-        (depth.failed, Light.AMBER, "failed", f"{_rows(depth.failed).capitalize()} failed: a person has to look."),
-        (depth.lost, Light.AMBER, "lost", f"The worker of {_rows(depth.lost)} is overdue."),
+        (sought, Light.AMBER, page("held", sought="yes"), f"It is being found out whether {_rows(sought)} arrived."),
+        (held, Light.RED, held_alone, f"{_rows(held).capitalize()} held until a person decides."),
+        (depth.failed, Light.AMBER, page("failed"), failed),
+        (depth.lost, Light.AMBER, page("lost"), f"The worker of {_rows(depth.lost)} is overdue."),
     ]
-    return [Reason(light, sentence, rows(depth.task, state)) for count, light, state, sentence in told if count]
+    return [Reason(light, sentence, address) for count, light, address, sentence in told if count]
 
 
 def _alerts(part: Part, found: Found) -> list[Reason]:

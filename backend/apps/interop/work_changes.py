@@ -27,6 +27,7 @@ MOST = 500  # rows that one form changes
 LONGEST_REASON = 150
 VERBS = {"retry": "back in line", "give_up": "given up"}
 SAY_WHY = "Say why, without a patient's data."
+WAITS_NO_MORE = "This does not wait for a person any more."
 TICK = "Some of these may have arrived. Tick that they may come twice, or leave them."
 
 
@@ -134,11 +135,13 @@ def correct(request: HttpRequest, task: str, pk: UUID) -> HttpResponse:
     get_object_or_404(model.work.only("pk"), pk=pk)
 
     def act() -> str:
-        row = stuck(model, kind, [pk]).first()
-        if row is None:
-            raise DomainError("This does not wait for a person any more.")
+        if (row := stuck(model, kind, [pk]).first()) is None:
+            raise DomainError(WAITS_NO_MORE)
         work_kinds.correct(row, request.POST.get("address", "").strip(), by=console.person(request))
-        done, refused = _retry(request, list(stuck(model, kind, [pk])))
+        rows = list(stuck(model, kind, [pk]).select_for_update(of=("self",), no_key=True))
+        if not rows:  # who corrected it at the same moment held the patient until now
+            raise DomainError(WAITS_NO_MORE)
+        done, refused = _retry(request, rows)
         console.note(request, "correct", row)
         return "Corrected and back in line." if done else f"Corrected. {' '.join(refused)}"
 

@@ -17,10 +17,13 @@ from backend.apps.core.permissions import may
 from backend.apps.core.work import AT_REST, GIVEN_UP, WorkItem, WorkState
 from backend.apps.interop import console, paging, work_kinds, work_words
 from backend.apps.interop.permissions import WORK
+from backend.apps.messaging.models import OutgoingMessage
 
 LONGEST_CAUSE = 300
 PLAIN = [field.name for field in WorkItem._meta.fields if field.name not in {"dedupe_key"}]
 ENDED = Q(last_error__startswith=GIVEN_UP)
+LOOKED_INTO = Q(uncertain_since__isnull=False)  # of messages that are held: a machine finds out whether they arrived
+SOUGHT = {"yes": True, "no": False}
 STATES: dict[str, Q] = {
     "held": Q(work_state=WorkState.HELD),
     "failed": Q(work_state=WorkState.FAILED) & ~ENDED,
@@ -44,8 +47,8 @@ def kinds(request: HttpRequest) -> HttpResponse:
 def listing(request: HttpRequest, task: str) -> HttpResponse:
     """Show the rows of one kind in one state, those of one cause where one is named."""
     model, kind = model_of(task), work_kinds.kind_of(task)
-    state, cause = asked(request.GET)
-    rows = rows_in(model, state, cause).only(*PLAIN, *leads_by(kind))
+    state, cause, sought = asked(request.GET)
+    rows = rows_in(model, state, cause, sought).only(*PLAIN, *leads_by(kind))
     page = (paging.newest_first if state in AT_REST or state == "given_up" else paging.earliest_first)(
         rows, request.GET, "due_at"
     )
@@ -59,6 +62,7 @@ def listing(request: HttpRequest, task: str) -> HttpResponse:
         "state": state,
         "word": work_words.STATES[state],
         "cause": cause,
+        "sought": sought,
         "states": states_of(task),
         "at_rest": state in AT_REST or state == "given_up",
         "retry": may(request.user, "retry", WORK),
@@ -117,14 +121,25 @@ def model_of(task: str) -> type[WorkItem]:
     return model
 
 
-def asked(given: QueryDict) -> tuple[str, str | None]:
-    """Return the state and the cause a form or an address asks for; None: whatever the cause, "": none was noted."""
+def asked(given: QueryDict) -> tuple[str, str | None, bool | None]:
+    """Return the state, the cause and the `sought` of `rows_in` that a form or an address asks for.
+
+    No cause: whatever it is, "": none was noted.
+    """
     state, cause = given.get("state", ""), given.get("cause")
-    return (state if state in STATES else "failed"), cause if cause is None else cause[:LONGEST_CAUSE]
+    known = state if state in STATES else "failed"
+    return known, cause if cause is None else cause[:LONGEST_CAUSE], SOUGHT.get(given.get("sought", ""))
 
 
-def rows_in(model: type[WorkItem], state: str, cause: str | None) -> QuerySet[Any]:
+def rows_in(model: type[WorkItem], state: str, cause: str | None, sought: bool | None = None) -> QuerySet[Any]:
+    """Return the rows of a state. sought: only those a machine looks into, or only the others, where it looks at all.
+
+    It does where rows are messages to patients; all others wait for a person.
+    """
     rows = model.work.filter(STATES[state])
+    if sought is not None:
+        looked_into = LOOKED_INTO if issubclass(model, OutgoingMessage) else Q(pk__in=[])
+        rows = rows.filter(looked_into if sought else ~looked_into)
     return rows if cause is None else rows.filter(last_error__regex=depths.pattern_of(cause))
 
 

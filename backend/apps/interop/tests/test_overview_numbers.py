@@ -88,7 +88,7 @@ def test_a_send_whose_answer_was_lost_is_no_persons_matter_yet() -> None:
 
 
 def test_a_held_row_that_no_machine_looks_into_is_a_persons_matter(django_assert_max_num_queries: Any) -> None:
-    make_reminder(work_state="held", uncertain_since=ago(minutes=1))
+    sought = make_reminder(work_state="held", uncertain_since=ago(minutes=1))
     ended = make_reminder(work_state="held", last_error="nobody knows whether it was sent")
     with django_assert_max_num_queries(8):
         found = pipeline(MESSAGES)
@@ -96,12 +96,15 @@ def test_a_held_row_that_no_machine_looks_into_is_a_persons_matter(django_assert
         (Light.RED, "1 row held until a person decides."),
         (Light.AMBER, "It is being found out whether 1 row arrived."),
     ]
-    assert found.reasons[0].address == "/console/work/reminders.deliver/?state=held"
+    shown = [QueryDict(urlsplit(each.address).query) for each in found.reasons]
+    rows = [work_pages.rows_in(AppointmentReminder, *work_pages.asked(asked)).get() for asked in shown]
+    assert rows == [ended, sought]
     AppointmentReminder.work.filter(pk=ended.pk).update(work_state="done")
     visit, at = ended.appointment, timezone.now()
     freed = {"starts_at": at, "duration_minutes": 30, "appointment_type": visit.appointment_type}
     FreedSlot.objects.create(doctor=visit.doctor, freed_by=visit, work_state="held", dedupe_key="x", **freed)
     assert (pipeline(MESSAGES).light, pipeline(MESSAGES).why) == (Light.RED, "1 row held until a person decides.")
+    assert pipeline(MESSAGES).reasons[0].address == "/console/work/waitlist.offer/?state=held"
 
 
 def test_what_failed_long_ago_is_not_green() -> None:

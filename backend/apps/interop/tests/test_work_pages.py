@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -25,7 +26,9 @@ from backend.apps.interop.models import ExportChunk
 from backend.apps.interop.tests.fhir.export_rows import make_chunk, make_job
 from backend.apps.laboratory.models import CriticalPage, InboundMessage
 from backend.apps.laboratory.tests.factories import make_critical_page, make_inbound_message, make_order_message
+from backend.apps.users.tests.factories import make_user
 from tests.support.pages import signed_in
+from tests.support.races import wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 LABS = "/console/work/lab_results.file/"
@@ -88,6 +91,21 @@ def test_a_cause_shows_exactly_its_rows_whatever_ids_they_name() -> None:
     text = signed_in("admin").get(f"{LABS}?{asked}").content.decode()
     assert all(str(row.pk) in text for row in same)
     assert str(other.pk) not in text
+
+
+def test_held_messages_are_listed_and_chosen_by_whether_a_machine_looks_into_them() -> None:
+    client, visit = signed_in("admin"), make_appointment()
+    sought = make_reminder(appointment=visit, work_state="held", uncertain_since=timezone.now())
+    other = make_reminder(appointment=visit, offset_minutes=60, work_state="held")
+    for asked, rows in {"": {sought, other}, "&sought=yes": {sought}, "&sought=no": {other}}.items():
+        text = client.get(f"{REMINDERS}?state=held{asked}").content.decode()
+        assert {row for row in (sought, other) if str(row.pk) in text} == rows, asked
+    form = dict(re.findall(r'type="hidden" name="(state|sought)" value="([^"]*)"', text))
+    assert confirmed(post(f"{REMINDERS}bulk/", client, verb="give_up", every="1", **form)) == str(other.pk)
+    held = make_order_message(work_state="held", status="uncertain")
+    orders = "/console/work/lab_orders.send/"
+    assert str(held.pk) in client.get(f"{orders}?state=held&sought=no").content.decode()
+    assert str(held.pk) not in client.get(f"{orders}?state=held&sought=yes").content.decode()
 
 
 def test_many_rows_go_back_in_line_after_a_count_and_exactly_those_that_were_counted() -> None:
@@ -208,6 +226,26 @@ def test_a_wrong_mailbox_is_put_right_on_the_patients_record_and_the_message_goe
     noted = AuditLog.objects.get(action="console.correct", outcome="allowed")
     assert noted.patient_id == row.appointment.patient_id
     assert "right@example.org" not in str(noted.detail)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_click_on_correct_is_told_that_the_row_waits_no_more() -> None:
+    row = make_reminder(reminder_type="email", work_state="failed", status="failed")
+    client, answers = signed_in("admin"), list[Any]()
+
+    def click() -> None:
+        answers.append(post(f"{REMINDERS}{row.pk}/correct/", client, address="second@example.org"))
+        connection.close()
+
+    second = Thread(target=click)
+    with transaction.atomic():
+        work_kinds.correct(row, "first@example.org", by=make_user("admin"))
+        second.start()
+        wait_until_waited_for()
+        AppointmentReminder.work.back_in_line(row.pk)
+    second.join()
+    assert "This does not wait for a person any more." in answers[0].content.decode()
+    assert AppointmentReminder.work.get(pk=row.pk).appointment.patient.email == "first@example.org"
 
 
 def test_an_export_is_tried_again_as_one_and_given_up_on_its_own_page() -> None:
