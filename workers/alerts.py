@@ -51,15 +51,22 @@ def notify(notice: AlertNotice) -> dict[str, Any]:
     if not alerts:
         raise NotNeeded("All it would tell of is settled.")
     until, later = time.monotonic() + BUDGET_S, None
-    for place, address in enumerate(addresses):
-        if address in notice.told:
-            continue
+    for address in _untold(notice, addresses):
+        later = _tell(notice, alerts, address, f"{notice.pk}.{notice.lease_no}.{addresses.index(address)}") or later
         if time.monotonic() > until:
-            raise Again
-        later = _tell(notice, alerts, address, f"{notice.pk}.{notice.lease_no}.{place}") or later
+            break
     if later is not None:
         raise later
+    if _untold(notice, addresses):
+        raise Again
     return _judged(notice, addresses)
+
+
+def _untold(notice: AlertNotice, addresses: Sequence[str]) -> list[str]:
+    """Return who is still to be written to, each try beginning with another, so that a slow one keeps no other."""
+    left = [address for address in addresses if address not in notice.told]
+    first = (notice.lease_no - 1) % len(left) if left else 0
+    return left[first:] + left[:first]
 
 
 def _tell(notice: AlertNotice, alerts: Sequence[Alert], address: str, attempt_id: str) -> Transient | None:

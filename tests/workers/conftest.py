@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 
 from backend.apps.core import dispatch
 from backend.apps.laboratory.models import InboundMessage, LabFeed
 from backend.apps.laboratory.tests.factories import make_lab_feed
 from integrations.doubles.laboratory import LabDouble
+from integrations.doubles.sendgrid import SendGridDouble
 from integrations.doubles.twilio import TwilioDouble
 from tests.support.stage import Stage
+from tests.workers.alerting import FIRST, NOON
 from workers import gateways
 from workers.celery_app import app
 
@@ -44,6 +47,23 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(dispatch, "send", send)
     return names
+
+
+@pytest.fixture
+def mails(settings: Any, rung: list[str]) -> Iterator[SendGridDouble]:
+    """A provider of e-mail for one person who is on call."""
+    settings.ON_CALL, settings.EMAIL_TRANSPORT = (FIRST,), "sendgrid"
+    settings.SENDGRID_API_KEY, settings.SENDGRID_FROM = "SG.key", "relay@example.org"
+    with SendGridDouble() as double:
+        settings.SENDGRID_BASE_URL = double.url
+        yield double
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Coordinates]:
+    """The clock of the program, which stands still at noon; the database's goes on."""
+    with time_machine.travel(NOON, tick=False) as travel:
+        yield travel
 
 
 @pytest.fixture(scope="module")

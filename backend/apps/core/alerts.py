@@ -15,6 +15,7 @@ from backend.apps.core.exceptions import Conflict
 from backend.apps.core.models import Alert
 
 DAMPING = timedelta(minutes=15)  # what comes back this soon is the same trouble, not a new one
+WORSE = Alert.Severity.values  # each is worse than those before it
 
 
 @transaction.atomic
@@ -30,22 +31,22 @@ def open_once(
     """Return the one open alert of `cause`, opened now if there was none; it says what is true now. Safe to repeat.
 
     What was resolved less than `damping` ago is opened again as the same row, with what people noted on it; longer ago
-    it is a new row. `cause` and `sentence` hold no patient's data. Whoever is on call is told by mail of what is not
-    just for information, when it begins, begins again, or becomes critical, whoever looked after it until then.
+    it is a new row. While it is open it stays as severe as it was at its worst. `cause` and `sentence` hold no
+    patient's data. Whoever is on call is told by mail of what is not just for information, when it begins, begins
+    again, or becomes worse, whoever looked after it until then.
     """
     now = timezone.now()
-    says = {"sentence": sentence, "severity": severity, "last_seen_at": now}
-    found = _open(cause)
-    is_news = found is None or (severity == Alert.Severity.CRITICAL != found.severity)
-    says |= {"news_at": now} if is_news else {}
-    found = found or _reopened(cause, now - damping)
-    if found is None:
-        about = {"subject_type": subject._meta.model_name, "subject_id": str(subject.pk)} if subject else {}
-        fields = {"kind": kind, "opened_at": now, **says, **about}
-        found, _ = Alert.objects.get_or_create(cause=cause, resolved_at=None, defaults=fields)
-    Alert.objects.filter(pk=found.pk).update(**says, updated_at=now)
+    about = {"subject_type": subject._meta.model_name, "subject_id": str(subject.pk)} if subject else {}
+    fields = {"kind": kind, "opened_at": now, "sentence": sentence, "severity": severity, **about}
+    standing = _open(cause)
+    found, has_begun = (standing, False) if standing else _begun(cause, now - damping, fields)
+    is_worse = not has_begun and WORSE.index(severity) > WORSE.index(found.severity)
+    says: dict[str, Any] = {"sentence": sentence, "last_seen_at": now, "updated_at": now}
+    says |= {"severity": severity, "news_at": now} if has_begun or is_worse else {}
+    says |= {"times": F("times") + 1} if is_worse else {}
+    Alert.objects.filter(pk=found.pk).update(**says)
     found.refresh_from_db()
-    if is_news and on_call.plan(found):
+    if (has_begun or is_worse) and on_call.plan(found):
         found.refresh_from_db(fields=["notice"])
     return found
 
@@ -66,14 +67,15 @@ def clear(*causes: str) -> int:
 
 @transaction.atomic
 def acknowledge(alert: Alert, *, by: Any) -> Alert:
-    """Note that `by` looks after it; the first one to say so stands."""
-    return _note(alert, "acknowledged", by, already="Somebody looks after this alert already.")
+    """Note that `by` looks after it; the first one to say so stands until it begins again or becomes worse."""
+    untended = Alert.objects.filter(~on_call.LOOKED_AFTER)
+    return _noted(alert, untended, "acknowledged", by, already="Somebody looks after this alert already.")
 
 
 @transaction.atomic
 def resolve(alert: Alert, *, by: Any) -> Alert:
     """Note that it is settled. If it still holds, the next look may open it again."""
-    return _note(alert, "resolved", by, already="This alert is resolved already.")
+    return _noted(alert, Alert.objects.all(), "resolved", by, already="This alert is resolved already.")
 
 
 def open_causes(kind: str) -> set[str]:
@@ -93,29 +95,34 @@ def all_dismissed(since: Mapping[str, datetime]) -> set[str]:
 
 
 def _open(cause: str) -> Alert | None:
-    return Alert.objects.filter(cause=cause, resolved_at__isnull=True).first()
+    """Return the open alert of this cause, locked until the transaction ends: of two writers the worse one stands."""
+    return Alert.objects.select_for_update(no_key=True).filter(cause=cause, resolved_at__isnull=True).first()
 
 
-def _reopened(cause: str, since: Any) -> Alert | None:
-    """Open the last alert of this cause again if it was resolved after `since`."""
+def _begun(cause: str, since: datetime, fields: Mapping[str, Any]) -> tuple[Alert, bool]:
+    """Open the last alert of this cause again if it was resolved after `since`, else a new one.
+
+    Returns it, and False where another process was first.
+    """
     last = Alert.objects.filter(cause=cause, resolved_at__gte=since).order_by("-resolved_at").first()
-    if last is None:
-        return None
+    if last is not None and _reopened(last):
+        return last, True
+    return Alert.objects.select_for_update(no_key=True).get_or_create(cause=cause, resolved_at=None, defaults=fields)
+
+
+def _reopened(alert: Alert) -> bool:
+    resolved = Alert.objects.filter(pk=alert.pk, resolved_at__isnull=False)
     try:
         with transaction.atomic():
-            Alert.objects.filter(pk=last.pk).update(
-                resolved_at=None, resolved_by=None, times=F("times") + 1, updated_at=timezone.now()
-            )
+            return bool(resolved.update(resolved_at=None, resolved_by=None, times=F("times") + 1))
     except IntegrityError:  # another process was first
-        return _open(cause)
-    return last
+        return False
 
 
-def _note(alert: Alert, what: str, by: Any, *, already: str) -> Alert:
+def _noted(alert: Alert, rows: models.QuerySet[Alert], what: str, by: Any, *, already: str) -> Alert:
     now = timezone.now()
-    unsettled = Alert.objects.filter(pk=alert.pk, resolved_at__isnull=True)
-    rows = unsettled.filter(**{f"{what}_at__isnull": True})
-    if not rows.update(**{f"{what}_by": by, f"{what}_at": now}, updated_at=now):
+    unsettled = rows.filter(pk=alert.pk, resolved_at__isnull=True)
+    if not unsettled.update(**{f"{what}_by": by, f"{what}_at": now}, updated_at=now):
         raise Conflict(already)
     alert.refresh_from_db()
     return alert

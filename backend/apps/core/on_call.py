@@ -21,7 +21,7 @@ FLAPS, FLAPPING = 3, timedelta(hours=1)  # what began more often in a day is tol
 DAY = timedelta(days=1)
 AGAIN = (timedelta(minutes=30), timedelta(hours=2), timedelta(days=1))  # after the first, second and any later telling
 MAILED = (AlertSeverity.WARNING, AlertSeverity.CRITICAL)
-LOOKED_AFTER = Q(acknowledged_at__isnull=False) & (  # since it began, began again or became critical
+LOOKED_AFTER = Q(acknowledged_at__isnull=False) & (  # since it began, began again or became worse
     Q(news_at=None) | Q(acknowledged_at__gte=F("news_at"))
 )
 SENT = "sent"  # how a mail ended, in `AlertNotice.told`
@@ -37,8 +37,8 @@ def addresses() -> Sequence[str]:
 def plan(alert: Alert) -> AlertNotice | None:
     """Let a mail tell of `alert`, written with it in one transaction; None: it is not told of by mail now.
 
-    Who writes at the same moment waits for nobody: a notice is shared once it is committed, and who finds none writes
-    its own. The first that is due takes over what the others have (`gather`).
+    Who writes at the same moment waits for nobody: a notice is shared once it is committed, while nobody was told by
+    it, and who finds none writes its own. The first that is due takes over what the others have (`gather`).
     """
     now = timezone.now()
     if alert.severity not in MAILED or _is_flapping(alert, now):
@@ -69,12 +69,16 @@ def gather(notice: AlertNotice) -> list[Alert]:
     """Take over what other notices that are due wait to tell, and return what is still to be told, the worst first.
 
     One of which some were told already takes over nothing: they would not hear of it. A notice that somebody is about
-    to lease, or writes to, keeps what it has, so that no alert is in two mails.
+    to lease, or writes to, keeps what it has, so that no alert is in two mails; an alert that somebody writes stays
+    with its notice. Rows are locked as `plan` does it, an alert before its notice, and nobody is waited for.
     """
     if not notice.told:
         due = AlertNotice.work.filter(work_state=WorkState.WAITING, due_at__lte=Now(), told={}).exclude(pk=notice.pk)
-        others = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        Alert.objects.filter(notice__in=others, resolved_at=None).update(notice=notice)
+        theirs = Alert.objects.filter(notice__in=due, resolved_at=None).order_by("pk")
+        moving = dict(theirs.select_for_update(skip_locked=True, no_key=True).values_list("pk", "notice_id"))
+        free = due.filter(pk__in=set(moving.values())).select_for_update(skip_locked=True)
+        others = set(free.values_list("pk", flat=True))
+        Alert.objects.filter(pk__in=[key for key, held_by in moving.items() if held_by in others]).update(notice=notice)
     rows = Alert.objects.filter(notice=notice, resolved_at=None, severity__in=MAILED)
     return list(rows.exclude(LOOKED_AFTER, tellings__gt=0).order_by("severity", "opened_at"))
 
@@ -113,9 +117,10 @@ def _is_due_again(alert: Alert, now: datetime) -> bool:
 
 
 def _hold(where: str, value: object) -> AlertNotice | None:
-    """Return a notice that waits, which no worker takes before this transaction ends; other writers share it."""
+    """Return a notice by which nobody was told and that no worker takes before we commit; other writers share it."""
     table = connection.ops.quote_name(AlertNotice._meta.db_table)
-    sql = f"SELECT * FROM {table} WHERE {where} AND work_state = 'waiting' LIMIT 1 FOR KEY SHARE"  # noqa: S608  # ours
+    waits = "work_state = 'waiting' AND told = '{}'"
+    sql = f"SELECT * FROM {table} WHERE {where} AND {waits} LIMIT 1 FOR KEY SHARE"  # noqa: S608  # our own names only
     return next(iter(AlertNotice.work.raw(sql, [value])), None)
 
 

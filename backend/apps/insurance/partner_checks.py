@@ -18,6 +18,7 @@ from backend.apps.users.models import User
 
 KIND = "claims_partner_check"
 PROBE = "claims.probe"
+TRYING = "the connection is being tried."
 TOLD_FOR = timedelta(days=1)  # that a partner was reached
 MOST_TOLD = 500
 
@@ -40,7 +41,7 @@ def check(partner: TradingPartner, *, by: User | None) -> TradingPartner:
     """Let a worker connect to a partner and look at its folders, also while it is paused; nothing is changed there."""
     if not partner.is_active:
         raise DomainError("This partner is no longer in use.")
-    _tell(partner, f"{partner.name}: the connection is being tried.", Alert.Severity.INFO)
+    _tell(partner, f"{partner.name}: {TRYING}", Alert.Severity.INFO)
     dispatch.ring(PROBE)
     return partner
 
@@ -79,7 +80,7 @@ def told_of(partners: Sequence[TradingPartner]) -> dict[str, list[Told]]:
 def _told(alert: Alert) -> Told:
     if alert.resolved_at:
         return Told("The connection works.", alert.resolved_at, is_good=True)
-    is_asked = alert.kind == KIND and alert.severity == Alert.Severity.INFO
+    is_asked = alert.kind == KIND and alert.sentence.endswith(TRYING)
     return Told(alert.sentence, alert.last_seen_at, is_asked)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -25,9 +25,9 @@ MOST = 200  # that one form changes
 MOST_KINDS = 50  # that an address names
 EARLIER = 5  # of the same cause, on the page of one
 STATES: dict[str, tuple[str, Q]] = {
-    "open": ("nobody looks after", Q(resolved_at__isnull=True, acknowledged_at__isnull=True)),
+    "open": ("nobody looks after", Q(resolved_at__isnull=True) & ~on_call.LOOKED_AFTER),
     "unresolved": ("not resolved", Q(resolved_at__isnull=True)),
-    "acknowledged": ("looked after", Q(resolved_at__isnull=True, acknowledged_at__isnull=False)),
+    "acknowledged": ("looked after", Q(resolved_at__isnull=True) & on_call.LOOKED_AFTER),
     "resolved": ("resolved", Q(resolved_at__isnull=False)),
 }
 VERBS: dict[str, tuple[str, Callable[..., Alert]]] = {
@@ -90,7 +90,7 @@ def asked_kinds(given: QueryDict) -> list[str]:
 def counts(request: HttpRequest) -> tuple[Counter[str], set[str]]:
     """Return how many alerts are open and looked after, and of which kinds; one query."""
     unsettled = visible(request).filter(resolved_at__isnull=True).order_by()
-    after = Count("pk", filter=Q(acknowledged_at__isnull=False))
+    after = Count("pk", filter=on_call.LOOKED_AFTER)
     found = unsettled.values("kind").annotate(every=Count("pk"), after=after).values_list("kind", "every", "after")
     numbers: Counter[str] = Counter()
     kinds = set()
@@ -109,9 +109,11 @@ def verbs(request: HttpRequest, state: str) -> dict[str, bool]:
 @console.page(ALERT, "retrieve")
 def alert(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show one alert, who was told of it and when, and the earlier ones of the same cause."""
-    row = get_object_or_404(visible(request).select_related("acknowledged_by", "resolved_by", "notice"), pk=pk)
+    after = ExpressionWrapper(on_call.LOOKED_AFTER, output_field=BooleanField())
+    rows = visible(request).select_related("acknowledged_by", "resolved_by", "notice").annotate(looked_after=after)
+    row: Any = get_object_or_404(rows, pk=pk)
     console.note(request, "retrieve", row)
-    state = next(name for name, word in STATES.items() if _is(row, name))
+    state = "resolved" if row.resolved_at else "acknowledged" if row.looked_after else "open"
     context = {
         "title": "Alert",
         "row": row,
@@ -125,11 +127,6 @@ def alert(request: HttpRequest, pk: UUID) -> HttpResponse:
         **verbs(request, state),
     }
     return console.render(request, "interop/alerts/alert.html", context)
-
-
-def _is(row: Alert, state: str) -> bool:
-    now = "resolved" if row.resolved_at else "acknowledged" if row.acknowledged_at else "open"
-    return state == now
 
 
 @console.page(ALERT, "list", methods=POST)

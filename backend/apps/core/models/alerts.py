@@ -25,10 +25,10 @@ class Alert(ClinicModel):
 
     `cause` names what is wrong ("feed silent:<feed id>"), `kind` what sort of thing that is, beginning with the part of
     the clinic ("lab_feed_silent"); `sentence` tells a person. None of them holds a patient's data. `times` counts how
-    often it began, `last_seen_at` is when a machine last found it so. Resolved without `resolved_by`: it went away.
-    notice: the e-mail to whoever is on call that tells of it, or told of it last. told_at, tellings: when one left last
-    that told of it, and how many did. news_at: when it began last, or became critical; who acknowledged it before does
-    not yet know.
+    often it began or became worse, `last_seen_at` is when a machine last found it so. Resolved without `resolved_by`:
+    it went away. notice: the e-mail to whoever is on call that tells of it, or told of it last. told_at, tellings: when
+    one left last that told of it, and how many did. news_at: when it began last, or became worse; who acknowledged it
+    before does not yet know.
     """
 
     Severity = AlertSeverity

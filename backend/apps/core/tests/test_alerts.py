@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.apps.core import alerts
@@ -16,6 +16,7 @@ from backend.apps.core.exceptions import Conflict
 from backend.apps.core.models import Alert
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import ApiContract, client_for
+from tests.support.races import wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -65,6 +66,26 @@ def test_an_alert_says_what_is_true_now_and_keeps_who_looks_after_it(cleared: bo
     again = tell(sentence="A feed is silent and orders wait.", severity=Alert.Severity.CRITICAL)
     assert (again.sentence, again.severity) == ("A feed is silent and orders wait.", "critical")
     assert (Alert.objects.get().sentence, again.acknowledged_by) == (again.sentence, login)
+
+
+def test_an_open_alert_stays_as_severe_as_it_was_at_its_worst_and_counts_each_time_it_became_worse() -> None:
+    told = [tell(severity=each) for each in ("info", "warning", "info", "critical", "warning", "critical")]
+    assert [row.severity for row in told] == ["info", "warning", "warning", "critical", "critical", "critical"]
+    assert [row.times for row in told] == [1, 2, 2, 3, 3, 3]
+    alerts.clear(CAUSE)
+    assert (tell().severity, tell().times) == ("warning", 4), "what begins again is as severe as it is then"
+
+
+@pytest.mark.parametrize("how", ["comes back", "becomes worse"])
+def test_who_looks_after_it_says_so_again_when_it_came_back_or_became_worse(how: str) -> None:
+    row, first, second = tell(), make_user("admin"), make_user("admin")
+    alerts.acknowledge(row, by=first)
+    if how == "comes back":
+        alerts.clear(CAUSE)
+    tell(severity=Alert.Severity.WARNING if how == "comes back" else Alert.Severity.CRITICAL)
+    assert alerts.acknowledge(row, by=second).acknowledged_by == second
+    with pytest.raises(Conflict):
+        alerts.acknowledge(row, by=first)
 
 
 def test_clearing_leaves_other_causes_alone_and_is_done_once() -> None:
@@ -127,4 +148,20 @@ def test_two_watchers_at_once_open_one_alert(before: str) -> None:
     for each in watchers:
         each.join()
     assert Alert.objects.filter(resolved_at=None).count() == 1
-    assert Alert.objects.count() == 1
+    assert Alert.objects.get().times == (1 if before == "never" else 2)
+
+
+@pytest.mark.django_db(transaction=True, available_apps=["backend.apps.core", "backend.apps.users"])
+@pytest.mark.parametrize("before", ["never", "open", "just now"])
+def test_of_two_watchers_at_once_the_one_who_found_it_worse_stands(before: str) -> None:
+    if before != "never":
+        tell()
+    if before == "just now":
+        alerts.clear(CAUSE)
+    other = threading.Thread(target=lambda: (tell(), connection.close()))
+    with transaction.atomic():
+        tell(severity=Alert.Severity.CRITICAL)
+        other.start()
+        wait_until_waited_for()
+    other.join()
+    assert Alert.objects.get().severity == "critical"

@@ -57,6 +57,26 @@ def test_alerts_stand_in_the_list_of_their_state_cut_by_severity_and_kind() -> N
     assert "<b>2</b> nobody looks after" in text_of(client.get(LIST))
 
 
+def test_what_became_critical_after_somebody_took_it_over_is_looked_after_by_nobody_until_somebody_says_so_again() -> (
+    None
+):
+    client, row = signed_in("admin"), opened(1)
+    take = {"verb": "acknowledge", "confirmed": str(row.pk)}
+    client.post(f"{LIST}bulk/", take)
+    assert "I look after it" not in text_of(client.get(f"{LIST}{row.pk}/"))
+    opened(1, severity="critical")
+    assert f"{LIST}{row.pk}/" in text_of(client.get(LIST))
+    assert "<b>1</b> nobody looks after" in text_of(client.get(LIST))
+    assert f"{LIST}{row.pk}/" not in text_of(client.get(f"{LIST}?state=acknowledged"))
+    alone = text_of(client.get(f"{LIST}{row.pk}/"))
+    assert "I look after it" in alone
+    assert "before it began again or became worse" in alone
+    assert "1 of 1 alert acknowledged." in text_of(client.post(f"{LIST}bulk/", take, follow=True))
+    assert f"{LIST}{row.pk}/" not in text_of(client.get(LIST))
+    assert "<b>1</b> looked after" in text_of(client.get(LIST))
+    assert "before it began again" not in text_of(client.get(f"{LIST}{row.pk}/"))
+
+
 def test_the_list_says_when_nobody_is_on_call(settings: Any) -> None:
     client = signed_in("admin")
     settings.ON_CALL = ()

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from backend.apps.core.models import AuditLog
+from backend.apps.core.models import Alert, AuditLog
 from backend.apps.insurance import partner_checks
 from backend.apps.insurance.models import (
     InboundFile,
@@ -114,6 +114,10 @@ def test_a_connection_is_tried_and_the_answer_stands_beside_the_partner() -> Non
     told = page(desk, FILES)
     assert "North: the connection fails (sftp:auth)." in told
     assert "data-again" not in told
+    assert "data-again" in said(admin, url)
+    partner_checks.not_reached(north, "sftp:auth")
+    assert "data-again" not in page(desk, FILES)
+    assert Alert.objects.get().times == 2, "that it was tried again is no news to whoever is on call"
     partner_checks.reached(north)
     assert "The connection works." in page(desk, FILES)
 
