@@ -19,7 +19,7 @@ def daily() -> str:
     """Put one run of each part in line; safe to run twice, for a part is closed once a day."""
     with beating("reconcile"):
         asked = reconciling.close_daily()
-        reconciling.tell_broken_off()
+        reconciling.tell_of_the_rest()
     return f"{asked} in line"
 
 
@@ -29,7 +29,7 @@ def run_due() -> str:
     try:
         return drain(ReconcileRun, close, batch=1)
     finally:
-        reconciling.tell_broken_off()
+        reconciling.tell_of_the_rest()
 
 
 def close(run: ReconcileRun) -> Mapping[str, Any]:

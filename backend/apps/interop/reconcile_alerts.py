@@ -6,49 +6,66 @@ What a person let be by resolving its alert is told again only with something ne
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, NamedTuple
+import operator
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
+from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.ledger import Books, as_told
 from backend.apps.core.models import Alert, ReconcileRun
-from backend.apps.core.work import AT_REST
+from backend.apps.core.work import AT_REST, GIVEN_UP
+from backend.apps.interop import reconcile_let_be
+from backend.apps.interop.reconcile_let_be import KIND, Wrong, as_kept, cause_of, found_by, has_news, let_be, still
 
-KIND, BROKE_OFF = "reconcile_disagrees", "reconcile_failed"
+BROKE_OFF = "reconcile_failed"
 SPAN = timedelta(days=8)  # a week and the day it began in
-NO_EXAMPLES = frozenset[str]()
-
-
-class Wrong(NamedTuple):
-    """How many rows a check found, and the examples of them: ids, or hours with how many."""
-
-    rows: int = 0
-    examples: frozenset[str] = NO_EXAMPLES
 
 
 @transaction.atomic
-def tell(run: ReconcileRun, books: Books) -> None:
-    """Open one critical alert for what does not agree, and clear those of ranges that this run covers."""
-    wrong = _wrong(as_told(books))
-    own = f"{_cause(run.part)}{_mark(wrong)}"
-    known = {cause: disagreed for disagreed, cause in _causes(run.part)}
-    alerts.clear(*(cause for cause, other in known.items() if cause != own and _covers(run, other)))
-    if books.agree:
-        return
-    if own in known:
-        alerts.seen([own])
-    elif _has_news(wrong, _let_be(run)):
-        alerts.open_once(own, kind=KIND, sentence=sentence(books), severity=Alert.Severity.CRITICAL, subject=run)
+def tell(run: ReconcileRun, books: Books, as_of: datetime) -> dict[str, Any]:
+    """Open one critical alert for what does not agree and is not told yet, and clear those of ranges this run covers.
+
+    as_of: a moment before the snapshot of the books. Of what was seen later, or closed later over the same range,
+    nothing is said. Returns what the run keeps for the next one.
+    """
+    told = as_told(books)
+    wrong = reconcile_let_be.wrong_in(told["faults"], told["accounts"])
+    known = let_be(run)
+    if not _is_overtaken(run, as_of):
+        own = f"{cause_of(run.part)}{_mark(wrong)}"
+        same = _told_already(run.part, wrong) if wrong else None
+        _clear_covered(run, as_of, but={own, same.cause if same else own})
+        if same is not None:
+            _tell_on(same, run, sentence(books))
+        elif has_news(wrong, known):
+            alerts.open_once(own, kind=KIND, sentence=sentence(books), severity=Alert.Severity.CRITICAL, subject=run)
+    return _memory(run, as_of, still(known, wrong))
+
+
+@transaction.atomic
+def judge(run: ReconcileRun, halves: Iterable[Any], as_of: datetime) -> dict[str, Any]:
+    """Clear the alerts of what a run covers that was closed in halves, where none of these saw that they hold.
+
+    halves: their keys; as_of: a moment before the first of them looked. Returns what the run keeps for the next one.
+    """
+    _clear_covered(run, as_of)
+    found = reconcile_let_be.together(found_by(halves), rows=operator.add)
+    return _memory(run, as_of, still(let_be(run), found))
 
 
 def tell_broken_off(part: str) -> None:
-    """Open an alert while the last try to close the books of a part broke off; clear it when one ended since."""
+    """Open an alert while the last try to close the books of a part broke off; clear it when one ended since.
+
+    A try that a person gave up is over: somebody knows, and what he noted is not told on.
+    """
     cause = f"reconcile broke off:{part}"
-    run = ReconcileRun.objects.filter(part=part, work_state__in=AT_REST).order_by("-updated_at").first()
+    broken = ReconcileRun.objects.filter(part=part, work_state__in=AT_REST).exclude(last_error__startswith=GIVEN_UP)
+    run = broken.order_by("-updated_at").first()
     if run is None or _closed(part).filter(created_at__gt=run.updated_at).exists():
         alerts.clear(cause)
     elif not alerts.dismissed(cause, since=run.updated_at):
@@ -68,35 +85,42 @@ def sentence(books: Books) -> str:
 
 def disagreed(part: str) -> list[ReconcileRun]:
     """Return the runs that found what a part has open alerts of."""
-    return [run for run, _ in _causes(part)]
-
-
-def _cause(part: str) -> str:
-    return f"reconcile disagrees:{part}:"
-
-
-def _wrong(told: Mapping[str, Any]) -> dict[str, Wrong]:
-    """Return by check and account what is wrong with books as they are told."""
-    found = {one["check"]: Wrong(one["count"], frozenset(one["examples"])) for one in told.get("faults", [])}
-    for account in told.get("accounts", []):
-        if rows := account["unexplained"]:
-            name = f"{account['name']}: {'missing' if rows > 0 else 'too many'}"
-            found[name] = Wrong(abs(rows) + found.get(name, Wrong()).rows)
-    return found
+    keys = list(_open(part).values_list("subject_id", flat=True))
+    return list(ReconcileRun.objects.filter(pk__in=keys).defer("books"))
 
 
 def _mark(wrong: Mapping[str, Wrong]) -> str:
     """Return a short name of what is wrong: the same for the same faults of the same rows and hours."""
-    found = sorted((check, one.rows, sorted(one.examples)) for check, one in wrong.items())
+    found = sorted((check, one.rows, sorted(one.examples.items())) for check, one in wrong.items())
     return hashlib.sha256(repr(found).encode()).hexdigest()[:12]
 
 
-def _causes(part: str) -> list[tuple[ReconcileRun, str]]:
-    """Return the open alerts of a part, each with the run that found what it tells of."""
-    rows = Alert.objects.filter(kind=KIND, cause__startswith=_cause(part), resolved_at__isnull=True)
-    told = dict(rows.values_list("subject_id", "cause"))
-    runs = ReconcileRun.objects.filter(pk__in=list(told))
-    return [(run, told[str(run.pk)]) for run in runs]
+def _open(part: str) -> QuerySet[Alert]:
+    return Alert.objects.filter(kind=KIND, cause__startswith=cause_of(part), resolved_at__isnull=True)
+
+
+def _told_already(part: str, wrong: Mapping[str, Wrong]) -> Alert | None:
+    """Return the open alert that tells of all of this, if there is one."""
+    for alert in _open(part).select_for_update().order_by("opened_at", "id"):
+        if any(not has_news(wrong, known) for known in found_by([alert.subject_id])):
+            return alert
+    return None
+
+
+def _tell_on(alert: Alert, run: ReconcileRun, says: str) -> None:
+    """Note that what an alert tells holds; a run that looked at all of it says what is left, and nobody is called."""
+    about = ReconcileRun.objects.filter(pk=alert.subject_id).defer("books").first()
+    newest = {"subject_id": str(run.pk), "sentence": says} if about and _covers(run, about) else {}
+    now = timezone.now()
+    Alert.objects.filter(pk=alert.pk).update(**newest, last_seen_at=now, updated_at=now)
+
+
+def _clear_covered(run: ReconcileRun, as_of: datetime, but: Iterable[str] = ()) -> None:
+    """Clear the alerts of ranges that a run covers, unless another one has seen since then that they hold."""
+    stale = _open(run.part).filter(last_seen_at__lt=as_of).exclude(cause__in=list(but))
+    told = {one.subject_id: one.cause for one in stale.select_for_update().order_by("opened_at", "id")}
+    found = ReconcileRun.objects.filter(pk__in=list(told)).defer("books")
+    alerts.clear(*(told[str(other.pk)] for other in found if _covers(run, other)))
 
 
 def _covers(run: ReconcileRun, other: ReconcileRun) -> bool:
@@ -105,35 +129,21 @@ def _covers(run: ReconcileRun, other: ReconcileRun) -> bool:
     return from_start and (run.until is None or (other.until is not None and run.until >= other.until))
 
 
-def _has_news(wrong: Mapping[str, Wrong], let_be: Mapping[str, Wrong]) -> bool:
-    pairs = [(one, let_be.get(check, Wrong())) for check, one in wrong.items()]
-    return any(one.rows > known.rows or not one.examples <= known.examples for one, known in pairs)
+def _is_overtaken(run: ReconcileRun, as_of: datetime) -> bool:
+    """Whether one that looked later, at all that this run looks at, has ended before it."""
+    ended = _closed(run.part).filter(ended_at__gt=as_of).exclude(pk=run.pk).defer("books")
+    later = [
+        one
+        for one in ended.annotate(looked=F("books__as_of"))
+        if one.looked and datetime.fromisoformat(one.looked) > as_of
+    ]
+    return any(_covers(other, run) for other in later)
 
 
-def _let_be(run: ReconcileRun) -> dict[str, Wrong]:
-    """Return what a person let be and each whole closing since then has found as well."""
-    settled = Alert.objects.filter(kind=KIND, cause__startswith=_cause(run.part), resolved_by__isnull=False)
-    found: dict[str, Wrong] = {}
-    for one in ReconcileRun.objects.filter(pk__in=list(settled.values_list("subject_id", flat=True))):
-        for check, wrong in _still(_wrong(one.books), one, run).items():
-            had = found.get(check, Wrong())
-            found[check] = Wrong(max(had.rows, wrong.rows), had.examples | wrong.examples)
-    return found
-
-
-def _still(found: dict[str, Wrong], by: ReconcileRun, run: ReconcileRun) -> dict[str, Wrong]:
-    """Return what of that one run found, and those after it went on to find, is not over."""
-    whole = Q(since=None) | Q(since__lte=F("created_at") - SPAN)
-    later = _closed(by.part).filter(whole, until=None, created_at__gt=by.created_at).exclude(pk=run.pk)
-    for books in later.order_by("created_at").values_list("books", flat=True).iterator(chunk_size=20):
-        if not found:
-            break
-        again = _wrong(books)
-        found = {
-            check: Wrong(one.rows, one.examples & again[check].examples)
-            for check, one in found.items() if check in again
-        }  # fmt: skip
-    return found
+def _memory(run: ReconcileRun, as_of: datetime, known: Mapping[str, Wrong]) -> dict[str, Any]:
+    is_whole = run.until is None and (run.since is None or run.since <= run.created_at - SPAN)
+    kept = {"let_be": as_kept(known)} if is_whole and run.half_of is None else {}
+    return {"as_of": as_of.isoformat(), **kept}
 
 
 def _closed(part: str) -> QuerySet[ReconcileRun]:

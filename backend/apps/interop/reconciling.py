@@ -25,7 +25,7 @@ from backend.apps.core.models import ReconcileRun
 from backend.apps.core.work import WorkState
 from backend.apps.credentials.reconcile import credentials
 from backend.apps.insurance.reconcile import claims
-from backend.apps.interop import reconcile_alerts
+from backend.apps.interop import reconcile_alerts, reconcile_halves
 from backend.apps.interop.export_reconcile import exports
 from backend.apps.interop.reconcile_alerts import SPAN
 from backend.apps.laboratory.reconcile import laboratory
@@ -49,6 +49,7 @@ TABLES = {  # whose tally tells how much there is to read, and what of it is gon
 SETTLE = timedelta(minutes=15)  # what waits no longer than this is on its way and no fault
 MOST_ROWS = 2_000_000  # of one run; more are closed in two halves
 BUDGET_S = 180.0  # of one run, below the time limit of a task
+EARLIER_S = 120.0  # of it, at most, for all that was written before the range
 MOST_ACCOUNTS = 500  # that are kept of a run
 UNSETTLED = (WorkState.WAITING, WorkState.RUNNING)
 
@@ -130,22 +131,24 @@ def close(run: ReconcileRun) -> Mapping[str, Any]:
     """Close the books a run is for and tell what is wrong; return the fields to save. Safe to repeat: it only reads.
 
     Raises:
-        Permanent: not even an hour can be read in the time there is.
+        Permanent: not even an hour, or not all that was written before the range, can be read in the time there is.
     """
     if run.part not in PARTS:
         raise Permanent("there is no such part any more", code="books:part")
     if _rows_in(run) > MOST_ROWS and (middle := _middle(run)):
         return _split(run, middle)
+    began, as_of = time.monotonic(), timezone.now()
+    earlier = _gone_earlier(run)
     try:
-        with _within(BUDGET_S) as look_at_clock:
+        with _within(BUDGET_S - (time.monotonic() - began)) as look_at_clock:
             books = PARTS[run.part](run.since, run.until, settle=SETTLE, progress=lambda *_: look_at_clock())
-            books = _with_earlier(run, books)
     except TooLong:
         if middle := _middle(run):
             return _split(run, middle)
         raise Permanent("there is more in an hour than can be read in one go", code="books:time") from None
-    reconcile_alerts.tell(run, books)
-    return {"agree": books.agree, "books": _kept(books), "ended_at": Now()}
+    books = replace(books, faults=_together([*earlier, *books.faults]))
+    kept = reconcile_alerts.tell(run, books, as_of)
+    return {"agree": books.agree, "books": {**_kept(books), **kept}, "ended_at": Now()}
 
 
 @contextmanager
@@ -175,13 +178,23 @@ def _within(seconds: float) -> Iterator[Callable[[], float]]:
         yield left
 
 
-def _with_earlier(run: ReconcileRun, books: Books) -> Books:
-    """Add what is gone of all that was written before the range, as its time may be ahead; for runs without an end."""
-    if run.since is None or run.until is not None:
-        return books
-    with snapshot() as cursor:
-        _, faults = row_tally.compare(cursor, TABLES[run.part], None, row_tally.floor(run.since))
-    return replace(books, faults=_together([*faults, *books.faults]))
+def _gone_earlier(run: ReconcileRun) -> list[Fault]:
+    """Return what is gone of all that was written before a range without an end, as its time may be ahead.
+
+    Of a range that was cut, the last half looks at what was written before all of it.
+
+    Raises:
+        Permanent: that is too much; halves of the range would not make it less.
+    """
+    since = reconcile_halves.asked_for(run).since if run.until is None else None
+    if since is None:
+        return []
+    try:
+        with _within(EARLIER_S), snapshot() as cursor:
+            return row_tally.compare(cursor, TABLES[run.part], None, row_tally.floor(since))[1]
+    except TooLong:
+        sentence = "there is more from before the range than can be compared in one go"
+        raise Permanent(sentence, code="books:earlier") from None
 
 
 def _together(faults: Iterable[Fault]) -> list[Fault]:
@@ -209,15 +222,9 @@ def _middle(run: ReconcileRun) -> datetime | None:
 
 @transaction.atomic
 def _split(run: ReconcileRun, middle: datetime) -> Mapping[str, Any]:
-    spans = ((run.since, middle), (middle, run.until))
-    parts = [
-        ReconcileRun.work.enqueue(
-            dedupe_key=f"reconcile:{run.pk}:{place}", part=run.part, since=since, until=until,
-            requested_by=run.requested_by,
-        )
-        for place, (since, until) in enumerate(spans)
-    ]  # fmt: skip
-    return {"books": {"split": [str(one.pk) for one in parts]}, "ended_at": Now()}
+    first = run.enqueue_half(0, since=run.since, until=middle)
+    last = run.enqueue_half(1, since=middle, until=run.until)
+    return {"books": {"split": [str(first.pk), str(last.pk)]}, "ended_at": Now()}
 
 
 def _kept(books: Books) -> dict[str, Any]:
@@ -225,6 +232,12 @@ def _kept(books: Books) -> dict[str, Any]:
     told = as_told(books)
     accounts = sorted(told["accounts"], key=lambda row: not row["unexplained"])
     return {**told, "accounts": accounts[:MOST_ACCOUNTS]}
+
+
+def tell_of_the_rest() -> None:
+    """Judge what was closed in halves, and tell of what broke off."""
+    reconcile_halves.judge_all()
+    tell_broken_off()
 
 
 def tell_broken_off() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -11,9 +12,15 @@ from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
+HALF = re.compile(r"reconcile:([0-9a-f-]{36}):[01]")
+
 
 class ReconcileRun(ClinicModel, WorkItem):
-    """One closing of the books of one part, asked for by the beat or a person. books: as `core.ledger.Books` tells."""
+    """One closing of the books of one part, asked for by the beat or a person.
+
+    books: as `core.ledger.Books` tells, with a moment before it looked (`as_of`), and what a person let be and it found
+    again (`let_be`). Of a run that was closed in halves: their keys (`split`), and those two when all of them ended.
+    """
 
     task_name: ClassVar[str] = "reconcile.run"
     replay_safe: ClassVar[bool] = True
@@ -42,6 +49,18 @@ class ReconcileRun(ClinicModel, WorkItem):
             models.Index(fields=["part", "-created_at"], name="reconcile_run_part"),
             models.Index(fields=["-created_at", "id"], name="reconcile_run_newest"),
         ]
+
+    @property
+    def half_of(self) -> str | None:
+        """The key of the run of which this one is a half; None where it is none."""
+        told = HALF.fullmatch(self.dedupe_key)
+        return told[1] if told else None
+
+    def enqueue_half(self, place: int, **range_of: Any) -> ReconcileRun:
+        """Put the first (0) or the last (1) half in line. range_of: `since` and `until`."""
+        key = f"reconcile:{self.pk}:{place}"
+        same: dict[str, Any] = {"part": self.part, "requested_by": self.requested_by}
+        return ReconcileRun.work.enqueue(dedupe_key=key, **same, **range_of)
 
 
 class RowTally(models.Model):
