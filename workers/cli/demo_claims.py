@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from integrations.x12.counterpart import arrivals
 from integrations.x12.fake import FakeClearinghouse
@@ -32,7 +34,7 @@ HOLDER = {
 
 @dataclass
 class Scene:
-    """The stack, who plays in it, the clearinghouse, and whether all ended as it should so far."""
+    """The stack, who plays in it, the clearinghouse, what was drafted, and whether all ended as it should so far."""
 
     stack: Running
     desk: Desk
@@ -41,6 +43,7 @@ class Scene:
     good: bool = True
     partner: str = ""
     plan: str = ""
+    drafts: list[str] = field(default_factory=list)
 
     def tell(self, what: str, name: str, state: str, *, good: bool = True) -> None:
         """Print one fact, and remember when it is not as it should be."""
@@ -73,20 +76,44 @@ def numbered(folder: Path) -> Path:
 
 @contextmanager
 def partner(scene: Scene) -> Iterator[None]:
-    """Set up the clearinghouse and a payer it reaches; stop asking it when the scene is over."""
+    """Set up the clearinghouse and a payer it reaches; stop asking it and forget its key when the scene is over."""
     name = f"demo-{secrets.token_hex(4)}"
-    keep_key(scene, name)
-    row = scene.admin.post("trading-partners/", terms(scene.house, name))
-    scene.partner = row["id"]
+    key = keep_key(scene, name)
+    try:
+        scene.partner = scene.admin.post("trading-partners/", terms(scene.house, name))["id"]
+        set_up_payer(scene, name)
+        scene.tell("clearinghouse", scene.partner, f"SFTP on port {scene.house.port}, its key pinned")
+        yield
+    except BaseException:
+        with suppress(Refused, requests.RequestException):  # what came first is told
+            take_back(scene)
+            leave(scene)
+        raise
+    else:
+        leave(scene)
+    finally:
+        key.unlink(missing_ok=True)
+
+
+def take_back(scene: Scene) -> None:
+    """Take back what waits for a file still: a partner for whom claims are in line cannot be left."""
+    for one in scene.drafts:
+        with suppress(Refused):  # it does not wait
+            scene.desk.post(f"insurance-claims/{one}/withdraw/", {})
+
+
+def leave(scene: Scene) -> None:
+    """Ask the clearinghouse of the scene no more."""
+    if scene.partner:
+        scene.admin.patch(f"trading-partners/{scene.partner}/", {"is_active": False})
+
+
+def set_up_payer(scene: Scene, name: str) -> None:
     payer = scene.admin.post("insurance-providers/", {"company_name": f"Demo Health {name}", "payer_id": payer_id()})
-    scene.admin.post("partner-payers/", {"partner": row["id"], "provider": payer["id"], "payer_id": payer["payer_id"]})
+    reaches = {"partner": scene.partner, "provider": payer["id"], "payer_id": payer["payer_id"]}
+    scene.admin.post("partner-payers/", reaches)
     plan = {"provider": payer["id"], "plan_name": "Gold", "plan_type": "ppo", "timely_filing_days": 180}
     scene.plan = scene.admin.post("insurance-plans/", plan)["id"]
-    scene.tell("clearinghouse", row["id"], f"SFTP on port {scene.house.port}, its key pinned")
-    try:
-        yield
-    finally:
-        scene.admin.patch(f"trading-partners/{row['id']}/", {"is_active": False})
 
 
 def terms(house: FakeClearinghouse, name: str) -> dict[str, Any]:
@@ -99,8 +126,8 @@ def terms(house: FakeClearinghouse, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def keep_key(scene: Scene, name: str) -> None:
-    """Put our private key where the stack looks for the secrets of partners."""
+def keep_key(scene: Scene, name: str) -> Path:
+    """Put our private key where the stack looks for the secrets of partners; return its file."""
     data = scene.stack.env.get("CARERELAY_DATA_DIR", "")
     if not data:
         raise Refused("This stack keeps its data elsewhere; the demo cannot give it a key.")
@@ -109,6 +136,7 @@ def keep_key(scene: Scene, name: str) -> None:
     path = folder / name
     path.touch(mode=0o600)
     path.write_text(scene.house.client_key)
+    return path
 
 
 def payer_id() -> str:
@@ -155,6 +183,7 @@ def drafted(scene: Scene, coverage: str, **more: Any) -> dict[str, Any]:
         "diagnosis_codes": ["E11.9", "I10"], "procedure_codes": [VISIT, BLOOD], **more,
     }  # fmt: skip
     row: dict[str, Any] = scene.desk.post("insurance-claims/", body)
+    scene.drafts.append(row["id"])
     return row
 
 
