@@ -91,7 +91,7 @@ def decline(offer: WaitlistOffer, *, by: Any) -> WaitlistOffer:
         return offer
     if offer.status == OfferStatus.ACCEPTED:
         raise DomainError("This time is booked already; cancel the visit instead.")
-    if offer.status == OfferStatus.EXPIRED:
+    if offer.status in {OfferStatus.EXPIRED, OfferStatus.LAPSED}:
         raise DomainError(ENDED)
     offer.move_to(OfferStatus.DECLINED)
     _look_again(offer.slot_id, *_wanted_by(offer.entry))
@@ -100,10 +100,10 @@ def decline(offer: WaitlistOffer, *, by: Any) -> WaitlistOffer:
 
 @transaction.atomic
 def end(offer: WaitlistOffer) -> None:
-    """End an offer that could not be booked although it was held; its time is looked at at once."""
+    """End an offer that was held while the doctor might not be booked; its time is looked at at once."""
     offer = _locked(WaitlistOffer, offer.pk)
     if offer.status == OfferStatus.OFFERED:
-        offer.move_to(OfferStatus.EXPIRED)
+        offer.move_to(OfferStatus.LAPSED)
         _look_again(offer.slot_id)
 
 

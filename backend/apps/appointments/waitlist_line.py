@@ -86,10 +86,11 @@ def why_not(offer: WaitlistOffer | None) -> str | None:
 def _looks(slot: FreedSlot, now: datetime) -> Iterator[datetime]:
     """Settle the offers of an open time and make those that fall due; yield when to look at it again.
 
-    A time of a doctor who may not be booked is offered to nobody until there is a credential or an exception.
+    A time of a doctor who may not be booked is offered to nobody until there is a credential or an exception, and then
+    again to those whose offers ended for that.
     """
     if not entitled.may_be_booked(slot.doctor, slot.starts_at):
-        yield from _end_all(slot, now)
+        yield from _end_all(slot, now, how=OfferStatus.LAPSED)
         if now + UNENTITLED + LEAST_HOLD <= slot.last_moment:
             yield now + UNENTITLED
         return
@@ -109,9 +110,9 @@ def _is_free(slot: FreedSlot) -> bool:
     return doctors.is_available(slot.doctor, slot.starts_at, slot.ends) and freed_time.is_free(slot)
 
 
-def _end_all(slot: FreedSlot, now: datetime) -> Iterator[datetime]:
+def _end_all(slot: FreedSlot, now: datetime, how: OfferStatus = OfferStatus.EXPIRED) -> Iterator[datetime]:
     """End what is still offered of a time that is gone; yield when to look again if that was not all."""
-    _end(_unanswered(slot))
+    _end(_unanswered(slot), how)
     if WaitlistOffer.objects.filter(slot=slot, status=OfferStatus.OFFERED).exists():
         yield now
 
@@ -122,9 +123,9 @@ def _unanswered(slot: FreedSlot) -> list[WaitlistOffer]:
     return list(offers.select_for_update(no_key=True, skip_locked=True, of=("self",)))
 
 
-def _end(offers: Sequence[WaitlistOffer]) -> None:
+def _end(offers: Sequence[WaitlistOffer], how: OfferStatus = OfferStatus.EXPIRED) -> None:
     for offer in offers:
-        offer.move_to(OfferStatus.EXPIRED)
+        offer.move_to(how)
     if offers:
         notices.take_back(KIND, [offer.pk for offer in offers], OVER)
 
@@ -198,7 +199,10 @@ def _free_now(slot: FreedSlot) -> QuerySet[WaitlistEntry]:
 
 def _fitting(slot: FreedSlot) -> QuerySet[WaitlistEntry]:
     """Return who wants this time, could come and was not offered it before."""
-    offers, visits = WaitlistOffer.objects.all(), Appointment.objects.filter(patient=OuterRef("patient"))
+    offers, visits = (
+        WaitlistOffer.objects.exclude(status=OfferStatus.LAPSED),
+        Appointment.objects.filter(patient=OuterRef("patient")),
+    )
     line = WaitlistEntry.objects.filter(
         freed_time.fits(slot),
         ~Exists(offers.filter(slot=slot, entry=OuterRef("pk"))),

@@ -40,6 +40,7 @@ class OfferStatus(models.TextChoices):
     ACCEPTED = "accepted"
     DECLINED = "declined"
     EXPIRED = "expired"
+    LAPSED = "lapsed", "lapsed: the doctor may not be booked"
 
 
 def visit_minutes() -> models.PositiveSmallIntegerField[Any, Any]:
@@ -177,6 +178,8 @@ class FreedSlot(Stateful, ClinicModel, WorkItem):
 class WaitlistOffer(Stateful, ClinicModel):
     """One freed time offered to one who waits. It is theirs until `held_until`, or until they say no.
 
+    Once, but for offers that lapsed because the doctor might not be booked: the time is offered anew once that is over.
+
     sent_at: when the message left; the hold counts from then.
     """
 
@@ -184,7 +187,7 @@ class WaitlistOffer(Stateful, ClinicModel):
 
     access: ClassVar[scope.Access] = scope.Access(patient="entry__patient_id", doctor_user="slot__doctor__user")
     TRANSITIONS: ClassVar[Table] = {
-        Status.OFFERED: frozenset({Status.ACCEPTED, Status.DECLINED, Status.EXPIRED}),
+        Status.OFFERED: frozenset({Status.ACCEPTED, Status.DECLINED, Status.EXPIRED, Status.LAPSED}),
     }
 
     slot = models.ForeignKey(FreedSlot, editable=False, on_delete=models.PROTECT, related_name="offers")
@@ -200,7 +203,9 @@ class WaitlistOffer(Stateful, ClinicModel):
         ordering = ["-created_at", "id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             SOFT_DELETE_CHECK,
-            models.UniqueConstraint(fields=["slot", "entry"], name="appointments_offer_once"),
+            models.UniqueConstraint(
+                fields=["slot", "entry"], condition=~Q(status=OfferStatus.LAPSED), name="appointments_offer_once"
+            ),
             models.UniqueConstraint(
                 fields=["slot"], condition=Q(status=OfferStatus.ACCEPTED), name="appointments_offer_one_wins"
             ),

@@ -16,12 +16,13 @@ from backend.apps.appointments.tests.waitlist_factories import (
     make_waitlist_entry,
     make_waitlist_offer,
 )
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.credentials.entitlement import NEUTRAL, NotEntitled
 from backend.apps.credentials.tests.override_factories import lapsed_doctor, make_override
 from backend.apps.doctors.models import Doctor, DoctorCredential
 from backend.apps.doctors.tests.factories import VERIFIED, make_always_available, make_credential, make_doctor
-from backend.apps.messaging.models import ContactRules
+from backend.apps.messaging.models import ContactRules, PatientMessage
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
@@ -145,10 +146,24 @@ class TestWaitlist:
         assert waitlist_line.go_on(slot, now=now) is True
         DoctorCredential.objects.filter(doctor=doctor).update(expiry_date=Clinic.today() - timedelta(days=1))
         assert waitlist_line.go_on(slot, now=now) is True
-        assert WaitlistOffer.objects.get().status == "expired"
+        assert WaitlistOffer.objects.get().status == "lapsed"
         assert waitlist_line.go_on(slot, now=slot.last_moment) is False
         slot.refresh_from_db()
         assert slot.status == "expired"
+
+    def test_a_time_that_was_not_bookable_for_a_while_is_offered_again_to_whom_it_was_offered(self) -> None:
+        make_waitlist_entry()
+        doctor, now = make_always_available(make_doctor()), timezone.now()
+        slot, licence = make_freed_slot(doctor=doctor), DoctorCredential.objects.filter(doctor=doctor)
+        for ends in (100, -1, 100):
+            licence.update(expiry_date=Clinic.today() + timedelta(days=ends))
+            assert waitlist_line.go_on(slot, now=now) is True
+        first, second = WaitlistOffer.objects.order_by("created_at")
+        assert (first.status, second.status, first.entry) == ("lapsed", "offered", second.entry)
+        told = PatientMessage.objects.filter(wording="waitlist_offer").order_by("created_at")
+        assert list(told.values_list("subject_id", "work_state")) == [(first.pk, "done"), (second.pk, "waiting")]
+        with pytest.raises(DomainError, match="has ended"):
+            waitlist.decline(first, by=None)
 
     def test_an_offer_made_before_the_licence_lapsed_is_not_booked_and_the_patient_is_told_to_call(self) -> None:
         offer = make_waitlist_offer()

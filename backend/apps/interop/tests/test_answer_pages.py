@@ -358,7 +358,7 @@ def test_an_offered_time_of_a_doctor_whose_licence_lapsed_is_not_taken_and_the_p
     assert (answer.status_code, EN.offer_not_bookable in text(answer)) == (410, True)
     assert "license" not in text(answer)
     offer.refresh_from_db()
-    assert offer.status == "expired"
+    assert offer.status == "lapsed"
     assert tap(url, "accept").status_code == 410
     assert not Appointment.objects.filter(patient=offer.entry.patient, doctor=doctor).exists()
 
