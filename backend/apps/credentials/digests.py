@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
@@ -21,7 +22,7 @@ from backend.apps.credentials.models import (
 )
 from backend.apps.credentials.notices import CALLED, Words, called, told_when
 from backend.apps.doctors.models import DoctorCredential
-from backend.apps.employees.models import CredentialType, EmployeeCredential
+from backend.apps.employees.models import CredentialType, Employee, EmployeeCredential
 from backend.apps.employees.models.credentials import Credential
 from backend.apps.users.models import User
 
@@ -92,23 +93,36 @@ def exceptions(now: datetime) -> QuerySet[CredentialOverride]:
 def _renewals() -> int:
     """Return how many renewed credentials nobody has checked yet."""
     return sum(
-        model.objects.filter(
+        _of_who_is_here(model)
+        .filter(
             pk__in=model.objects.filter(replaced_by__isnull=False).values("replaced_by"),
             is_verified=False, rejected_at__isnull=True,
-        ).count()
+        )
+        .count()
         for model in KINDS
     )  # fmt: skip
 
 
 def _rejected() -> int:
     return sum(
-        model.objects.filter(rejected_at__isnull=False)
+        _of_who_is_here(model)
+        .filter(rejected_at__isnull=False)
         .filter(~Exists(model.objects.filter(
             **{model.HOLDER: OuterRef(model.HOLDER)}, credential_type=OuterRef("credential_type"), rejected_at=None
         )))
         .count()
         for model in KINDS
     )  # fmt: skip
+
+
+def _of_who_is_here(model: type[Credential]) -> QuerySet[Any]:
+    """Return the credentials of those who have not left, as `ladder_sql` says."""
+    holder = model.HOLDER
+    here = {f"{holder}__is_deleted": False, f"{holder}__user__is_active": True, f"{holder}__user__is_deleted": False}
+    file = f"{holder}__user__employee"
+    left = {f"{file}__is_deleted": False, f"{file}__status__in": Employee.ENDED}
+    found: QuerySet[Any] = model.objects.filter(**here).exclude(**left)
+    return found
 
 
 def write(*, clinic: Clinic, today: date, now: datetime) -> Words | None:

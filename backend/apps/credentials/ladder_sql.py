@@ -82,7 +82,8 @@ WITH due AS MATERIALIZED (
     UPDATE {table} held SET next_alert_on = coalesce(step.next_tier_on, step.week_on)
     FROM step WHERE held.id = step.id RETURNING 1
 ), listener AS (
-    SELECT CASE WHEN is_new THEN alert_id ELSE told_id END AS alert_id, is_back, audience, recipient_id
+    SELECT CASE WHEN is_new THEN alert_id ELSE told_id END AS alert_id, is_back, step.alert_id AS time_id, audience,
+           recipient_id
     FROM step CROSS JOIN LATERAL (
         SELECT 'holder', step.user_id
         UNION ALL SELECT 'manager', coalesce(nullif(({boss}), step.user_id), ({head}))
@@ -101,7 +102,7 @@ WITH due AS MATERIALIZED (
     INSERT INTO credentials_credentialnotice
         (id, created_at, updated_at, is_deleted, alert_id, audience, recipient_id, day, status, dedupe_key)
     SELECT uuidv7(), now(), now(), false, alert_id, audience, recipient_id, %(today)s::date, 'pending',
-           'alert:' || alert_id || ':' || recipient_id || CASE WHEN is_back THEN ':' || uuidv7() ELSE '' END
+           'alert:' || alert_id || ':' || recipient_id || CASE WHEN is_back THEN ':' || time_id ELSE '' END
     FROM listener ON CONFLICT (dedupe_key) DO NOTHING RETURNING 1
 )
 SELECT (SELECT count(*) FROM due) AS "looked at", (SELECT count(*) FROM raised) AS raised,

@@ -12,8 +12,10 @@ from backend.apps.core.models import Clinic
 from backend.apps.credentials import digests, ladder, policies
 from backend.apps.credentials.models import CredentialNotice, CredentialOverride
 from backend.apps.credentials.tests.factories import lapsing
+from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.employees.models import Employee
+from backend.apps.employees import filing
+from backend.apps.employees.models import Employee, EmployeeCredential
 from backend.apps.employees.tests.factories import (
     make_department,
     make_employee,
@@ -95,6 +97,44 @@ def test_nobody_is_written_to_twice_about_one_tier() -> None:
     ladder.raise_due(TODAY)
     assert told(row) == {"holder": {nurse.user_id}, "manager": {boss.user_id}}
     assert told(own) == {"holder": {boss.user_id}}
+
+
+def test_of_one_step_that_comes_back_one_person_is_told_once() -> None:
+    boss = make_employee(role="admin")
+    nurse, reviewer = make_employee(manager=boss), make_user("admin")
+    policies.write_rules(by=None, compliance_officer=boss.user)
+    row = lapses(nurse, 0)
+    ladder.raise_due(TODAY)
+    for _ in range(2):
+        CredentialNotice.work.update(status="not_needed", work_state="done")
+        row.reject(reviewer, "Torn.")
+        row.unverify()
+        row.save()
+        ladder.raise_due(TODAY)
+        waiting = CredentialNotice.work.filter(status="pending").order_by("audience")
+        assert list(waiting.values_list("recipient", flat=True)) == [nurse.user_id, boss.user_id]
+
+
+@pytest.mark.parametrize("way", ["closed", "retired", "deleted"])
+def test_the_digest_counts_nothing_of_who_has_left(way: str) -> None:
+    by, doctor = make_user("admin"), make_doctor(licensed=False)
+    nurse, file = make_employee(), make_employee(user=doctor.user)
+    for row in (lapses(nurse, 900), lapsing(900, doctor=doctor)):
+        filing.reject(type(row).objects.get(pk=row.pk), by=by, reason="Torn.")
+    for row in (lapses(nurse, 900), lapsing(900, doctor=doctor, credential_type="bls")):
+        filing.renew(row, by=by, issue_date=TODAY, expiry_date=row.expiry_date + timedelta(days=9), state="NY")
+    EmployeeCredential.objects.filter(rejected_at=None).update(credential_type="acls")
+    found = digests.due(TODAY, now=timezone.now())
+    assert (found.renewals, found.rejected) == (2, 2)
+    if way == "deleted":
+        Employee.objects.filter(pk=nurse.pk).update(is_deleted=True, deleted_at=timezone.now())
+        Doctor.objects.filter(pk=doctor.pk).update(is_deleted=True, deleted_at=timezone.now())
+    elif way == "closed":
+        User.objects.filter(pk__in=[nurse.user_id, doctor.user_id]).update(is_active=False)
+    else:
+        gone = {"status": "retired", "termination_date": Clinic.today()}
+        Employee.objects.filter(pk__in=[nurse.pk, file.pk]).update(**gone)
+    assert digests.due(TODAY, now=timezone.now()).total == 0
 
 
 def at(hour: int, day: date = TODAY) -> datetime:
