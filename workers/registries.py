@@ -13,5 +13,7 @@ from workers.runner import told
 def check_registries() -> str:
     """Look everybody up; safe to run twice, for a check is kept once a person and edition, and told of once."""
     with beating("registry checks"):
-        counts = one_by_one("credentials.check_registries", registry_checks.SOURCES, registry_checks.check)
+        counts = one_by_one(
+            "credentials.check_registries", registry_checks.SOURCES, registry_checks.check, all_of_them=True
+        )
     return told(counts).replace("nothing due", "no registry is loaded")

@@ -47,6 +47,7 @@ class Finding:
     by: what they were found by ("npi", "name and birth date", "name"). lines: of the file. entries: digests of what was
         compared, by which the same entry is known again in the next edition. differs: "last_name", "license_number".
     excluded_on: the first day of an exclusion, None where nobody knows; waived_in: the state that still lets them work.
+    licences: those of the person that stand there too.
     """
 
     verdict: Verdict
@@ -56,6 +57,7 @@ class Finding:
     differs: tuple[str, ...] = ()
     excluded_on: date | None = None
     waived_in: str = ""
+    licences: tuple[Licence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,14 +84,16 @@ class Nppes:
         _, line, kind, last, first, other_last, other_first, deactivated, licences = stored
         if deactivated:
             return Finding(Verdict.DEACTIVATED, "npi", (line,))
+        listed = _read(licences)
         differs = (
             *(["entity_type"] if kind != INDIVIDUAL else []),
             *_names_differ(person, {last, other_last}, {first, other_first}),
-            *_licences_differ(person, _read(licences)),
+            *_licences_differ(person, listed),
         )
+        there = tuple(held for held in person.licences if _stands_there(held, listed))
         if not differs:
-            return Finding(Verdict.CLEAR, "npi", (line,))
-        return Finding(Verdict.DIFFERS, "npi", (line,), (_digest(stored[2:], person),), differs)
+            return Finding(Verdict.CLEAR, "npi", (line,), licences=there)
+        return Finding(Verdict.DIFFERS, "npi", (line,), (_digest(stored[2:], person),), differs, licences=there)
 
 
 def _names_differ(person: Person, last_names: set[str], first_names: set[str]) -> Iterator[str]:
@@ -105,13 +107,16 @@ def _licences_differ(person: Person, listed: Sequence[Licence]) -> Iterator[str]
     if not listed:
         return
     for held in person.licences:
-        of_state = [licence for licence in listed if licence.state == held.state]
-        if not of_state:
+        if not any(licence.state == held.state for licence in listed):
             yield "license_state"
             return
-        if not any(same_number(licence.number, held.number) for licence in of_state):
+        if not _stands_there(held, listed):
             yield "license_number"
             return
+
+
+def _stands_there(held: Licence, listed: Sequence[Licence]) -> bool:
+    return any(one.state == held.state and same_number(one.number, held.number) for one in listed)
 
 
 def _stored(row: Row) -> tuple[object, ...]:

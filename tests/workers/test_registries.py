@@ -22,7 +22,7 @@ from backend.apps.doctors.tests.factories import make_credential, make_doctor
 from backend.apps.employees.tests.factories import make_employee
 from backend.apps.interop import registry_checks
 from backend.apps.users.tests.factories import make_user
-from workers import registries
+from workers import one_by_one, registries
 from workers.runner import HandlerBug
 
 pytestmark = pytest.mark.django_db
@@ -209,6 +209,55 @@ def test_a_damaged_index_of_one_registry_keeps_nobody_from_the_other(settings: L
         registries.check_registries()
     assert found() == {(who.user_id, "nppes"): "clear"}
     assert Heartbeat.objects.get(entry="registry checks").failures == 1
+
+
+def test_the_second_registry_is_looked_at_however_long_the_first_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    who = doctor("Holloway", "Gareth", "1999999984")
+    loaded()
+    monkeypatch.setattr(one_by_one, "BUDGET_S", -1.0)
+    registries.check_registries()
+    assert found() == {(who.user_id, "leie"): "excluded", (who.user_id, "nppes"): "clear"}
+
+
+@pytest.mark.parametrize(
+    ("state", "number", "stands_there"),
+    [("NY", "123456", True), ("NJ", "MD778", True), ("NJ", "779", False), ("CA", "123456", False)],
+)
+def test_a_reviewer_verifies_by_the_registry_a_licence_that_stands_there(
+    state: str, number: str, stands_there: bool
+) -> None:
+    who, by = doctor("Holloway", "Gareth", "1999999984"), make_user(role="admin")
+    row = make_credential(doctor=who, state=state, number=number)
+    loaded()
+    with time_machine.travel(NOVEMBER, tick=False):
+        registries.check_registries()
+        assert row.is_in_registry is stands_there
+        check = RegistryCheck.objects.get(user=who.user, source="nppes")
+        if not stands_there:
+            checks.settle(check, by=by, settled_as="clear", note="The number changed.")
+        assert row.is_in_registry is stands_there
+    assert number not in str(RegistryCheck.objects.get(pk=check.pk).finding)
+
+
+def test_a_licence_that_is_filed_after_a_look_is_in_the_registry_once_it_was_looked_at_again() -> None:
+    who = doctor("Holloway", "Gareth", "1999999984")
+    loaded()
+    with time_machine.travel(NOVEMBER, tick=False):
+        registries.check_registries()
+        row = make_credential(doctor=who, number="0123456")
+        assert not row.is_in_registry
+        registries.check_registries()
+        assert row.is_in_registry
+
+
+def test_a_doctor_of_whom_the_registry_lists_no_licence_is_not_verified_by_it() -> None:
+    who = doctor("Oldfield", "Petra", "1999999968")
+    row = make_credential(doctor=who, number="123456")
+    loaded()
+    with time_machine.travel(NOVEMBER, tick=False):
+        registries.check_registries()
+        assert found()[who.user_id, "nppes"] == "clear"
+        assert not row.is_in_registry
 
 
 def test_registries_that_were_never_loaded_are_told_of_until_they_are() -> None:

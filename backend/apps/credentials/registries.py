@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +17,9 @@ from backend.apps.core import alerts
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert
 from backend.apps.credentials.models import RegistryCheck, RegistryOutcome, RegistrySource
+from backend.apps.credentials.models.registries import OLD_AFTER
 
 EXCLUDED_ALERT, DOUBT_ALERT, OLD_ALERT = "credential_excluded", "credential_registry", "registry_file_old"
-OLD_AFTER = timedelta(days=45)  # the files come once a month
 SHORT = {RegistrySource.NPPES: "NPPES", RegistrySource.LEIE: "LEIE"}
 DOUBTS = {
     RegistryOutcome.PERHAPS_EXCLUDED: "somebody of the name of staff member {user} is excluded; say whether it is them",
@@ -51,11 +51,12 @@ def note(source: str, edition: str, answers: Sequence[Answer], *, loaded_at: dat
 
     loaded_at: when the edition was loaded; the one that was loaded last counts, though its day be an earlier one.
     Safe to repeat: what is as it was is not written. What a person settled stays settled while the same entry says the
-    same, in later editions too.
+    same, in later editions too; who settles one of these waits until then, and is waited for.
     """
     users = [answer.user for answer in answers]
-    known = {row.user_id: row for row in _latest(source, users)}
-    stored = {row.user_id: row for row in RegistryCheck.objects.filter(source=source, edition=edition, user__in=users)}
+    known = {row.user_id: row for row in _locked(_latest(source, users))}
+    of_edition = RegistryCheck.objects.filter(source=source, edition=edition, user__in=users)
+    stored = {row.user_id: row for row in _locked(of_edition)}
     new, changed = list[RegistryCheck](), list[RegistryCheck]()
     for answer in answers:
         row = stored.get(answer.user)
@@ -78,6 +79,7 @@ def settle(check: RegistryCheck, *, by: Any, settled_as: str, note: str) -> Regi
     """Say what it is where the registry alone could not: an exclusion, or another person of that name."""
     if by is not None and check.user_id == by.pk:
         raise DomainError("Somebody else has to settle what a registry says of you.")
+    check = _locked(RegistryCheck.objects.filter(pk=check.pk)).get()
     if _latest(check.source, [check.user_id]).get().pk != check.pk:
         raise DomainError("A newer edition of the registry has been looked at; settle that one.")
     if settled_as not in {RegistryOutcome.CLEAR, _worst(check)}:
@@ -144,6 +146,10 @@ def _latest(source: str, users: Collection[Any]) -> QuerySet[RegistryCheck]:
     checks = RegistryCheck.objects.filter(source=source, user__in=list(users))
     newest = checks.order_by("user_id", "-loaded_at", "-edition").distinct("user_id")
     return RegistryCheck.objects.filter(pk__in=newest.values("pk"))
+
+
+def _locked(rows: QuerySet[RegistryCheck]) -> QuerySet[RegistryCheck]:
+    return rows.select_for_update(no_key=True).order_by("pk")
 
 
 def _is_excluded(row: RegistryCheck) -> bool:

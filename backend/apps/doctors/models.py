@@ -18,7 +18,12 @@ from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, UUIDModel
 from backend.apps.core.roles import Role
 from backend.apps.core.validators import validate_language, validate_npi
-from backend.apps.employees.models.credentials import Credential, credential_constraints, credential_indexes
+from backend.apps.employees.models.credentials import (
+    Credential,
+    CredentialType,
+    credential_constraints,
+    credential_indexes,
+)
 
 DEA = re.compile(r"[A-Z][A-Z9][0-9]{7}")
 LONGEST_CAREER = 80  # years
@@ -210,9 +215,11 @@ class DoctorCredential(Credential):
 
     @property
     def is_in_registry(self) -> bool:
-        """Whether NPPES has the doctor as we have them, by the look-ups that the app `credentials` keeps of a login."""
-        last = self.doctor.user.registry_checks.filter(source="nppes").order_by("-loaded_at").first()
-        return last is not None and (last.settled_as or last.outcome) == "clear"
+        """Whether NPPES has this licence of the doctor, by the look-ups that the app `credentials` keeps of a login."""
+        if self.credential_type != CredentialType.STATE_LICENSE:
+            return False
+        last = self.doctor.user.registry_checks.filter(source="nppes").order_by("-loaded_at", "-edition").first()
+        return last is not None and last.has_license(self.state, self.number)
 
 
 class DaySeconds(Func):

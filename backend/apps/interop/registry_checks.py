@@ -15,6 +15,7 @@ from backend.apps.core import roles
 from backend.apps.core.models import Clinic
 from backend.apps.credentials import registries
 from backend.apps.credentials.models import RegistrySource
+from backend.apps.credentials.models.registries import license_digest
 from backend.apps.doctors.models import DoctorCredential
 from backend.apps.employees.models import CredentialType, Employee
 from backend.apps.users.models import User
@@ -107,5 +108,6 @@ def _answer(found: Finding) -> tuple[str, dict[str, Any]]:
         "differs": list(found.differs),
         "excluded_on": found.excluded_on.isoformat() if found.excluded_on else "",
         "waived_in": found.waived_in,
+        "licenses": sorted({license_digest(held.state, held.number) for held in found.licences}),
     }
     return str(found.verdict), {name: value for name, value in told.items() if value}

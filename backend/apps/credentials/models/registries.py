@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import date, timedelta
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+from backend.apps.core.models import Clinic
+
+OLD_AFTER = timedelta(days=45)  # the files come once a month
+DIGITS = 16  # of a digest
 
 
 class RegistrySource(models.TextChoices):
@@ -29,7 +36,8 @@ class RegistryCheck(ClinicModel):
     """That somebody was looked up in one edition of a registry, with what was found; a person settles what is unclear.
 
     edition: the day of the file, as "2026-11-08", so that editions sort. finding: which fields differ, by what and in
-    which lines of the file it was found, digests of those ("entries"), and the day of an exclusion; nobody's name.
+    which lines of the file it was found, digests of those ("entries") and of the licences we have that stand there
+    ("licenses"), and the day of an exclusion; nobody's name.
     loaded_at: when its edition was loaded; the one loaded last counts. settled_as: what a person decided it is, where a
     machine could not be sure; without `settled_at` it holds until they say so of another entry, too.
     """
@@ -67,3 +75,15 @@ class RegistryCheck(ClinicModel):
             models.Index(fields=["outcome", "-checked_at"], name="registry_check_outcome"),
             models.Index(fields=["source", "-checked_at"], name="registry_check_source"),
         ]
+
+    def has_license(self, state: str, number: str) -> bool:
+        """Return whether it is clear, of an edition that is not old, and this licence of the person stands there."""
+        made_on = min(date.fromisoformat(self.edition), timezone.localdate(self.loaded_at, Clinic.current().zone))
+        if Clinic.today() - made_on > OLD_AFTER or (self.settled_as or self.outcome) != RegistryOutcome.CLEAR:
+            return False
+        return license_digest(state, number) in self.finding.get("licenses", ())
+
+
+def license_digest(state: str, number: str) -> str:
+    """Return by what a licence is known again without its number, spelled as we have it."""
+    return hashlib.sha256(f"{state} {number}".encode()).hexdigest()[:DIGITS]
