@@ -8,14 +8,14 @@ from typing import Any
 
 from django.db import connection
 
-from backend.apps.credentials.entitlement import types_for
+from backend.apps.credentials.entitlement import OF_A_STATE, types_for
 from backend.apps.credentials.models import Needed
 
 Span = tuple[str, str]  # first and last day, "YYYYMMDD"
 Spans = tuple[tuple[Span, ...], ...]  # of each type that is needed; somebody has it on a day within one of its spans
 NEVER: Spans = ((),)
-# Days of the clinic; an exception counts for each day on which it was in force at any time. A licence is one of its own
-# state: `entitlement.holds_in`.
+# Days of the clinic; an exception counts for each day on which it was in force at any time. Of the state as in
+# `entitlement.holds_in`.
 SPANS = """
     WITH clinic (zone, state) AS (
         SELECT COALESCE(min(time_zone), %(usual)s), COALESCE(upper(min(state)), '')
@@ -25,7 +25,7 @@ SPANS = """
     FROM doctors_doctorcredential, clinic
     WHERE NOT is_deleted AND rejected_at IS NULL AND credential_type = ANY(%(types)s)
         AND (is_verified OR credential_type <> ALL(%(verified)s))
-        AND (credential_type <> 'state_license' OR doctors_doctorcredential.state IN ('', clinic.state)
+        AND (credential_type <> ALL(%(of_a_state)s) OR doctors_doctorcredential.state IN ('', clinic.state)
             OR clinic.state = '')
         AND (%(doctors)s::uuid[] IS NULL OR doctor_id = ANY(%(doctors)s::uuid[]))
     UNION ALL
@@ -78,7 +78,10 @@ def _joins(of_type: Iterable[Span], begin: str, end: str) -> bool:
 
 def _rows(doctors: Collection[str] | None, types: list[str], verified: list[str]) -> list[tuple[Any, ...]]:
     asked = None if doctors is None else list(doctors)
-    values = {"types": types, "verified": verified, "doctors": asked, "usual": "America/New_York"}
+    of_a_state = [str(kind) for kind in OF_A_STATE]
+    values = {
+        "types": types, "verified": verified, "doctors": asked, "usual": "America/New_York", "of_a_state": of_a_state,
+    }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(SPANS, values)
         return cursor.fetchall()

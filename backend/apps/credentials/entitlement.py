@@ -18,6 +18,7 @@ from backend.apps.doctors.models import Doctor, DoctorCredential
 from backend.apps.employees.models import CredentialType
 
 Span = tuple[date, date]  # both days included
+OF_A_STATE = (CredentialType.STATE_LICENSE, CredentialType.DEA)  # 21 CFR 1301.12: a registration is one of its state
 NEUTRAL = "This doctor cannot take new appointments at the moment; please call the clinic."
 FORBIDS = {
     Needed.APPOINTMENTS: "the doctor takes no new appointments",
@@ -115,8 +116,8 @@ def in_force(doctor: Doctor) -> set[str]:
 
 
 def holds_in(row: DoctorCredential, state: str) -> bool:
-    """Return whether it is one for the clinic's state: a licence is one of its own state, "" is not known."""
-    return row.credential_type != CredentialType.STATE_LICENSE or "" in {row.state, state} or row.state == state.upper()
+    """Return whether it is one for the clinic's state: those OF_A_STATE are of their own state, "" is not known."""
+    return row.credential_type not in OF_A_STATE or "" in {row.state, state} or row.state == state.upper()
 
 
 def name_of(kind: str) -> str:
@@ -157,7 +158,7 @@ def _gap(needed: Sequence[Needed], rows: Sequence[DoctorCredential], policy: Cre
 
 
 def _state_for(kind: CredentialType, clinic: Clinic) -> str:
-    return clinic.state.upper() if kind == CredentialType.STATE_LICENSE else ""
+    return clinic.state.upper() if kind in OF_A_STATE else ""
 
 
 def _sentence(doctor: Doctor, found: Sequence[Gap]) -> str:

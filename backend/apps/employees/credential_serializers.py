@@ -67,7 +67,12 @@ class RenewForm(Form):
         required=False, help_text="The new document; only the administrator may add it later."
     )
     number = serializers.CharField(max_length=60, required=False, help_text="The one before when left out.")
-    issuing_organization = serializers.CharField(max_length=160, required=False)
+    issuing_organization = serializers.CharField(
+        max_length=160, required=False, help_text="The one before when left out, unless that was made of a number."
+    )
+    state = serializers.CharField(
+        max_length=2, required=False, help_text="Two capital letters; for one before that names no state."
+    )
 
 
 class VerifyForm(Form):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import django_filters
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
@@ -49,7 +50,7 @@ class CredentialFilter(django_filters.FilterSet):
         return self._only(rows, rows.expiring_soon(Clinic.today()), value)
 
     def by_awaiting_review(self, rows: CredentialQuerySet, name: str, value: bool) -> QuerySet[Any]:
-        return self._only(rows, rows.awaiting_review(), value)
+        return self._only(rows, rows.awaiting_review(Clinic.today()), value)
 
     def _only(self, rows: QuerySet[Any], found: QuerySet[Any], value: bool) -> QuerySet[Any]:
         return found if value else rows.exclude(pk__in=found.values("pk"))
@@ -73,8 +74,10 @@ class CredentialViewSet(ClinicViewSet):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"])
     def download(self, request: Request, pk: str | None = None) -> FileResponse:
-        """Return the document itself, always as a download and never as a page."""
+        """Return the document itself, always as a download and never as a page; of health only to the holder or HR."""
         credential = self.get_object()
+        if not credential.opens_document_to(request.user):
+            raise PermissionDenied
         answer = documents.download(credential.document, f"credential-{credential.pk}")
         self.note(credential)
         return answer

@@ -13,7 +13,7 @@ from django.utils import timezone
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
 from backend.apps.employees.models import CredentialType, Employee, EmployeeCredential, VerificationMethod
-from backend.apps.employees.models.credentials import Credential
+from backend.apps.employees.models.credentials import TAKEN_OVER, Credential
 
 Paper = TypeVar("Paper", bound=Credential)
 
@@ -30,7 +30,8 @@ KEPT = ("credential_type", "issuing_organization", "number", "state")
 def file(model: type[Paper], *, by: Any, **fields: Any) -> Paper:
     """Put a credential on file. Earlier ones of the same kind are replaced by it, and it by a later one.
 
-    The same kind: of one holder, type, state and issuer, and of one number where a person holds several at once.
+    The same kind: of one holder, type, state and issuer, and of one number where a person holds several at once. One
+    that an update made of a number is replaced by any of its holder and type that ends later.
     """
     row = model(**fields)
     _only_own(by, row.holder)
@@ -82,13 +83,18 @@ def amend(credential: Paper, *, by: Any, **fields: Any) -> Paper:
 def renew(credential: Paper, *, by: Any, **fields: Any) -> Paper:
     """Put the renewed credential on file and note that it replaces this one; return the new one.
 
-    fields: what is new (issue_date, expiry_date, document; number and issuing_organization where they changed).
+    fields: what is new (issue_date, expiry_date, document; number and issuing_organization where they changed; state
+        where the one before names none).
     """
     _take(credential)
     _only_own(by, credential.holder)
     _refuse_replaced(credential, "renew")
     kept = {name: getattr(credential, name) for name in (*KEPT, credential.HOLDER)}
     row = type(credential)(**{**kept, **fields})
+    if credential.state not in {"", row.state}:
+        raise DomainError("One of another state is no renewal; file it beside this one.")
+    if row.issuing_organization == TAKEN_OVER:
+        raise DomainError("Say who issued the new one: this one was made of a number in the file.")
     _refuse_bare(row, by, of=[credential])
     if not _ends_later(row, credential):
         raise DomainError("A renewed credential ends later than the one before.")
@@ -100,25 +106,28 @@ def renew(credential: Paper, *, by: Any, **fields: Any) -> Paper:
 
 @transaction.atomic
 def verify(credential: Paper, *, by: Any, method: str = VerificationMethod.DOCUMENT) -> Paper:
-    """Note that this was checked, and how; nobody checks their own."""
+    """Note that this was checked, and how; nobody checks their own.
+
+    One that has ended or was replaced is verified as well: it says what was true on its own days.
+    """
     _take(credential)
     if _is_own(by, credential):
         raise DomainError("Somebody else has to check this: nobody verifies their own credential.")
-    _refuse_replaced(credential, "verify")
     if method == VerificationMethod.DOCUMENT and not credential.document:
         raise DomainError("There is no document to look at: upload it, or ask whoever issued it.")
     if method == VerificationMethod.REGISTRY and not credential.is_in_registry:
-        raise DomainError("No registry of doctors has this person as we have them; look at the document or ask.")
-    was_rejected = credential.rejected_at is not None
+        raise DomainError("No registry has this license and its holder as we have them; look at the document or ask.")
     credential.verify(by, method)
-    if was_rejected:
-        _link(credential)
+    _link(credential)
     return credential
 
 
 @transaction.atomic
 def reject(credential: Paper, *, by: Any, reason: str) -> Paper:
-    """Note that this was checked and does not hold; what it replaced counts again."""
+    """Note that this was checked and does not hold; what it replaced counts again.
+
+    One that an update made of a number does not outlive it: the number is all it was made of.
+    """
     _take(credential)
     if credential.rejected_at is not None:
         raise DomainError("This credential is rejected already.")
@@ -126,6 +135,8 @@ def reject(credential: Paper, *, by: Any, reason: str) -> Paper:
         raise DomainError("Say why it is rejected: the holder has to know what to bring.")
     credential.reject(by, reason.strip())
     credential.give_back()
+    for made in _of_holder(credential).filter(_taken_over(credential), rejected_at=None):
+        made.reject(by, reason.strip())
     return credential
 
 
@@ -184,6 +195,7 @@ def _link(row: Credential) -> None:
         return
     _replace(others.filter(expiry_date__lt=row.expiry_date), row)
     ending_later = others.filter(Q(expiry_date=None) | Q(expiry_date__gt=row.expiry_date), rejected_at=None)
+    ending_later = ending_later.exclude(issuing_organization=TAKEN_OVER)
     later = ending_later.order_by(F("expiry_date").desc(nulls_first=True), "id").first()
     if later is not None:
         _replace(type(row)._base_manager.filter(pk=row.pk), later)
@@ -191,11 +203,22 @@ def _link(row: Credential) -> None:
 
 
 def _same_kind(row: Credential) -> QuerySet[Any]:
-    same: dict[str, Any] = {name: getattr(row, name) for name in (row.HOLDER, "credential_type", "state")}
-    others = type(row).objects.filter(**same, issuing_organization__iexact=row.issuing_organization).exclude(pk=row.pk)
-    if row.credential_type not in SEVERAL_AT_ONCE:
-        return others
-    return others.filter(number=row.number) if row.number else others.none()
+    same = Q(state=row.state, issuing_organization__iexact=row.issuing_organization)
+    if row.credential_type in SEVERAL_AT_ONCE:
+        same &= Q(number=row.number) & ~Q(number="")
+    return _of_holder(row).filter(same | _taken_over(row))
+
+
+def _of_holder(row: Credential) -> QuerySet[Any]:
+    """Return the other papers of this type that the holder has."""
+    holder = {row.HOLDER: row.holder}
+    return type(row).objects.filter(**holder, credential_type=row.credential_type).exclude(pk=row.pk)
+
+
+def _taken_over(row: Credential) -> Q:
+    """Find those an update made of a number, unless they are of another state than this one."""
+    of_state = Q(state__in=["", row.state]) if row.state else Q()
+    return of_state & Q(issuing_organization=TAKEN_OVER)
 
 
 def _replace(rows: QuerySet[Any], by: Credential) -> None:

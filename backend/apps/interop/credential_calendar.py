@@ -98,17 +98,18 @@ def over(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked, *, size
 
 
 def cut(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked) -> list[QuerySet[Any]]:
-    """Return the rows of each kind that count: seen by this person, not renewed, of the type and state asked for."""
-    wanted = Q(replaced_by__isnull=True)
-    if asked.kind:
-        wanted &= Q(credential_type=asked.kind)
-    if asked.unreviewed:
-        wanted &= Q(is_verified=False, rejected_at__isnull=True)
+    """Return the rows of each kind that count: seen by this person, not renewed, of the type and state asked for.
+
+    Of what waits for a review, those too that were renewed and hold today.
+    """
+    wanted = Q(credential_type=asked.kind) if asked.kind else Q()
     chosen = [model for model in kinds if asked.holder in ("", model.HOLDER)]
-    return [
-        model.objects.visible_to(request.user).filter(wanted).select_related(f"{model.HOLDER}__user")
-        for model in chosen
+    seen = [model.objects.visible_to(request.user).filter(wanted) for model in chosen]
+    counted = [
+        rows.awaiting_review(asked.today) if asked.unreviewed else rows.filter(replaced_by__isnull=True)
+        for rows in seen
     ]
+    return [rows.select_related(f"{rows.model.HOLDER}__user") for rows in counted]
 
 
 def ahead(rows: QuerySet[Any], asked: Asked) -> QuerySet[Any]:

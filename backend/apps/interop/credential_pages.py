@@ -99,8 +99,10 @@ def credential(request: HttpRequest, pk: UUID) -> HttpResponse:
         "needed_for": [str(Needed(one).label) for one in policy.needed_for] if _is_doctors(row) else [],
         "methods": VerificationMethod.choices,
         "verbs": {
-            verb: is_open and may(request.user, verb, TABLES[type(row)]) for verb in ("renew", "verify", "reject")
+            verb: may(request.user, verb, TABLES[type(row)]) and (is_open or verb != "renew")
+            for verb in ("renew", "verify", "reject")
         },
+        "opens": row.opens_document_to(request.user),
         "at_rest": AT_REST,
         "sees_work": may(request.user, "retrieve", WORK),
         "back": paging.handed_on(request.GET),
@@ -142,6 +144,8 @@ def _bites(request: HttpRequest, row: Any) -> dict[str, Any]:
 def document(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give the document itself, as a download and never as a page."""
     row = one(request, pk)
+    if not row.opens_document_to(request.user):
+        return console.refused(request, 403, "Only the holder or an administrator may open this document.")
     answer = documents.download(row.document, f"credential-{row.pk}")
     console.note(request, "download", row)
     return answer  # type: ignore[return-value]  # it is an answer too, only in pieces

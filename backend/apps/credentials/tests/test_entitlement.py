@@ -52,16 +52,18 @@ def test_a_licence_of_today_is_enough_for_a_later_day_and_one_of_that_day_too() 
 @pytest.mark.parametrize(
     ("of_clinic", "of_licence", "gap"), [("NJ", "NY", True), ("ny", "NY", False), ("", "CA", False)]
 )
-def test_a_licence_counts_in_its_own_state_where_the_clinic_says_in_which_it_is(
+def test_a_licence_or_registration_counts_in_its_own_state_where_the_clinic_says_in_which_it_is(
     of_clinic: str, of_licence: str, gap: bool
 ) -> None:
     Clinic.objects.create(name="Elm Street Clinic", state=of_clinic)
     doctor = make_doctor(licensed=False)
     license_doctor(doctor, state=of_licence)
-    assert missing(doctor, *Needed) == (["state_license"] if gap else [])
+    assert missing(doctor, *Needed) == (["state_license", "dea"] if gap else [])
     if gap:
         with pytest.raises(NotEntitled, match=r"no valid state license \(NJ\) is on file"):
             entitlement.refuse_without(doctor, VISITS, on=ago(0), by=doctor.user)
+        with pytest.raises(NotEntitled, match=r"no valid DEA registration \(NJ\) is on file"):
+            entitlement.refuse_without(doctor, Needed.CONTROLLED_SUBSTANCES, on=ago(0), by=doctor.user)
     found = covered.among(covered.of([str(doctor.pk)], Needed.CLAIMS), str(doctor.pk))
     assert found is not None
     assert covered.is_covered(found, f"{ago(0):%Y%m%d}") is not gap
@@ -70,6 +72,40 @@ def test_a_licence_counts_in_its_own_state_where_the_clinic_says_in_which_it_is(
     found = covered.among(covered.of([str(doctor.pk)], Needed.CLAIMS), str(doctor.pk))
     assert found is not None
     assert covered.is_covered(found, f"{ago(0):%Y%m%d}")
+
+
+def test_only_a_registration_of_the_clinics_state_bills_where_claims_need_one_and_a_course_counts_in_all() -> None:
+    Clinic.objects.create(name="Elm Street Clinic", state="NJ")
+    doctor = make_doctor(licensed=False)
+    for kind in ("dea", "bls"):
+        CredentialPolicy.objects.create(credential_type=kind, needed_for=["claims"])
+        make_credential(doctor=doctor, credential_type=kind, state="NY", **VERIFIED)
+    CredentialPolicy.objects.create(credential_type="state_license", needed_for=[])
+    found = covered.among(covered.of([str(doctor.pk)], Needed.CLAIMS), str(doctor.pk)) or ()
+    assert sorted(map(len, found)) == [0, 1]
+    assert missing(doctor, Needed.CLAIMS) == ["dea"]
+
+
+def test_the_past_days_of_a_paper_that_is_filed_late_or_corrected_are_billed_once_it_is_verified() -> None:
+    doctor, by = make_doctor(licensed=False), make_user(role="admin")
+    paper = {**PAPER, "doctor": doctor, "state": "NY"}
+    now = filing.file(DoctorCredential, by=by, **paper, issue_date=ago(100), expiry_date=ago(-600))
+    filing.verify(now, by=by, method="issuer")
+    before = filing.file(DoctorCredential, by=by, **paper, issue_date=ago(800), expiry_date=ago(101))
+
+    def billed() -> bool:
+        spans = covered.among(covered.of([str(doctor.pk)], Needed.CLAIMS), str(doctor.pk)) or ()
+        return covered.is_covered(spans, f"{ago(300):%Y%m%d}")
+
+    assert (before.replaced_by, billed()) == (now, False)
+    filing.verify(before, by=by, method="issuer")
+    assert billed()
+    now.delete()
+    before.refresh_from_db()
+    filing.amend(before, by=by, issuing_organization="A board, spelled right")
+    assert not billed()
+    filing.verify(before, by=by, method="issuer")
+    assert billed()
 
 
 @pytest.mark.parametrize("fault", ["rejected", "deleted", "another type"])

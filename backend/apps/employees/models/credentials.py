@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -15,10 +15,12 @@ from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, SoftDeleteMa
 from backend.apps.core.documents import KeptIn, validate_document
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
+from backend.apps.core.roles import Role
 from backend.apps.core.scope import Access
 from backend.apps.employees.models.staff import NOBODY, Employee
 
 EXPIRES_SOON = timedelta(days=30)
+TAKEN_OVER = "Taken over from the doctor's file"  # who issued what an update made of the numbers there
 CHECKED_BY = (
     "is_verified", "verified_by", "verified_at", "verification_method", "rejected_by", "rejected_at",
     "rejection_reason",
@@ -32,9 +34,11 @@ class CredentialQuerySet(SoftDeleteQuerySet):
     def expiring_soon(self, today: date) -> Self:
         return self.filter(expiry_date__gte=today, expiry_date__lte=today + EXPIRES_SOON)
 
-    def awaiting_review(self) -> Self:
-        """Return what nobody has verified or rejected yet and nothing newer stands in for."""
-        return self.filter(is_verified=False, rejected_at=None, replaced_by=None)
+    def awaiting_review(self, today: date) -> Self:
+        """Return what nobody has verified or rejected yet, of what is replaced only what still holds today."""
+        lasts = Q(expiry_date=None) | Q(expiry_date__gte=today)
+        wanted = Q(replaced_by=None) | (Q(issue_date__lte=today) & lasts)
+        return self.filter(wanted, is_verified=False, rejected_at=None)
 
 
 CredentialManager = SoftDeleteManager.from_queryset(CredentialQuerySet)
@@ -50,6 +54,9 @@ class CredentialType(models.TextChoices):
     IMMUNIZATION = "immunization"
     HIPAA_TRAINING = "hipaa_training", "HIPAA training"
     OTHER = "other"
+
+
+OF_HEALTH = frozenset({CredentialType.IMMUNIZATION, CredentialType.OTHER})  # or may be: nothing for a manager
 
 
 class VerificationMethod(models.TextChoices):
@@ -116,7 +123,7 @@ class Credential(ClinicModel):
 
     @property
     def is_in_registry(self) -> bool:
-        """Whether a public registry was looked at and has its holder as we have them."""
+        """Whether a public registry was looked at lately and has both this paper and its holder as we have them."""
         return False
 
     @property
@@ -127,6 +134,11 @@ class Credential(ClinicModel):
     def is_expiring_soon(self) -> bool:
         """Whether it still holds today but not 31 days from now."""
         return self.is_expiring_soon_on(Clinic.today())
+
+    def opens_document_to(self, user: Any) -> bool:
+        """Return whether this person, who sees the credential, may see its document: of health only the own."""
+        is_private = self.credential_type in OF_HEALTH
+        return not is_private or user.role == Role.ADMIN or self.holder.user_id == user.pk
 
     def is_expired_on(self, day: date) -> bool:
         return self.expiry_date is not None and self.expiry_date < day
@@ -140,11 +152,9 @@ class Credential(ClinicModel):
             raise ValidationError({"state": "A licence is one of a state; write its two letters."})
 
     def verify(self, user: Any, method: str = VerificationMethod.DOCUMENT) -> None:
-        """Note that `user` has checked this, and how."""
+        """Note that `user` has checked this, and how; of one that has ended that it was so on its own days."""
         if self.is_verified:
             raise DomainError("This credential is already verified.")
-        if self.is_expired:
-            raise DomainError("This credential has expired; enter the renewed one instead.")
         self.unverify()
         self.is_verified, self.verified_by, self.verified_at = True, user, timezone.now()
         self.verification_method = method
@@ -157,9 +167,13 @@ class Credential(ClinicModel):
         self.save(update_fields=[*CHECKED_BY, "updated_at"])
 
     def lock_papers(self) -> None:
-        """Let one transaction at a time say which papers of this person hold; it is taken before any of the papers."""
-        holders = type(self.holder)._base_manager.select_for_update(no_key=True)
-        list(holders.filter(pk=self.holder_id).values_list("pk"))
+        """Let one transaction at a time say which papers of this person hold; it is taken before any of the papers.
+
+        It is no lock of the holder's row: who ends an employment has that one before the login's, and a login that is
+        closed or opened takes this one after its own, by a trigger of the app `credentials`.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"papers of {self.holder_id}"])
 
     def give_back(self) -> None:
         """Let what this one replaced count again, or be replaced by what replaced this one."""

@@ -129,12 +129,12 @@ def test_a_renewal_is_answered_as_the_new_row_once_for_a_key(kind: str) -> None:
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("awaiting_review=true", {"new", "late"}),
-        ("awaiting_review=false", {"bad", "seen", "old"}),
+        ("awaiting_review=true", {"new", "late", "old"}),
+        ("awaiting_review=false", {"bad", "seen", "over"}),
         ("rejected=true", {"bad"}),
         ("is_verified=true", {"seen"}),
-        ("replaced=true", {"old"}),
-        ("expired=true", {"late"}),
+        ("replaced=true", {"old", "over"}),
+        ("expired=true", {"late", "over"}),
         ("expiring_soon=true", {"seen"}),
     ],
 )
@@ -143,10 +143,19 @@ def test_lists_answer_what_waits_for_a_reviewer_and_what_ends(query: str, found:
     new = make_employee_credential(number="new")
     make_employee_credential(number="late", expiry_date=today - timedelta(days=1))
     make_employee_credential(number="old", replaced_by=new)
+    make_employee_credential(number="over", replaced_by=new, expiry_date=today - timedelta(days=1))
     make_employee_credential(number="bad").reject(admin, "Torn.")
     make_employee_credential(number="seen", expiry_date=today + timedelta(days=3)).verify(admin)
     rows = client_for(admin).get(f"{URL}?{query}").data["results"]
     assert {row["number"] for row in rows} == found
+
+
+def test_a_licence_of_no_state_is_renewed_with_it() -> None:
+    row = make_credential(state="", expiry_date=date(2027, 6, 1))
+    renew = partial(client_for(make_user(role="admin")).post, f"/api/v1/doctor-credentials/{row.pk}/renew/")
+    assert renew(RENEWED, format="json").status_code in {400, 422}
+    assert renew({**RENEWED, "state": "Jersey"}, format="json").status_code == 400
+    assert renew({**RENEWED, "state": "NJ"}, format="json").data["state"] == "NJ"
 
 
 def test_a_reviewer_who_sends_the_version_they_looked_at_verifies_no_other() -> None:

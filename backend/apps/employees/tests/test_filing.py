@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,14 @@ import pytest
 from django.conf import LazySettings
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
+from django.utils import timezone
 
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Clinic
+from backend.apps.credentials import entitlement
+from backend.apps.credentials.entitlement import NotEntitled
+from backend.apps.credentials.models import Needed
+from backend.apps.credentials.models.registries import license_digest
 from backend.apps.credentials.tests.registry_factories import make_registry_check
 from backend.apps.doctors.tests.factories import make_credential, make_doctor
 from backend.apps.employees import filing
@@ -33,6 +39,12 @@ def admin() -> Any:
     return make_user(role="admin")
 
 
+def listed(row: Any, **over: Any) -> dict[str, Any]:
+    """Return what is kept of a look-up in NPPES in which this licence stands."""
+    finding = {"by": "npi", "licenses": [license_digest(row.state, row.number)]}
+    return {"source": "nppes", "outcome": "clear", "finding": finding, "edition": str(Clinic.today()), **over}
+
+
 def again(row: Any, **over: Any) -> dict[str, Any]:
     """Return the fields of another credential of the same kind."""
     same = {name: getattr(row, name) for name in (row.HOLDER, "credential_type", "issuing_organization", "state")}
@@ -50,17 +62,51 @@ def test_a_renewal_is_a_new_row_and_the_old_one_points_to_it(make: Make) -> None
 
 
 @BOTH
-def test_what_was_renewed_is_not_renewed_amended_or_verified_any_more(make: Make) -> None:
+def test_what_was_renewed_is_not_renewed_or_amended_any_more(make: Make) -> None:
     row, by = make(expiry_date=OLD), admin()
     filing.renew(row, by=by, **RENEWED)
     for act in (
         lambda: filing.renew(row, by=by, issue_date=date(2027, 5, 2), expiry_date=NEW),
         lambda: filing.amend(row, by=by, number="8"),
-        lambda: filing.verify(row, by=by, method="issuer"),
     ):
         with pytest.raises(DomainError, match="newer one"):
             act()
     assert type(row).objects.count() == 2
+
+
+@BOTH
+def test_what_was_renewed_or_has_ended_is_verified_for_its_own_days_and_stays_on_no_ladder(make: Make) -> None:
+    today, by = Clinic.today(), admin()
+    ended = make(issue_date=today - timedelta(days=800), expiry_date=today - timedelta(days=5))
+    renewed = filing.renew(ended, by=by, issue_date=today, expiry_date=today + timedelta(days=700))
+    corrected = make(expiry_date=today - timedelta(days=5))
+    for row in (ended, corrected):
+        filing.verify(row, by=by, method="issuer")
+        row.refresh_from_db()
+        assert row.is_verified
+    assert (ended.replaced_by, ended.next_alert_on) == (renewed, None)
+
+
+def test_the_current_paper_waits_for_a_review_though_the_next_one_is_filed() -> None:
+    today, by = Clinic.today(), admin()
+    current = make_credential(expiry_date=today + timedelta(days=30))
+    ahead = {"issue_date": today + timedelta(days=31), "expiry_date": today + timedelta(days=700)}
+    coming = filing.renew(current, by=by, **ahead)
+    over = make_credential(expiry_date=today - timedelta(days=1))
+    latest = filing.renew(over, by=by, issue_date=today, expiry_date=today + timedelta(days=700))
+    assert set(type(current).objects.awaiting_review(today)) == {current, coming, latest}
+    with pytest.raises(NotEntitled, match="until it is verified"):
+        entitlement.refuse_without(current.doctor, Needed.APPOINTMENTS, on=today, by=by)
+    current.refresh_from_db()
+    filing.verify(current, by=by, method="issuer")
+    assert entitlement.missing(current.doctor, Needed.APPOINTMENTS, on=today) == []
+
+
+def test_a_renewal_names_the_state_the_one_before_did_not_and_no_other_one() -> None:
+    nameless, named, by = make_credential(state="", expiry_date=OLD), make_credential(expiry_date=OLD), admin()
+    assert filing.renew(nameless, by=by, **RENEWED, state="NJ").state == "NJ"
+    with pytest.raises(DomainError, match="another state"):
+        filing.renew(named, by=by, **RENEWED, state="NJ")
 
 
 @pytest.mark.parametrize("ends", [OLD, date(2027, 5, 31)], ids=["the same day", "earlier"])
@@ -206,7 +252,7 @@ def test_deleting_a_replacement_gives_the_old_one_back(make: Make) -> None:
 class TestReview:
     def test_a_document_or_another_way_is_needed_to_verify(self) -> None:
         row, by = make_credential(), admin()
-        make_registry_check(row.doctor.user, source="nppes", outcome="clear", finding={})
+        make_registry_check(row.doctor.user, **listed(row))
         with pytest.raises(DomainError, match="no document"):
             filing.verify(row, by=by)
         filing.verify(row, by=by, method="registry")
@@ -217,19 +263,34 @@ class TestReview:
     @BOTH
     def test_a_registry_verifies_only_a_doctor_whom_it_has_as_we_have_them(self, make: Make) -> None:
         row, by = make(), admin()
-        for outcome, settled_as in ((None, ""), ("differs", ""), ("clear", "differs")):
+        for place, (outcome, settled_as) in enumerate(((None, ""), ("differs", ""), ("clear", "differs"))):
             if outcome:
-                checked = {
-                    "source": "nppes",
-                    "outcome": outcome,
-                    "settled_as": settled_as,
-                    "edition": f"2026-{outcome}",
-                }
-                make_registry_check(row.holder.user, **checked)
+                edition = str(Clinic.today() - timedelta(days=10 - place))
+                checked = {"outcome": outcome, "settled_as": settled_as, "edition": edition}
+                make_registry_check(row.holder.user, **listed(row, **checked))
             with pytest.raises(DomainError, match="No registry"):
                 filing.verify(row, by=by, method="registry")
-        make_registry_check(row.holder.user, source="nppes", outcome="differs", settled_as="clear")
+        make_registry_check(row.holder.user, **listed(row, outcome="differs", settled_as="clear"))
         if make is make_credential:
+            assert filing.verify(row, by=by, method="registry").is_verified
+        else:
+            with pytest.raises(DomainError, match="No registry"):
+                filing.verify(row, by=by, method="registry")
+
+    def test_a_registry_verifies_no_paper_but_a_licence_that_stands_there(self) -> None:
+        row, by = make_credential(), admin()
+        make_registry_check(row.doctor.user, **listed(row))
+        registration = make_credential(doctor=row.doctor, credential_type="dea", number=row.number)
+        for one in (registration, filing.amend(row, by=by, number="another")):
+            with pytest.raises(DomainError, match="No registry"):
+                filing.verify(one, by=by, method="registry")
+
+    @pytest.mark.parametrize(("edition", "loaded"), [(45, 0), (46, 0), (0, 46)])
+    def test_an_edition_that_is_older_than_45_days_verifies_nothing(self, edition: int, loaded: int) -> None:
+        row, by, days = make_credential(), admin(), timedelta(days=1)
+        told = {"edition": str(Clinic.today() - edition * days), "loaded_at": timezone.now() - loaded * days}
+        make_registry_check(row.doctor.user, **listed(row, **told))
+        if max(edition, loaded) == 45:
             assert filing.verify(row, by=by, method="registry").is_verified
         else:
             with pytest.raises(DomainError, match="No registry"):
@@ -250,9 +311,9 @@ class TestReview:
         assert (row.is_verified, row.rejected_by) == (False, by)
         with pytest.raises(DomainError, match="already"):
             filing.reject(row, by=by, reason="Again.")
-        assert not type(row).objects.awaiting_review().exists()
+        assert not type(row).objects.awaiting_review(Clinic.today()).exists()
         filing.amend(row, by=row.holder.user, number="8")
-        assert list(type(row).objects.awaiting_review()) == [row]
+        assert list(type(row).objects.awaiting_review(Clinic.today())) == [row]
         assert row.rejection_reason == ""
 
     def test_a_rejection_needs_a_reason(self) -> None:

@@ -21,6 +21,7 @@ from backend.apps.employees.models import EmployeeCredential
 from backend.apps.employees.tests.factories import a_file, make_employee, make_employee_credential
 from backend.apps.interop import credential_calendar
 from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
 from tests.support.pages import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +69,7 @@ def test_it_is_cut_by_type_holder_review_and_month() -> None:
         ({}, [True, True, True, False]),
         ({"type": "bls"}, [False, True, True, False]),
         ({"holder": "doctor"}, [True, False, False, False]),
-        ({"unreviewed": "1"}, [True, True, False, False]),
+        ({"unreviewed": "1"}, [True, True, False, True]),
         ({"from": f"{in_days(70):%Y-%m}"}, [False, False, False, False]),
         ({"overdue": "1"}, [False, False, False, False]),
         ({"from": "2026-13", "after": "x~y", "holder": "cat", "type": "none"}, [True, True, True, False]),
@@ -185,6 +186,37 @@ def test_the_holder_renews_with_a_document_and_anybody_who_sees_it_downloads_tha
     assert "default-src 'none'" in answer["Content-Security-Policy"]
     assert AuditLog.objects.filter(action="console.download", resource_id=str(new.pk)).exists()
     assert client.get(f"{url(row)}document/").status_code == 404
+
+
+def test_one_that_was_renewed_is_still_verified_or_rejected_and_one_of_no_state_is_renewed_with_it() -> None:
+    row, client = make_credential(expiry_date=in_days(10), state=""), signed_in("admin")
+    form = {"issue_date": f"{in_days(0)}", "expiry_date": f"{in_days(500)}"}
+    assert 'name="state"' in text_of(client.get(url(row)))
+    client.post(f"{url(row)}renew/", form)
+    assert not row.replaces.model.objects.exclude(pk=row.pk).exists()
+    client.post(f"{url(row)}renew/", {**form, "state": "NJ"})
+    new = DoctorCredential.objects.exclude(pk=row.pk).get()
+    assert new.state == "NJ"
+    assert 'name="state"' not in text_of(client.get(url(new)))
+    text = text_of(client.get(url(row)))
+    assert [f"{url(row)}{verb}/" in text for verb in ("renew", "verify", "reject")] == [False, True, True]
+    client.post(f"{url(row)}verify/", {"method": "issuer"})
+    row.refresh_from_db()
+    assert (row.is_verified, row.replaced_by) == (True, new)
+
+
+def test_a_document_of_health_is_opened_by_its_holder_and_administrators_and_not_by_the_manager() -> None:
+    boss = make_employee()
+    nurse = make_employee(manager=boss)
+    kinds = ("immunization", "other", "bls")
+    rows = [make_employee_credential(employee=nurse, credential_type=kind, document=a_file()) for kind in kinds]
+    for user, expected in ((boss.user, [403, 403, 200]), (nurse.user, [200] * 3), (make_user("admin"), [200] * 3)):
+        client, api = signed_in(user), client_for(user)
+        assert [client.get(f"{url(row)}document/").status_code for row in rows] == expected
+        at = "/api/v1/employee-credentials"
+        assert [api.get(f"{at}/{row.pk}/download/").status_code for row in rows] == expected
+        for row, code in zip(rows, expected, strict=True):
+            assert (f"{url(row)}document/" in text_of(client.get(url(row)))) is (code == 200)
 
 
 def test_what_ended_says_what_is_forbidden_lists_the_visits_to_move_and_is_excepted_for_some_hours() -> None:
