@@ -200,6 +200,6 @@ def _keep_an_administrator(user: User) -> None:
     """Refuse to take the last administrator away; the rows are locked, so that two cannot go at once."""
     if user.role != Role.ADMIN or not user.is_active:
         return
-    admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    admins = User.objects.select_for_update(no_key=True).filter(role=Role.ADMIN, is_active=True).order_by("pk")
     if {admin.pk for admin in admins} <= {user.pk}:
         raise DomainError("The clinic needs at least one active administrator.")

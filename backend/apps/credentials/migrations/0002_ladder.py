@@ -90,6 +90,7 @@ CREATE TRIGGER credentials_look_again AFTER UPDATE OF is_active, is_deleted ON u
     EXECUTE FUNCTION credentials_look_again();
 """
 OF_PERSON = """
+    PERFORM pg_advisory_xact_lock(hashtextextended('papers of ' || id, 0)) FROM {people} WHERE user_id = NEW.id;
     UPDATE {table} AS held SET next_alert_on = credentials_first_look(held.credential_type, held.expiry_date)
     FROM {people} AS person
     WHERE person.user_id = NEW.id AND held.{holder} = person.id AND NOT held.is_deleted
