@@ -15,7 +15,7 @@ ERROR = Severity.ERROR
     ERROR,
     On.LINE,
     "rendering",
-    "The doctor had no valid licence on this day; enter it, or name who gave the service.",
+    "The doctor had no valid licence on this day; have one verified, or name who gave the service.",
     of_voids=False,
 )
 def rendering_not_entitled(batch: Batch) -> Iterable[Line]:
