@@ -101,6 +101,7 @@ def test_one_row_that_is_gone_is_one_alert_though_the_range_was_cut(monkeypatch:
     monkeypatch.setattr(reconciling, "MOST_ROWS", 3)
     assert closed_to_the_end().books["split"]
     assert ["provider reports: gone (1)" in alert.sentence for alert in told()] == [True]
+    assert ReconcileRun.objects.filter(agree=False).count() == 1
 
 
 def test_a_row_gone_from_before_the_range_is_missed_though_the_range_was_cut(monkeypatch: pytest.MonkeyPatch) -> None:
