@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from integrations.doubles.server import Answer, HttpDouble, Request, serve
 
 ATTEMPT = re.compile(r"\(unique_args\['attempt_id'\]=\"(?P<attempt>[^\"]*)\"\)")
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+LONGEST = 30_000_000  # bytes of a whole mail
 BAD_TYPE = re.compile(r"[;\r\n]")
 
 
@@ -36,12 +38,13 @@ class SentEmail:
     headers: dict[str, str] = field(default_factory=dict)
     reply_to: str = ""
     attachments: tuple[tuple[str, str, bytes], ...] = ()  # name, type, content
+    status: str = ""  # the last event of it, as "bounce"; empty: none yet
 
 
 class SendGridDouble(HttpDouble):
     """POST /v3/mail/send takes a mail and answers 202 with X-Message-Id, GET /v3/messages finds it by its attempt.
 
-    Errors are SendGrid's own JSON.
+    Errors are SendGrid's own JSON. key: whoever asks without it is refused; empty: everybody is let in.
 
     Source: SendGrid v3 API, Mail Send and Email Activity.
     """
@@ -49,21 +52,31 @@ class SendGridDouble(HttpDouble):
     default_port = 24011
     sent: list[SentEmail]
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, key: str = "", **options: Any) -> None:
         self.sent = []
+        self._key = key
         self.activity = "delivered"  # how far each mail has come: processed, delivered or not_delivered
         super().__init__(**options)
 
+    def change(self, message_id: str, status: str) -> None:
+        """Let an event be the last word on a mail."""
+        with self._lock:
+            [place] = [place for place, mail in enumerate(self.sent) if mail.message_id == message_id]
+            self.sent[place] = replace(self.sent[place], status=status)
+
     def take(self, request: Request) -> Answer:
         url = urlsplit(request.path)
+        if self._key and request.headers.get("Authorization") != f"Bearer {self._key}":
+            return Answer(401, errors("The provided authorization grant is invalid, expired, or revoked"))
         if (request.method, url.path) == ("GET", "/v3/messages"):
             return self._find(parse_qs(url.query)["query"][0])
         if (request.method, url.path) != ("POST", "/v3/mail/send"):
             return Answer(404, errors("not found"))
+        if len(request.body) > LONGEST:
+            return Answer(413, errors("The size of the request is too large."))
         payload = json.loads(request.body)
-        for place, part in enumerate(payload.get("attachments", [])):
-            if BAD_TYPE.search(part["type"]):
-                return Answer(400, errors("The attachment type cannot contain ';', or CRLF.", f"attachments.{place}"))
+        if fault := fault_of(payload):
+            return Answer(400, fault)
         mail = as_sent(payload)
         self.sent.append(mail)
         self.keep(asdict(mail))
@@ -75,6 +88,29 @@ class SendGridDouble(HttpDouble):
             return Answer(400, errors("invalid query"))
         found = [mail for mail in self.sent if mail.attempt_id == asked["attempt"]]
         return Answer(200, {"messages": [as_activity(mail, self.activity) for mail in found]})
+
+
+def fault_of(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return SendGrid's errors of what is wrong with a mail; empty: nothing."""
+    people = payload["personalizations"][0]
+    addresses = {"from.email": payload["from"]["email"]}
+    addresses |= {f"personalizations.0.to.{place}.email": one["email"] for place, one in enumerate(people["to"])}
+    for place, address in addresses.items():
+        if not ADDRESS.fullmatch(address):
+            return errors("Does not contain a valid address.", place)
+    for number, part in enumerate(payload["content"]):
+        if not part["value"]:
+            return errors("The content value must be a string at least one character in length.", f"content.{number}")
+    for number, part in enumerate(payload.get("attachments", [])):
+        if BAD_TYPE.search(part["type"]):
+            return errors("The attachment type cannot contain ';', or CRLF.", f"attachments.{number}")
+    return {}
+
+
+def refusal(status: int) -> Answer:
+    """Return how SendGrid says that it is asked too often (429) or cannot answer now (503)."""
+    told = {429: "too many requests", 503: "service unavailable"}[status]
+    return Answer(status, errors(told), {"X-RateLimit-Reset": str(int(time.time()) + 2)} if status == 429 else {})
 
 
 def as_sent(payload: dict[str, Any]) -> SentEmail:

@@ -47,7 +47,7 @@ class HttpDouble:
     """An HTTP server on 127.0.0.1 for the length of a `with`; subclasses answer requests.
 
     `sent` holds each accepted message in order, `requests` every request that arrived; both may be read while the
-    server works. `fail_next` scripts the next requests, first in, first out; `trouble` draws for the rest.
+    server works. `fail_next` scripts the next requests, first in, first out; `trouble` decides on the rest.
     """
 
     default_port: ClassVar[int] = 0
@@ -111,7 +111,8 @@ class HttpDouble:
         return None if failure.drop else failure.answer or usual
 
     def _unscripted(self, method: str) -> Failure:
-        return self.trouble(method) if self.trouble else Failure()
+        trouble = self.trouble  # read once: whoever ends it does not wait for us
+        return trouble(method) if trouble else Failure()
 
     def arrived(self, count: int, within_s: float = 10.0) -> list[Request]:
         """Return `requests` once there are `count`: whoever gives up soon may do so before we have read what came."""

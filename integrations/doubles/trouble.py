@@ -4,38 +4,55 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from integrations.doubles.server import Answer, Failure
 
 LATE_S = 2.0
-KINDS: dict[str, Callable[[], Failure]] = {
-    "late": lambda: Failure(hang_s=LATE_S),
-    "429": lambda: Failure(Answer(429, {"message": "too many requests"}, {"Retry-After": "2"})),
-    "503": lambda: Failure(Answer(503, {"message": "service unavailable"})),
-    "reset": lambda: Failure(drop=True),
-    "taken, answer lost": lambda: Failure(drop=True, accepted=True),
-}
 WRITES = frozenset({"POST"})  # what only asks is answered
+LOST = "taken, answer lost"
+
+Kinds = Mapping[str, Callable[[], Failure]]
+
+
+def kinds(refusal: Callable[[int], Answer]) -> Kinds:
+    """Return what can go wrong, by name; refusal: the partner's own answer of a status."""
+    return {
+        "late": lambda: Failure(hang_s=LATE_S),
+        "429": lambda: Failure(refusal(429)),
+        "503": lambda: Failure(refusal(503)),
+        "reset": lambda: Failure(drop=True),
+        LOST: lambda: Failure(drop=True, accepted=True),
+    }
 
 
 class Trouble:
-    """What goes wrong with the requests of one partner, in the order in which they come; called by one at a time.
+    """What goes wrong with the first `requests` that write to a partner; called by one at a time.
 
-    A `share` of the requests goes wrong, until there were `most`; each kind comes once before one comes again. counts:
-    how often by kind. tell: hears of each.
+    A `share` of them goes wrong, at most `most`, and each kind once if there are as many requests. planned: the kind by
+    the place of its request, from 0, while it is still to come. left_out: kinds for which there are too few requests.
+    counts: how often each came. tell: hears of each.
     """
 
-    def __init__(self, seed: str, *, share: float, most: int, tell: Callable[[str], None]) -> None:
-        self._dice = random.Random(seed)  # noqa: S311 - a plan, not a secret
-        self._first = self._dice.sample(sorted(KINDS), len(KINDS))
-        self._share, self._most, self._tell = share, most, tell
+    def __init__(
+        self, seed: str, of: Kinds, *, requests: int, share: float, most: int, tell: Callable[[str], None]
+    ) -> None:
+        dice, names = random.Random(seed), sorted(of)  # noqa: S311 - a plan, not a secret
+        count = min(requests, max(len(names), min(most, round(share * requests))))
+        drawn = [*dice.sample(names, len(names)), *(dice.choice(names) for _ in range(most))]
+        places = dice.sample(range(requests), count)
+        self.planned = dict(zip(places, drawn, strict=False))
+        self.left_out = drawn[count : len(names)]
         self.counts = Counter[str]()
+        self._of, self._tell, self._came = of, tell, 0
 
     def __call__(self, method: str) -> Failure:
-        if method not in WRITES or self.counts.total() >= self._most or self._dice.random() >= self._share:
+        if method not in WRITES:
             return Failure()
-        kind = self._first.pop() if self._first else self._dice.choice(sorted(KINDS))
+        kind = self.planned.pop(self._came, "")
+        self._came += 1
+        if not kind:
+            return Failure()
         self.counts[kind] += 1
         self._tell(kind)
-        return KINDS[kind]()
+        return self._of[kind]()

@@ -16,6 +16,10 @@ from uuid import uuid4
 
 from integrations.doubles.server import Answer, HttpDouble, Request, serve
 
+LONGEST = 1600  # characters of a body
+NUMBER = re.compile(r"\+[1-9]\d{6,14}")
+SERVICE = re.compile(r"MG[0-9a-f]{32}")
+BUSY = {429: 20429, 503: 20503}
 MESSAGES = re.compile(r"/2010-04-01/Accounts/(?P<account>\w+)/Messages(?:/(?P<sid>\w+))?\.json")
 PAGE_SIZE = 50
 
@@ -41,7 +45,8 @@ class SentSms:
 class TwilioDouble(HttpDouble):
     """POST Messages.json takes a message, GET lists (`To`, `DateSent>`, in pages) or fetches; errors are Twilio's JSON.
 
-    A list begins with the newest. `DateSent>` is a day, and never finds what Twilio has not sent yet.
+    A list begins with the newest. `DateSent>` is a day, and never finds what Twilio has not sent yet. token: whoever
+    asks without it is refused; empty: everybody is let in.
 
     Source: Twilio API 2010-04-01, resource Messages.
     """
@@ -49,8 +54,9 @@ class TwilioDouble(HttpDouble):
     default_port = 24010
     sent: list[SentSms]
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, token: str = "", **options: Any) -> None:
         self.sent = []
+        self._token = token
         super().__init__(**options)
 
     @property
@@ -58,7 +64,7 @@ class TwilioDouble(HttpDouble):
         """What a process needs to send here."""
         return {
             "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-            "TWILIO_AUTH_TOKEN": "test-token",
+            "TWILIO_AUTH_TOKEN": self._token or "test-token",
             "TWILIO_FROM": "+14155550199",
             "TWILIO_BASE_URL": self.url,
         }
@@ -79,12 +85,18 @@ class TwilioDouble(HttpDouble):
         found = MESSAGES.fullmatch(url.path)
         if not found:
             return Answer(404, error(20404, 404))
+        if not self._knows(found["account"], request):
+            return Answer(401, error(20003, 401))
         if request.method == "POST":
             return self._create(found["account"], dict(parse_qsl(request.body.decode())))
         if not found["sid"]:
             return self._list(found["account"], dict(parse_qsl(url.query)), url.path)
         wanted = [sms for sms in self.sent if sms.sid == found["sid"]]
         return Answer(200, as_json(found["account"], wanted[0])) if wanted else Answer(404, error(20404, 404))
+
+    def _knows(self, account: str, request: Request) -> bool:
+        told = base64.b64encode(f"{account}:{self._token}".encode()).decode()
+        return not self._token or request.headers.get("Authorization") == f"Basic {told}"
 
     def _list(self, account: str, query: dict[str, str], path: str) -> Answer:
         since = date.fromisoformat(query["DateSent>"][:10]) if "DateSent>" in query else None
@@ -100,12 +112,9 @@ class TwilioDouble(HttpDouble):
         return Answer(200, {"messages": wanted[page * size :][:size], **page_info})
 
     def _create(self, account: str, form: dict[str, str]) -> Answer:
-        missing = {"To": 21604, "Body": 21602}
-        for name, code in missing.items():
-            if not form.get(name):
-                return Answer(400, error(code, 400))
-        if not 1 <= int(form.get("ValidityPeriod", 1)) <= 36000:
-            return Answer(400, error(21620, 400))
+        code = fault_of(form)
+        if code:
+            return Answer(400, error(code, 400))
         sms = self.place(form)
         self.keep(asdict(sms))
         return Answer(201, as_json(account, sms))
@@ -119,6 +128,27 @@ class TwilioDouble(HttpDouble):
         sms = SentSms(f"SM{uuid4().hex}", form["To"], sender, form["Body"], attempt, **whole)
         self.sent.append(sms)
         return sms
+
+
+def fault_of(form: Mapping[str, str]) -> int:
+    """Return Twilio's code of what is wrong with the form of a message; 0: nothing."""
+    sender, service = form.get("From", ""), form.get("MessagingServiceSid", "")
+    right = (
+        (21604, bool(form.get("To"))),
+        (21602, bool(form.get("Body"))),
+        (21603, bool(sender or service)),
+        (21211, NUMBER.fullmatch(form.get("To", ""))),
+        (21212, not sender or NUMBER.fullmatch(sender)),
+        (21701, not service or SERVICE.fullmatch(service)),
+        (21617, len(form.get("Body", "")) <= LONGEST),
+        (21620, 1 <= int(form.get("ValidityPeriod", 1)) <= 36000),
+    )
+    return next((code for code, is_right in right if not is_right), 0)
+
+
+def refusal(status: int) -> Answer:
+    """Return how Twilio says that it is asked too often (429) or cannot answer now (503)."""
+    return Answer(status, error(BUSY[status], status), {"Retry-After": "2"} if status == 429 else {})
 
 
 def as_json(account: str, sms: SentSms) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,12 +16,16 @@ from integrations.doubles.sendgrid import as_sent
 from integrations.doubles.server import Answer, HttpDouble, Request
 from integrations.email import sendgrid_webhooks
 from integrations.sms import twilio_webhooks
-from workers.cli import demo_bulk, demo_counts, demo_labs, demo_partners, demo_table, playing
+from tests.support.stage import until
+from workers.cli import demo_bulk, demo_counts, demo_day, demo_labs, demo_partners, demo_table, playing
+from workers.cli.demo_bulk import Bulk, Size
 from workers.cli.demo_partners import Partners
 from workers.cli.demo_table import Row
 from workers.cli.errors import Refused
+from workers.cli.state import Ports, Running
 
-GOOD = {"pipeline": "texts", "asked": 3, "happened": {"delivered": 2, "failed": 1}, "counted": "3 taken"}
+ENDED = {"delivered": 2, "bounced": 1}
+GOOD = {"pipeline": "texts", "asked": 3, "expected": ENDED, "happened": ENDED, "counted": "3 taken"}
 
 MAIL = {
     "personalizations": [{"to": [{"email": "pat@example.org"}], "custom_args": {"attempt_id": "row.1"}}],
@@ -38,6 +44,9 @@ def test_a_row_in_which_all_was_explained_is_good() -> None:
         ({"lost": 2}, ["2 lost"]),
         ({"asked": 4, "in_line": 1}, ["1 still in line"]),
         ({"asked": 5}, ["2 of those asked ended in nothing"]),
+        ({"asked": 2}, ["1 more than asked"]),
+        ({"apart": 1}, ["1 told otherwise there"]),
+        ({"happened": {"failed": 3}}, ["0 bounced instead of 1", "0 delivered instead of 2", "3 failed instead of 0"]),
         ({"agree": False}, ["the books do not agree"]),
     ],
 )
@@ -50,8 +59,34 @@ def test_a_row_says_what_is_wrong_and_the_day_is_not_good(fault: dict[str, Any],
 
 def test_the_document_holds_the_rows_and_the_verdict_and_goes_through_json() -> None:
     told = json.loads(json.dumps(demo_table.document([Row(**GOOD)], seed=7, scenes_good=True)))
-    assert (told["seed"], told["good"], told["rows"][0]["happened"]) == (7, True, GOOD["happened"])
-    assert demo_table.document([Row(**GOOD)], scenes_good=False)["good"] is False
+    assert (told["seed"], told["good"], told["rows"][0]["happened"]) == (7, True, ENDED)
+    assert demo_table.document([Row(**GOOD)], otherwise_good=False)["good"] is False
+    assert demo_table.document([])["good"] is False
+
+
+def test_a_day_is_not_good_of_which_a_part_broke_off_a_report_was_not_taken_or_a_fault_did_not_come() -> None:
+    def verdict(partners: Partners, *, scenes_good: bool = True) -> bool:
+        told = demo_day.told([Row(**GOOD)], partners, chaos=True, scenes_good=scenes_good, seconds=1)
+        return bool(told["good"])
+
+    planned = Partners(1)
+    planned.begin_trouble(3, 3)
+    assert verdict(Partners(1))
+    assert not verdict(Partners(1), scenes_good=False)
+    assert not verdict(Partners(1, untaken=1))
+    assert not verdict(planned)
+
+
+@pytest.mark.parametrize("error", [Refused("no"), OSError("no"), KeyError("id")])
+def test_a_part_that_breaks_off_makes_the_day_not_good_and_ends_no_other(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere, part = Running(Ports(), {}, {}, ready=True), Future[None]()
+    bulk = Bulk(nowhere, Partners(1), Size(), chaos=False, began=datetime.now(UTC))
+    part.set_exception(error)
+    demo_bulk.ended(bulk, part)
+    assert not bulk.good
+    assert "NOT as it should be" in capsys.readouterr().out
 
 
 def test_reconcile_is_told_by_what_it_misses() -> None:
@@ -68,6 +103,13 @@ def test_what_cannot_be_played_is_refused_before_anything_is_started(words: list
         playing.run(words)
 
 
+def test_too_few_messages_are_refused_and_odd_numbers_shared_out() -> None:
+    with pytest.raises(Refused, match="fewer than 12"):
+        Size(messages=11)
+    assert demo_bulk.shared_out(61, 2) == [30, 31]
+    assert (Size(reminders=7).texts, Size(reminders=7).mails) == (4, 3)
+
+
 def test_numbers_of_a_day_are_bounded() -> None:
     assert playing.parser().parse_args(["--claims", "3"]).claims == 3
     with pytest.raises(argparse.ArgumentTypeError):
@@ -78,6 +120,7 @@ def test_a_laboratory_sends_as_many_messages_as_asked_with_some_twice_and_a_stra
     patient = {**demo_labs.STRANGER, "medical_record_number": "M1"}
     told = demo_bulk.messages([patient], 30, b"NORTHLAB|NORTH LABORATORY")
     assert len(told) == 30
+    assert Counter(demo_bulk.endings(told).values()) == {"filed": 25, "worklist": 2}
     assert len(set(told)) == 27
     assert all(b"|NORTHLAB|NORTH LABORATORY|" in raw for raw in told)
     assert sum(b"PID|" not in raw for raw in told) == 1
@@ -95,18 +138,38 @@ def reported(partners: Partners, door: Door, count: int) -> list[Request]:
         return list(door.arrived(count))
 
 
+TEXT = {"To": "+14155550123", "From": "+14155550199", "Body": "x"}
+
+
 def test_a_text_is_reported_signed_and_on_a_day_of_faults_twice_and_the_last_word_first() -> None:
     with Door() as door:
         partners, url = Partners(1), f"{door.url}/webhooks/twilio/status?a=row.1"
-        partners.begin_trouble()
-        partners.twilio.place({"To": "+14155550123", "From": "+14155550199", "Body": "x", "StatusCallback": url})
+        partners.begin_trouble(2, 0)
+        silent = partners.twilio.place({**TEXT, "StatusCallback": url})
+        partners.twilio.place({**TEXT, "StatusCallback": url})
         came = reported(partners, door, 3)
+    assert partners.silent == [silent.sid]
+    assert partners.twilio.sent[0].status == "delivered"
     forms = [parse_qsl(one.body.decode()) for one in came]
     assert [dict(form)["MessageStatus"] for form in forms] == ["delivered", "sent", "delivered"]
     signed = [one.headers["X-Twilio-Signature"] for one in came]
     assert all(
         twilio_webhooks.verify(url, form, by, [demo_partners.TOKEN]) for form, by in zip(forms, signed, strict=True)
     )
+
+
+def test_a_report_on_a_text_that_is_not_taken_is_not_posted_again_and_counts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Door() as door:
+        partners = Partners(1)
+        partners.twilio.place({**TEXT, "StatusCallback": f"{door.url}/webhooks/twilio/status?a=row.1"})
+        door.fail_next(503, times=2)
+        with demo_partners.opened(partners, door.url):
+            door.arrived(2)
+            until(partners.is_all_reported)
+    assert (partners.untaken, len(door.requests)) == (2, 2)
+    assert "was not taken   <- NOT as it should be" in capsys.readouterr().out
 
 
 def test_an_e_mail_is_reported_signed_with_the_key_the_stack_is_told() -> None:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import random
-import shutil
 import socket
-import tempfile
+import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from integrations.doubles.laboratory import msa
+from integrations.doubles.laboratory import control_of, msa
 from integrations.errors import Transient, Unknown
 from integrations.hl7.mllp import MllpClient, frame
-from integrations.x12.fake import FakeClearinghouse
-from workers.cli import console, demo_claims, demo_counts, demo_fhir, demo_labs, demo_reminders, demo_trouble
+from workers.cli import console, demo_billing, demo_counts, demo_fhir, demo_labs, demo_reminders, demo_trouble, stopping
 from workers.cli.backend_service import BackendService
-from workers.cli.demo_counts import Asked, LabAsked
-from workers.cli.demo_partners import Partners
+from workers.cli.demo_asked import Asked, ExportAsked, Invited, LabAsked
+from workers.cli.demo_partners import A_SECOND, Partners
 from workers.cli.desk import Desk
 from workers.cli.errors import Refused
 from workers.cli.state import Running
@@ -35,21 +34,43 @@ TURN = """
     WHERE appointment_id = ANY(%s::uuid[]) AND offset_minutes = %s AND reminder_type = %s AND status = 'pending'"""
 DEMO_LAB = b"DEMOLAB|DEMO LABORATORY"
 LABS = {"DEMO LABORATORY": DEMO_LAB, "NORTH LABORATORY": b"NORTHLAB|NORTH LABORATORY"}
-CLAIM_PATIENCE_S, LAB_PATIENCE_S, MIDDLE_S = 150.0, 90.0, 40.0
+LAB_PATIENCE_S, MIDDLE_S, PARTS_S = 90.0, 40.0, 600.0
+BAD = 2  # messages of each laboratory that wait for a person: a stranger's, and one without a patient
+FEWEST = 12  # messages of all laboratories, with which each sends some of every kind
 ANSWERED = frozenset({"AA", "AR"})  # anything else means: send it again
 HANG_UPS = 3  # of each laboratory, on a day of faults
 
 
 @dataclass(frozen=True)
 class Size:
+    """How many reminders, messages of laboratories and claims a day has. Raises Refused."""
+
     reminders: int = 200
     messages: int = 60
     claims: int = 20
 
+    def __post_init__(self) -> None:
+        if self.messages < FEWEST:
+            raise Refused(f"With fewer than {FEWEST} messages the laboratories cannot send some of every kind.")
+
+    @property
+    def texts(self) -> int:
+        """Every other reminder; the others are e-mails."""
+        return self.reminders - self.reminders // 2
+
+    @property
+    def mails(self) -> int:
+        return self.reminders // 2
+
+    @property
+    def sending_s(self) -> float:
+        """Seconds that the messages need at the pace of the day, both channels at once."""
+        return self.texts / A_SECOND
+
 
 @dataclass
 class Bulk:
-    """The stack and its partners, what is asked of them, and whether things go wrong."""
+    """The stack and its partners, what is asked of them, and whether things go wrong. under_way: the claims leave."""
 
     running: Running
     partners: Partners
@@ -58,50 +79,57 @@ class Bulk:
     began: datetime  # of the whole day, by the clock of the database
     good: bool = True
     asked: Asked = field(default_factory=Asked)
+    under_way: threading.Event = field(default_factory=threading.Event)
 
     def dice(self, name: str) -> random.Random:
         return random.Random(f"{self.partners.seed} {name}")  # noqa: S311 - a plan, not a secret
 
 
-def play(bulk: Bulk) -> Asked:
+def play(bulk: Bulk) -> None:
     """Ask for everything at once and wait until it has been asked for; what becomes of it is waited for elsewhere."""
-    visits = booked(bulk)
+    book_all(bulk)
     bulk.asked.labs = [LabAsked(name) for name in LABS]
-    with ThreadPoolExecutor(len(LABS) + 2) as pool:
-        before = len(bulk.partners.twilio.sent) + len(bulk.partners.sendgrid.sent)
-        turn(bulk, visits)
-        others = [pool.submit(laboratory, bulk, lab) for lab in bulk.asked.labs]
+    with ThreadPoolExecutor(len(LABS) + 3) as pool:
+        before = bulk.partners.sent
+        turn(bulk)
+        shares = shared_out(bulk.size.messages, len(LABS))
+        others = [pool.submit(laboratory, bulk, *one) for one in zip(bulk.asked.labs, shares, strict=True)]
         others += [pool.submit(claims, bulk), pool.submit(export, bulk)]
-        trouble(bulk, before)
-        for other in others:
-            ended(bulk, other)
-    return bulk.asked
+        for part in (*others, pool.submit(trouble, bulk, before, others)):
+            ended(bulk, part)
+
+
+def shared_out(count: int, among: int) -> list[int]:
+    """Return shares of `count` that differ by one at most."""
+    return [(count + place) // among for place in range(among)]
 
 
 def ended(bulk: Bulk, part: Future[None]) -> None:
     """Tell of a part that could not go on; the table shows what became of it."""
     try:
         part.result()
-    except Refused as refusal:
-        console.say(f"{'broken off':16}{refusal}   <- NOT as it should be")
+    except Exception as error:  # noqa: BLE001 - the others are played to their end, and the exit code tells
+        said = str(error) if isinstance(error, Refused) else f"{type(error).__name__}; see the logs of the stack."
+        console.say(f"{'broken off':16}{said}   <- NOT as it should be")
         bulk.good = False
 
 
-def booked(bulk: Bulk) -> list[str]:
-    """Register patients and book a visit for each; return the ids of the visits."""
+def book_all(bulk: Bulk) -> None:
+    """Register patients and book a visit for each; every other one is to get a text, the others an e-mail."""
     desk = Desk.of(bulk.running, "receptionist")
     doctors = [row["id"] for row in desk.get("doctors/", limit=50)["results"]]
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + AHEAD
 
-    def book(number: int) -> str:
+    def book(number: int) -> Invited:
         patient = demo_reminders.registered(desk)
         place, doctor = divmod(number, len(doctors))
-        return book_one(desk, patient["id"], doctors[doctor], start + place * SLOT)
+        visit = book_one(desk, patient["id"], doctors[doctor], start + place * SLOT)
+        channel = "email" if number % 2 else "sms"
+        return Invited(patient["id"], visit, patient["phone"], patient["email"], channel)
 
     with ThreadPoolExecutor(BOOKED_AT_ONCE) as pool:
-        visits = list(pool.map(book, range(bulk.size.reminders)))
-    console.say(f"{'desk booked':16}{len(visits)} visits of as many new patients")
-    return visits
+        bulk.asked.invited = list(pool.map(book, range(bulk.size.reminders)))
+    console.say(f"{'desk booked':16}{len(bulk.asked.invited)} visits of as many new patients")
 
 
 def book_one(desk: Desk, patient: str, doctor: str, start: datetime) -> str:
@@ -112,40 +140,57 @@ def book_one(desk: Desk, patient: str, doctor: str, start: datetime) -> str:
     return str(desk.post("appointments/", body)["id"])
 
 
-def turn(bulk: Bulk, visits: list[str]) -> None:
-    """Let the hour of one reminder of each visit be now: of half of them the text, of the others an e-mail."""
-    halves = {"sms": visits[::2], "email": visits[1::2]}
+def turn(bulk: Bulk) -> None:
+    """Let the hour of one reminder of each visit be now, on the channel on which it is asked for."""
+    visits = {channel: [one.visit for one in bulk.asked.invited if one.channel == channel] for channel in TURNED}
     with demo_counts.connected(bulk.running) as database:
         turned = {
-            channel: database.execute(TURN, [halves[channel], minutes, channel]).rowcount
+            channel: database.execute(TURN, [visits[channel], minutes, channel]).rowcount
             for channel, minutes in TURNED.items()
         }
     console.say(f"{'their hour':16}is now: {turned['sms']} texts, {turned['email']} e-mails")
-    if sum(turned.values()) != len(visits):
+    if sum(turned.values()) != len(bulk.asked.invited):
         raise Refused("Not every visit has the reminders that were expected.")
 
 
-def trouble(bulk: Bulk, before: int) -> None:
-    """Kill the worker when a quarter of the messages have left, and empty the broker when a half have."""
+def trouble(bulk: Bulk, before: int, others: Sequence[Future[None]]) -> None:
+    """Kill the worker as the claims leave and once more when a quarter of the messages have left; then the broker.
+
+    That is emptied when a half have. before: how many messages had left before the bulk. others: the parts whose work
+    was killed, too; they end sooner when what was held is free.
+    """
     if not bulk.chaos:
         return
+    running, middle_s = bulk.running, MIDDLE_S + bulk.size.sending_s
 
     def sent() -> int:
-        return len(bulk.partners.twilio.sent) + len(bulk.partners.sendgrid.sent) - before
+        return bulk.partners.sent - before
 
-    with demo_counts.connected(bulk.running) as database:
-        for share, what in ((4, demo_trouble.kill_worker), (2, demo_trouble.wipe_broker)):
-            demo_trouble.await_count(bulk.running, database, sent, bulk.size.reminders // share, MIDDLE_S)
-            what(bulk.running)
+    with demo_counts.connected(running) as database:
+        demo_trouble.await_count(running, database, lambda: int(bulk.under_way.is_set()), 1, MIDDLE_S)
+        killed = demo_trouble.now_running(running).pids["worker"]
+        demo_trouble.kill_worker(running)
+        demo_trouble.await_count(running, database, lambda: int(is_back(running, killed)), 1, MIDDLE_S)
+        demo_trouble.await_count(running, database, sent, max(bulk.size.reminders // 4, sent() + 1), middle_s)
+        demo_trouble.kill_worker(running)
+        demo_trouble.await_count(running, database, sent, bulk.size.reminders // 2, middle_s)
+        demo_trouble.wipe_broker(running)
+        demo_trouble.await_count(running, database, lambda: sum(one.done() for one in others), len(others), PARTS_S)
 
 
-def laboratory(bulk: Bulk, asked: LabAsked) -> None:
+def is_back(running: Running, killed: int) -> bool:
+    """Tell whether another worker runs than the one that was killed."""
+    return demo_trouble.now_running(running).pids.get("worker", killed) != killed
+
+
+def laboratory(bulk: Bulk, asked: LabAsked, count: int) -> None:
     """Send versions out of order, duplicates, a stranger's result and a broken one, each until it is acknowledged."""
     patients = Desk.of(bulk.running, "doctor").get("patients/", limit=20)["results"]
-    count = bulk.size.messages // len(LABS)
+    told = messages(patients, count, LABS[asked.facility])
+    asked.endings = endings(told)
     broken = bulk.dice(asked.facility).sample(range(count), min(HANG_UPS, count)) if bulk.chaos else []
     client = MllpClient(*bulk.running.mllp_address, timeout_s=10)
-    for number, raw in enumerate(messages(patients, count, LABS[asked.facility])):
+    for number, raw in enumerate(told):
         if number in broken:
             break_off(bulk.running, raw, asked.facility)
         deliver(client, raw, asked)
@@ -158,8 +203,14 @@ def messages(patients: list[dict[str, Any]], count: int, sender: bytes) -> list[
     bad = [demo_labs.message(demo_labs.STRANGER, demo_labs.control()), headless()]
     again = max(count // 10, 1)
     told = [raw for number in range(count // 3 + 1) for raw in story(patients[number % len(patients)])]
-    told = told[: max(count - again - len(bad), 0)]
+    told = told[: count - again - BAD]
     return [raw.replace(DEMO_LAB, sender) for raw in [*told, *told[:again], *bad]]
+
+
+def endings(told: list[bytes]) -> dict[str, str]:
+    """Return by control id how the messages have to end: results filed, the bad ones before a person."""
+    bad = {control_of(raw) for raw in told[-BAD:]}
+    return {control_of(raw): "worklist" if control_of(raw) in bad else "filed" for raw in told}
 
 
 def story(patient: dict[str, Any]) -> list[bytes]:
@@ -189,9 +240,10 @@ def break_off(running: Running, raw: bytes, facility: str) -> None:
 
 def deliver(client: MllpClient, raw: bytes, asked: LabAsked) -> None:
     """Send one message until it is acknowledged, as laboratories do."""
-    control, deadline = raw.split(b"|")[9].decode(), time.monotonic() + LAB_PATIENCE_S
+    control, deadline = control_of(raw), time.monotonic() + LAB_PATIENCE_S
     asked.sent[control] += 1
     while time.monotonic() < deadline:
+        stopping.pause(0)
         try:
             code, _ = msa(client.send(raw))
         except (Transient, Unknown, ValueError):
@@ -199,77 +251,28 @@ def deliver(client: MllpClient, raw: bytes, asked: LabAsked) -> None:
         if code in ANSWERED:
             asked.acknowledged[control] = code
             return
-        time.sleep(0.5)
+        stopping.pause(0.5)
         asked.sent[control] += 1
     raise Refused(f"No acknowledgement of a result within {LAB_PATIENCE_S:.0f} s; see the logs of the stack.")
 
 
 def claims(bulk: Bulk) -> None:
-    """Submit claims, wait until they are accepted, then let the payer pay them."""
-    with tempfile.TemporaryDirectory() as folder, FakeClearinghouse(demo_claims.numbered(Path(folder))) as house:
-        house.order(at_once=list(demo_claims.ACKNOWLEDGEMENTS), checks=False)
-        if bulk.chaos:
-            house.order(next_cuts=[200])
-        desks = Desk.of(bulk.running, "receptionist"), Desk.of(bulk.running, "admin")
-        scene = demo_claims.Scene(bulk.running, *desks, house)
-        with demo_claims.partner(scene):
-            coverage = demo_claims.covered(scene)
-            made = [demo_claims.drafted(scene, coverage, **line(number)) for number in range(bulk.size.claims)]
-            for one in made:
-                scene.desk.post(f"insurance-claims/{one['id']}/submit/", {})
-            console.say(f"{'claims':16}{len(made)} submitted")
-            try:
-                settle(bulk, scene, made)
-            finally:
-                bulk.asked.claims.taken = taken_of(house)
-
-
-def line(number: int) -> dict[str, Any]:
-    """Return what keeps a claim from looking like the one before it: a day of its own."""
-    return {"service_date": (datetime.now(UTC) - timedelta(days=3 + number)).date().isoformat()}
-
-
-def settle(bulk: Bulk, scene: demo_claims.Scene, made: list[dict[str, Any]]) -> None:
-    """Wait for the acknowledgements and, after those, for the payment; on a day of faults its file comes twice."""
-    if bulk.chaos:
-        console.say(f"{'fault':16}clearinghouse  cuts the next upload off")
-    ask(scene, "build_now")
-    reached(scene, made, {"accepted", "paid"})
-    bulk.asked.claims.numbers = {one["id"]: demo_claims.control_number(scene, one) for one in made}
-    for path in scene.house.answer("835"):
-        if bulk.chaos:
-            shutil.copyfile(path, path.with_name(f"again_{path.name}"))
-            console.say(f"{'fault':16}clearinghouse  delivers {path.name} twice")
-    reached(scene, made, {"paid"})
-
-
-def reached(scene: demo_claims.Scene, made: list[dict[str, Any]], wanted: set[str]) -> None:
-    """Collect what the clearinghouse has written until each claim is as wanted."""
-    deadline, left = time.monotonic() + CLAIM_PATIENCE_S, made
-    while left := [one for one in left if demo_claims.now(scene, one)["status"] not in wanted]:
-        if time.monotonic() > deadline:
-            raise Refused(f"{len(left)} claims are not {' or '.join(sorted(wanted))}; see the logs of the stack.")
-        ask(scene, "collect_now")
-        time.sleep(2)
-
-
-def ask(scene: demo_claims.Scene, verb: str) -> None:
-    """Ask for what the beat would begin later; that it is on its way already is as good."""
-    try:
-        scene.admin.post(f"trading-partners/{scene.partner}/{verb}/", {})
-    except Refused as refusal:
-        if " 409" not in str(refusal):
-            raise
-
-
-def taken_of(house: FakeClearinghouse) -> Counter[str]:
-    return Counter(number for entry in house.ledger() if entry.verdict == "taken" for number in entry.claims)
+    """Let claims go to a clearinghouse and be paid."""
+    asked, count = bulk.asked.claims, bulk.size.claims
+    demo_billing.play(bulk.running, asked, count, chaos=bulk.chaos, under_way=bulk.under_way)
 
 
 def export(bulk: Bulk) -> None:
-    """Let a data platform take everything out."""
+    """Let a data platform take everything out, and hold it against what was booked before."""
+    asked = ExportAsked()
+    bulk.asked.exports.append(asked)
     scene = demo_fhir.Scene(bulk.running, BackendService(f"{bulk.running.web_url}/fhir/R4"))
-    demo_fhir.register(scene)
-    taken = demo_fhir.exported(scene, kill=False)
-    count = sum(map(len, taken.lines.values()))
-    bulk.asked.exports.append((count, len(taken.manifest["output"]), scene.good))
+    with demo_fhir.registered(scene):
+        taken = demo_fhir.exported(scene, kill=False)
+    ids = {name: Counter(json.loads(line)["id"] for line in lines) for name, lines in taken.lines.items()}
+    booked = {
+        "Patient": [one.patient for one in bulk.asked.invited],
+        "Appointment": [one.visit for one in bulk.asked.invited],
+    }
+    asked.came(ids, len(taken.manifest["output"]), booked)
+    asked.fits = scene.good

@@ -13,32 +13,41 @@ from typing import Any
 
 import requests
 
-from integrations.doubles import sendgrid, twilio
+from integrations.doubles import sendgrid, trouble, twilio
 from integrations.doubles.sendgrid import SendGridDouble, SentEmail
 from integrations.doubles.trouble import Trouble
 from integrations.doubles.twilio import SentSms, TwilioDouble
 from workers.cli import console
 
-LATENCY_S, LOOK_EVERY_S, ANSWER_S = 0.05, 0.2, 20
+LATENCY_S, LOOK_EVERY_S, ANSWER_S, MAIL_TRIES = 0.05, 0.2, 20, 10
 FAIL_SHARE = 0.03  # of what was taken, that does not arrive
 FAULT_SHARE, MOST_FAULTS = 0.12, 15  # of each provider
-TOKEN = "demo-twilio-token"
-PACE = {  # so that the day has a middle, and what is lost is looked for soon
-    "CARERELAY_SMS_PER_SECOND": "4",
-    "CARERELAY_EMAILS_PER_SECOND": "4",
+SILENT_OF = 10  # under trouble, of so many texts one is never reported on
+TOKEN, KEY = "demo-twilio-token", "demo-key"  # of nobody
+WORDS = {"delivered": "delivered", "undelivered": "bounced", "bounce": "bounced"}  # theirs: ours
+A_SECOND = 4  # texts, and e-mails, so that the day has a middle
+PACE = {  # and what is lost is looked for soon
+    "CARERELAY_SMS_PER_SECOND": f"{A_SECOND}",
+    "CARERELAY_EMAILS_PER_SECOND": f"{A_SECOND}",
     "CARERELAY_UNCERTAIN_AFTER_S": "15",
 }
 
 
 @dataclass
 class Partners:
-    """Both providers, what goes wrong at them, and the reports they send to the stack."""
+    """Both providers, what goes wrong at them, and the reports they send to the stack.
+
+    reported: how many messages ended so, in our words. untaken: reports the stack did not take. silent: the texts that
+    are not reported on, by their names at Twilio.
+    """
 
     seed: int
-    twilio: TwilioDouble = field(default_factory=lambda: TwilioDouble(latency_s=LATENCY_S))
-    sendgrid: SendGridDouble = field(default_factory=lambda: SendGridDouble(latency_s=LATENCY_S))
+    twilio: TwilioDouble = field(default_factory=lambda: TwilioDouble(latency_s=LATENCY_S, token=TOKEN))
+    sendgrid: SendGridDouble = field(default_factory=lambda: SendGridDouble(latency_s=LATENCY_S, key=KEY))
     troubles: dict[str, Trouble] = field(default_factory=dict)
     reported: Counter[str] = field(default_factory=Counter)
+    untaken: int = 0
+    silent: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._key, self.public_key = sendgrid.key_pair()
@@ -49,20 +58,31 @@ class Partners:
     @property
     def environment(self) -> dict[str, str]:
         """What a stack without any other setting needs to send here and to believe what is reported from here."""
-        theirs = {"TWILIO_AUTH_TOKEN": TOKEN, "SENDGRID_API_KEY": "demo-key", "SENDGRID_FROM": "clinic@example.org"}
+        theirs = {"TWILIO_AUTH_TOKEN": TOKEN, "SENDGRID_API_KEY": KEY, "SENDGRID_FROM": "clinic@example.org"}
         chosen = {"CARERELAY_SMS": "twilio", "CARERELAY_EMAIL": "sendgrid", "SENDGRID_ACTIVITY_FEED": "1"}
         where = {"SENDGRID_BASE_URL": self.sendgrid.url, "SENDGRID_WEBHOOK_KEYS": self.public_key}
         return {**self.twilio.environment, **theirs, **chosen, **where, **PACE}
 
-    def begin_trouble(self) -> None:
-        """From now on some requests go wrong, drawn from the seed."""
-        for name, double in (("Twilio", self.twilio), ("SendGrid", self.sendgrid)):
-            plan = f"{self.seed} {name}"
-            self.troubles[name] = Trouble(plan, share=FAULT_SHARE, most=MOST_FAULTS, tell=_teller(name))
-            double.trouble = self.troubles[name]
+    def begin_trouble(self, texts: int, mails: int) -> None:
+        """From now on some of so many requests go wrong, as the seed wants it."""
+        twilios, sendgrids = trouble.kinds(twilio.refusal), trouble.kinds(sendgrid.refusal)
+        for name, kinds, count in (("Twilio", twilios, texts), ("SendGrid", sendgrids, mails)):
+            terms: dict[str, Any] = {"requests": count, "share": FAULT_SHARE, "most": MOST_FAULTS}
+            self.troubles[name] = Trouble(f"{self.seed} {name}", kinds, **terms, tell=_teller(name))
+        self.twilio.trouble, self.sendgrid.trouble = self.troubles["Twilio"], self.troubles["SendGrid"]
 
     def end_trouble(self) -> None:
         self.twilio.trouble = self.sendgrid.trouble = None
+
+    @property
+    def missed(self) -> dict[str, list[str]]:
+        """The faults that were planned and did not come, by provider."""
+        return {name: sorted(one.planned.values()) for name, one in self.troubles.items() if one.planned}
+
+    @property
+    def sent(self) -> int:
+        """How many messages both have taken."""
+        return len(self.twilio.sent) + len(self.sendgrid.sent)
 
     @contextmanager
     def reporting(self, web_url: str) -> Iterator[None]:
@@ -76,7 +96,7 @@ class Partners:
             thread.join(2 * ANSWER_S)
 
     def is_all_reported(self) -> bool:
-        return self._seen == {"sms": len(self.twilio.sent), "email": len(self.sendgrid.sent)}
+        return (self._seen["sms"], self._seen["email"]) == (len(self.twilio.sent), len(self.sendgrid.sent))
 
     def _report_on(self, web_url: str) -> None:
         while not self._stop.wait(LOOK_EVERY_S):
@@ -89,38 +109,53 @@ class Partners:
             self._seen["email"] += len(mails)
 
     def _report_text(self, web_url: str, sms: SentSms) -> None:
-        """Report on one text, to nobody but the stack; under trouble the last word comes first, and twice."""
+        """Report on one text, to nobody but the stack; under trouble the last word comes first and twice, or never."""
         if not sms.status_callback:
             return
         if not sms.status_callback.startswith(f"{web_url}/"):
+            self.untaken += 1
             console.say(f"{'report':16}{sms.sid}  is wanted elsewhere than at the stack   <- NOT as it should be")
             return
         failed = self._dice.random() < FAIL_SHARE
         last = ("undelivered", 30005) if failed else ("delivered", None)
         words: list[tuple[str, int | None]] = [("sent", None), last]
         self.twilio.change(sms.sid, status=last[0], error_code=last[1])
+        self.reported[WORDS[last[0]]] += 1
+        if self._is_silent_on(sms):
+            return
         for word, code in [last, *words] if self.troubles else words:
             form = twilio.status_form(sms, word, error_code=code)
-            self._post(sms.status_callback, {"X-Twilio-Signature": twilio.sign(sms.status_callback, form, TOKEN)}, form)
-        self.reported[last[0]] += 1
+            signature = {"X-Twilio-Signature": twilio.sign(sms.status_callback, form, TOKEN)}
+            self._post(sms.status_callback, signature, form, tries=1)
+
+    def _is_silent_on(self, sms: SentSms) -> bool:
+        """Choose every so many texts, not one that was reported on before the trouble began."""
+        if not self.troubles:
+            return False
+        self._seen["under trouble"] += 1
+        if self._seen["under trouble"] % SILENT_OF != 1:
+            return False
+        self.silent.append(sms.sid)
+        return True
 
     def _report_mails(self, web_url: str, mails: list[SentEmail]) -> None:
         events = [event for mail in mails for event in self._events_of(mail)]
         body = json.dumps(events).encode()
         headers = {"Content-Type": "application/json", **sendgrid.sign(body, self._key)}
         for _ in range(2 if self.troubles else 1):
-            self._post(f"{web_url}/webhooks/sendgrid/events", headers, body)
+            self._post(f"{web_url}/webhooks/sendgrid/events", headers, body, tries=MAIL_TRIES)
 
     def _events_of(self, mail: SentEmail) -> list[dict[str, Any]]:
         failed = self._dice.random() < FAIL_SHARE
         last = sendgrid.event(mail, "bounce", type="bounce") if failed else sendgrid.event(mail, "delivered")
-        self.reported[last["event"]] += 1
+        self.sendgrid.change(mail.message_id, last["event"])
+        self.reported[WORDS[last["event"]]] += 1
         first = sendgrid.event(mail, "processed")
         return [last, first] if self.troubles else [first, last]
 
-    def _post(self, url: str, headers: dict[str, str], body: bytes | Mapping[str, str]) -> None:
-        """Post until the stack takes it, as providers do, though not for as long."""
-        for _ in range(10):
+    def _post(self, url: str, headers: dict[str, str], body: bytes | Mapping[str, str], *, tries: int) -> None:
+        """Post until the stack takes it: Twilio does so once, SendGrid for longer than we do."""
+        for _ in range(tries):
             try:
                 if requests.post(url, data=body, headers=headers, timeout=ANSWER_S).ok:
                     return
@@ -128,6 +163,7 @@ class Partners:
                 pass
             if self._stop.wait(1):
                 return
+        self.untaken += 1
         console.say(f"{'report':16}{url.partition('?')[0]}  was not taken   <- NOT as it should be")
 
 
