@@ -30,6 +30,10 @@ class Check:
 
 
 TABLES = ("backend/manage.py", "migrate", "--noinput", "-v", "0")
+LEFT_OUT = {
+    "DJANGO_SETTINGS_MODULE",  # pytest-django has it from pyproject.toml; named, it would reach the run without Django
+    "PYTHONDONTWRITEBYTECODE",  # each of the many processes of the suite would compile all our modules anew
+}
 TEMPLATE = "CARERELAY_TEST_TEMPLATE"  # the database whose tables each process of the suite copies
 # Those of one lane run one after the other, the lanes side by side; the suite then has the machine to itself.
 LANES = (
@@ -50,8 +54,7 @@ def run(words: list[str]) -> int:
         parser().print_help()
         return 0
     with stack.throwaway() as whole:
-        # pytest-django takes its settings from pyproject.toml; named here, they would reach the run without it
-        env = {name: value for name, value in whole.items() if name != "DJANGO_SETTINGS_MODULE"}
+        env = {name: value for name, value in whole.items() if name not in LEFT_OUT}
         env["CARERELAY_ENV"] = "test"
         checked = [] if words else side_by_side(env)
         if not words:
