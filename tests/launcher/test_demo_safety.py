@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,8 +14,10 @@ import pytest
 
 from integrations.doubles.server import Answer, HttpDouble, Request
 from integrations.sms import twilio_webhooks
-from workers.cli import demo, demo_ground, demo_reminders, playing, state
+from workers.cli import demo, demo_day, demo_ground, demo_reminders, playing, state
 from workers.cli.backend_service import BackendService
+from workers.cli.demo_bulk import Bulk, Size
+from workers.cli.demo_partners import Partners
 from workers.cli.desk import Desk
 from workers.cli.errors import Refused
 from workers.cli.state import ROOT, Lock, Ports, Running
@@ -136,6 +139,13 @@ def test_what_is_no_refusal_breaks_a_scene_off_with_its_kind_and_place(
 ) -> None:
     assert demo.played(at(clinic), ["labs"]) is False
     assert "broken off      labs  KeyError: 'results' (demo_labs.py:" in capsys.readouterr().out
+
+
+def test_a_bulk_that_breaks_off_is_told_and_its_day_is_not_good(capsys: pytest.CaptureFixture[str]) -> None:
+    bulk = Bulk(at(None), Partners(1), Size(), False, datetime.now(UTC))
+    demo_day.ask(bulk)
+    assert not bulk.good
+    assert "broken off      bulk  POST auth/token/ was not answered" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["labs", "--seed", "3"], ["labs", "--claims", "3"], ["labs", "--json"]])

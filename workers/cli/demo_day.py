@@ -51,7 +51,7 @@ def worked(bulk: Bulk) -> list[Row]:
     with demo_counts.connected(bulk.running) as database:
         if bulk.chaos:
             partners.begin_trouble(bulk.size.texts, bulk.size.mails)
-        demo_bulk.play(bulk)
+        ask(bulk)
         for what, how in HELPED:
             console.say(f"{what:16}{how}")
 
@@ -63,6 +63,15 @@ def worked(bulk: Bulk) -> list[Row]:
             bulk.good = False
         partners.end_trouble()
         return demo_rows.rows(database, bulk.running, partners, bulk.asked, bulk.began)
+
+
+def ask(bulk: Bulk) -> None:
+    """Play the bulk; where it breaks off, say so: the table shows what became of what had been asked for."""
+    try:
+        demo_bulk.play(bulk)
+    except Exception as error:  # noqa: BLE001 - the exit code tells
+        demo.broken_off("bulk", error)
+        bulk.good = False
 
 
 def told(rows: Sequence[Row], partners: Partners, *, chaos: bool, scenes_good: bool, seconds: int) -> dict[str, Any]:
