@@ -18,7 +18,7 @@ import beat_schedule
 from backend.apps.core import beats as clinic
 from backend.apps.core import dispatch
 from backend.apps.core.models import Alert, AlertNotice, Heartbeat
-from backend.config.settings import addresses, mailboxes
+from backend.config.environment import addresses, mailboxes
 from integrations.doubles.server import Answer, HttpDouble, Request
 from workers import beats, deadman, schedules, sweep, watchman
 from workers.alerts import notify_due

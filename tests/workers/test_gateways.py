@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.apps.messaging.senders import Bucket
-from backend.config import settings as configuration
+from backend.config import environment
 from integrations.doubles.sendgrid import SendGridDouble
 from integrations.doubles.twilio import TwilioDouble
 from integrations.email import Email
@@ -93,9 +93,9 @@ def test_a_key_is_read_without_what_stands_around_it(
 ) -> None:
     (tmp_path / "key").write_text(value)
     monkeypatch.setenv("A_KEY", value)
-    assert configuration.secret("A_KEY") == "test-key"
+    assert environment.secret("A_KEY") == "test-key"
     monkeypatch.setenv("A_KEY_FILE", str(tmp_path / "key"))
-    assert configuration.secret("A_KEY") == "test-key"
+    assert environment.secret("A_KEY") == "test-key"
 
 
 def test_a_new_setting_makes_a_new_client(settings: Any, tmp_path: Path) -> None:
@@ -138,11 +138,11 @@ def test_each_sender_has_a_bucket_of_its_own(credentials: Any, channel: str, tra
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:80/x"])
 def test_production_is_not_started_with_a_provider_on_this_machine(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("TWILIO_BASE_URL", url)
-    assert configuration.provider_at("TWILIO_BASE_URL", in_production=False) == url
+    assert environment.provider_at("TWILIO_BASE_URL", in_production=False) == url
     with pytest.raises(ImproperlyConfigured, match="TWILIO_BASE_URL names this machine"):
-        configuration.provider_at("TWILIO_BASE_URL", in_production=True)
+        environment.provider_at("TWILIO_BASE_URL", in_production=True)
     monkeypatch.setenv("TWILIO_BASE_URL", "https://api.example.org")
-    assert configuration.provider_at("TWILIO_BASE_URL", in_production=True) == "https://api.example.org"
+    assert environment.provider_at("TWILIO_BASE_URL", in_production=True) == "https://api.example.org"
 
 
 def test_a_provider_that_does_not_exist_is_refused_before_a_row_is_leased(settings: Any) -> None:

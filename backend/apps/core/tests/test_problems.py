@@ -16,7 +16,7 @@ from rest_framework import exceptions as drf
 
 from backend.apps.core import problems
 from backend.apps.core.exceptions import Conflict, DomainError, IllegalTransition, Stale
-from backend.config.settings import bounded
+from backend.config.environment import bounded
 
 SECRET = "Key (email)=(ada@example.org) already exists"
 CASES = {

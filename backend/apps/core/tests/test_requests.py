@@ -12,7 +12,7 @@ from django.test import Client, RequestFactory
 from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
 from backend.apps.users.tests.factories import make_user
-from backend.config.settings import proxies
+from backend.config.environment import proxies
 from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,77 @@
+"""Reads what the environment says of this machine, and refuses in a sentence what cannot be meant."""
+
+import ipaddress
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """Return variable `name`, or the content of the file that `<name>_FILE` points to, or the default, stripped.
+
+    A line end that came along with a key would be refused wherever the key is used.
+    """
+    if path := os.environ.get(f"{name}_FILE"):
+        return Path(path).read_text().strip()
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ImproperlyConfigured(f"Set {name} or {name}_FILE.")
+    return value.strip()
+
+
+def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return how many proxies stand before us, or their networks: "1", or "10.0.0.0/8,192.0.2.7"."""
+    if text.strip().isdigit():
+        return int(text)
+    try:
+        return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CARERELAY_TRUSTED_PROXIES: {error}") from None
+
+
+def bounded(options: dict[str, Any], seconds: str) -> dict[str, Any]:
+    """Return the options of a connection whose statements the server ends after so many seconds; "0" for never.
+
+    Nothing is said to the server then: not every pooler lets it through.
+    """
+    try:
+        limit_ms = round(float(seconds) * 1000)
+    except (ValueError, OverflowError):
+        limit_ms = -1
+    if limit_ms < 0 or (limit_ms == 0 and float(seconds)):
+        raise ImproperlyConfigured("CARERELAY_WEB_STATEMENT_TIMEOUT_S: a number of seconds such as 30, 0 for never.")
+    told = f"{options.get('options', '')} -c statement_timeout={limit_ms}"
+    return {**options, "options": told.strip()} if limit_ms else options
+
+
+def addresses(text: str) -> dict[str, str]:
+    """Return the dead-man addresses by entry of the beat schedule, written as a JSON object."""
+    try:
+        found = json.loads(text or "{}")
+        known = all(urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname for url in found.values())
+    except (ValueError, AttributeError, TypeError):
+        known = False
+    if not known:  # the addresses are secrets: none is repeated here
+        raise ImproperlyConfigured('CARERELAY_DEADMAN: a JSON object such as {"catch up": "https://..."}.')
+    return dict(found)
+
+
+def mailboxes(text: str) -> tuple[str, ...]:
+    """Return the mailboxes of those on call: "first@example.org, second@example.org"."""
+    found = tuple(filter(None, map(str.strip, text.split(","))))
+    if any([*map(bool, one.split("@"))] != [True, True] or len(one.split()) > 1 for one in found):
+        raise ImproperlyConfigured("CARERELAY_ON_CALL: mailboxes such as first@example.org, separated by commas.")
+    return found
+
+
+def provider_at(name: str, *, in_production: bool) -> str:
+    """Return the address of a provider's double in variable `name`; empty: the provider's own, as in production."""
+    url = os.environ.get(name, "")
+    host = urlsplit(url).hostname or ""
+    if in_production and (host in ("localhost", "::1") or host.startswith("127.")):
+        raise ImproperlyConfigured(f"{name} names this machine, where messages would reach nobody. Unset it.")
+    return url
