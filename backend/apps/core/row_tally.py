@@ -36,7 +36,8 @@ TALLIED = {
     "credentials_credentialnotice": "credential notices",
 }
 HOUR_OF = (
-    "date_trunc('hour', coalesce(uuid_extract_timestamp({key}), 'epoch'), 'UTC')"  # of keys of other versions, 1970
+    "date_trunc('hour', coalesce(CASE uuid_extract_version({key}) WHEN 7 THEN uuid_extract_timestamp({key}) END, "
+    "'epoch'), 'UTC')"  # of keys of other versions, 1970
 )
 MARK = "bit_xor(uuid_hash_extended({key}, 0))"
 GONE = "Rows of {rows} that were written in these hours are gone."

@@ -6,7 +6,7 @@ import importlib
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid1
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -100,8 +100,10 @@ def test_a_range_holds_the_whole_hours_it_touches() -> None:
 
 
 @pytest.mark.django_db
-def test_a_key_that_tells_no_time_is_counted_all_the_same() -> None:
-    strange = UUID("f1111111-1111-4111-8111-111111111111")
+@pytest.mark.parametrize(
+    "strange", [UUID("f1111111-1111-4111-8111-111111111111"), uuid1()], ids=["random", "version 1"]
+)
+def test_a_key_of_another_version_is_counted_all_the_same(strange: UUID) -> None:
     event(pk=strange).save(force_insert=True)
     assert checks() == {}
     assert checks(until=timezone.now() - HOUR) == checks(since=timezone.now() - HOUR) == {}

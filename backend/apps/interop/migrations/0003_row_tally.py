@@ -18,7 +18,8 @@ TABLES = (
     "credentials_credentialnotice",
 )
 # As `core.row_tally` computes them again from the rows.
-COUNTED = """date_trunc('hour', coalesce(uuid_extract_timestamp(id), 'epoch'), 'UTC'), count(*),
+COUNTED = """date_trunc('hour', coalesce(CASE uuid_extract_version(id) WHEN 7
+           THEN uuid_extract_timestamp(id) END, 'epoch'), 'UTC'), count(*),
            bit_xor(uuid_hash_extended(id, 0))"""
 FORWARDS = f"""
 CREATE FUNCTION core_rowtally_stays() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -79,6 +79,8 @@ def test_books_agree_only_when_all_of_them_do_and_no_alert_is_open() -> None:
     assert standing() == ("wait", "not closed yet")
     run(since=timezone.now() - timedelta(days=1))
     assert standing() == ("wait", "not closed yet")  # a short range says nothing of the rest
+    run(since=timezone.now() - timedelta(days=9), dedupe_key=f"reconcile:{uuid4()}:1")
+    assert standing() == ("wait", "not closed yet")  # nor does a half of a long one
     whole = run()
     assert standing() == ("good", "agree")
     run(agree=False, until=timezone.now())
