@@ -40,11 +40,11 @@ class Up:
         assert running is not None, self.process.communicate()
         return running
 
-    def command(self, *words: str) -> subprocess.Popen[str]:
+    def command(self, *words: str, **more: str) -> subprocess.Popen[str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return subprocess.Popen(
             [sys.executable, "-m", "workers.cli", *words],
-            env={**kept, "CARERELAY_STATE": str(self.folder), "CARERELAY_WEB_WORKERS": "1", **JSON_LOGS},
+            env={**kept, "CARERELAY_STATE": str(self.folder), "CARERELAY_WEB_WORKERS": "1", **JSON_LOGS, **more},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -131,8 +131,12 @@ def test_killed_servers_come_back_at_the_same_address(up: Up) -> None:
     assert after.pids["redis"] != before.pids["redis"]
 
 
-def test_a_django_command_runs_beside_it_on_the_same_database(up: Up) -> None:
-    beside = up.command("manage", "showmigrations", "core")
+def test_a_django_command_runs_beside_it_on_the_same_database_wherever_the_callers_settings_lead(
+    up: Up, tmp_path: Path
+) -> None:
+    another = tmp_path / "url"
+    another.write_text("postgresql://127.0.0.1:1/another")
+    beside = up.command("manage", "showmigrations", "core", DATABASE_URL_FILE=str(another))
     said, _ = beside.communicate(timeout=60)
     assert beside.returncode == 0, said
     assert "[X] 0001_initial" in said
