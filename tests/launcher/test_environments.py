@@ -53,3 +53,8 @@ def test_a_command_of_the_demo_sees_the_stack_it_plays_on_and_no_other(monkeypat
 def test_a_command_of_the_demo_that_does_not_end_is_refused() -> None:
     with pytest.raises(Refused, match="`manage shell` did not end within 1 s"):
         stack.captured(Running(Ports(), STACKS, {}, ready=True), ["shell", "-c", "import time; time.sleep(60)"], 1)
+
+
+def test_tests_and_benchmarks_take_no_setting_of_their_caller_and_leave_pictures_where_asked() -> None:
+    machine = {"PATH": "/bin", "PYTEST_ADDOPTS": "-x", "CARERELAY_SCREENSHOTS": "/pictures"}
+    assert environments.of_a_trial({**ANOTHERS, **machine}) == machine

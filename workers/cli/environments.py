@@ -16,6 +16,7 @@ OURS = (  # beginnings of names
     "SMTP_",
 )
 WHERE_THE_CALLER_IS = "CARERELAY_CWD"
+OF_A_TRIAL = (WHERE_THE_CALLER_IS, "CARERELAY_SCREENSHOTS", "CARERELAY_BROWSER_PICTURES")  # where it leaves what it saw
 
 
 def of_machine(caller: Mapping[str, str]) -> dict[str, str]:
@@ -34,3 +35,8 @@ def beside(stack: Mapping[str, str], caller: Mapping[str, str]) -> dict[str, str
     What the caller alone has set, such as DATABASE_URL_FILE or another broker, may lead to another clinic.
     """
     return {**{name: value for name, value in caller.items() if not name.startswith(OURS)}, **stack}
+
+
+def of_a_trial(caller: Mapping[str, str]) -> dict[str, str]:
+    """Return what tests and benchmarks take of their caller: no setting, for it may lead to a clinic's files."""
+    return {name: value for name, value in caller.items() if name in OF_A_TRIAL or not name.startswith(OURS)}

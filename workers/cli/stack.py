@@ -96,8 +96,7 @@ def throwaway(options: tuple[str, ...] = embedded.THROWAWAY) -> Iterator[dict[st
             "DATABASE_URL": run(postgres, cleanup),
             "REDIS_URL": run(embedded.Valkey(folder, databases=64), cleanup),
         }
-        caller = {name: value for name, value in without_servers(os.environ).items() if not name.endswith("_URL")}
-        yield settings(folder, caller, urls, Ports())
+        yield settings(folder, environments.of_a_trial(os.environ), urls, Ports())
 
 
 def without_servers(caller: Mapping[str, str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ class Stop(BaseException):
 
 @contextmanager
 def on_signals(say: str = "") -> Iterator[None]:
-    """Turn a signal into Stop inside the block and say so; a second one must not cut off the clean stop."""
+    """Turn a signal into Stop inside the block and say so; no later one cuts off the clean stop, to the end."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         ignore()
@@ -42,10 +42,11 @@ def on_signals(say: str = "") -> Iterator[None]:
     try:
         yield
     finally:
-        _asked.stop = False
         with suppress(OSError):
             sys.stdout.flush()
-        restore(kept)
+        if not _asked.stop:
+            restore(kept)
+        _asked.stop = False
 
 
 @contextmanager
