@@ -204,3 +204,7 @@ def too_wide(browser: Browser) -> Sequence[str]:
            .map(e => e.tagName + '.' + e.className).slice(0, 9)"""
     )
     return found
+
+
+if __name__ == "__main__":
+    print(installed() or "no browser")

@@ -45,6 +45,7 @@ LANES = (
         Check("import rules", ("-c", LINT_IMPORTS)),
     ),
     (Check("pytest without Django", ("-m", *PURE)),),
+    (Check("browser", ("-m", "tests.support.browser")),),  # fetched meanwhile where there is none
 )
 Result = tuple[Check, int, float, str]
 
