@@ -314,10 +314,8 @@ def test_what_there_was_no_time_to_look_at_after_a_lost_state_is_written_again(
 
 def free_once_waited_for(holder: psycopg.Connection[Any], after_s: float) -> None:
     """Let go of the table of patients when somebody has waited for it for that long."""
-    here = "SELECT oid FROM pg_database WHERE datname = current_database()"
-    waiting = (
-        f"SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'patients_patient'::regclass AND database = ({here})"
-    )
+    waiting = """SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'patients_patient'::regclass
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
     give_up_at = time.monotonic() + 10
     while not holder.execute(waiting).fetchone() and time.monotonic() < give_up_at:
         time.sleep(0.01)
