@@ -126,7 +126,8 @@ def verify(credential: Paper, *, by: Any, method: str = VerificationMethod.DOCUM
 def reject(credential: Paper, *, by: Any, reason: str) -> Paper:
     """Note that this was checked and does not hold; what it replaced counts again.
 
-    One that an update made of a number does not outlive it: the number is all it was made of.
+    One that an update made of the same number does not outlive it, the number is all it was made of; but it does where
+    what is rejected has ended, and so says nothing of today.
     """
     _take(credential)
     if credential.rejected_at is not None:
@@ -136,7 +137,8 @@ def reject(credential: Paper, *, by: Any, reason: str) -> Paper:
     credential.reject(by, reason.strip())
     credential.give_back()
     for made in _of_holder(credential).filter(_taken_over(credential), rejected_at=None):
-        made.reject(by, reason.strip())
+        if _plain(made.number) == _plain(credential.number) and not credential.is_expired:
+            made.reject(by, reason.strip())
     return credential
 
 
@@ -219,6 +221,11 @@ def _taken_over(row: Credential) -> Q:
     """Find those an update made of a number, unless they are of another state than this one."""
     of_state = Q(state__in=["", row.state]) if row.state else Q()
     return of_state & Q(issuing_organization=TAKEN_OVER)
+
+
+def _plain(number: str) -> str:
+    """Return a number as it is however it was typed: with dashes or spaces, in capitals or not."""
+    return "".join(sign for sign in number.casefold() if sign.isalnum())
 
 
 def _replace(rows: QuerySet[Any], by: Credential) -> None:

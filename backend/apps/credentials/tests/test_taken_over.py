@@ -117,6 +117,30 @@ def test_with_a_rejected_licence_goes_what_was_made_of_the_number_and_not_that_o
     assert (stored(made).rejection_reason == "") is holds
 
 
+@pytest.mark.parametrize(
+    ("over", "holds"),
+    [
+        ({"spelled": "{}"}, False),
+        ({"spelled": " {} "}, False),
+        ({"spelled": "9{}"}, True),
+        ({"spelled": "{}", "expiry_date": date(2020, 1, 1)}, True),
+    ],
+    ids=["the number", "the number with spaces", "another number", "a paper of past days"],
+)
+def test_a_rejected_paper_takes_along_what_was_made_of_its_own_number_only_and_only_while_it_has_not_ended(
+    over: dict[str, Any], holds: bool
+) -> None:
+    _, made = bridged(credential_type="bls")
+    fields = {"credential_type": "state_license", "state": "NY", "issue_date": date(2018, 1, 1), "expiry_date": None}
+    number = over.pop("spelled").format(made.number.lower())
+    paper = filing.file(
+        DoctorCredential, by=None, doctor=made.doctor, number=number, issuing_organization="Board", **{**fields, **over}
+    )
+    filing.reject(paper, by=make_user(role="admin"), reason="The scan cannot be read.")
+    assert (missing(made.doctor) == ["dea"]) is holds
+    assert (stored(made).rejected_at is None) is holds
+
+
 def test_it_is_renewed_by_the_paper_itself_with_its_issuer_and_its_state() -> None:
     Clinic.objects.create(name="Elm Street Clinic")
     doctor, by = make_doctor(licensed=False), make_user(role="admin")
