@@ -250,13 +250,21 @@ def _note(run: RetentionRun, progress: Progress | None, gone: int) -> None:
 
 
 def expire(of: DataClass, *, deadline: float) -> int:
-    """Remove what has expired, without a rule; return how many rows went. Safe to run twice.
+    """Remove what has expired, without a rule, until a person holds that of `held_with`; return how many rows went.
+
+    Safe to run twice.
 
     Raises:
         ClocksDiffer: see there.
     """
     cutoff = agreed_now() - (of.expires_after or timedelta())
-    return sum(remove(step, cutoff, deadline=deadline) for step in of.steps)
+    may = partial(_is_not_held, of.held_with) if of.held_with else always
+    return sum(remove(step, cutoff, deadline=deadline, may=may) for step in of.steps)
+
+
+def _is_not_held(name: str) -> bool:
+    """Return whether nobody holds the rule of a class; who does waits for the chunk, and ends what is at work."""
+    return not any(rule.is_held for rule in RetentionRule.objects.filter(data_class=name).select_for_update())
 
 
 def always() -> bool:

@@ -79,6 +79,7 @@ urlpatterns = [
     path("retention/<slug:name>/keep/", retention_pages.keep, name="retention-keep"),
     path("retention/<slug:name>/activate/", retention_pages.activate, name="retention-activate"),
     path("retention/<slug:name>/deactivate/", retention_pages.deactivate, name="retention-deactivate"),
+    path("retention/<slug:name>/release/", retention_pages.release, name="retention-release"),
     path("exports/", export_pages.listing, name="exports"),
     path("exports/new/", export_pages.begin, name="export-new"),
     path("exports/<uuid:pk>/", export_pages.export, name="export"),

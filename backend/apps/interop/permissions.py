@@ -11,7 +11,7 @@ DISCLOSURE: Table = allow(READ)
 PATIENT_GROUP: Table = allow((*READ, *WRITE, "destroy"))
 SMART_CLIENT: Table = allow((*READ, *WRITE, "destroy", "revoke_tokens"))
 RECONCILE: Table = allow((*READ, "create", "retry"))
-RETENTION: Table = allow((*READ, *WRITE, "look", "activate", "deactivate"))
+RETENTION: Table = allow((*READ, *WRITE, "look", "activate", "deactivate", "release"))
 RETENTION_RUN: Table = allow(READ)
 
 # Of the console alone: the first page is for all of the staff, its numbers for whoever runs the clinic's machines.

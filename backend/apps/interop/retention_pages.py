@@ -30,7 +30,7 @@ def listing(request: HttpRequest) -> HttpResponse:
         "title": "Retention",
         "ruled": [_described(line) for line in lines if line.of.has_rule],
         "expiring": [line.of for line in lines if line.of.expires_after is not None],
-        "held": {line.of.name for line in lines if line.rule and retention_rules.is_held(line.rule)},
+        "held": {line.of.name for line in lines if line.rule and line.rule.is_held},
         "kept": [line.of for line in lines if line.of.kept],
         "change": may(request.user, "activate", RETENTION),
         "most": CENTURY,
@@ -49,6 +49,8 @@ def _described(line: Line) -> dict[str, Any]:
 
 def _state(rule: RetentionRule | None, *, looked: bool) -> tuple[str, str]:
     """Return the tone and the word for what a rule does."""
+    if rule is not None and rule.is_held:
+        return "wait", "held"
     if rule is None or not rule.is_active:
         return "", "removes nothing"
     return ("good", "removes") if looked else ("wait", "removes after a dry run")
@@ -95,6 +97,15 @@ def deactivate(request: HttpRequest, name: str) -> HttpResponse:
         return "The rule is stopped. Nothing more is removed by it."
 
     return _attempt(request, "deactivate", name, act)
+
+
+@console.page(RETENTION, "release", methods=POST)
+def release(request: HttpRequest, name: str) -> HttpResponse:
+    def act(rule: RetentionRule) -> str:
+        retention_rules.release(rule, by=console.person(request))
+        return "The hold is over. By the rule itself nothing is removed until somebody lets it."
+
+    return _attempt(request, "release", name, act)
 
 
 def _attempt(request: HttpRequest, verb: str, name: str, act: Callable[[RetentionRule], str]) -> HttpResponse:

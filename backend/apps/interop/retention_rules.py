@@ -10,14 +10,14 @@ from typing import Any
 
 from django.apps import apps
 from django.db import Error, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.db.models.functions import Now
 
 from backend.apps.core import alerts, retention, statements
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, RetentionRule, RetentionRun
-from backend.apps.core.models.retention import CENTURY
+from backend.apps.core.models.retention import CENTURY, HELD
 from backend.apps.core.retention import DataClass, Progress
 from backend.apps.interop.retention_classes import BY_RULE, CLASSES, EXPIRING, named
 from backend.apps.users.models import User
@@ -139,17 +139,31 @@ def activate(rule: RetentionRule, *, by: User | None, reason: str) -> RetentionR
 
 @transaction.atomic
 def deactivate(rule: RetentionRule, *, by: User | None, reason: str) -> RetentionRule:
-    """Remove nothing more by this rule: a legal hold, say. A purge that is at work ends with the rows it is at."""
+    """Remove nothing more by this rule, one that was never let too: a legal hold, say, until `release` or `activate`.
+
+    A purge that is at work ends with the rows it is at.
+    """
     alerts.clear(retention.waiting_cause(rule.data_class))
     return _switch(rule, reason, is_active=False)
+
+
+@transaction.atomic
+def release(rule: RetentionRule, *, by: User | None) -> RetentionRule:
+    """End a hold: the rule itself goes on to remove nothing, but what expires of its class is removed again."""
+    if not RetentionRule.objects.filter(HELD, pk=rule.pk).update(reason="", updated_at=Now()):
+        raise DomainError("The rule is not held.")
+    rule.refresh_from_db()
+    return rule
 
 
 def _switch(rule: RetentionRule, reason: str, *, is_active: bool) -> RetentionRule:
     if not reason.strip():
         raise DomainError("Say why.")
-    mine = RetentionRule.objects.filter(pk=rule.pk, is_active=not is_active)
-    if not mine.update(is_active=is_active, reason=reason.strip()[:300], updated_at=Now()):
-        raise DomainError("The rule is active already." if is_active else "The rule is not active.")
+    others = Q(is_active=False) if is_active else ~HELD
+    if not RetentionRule.objects.filter(others, pk=rule.pk).update(
+        is_active=is_active, reason=reason.strip()[:300], updated_at=Now()
+    ):
+        raise DomainError("The rule is active already." if is_active else "The rule is stopped already.")
     rule.refresh_from_db()
     return rule
 
@@ -181,10 +195,21 @@ def purge_due(*, budget_s: float = BUDGET_S) -> Mapping[str, int]:
             _purge_one(of, rule, time.monotonic() + left / (len(pairs) - place), removed)
         except Error as error:
             broken.append(f"{of.name} ({type(error).__name__})")
-            alerts.open_once(_broke_off(of), kind=FAILED, sentence=BROKEN.format(of=of, error=type(error).__name__))
+            alerts.open_once(
+                _broke_off(of.name), kind=FAILED, sentence=BROKEN.format(of=of, error=type(error).__name__)
+            )
+    _clear_what_is_over()
     if broken:
         raise BrokeOff(", ".join(broken))
     return removed
+
+
+def _clear_what_is_over() -> None:
+    """Clear what was told of rules that wait no longer, or that are stopped or gone, whoever saw to them and when."""
+    active = list(RetentionRule.objects.filter(is_active=True, data_class__in=[of.name for of in BY_RULE]))
+    waiting = {retention.waiting_cause(rule.data_class) for rule in active if not retention.was_looked_at(rule)}
+    tried = {_broke_off(rule.data_class) for rule in active}
+    alerts.clear(*(alerts.open_causes(retention.WAITS) - waiting), *(alerts.open_causes(FAILED) - tried))
 
 
 def _in_turn() -> list[tuple[DataClass, RetentionRule]]:
@@ -204,11 +229,11 @@ def _purge_one(of: DataClass, rule: RetentionRule, deadline: float, removed: dic
         return
     with suppress(retention.HoldsStill):
         removed[of.name] = retention.purge(of, rule, by=None, deadline=deadline).removed
-    alerts.clear(_broke_off(of))
+    alerts.clear(_broke_off(of.name))
 
 
-def _broke_off(of: DataClass) -> str:
-    return f"retention broke off:{of.name}"
+def _broke_off(name: str) -> str:
+    return f"retention broke off:{name}"
 
 
 def _tell_waiting(of: DataClass, rule: RetentionRule) -> None:
@@ -241,10 +266,4 @@ def expire(*, budget_s: float = BUDGET_S) -> Mapping[str, int]:
     """
     check_clocks()
     deadline = time.monotonic() + budget_s
-    held = {rule.data_class for rule in RetentionRule.objects.all() if is_held(rule)}
-    return {of.name: retention.expire(of, deadline=deadline) for of in EXPIRING if of.held_with not in held}
-
-
-def is_held(rule: RetentionRule) -> bool:
-    """Return whether a person stopped the rule, for a legal hold say; one that was never let is not held."""
-    return not rule.is_active and bool(rule.reason)
+    return {of.name: retention.expire(of, deadline=deadline) for of in EXPIRING}

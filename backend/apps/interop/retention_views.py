@@ -25,6 +25,7 @@ class RetentionRuleViewSet(ClinicViewSet):
     look = verb(retention_rules.look)
     activate = verb(retention_rules.activate, ReasonForm)
     deactivate = verb(retention_rules.deactivate, ReasonForm)
+    release = verb(retention_rules.release)
 
 
 class RetentionRunViewSet(ReadOnlyClinicViewSet):

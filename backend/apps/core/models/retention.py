@@ -13,6 +13,7 @@ from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 
 CENTURY = 36_525  # days; what is to stay for ever has no rule
+HELD = Q(is_active=False) & ~Q(reason="")  # rules that a person stopped
 
 
 class RetentionRule(ClinicModel):
@@ -57,6 +58,11 @@ class RetentionRule(ClinicModel):
     @property
     def admin_label(self) -> str:
         return self.data_class
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person stopped it, for a legal hold say; one that nobody decided about is not held."""
+        return not self.is_active and self.reason != ""
 
 
 class RetentionRun(ClinicModel):

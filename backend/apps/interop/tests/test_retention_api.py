@@ -56,6 +56,9 @@ def test_a_rule_is_made_looked_at_activated_and_stopped_over_the_api() -> None:
     assert api.patch(url, {"is_active": False}).data["is_active"] is True, "only by its own verb"
     stopped = api.post(f"{url}deactivate/", {"reason": "A legal hold."}).data
     assert (stopped["is_active"], stopped["reason"]) == (False, "A legal hold.")
+    assert api.post(f"{url}release/").data["reason"] == ""
+    assert api.post(f"{url}release/").data["detail"] == "The rule is not held."
+    assert api.post(f"{url}deactivate/", {"reason": "Another one."}).data["reason"] == "Another one."
     assert Alert.objects.count() == 1
 
 
@@ -95,6 +98,21 @@ def test_on_the_page_a_person_looks_lets_and_stops() -> None:
     assert not RetentionRule.objects.get().is_active
     assert AuditLog.objects.filter(action="console.activate", resource_type="retentionrule").count() == 1
     assert Alert.objects.count() == 1
+
+
+def test_on_the_page_a_class_that_nobody_let_is_held_and_the_hold_ends() -> None:
+    client = signed_in("admin")
+    held, over = f"{PAGE}sessions/deactivate/", f"{PAGE}sessions/release/"
+    text = client.get(PAGE).content.decode()
+    assert (f'formaction="{held}"' in text, over in text) == (True, False)
+    text = client.post(held, {"reason": "The court asked."}, follow=True).content.decode()
+    assert '<span class="tag wait">held</span>' in text
+    assert ("Why: The court asked." in text, f'formaction="{held}"' in text, over in text) == (True, False, True)
+    assert "Held with sessions: nothing is removed." in text
+    text = client.post(over, follow=True).content.decode()
+    assert "The hold is over." in text
+    assert ("Held with sessions" in text, f'formaction="{held}"' in text) == (False, True)
+    assert AuditLog.objects.filter(action="console.release", resource_type="retentionrule").count() == 1
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from backend.apps.appointments.models import AppointmentReminder, FreedSlot, Rep
 from backend.apps.appointments.tests.factories import make_reminder
 from backend.apps.appointments.tests.waitlist_factories import make_freed_slot, make_waitlist_offer
 from backend.apps.core import alerts
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AlertNotice, ReconcileRun, RetentionRun
 from backend.apps.credentials.models import CredentialAlert, CredentialNotice
 from backend.apps.credentials.tests.factories import make_alert, make_notice
@@ -215,12 +216,30 @@ def test_closed_sign_ins_go_and_a_hold_keeps_those_that_ran_out_as_well() -> Non
     LoginSession.objects.create(user=user, refresh_jti="y" * 32, revoked_at=timezone.now(), **ended)
     rule = rule_of("sessions")
     retention_rules.deactivate(rule, by=None, reason="A legal hold.")
-    assert (retention_rules.purge_due(), "run_out_sign_ins" in retention_rules.expire()) == ({}, False)
+    assert (retention_rules.purge_due(), retention_rules.expire()["run_out_sign_ins"]) == ({}, 0)
     assert LoginSession.objects.count() == 3
     retention_rules.activate(rule, by=None, reason="It is over.")
     assert retention_rules.purge_due() == {"sessions": 1}
     assert retention_rules.expire()["run_out_sign_ins"] == 1
     assert LoginSession.objects.filter(pk=ran_out.pk).count() == 0
+
+
+def test_a_class_whose_rule_was_never_let_is_held_and_let_go_again() -> None:
+    long_ago = timezone.now() - timedelta(days=31)
+    LoginSession.objects.create(user=make_user("nurse"), refresh_jti="r" * 32, created_at=long_ago)
+    rule = retention_rules.of_class("sessions")
+    for refused in ("", " "):
+        with pytest.raises(DomainError, match="Say why"):
+            retention_rules.deactivate(rule, by=None, reason=refused)
+    retention_rules.deactivate(rule, by=None, reason="A legal hold.")
+    assert (rule.is_held, rule.reason, retention_rules.expire()["run_out_sign_ins"]) == (True, "A legal hold.", 0)
+    with pytest.raises(DomainError, match="stopped already"):
+        retention_rules.deactivate(rule, by=None, reason="Another.")
+    retention_rules.release(rule, by=None)
+    with pytest.raises(DomainError, match="not held"):
+        retention_rules.release(rule, by=None)
+    assert (rule.is_held, rule.is_active, rule.reason) == (False, False, "")
+    assert retention_rules.expire()["run_out_sign_ins"] == 1
 
 
 def test_spent_requests_go_and_times_that_somebody_was_offered_stay() -> None:

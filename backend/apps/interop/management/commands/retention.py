@@ -74,7 +74,7 @@ def _state(line: Line) -> str:
         return "never removed" if line.of.kept else "expires"
     if line.rule.is_active:
         return "active"
-    return "not active"
+    return "held" if line.rule.is_held else "not active"
 
 
 def _last(line: Line) -> str:
