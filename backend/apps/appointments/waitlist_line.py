@@ -61,8 +61,9 @@ class Line:
 def go_on(slot: FreedSlot, *, now: datetime) -> bool:
     """Do the next step with a freed time; return whether there will be another, at its `due_at`.
 
-    Safe to repeat and to run twice at once: the row is locked, and every entry is offered a time once. Offers that
-    somebody is answering at this moment are passed over until the next look, so that neither waits for the other.
+    Safe to repeat and to run twice at once: the row is locked, and every entry is offered a time once, and anew only
+    where that offer lapsed because the doctor might not be booked. Offers that somebody is answering at this moment are
+    passed over until the next look, so that neither waits for the other.
     now: the database's clock, which the holds run by.
     """
     slot = FreedSlot.objects.select_for_update(no_key=True, of=("self",)).select_related("doctor").get(pk=slot.pk)
@@ -87,14 +88,14 @@ def _looks(slot: FreedSlot, now: datetime) -> Iterator[datetime]:
     """Settle the offers of an open time and make those that fall due; yield when to look at it again.
 
     A time of a doctor who may not be booked is offered to nobody until there is a credential or an exception, and then
-    again to those whose offers ended for that.
+    again to those whose offers ended for that; an offer that had run out before ended for itself.
     """
+    _settle(slot, now)
     if not entitled.may_be_booked(slot.doctor, slot.starts_at):
         yield from _end_all(slot, now, how=OfferStatus.LAPSED)
         if now + UNENTITLED + LEAST_HOLD <= slot.last_moment:
             yield now + UNENTITLED
         return
-    _settle(slot, now)
     held = list(WaitlistOffer.objects.filter(slot=slot, status=OfferStatus.OFFERED))
     if len(held) < settings.WAITLIST_AT_ONCE and now + LEAST_HOLD <= slot.last_moment:
         line = _next_in_line(slot, settings.WAITLIST_AT_ONCE - len(held), now)

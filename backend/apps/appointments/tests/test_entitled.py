@@ -165,6 +165,24 @@ class TestWaitlist:
         with pytest.raises(DomainError, match="has ended"):
             waitlist.decline(first, by=None)
 
+    @pytest.mark.parametrize(("ago", "status", "offers"), [(31, "expired", 1), (29, "lapsed", 2), (None, "lapsed", 2)])
+    def test_an_offer_that_ran_out_before_the_licence_lapsed_is_not_made_again(
+        self, ago: int | None, status: str, offers: int
+    ) -> None:
+        make_waitlist_entry()
+        doctor, now = make_always_available(make_doctor()), timezone.now()
+        slot, licence = make_freed_slot(doctor=doctor), DoctorCredential.objects.filter(doctor=doctor)
+        waitlist_line.go_on(slot, now=now)
+        WaitlistOffer.objects.update(held_until=now - timedelta(minutes=1))
+        if ago is not None:
+            left_at = now - timedelta(minutes=ago)
+            PatientMessage.objects.update(status="sent", work_state="done", sent_at=left_at)
+        for ends in (-1, 100):
+            licence.update(expiry_date=Clinic.today() + timedelta(days=ends))
+            waitlist_line.go_on(slot, now=now)
+        first = WaitlistOffer.objects.earliest("created_at")
+        assert (first.status, WaitlistOffer.objects.count()) == (status, offers)
+
     def test_an_offer_made_before_the_licence_lapsed_is_not_booked_and_the_patient_is_told_to_call(self) -> None:
         offer = make_waitlist_offer()
         DoctorCredential.objects.filter(doctor=offer.slot.doctor).update(expiry_date=Clinic.today() - timedelta(days=1))
