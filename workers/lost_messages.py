@@ -94,7 +94,7 @@ def look_into(row: OutgoingMessage) -> str:
     row.refresh_from_db()
     if row.work_state != WorkState.HELD or row.uncertain_since is None:
         return "adopted"
-    now = events.database_now()
+    now = events.transaction_now()
     if not _may_have_spoken(row):
         return _again(row, now, "not begun")
     try:

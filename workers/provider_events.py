@@ -80,7 +80,7 @@ def of_twilio(word: str, error_code: str) -> dict[str, Any]:
 def _apply_statuses(received: Sequence[ProviderEvent]) -> Outcomes:
     if not received:
         return {}
-    now, outcomes, pairs = events.database_now(), Outcomes(), list[tuple[OutgoingMessage, ProviderEvent]]()
+    now, outcomes, pairs = events.transaction_now(), Outcomes(), list[tuple[OutgoingMessage, ProviderEvent]]()
     keys = _keys_of(received)
     noted = [keys[event.pk] for event in received if report_of(event).sort in NOTED]
     consents.lock(outgoing.addresses_of([key for key in noted if key]) | {*map(_wisher, filter(_is_wish, received))})

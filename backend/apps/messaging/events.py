@@ -42,8 +42,8 @@ class Told:
 NOTHING_NEW = Told(EventOutcome.UNCHANGED)
 
 
-def database_now() -> datetime:
-    """Return the moment by the clock that leases and due times go by."""
+def transaction_now() -> datetime:
+    """Return the moment the transaction began at, by the clock of the database that leases and due times go by."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT now()")
         now: datetime = cursor.fetchone()[0]
