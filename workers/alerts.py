@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -47,12 +48,13 @@ def notify(notice: AlertNotice) -> dict[str, Any]:
     addresses = on_call.addresses()
     if not addresses:
         raise NotNeeded(on_call.NOBODY)
+    read_at = timezone.now()
     alerts = on_call.gather(notice)
     if not alerts:
         raise NotNeeded("All it would tell of is settled.")
     until, later = time.monotonic() + BUDGET_S, None
     for address in _untold(notice, addresses):
-        later = _tell(notice, alerts, address, f"{notice.pk}.{notice.lease_no}.{addresses.index(address)}") or later
+        later = _tell(notice, alerts, read_at, address, addresses.index(address)) or later
         if time.monotonic() > until:
             break
     if later is not None:
@@ -69,8 +71,14 @@ def _untold(notice: AlertNotice, addresses: Sequence[str]) -> list[str]:
     return left[first:] + left[:first]
 
 
-def _tell(notice: AlertNotice, alerts: Sequence[Alert], address: str, attempt_id: str) -> Transient | None:
-    """Send one mail and note how it ended; return the error by which it is to be tried again."""
+def _tell(
+    notice: AlertNotice, alerts: Sequence[Alert], read_at: datetime, address: str, number: int
+) -> Transient | None:
+    """Send one mail about alerts as they were `read_at` and note how it ended; return the error by which to try again.
+
+    number: of the address among those on call.
+    """
+    attempt_id = f"{notice.pk}.{notice.lease_no}.{number}"
     try:
         gateways.email().send(_mail(alerts, address, attempt_id))
         ended = SENT
@@ -79,7 +87,7 @@ def _tell(notice: AlertNotice, alerts: Sequence[Alert], address: str, attempt_id
     except (Permanent, Unknown) as error:
         ended = error.sort
     if ended == SENT and notice.sent_at is None:
-        on_call.note_told(alerts)
+        on_call.note_told(alerts, read_at)
         notice.sent_at = timezone.now()
     notice.told[address] = ended
     ours = AlertNotice.work.filter(pk=notice.pk, lease_no=notice.lease_no, work_state=WorkState.RUNNING)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connection, transaction
+from django.utils import timezone
 
-from backend.apps.core import on_call
+from backend.apps.core import alerts, on_call
 from backend.apps.core.models import Alert, AlertNotice
 from backend.apps.interop import work_kinds
 from backend.apps.users.tests.factories import make_user
@@ -50,6 +51,20 @@ def test_a_person_who_sends_a_notice_again_reaches_all_but_those_who_were_told(
     due()
     assert notify_due() == "1 done"
     assert [mail.to for mail in mails.sent] == [FIRST]
+
+
+def test_what_becomes_critical_while_its_mail_leaves_is_told_by_the_next_one_whoever_takes_it_over(
+    mails: SendGridDouble, clock: time_machine.Coordinates
+) -> None:
+    tell()
+    (row,) = AlertNotice.work.lease(1)
+    read_at, told = timezone.now(), on_call.gather(row)
+    clock.shift(MINUTE)
+    worse = tell(severity=CRITICAL)
+    clock.shift(MINUTE)
+    on_call.note_told(told, read_at)
+    alerts.acknowledge(worse, by=make_user("admin"))
+    assert on_call.gather(AlertNotice.work.exclude(pk=row.pk).get()) == [worse]
 
 
 @pytest.mark.django_db(transaction=True, available_apps=["backend.apps.core", "backend.apps.users"])

@@ -111,8 +111,29 @@ def test_who_looks_after_what_became_critical_hears_no_more_of_it(
     alerts.acknowledge(tell(), by=admin)
     clock.shift(MINUTE)
     notify_due()
-    alerts.acknowledge(tell(severity=CRITICAL), by=admin)
+    tell(severity=CRITICAL)
     notify_due()
+    clock.shift(MINUTE)
+    alerts.acknowledge(Alert.objects.get(), by=admin)
+    clock.shift(48 * HOUR)
+    assert remind() == "planned 0"
+    assert [text.split(":")[0] for text in texts(mails)] == ["Warning", "Critical"]
+
+
+@pytest.mark.parametrize("how", ["comes back", "becomes critical"])
+def test_what_nobody_was_told_of_yet_is_told_though_somebody_who_saw_it_as_it_was_took_it_over(
+    mails: SendGridDouble, clock: time_machine.Coordinates, how: str
+) -> None:
+    before = tell()
+    notify_due()
+    clock.shift(MINUTE)
+    if how == "comes back":
+        alerts.clear("one")
+    tell(severity=WARNING if how == "comes back" else CRITICAL)
+    clock.shift(MINUTE)
+    alerts.acknowledge(before, by=make_user("admin"))
+    assert notify_due() == "1 done"
+    assert len(mails.sent) == 2
     clock.shift(48 * HOUR)
     assert remind() == "planned 0"
 

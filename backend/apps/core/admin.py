@@ -15,7 +15,7 @@ from psycopg.errors import QueryCanceled
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from backend.apps.core import audit, scope
+from backend.apps.core import audit, on_call, scope
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow, may
@@ -201,6 +201,16 @@ class AlertAdmin(ReadOnlyAdmin):
     """Alerts are acknowledged and resolved through the API."""
 
     permissions = ALERT
-    list_display = ("opened_at", "severity", "kind", "sentence", "times", "acknowledged_at", "resolved_at")
+    list_display = (
+        "opened_at", "severity", "kind", "sentence", "times", "news_at", "looked_after", "acknowledged_at",
+        "resolved_at",
+    )  # fmt: skip
     list_filter = ("severity", "kind", "opened_at")
     search_fields = ("cause__exact", "subject_id__exact")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return on_call.marked(super().get_queryset(request))
+
+    @admin.display(boolean=True)
+    def looked_after(self, row: Any) -> bool:
+        return bool(row.looked_after)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Max, Q, Sum
+from django.db.models import BooleanField, ExpressionWrapper, F, Max, Q, QuerySet, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -24,6 +24,7 @@ MAILED = (AlertSeverity.WARNING, AlertSeverity.CRITICAL)
 LOOKED_AFTER = Q(acknowledged_at__isnull=False) & (  # since it began, began again or became worse
     Q(news_at=None) | Q(acknowledged_at__gte=F("news_at"))
 )
+TOLD = Q(told_at__isnull=False) & (Q(news_at=None) | Q(told_at__gte=F("news_at")))  # since then, too
 SENT = "sent"  # how a mail ended, in `AlertNotice.told`
 NOBODY = "Nobody is on call: CARERELAY_ON_CALL names no address."
 
@@ -31,6 +32,11 @@ NOBODY = "Nobody is on call: CARERELAY_ON_CALL names no address."
 def addresses() -> Sequence[str]:
     """Return who is on call; nobody where the setting names none, which the console has to say."""
     return tuple(dict.fromkeys(settings.ON_CALL))
+
+
+def marked(rows: QuerySet[Alert]) -> QuerySet[Any]:
+    """Return `rows`, each with `looked_after`: whether somebody does since it began, began again or became worse."""
+    return rows.annotate(looked_after=ExpressionWrapper(LOOKED_AFTER, output_field=BooleanField()))
 
 
 @transaction.atomic
@@ -70,7 +76,8 @@ def gather(notice: AlertNotice) -> list[Alert]:
 
     One of which some were told already takes over nothing: they would not hear of it. A notice that somebody is about
     to lease, or writes to, keeps what it has, so that no alert is in two mails; an alert that somebody writes stays
-    with its notice. Rows are locked as `plan` does it, an alert before its notice, and nobody is waited for.
+    with its notice. Rows are locked as `plan` does it, an alert before its notice, and nobody is waited for. Left out
+    is what somebody looks after, but not while nobody was told of its last news: it may have been seen before that.
     """
     if not notice.told:
         due = AlertNotice.work.filter(work_state=WorkState.WAITING, due_at__lte=Now(), told={}).exclude(pk=notice.pk)
@@ -80,7 +87,7 @@ def gather(notice: AlertNotice) -> list[Alert]:
         others = set(free.values_list("pk", flat=True))
         Alert.objects.filter(pk__in=[key for key, held_by in moving.items() if held_by in others]).update(notice=notice)
     rows = Alert.objects.filter(notice=notice, resolved_at=None, severity__in=MAILED)
-    return list(rows.exclude(LOOKED_AFTER, tellings__gt=0).order_by("severity", "opened_at"))
+    return list(rows.exclude(LOOKED_AFTER & TOLD).order_by("severity", "opened_at"))
 
 
 @transaction.atomic
@@ -93,8 +100,9 @@ def send_again(*keys: Any) -> int:
     return AlertNotice.work.back_in_line(*keys)
 
 
-def note_told(alerts: Iterable[Alert]) -> None:
-    told = {"told_at": timezone.now(), "tellings": F("tellings") + 1}
+def note_told(alerts: Iterable[Alert], at: datetime) -> None:
+    """Note that a mail told of `alerts` as they were `at`; what became worse while it left is told by the next."""
+    told = {"told_at": at, "tellings": F("tellings") + 1}
     Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(**told)
 
 

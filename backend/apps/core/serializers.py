@@ -80,10 +80,16 @@ class AuditLogSerializer(serializers.ModelSerializer):
 
 
 class AlertSerializer(ClinicSerializer):
+    looked_after = serializers.BooleanField(
+        read_only=True,
+        help_text="Whether somebody acknowledged it since `news_at`: it began, began again or became worse.",
+    )
+
     class Meta:
         model = Alert
         fields = [
             "id", "cause", "kind", "severity", "subject_type", "subject_id", "sentence", "opened_at", "last_seen_at",
-            "times", "acknowledged_by", "acknowledged_at", "resolved_by", "resolved_at", "created_at", "updated_at",
+            "times", "news_at", "looked_after", "acknowledged_by", "acknowledged_at", "resolved_by", "resolved_at",
+            "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields

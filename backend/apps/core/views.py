@@ -16,7 +16,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.apps.core import alerts, audit, idempotency, scope
+from backend.apps.core import alerts, audit, idempotency, on_call, scope
 from backend.apps.core.exceptions import Stale
 from backend.apps.core.models import Alert, AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow
@@ -241,6 +241,7 @@ class AuditLogViewSet(ReadOnlyClinicViewSet):
 
 class AlertFilter(django_filters.FilterSet):
     resolved = django_filters.BooleanFilter(field_name="resolved_at", lookup_expr="isnull", exclude=True)
+    looked_after = django_filters.BooleanFilter()
 
     class Meta:
         model = Alert
@@ -255,7 +256,7 @@ class AlertFilter(django_filters.FilterSet):
 class AlertViewSet(ClinicViewSet):
     """Machines open alerts and clear them; people acknowledge and resolve them."""
 
-    queryset = Alert.objects.all()
+    queryset = on_call.marked(Alert.objects.all())
     serializer_class = AlertSerializer
     permissions = ALERT
     filterset_class = AlertFilter

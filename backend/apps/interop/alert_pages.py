@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from backend.apps.core import alerts, audit, on_call
-from backend.apps.core.exceptions import DomainError
+from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import Alert, AlertSeverity
 from backend.apps.core.permissions import ALERT, may
 from backend.apps.interop import alert_words, console, paging
@@ -24,6 +24,7 @@ POST = ("POST",)
 MOST = 200  # that one form changes
 MOST_KINDS = 50  # that an address names
 EARLIER = 5  # of the same cause, on the page of one
+MOVED = "It began again or became worse meanwhile; look again."
 STATES: dict[str, tuple[str, Q]] = {
     "open": ("nobody looks after", Q(resolved_at__isnull=True) & ~on_call.LOOKED_AFTER),
     "unresolved": ("not resolved", Q(resolved_at__isnull=True)),
@@ -48,7 +49,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     context = {
         "title": "Alerts",
         "page": page,
-        "rows": [(row, alert_words.TONES[row.severity], alert_words.address_of(row)) for row in page.rows],
+        "rows": [(row, seen(row), alert_words.TONES[row.severity], alert_words.address_of(row)) for row in page.rows],
         "state": state,
         "states": [(name, word, numbers.get(name)) for name, (word, _) in STATES.items()],
         "severities": AlertSeverity.values,
@@ -65,6 +66,16 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 def visible(request: HttpRequest) -> QuerySet[Alert]:
     return Alert.objects.visible_to(request.user)
+
+
+def seen(row: Alert) -> str:
+    """Return what a form says of an alert that was shown: its id, and when it began last or became worse."""
+    return f"{row.pk}@{row.news_at:%Y%m%dT%H%M%S.%f}" if row.news_at else f"{row.pk}@"
+
+
+def shown(given: Iterable[str]) -> dict[UUID, str]:
+    """Return by id what a form says of alerts, as `seen` wrote it; of so many as one form changes."""
+    return {uuid_of(one.partition("@")[0]): one for one in list(given)[:MOST]}
 
 
 def asked_state(given: QueryDict) -> str:
@@ -109,14 +120,14 @@ def verbs(request: HttpRequest, state: str) -> dict[str, bool]:
 @console.page(ALERT, "retrieve")
 def alert(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show one alert, who was told of it and when, and the earlier ones of the same cause."""
-    after = ExpressionWrapper(on_call.LOOKED_AFTER, output_field=BooleanField())
-    rows = visible(request).select_related("acknowledged_by", "resolved_by", "notice").annotate(looked_after=after)
+    rows = on_call.marked(visible(request).select_related("acknowledged_by", "resolved_by", "notice"))
     row: Any = get_object_or_404(rows, pk=pk)
     console.note(request, "retrieve", row)
     state = "resolved" if row.resolved_at else "acknowledged" if row.looked_after else "open"
     context = {
         "title": "Alert",
         "row": row,
+        "seen": seen(row),
         "tone": alert_words.TONES[row.severity],
         "word": STATES[state][0],
         "address": alert_words.address_of(row),
@@ -131,48 +142,57 @@ def alert(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @console.page(ALERT, "list", methods=POST)
 def bulk(request: HttpRequest) -> HttpResponse:
-    """Tell how many alerts a form is about; acknowledge or resolve exactly these once that number was confirmed."""
+    """Tell how many alerts a form is about; acknowledge or resolve exactly these once that number was confirmed.
+
+    What began again or became worse after it was shown is let be: whoever sent the form does not know of it.
+    """
     verb, given = request.POST.get("verb", ""), request.POST
     if verb not in VERBS or not may(request.user, verb, ALERT):
         return console.refused(request, 403, "Your role may not do this.")
     if confirmed := given.get("confirmed", ""):
-        return _do_all(request, verb, [uuid_of(one) for one in confirmed.split(",")[:MOST]])
+        return _do_all(request, verb, shown(confirmed.split(",")))
     if not given.get("every") and not given.getlist("alert"):
         messages.error(request, console.TICK_FIRST)
         return redirect(f"{reverse('console:alerts')}?{paging.handed_on(given)}")
-    chosen = cut(request, QueryDict(given.get("back", "")[:1000])) if given.get("every") else ticked(request)
-    keys = [str(key) for key in chosen.order_by("-opened_at", "id").values_list("pk", flat=True)[:MOST]]
+    keys = chosen(request)
     word, back = VERBS[verb][0], paging.handed_on(given)
     context = {"title": f"Alerts to be {word}: {len(keys)}", "verb": verb, "word": word, "count": len(keys)}
     context |= {"shown": ",".join(keys), "capped": len(keys) == MOST, "back": back}
     return console.render(request, "interop/alerts/confirm.html", context)
 
 
-def ticked(request: HttpRequest) -> QuerySet[Alert]:
-    return visible(request).filter(pk__in=[uuid_of(one) for one in request.POST.getlist("alert")[:MOST]])
+def chosen(request: HttpRequest) -> list[str]:
+    """Return what was `seen` of the alerts a form is about: those ticked, as they were shown, or all of the list."""
+    if request.POST.get("every"):
+        rows = cut(request, QueryDict(request.POST.get("back", "")[:1000])).order_by("-opened_at", "id")
+        return [seen(row) for row in rows[:MOST]]
+    ticked = shown(request.POST.getlist("alert"))
+    return [ticked[key] for key in visible(request).filter(pk__in=ticked).values_list("pk", flat=True)]
 
 
-def _do_all(request: HttpRequest, verb: str, keys: list[UUID]) -> HttpResponse:
-    word, service = VERBS[verb]
+def _do_all(request: HttpRequest, verb: str, stand: dict[UUID, str]) -> HttpResponse:
 
     def act() -> str:
         refused: Counter[str] = Counter()
-        rows = list(visible(request).filter(pk__in=keys).order_by("pk"))
+        locked = visible(request).select_for_update(of=("self",), no_key=True)
+        rows = list(locked.filter(pk__in=stand).order_by("pk"))
         for row in rows:
-            _settle(request, verb, service, row, refused)
+            _settle(request, verb, row, stand[row.pk], refused)
         done = len(rows) - refused.total()
         if not done:
             raise DomainError(" ".join(refused) or "There is no such alert.")
         left = "".join(f" {count} not: {why}" for why, count in refused.items())
-        return f"{done} of {len(rows)} alert{'' if len(rows) == 1 else 's'} {word}.{left}"
+        return f"{done} of {len(rows)} alert{'' if len(rows) == 1 else 's'} {VERBS[verb][0]}.{left}"
 
     back = f"{reverse('console:alerts')}?{paging.handed_on(request.POST)}"
     return console.attempt(request, verb, "alert", act, back=back)
 
 
-def _settle(request: HttpRequest, verb: str, service: Callable[..., Any], row: Alert, refused: Counter[str]) -> None:
+def _settle(request: HttpRequest, verb: str, row: Alert, was: str, refused: Counter[str]) -> None:
     try:
-        service(row, by=console.person(request))
+        if seen(row) != was:
+            raise Conflict(MOVED)
+        VERBS[verb][1](row, by=console.person(request))
     except DomainError as refusal:
         refused[str(refusal)] += 1
     else:

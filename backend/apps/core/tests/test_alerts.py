@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connection, transaction
+from django.test import Client
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from backend.apps.core import alerts
 from backend.apps.core.exceptions import Conflict
@@ -127,6 +129,26 @@ def test_the_laboratory_sees_and_settles_its_own_alerts_only() -> None:
     assert api.get("/api/v1/alerts/", {"resolved": "true"}).data["results"] == []
     assert api.post(f"/api/v1/alerts/{own.pk}/resolve/").status_code == 200
     assert len(api.get("/api/v1/alerts/", {"resolved": "true"}).data["results"]) == 1
+
+
+def test_the_api_and_the_admin_say_whether_somebody_looks_after_it_since_its_last_news() -> None:
+    row, login = tell(), make_user("admin")
+    api, browser = client_for(login), Client()
+    browser.force_login(login)
+
+    def looked_after() -> list[Any]:
+        shown = api.get(f"{TestAlerts.url}{row.pk}/").data
+        cut = [len(api.get(TestAlerts.url, {"looked_after": each}).data["results"]) for each in ("true", "false")]
+        (line,) = browser.get("/admin/core/alert/").context_data["cl"].result_list
+        assert (parse_datetime(shown["news_at"]), line.news_at) == (Alert.objects.get().news_at,) * 2
+        assert line.looked_after == shown["looked_after"]
+        return [shown["looked_after"], *cut]
+
+    assert looked_after() == [False, 0, 1]
+    assert api.post(f"{TestAlerts.url}{row.pk}/acknowledge/").data["looked_after"] is True
+    assert looked_after() == [True, 1, 0]
+    tell(severity=Alert.Severity.CRITICAL)
+    assert looked_after() == [False, 0, 1]
 
 
 @pytest.mark.django_db(transaction=True, available_apps=["backend.apps.core", "backend.apps.users"])

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.apps.core import alerts
 from backend.apps.core.models import Alert, AuditLog
-from backend.apps.interop import alert_words
+from backend.apps.interop import alert_pages, alert_words
 from backend.apps.laboratory.tests.factories import make_lab_feed, make_lab_order
 from backend.apps.users.tests.factories import make_user
 from tests.support.pages import signed_in
@@ -27,6 +27,11 @@ def opened(number: int = 1, kind: str = "claims_file", **over: Any) -> Alert:
 
 def text_of(answer: Any) -> str:
     return " ".join(answer.content.decode().split())
+
+
+def form(verb: str, *rows: Alert) -> dict[str, str]:
+    """Return the form that a page of these alerts sends, as they are now."""
+    return {"verb": verb, "confirmed": ",".join(alert_pages.seen(Alert.objects.get(pk=row.pk)) for row in rows)}
 
 
 def confirmed(answer: Any) -> str:
@@ -61,8 +66,7 @@ def test_what_became_critical_after_somebody_took_it_over_is_looked_after_by_nob
     None
 ):
     client, row = signed_in("admin"), opened(1)
-    take = {"verb": "acknowledge", "confirmed": str(row.pk)}
-    client.post(f"{LIST}bulk/", take)
+    client.post(f"{LIST}bulk/", form("acknowledge", row))
     assert "I look after it" not in text_of(client.get(f"{LIST}{row.pk}/"))
     opened(1, severity="critical")
     assert f"{LIST}{row.pk}/" in text_of(client.get(LIST))
@@ -71,10 +75,48 @@ def test_what_became_critical_after_somebody_took_it_over_is_looked_after_by_nob
     alone = text_of(client.get(f"{LIST}{row.pk}/"))
     assert "I look after it" in alone
     assert "before it began again or became worse" in alone
+    take = {"verb": "acknowledge", "confirmed": confirmed(client.get(f"{LIST}{row.pk}/"))}
     assert "1 of 1 alert acknowledged." in text_of(client.post(f"{LIST}bulk/", take, follow=True))
     assert f"{LIST}{row.pk}/" not in text_of(client.get(LIST))
     assert "<b>1</b> looked after" in text_of(client.get(LIST))
     assert "before it began again" not in text_of(client.get(f"{LIST}{row.pk}/"))
+
+
+@pytest.mark.parametrize("how", ["comes back", "becomes worse"])
+@pytest.mark.parametrize("verb", ["acknowledge", "resolve"])
+def test_who_saw_an_alert_before_it_came_back_or_became_worse_is_asked_to_look_again(verb: str, how: str) -> None:
+    client, row = signed_in("admin"), opened(1)
+    before = {"verb": verb, "confirmed": confirmed(client.get(f"{LIST}{row.pk}/"))}
+    if how == "comes back":
+        alerts.clear(row.cause)
+    opened(1, severity="warning" if how == "comes back" else "critical")
+    assert alert_pages.MOVED in text_of(client.post(f"{LIST}bulk/", before, follow=True))
+    assert AuditLog.objects.get(action=f"console.{verb}").outcome == "refused"
+    assert not Alert.objects.exclude(acknowledged_at=None, resolved_at=None).exists()
+    assert "1 of 1 alert" in text_of(client.post(f"{LIST}bulk/", form(verb, row), follow=True))
+
+
+@pytest.mark.parametrize("when", ["before the count", "after the count"])
+def test_of_many_that_were_ticked_only_those_are_taken_over_that_stand_as_they_were_shown(when: str) -> None:
+    client, worse, same = signed_in("admin"), opened(1), opened(2)
+    ticked = re.findall(r'name="alert" value="([^"]*)"', client.get(LIST).content.decode())
+    if when == "before the count":
+        opened(1, severity="critical")
+    told = client.post(f"{LIST}bulk/", {"verb": "acknowledge", "alert": ticked})
+    assert "2 alerts" in text_of(told)
+    opened(1, severity="critical")
+    answer = client.post(f"{LIST}bulk/", {"verb": "acknowledge", "confirmed": confirmed(told)}, follow=True)
+    assert f"1 of 2 alerts acknowledged. 1 not: {alert_pages.MOVED}" in text_of(answer)
+    assert set(Alert.objects.filter(acknowledged_at=None)) == {worse}
+    assert Alert.objects.get(pk=same.pk).acknowledged_by
+
+
+def test_an_alert_that_is_seen_again_as_it_was_is_taken_over_from_an_older_page() -> None:
+    client, row = signed_in("admin"), opened(1)
+    shown = confirmed(client.get(f"{LIST}{row.pk}/"))
+    opened(1)
+    client.post(f"{LIST}bulk/", {"verb": "acknowledge", "confirmed": shown})
+    assert Alert.objects.get().acknowledged_at
 
 
 def test_the_list_says_when_nobody_is_on_call(settings: Any) -> None:
@@ -94,15 +136,15 @@ def test_many_are_acknowledged_after_a_count_and_exactly_those() -> None:
     untold = client.post(f"{LIST}bulk/", {"verb": "acknowledge", "back": "state=open"}, follow=True)
     assert "Tick rows first." in text_of(untold)
     late = opened(3)
-    form = {"verb": "acknowledge", "confirmed": confirmed(told), "back": "state=open&kind=claims_file"}
-    answer = client.post(f"{LIST}bulk/", form, follow=True)
+    sure = {"verb": "acknowledge", "confirmed": confirmed(told), "back": "state=open&kind=claims_file"}
+    answer = client.post(f"{LIST}bulk/", sure, follow=True)
     assert "2 of 2 alerts acknowledged." in text_of(answer)
     assert answer.redirect_chain[-1][0] == f"{LIST}?state=open&kind=claims_file"
     assert set(Alert.objects.filter(acknowledged_by=user)) == set(rows)
-    again = client.post(f"{LIST}bulk/", form, follow=True)
+    again = client.post(f"{LIST}bulk/", sure, follow=True)
     assert "Somebody looks after this alert already." in text_of(again)
     assert AuditLog.objects.filter(action="console.acknowledge", outcome="allowed").count() == 2
-    client.post(f"{LIST}bulk/", {"verb": "resolve", "confirmed": str(late.pk)})
+    client.post(f"{LIST}bulk/", form("resolve", late))
     late.refresh_from_db()
     assert (late.resolved_by, late.acknowledged_by) == (user, None)
 
@@ -113,7 +155,7 @@ def test_the_laboratory_sees_and_settles_its_own_alone() -> None:
     assert f"{LIST}{own.pk}/" in text
     assert f"{LIST}{other.pk}/" not in text
     assert client.get(f"{LIST}{other.pk}/").status_code == 404
-    client.post(f"{LIST}bulk/", {"verb": "resolve", "confirmed": f"{own.pk},{other.pk}"})
+    client.post(f"{LIST}bulk/", form("resolve", own, other))
     assert set(Alert.objects.filter(resolved_at__isnull=False)) == {own}
     assert signed_in("receptionist").get(LIST).status_code == 403
 
