@@ -19,6 +19,7 @@ from backend.apps.users.models import User
 KIND = "claims_partner_check"
 PROBE = "claims.probe"
 TRYING = "the connection is being tried."
+AGAIN = " It is being tried again."  # behind how it failed, which the alert still tells
 TOLD_FOR = timedelta(days=1)  # that a partner was reached
 MOST_TOLD = 500
 
@@ -41,7 +42,10 @@ def check(partner: TradingPartner, *, by: User | None) -> TradingPartner:
     """Let a worker connect to a partner and look at its folders, also while it is paused; nothing is changed there."""
     if not partner.is_active:
         raise DomainError("This partner is no longer in use.")
-    _tell(partner, f"{partner.name}: {TRYING}", Alert.Severity.INFO)
+    failed = Alert.objects.select_for_update(no_key=True).filter(cause=_cause(partner), resolved_at=None)
+    says = next((one.sentence for one in failed.exclude(severity=Alert.Severity.INFO)), "")
+    again = f"{says.removesuffix(AGAIN)}{AGAIN}" if says else f"{partner.name}: {TRYING}"
+    _tell(partner, again, Alert.Severity.INFO)
     dispatch.ring(PROBE)
     return partner
 
@@ -80,7 +84,7 @@ def told_of(partners: Sequence[TradingPartner]) -> dict[str, list[Told]]:
 def _told(alert: Alert) -> Told:
     if alert.resolved_at:
         return Told("The connection works.", alert.resolved_at, is_good=True)
-    is_asked = alert.kind == KIND and alert.sentence.endswith(TRYING)
+    is_asked = alert.kind == KIND and alert.sentence.endswith((TRYING, AGAIN))
     return Told(alert.sentence, alert.last_seen_at, is_asked)
 
 
