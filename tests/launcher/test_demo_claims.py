@@ -22,7 +22,7 @@ TIME_FOR_FILING = timedelta(days=180)  # of the plan of the demo
 
 
 class Clinic(HttpDouble):
-    """Makes everything it is asked for but what is at `closed`, and changes nothing: PATCH is none of its methods."""
+    """Makes everything it is asked for but what is at `closed`, and leaves what it is asked to leave."""
 
     closed = ""
 
@@ -56,9 +56,27 @@ def test_what_broke_off_is_told_claims_in_line_are_taken_back_and_the_key_is_gon
 
     with pytest.raises(ValueError, match="first"):
         break_off()
-    asked = [request.path for request in clinic.requests]
+    asked = [request.path for request in clinic.requests if request.method == "POST"]
     assert asked[-2:] == ["/insurance-claims/C1/withdraw/", "/insurance-claims/C2/withdraw/"]
     assert keys(scene) == []
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_partner_that_cannot_be_left_after_something_broke_off_is_tried_once_more_and_then_named(
+    clinic: Clinic, scene: Scene, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    monkeypatch.setattr(demo_claims, "LEAVE_AGAIN_S", 0.01)
+
+    def break_off() -> None:
+        with demo_claims.partner(scene):
+            clinic.fail_next(503, method="PATCH", times=tries)
+            raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        break_off()
+    assert [request.path for request in clinic.requests[-2:]] == ["/trading-partners/1/"] * 2
+    named = [line for line in capsys.readouterr().out.splitlines() if "is asked for answers still" in line]
+    assert [" 1  is asked" in line and "503" in line for line in named] == [True] * (tries - 1)
 
 
 def test_a_payer_that_cannot_be_set_up_leaves_no_key_behind(clinic: Clinic, scene: Scene) -> None:
@@ -68,7 +86,8 @@ def test_a_payer_that_cannot_be_set_up_leaves_no_key_behind(clinic: Clinic, scen
     assert keys(scene) == []
 
 
-def test_a_partner_that_cannot_be_left_is_told_when_nothing_else_failed(scene: Scene) -> None:
+def test_a_partner_that_cannot_be_left_is_told_when_nothing_else_failed(clinic: Clinic, scene: Scene) -> None:
+    clinic.fail_next(503, method="PATCH")
     with pytest.raises(Refused, match="PATCH"), demo_claims.partner(scene):
         pass
     assert keys(scene) == []
