@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,13 @@ from tests.launcher.test_environments import ANOTHERS
 from workers.cli.state import ROOT
 
 BEGUN_S, GONE_S = 60, 60
+
+
+def end(demo: subprocess.Popen[str]) -> None:
+    """End a demo with all it started, so that nothing holds what it prints to."""
+    for pid in (*descendants(demo.pid), demo.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def started(folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -30,9 +39,12 @@ def started(folder: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    late = threading.Timer(BEGUN_S, end, [demo])
+    late.start()
     lines = [demo.stdout.readline()]
     while lines[-1] and "[1/" not in lines[-1]:
         lines.append(demo.stdout.readline())
+    late.cancel()
     assert lines[-1], lines
     assert any(line.startswith("starting        a stack of its own") for line in lines)
     return demo
