@@ -100,15 +100,12 @@ def over(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked, *, size
 def cut(request: HttpRequest, kinds: Sequence[type[Any]], asked: Asked) -> list[QuerySet[Any]]:
     """Return the rows of each kind that count: seen by this person, not renewed, of the type and state asked for.
 
-    Of what waits for a review, those too that were renewed and hold today.
+    Of what nobody has reviewed, those too that were renewed: services of their days are billed by them.
     """
     wanted = Q(credential_type=asked.kind) if asked.kind else Q()
     chosen = [model for model in kinds if asked.holder in ("", model.HOLDER)]
     seen = [model.objects.visible_to(request.user).filter(wanted) for model in chosen]
-    counted = [
-        rows.awaiting_review(asked.today) if asked.unreviewed else rows.filter(replaced_by__isnull=True)
-        for rows in seen
-    ]
+    counted = [rows.unreviewed() if asked.unreviewed else rows.filter(replaced_by__isnull=True) for rows in seen]
     return [rows.select_related(f"{rows.model.HOLDER}__user") for rows in counted]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 
@@ -85,7 +86,7 @@ def one(request: HttpRequest, pk: UUID) -> Any:
 
 @console.page(CREDENTIALS, "retrieve")
 def credential(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Show one credential, who was told of it, what stands still without it, and what can be done."""
+    """Show one credential, the earlier ones, who was told of it, what stands still without it, and what can be done."""
     row = one(request, pk)
     console.note(request, "retrieve", row)
     is_open, today = row.replaced_by_id is None, Clinic.today()
@@ -95,6 +96,7 @@ def credential(request: HttpRequest, pk: UUID) -> HttpResponse:
         "row": row,
         "is_over": row.is_expired_on(today),
         "days": abs((row.expiry_date - today).days) if row.expiry_date else None,
+        "earlier": [(one, one.is_expired_on(today)) for one in _earlier(request, row)],
         "ladder": list(row.alerts.order_by("-opened_at").prefetch_related("notices__recipient")[:MOST_ALERTS]),
         "needed_for": [str(Needed(one).label) for one in policy.needed_for] if _is_doctors(row) else [],
         "methods": VerificationMethod.choices,
@@ -109,6 +111,12 @@ def credential(request: HttpRequest, pk: UUID) -> HttpResponse:
         **_bites(request, row),
     }
     return console.render(request, "interop/credentials/credential.html", context)
+
+
+def _earlier(request: HttpRequest, row: Any) -> QuerySet[Any]:
+    """Return what this one replaces, the latest first, what was filed late as well."""
+    rows: QuerySet[Any] = type(row).objects.visible_to(request.user).filter(replaced_by=row.pk)
+    return rows.select_related(f"{row.HOLDER}__user").order_by("-expiry_date", "id")
 
 
 def _is_doctors(row: Any) -> bool:

@@ -34,11 +34,15 @@ class CredentialQuerySet(SoftDeleteQuerySet):
     def expiring_soon(self, today: date) -> Self:
         return self.filter(expiry_date__gte=today, expiry_date__lte=today + EXPIRES_SOON)
 
+    def unreviewed(self) -> Self:
+        """Return what nobody has verified or rejected yet, whatever days it is of: past ones are billed by it too."""
+        return self.filter(is_verified=False, rejected_at=None)
+
     def awaiting_review(self, today: date) -> Self:
-        """Return what nobody has verified or rejected yet, of what is replaced only what still holds today."""
+        """Return of what is unreviewed that which is not replaced, and of what is replaced what still holds today."""
         lasts = Q(expiry_date=None) | Q(expiry_date__gte=today)
         wanted = Q(replaced_by=None) | (Q(issue_date__lte=today) & lasts)
-        return self.filter(wanted, is_verified=False, rejected_at=None)
+        return self.unreviewed().filter(wanted)
 
 
 CredentialManager = SoftDeleteManager.from_queryset(CredentialQuerySet)

@@ -17,6 +17,7 @@ from backend.apps.credentials import ladder
 from backend.apps.credentials.models import CredentialNotice, CredentialOverride
 from backend.apps.doctors.models import DoctorCredential
 from backend.apps.doctors.tests.factories import make_credential, make_doctor
+from backend.apps.employees import filing
 from backend.apps.employees.models import EmployeeCredential
 from backend.apps.employees.tests.factories import a_file, make_employee, make_employee_credential
 from backend.apps.interop import credential_calendar
@@ -75,6 +76,30 @@ def test_it_is_cut_by_type_holder_review_and_month() -> None:
         ({"from": "2026-13", "after": "x~y", "holder": "cat", "type": "none"}, [True, True, True, False]),
     ):
         assert shown(client.get(LIST, query), *rows) == expected, query
+
+
+def test_a_paper_of_past_days_that_is_filed_late_is_found_among_the_unreviewed_and_at_the_one_after_it() -> None:
+    current = make_credential(expiry_date=in_days(200))
+    current.verify(make_user("admin"), "issuer")
+    holder = {"doctor": current.doctor, "credential_type": current.credential_type, "state": current.state}
+    past = {"issue_date": date(2018, 1, 1), "expiry_date": date(2020, 1, 1), "number": current.number}
+    late = filing.file(DoctorCredential, by=None, issuing_organization=current.issuing_organization, **holder, **past)
+    assert late.replaced_by == current
+    client = signed_in("admin")
+    for query, expected in (
+        ({}, [False, True]),
+        ({"unreviewed": "1"}, [True, False]),
+        ({"unreviewed": "1", "overdue": "1"}, [True, False]),
+        ({"overdue": "1"}, [False, False]),
+    ):
+        assert shown(client.get(LIST, query), late, current) == expected, query
+    assert "Ended and not reviewed" in text_of(client.get(LIST, {"unreviewed": "1"}))
+    text = text_of(client.get(f"{url(current)}?back=type%3Ddea")).partition(">Earlier ones<")[2]
+    assert f'href="{url(late)}?back=type%3Ddea"' in text
+    assert text.index("not reviewed") < text.index("Who was told")
+    client.post(f"{url(late)}verify/", {"method": "issuer"})
+    assert shown(client.get(LIST, {"unreviewed": "1"}), late) == [False]
+    assert "Earlier ones" not in text_of(client.get(url(late)))
 
 
 def test_what_has_no_end_is_listed_too_and_may_be_waiting_for_a_review(monkeypatch: pytest.MonkeyPatch) -> None:
