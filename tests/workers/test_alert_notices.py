@@ -82,6 +82,14 @@ def test_a_notice_that_another_worker_takes_up_keeps_its_alerts(
     assert [one.cause for one in on_call.gather(other)] == ["two"]
 
 
+def half_told(mails: SendGridDouble, settings: Any) -> None:
+    """Let one of two be told and the mail to the other be refused for now."""
+    settings.ON_CALL = (FIRST, SECOND)
+    tell()
+    mails.fail_next(429)
+    assert notify_due() == "1 waiting"
+
+
 def test_each_address_is_written_to_once_however_often_the_provider_fails(
     mails: SendGridDouble, settings: Any, clock: time_machine.Coordinates
 ) -> None:
@@ -99,10 +107,7 @@ def test_each_address_is_written_to_once_however_often_the_provider_fails(
 def test_an_alert_that_found_a_half_told_notice_is_told_to_all(
     mails: SendGridDouble, settings: Any, clock: time_machine.Coordinates
 ) -> None:
-    settings.ON_CALL = (FIRST, SECOND)
-    tell()
-    mails.fail_next(429)
-    notify_due()
+    half_told(mails, settings)
     clock.shift(5 * MINUTE)
     tell("later")
     due()
@@ -115,10 +120,7 @@ def test_an_alert_that_found_a_half_told_notice_is_told_to_all(
 def test_what_becomes_critical_while_its_notice_is_half_told_is_told_to_all(
     mails: SendGridDouble, settings: Any, clock: time_machine.Coordinates
 ) -> None:
-    settings.ON_CALL = (FIRST, SECOND)
-    tell()
-    mails.fail_next(429)
-    notify_due()
+    half_told(mails, settings)
     clock.shift(5 * MINUTE)
     tell(severity=CRITICAL)
     due()

@@ -94,10 +94,7 @@ def _taken(name: str, address: str, attempt: str, word: str) -> Taken:
 
 @dataclass(frozen=True)
 class Sides:
-    """One channel of a day: who was to get a message on it, what the provider took, and our rows.
-
-    invited: of both channels. at: addresses of this channel of all of them, by patient.
-    """
+    """One channel of a day: what the provider took, and our rows. invited: who was to get one, on either channel."""
 
     channel: str
     invited: Sequence[Invited]

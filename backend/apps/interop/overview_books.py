@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F
 from django.urls import reverse
 
 from backend.apps.core.models import Alert, ReconcileRun
-from backend.apps.core.models.conservation import HALF
 from backend.apps.interop import reconciling
+from backend.apps.interop.reconcile_alerts import WHOLE
 
-WHOLE = (
-    Q(until=None)
-    & (Q(since=None) | Q(since__lte=F("created_at") - reconciling.SPAN))
-    & ~Q(dedupe_key__regex=HALF.pattern)
-)
 LIGHT = ("id", "part", "agree", "ended_at", "work_state")
 DEEPEST = 12  # halvings of a range: it is cut no finer than by the hour
 

@@ -12,18 +12,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.ledger import Books, as_told
 from backend.apps.core.models import Alert, ReconcileRun
+from backend.apps.core.models.conservation import HALF
 from backend.apps.core.work import AT_REST, GIVEN_UP
 from backend.apps.interop import reconcile_let_be
 from backend.apps.interop.reconcile_let_be import KIND, Wrong, as_kept, cause_of, found_by, has_news, let_be, still
 
 BROKE_OFF = "reconcile_failed"
 SPAN = timedelta(days=8)  # a week and the day it began in
+# Closings of all of a part: neither of a range that somebody chose, nor of a half of one.
+WHOLE = (
+    Q(until=None) & (Q(since=None) | Q(since__lte=F("created_at") - SPAN)) & ~Q(dedupe_key__regex=f"^{HALF.pattern}$")
+)
 
 
 @transaction.atomic
@@ -141,8 +146,8 @@ def _is_overtaken(run: ReconcileRun, as_of: datetime) -> bool:
 
 
 def _memory(run: ReconcileRun, as_of: datetime, known: Mapping[str, Wrong]) -> dict[str, Any]:
-    is_whole = run.until is None and (run.since is None or run.since <= run.created_at - SPAN)
-    kept = {"let_be": as_kept(known)} if is_whole and run.half_of is None else {}
+    is_whole = ReconcileRun.objects.filter(WHOLE, pk=run.pk).exists()
+    kept = {"let_be": as_kept(known)} if is_whole else {}
     return {"as_of": as_of.isoformat(), **kept}
 
 
