@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import dropwhile
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 import requests
@@ -73,6 +74,12 @@ def test_every_part_is_ready_and_answers(up: Up) -> None:
     assert probes.status_of(running.ports.web, "/healthz") == 200
     assert probes.status_of(running.ports.flower, "/") == 401
     assert probes.status_of(running.ports.flower, "/", running.env["FLOWER_BASIC_AUTH"]) == 200
+
+
+def test_what_parts_keep_for_a_moment_stays_in_the_folder_of_the_stack(up: Up) -> None:
+    running = state.read_running(up.folder)
+    kept = {psutil.Process(running.pids[part.name]).environ()["TMPDIR"] for part in PARTS}
+    assert kept == {str(up.folder / "tmp")}
 
 
 def test_flower_shows_names_and_times_of_tasks_to_who_has_the_password_and_changes_nothing(up: Up) -> None:
@@ -158,12 +165,14 @@ def test_the_demo_laboratory_ends_as_it_should_and_the_books_agree(up: Up) -> No
 def test_kill_9_leaves_nothing_and_the_next_start_goes_on_with_the_data_and_stops_cleanly(up: Up) -> None:
     with psycopg.connect(state.read_running(up.folder).env["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    (up.folder / "tmp" / "of a killed part").touch()
     tree = descendants(up.process.pid)
     up.process.kill()
     up.process.communicate()
     assert until(lambda: not any(map(alive, tree)), within_s=GONE_S), [pid for pid in tree if alive(pid)]
     with psycopg.connect(up.start().env["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    assert not (up.folder / "tmp" / "of a killed part").exists()
     tree = descendants(up.process.pid)
     up.process.send_signal(signal.SIGINT)
     said, _ = up.process.communicate(timeout=GONE_S)

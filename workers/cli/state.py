@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -35,6 +36,13 @@ def prepare(folder: Path) -> Path:
         raise Refused(
             f"The folder {folder} cannot be used: {error.strerror}. CARERELAY_STATE names another."
         ) from error
+    return folder
+
+
+def emptied(folder: Path) -> Path:
+    """Make a folder anew, for what parts keep for a moment; a part that is killed leaves it there, not in /tmp."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

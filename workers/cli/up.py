@@ -60,7 +60,7 @@ def up(folder: Path, caller: Mapping[str, str], ports: Ports, *, quiet: bool) ->
     seeds = caller.get("CARERELAY_ENV") != "production"
     steps = console.Steps(3 + seeds + len(PARTS))
     with steps, stack.servers(folder, caller, steps) as servers:
-        env = stack.settings(folder, caller, servers.urls, ports)
+        env = {**stack.settings(folder, caller, servers.urls, ports), "TMPDIR": str(state.emptied(folder / "tmp"))}
         django(["migrate", "--noinput"], "tables", env, folder, steps)
         if seeds:
             seed = ["seed", "--patients", str(SEED_PATIENTS), "--if-empty"]
