@@ -30,6 +30,10 @@ SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
 if SECRET_KEY == JWT_SIGNING_KEY:
     raise ImproperlyConfigured("CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY.")
+AUDIT_KEY = secret("CARERELAY_AUDIT_KEY", _insecure and "A" * 43 + "=")  # signs the seals
+AUDIT_KEYS_OLD = list(filter(None, secret("CARERELAY_AUDIT_KEYS_OLD", "").replace("\n", ",").split(",")))  # public
+AUDIT_ANCHOR = os.environ.get("CARERELAY_AUDIT_ANCHOR") or f"file:{DATA_DIR / 'audit' / 'anchors.log'}"
+AUDIT_ARCHIVE = Path(os.environ.get("CARERELAY_AUDIT_ARCHIVE") or DATA_DIR / "audit")  # files of months taken off
 PUBLIC_BASE_URL = os.environ.get("CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = os.environ.get("CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]

@@ -29,8 +29,9 @@ def pytest_fixture_setup(
     result = yield
     if fixturedef.argname == "django_db_setup":
         with request.getfixturevalue("django_db_blocker").unblock(), connection.cursor() as cursor:
-            for table in ("core_auditlog", "core_rowtally"):
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_no_truncate")
+            cursor.execute("SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname LIKE '%\\_no\\_truncate'")
+            for table, trigger in cursor.fetchall():
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
         own_counters(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
     return result
 

@@ -4,7 +4,7 @@ import argparse
 import secrets
 from pathlib import Path
 
-from workers.cli import console, files
+from workers.cli import console, files, state
 from workers.cli.errors import Refused
 
 READABLE = 0o444  # a container's user must read it; the folder around it (0700) keeps everybody else out
@@ -37,6 +37,8 @@ def write_missing(folder: Path) -> list[str]:
         "redis_url": f"redis://:{redis}@redis:6379/0",
         "secret_key": secrets.token_urlsafe(48),
         "jwt_key": secrets.token_urlsafe(48),
+        "audit_key": state.audit_key(),
+        "audit_keys_old": "",  # public keys that signed before it, after a rotation
         "flower_login": f"carerelay:{secrets.token_urlsafe(18)}",
         "metrics_token": secrets.token_urlsafe(32),
         "deadman": "{}",  # addresses by entry of the beat schedule, as JSON

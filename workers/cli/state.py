@@ -1,5 +1,6 @@
 """The state folder `.carerelay/` and who may use it; without it two stacks would write the same data."""
 
+import base64
 import fcntl
 import json
 import os
@@ -190,11 +191,17 @@ def own_secrets(folder: Path) -> dict[str, str]:
         "CARERELAY_JWT_KEY": secrets.token_urlsafe(48),
         "FLOWER_BASIC_AUTH": f"carerelay:{secrets.token_urlsafe(18)}",
         "CARERELAY_SANDBOX_TOKEN": secrets.token_urlsafe(32),
+        "CARERELAY_AUDIT_KEY": audit_key(),
     }
     complete = {**made, **kept}
     if complete != kept:
         write_private(path, "".join(f"{name}={value}\n" for name, value in complete.items()))
     return complete
+
+
+def audit_key() -> str:
+    """Return a new Ed25519 key as its seed in base64; it signs the seals of the audit log."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def settings_of_caller() -> dict[str, str]:

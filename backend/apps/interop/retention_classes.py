@@ -206,7 +206,8 @@ EXPIRING = (
 KEPT = (
     DataClass(
         name="audit_log", title="Audit log",
-        sentence="Who did what and looked at whom.", covers=("core.AuditLog", "admin.LogEntry"),
+        sentence="Who did what and looked at whom.",
+        covers=(*within("core", "AuditLog AuditSeal AuditAnchor AuditCheck AuditArchive"), "admin.LogEntry"),
         floor_days=SIX_YEARS, law=DOCUMENTED,
         kept="The database refuses to delete of it; only whole old partitions may be taken off.",
     ),
