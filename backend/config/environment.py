@@ -1,8 +1,12 @@
 """Reads what the environment says of this machine, and refuses in a sentence what cannot be meant."""
 
+import base64
+import binascii
+import hmac
 import ipaddress
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +25,33 @@ def secret(name: str, default: str | None = None) -> str:
     if value is None:
         raise ImproperlyConfigured(f"Set {name} or {name}_FILE.")
     return value.strip()
+
+
+def key_ring(name: str, derived_from: str | None = None) -> tuple[tuple[str, bytes], ...]:
+    """Return id and 32 bytes of each key in variable `name`, written "id:base64,id:base64"; the first is the newest.
+
+    derived_from: a secret to make one key from where none is set; None: that is refused.
+    """
+    text = secret(name, None if derived_from is None else "")
+    if not text and derived_from is not None:
+        return (("derived", hmac.digest(derived_from.encode(), name.encode(), "sha256")),)
+    found = tuple(_key(name, entry) for entry in re.split(r"[,\s]+", text) if entry)
+    if not found or len(dict(found)) < len(found) or len({key for _, key in found}) < len(found):
+        raise ImproperlyConfigured(f"{name}: one key or more, each with an id and a value of its own.")
+    return found
+
+
+def _key(name: str, entry: str) -> tuple[str, bytes]:
+    key_id, _, value = entry.partition(":")
+    try:
+        key = base64.b64decode(value.replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not re.fullmatch(r"[a-z0-9]{1,8}", key_id) or len(key) != 32:  # keys are secrets: none is repeated here
+        raise ImproperlyConfigured(
+            f"{name}: entries such as k1:BASE64, an id of up to 8 small letters and digits and 32 bytes in base64."
+        )
+    return key_id, key
 
 
 def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

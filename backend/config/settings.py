@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from backend.config import logs
-from backend.config.environment import addresses, bounded, mailboxes, provider_at, proxies, secret
+from backend.config.environment import addresses, bounded, key_ring, mailboxes, provider_at, proxies, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -30,6 +30,10 @@ SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
 if SECRET_KEY == JWT_SIGNING_KEY:
     raise ImproperlyConfigured("CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY.")
+FIELD_KEYS = key_ring("CARERELAY_FIELD_KEYS", None if IN_PRODUCTION else SECRET_KEY)  # of sealed columns
+INDEX_KEYS = key_ring("CARERELAY_INDEX_KEYS", None if IN_PRODUCTION else SECRET_KEY)  # of blind indexes
+if {key for _, key in FIELD_KEYS} & {key for _, key in INDEX_KEYS}:
+    raise ImproperlyConfigured("CARERELAY_INDEX_KEYS must differ from CARERELAY_FIELD_KEYS.")
 AUDIT_KEY = secret("CARERELAY_AUDIT_KEY", _insecure and "A" * 43 + "=")  # signs the seals
 AUDIT_KEYS_OLD = list(filter(None, secret("CARERELAY_AUDIT_KEYS_OLD", "").replace("\n", ",").split(",")))  # public
 AUDIT_ANCHOR = os.environ.get("CARERELAY_AUDIT_ANCHOR") or f"file:{DATA_DIR / 'audit' / 'anchors.log'}"

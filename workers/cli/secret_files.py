@@ -37,6 +37,8 @@ def write_missing(folder: Path) -> list[str]:
         "redis_url": f"redis://:{redis}@redis:6379/0",
         "secret_key": secrets.token_urlsafe(48),
         "jwt_key": secrets.token_urlsafe(48),
+        "field_keys": state.key_entry(),
+        "index_keys": state.key_entry(),
         "audit_key": state.audit_key(),
         "audit_keys_old": "",  # public keys that signed before it, after a rotation
         "flower_login": f"carerelay:{secrets.token_urlsafe(18)}",

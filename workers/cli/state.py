@@ -189,6 +189,8 @@ def own_secrets(folder: Path) -> dict[str, str]:
     made = {
         "CARERELAY_SECRET_KEY": secrets.token_urlsafe(48),
         "CARERELAY_JWT_KEY": secrets.token_urlsafe(48),
+        "CARERELAY_FIELD_KEYS": key_entry(),
+        "CARERELAY_INDEX_KEYS": key_entry(),
         "FLOWER_BASIC_AUTH": f"carerelay:{secrets.token_urlsafe(18)}",
         "CARERELAY_SANDBOX_TOKEN": secrets.token_urlsafe(32),
         "CARERELAY_AUDIT_KEY": audit_key(),
@@ -202,6 +204,12 @@ def own_secrets(folder: Path) -> dict[str, str]:
 def audit_key() -> str:
     """Return a new Ed25519 key as its seed in base64; it signs the seals of the audit log."""
     return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def key_entry() -> str:
+    """Return a new key of 32 bytes as CARERELAY_FIELD_KEYS and CARERELAY_INDEX_KEYS hold it: "id:base64"."""
+    made = base64.b64encode(secrets.token_bytes(32)).decode()
+    return f"k{secrets.token_hex(3)}:{made}"
 
 
 def settings_of_caller() -> dict[str, str]:

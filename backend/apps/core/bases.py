@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import uuid_utils
@@ -11,7 +11,7 @@ from django.db import models, router
 from django.db.models import Q
 from django.utils import timezone
 
-from backend.apps.core import checks, scope
+from backend.apps.core import checks, scope, sealed
 
 
 def uuid7() -> Any:
@@ -29,6 +29,11 @@ class UUIDModel(models.Model):
 
     class Meta:
         abstract = True
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save as Django does; with a sealed column that is named goes its blind index."""
+        names = None if update_fields is None else sealed.with_indexes(type(self), list(update_fields))
+        super().save(*args, update_fields=names, **options)
 
 
 class TimeStampedModel(models.Model):

@@ -10,7 +10,11 @@ from django.db import connections, models, router
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from backend.apps.core import sealed
+from backend.apps.core.sealed import BlindIndex, SealedColumn
+
 Getter = Callable[[Any], Any]
+SPECIAL = (models.JSONField, models.FileField, SealedColumn, BlindIndex)
 
 
 def copy_in(rows: Sequence[Any]) -> None:
@@ -25,9 +29,7 @@ def copy_in(rows: Sequence[Any]) -> None:
     _stamp(rows, now)
     fields = model._meta.concrete_fields
     using, values_of = router.db_for_write(model), itemgetter(*[field.attname for field in fields])
-    special = [
-        (place, field) for place, field in enumerate(fields) if isinstance(field, models.JSONField | models.FileField)
-    ]
+    special = [(place, field) for place, field in enumerate(fields) if isinstance(field, SPECIAL)]
     quote = connections[using].ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
     statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"
@@ -35,7 +37,7 @@ def copy_in(rows: Sequence[Any]) -> None:
         for row in rows:
             values = list(values_of(row.__dict__))
             for place, field in special:
-                values[place] = prepared(field, values[place])
+                values[place] = prepared(field, values[place], row, add=True)
             copy.write_row(values)
     for row in rows:
         row._state.adding, row._state.db = False, using
@@ -52,7 +54,7 @@ def update_each(rows: Iterable[Any], names: Collection[str]) -> int:
         for row in changed:
             row.updated_at = now
         names = {*names, "updated_at"}
-    fields = [model._meta.get_field(name) for name in sorted(names)]
+    fields = [model._meta.get_field(name) for name in sorted(sealed.with_indexes(model, names))]
     columns = {field.column: [_getter(field)(row) for row in changed] for field in fields}
     return len(write_each(model, [row.pk for row in changed], columns))
 
@@ -88,17 +90,21 @@ def write_each(
         return [key for (key,) in cursor.fetchall()]
 
 
-def prepared(field: models.Field[Any, Any], value: Any) -> Any:
-    """Return a value as the database driver takes it."""
+def prepared(field: models.Field[Any, Any], value: Any, row: Any, *, add: bool = False) -> Any:
+    """Return a value of a row, or that is to become one, as the database driver takes it."""
     if isinstance(field, models.JSONField):
         return None if value is None else Jsonb(value)
+    if isinstance(field, SealedColumn):
+        return field.stored_of(row, value, add=add)
+    if isinstance(field, BlindIndex):
+        return field.digest(getattr(row, field.of))
     return str(value or "") if isinstance(field, models.FileField) else value
 
 
 def _getter(field: models.Field[Any, Any]) -> Getter:
     name = field.attname
-    if isinstance(field, models.JSONField | models.FileField):
-        return lambda row: prepared(field, getattr(row, name))
+    if isinstance(field, SPECIAL):
+        return lambda row: prepared(field, getattr(row, name), row)
     return lambda row: getattr(row, name)
 
 

@@ -329,7 +329,8 @@ def _columns(rows: Sequence[tuple[WorkItem, Mapping[str, Any]]], names: Collecti
     """Return by column what the rows are to hold in the fields `names`."""
     fields = {name: _fields(type(rows[0][0]))[name] for name in names}
     return {
-        str(field.column): [prepared(field, changes[name]) for _, changes in rows] for name, field in fields.items()
+        str(field.column): [prepared(field, changes[name], row) for row, changes in rows]
+        for name, field in fields.items()
     }
 
 

@@ -45,8 +45,8 @@ def is_for_us(payer: Payer) -> bool:
     """Whether a payment is to one who bills here, as far as it tells and we know."""
     if not payer.payee_npi:
         return True
-    ours = list(BillingEntity.all_objects.values_list("npi", "tax_id"))
-    return not ours or any(npi == payer.payee_npi or tax_id == payer.payee_tax_id for npi, tax_id in ours)
+    ours = list(BillingEntity.all_objects.only("npi", "tax_id"))
+    return not ours or any(one.npi == payer.payee_npi or one.tax_id == payer.payee_tax_id for one in ours)
 
 
 def claims(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from backend.apps.core.models import Alert
+from backend.apps.core.sealed import written
 from backend.apps.insurance.models import (
     AckEvent,
     BillingEntity,
@@ -155,7 +156,8 @@ def test_a_quarantine_is_over_when_its_payment_came_in_another_file(partner: Tra
     claim = single(partner)
     entity = claim.billing_entity
     assert entity is not None
-    BillingEntity.objects.filter(pk=entity.pk).update(npi="1245319599", tax_id="987654321")
+    sealed = written(BillingEntity, entity.pk, tax_id="987654321")
+    BillingEntity.objects.filter(pk=entity.pk).update(npi="1245319599", **sealed)
     held = post(partner, told(claim, "100", "CAS*CO*45*50"), paid="100", trace="EFT-1")
     BillingEntity.objects.filter(pk=entity.pk).update(npi="1234567893")
     post(partner, told(claim, "100", "CAS*CO*45*50"), paid="100", trace="EFT-1")

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
-from backend.apps.core.sealed import SealedField
+from backend.apps.core.sealed import SealedTextField
 from backend.apps.core.validators import validate_npi, validate_phone
 
 TAXONOMY = RegexValidator(r"^[0-9A-Z]{9}X$", "Ten characters of the provider taxonomy, as 207Q00000X.")
@@ -37,7 +37,7 @@ class BillingEntity(ClinicModel):
     first_name = models.CharField(max_length=35, blank=True, default="", help_text="Only where a person bills.")
     npi = models.CharField("NPI", max_length=10, validators=[validate_npi])
     taxonomy = models.CharField(max_length=10, blank=True, default="", validators=[TAXONOMY])
-    tax_id = SealedField(validators=[RegexValidator(r"^[0-9]{9}$", "Nine digits.")])
+    tax_id = SealedTextField(max_length=9, validators=[RegexValidator(r"^[0-9]{9}$", "Nine digits.")])
     tax_id_type = models.CharField(max_length=2, choices=TaxId, default=TaxId.EMPLOYER)
     clia_number = models.CharField("CLIA number", max_length=10, blank=True, default="", validators=[CLIA])
     address_line1 = address_line(blank=False)

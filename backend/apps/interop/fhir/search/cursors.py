@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from backend.apps.core.sealed import CannotOpen, seal, unseal
+from backend.apps.core.keyring import CannotOpen
+from backend.apps.core.seals import seal, unseal
 from backend.apps.interop.fhir.outcomes import Refusal
 from backend.apps.interop.fhir.smart.authentication import client_of
 

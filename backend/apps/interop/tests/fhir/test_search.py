@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from backend.apps.appointments.tests.factories import make_appointment
 from backend.apps.core.models import AuditLog
-from backend.apps.core.sealed import seal
+from backend.apps.core.seals import seal
 from backend.apps.insurance.tests.factories import make_provider
 from backend.apps.interop.fhir.search import cursors
 from backend.apps.interop.fhir.search.kinds import NOTHING, any_of
