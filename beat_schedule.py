@@ -19,6 +19,7 @@ SCHEDULE = {
     "expire prescriptions": {"task": "prescriptions.expire", "schedule": crontab(minute="2")},  # the clinic's midnight
     "refill requests waiting": {"task": "prescriptions.refills_waiting", "schedule": 3600.0},
     "time-off balances": {"task": "staff.accrue", "schedule": crontab(hour="10", minute="20")},  # UTC
+    "emergency accesses to review": {"task": "staff.emergencies", "schedule": crontab(hour="11", minute="0")},  # UTC
     "reviews due": {"task": "staff.reviews_due", "schedule": crontab(hour="10", minute="40")},  # UTC
     "build claim interchanges": {"task": "claims.build", "schedule": 900.0},
     "collect answers to claims": {"task": "claims.collect", "schedule": 600.0},

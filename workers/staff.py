@@ -1,4 +1,4 @@
-"""Earns people their paid days and tells whose review is due; without it HR would go through the files by hand."""
+"""Earns people their paid days and tells whose review, of work or of an opened record, is due; else nobody looks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 
 from backend.apps.core.models import Clinic
 from backend.apps.employees import balances, reviews_due
+from backend.apps.patients import emergencies
 from workers.beats import beating
 from workers.celery_app import app
 from workers.one_by_one import one_by_one
@@ -30,3 +31,11 @@ def tell_reviews_due() -> str:
     with beating("reviews due"):
         told, cleared = reviews_due.watch()
     return f"told {told}, cleared {cleared}"
+
+
+@app.task(name="staff.emergencies")  # type: ignore[untyped-decorator]  # Celery has no types
+def tell_emergencies() -> str:
+    """Tell of opened records that nobody reviewed in time; safe to run twice, for they are one alert."""
+    with beating("emergency accesses to review"):
+        late = emergencies.watch()
+    return f"{late} wait too long"

@@ -28,6 +28,7 @@ from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.tests.factories import make_critical_result, make_inbound_message, make_lab_replay
 from backend.apps.messaging import tasks
 from backend.apps.messaging.models import InboundText
+from backend.apps.patients.tests.factories import make_emergency_access
 from tests.browser.test_claims import a_week
 from tests.browser.test_lab_inbox import sign_in, staff, text_of, waiting
 from tests.browser.test_reminder_board import a_day
@@ -123,6 +124,7 @@ def operations() -> list[Place]:
     ladder.raise_due(Clinic.today())
     export = completed(client=system()[1])
     make_file(export)
+    opened = make_emergency_access(reason="R" * 500)
     entry = audit.record(None, "console.retrieve", "labresult", str(uuid4()), detail={"fields": ["x" * 60] * 9})
     return [
         ("index", [], ""),
@@ -137,6 +139,8 @@ def operations() -> list[Place]:
         ("reconcile-run", [books.pk], ""),
         ("exports", [], ""),
         ("export", [export.pk], ""),
+        ("break-glass", [], ""),
+        ("emergency-access", [opened.pk], ""),
         ("audit", [], ""),
         ("audit-entry", [entry.pk], "back=outcome%3Drefused"),
     ]

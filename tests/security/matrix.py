@@ -98,9 +98,10 @@ from backend.apps.messaging.tests.inbox_factories import (
     make_provider_event,
     make_staff_task,
 )
+from backend.apps.patients.emergency_serializers import BreakGlassForm, FindForm
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
 from backend.apps.patients.serializers import SearchForm
-from backend.apps.patients.tests.factories import make_patient
+from backend.apps.patients.tests.factories import make_emergency_access, make_patient
 from backend.apps.prescriptions.tests.factories import make_medication, make_prescription, make_refill
 from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
@@ -116,6 +117,8 @@ CRUD = {
 }
 FORMS = {
     ("patients", "search"): SearchForm,
+    ("patients", "find"): FindForm,
+    ("patients", "break_glass"): BreakGlassForm,
     ("inbound-messages", "replay"): ReplayForm,
     ("reminder-policies", "replan"): ReplanForm,
     ("message-templates", "preview"): PreviewForm,
@@ -218,6 +221,7 @@ MAKERS: dict[str, Callable[[Practice], models.Model]] = {
     "doctor-credentials": lambda p: make_credential(doctor=p.doctor),
     "doctors": lambda p: p.doctor,
     "eligibility-inquiries": lambda p: make_eligibility_inquiry(patient=p.patient),
+    "emergency-accesses": lambda p: make_emergency_access(patient=p.patient, user=p.doctor.user),
     "employee-credentials": lambda p: make_employee_credential(employee=p.employee),
     "employee-performance-reviews": lambda p: make_review(employee=p.employee),
     "employee-time-offs": lambda p: make_time_off(employee=p.employee),

@@ -24,6 +24,7 @@ from tests.security.matrix import (
 from tests.support.api_contract import client_for
 
 OF_PATIENTS = sorted(name for name in RESOURCES if getattr(model_of(name).access, "patient", None))
+BREAKS_GLASS = "break_glass"  # looks beyond own patients, told at once and reviewed
 KEPT_FOR_EVER = {"contact-consents", "lab-results"}  # a trigger refuses
 OF_MODEL = {model_of(name): name for name in RESOURCES}
 OWN_ROWS_ONLY = (Role.PATIENT, Role.DOCTOR)
@@ -65,7 +66,7 @@ def test_another_patients_row_is_not_there_whatever_is_asked(resource: str) -> N
             assert answer.status_code == 400 or str(other.pk) not in ids(answer), query
         stored = contents(model_of(resource))
         for call in calls(resource):
-            if call.detail and call.method != "get":
+            if call.detail and call.method != "get" and call.action != BREAKS_GLASS:
                 assert getattr(api, call.method)(call.url(resource, other.pk), {}).status_code in {403, 404}, call
         assert contents(model_of(resource)) == stored
     everything = ids(client_for(mine.logins[Role.ADMIN]).get(url))

@@ -13,7 +13,7 @@ from django.db import models
 from django.http import HttpRequest
 from psycopg.types.json import Jsonb
 
-from backend.apps.core import statements
+from backend.apps.core import emergency, statements
 from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
 
@@ -37,15 +37,19 @@ def record(
     """
     told = {"outcome": outcome, "patient_id": patient_id, "detail": detail or {}}
     row = _row(request, action, resource_type, resource_id, user=user, **told)
-    _insert(row)
+    _insert(row, under=emergency.may_have(_who(request, user)))
     return row
 
 
-def _insert(row: AuditLog) -> None:
-    """Add the row; every request does, so its SQL is not worked out anew each time."""
-    sql, values_of = _statement()
+def _insert(row: AuditLog, *, under: bool) -> None:
+    """Add the row; every request does, so its SQL is not worked out anew each time.
+
+    under: let the database add the emergency accesses it was made under, which costs no query of its own.
+    """
+    sql, values_of = _statement(under)
     values = list(values_of(row))
     values[-1] = Jsonb(values[-1])
+    values += [row.user_id, row.patient_id, row.patient_id] if under else []
     with statements.cursor() as cursor:
         cursor.execute(sql, values)
         (row.timestamp,) = cursor.fetchone()
@@ -53,11 +57,12 @@ def _insert(row: AuditLog) -> None:
 
 
 @cache
-def _statement() -> tuple[str, attrgetter[tuple[Any, ...]]]:
-    """Return the SQL, and what reads its values from a row, `detail` last."""
+def _statement(under: bool) -> tuple[str, attrgetter[tuple[Any, ...]]]:
+    """Return the SQL, and what reads its values from a row, `detail` last; `under` takes those of `emergency.MARK`."""
     written = [field for field in AuditLog._meta.concrete_fields if field.name not in {STAMPED, "detail"}]
     columns = [*(str(field.column) for field in written), "detail"]
     names, places = ", ".join(f'"{name}"' for name in columns), ", ".join(["%s"] * len(columns))
+    places += f" || {emergency.MARK}" if under else ""
     sql = f'INSERT INTO core_auditlog ({names}) VALUES ({places}) RETURNING "{STAMPED}"'  # noqa: S608  # our own names only
     return sql, attrgetter(*(field.attname for field in written), "detail")
 
@@ -66,20 +71,26 @@ def record_for_each(
     request: Any, action: str, resource_type: str, resource_id: str, *, patients: Iterable[UUID]
 ) -> None:
     """Add one row for each of the patients of whom something was shown, all in one statement."""
-    named = (action, resource_type, resource_id)
-    AuditLog.objects.bulk_create([_row(request, *named, patient_id=patient) for patient in sorted(set(patients))])
+    named, mark = (action, resource_type, resource_id), emergency.marks(_who(request))
+    AuditLog.objects.bulk_create(
+        [_row(request, *named, patient_id=patient, detail=mark(patient)) for patient in sorted(set(patients))]
+    )
 
 
 def record_rows(request: Any, action: str, rows: Iterable[models.Model], *, detail: dict[str, Any]) -> None:
     """Add one row for each of the rows something was done to, all in one statement."""
     told = [(row._meta.model_name or "", str(row.pk), patient_of(row)) for row in rows]
+    mark = emergency.marks(_who(request))
     AuditLog.objects.bulk_create(
-        [_row(request, action, name, key, patient_id=patient, detail=detail) for name, key, patient in told]
+        [
+            _row(request, action, name, key, patient_id=patient, detail={**detail, **mark(patient)})
+            for name, key, patient in told
+        ]
     )
 
 
 def _row(request: Any, action: str, resource_type: str, resource_id: str, *, user: Any = None, **told: Any) -> AuditLog:
-    who: Any = user if user is not None else getattr(request, "user", None)
+    who = _who(request, user)
     return AuditLog(
         user_id=who.pk if getattr(who, "is_authenticated", False) else None,
         action=action[:60],
@@ -88,6 +99,10 @@ def _row(request: Any, action: str, resource_type: str, resource_id: str, *, use
         **_origin(request),
         **told,
     )
+
+
+def _who(request: Any, user: Any = None) -> Any:
+    return user if user is not None else getattr(request, "user", None)
 
 
 def log_phi_access(

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import BooleanField, F, Func, Model, Q, QuerySet
 
+from backend.apps.core import emergency
 from backend.apps.core.roles import Role
 
 Rows = TypeVar("Rows", bound=QuerySet[Any])
@@ -97,7 +98,8 @@ def _own(rows: Rows, user: Any, access: Access) -> Rows:
 
 
 def _of_own_patients(user: Any, access: Access) -> Q:
-    allowed = Q()
+    # Those whose record is open to the doctor by an emergency access count as own ones.
+    allowed = Q(Among(F(access.patient or "pk"), ArraySubquery(emergency.patient_ids(user))))
     # A part of a row that itself links patient and doctor, as a result is of an order.
     if access.patient and "__" in access.patient:
         for ids in own_patient_ids(user):

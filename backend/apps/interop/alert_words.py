@@ -27,6 +27,7 @@ PAGES: Mapping[str, tuple[str, str, bool]] = MappingProxyType(
         "remittance": ("console:remittance", "", True),
         "doctorcredential": ("console:credential", "", True),
         "employeecredential": ("console:credential", "", True),
+        "emergencyaccess": ("console:emergency-access", "", True),
     }
 )
 # By how its kind begins, where no row is named.
@@ -47,6 +48,7 @@ BOARDS: Mapping[str, str] = MappingProxyType(
         "credential_": "console:credentials",
         "registry_": "console:credentials",
         "lab_": "console:lab-inbox",
+        "break_glass_": "console:break-glass",
     }
 )
 

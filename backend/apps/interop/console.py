@@ -28,6 +28,7 @@ from backend.apps.insurance import permissions as insurance_permissions
 from backend.apps.interop import permissions as interop_permissions
 from backend.apps.laboratory import permissions as lab_permissions
 from backend.apps.messaging import permissions as messaging_permissions
+from backend.apps.patients import permissions as patient_permissions
 from backend.apps.users.models import User
 
 View = Callable[..., HttpResponse]
@@ -79,6 +80,7 @@ SECTIONS = (
     Section("Books", "console:reconcile", interop_permissions.RECONCILE),
     Section("Exports", "console:exports", interop_permissions.EXPORT),
     Section("Retention", "console:retention", interop_permissions.RETENTION),
+    Section("Break-glass", "console:break-glass", patient_permissions.EMERGENCY_ACCESS),
     Section("Audit", "console:audit", interop_permissions.AUDIT),
 )
 

@@ -122,7 +122,8 @@ PARTS = (
         "Alerts and books", ("alerts.notify", "reconcile.run"), "console:alerts", ("beat_", "reconcile_", "retention_")
     ),
 )
-NO_PIPELINE = ("prescription_", "staff_")  # how the kinds of alerts begin that are about people and no row of work
+# How the kinds of alerts begin that are about people and no row of work.
+NO_PIPELINE = ("prescription_", "staff_", "break_glass_")
 FINE = "Nothing is late and nothing failed in the last day."
 LATE_S, TOO_LATE_S = 60, 600
 QUESTIONS: Mapping[type[Model], str] = MappingProxyType(

@@ -232,6 +232,12 @@ KEPT = (
         kept="How long it is kept depends on the patient's age and state; a person decides.",
     ),
     DataClass(
+        name="emergency_accesses", title="Opened records",
+        sentence="Who opened the record of a patient who was not theirs, why, and what the review said.",
+        covers=("patients.EmergencyAccess",), floor_days=SIX_YEARS, law=DOCUMENTED,
+        kept="The audit log points to them.",
+    ),
+    DataClass(
         name="consents", title="Consents to messages",
         sentence="Who agreed to texts and e-mails, and who took it back.",
         covers=("patients.ContactConsent", "patients.ContactPoint"), floor_days=FOUR_YEARS, law=TEXTS,

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.patients import permissions, services
-from backend.apps.patients.models import RACES, ContactConsent, ContactPoint, Patient
+from backend.apps.patients.models import RACES, ContactConsent, ContactPoint, EmergencyAccess, Patient
 from backend.apps.patients.serializers import SEEN_BY
 
 
@@ -72,3 +72,13 @@ class ContactPointAdmin(ReadOnlyAdmin):
     list_display = ("updated_at", "channel", "address", "opted_out_at", "unusable_at", "unusable_code")
     list_filter = ("channel", "updated_at")
     search_fields = ("address__exact",)
+
+
+@admin.register(EmergencyAccess)
+class EmergencyAccessAdmin(ReadOnlyAdmin):
+    """Accesses are opened, ended and reviewed in the console and through the API."""
+
+    permissions = permissions.EMERGENCY_ACCESS
+    list_display = ("started_at", "user", "ends_at", "verdict", "reviewed_by", "reviewed_at")
+    list_filter = ("verdict", "started_at")
+    list_select_related = ("user", "reviewed_by")

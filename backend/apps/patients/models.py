@@ -21,6 +21,12 @@ from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.models import Clinic, validate_time_zone
 from backend.apps.core.roles import Role
 from backend.apps.core.validators import validate_language, validate_not_future, validate_phone
+from backend.apps.patients.emergency_models import EmergencyAccess
+
+__all__ = [
+    "RACES", "BirthSex", "ConsentMethod", "ContactConsent", "ContactPoint", "EmergencyAccess", "Ethnicity", "Gender",
+    "Patient",
+]  # fmt: skip
 
 EARLIEST_BIRTH = date(1900, 1, 1)
 INSURANCE_INFO_LONGEST = 4096  # characters of JSON

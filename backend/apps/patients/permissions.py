@@ -10,6 +10,8 @@ PATIENT: Table = {
     **allow(("update", "partial_update"), Role.NURSE, Role.RECEPTIONIST),
     **allow(("consent",), Role.NURSE, Role.RECEPTIONIST),
     **allow(("merge", "destroy")),
+    **allow(("find", "break_glass"), Role.DOCTOR),  # all others who may read charts see every patient
 }
+EMERGENCY_ACCESS: Table = {**allow((*READ, "end"), Role.DOCTOR), **allow(("review",))}
 CONTACT_CONSENT: Table = allow(READ, Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST, Role.PATIENT)
 CONTACT_POINT: Table = allow((*READ, "mark_usable"), Role.NURSE, Role.RECEPTIONIST)

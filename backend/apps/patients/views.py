@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from backend.apps.core.filters import BoundedSearch, StrictFilterBackend, StrictOrdering
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.patients import permissions, services
+from backend.apps.patients.emergency_views import BreakGlass
 from backend.apps.patients.models import Patient
 from backend.apps.patients.serializers import ConsentForm, MergeForm, PatientSerializer, SearchForm
 
@@ -41,7 +42,7 @@ class PatientSearch(BoundedSearch):
         return services.search(queryset, " ".join(self.get_search_terms(request)))
 
 
-class PatientViewSet(ClinicViewSet):
+class PatientViewSet(BreakGlass, ClinicViewSet):
     queryset = Patient.objects.all()
     serializer_class = PatientSerializer
     permissions = permissions.PATIENT

@@ -8,7 +8,9 @@ from typing import Any
 from django.utils import timezone
 
 from backend.apps.patients import services
-from backend.apps.patients.models import Patient
+from backend.apps.patients.emergency_models import OPEN_FOR
+from backend.apps.patients.models import EmergencyAccess, Patient
+from backend.apps.users.tests.factories import make_user
 
 
 def make_patient(**over: Any) -> Patient:
@@ -31,3 +33,12 @@ def make_patient(**over: Any) -> Patient:
         if fields.get(f"{channel}_consent"):
             fields.setdefault(f"{channel}_consent_at", timezone.now())
     return Patient.objects.create(**fields)
+
+
+def make_emergency_access(**over: Any) -> EmergencyAccess:
+    """Save one that was opened just now and tells nobody."""
+    fields: dict[str, Any] = {"reason": "Unconscious in the waiting room", "started_at": timezone.now(), **over}
+    fields.setdefault("ends_at", fields["started_at"] + OPEN_FOR)
+    fields.setdefault("user", over.get("user") or make_user("doctor"))
+    fields.setdefault("patient", over.get("patient") or make_patient())
+    return EmergencyAccess.objects.create(**fields)

@@ -1,0 +1,76 @@
+"""Records that a doctor opened though nothing links the patient to them; else an emergency had to wait for a link."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Length, Now, Trim
+from django.db.models.lookups import GreaterThanOrEqual
+
+from backend.apps.core import scope
+from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+
+OPEN_FOR = timedelta(minutes=60)
+SHORTEST_REASON = 10  # characters
+REVIEWED_WITHIN = timedelta(days=7)  # of the end
+
+
+class Verdict(models.TextChoices):
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not_justified", "not justified"
+
+
+class EmergencyAccess(ClinicModel):
+    """One opening of one patient's record by one doctor, from `started_at` until `ends_at` by the database's clock.
+
+    While it is open the patient counts as the doctor's own (`core.scope`). `verdict` is what the review said of it.
+    """
+
+    Verdict = Verdict
+
+    access: ClassVar[scope.Access] = scope.Access(patient="patient_id", sees_all=frozenset(), owners=("user",))
+
+    user = models.ForeignKey("users.User", editable=False, on_delete=models.PROTECT, related_name="emergency_accesses")
+    patient = models.ForeignKey(
+        "patients.Patient", editable=False, on_delete=models.PROTECT, related_name="emergency_accesses"
+    )
+    reason = models.CharField(max_length=500, editable=False)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    ends_at = models.DateTimeField(editable=False)
+    verdict = models.CharField(max_length=13, choices=Verdict, blank=True, default="", editable=False)
+    review_note = models.CharField(max_length=1000, blank=True, default="", editable=False)
+    reviewed_by = models.ForeignKey(
+        "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    reviewed_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(ClinicModel.Meta):
+        verbose_name_plural = "emergency accesses"
+        ordering = ["-started_at", "-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            SOFT_DELETE_CHECK,
+            models.CheckConstraint(
+                condition=Q(ends_at__gte=F("started_at")) & Q(ends_at__lte=F("started_at") + OPEN_FOR),
+                name="patients_emergency_an_hour",
+            ),
+            models.CheckConstraint(
+                condition=GreaterThanOrEqual(Length(Trim("reason")), SHORTEST_REASON),
+                name="patients_emergency_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict="", reviewed_at__isnull=True, reviewed_by__isnull=True, review_note="")
+                | (
+                    Q(verdict__in=Verdict.values, reviewed_at__isnull=False, reviewed_by__isnull=False)
+                    & ~Q(reviewed_by=F("user"))
+                ),
+                name="patients_emergency_reviewed_by_another",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["user", "-ends_at"], name="emergency_open"),
+            models.Index(fields=["-started_at", "id"], name="emergency_newest"),
+            models.Index(fields=["ends_at"], name="emergency_unreviewed", condition=Q(verdict="")),
+        ]

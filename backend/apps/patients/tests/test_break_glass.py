@@ -1,0 +1,239 @@
+"""Proves that a doctor opens a record in an emergency for an hour, that it is told, and that somebody reviews it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from backend.apps.appointments.tests.factories import free_time, make_appointment
+from backend.apps.core.exceptions import Conflict
+from backend.apps.core.models import Alert, AuditLog
+from backend.apps.doctors.tests.factories import make_doctor
+from backend.apps.laboratory.tests.factories import make_lab_order
+from backend.apps.patients import emergencies, services
+from backend.apps.patients.models import EmergencyAccess, Patient
+from backend.apps.patients.tests.factories import make_emergency_access, make_patient
+from backend.apps.users.models import User
+from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import ApiContract, client_for
+
+URL, PATIENTS = "/api/v1/emergency-accesses/", "/api/v1/patients/"
+REASON = "Unconscious in the waiting room, nobody else is here"
+pytestmark = pytest.mark.django_db
+
+
+class TestEmergencyAccesses(ApiContract):
+    url = URL
+    stranger = "nurse"
+
+    def make(self) -> EmergencyAccess:
+        return make_emergency_access()
+
+
+@pytest.fixture
+def doctor() -> User:
+    return make_doctor().user
+
+
+@pytest.fixture
+def patient() -> Patient:
+    """Somebody else's patient, with an order."""
+    return make_lab_order(patient=make_patient(medical_record_number="STRANGER-1")).patient
+
+
+def opened_by(login: User, patient: Patient, reason: str = REASON) -> Any:
+    return client_for(login).post(f"{PATIENTS}{patient.pk}/break-glass/", {"reason": reason}, format="json")
+
+
+def ended(opened: EmergencyAccess, ago: timedelta = timedelta(minutes=2)) -> EmergencyAccess:
+    """Move an access into the past, so that it ended `ago` by the database's clock."""
+    moved = opened.ends_at - timezone.now() + ago
+    EmergencyAccess.objects.filter(pk=opened.pk).update(
+        started_at=F("started_at") - moved, ends_at=F("ends_at") - moved
+    )
+    opened.refresh_from_db()
+    return opened
+
+
+def sees(login: User, patient: Patient) -> list[int]:
+    """Return the answers of what tells of the patient: record, orders, FHIR record, FHIR orders and all of it."""
+    api, fhir = client_for(login), "/fhir/R4/"
+    orders = [row for row in api.get("/api/v1/lab-orders/").data["results"] if row["patient"] == patient.pk]
+    found = api.get(f"{fhir}ServiceRequest", {"patient": str(patient.pk)}).json()
+    return [
+        api.get(f"{PATIENTS}{patient.pk}/").status_code,
+        len(orders),
+        api.get(f"{fhir}Patient/{patient.pk}").status_code,
+        len(found.get("entry", [])),
+        api.get(f"{fhir}Patient/{patient.pk}/$everything").status_code,
+    ]
+
+
+def test_a_doctor_finds_and_opens_a_strangers_record_for_an_hour_and_what_is_seen_is_marked(
+    doctor: User, patient: Patient
+) -> None:
+    api, shut, wide = client_for(doctor), [404, 0, 404, 0, 404], [200, 1, 200, 1, 200]
+    who = {"medical_record_number": "stranger-1", "date_of_birth": "1980-05-17"}
+    found = api.post(f"{PATIENTS}find/", who, format="json")
+    assert found.json() == [{"id": str(patient.pk), "initials": "AO"}]
+    assert AuditLog.objects.get(action="find").patient_id == patient.pk
+    assert sees(doctor, patient) == shut
+    answer = opened_by(doctor, patient)
+    assert answer.status_code == 201, answer.data
+    opened = EmergencyAccess.objects.get(pk=answer.data["id"])
+    assert opened.ends_at - opened.started_at == timedelta(minutes=60)
+    alert = Alert.objects.get(kind=emergencies.OPENED)
+    assert (alert.subject_id, alert.severity) == (str(opened.pk), "warning")
+    assert alert.notice_id, "whoever is on call gets a mail"
+    before = AuditLog.objects.count()
+    assert sees(doctor, patient) == wide
+    under = AuditLog.objects.order_by("timestamp")[before:]
+    assert [row.detail.get("break_glass") for row in under] == [[str(opened.pk)]] * len(under)
+    assert set(emergencies.seen(opened).values_list("action", flat=True)) >= {"break_glass", "retrieve", "list"}
+    assert opened_by(doctor, patient).status_code == 409
+    assert opened_by(make_doctor().user, patient).status_code == 201, "each doctor opens it for themselves"
+    assert sees(make_doctor().user, patient) == shut
+    ended(opened)
+    assert sees(doctor, patient) == shut
+    assert "break_glass" not in AuditLog.objects.latest("timestamp").detail
+    assert opened_by(doctor, patient).status_code == 201, "after the hour it takes a new reason"
+
+
+def test_an_order_written_under_it_is_taken_and_links_the_patient_as_any_order_does(
+    doctor: User, patient: Patient
+) -> None:
+    body = {
+        "patient": str(patient.pk),
+        "doctor": str(doctor.doctor.pk),
+        "appointment_datetime": free_time().isoformat(),
+    }
+    body["availability_override_reason"] = "Emergency"
+    api = client_for(doctor)
+    assert api.post("/api/v1/appointments/", body, format="json").status_code in {400, 403}
+    opened_by(doctor, patient)
+    assert api.post("/api/v1/appointments/", body, format="json").status_code == 201
+    ended(EmergencyAccess.objects.get())
+    assert sees(doctor, patient)[0] == 200
+
+
+def test_ending_it_shuts_the_record_at_once_and_only_who_opened_it_or_the_administrator_may(
+    doctor: User, patient: Patient
+) -> None:
+    key = opened_by(doctor, patient).data["id"]
+    assert client_for(make_doctor().user).post(f"{URL}{key}/end/").status_code == 404
+    assert client_for(doctor).post(f"{URL}{key}/end/").status_code == 200
+    assert sees(doctor, patient)[0] == 404
+    assert client_for(doctor).post(f"{URL}{key}/end/").status_code == 409
+
+
+@pytest.mark.parametrize("how", ["removed", "merged"])
+def test_a_record_that_is_gone_opens_to_nobody_and_a_merged_one_stays_open_as_the_record_that_is_kept(
+    doctor: User, patient: Patient, how: str
+) -> None:
+    assert opened_by(doctor, patient).status_code == 201
+    kept = make_patient()
+    if how == "removed":
+        patient.delete()
+    else:
+        services.merge(patient, by=None, into=kept)
+        assert sees(doctor, kept) == [200, 1, 200, 1, 200]
+    assert sees(doctor, patient)[0] == 404
+    assert opened_by(doctor, patient).status_code == 404
+    who = {"medical_record_number": "STRANGER-1", "date_of_birth": "1980-05-17"}
+    found = client_for(doctor).post(f"{PATIENTS}find/", who, format="json").json()
+    assert [row["id"] for row in found] == ([] if how == "removed" else [str(kept.pk)])
+
+
+@pytest.mark.parametrize("reason", ["", "short", " " * 20, "  a   b   "])
+def test_without_a_reason_nothing_is_opened(doctor: User, patient: Patient, reason: str) -> None:
+    assert opened_by(doctor, patient, reason).status_code in {400, 422}
+    assert not EmergencyAccess.objects.exists()
+
+
+def test_it_is_for_doctors_and_not_for_whom_the_record_is_open_to_already(doctor: User, patient: Patient) -> None:
+    for role in ("nurse", "receptionist", "patient", "lab_tech", "pharmacist"):
+        assert opened_by(make_user(role), patient).status_code == 403, role
+        assert client_for(make_user(role)).get(URL).status_code == 403, role
+    assert opened_by(make_user("admin"), patient).status_code == 409
+    visit = make_appointment(patient=patient, doctor=doctor.doctor)
+    assert opened_by(doctor, patient).status_code == 409
+    visit.delete()
+    assert opened_by(doctor, patient).status_code == 201, "a link that is gone links nobody"
+
+
+def test_finding_takes_the_whole_number_and_the_birthday_and_a_limit_on_tries(doctor: User, patient: Patient) -> None:
+    api = client_for(doctor)
+    for number, born in (("STRANGER", "1980-05-17"), ("STRANGER-1", "1980-05-18"), ("%", "1980-05-17")):
+        found = api.post(f"{PATIENTS}find/", {"medical_record_number": number, "date_of_birth": born}, format="json")
+        assert (found.status_code, found.json()) == (200, []), number
+    assert AuditLog.objects.filter(action="find", user=doctor, detail__count=0).count() == 3
+    who = {"medical_record_number": "STRANGER-1", "date_of_birth": "1980-05-17"}
+    answers = [api.post(f"{PATIENTS}find/", who, format="json").status_code for _ in range(18)]
+    assert answers == [200] * 17 + [429]
+
+
+def test_a_review_is_by_somebody_else_after_the_end_once_and_settles_the_alert(doctor: User, patient: Patient) -> None:
+    opened = EmergencyAccess.objects.get(pk=opened_by(doctor, patient).data["id"])
+    admin, url = client_for(make_user("admin")), f"{URL}{opened.pk}/review/"
+    assert client_for(doctor).post(url, {"verdict": "justified"}, format="json").status_code == 403
+    assert admin.post(url, {"verdict": "justified"}, format="json").status_code == 422, "it is open"
+    assert admin.post(url, {"verdict": "not_justified"}, format="json").status_code == 422, "no note"
+    answer = admin.post(url, {"verdict": "not_justified", "note": "A neighbour."}, format="json")
+    assert answer.status_code == 200, answer.data
+    assert sees(doctor, patient)[0] == 404, "what was not justified ends at once"
+    assert not Alert.objects.filter(kind=emergencies.OPENED, resolved_at=None).exists()
+    assert admin.post(url, {"verdict": "justified"}, format="json").status_code == 409
+    User.objects.filter(pk=doctor.pk).update(role="admin")
+    doctor.refresh_from_db()
+    own = ended(make_emergency_access(user=doctor))
+    assert client_for(doctor).post(f"{URL}{own.pk}/review/", {"verdict": "justified"}, format="json").status_code == 422
+    assert admin.post(f"{URL}{own.pk}/review/", {"verdict": "justified"}, format="json").status_code == 200
+
+
+def test_what_nobody_reviewed_for_a_week_is_told_until_somebody_did() -> None:
+    late = ended(make_emergency_access(), ago=timedelta(days=8))
+    ended(make_emergency_access(), ago=timedelta(days=6))
+    assert [emergencies.watch(), emergencies.watch()] == [1, 1]
+    alert = Alert.objects.get(kind=emergencies.OVERDUE)
+    assert (alert.severity, alert.resolved_at) == ("critical", None)
+    emergencies.review(late, by=make_user("admin"), verdict="justified")
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"reason": "short"}, {"verdict": "justified"}, {"ends_at": timezone.now() + timedelta(days=2)}]
+)
+def test_the_database_holds_the_hour_the_reason_and_who_reviewed(wrong: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_emergency_access(**wrong)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_open_the_same_record_with_one_login_at_once_one_opens_it() -> None:
+    login, patient, holds, told = make_doctor().user, make_patient(), Event(), list[type]()
+
+    def second() -> None:
+        try:
+            holds.wait(10)
+            emergencies.break_glass(patient, by=login, reason=REASON)
+        except Conflict as refusal:
+            told.append(type(refusal))
+        finally:
+            connection.close()
+
+    thread = Thread(target=second)
+    thread.start()
+    with transaction.atomic():
+        emergencies.break_glass(patient, by=login, reason=REASON)
+        holds.set()
+        thread.join(0.3)  # it waits for us
+        assert thread.is_alive()
+    thread.join(10)
+    assert (told, EmergencyAccess.objects.count()) == ([Conflict], 1)
