@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 import beat_schedule
-from backend.apps.core.dispatch import queue_for
+from backend.apps.core.dispatch import Wire, queue_for
 from workers import broker_guard, watchman
 from workers.queues import QUEUES
 
@@ -34,10 +34,11 @@ def route(name: str, *_args: Any, **_kwargs: Any) -> dict[str, str]:
     return {"queue": queue_for(name)}
 
 
-app = Celery("workers", task_cls="workers.quiet:QuietTask")
+app = Celery("workers", task_cls="workers.quiet:QuietTask", amqp=Wire, control="workers.strangers:RemoteControl")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     beat_schedule=beat_schedule.SCHEDULE,
+    worker_consumer="workers.strangers:Gatekeeper",
     imports=[
         "workers.reminders",
         "workers.replans",

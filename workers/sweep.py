@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from backend.apps.core import alerts
+from backend.apps.core.models import Alert
 from backend.apps.core.work import work_models
 from backend.apps.interop import reconciling
 from workers import beats
 from workers.beats import beating
 from workers.celery_app import app
+
+STRANGER = "broker_stranger"
+SENTENCE = (
+    "Something that is no task of ours was put into the queues of the workers and turned away. Look who can reach the "
+    "broker; the log of the workers says what kind of message it was."
+)
 
 
 @app.task(name="sweep.overdue")  # type: ignore[untyped-decorator]  # Celery has no types
@@ -36,3 +44,10 @@ def catch_up() -> str:
         told = beats.look()
         beats.ring_overdue()
     return told
+
+
+@app.task(name="sweep.tell_stranger")  # type: ignore[untyped-decorator]  # Celery has no types
+def tell_stranger() -> str:
+    """Tell whoever is on call that the broker took a message from somebody else; told once while it is open."""
+    alerts.open_once(STRANGER, kind=STRANGER, severity=Alert.Severity.CRITICAL, sentence=SENTENCE)
+    return "told"

@@ -1,6 +1,6 @@
 """Writes log lines that tell which request and which row they belong to; without it nobody could follow a message.
 
-No line has the secret address of a patient, whose reader could answer for them; a line of JSON has no exception's text.
+What looks like a patient's data or a secret is taken out (`redaction`); a line of JSON has no exception's text.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -16,13 +15,15 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-SECRET = re.compile(r"(/a/)[A-Za-z0-9_-]{16,}")  # a token of `messaging.links`, whole or cut
+from backend.config import redaction
+
 FIELDS = ("request_id", "work", "work_id", "outcome", "provider_id")
 FAILED_TASK = "celery.app.trace"  # puts what a task raised, and its text, into the message
 FORMATS = ("json", "line")
 PROCESS = os.environ.get("CARERELAY_PROCESS", "carerelay")
 encode = json.JSONEncoder(default=str).encode
 
+redaction.install()  # every process reads the settings, and so this, before it does anything
 _bound: ContextVar[MutableMapping[str, Any] | None] = ContextVar("bound", default=None)
 
 
@@ -49,7 +50,7 @@ def told(record: logging.LogRecord) -> dict[str, str]:
 
 
 class Line(logging.Formatter):
-    """The whole line is cleaned, a traceback too: which of our loggers and whose library wrote it does not matter."""
+    """One entry for people; its further lines, as those of a traceback, are marked as such."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s%(told)s")
@@ -57,7 +58,7 @@ class Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         about = " ".join(f"{name}={value}" for name, value in told(record).items())
         record.told = f" [{about}]" if about else ""
-        return SECRET.sub(r"\1...", super().format(record))
+        return redaction.one_entry(super().format(record))
 
 
 class Json(logging.Formatter):
@@ -74,7 +75,7 @@ class Json(logging.Formatter):
         }
         if error := _error(record):
             line |= {"error": _names(error), "where": "".join(traceback.format_tb(error.__traceback__))}
-        return SECRET.sub(r"\1...", encode(line))
+        return encode(line)
 
 
 def wanted(environ: Mapping[str, str] = os.environ) -> str:

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.urls import get_resolver
 
 import beat_schedule
+from backend.apps.core import opaque
 from backend.apps.core.bases import ClinicModel
 from backend.apps.core.dispatch import queue_for
 from backend.apps.core.permissions import ALL_ROLES
@@ -76,6 +77,11 @@ def test_every_scheduled_name_is_a_registered_task() -> None:
     app.loader.import_default_modules()
     for entry in beat_schedule.SCHEDULE.values():
         assert entry["task"] in app.tasks
+
+
+def test_the_names_a_message_may_hold_are_those_of_our_tasks() -> None:
+    app.loader.import_default_modules()
+    assert {name for name in app.tasks if not name.startswith("celery.")} == opaque.TASKS
 
 
 def test_every_state_can_be_reached() -> None:

@@ -23,7 +23,7 @@ TASK = "lab_results.file"
 
 def speak_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the bell ring at another broker, with everything else as the settings say."""
-    producer = Celery("backend", set_as_current=False)
+    producer = Celery("backend", amqp=dispatch.Wire, set_as_current=False)
     producer.config_from_object("django.conf:settings", namespace="CELERY")
     producer.conf.update(broker_url=url)
     monkeypatch.setattr(dispatch, "_producer", producer)
@@ -46,6 +46,7 @@ def test_what_lies_in_redis_is_the_name_of_a_task_and_nothing_else(broker: Any) 
     assert dispatch.send(TASK) is True
     (raw,) = broker.lrange("lab_results", 0, -1)
     message = json.loads(raw)
+    assert message["content-type"] == "application/x-carerelay-bell"
     args, kwargs, embed = json.loads(base64.b64decode(message["body"]))
     assert (args, kwargs) == ([], {})
     assert not any(embed.values())

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from backend.apps.laboratory.models import CriticalPage, InboundMessage
 from backend.apps.laboratory.tests.factories import make_critical_page
 from backend.apps.messaging.models import PatientMessage
 from backend.apps.users.tests.factories import make_user
-from backend.config import logs
+from backend.config import logs, redaction
 from backend.config.logs import Json, Line
 from integrations.doubles.twilio import TwilioDouble
 from integrations.errors import Permanent
@@ -193,3 +194,64 @@ def test_a_line_is_one_line_whatever_is_in_it() -> None:
 )
 def test_production_writes_json_unless_it_is_told_otherwise(environ: dict[str, str], name: str) -> None:
     assert logs.wanted(environ) == name
+
+
+TOLD = {
+    "call +14155557391, (415) 555-7391, 415-555-7391 or 4155557391": ("5557391", "555-7391"),
+    "mail zq.x+1@example.org": ("zq", "example"),
+    "SSN 078-05-1120 born 1931-07-23, 19310723, 7/23/1931 or 1931-07-23T00:00:00": ("078", "1931"),
+    "record MRN0000017": ("0000017",),
+    "bad PID|1||ZQ^^^C||DOE^JANE\rOBX|1|NM|ZQ": ("DOE", "ZQ"),
+    "bad NM1*IL*1*DOE*JANE~DMG*D8*19310723": ("DOE", "1931"),
+    'GET /admin/patients/patient/?q=doe and "https://u:hunter22@host/x?name=doe"': ("doe", "hunter"),
+    "Bearer abcdefgh.ijk eyJhbGciOi.eyJzdWIi.c2ln password='hunter22' token=abc123 /a/abcdefghijklmnopq": (
+        "abcdefgh", "hunter", "eyJ", "abc123",
+    ),
+    'duplicate key\nDETAIL:  Key (email)=(doe) already exists.\nLINE 1: SELECT doe\n               ^': ("doe",),
+    'invalid input syntax for type uuid: "doe"': ("doe",),
+}  # fmt: skip
+KEPT = (
+    "Task sweep.overdue[0b0d1a1e-1111-4222-8333-444455556666] succeeded in 0.01234567s: '3 done'",
+    "listening on 127.0.0.1:8000, pid 123456, since 2026-11-26T12:30:00Z and 2026-11-26 12:30",
+    "CriticalPage 1234567: TimeoutError in its handler", "HTTP 503 from twilio:http-503 for SM0123456789abcdef",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TOLD)
+@pytest.mark.parametrize("kind", [Json, Line, logging.Formatter])
+def test_whatever_looks_like_a_patients_data_or_a_secret_is_taken_out_of_words_and_tracebacks(
+    text: str, kind: type[logging.Formatter], caplog: pytest.LogCaptureFixture
+) -> None:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        logging.getLogger("any").error("went wrong: %s", text, exc_info=True)
+    (record,) = caplog.records
+    said = kind().format(record)
+    assert "went wrong" in said
+    assert [word for word in TOLD[text] if word in said] == []
+
+
+def test_what_an_operator_needs_stays_in_a_line() -> None:
+    for text in KEPT:
+        assert redaction.cleaned(text) == text
+
+
+def test_nobody_writes_an_entry_of_their_own_or_steers_the_terminal_that_shows_it() -> None:
+    forged = "agent\r\n2026-11-26 12:00:00 INFO root signed in\x1b[2J\u202e\x00\u2028end"
+    record = logging.getLogger("x").makeRecord("x", 20, "x", 1, "by %s", (forged,), None)
+    first, *more = Line().format(record).split("\n")
+    assert [line[:4] for line in more] == ["  | "]
+    assert "\x1b" not in first + more[0]
+    assert set("\r\x1b\u202e\x00\u2028") & set("".join(more)) == set()
+    assert set("\n\r\x1b\u202e\x00\u2028") & set(Json().format(record)) == set()
+
+
+def test_what_ends_a_thread_is_told_as_anything_else(caplog: pytest.LogCaptureFixture) -> None:
+    assert logging.getLogRecordFactory() is redaction.Record
+    error = ValueError("+14155557391 of Doe")
+    redaction.thread_died(threading.ExceptHookArgs((ValueError, error, None, threading.current_thread())))
+    (record,) = caplog.records
+    said = json.loads(Json().format(record))
+    assert (said["message"], said["error"]) == ("a thread died", "ValueError")
+    assert "4155557391" not in Line().format(record)

@@ -5,15 +5,40 @@ harmless: `workers.sweep` rings again for every queue that has overdue rows.
 """
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.exceptions import OperationalError
 from django.db import connection, transaction
+from kombu import serialization
+
+from backend.apps.core import opaque
+from backend.config import logs
 
 RUNG = "a bell that has rung"
 log = logging.getLogger(__name__)
+serialization.register(opaque.NAME, opaque.encode, opaque.decode, opaque.CONTENT_TYPE, "utf-8")
 
-_producer = Celery("backend", set_as_current=False)
+
+class Wire(AMQP):  # type: ignore[misc]  # Celery has no types
+    """What each of our Celery applications publishes by: of a task its name and opaque ids, and nothing else."""
+
+    def _create_task_sender(self) -> Callable[..., Any]:
+        send_message = super()._create_task_sender()
+
+        def checked(producer: Any, name: str, message: Any, **how: Any) -> Any:
+            more, how = how.pop("headers", None) or {}, {**how, "serializer": opaque.NAME, "compression": None}
+            message.headers.update(more, origin=logs.PROCESS)
+            opaque.check_body(message.body)
+            opaque.check_headers(message.headers, *message.body[:2])
+            return send_message(producer, name, message, **how)
+
+        return checked
+
+
+_producer = Celery("backend", amqp=Wire, set_as_current=False)
 _producer.config_from_object("django.conf:settings", namespace="CELERY")
 
 
@@ -27,7 +52,11 @@ def ring(task_name: str) -> None:
 
     A broker outage is logged and never fails a request that is already committed. Within one transaction it is rung
     once, however many rows were written: a savepoint that is rolled back takes only its own ring along.
+
+    Raises:
+        NotOpaque: it is not the name of a task.
     """
+    opaque.check_task(task_name)
 
     def bell() -> None:
         send(task_name)
@@ -41,7 +70,11 @@ def ring(task_name: str) -> None:
 def send(task_name: str) -> bool:
     """Publish the task now; return whether the broker took it. Only `ring`, the runner, the sweep and whoever
     tells a person whether it rang call this.
+
+    Raises:
+        NotOpaque: it is not the name of a task.
     """
+    opaque.check_task(task_name)
     try:
         _producer.send_task(task_name, queue=queue_for(task_name), ignore_result=True)
     except OperationalError:

@@ -119,7 +119,10 @@ PARTS = (
     Part("Webhook events", ("provider_events.apply",), "console:reminders", ("webhook_",)),
     Part("Credentials", ("credentials.notify",), "console:credentials", ("credential_", "registry_")),
     Part(
-        "Alerts and books", ("alerts.notify", "reconcile.run"), "console:alerts", ("beat_", "reconcile_", "retention_")
+        "Alerts and books",
+        ("alerts.notify", "reconcile.run"),
+        "console:alerts",
+        ("beat_", "broker_", "reconcile_", "retention_"),
     ),
 )
 # How the kinds of alerts begin that are about people and no row of work.

@@ -1,0 +1,111 @@
+"""Takes out of a line of the log what looks like a patient's data or a secret; without it a library's words would tell.
+
+Our own lines hold none: this is the second wall, for whatever somebody else's code writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import traceback
+
+GONE = "..."
+HL7 = "MSH|PID|PD1|PV[12]|NK1|MRG|OBX|OBR|ORC|NTE|IN[123]|GT1|AL1|DG1|PR1|ERR|MSA|TXA|SPM|FHS|BHS"
+X12 = "ISA|GS|ST|BHT|HL|NM1|N[1-4]|DMG|PER|SBR|CLM|CLP|HI|SVC|SV[12]|DTP|REF|TRN|EB|AAA|MSG|LX|CAS|PLB|IK[345]|CTX"
+# What a line has to have in small letters for it to fit, how it looks, and what is left in its place.
+RULES = tuple(
+    (needs.split(), re.compile(pattern), f"{left}{GONE}")
+    for needs, pattern, left in (
+        ("detail: context:", r"\b(DETAIL|CONTEXT):[^\r\n]*", r"\1: "),  # of PostgreSQL: values of the row
+        ("line", r"\bLINE \d+:[^\r\n]*(?:\r?\n *\^)?", "LINE: "),
+        ("type", r"\bfor type [\w ]+: \"[^\r\n]*", "for type "),
+        ("|", rf"\b(?:{HL7})(?=\|)[^\r\n]*", "segment "),
+        ("*", rf"\b(?:{X12})(?=\*)[^~\r\n]*", "segment "),
+        ("/a/", r"/a/[A-Za-z0-9_-]{16,}", "/a/"),  # a token of `messaging.links`, whole or cut
+        ("eyj", r"\beyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)*", "token "),
+        ("bearer basic", r"(?i:\b(?:bearer|basic) )[\w+/=.~-]{8,}", "secret "),
+        (
+            "passw secret token key authorization signature",
+            r"(?i:\b((?:password|passwd|secret|token|api[_-]?key|authorization|signature)[\"']?[=:] ?[\"']?))"
+            r"[^\s\"'&,;]{3,}",
+            r"\1",
+        ),
+        ("://", r"(?<=[a-z])://[^/\s@]*:[^/\s@]+@", "://"),  # a login in a URL
+        ("?", r"(?<=[\w/.-])\?[\w.%\[\]-]+=[^\s\"'<>]*", "?"),
+        ("@", r"[\w.+%-]{1,64}@(?:[\w-]+\.)+[A-Za-z]{2,24}\b", "mailbox "),
+        ("mrn", r"\bMRN[ :#]?\d+\b", "MRN"),
+    )
+)
+NUMBERS = tuple(
+    (re.compile(pattern), f"{left}{GONE}")
+    for pattern, left in (
+        (r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])", "number "),
+        (
+            r"(?<![\w.:/-])(?:\+\d[\d().  -]{6,18}\d|(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4})(?![\w-])",
+            "number ",
+        ),
+        (r"(?<![\w.:/-])1?[2-9]\d{2}[2-9]\d{6}(?![\w.:-])", "number "),
+        (r"(?<![\w.-])(?:1[89]|20)\d\d-[01]\d-[0-3]\d(?!\d|-|[A-Za-z_](?!00:00)| (?!00:00)\d\d:\d\d)", "day "),
+        (r"(?<![\w.-])(?:1[89]|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\w.-])", "day "),
+        (r"(?<![\w./-])[01]?\d/[0-3]?\d/(?:1[89]|20)\d\d(?![\w/-])", "day "),
+    )
+)
+DIGITS = re.compile(r"\d{3}[-) .]?\d|\d/[0-3]?\d/\d|\+\d")
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def cleaned(text: str) -> str:
+    """Return `text` without what looks like a patient's data or a secret; what stood there is named by its kind."""
+    small = text.lower()
+    for needs, pattern, left in RULES:
+        for need in needs:
+            if need in small:
+                text = pattern.sub(left, text)
+                break
+    if DIGITS.search(text):
+        for pattern, left in NUMBERS:
+            text = pattern.sub(left, text)
+    return text
+
+
+def one_entry(text: str) -> str:
+    """Return `text` so that it cannot pass for several entries, nor steer a terminal: further lines are marked."""
+    if text.isprintable():
+        return text
+    return CONTROL.sub(_escaped, text.replace("\r\n", "\n")).replace("\n", "\n  | ")
+
+
+class Record(logging.LogRecord):
+    """What is logged, by whichever logger and to whichever handler: its words are cleaned before any of them asks."""
+
+    def getMessage(self) -> str:  # noqa: N802  # the name the library knows
+        return cleaned(super().getMessage())
+
+    @property
+    def exc_text(self) -> str | None:
+        """The traceback as formatters write it, with the text of the exception cleaned."""
+        if self._told is None and self.exc_info and self.exc_info[1]:
+            self._told = cleaned("".join(traceback.format_exception(*self.exc_info)).rstrip("\n"))
+        return self._told
+
+    @exc_text.setter
+    def exc_text(self, told: str | None) -> None:
+        self._told = told if told is None else cleaned(told)
+
+
+def install() -> None:
+    """Let every record of this process be a clean one, and threads that die tell it by the log."""
+    logging.setLogRecordFactory(Record)
+    threading.excepthook = thread_died
+
+
+def thread_died(died: threading.ExceptHookArgs) -> None:
+    """Tell by the log of a thread that ended with an exception; Python itself would write its text."""
+    if died.exc_value is not None and not isinstance(died.exc_value, SystemExit):
+        how = (died.exc_type, died.exc_value, died.exc_traceback)
+        logging.getLogger(__name__).error("a thread died", exc_info=how)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
