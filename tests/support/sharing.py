@@ -1,4 +1,4 @@
-"""Gives all tests of some files to one process of the suite; without it both would start what a file's tests share.
+"""Gives all tests of some files and folders to one process; without it both would start what such tests share.
 
 The marks of pytest-xdist 3.8 do not reach its scheduler under pytest 9: a node's name cannot be changed any more.
 """
@@ -14,14 +14,16 @@ TOGETHER = {
     "tests/launcher/test_bootstrap.py",  # one install
     "tests/launcher/test_up.py",  # one stack
 }
+TOGETHER_FOLDERS = ("tests/security/attacks/",)  # one stack
 
 
 class ByFile(LoadGroupScheduling):
-    """Share the tests out one by one, but those of a file that is kept together as one; these come first."""
+    """Share the tests out one by one, but those of a file or folder that is kept together as one; these come first."""
 
     def _split_scope(self, nodeid: str) -> str:
+        folder = next(filter(nodeid.startswith, TOGETHER_FOLDERS), None)
         file = nodeid.partition("::")[0]
-        return file if file in TOGETHER else nodeid
+        return folder or (file if file in TOGETHER else nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
