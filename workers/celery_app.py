@@ -12,6 +12,7 @@ from kombu import Queue
 
 import beat_schedule
 from backend.apps.core.dispatch import Wire, queue_for
+from backend.config import production
 from workers import broker_guard, watchman
 from workers.queues import QUEUES
 
@@ -27,6 +28,7 @@ def all_known(deadman: Iterable[str]) -> None:
 
 
 all_known(settings.DEADMAN)
+production.insist(os.environ.get("CARERELAY_PROCESS", "worker"))
 
 
 def route(name: str, *_args: Any, **_kwargs: Any) -> dict[str, str]:

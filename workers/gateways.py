@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from backend.apps.insurance.models import TradingPartner
 from backend.apps.insurance.models.partners import Transport
 from backend.apps.messaging.senders import Bucket
+from backend.config import production
 from integrations.clearinghouse.folder import FolderClearinghouse
 from integrations.clearinghouse.https import Api, HttpsClearinghouse
 from integrations.clearinghouse.port import Direct, Staged
@@ -83,7 +84,13 @@ def sender(channel: str) -> Bucket:
 
 
 def laboratory(host: str, port: int, *, tls: bool) -> MllpClient:
-    """Return this thread's connection to a laboratory; it stays open between messages."""
+    """Return this thread's connection to a laboratory; it stays open between messages.
+
+    Raises:
+        Misconfigured: by plain text, in production, where no operator let it be.
+    """
+    if not tls and settings.IN_PRODUCTION and "lab_orders" not in production.plain():
+        raise Misconfigured("orders would leave in plain text", code="mllp:plain")
     open_ones: dict[tuple[str, int, bool], MllpClient] = _clients.__dict__.setdefault("laboratories", {})
     if (host, port, tls) not in open_ones:
         context = _tls_to_laboratories() if tls else None

@@ -20,6 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
 from django.conf import settings  # needs the line above
 
+from backend.config import production  # kept together with the line above
 from workers.mllp.limits import Limits  # kept together with the line above
 from workers.mllp.listener import Address, Listener  # kept together with the line above
 
@@ -48,10 +49,22 @@ def raise_file_limit(connections: int) -> None:
 
 
 async def main(options: argparse.Namespace, tls: ssl.SSLContext | None) -> int:
-    addresses: list[Address] = [(options.host, options.port, None)]
+    addresses: list[Address] = [(options.host, options.port, None)] if speaks_plain() else []
     if tls is not None:
         addresses.append((options.host, options.tls_port, tls))
-    return await Listener(Limits(**{name: getattr(options, name) for name in CHOSEN})).run(addresses)
+    admitted = frozenset(filter(None, map(str.strip, options.client_names.split(","))))
+    return await Listener(Limits(**{name: getattr(options, name) for name in CHOSEN}), admitted).run(addresses)
+
+
+def speaks_plain() -> bool:
+    """Tell whether the port without TLS is opened: in production only where an operator said so."""
+    return not settings.IN_PRODUCTION or "mllp" in production.plain()
+
+
+def given(options: argparse.Namespace) -> dict[str, str]:
+    """Return the environment as the command line has it."""
+    tls = {f"CARERELAY_MLLP_{name.upper()}": getattr(options, name) for name in ("certificate", "key", "client_ca")}
+    return {**os.environ, **tls, "CARERELAY_BIND": options.host}
 
 
 def tls_context(certificate: str, key: str, client_ca: str | None) -> ssl.SSLContext:
@@ -71,7 +84,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=2575)
     parser.add_argument("--tls-port", type=int, default=2576)
-    for name in ("certificate", "key", "client_ca"):
+    for name in ("certificate", "key", "client_ca", "client_names"):
         parser.add_argument(f"--{name.replace('_', '-')}", default=os.environ.get(f"CARERELAY_MLLP_{name.upper()}", ""))
     for name, words in CHOSEN.items():
         usual = getattr(Limits(), name)
@@ -84,6 +97,7 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     logging.config.dictConfig(settings.LOGGING)
     chosen = arguments()
+    production.insist("mllp", given(chosen))
     raise_file_limit(chosen.connections)
     context = tls_context(chosen.certificate, chosen.key, chosen.client_ca) if chosen.certificate else None
     sys.exit(uvloop.run(main(chosen, context)))

@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 from backend.config import logs
 from backend.config.environment import addresses, bounded, key_ring, mailboxes, provider_at, proxies, secret
+from backend.config.links import redis_tls
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -242,6 +243,7 @@ CACHES = {
     }
 }
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL", REDIS_URL)
+CELERY_BROKER_USE_SSL = redis_tls(CELERY_BROKER_URL)  # what the URL says, for Flower, which does not read it there
 CELERY_TASK_IGNORE_RESULT = True  # outcomes live in PostgreSQL; Redis keeps nothing
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_SERIALIZER, CELERY_ACCEPT_CONTENT = "bell", ["bell"]  # `core.opaque`: names and ids, never free text

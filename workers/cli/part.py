@@ -8,6 +8,9 @@ import os
 import sys
 from collections.abc import Mapping
 
+from django.core.exceptions import ImproperlyConfigured
+
+from backend.config import production
 from workers.cli import stack
 from workers.cli.errors import Refused
 from workers.cli.parts import DEFAULTS, PARTS, named
@@ -29,6 +32,13 @@ def main(words: list[str]) -> int:
         return 1
     if options.check:
         return 0 if part.is_ready(settings) else 1
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
+    os.environ.update(part.environment(settings))  # what the settings of the part are read from
+    try:
+        production.insist(part.name)
+    except ImproperlyConfigured as refusal:
+        print(f"carerelay: {refusal}", file=sys.stderr)
+        return 1
     argv = part.argv(settings)
     return os.execve(argv[0], argv, part.environment(settings))  # noqa: S606 - a part takes our place; no shell
 

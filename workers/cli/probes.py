@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from celery import Celery
 from kombu.exceptions import KombuError
 
+from backend.config.links import redis_tls
+
 TIMEOUT_S = 3.0
 PONG_S = 0.5  # the caller asks again
 
@@ -24,8 +26,13 @@ def flower_answers(settings: Settings) -> bool:
 
 
 def mllp_listens(settings: Settings) -> bool:
+    """Ask the port with TLS where production opens no other."""
+    is_plain = settings.get("CARERELAY_ENV") != "production" or "mllp" in settings.get(
+        "CARERELAY_PLAINTEXT_ALLOWED", ""
+    )
+    port = settings["CARERELAY_MLLP_PORT" if is_plain else "CARERELAY_MLLP_TLS_PORT"]
     try:
-        socket.create_connection(("127.0.0.1", int(settings["CARERELAY_MLLP_PORT"])), TIMEOUT_S).close()
+        socket.create_connection(("127.0.0.1", int(port)), TIMEOUT_S).close()
     except OSError:
         return False
     return True
@@ -44,6 +51,7 @@ def pong(settings: Settings, role: str) -> bool:
     node = f"{role}@{socket.gethostname()}"
     broker = settings.get("CELERY_BROKER_URL") or settings["REDIS_URL"]
     with Celery(broker=broker, set_as_current=False) as app:
+        app.conf.broker_use_ssl = redis_tls(broker)
         app.conf.broker_transport_options = {"socket_connect_timeout": TIMEOUT_S, "socket_timeout": TIMEOUT_S}
         try:
             with app.connection_for_write() as connection:

@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from integrations.hl7 import mllp
 from workers.mllp.exchange import Exchange, Group
@@ -33,15 +34,16 @@ OURS = Pause.CLOSED_DOOR | Pause.MEMORY | Pause.UNANSWERED  # the peer is not to
 
 class Connection(asyncio.Protocol):
     """`began` is when the message that is coming in began, `clock` since when its time runs (not while we do not read),
-    `heard` when the last whole one came."""
+    `heard` when the last whole one came. admitted: names one of which the peer's certificate must bear; empty: any."""
 
     __slots__ = (
-        "address", "began", "blocked", "certificate", "clock", "deframer", "door", "heard", "held", "paused",
-        "pending", "said_all", "transport",
+        "address", "admitted", "began", "blocked", "certificate", "clock", "deframer", "door", "heard", "held",
+        "paused", "pending", "said_all", "transport",
     )  # fmt: skip
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, admitted: frozenset[str] = frozenset()) -> None:
         self.door = door
+        self.admitted = admitted
         self.deframer = mllp.Deframer(door.limits.message)
         self.pending: deque[Exchange | Group] = deque()
         self.paused = 0
@@ -54,11 +56,15 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
-        self.certificate = fingerprint(transport.get_extra_info("ssl_object"))
+        tls = transport.get_extra_info("ssl_object")
+        self.certificate = fingerprint(tls)
         self.heard = self.door.now()
+        if self.admitted and not self.admitted & names(tls):
+            return self.drop("unknown_certificate")
         self.door.enter(self)
         if self.paused:  # the loop begins to read after this call, whatever was said in it
             asyncio.get_running_loop().call_soon(self._stay_paused)
+        return None
 
     def _stay_paused(self) -> None:
         if self.paused and not self.transport.is_closing():
@@ -191,3 +197,10 @@ def fingerprint(tls: ssl.SSLObject | None) -> str:
     with contextlib.suppress(ValueError):  # the handshake is not done
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
     return hashlib.sha256(certificate).hexdigest() if certificate else ""
+
+
+def names(tls: ssl.SSLObject | None) -> set[str]:
+    """Return the common name and the host names of the peer's certificate, which the handshake has verified."""
+    told: Mapping[str, Any] = (tls.getpeercert() or {}) if tls is not None else {}
+    common = {value for part in told.get("subject", ()) for kind, value in part if kind == "commonName"}
+    return common | {value for kind, value in told.get("subjectAltName", ()) if kind == "DNS"}

@@ -56,10 +56,14 @@ class Bell:
 
 
 class Listener:
-    """Everything one process does. `run` returns 0 when it was told to stop, 1 when something of it broke."""
+    """Everything one process does; admitted: see `Connection`.
 
-    def __init__(self, limits: Limits) -> None:
+    `run` returns 0 when it was told to stop, 1 when something of it broke.
+    """
+
+    def __init__(self, limits: Limits, admitted: frozenset[str] = frozenset()) -> None:
         self._limits = limits
+        self._admitted = admitted
         self._counters = Counters(Database())
         self._writer = Writer((Database(INSERT), Database(INSERT)), self._stored, self._refused)
         self._door = Door(limits, self._writer, self._counters)
@@ -122,7 +126,7 @@ class Listener:
         """Listen on a port that other listeners may share, where the system can do that."""
         loop = asyncio.get_running_loop()
         return await loop.create_server(
-            lambda: Connection(self._door),
+            lambda: Connection(self._door, self._admitted if tls is not None else frozenset()),
             host,
             port,
             ssl=tls,

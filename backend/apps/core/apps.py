@@ -3,6 +3,10 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
+from backend.apps.core import deploy_checks
+
+CHECKS = (deploy_checks,)  # register themselves
+
 
 class CoreConfig(AppConfig):
     name = "backend.apps.core"

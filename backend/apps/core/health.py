@@ -7,6 +7,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from backend.apps.core import beats
+from backend.config import production
 
 
 @require_safe
@@ -20,6 +21,8 @@ def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 when the database answers, else 503. A broker that is away or a late beat is told, and no more."""
     parts = {"database": _database(), "broker": broker()}
     parts["beat"] = _beat() if parts["database"] == "ok" else "unknown"
+    if links := production.plain():
+        parts["plaintext"] = ", ".join(links)
     ok = parts["database"] == "ok"
     return JsonResponse({"status": "ok" if ok else "unavailable", **parts}, status=200 if ok else 503)
 

@@ -18,6 +18,7 @@ from backend.apps.core.permissions import may
 from backend.apps.interop import console, overview_books, overview_numbers, work_kinds, work_words
 from backend.apps.interop.overview_numbers import WORST_FIRST, Light, Pipeline
 from backend.apps.interop.permissions import OVERVIEW
+from backend.config import production
 
 LIGHTS = {Light.GREEN: ("fine", "good"), Light.AMBER: ("look", "wait"), Light.RED: ("act", "bad")}
 WIDE, HIGH = 120, 28  # of a sparkline, in its own units
@@ -68,6 +69,7 @@ def told() -> dict[str, Any]:
         "critical_more": len(critical) > MOST_CRITICAL,
         "books": overview_books.standings(),
         "sampled": causes.MOST,
+        "plain": production.plain(),
     }
 
 

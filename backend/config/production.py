@@ -1,0 +1,207 @@
+"""What production refuses, each with why and how to mend it; without it a clinic would run as open as a demo."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from backend.config import keys
+from backend.config.environment import secret
+
+LOOPBACK = ("127.", "localhost", "::1")
+VERIFIED = ("verify-full", "verify-ca")
+MAY_BE_PLAIN = ("postgres", "redis", "mllp", "lab_orders", "smtp", "exports")
+SHORTEST_PASSWORD = 12
+
+Given = Mapping[str, str]  # the environment of a part
+
+log = logging.getLogger(__name__)
+
+
+class Fault(NamedTuple):
+    """code: one small word for it. wrong: what is wrong and why it matters. mend: what to set."""
+
+    code: str
+    wrong: str
+    mend: str
+
+
+def plain() -> list[str]:
+    """Return which links an operator let go without TLS, in words of `CARERELAY_PLAINTEXT_ALLOWED`.
+
+    Raises:
+        ImproperlyConfigured: one of them is no link we know.
+    """
+    named = os.environ.get("CARERELAY_PLAINTEXT_ALLOWED", "").split(",")
+    found = sorted(set(filter(None, map(str.strip, named))))
+    if unknown := [name for name in found if name not in MAY_BE_PLAIN]:
+        known = ", ".join(MAY_BE_PLAIN)
+        raise ImproperlyConfigured(f"CARERELAY_PLAINTEXT_ALLOWED: {', '.join(unknown)} is none of {known}.")
+    return found
+
+
+def insist(part: str, given: Given | None = None) -> None:
+    """Refuse to go on where production would be unsafe; elsewhere do nothing.
+
+    part: web, worker, beat, mllp, flower, or manage for a command. given: its environment, where it is not ours.
+
+    Raises:
+        ImproperlyConfigured: with a line for each fault.
+    """
+    if not settings.IN_PRODUCTION:
+        return
+    found = [*common(), *of_part(part, os.environ if given is None else given)]
+    if found:
+        told = "; ".join(f"{fault.code}: {fault.wrong} {fault.mend}" for fault in found)
+        raise ImproperlyConfigured(f"Production refuses to start {part}, {len(found)} settings are unsafe. {told}")
+    if part != "manage" and (open_links := plain()):
+        log.warning("without TLS, as CARERELAY_PLAINTEXT_ALLOWED says: %s", ", ".join(open_links))
+
+
+def common() -> list[Fault]:
+    """Return what is unsafe for every part."""
+    may_be_plain = plain()
+    return [*_debug(), *_keys(), *_addresses(), *_servers(may_be_plain), *_partners(may_be_plain)]
+
+
+def of_part(part: str, given: Given) -> list[Fault]:
+    """Return what is unsafe of one part alone."""
+    asked = {"web": _web, "mllp": _mllp, "flower": _flower}.get(part)
+    return list(asked(given)) if asked else []
+
+
+def _debug() -> Iterator[Fault]:
+    if settings.DEBUG:
+        yield Fault("debug", "DEBUG is on, so that error pages show code and data.", "Turn it off.")
+
+
+def _keys() -> Iterator[Fault]:
+    texts = {"CARERELAY_SECRET_KEY": settings.SECRET_KEY, "CARERELAY_JWT_KEY": settings.JWT_SIGNING_KEY}
+    for name, text in texts.items():
+        if found := keys.weakness(str(text)):
+            yield _poor(name, found)
+    rings = {"CARERELAY_FIELD_KEYS": settings.FIELD_KEYS, "CARERELAY_INDEX_KEYS": settings.INDEX_KEYS}
+    for name, ring in rings.items():
+        for key_id, key in ring:
+            if found := keys.weakness_of_bytes(key):
+                yield _poor(f"The key {key_id} of {name}", found)
+    signer = secret("CARERELAY_AUDIT_KEY", "")
+    if found := keys.weakness_of_signer(signer) if signer else "it is not set":
+        yield _poor("CARERELAY_AUDIT_KEY", found)
+    known = [*map(str, texts.values()), *([signer] if signer else []), *_encoded(rings.values())]
+    if len(set(known)) < len(known):
+        sentence = "Two keys are the same, so that whoever learns one has both."
+        yield Fault("keys_equal", sentence, "Make each of its own with `./carerelay secrets`.")
+
+
+def _encoded(rings: Any) -> list[str]:
+    return [keys.encoded(key) for ring in rings for _, key in ring]
+
+
+def _poor(name: str, found: str) -> Fault:
+    return Fault("key", f"{name} can be guessed: {found}.", "Make it with `./carerelay secrets`.")
+
+
+def _addresses() -> Iterator[Fault]:
+    base = urlsplit(settings.PUBLIC_BASE_URL)
+    if base.scheme != "https":
+        sentence = "CARERELAY_PUBLIC_BASE_URL is not https, so that sign-ins and links travel in plain text."
+        yield Fault("public_http", sentence, "Name the https address of the proxy before web.")
+    if any(host.strip().startswith(("*", ".")) for host in settings.ALLOWED_HOSTS):
+        sentence = "CARERELAY_ALLOWED_HOSTS has a wildcard, so that a forged Host header is taken for ours."
+        yield Fault("any_host", sentence, "Name each host.")
+
+
+def _servers(may_be_plain: list[str]) -> Iterator[Fault]:
+    if "postgres" not in may_be_plain and not is_database_private(settings.DATABASES["default"]):
+        sentence = "The database is spoken to without a verified certificate, so that others can read and answer."
+        mend = "Add ?sslmode=verify-full&sslrootcert=FILE to DATABASE_URL, or use a unix socket."
+        yield Fault("postgres_plain", sentence, _or_name(mend, "postgres"))
+    urls = [settings.REDIS_URL, settings.CELERY_BROKER_URL]
+    if "redis" not in may_be_plain and not all(map(is_broker_private, urls)):
+        sentence = "Redis is spoken to without a verified certificate, so that others can read and ring."
+        mend = "Use rediss://...?ssl_cert_reqs=required&ssl_ca_certs=FILE, or a unix socket."
+        yield Fault("redis_plain", sentence, _or_name(mend, "redis"))
+
+
+def is_database_private(database: Mapping[str, Any]) -> bool:
+    """Tell whether what goes to a database stays on this machine or goes to whom a certificate names."""
+    host = str(database.get("HOST") or "")
+    is_socket = not host or host.startswith("/")
+    return is_socket or database.get("OPTIONS", {}).get("sslmode") in VERIFIED
+
+
+def is_broker_private(url: str) -> bool:
+    """The same of a Redis URL, as redis-py and kombu read it; another broker's is never."""
+    parts = urlsplit(url)
+    if parts.scheme in ("unix", "redis+socket"):
+        return True
+    told = {name: values[-1].lower() for name, values in parse_qs(unquote(parts.query)).items()}
+    verifies = told.get("ssl_cert_reqs", "required") in ("required", "cert_required")
+    return parts.scheme == "rediss" and verifies and told.get("ssl_check_hostname", "true") in ("true", "1", "yes")
+
+
+def _partners(may_be_plain: list[str]) -> Iterator[Fault]:
+    unsigned = "comes without what its reports are signed with, so that anybody could report and reply in its name."
+    if settings.SMS_TRANSPORT == "twilio" and not settings.TWILIO_TOKENS:
+        yield Fault("twilio_unsigned", f"Twilio {unsigned}", "Set TWILIO_AUTH_TOKEN.")
+    if settings.EMAIL_TRANSPORT == "sendgrid" and not settings.SENDGRID_WEBHOOK_KEYS:
+        yield Fault("sendgrid_unsigned", f"SendGrid {unsigned}", "Set SENDGRID_WEBHOOK_KEYS.")
+    for name in ("TWILIO_BASE_URL", "SENDGRID_BASE_URL"):
+        if (url := getattr(settings, name)) and urlsplit(url).scheme != "https":
+            yield Fault("provider_http", f"{name} is not https, so that messages travel in plain text.", "Use https.")
+    is_open = settings.EMAIL_TRANSPORT == "smtp" and settings.SMTP_SECURITY == "none"
+    if is_open and "smtp" not in may_be_plain:
+        sentence = "SMTP_SECURITY is none, so that mails to patients and the password travel in plain text."
+        yield Fault("smtp_plain", sentence, _or_name("Set starttls or tls.", "smtp"))
+    bucket = os.environ.get("CARERELAY_EXPORT_S3_ENDPOINT", "") if settings.EXPORT_BUCKET else ""
+    if bucket and urlsplit(bucket).scheme != "https" and "exports" not in may_be_plain:
+        sentence = "CARERELAY_EXPORT_S3_ENDPOINT is not https, so that whole exports travel in plain text."
+        yield Fault("exports_plain", sentence, _or_name("Use https.", "exports"))
+
+
+def _or_name(mend: str, link: str) -> str:
+    return f"{mend} Where TLS ends elsewhere, name {link} in CARERELAY_PLAINTEXT_ALLOWED."
+
+
+def _web(given: Given) -> Iterator[Fault]:
+    if not _is_here(given) and settings.TRUSTED_PROXIES in (0, []):
+        sentence = "Web listens for other machines and no proxy is named, so that its plain text port is the door."
+        yield Fault("web_open", sentence, "Set CARERELAY_TRUSTED_PROXIES, or CARERELAY_BIND=127.0.0.1.")
+
+
+def _mllp(given: Given) -> Iterator[Fault]:
+    has = [given.get(f"CARERELAY_MLLP_{name}", "") for name in ("CERTIFICATE", "KEY", "CLIENT_CA")]
+    if "mllp" not in plain():
+        if not all(has):
+            sentence = "MLLP would take results of laboratories in plain text, or from anybody without a certificate."
+            mend = "Set CARERELAY_MLLP_CERTIFICATE, CARERELAY_MLLP_KEY and CARERELAY_MLLP_CLIENT_CA."
+            yield Fault("mllp_plain", sentence, _or_name(mend, "mllp"))
+    elif not _is_here(given) and "mllp" not in _let_open(given):
+        sentence = "MLLP listens for other machines in plain text, so that anybody who reaches it is a laboratory."
+        yield Fault("mllp_open", sentence, "Set CARERELAY_BIND=127.0.0.1, or name mllp in CARERELAY_OPEN_BINDS.")
+
+
+def _flower(given: Given) -> Iterator[Fault]:
+    password = given.get("FLOWER_BASIC_AUTH", "").partition(":")[2]
+    if len(password) < SHORTEST_PASSWORD:
+        sentence = f"Flower has no password of {SHORTEST_PASSWORD} characters, so that anybody sees the work."
+        yield Fault("flower_login", sentence, "Set FLOWER_BASIC_AUTH as name:password.")
+    if not _is_here(given) and "flower" not in _let_open(given):
+        sentence = "Flower listens for other machines, by plain text."
+        mend = "Set CARERELAY_BIND=127.0.0.1, or name flower in CARERELAY_OPEN_BINDS where a firewall stands before it."
+        yield Fault("flower_open", sentence, mend)
+
+
+def _is_here(given: Given) -> bool:
+    return given.get("CARERELAY_BIND", "127.0.0.1").startswith(LOOPBACK)
+
+
+def _let_open(given: Given) -> list[str]:
+    return [name.strip() for name in given.get("CARERELAY_OPEN_BINDS", "").split(",")]
