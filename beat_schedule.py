@@ -4,6 +4,9 @@ from celery.schedules import crontab
 
 SCHEDULE = {
     "sweep overdue rows": {"task": "sweep.overdue", "schedule": 15.0},
+    "audit seal": {"task": "audit.seal", "schedule": 10.0},
+    "audit verify": {"task": "audit.verify", "schedule": 3600.0},  # what is new; once a day all
+    "audit months": {"task": "audit.partitions", "schedule": crontab(hour="6", minute="30")},  # UTC
     "catch up": {"task": "sweep.catch_up", "schedule": 60.0},
     "dispatch due reminders": {"task": "reminders.dispatch", "schedule": 15.0},
     "hold work whose outcome is unknown": {"task": "sweep.hold_lost", "schedule": 60.0},

@@ -71,6 +71,7 @@ app.conf.update(
         "workers.registries",
         "workers.retention",
         "workers.reconciling",
+        "workers.audit",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

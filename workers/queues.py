@@ -21,5 +21,6 @@ QUEUES = (
     "retention",
     "reconcile",
     "alerts",
+    "audit",
     "sweep",
 )

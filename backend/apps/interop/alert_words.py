@@ -36,6 +36,7 @@ BOARDS: Mapping[str, str] = MappingProxyType(
         "beat_": "console:beat",
         "reconcile_": "console:reconcile",
         "retention_": "console:retention",
+        "audit_": "console:audit",
         "messages_": "console:reminders",
         "reminders_": "console:reminders",
         "message_": "console:reminder-policies",

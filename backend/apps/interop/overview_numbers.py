@@ -122,7 +122,7 @@ PARTS = (
         "Alerts and books",
         ("alerts.notify", "reconcile.run"),
         "console:alerts",
-        ("beat_", "broker_", "reconcile_", "retention_"),
+        ("audit_", "beat_", "broker_", "reconcile_", "retention_"),
     ),
 )
 # How the kinds of alerts begin that are about people and no row of work.

@@ -1,0 +1,225 @@
+"""Looks after the months of the audit log: makes those to come, and takes old ones off into signed files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from backend.apps.core import alerts, audit, audit_files, audit_keys, merkle, statements
+from backend.apps.core.audit_verifying import TEXT
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import AuditArchive, AuditSeal
+
+MONTHS_AHEAD = 3
+LABEL = re.compile(r"before|\d{4}-\d{2}")
+AT_ONCE = 2_000  # rows that are read in one go
+STRAY = "audit stray rows"
+STRAYED = "Rows of the audit log lie outside all of its months ({:,}), so no month of theirs can be made or taken off."
+WAIT = "SET LOCAL lock_timeout = '10s'"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One partition. label: "2026-12", or "before" for what was there before there were months."""
+
+    label: str
+    table: str
+
+
+def ahead() -> int:
+    """Make the partitions of the coming months; return how many were missing. Tells of rows that are in none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT core_auditlog_ahead(%s)", [MONTHS_AHEAD])
+        made: int = cursor.fetchone()[0]
+        cursor.execute("SELECT count(*) FROM (SELECT 1 FROM core_auditlog_default LIMIT 1000) AS found")
+        stray: int = cursor.fetchone()[0]
+    if stray:
+        alerts.open_once(STRAY, kind="audit_stray_rows", sentence=STRAYED.format(stray))
+    else:
+        alerts.clear(STRAY)
+    return made
+
+
+def parts() -> list[Part]:
+    """Return the partitions there are, the oldest first, without the one for what fits nowhere."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+            "WHERE i.inhparent = 'core_auditlog'::regclass ORDER BY c.relname"
+        )
+        names = [name.removeprefix("core_auditlog_") for (name,) in cursor.fetchall()]
+    found = [Part(name.replace("_", "-"), f"core_auditlog_{name}") for name in names if name != "default"]
+    return sorted(found, key=lambda part: (part.label != "before", part.label))
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What is said of a file of a month that was taken off. file_sha256: in hexadecimal digits."""
+
+    file_name: str
+    rows: int
+    file_sha256: str
+
+
+def archives() -> list[Archive]:
+    """Return what is said of each file, the oldest first."""
+    said = [json.loads(row.statement) for row in AuditArchive.objects.order_by("archived_at", "id")]
+    return [Archive(each["file_name"], each["rows"], each["file_sha256"]) for each in said]
+
+
+def detach(label: str, folder: Path, *, keep_days: int, by: Any = None) -> AuditArchive:
+    """Write a month to a signed file, verify that, and only then take it off the log; return what is kept of it.
+
+    keep_days: no row younger than that goes. Safe to begin again: until the last step nothing is gone.
+
+    Raises:
+        DomainError: it is too young, not sealed, or not what was sealed.
+    """
+    part = _part(label)
+    newest = _check_age(part, keep_days)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"audit-{label}.jsonl.gz"
+    statement = {**_taken_of(part), "label": label, "file_name": path.name}
+    content = audit_files.write(path, label, _texts(part))
+    _sync(path)
+    if audit_files.read(path) != content:
+        raise DomainError("The file is not what was written; nothing was taken off.")
+    statement |= {
+        "rows": content.rows, "root": content.root.hex(), "file_sha256": content.file_sha256.hex(),
+        "newest": newest.isoformat() if newest else None,
+    }  # fmt: skip
+    return _take_off(part, content, json.dumps(statement, sort_keys=True), by)
+
+
+def _part(label: str) -> Part:
+    found = next((part for part in parts() if part.label == label), None) if LABEL.fullmatch(label) else None
+    if found is None:
+        raise DomainError("The audit log has no such month; write it as 2026-12, or before.")
+    return found
+
+
+def _check_age(part: Part, keep_days: int) -> datetime | None:
+    cutoff = statements.database_now() - timedelta(days=keep_days)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = %s::regclass", [part.table])
+        until = datetime.fromisoformat(cursor.fetchone()[0].split("TO ('")[1].split("'")[0])
+        cursor.execute(f'SELECT max("timestamp") FROM {part.table}')  # noqa: S608  # a name of ours
+        newest: datetime | None = cursor.fetchone()[0]
+    if max(filter(None, (until, newest))) > cutoff:
+        raise DomainError(f"This month is kept until {until + timedelta(days=keep_days):%Y-%m-%d}.")
+    return newest
+
+
+def _texts(part: Part) -> Iterator[str]:
+    """Yield the rows as their digests are taken of them; a cursor of the server, so that memory stays small."""
+    asked = f"SELECT {TEXT} FROM {part.table} ORDER BY xid, id"  # noqa: S608  # a name of ours
+    with transaction.atomic(), connection.connection.cursor(name="audit_file") as cursor:
+        cursor.itersize = AT_ONCE
+        cursor.execute(asked)
+        for (text,) in cursor:
+            yield text
+
+
+def _taken_of(part: Part) -> dict[str, Any]:
+    """Return which leaves of which seals the month holds.
+
+    Raises:
+        DomainError: a row of it is in no seal, or not as it was sealed.
+    """
+    taken = audit_files.taken(_refuse)
+    whole, partly, left = list[list[int]](), dict[int, list[bytes]](), list[bytes]()
+    for seal in _seals_of(part):
+        leaves = _leaves(part, seal.from_xid, seal.to_xid)
+        if not leaves:
+            continue
+        if leaves == taken.rest(seal.n, bytes(seal.leaves)) and seal.kind == AuditSeal.Kind.SEALED:
+            _prolong(whole, seal.n)
+            continue
+        own = set(merkle.split(bytes(seal.leaves)))
+        mine = list(merkle.split(leaves))
+        partly[seal.n] = [leaf for leaf in mine if leaf in own]
+        left += [leaf for leaf in mine if leaf not in own]
+    _find_adopted(left, partly)
+    keys = {str(n): [str(UUID(bytes=leaf[: merkle.KEY])) for leaf in leaves] for n, leaves in partly.items() if leaves}
+    return {"whole": whole, "parts": keys}
+
+
+def _refuse(sentence: str) -> None:
+    raise DomainError(sentence)
+
+
+def _seals_of(part: Part) -> Iterator[AuditSeal]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT min(xid), max(xid) FROM {part.table}")  # noqa: S608  # a name of ours
+        low, high = cursor.fetchone()
+    if low is None:
+        return
+    seals = AuditSeal.objects.filter(to_xid__gt=low, from_xid__lte=high).order_by("n")
+    if not seals.filter(to_xid__gt=high).exists():
+        raise DomainError("Rows of this month are not sealed yet.")
+    yield from seals.iterator(chunk_size=50)
+
+
+def _leaves(part: Part, begin: int, until: int) -> bytes:
+    asked = f"""
+        SELECT coalesce(string_agg(uuid_send(id) || sha256(convert_to({TEXT}, 'UTF8')), ''::bytea ORDER BY xid, id), '')
+        FROM {part.table} WHERE xid >= %s AND xid < %s"""  # noqa: S608  # a name of ours
+    with statements.cursor(binary=True) as cursor:
+        cursor.execute(asked, [begin, until])
+        return bytes(cursor.fetchone()[0])
+
+
+def _prolong(runs: list[list[int]], n: int) -> None:
+    if runs and runs[-1][1] == n - 1:
+        runs[-1][1] = n
+    else:
+        runs.append([n, n])
+
+
+def _find_adopted(left: Sequence[bytes], partly: dict[int, list[bytes]]) -> None:
+    if not left:
+        return
+    rest = set(left)
+    for seal in AuditSeal.objects.filter(kind=AuditSeal.Kind.ADOPTED):
+        mine = rest & set(merkle.split(bytes(seal.leaves)))
+        partly.setdefault(seal.n, []).extend(mine)
+        rest -= mine
+    if rest:
+        one = UUID(bytes=next(iter(rest))[: merkle.KEY])
+        raise DomainError(f"Row {one} is not as it was sealed, or never was; run `manage audit verify`.")
+
+
+def _sync(path: Path) -> None:
+    for one in (path, path.parent):
+        descriptor = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@transaction.atomic
+def _take_off(part: Part, content: audit_files.Content, statement: str, by: Any) -> AuditArchive:
+    made = AuditArchive.objects.create(
+        label=content.label, rows=content.rows, file_name=f"audit-{content.label}.jsonl.gz", statement=statement,
+        key_id=audit_keys.name(), signature=audit_keys.sign(audit_files.to_sign(statement)),
+    )  # fmt: skip
+    detail = {"rows": content.rows, "file": made.file_name}
+    audit.record(None, "detach", "auditlog", content.label, detail=detail, user=by)
+    with connection.cursor() as cursor:
+        cursor.execute(WAIT)
+        cursor.execute(f"ALTER TABLE core_auditlog DETACH PARTITION {part.table}")
+        cursor.execute(f"SELECT count(*) FROM {part.table}")  # noqa: S608  # a name of ours
+        if cursor.fetchone() != (content.rows,):
+            raise DomainError("Somebody wrote to this month meanwhile; nothing was taken off. Begin again.")
+        cursor.execute(f"DROP TABLE {part.table}")
+    return made

@@ -1,0 +1,322 @@
+"""Compares the audit log with its seals, and these with what was anchored outside: who rewrote either is found.
+
+Nothing the database says about itself is believed: the digests are worked out anew by a statement of ours, not by the
+function that made them, and the seals are held to signatures of a key the database never had.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from backend.apps.core import audit_anchors, audit_files, audit_keys, merkle, statements
+from backend.apps.core.models import AuditAnchor, AuditCheck, AuditSeal
+
+LAST_XID = 2**62
+ROWS, SEALS = 25_000, 1_000  # looked at in one statement, about
+TOLD = 100  # findings that are told; all are counted
+Progress = Callable[[int, int], None]  # seals looked at so far, of how many
+
+TEXT = """jsonb_build_array(
+    id, extract(epoch FROM "timestamp"), user_id, action, resource_type, resource_id, patient_id, outcome, ip_address,
+    user_agent, request_id, detail, xid)::text"""
+AGAIN = f"sha256(convert_to({TEXT}, 'UTF8'))"
+FOUND = f"""
+SELECT coalesce(string_agg(uuid_send(id) || again, ''::bytea ORDER BY xid, id), ''),
+       array_agg(id) FILTER (WHERE digest IS DISTINCT FROM again)
+FROM (SELECT id, xid, digest, {AGAIN} AS again FROM core_auditlog WHERE xid >= %s AND xid < %s OFFSET 0) AS rows"""  # noqa: S608
+TAIL = f"""
+SELECT count(*), min("timestamp"), array_agg(id) FILTER (WHERE digest IS DISTINCT FROM {AGAIN})
+FROM core_auditlog WHERE xid >= %s"""  # noqa: S608
+WHERE_NOW = "SELECT xid FROM core_auditlog WHERE id = %s"
+OFF = """
+SELECT c.relname, t.wanted FROM pg_class c
+CROSS JOIN (VALUES ('core_auditlog_stamp'), ('core_auditlog_no_rewrite')) AS t (wanted)
+WHERE (c.oid = 'core_auditlog'::regclass
+       OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'core_auditlog'::regclass))
+  AND NOT EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = t.wanted AND g.tgenabled = 'O')
+ORDER BY 1, 2"""
+
+
+@dataclass(slots=True)
+class Result:
+    """What a verification found. findings: sentences, the first hundred of `wrong`; remarks: what is no fault.
+
+    until: all that was written before it is as it was sealed; None where something is not. first, last: the seals that
+    were looked at; whole: whether these reach the last seal.
+    """
+
+    rows: int = 0
+    seals: int = 0
+    first: int = 0
+    last: int = 0
+    wrong: int = 0
+    findings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    until: datetime | None = None
+    whole: bool = True
+
+    @property
+    def good(self) -> bool:
+        return self.wrong == 0
+
+    def find(self, sentence: str) -> None:
+        self.wrong += 1
+        if len(self.findings) < TOLD:
+            self.findings.append(sentence)
+
+
+@dataclass(slots=True)
+class Look:
+    """What one verification knows on its way. adopted: leaves a person took in after a restore, not yet met."""
+
+    result: Result
+    keys: merkle.Keys
+    taken: audit_files.Taken
+    adopted: Counter[bytes] = field(default_factory=Counter)
+    extra: list[bytes] = field(default_factory=list)  # leaves that no seal of their range has
+
+
+def verify(
+    *,
+    since: datetime | None = None,
+    begin: int = 1,
+    deadline: float = float("inf"),
+    anchors: Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Verify the log from seal `begin`, or from the seals made since a moment, and what is not sealed yet.
+
+    deadline: of `time.monotonic`; what is left then is left. anchors: a file of lines that were anchored; by default
+    the file we write to, where it is one. Reads in pieces, so its memory does not grow with the log.
+    """
+    look = at_seals(max(begin, _first_since(since) if since else 1), deadline=deadline, progress=progress)
+    _name_late(look)
+    if look.result.whole:
+        _look_at_tail(look)
+    _look_at_triggers(look.result)
+    _compare_anchors(look, anchors)
+    return look.result
+
+
+def at_seals(first: int, *, deadline: float = float("inf"), progress: Progress | None = None) -> Look:
+    """Hold the seals from `first` on to each other and the rows to the seals; `extra` has the rows that no seal has."""
+    last = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
+    result = Result(first=first, last=last)
+    look = Look(result, audit_keys.known(), audit_files.taken(result.find))
+    for n, leaves in AuditSeal.objects.filter(kind=AuditSeal.Kind.ADOPTED).values_list("n", "leaves"):
+        look.adopted.update(merkle.split(look.taken.rest(n, bytes(leaves))))
+    _compare_all(look, first, last, deadline, progress)
+    there = Counter(look.extra)
+    look.extra = list((there - look.adopted).elements())
+    look.adopted -= there
+    return look
+
+
+def note(result: Result) -> AuditCheck:
+    """Keep what a verification found, for the pages."""
+    return AuditCheck.objects.create(
+        first=result.first, last=result.last, rows=result.rows, seals=result.seals, good=result.good,
+        findings=result.findings, verified_until=result.until,
+    )  # fmt: skip
+
+
+def _first_since(since: datetime) -> int:
+    found = AuditSeal.objects.filter(sealed_at__gte=since).order_by("sealed_at", "n").values_list("n", flat=True)
+    return found.first() or (AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0) + 1
+
+
+def _compare_all(look: Look, first: int, last: int, deadline: float, progress: Progress | None) -> None:
+    before = AuditSeal.objects.defer("leaves").filter(n__lt=first).order_by("-n").first()
+    for batch in _batches(first, last):
+        _check_chain(look, before, batch)
+        _compare_rows(look, batch)
+        before = batch[-1]
+        look.result.seals += len(batch)
+        if progress:
+            progress(before.n, last)
+        if time.monotonic() > deadline and before.n < last:
+            look.result.last, look.result.whole = before.n, False
+            return
+    if (before.n if before else 0) < last:  # it was removed while we looked
+        look.result.find(f"Seal {last} is gone.")
+
+
+def _batches(first: int, last: int) -> Iterator[list[AuditSeal]]:
+    """Yield the seals in their order, some at once, of about ROWS rows."""
+    while True:
+        sizes = AuditSeal.objects.filter(n__gte=first, n__lte=last).order_by("n").values_list("n", "rows")[:SEALS]
+        until, rows = 0, 0
+        for n, many in sizes:
+            if until and rows + many > ROWS:
+                break
+            until, rows = n, rows + many
+        if not until:
+            return
+        yield list(AuditSeal.objects.filter(n__gte=first, n__lte=until).order_by("n"))
+        first = until + 1
+
+
+def _check_chain(look: Look, before: AuditSeal | None, batch: Sequence[AuditSeal]) -> None:
+    """Hold seals to the one before, to their own hashes and roots, and to their signatures.
+
+    The last signature of each key vouches for all before it, for each hash is taken over the one before: the others are
+    looked at only where something is wrong.
+    """
+    wrong = look.result.wrong
+    for seal in batch:
+        for name in ("leaves", "root", "prev", "hash", "signature"):
+            setattr(seal, name, bytes(getattr(seal, name)))
+        _check_seal(look.result.find, before, seal)
+        before = seal
+    vouching = [seal for seal, after in pairwise(batch) if seal.key_id != after.key_id] + [batch[-1]]
+    if look.result.wrong == wrong and not _unsigned(look, vouching):
+        return
+    for seal in _unsigned(look, batch):
+        look.result.find(f"Seal {seal.n} is not signed by a key of ours.")
+
+
+def _unsigned(look: Look, seals: Sequence[AuditSeal]) -> list[AuditSeal]:
+    return [seal for seal in seals if not merkle.is_signed(look.keys, seal.key_id, seal.signature, seal.hash)]
+
+
+def _check_seal(find: Callable[[str], None], before: AuditSeal | None, seal: AuditSeal) -> None:
+    if seal.n != (before.n + 1 if before else 1):
+        find(f"The seals between {before.n if before else 0} and {seal.n} are gone.")
+    elif seal.prev != (bytes(before.hash) if before else merkle.GENESIS):
+        find(f"Seal {seal.n} does not follow the one before it: one of the two was rewritten.")
+    elif seal.from_xid != (before.to_xid if before else 0):
+        find(f"Seal {seal.n} does not begin where the one before it ended.")
+    if merkle.link(seal) != seal.hash:
+        find(f"Seal {seal.n} was altered.")
+    if merkle.root(seal.leaves) != seal.root or len(seal.leaves) != seal.rows * merkle.LEAF:
+        find(f"The root of seal {seal.n} is not that of its rows.")
+
+
+def _compare_rows(look: Look, batch: Sequence[AuditSeal]) -> None:
+    """Hold the rows of these ranges to the seals' leaves; as bytes in one go, one by one only where they differ."""
+    begin = batch[0].from_xid if batch[0].n > 1 else -LAST_XID
+    leaves, others = found(begin, batch[-1].to_xid)
+    for key in others:
+        look.result.find(f"The digest of row {key} was altered.")
+    look.result.rows += len(leaves) // merkle.LEAF
+    sealed = [seal for seal in batch if seal.kind == AuditSeal.Kind.SEALED]
+    if leaves != b"".join(look.taken.rest(seal.n, seal.leaves) for seal in sealed):
+        _name_differences(look, sealed, leaves)
+
+
+def found(begin: int, until: int) -> tuple[bytes, list[UUID]]:
+    """Return the leaves of the rows of these transactions, worked out anew, and the rows whose own digest differs."""
+    with statements.cursor(binary=True) as cursor:
+        cursor.execute(FOUND, [begin, until])
+        leaves, others = cursor.fetchone()
+    return bytes(leaves), list(others or ())
+
+
+def _name_differences(look: Look, sealed: Sequence[AuditSeal], leaves: bytes) -> None:
+    there = Counter(merkle.split(leaves))
+    of = {leaf: seal.n for seal in sealed for leaf in merkle.split(look.taken.rest(seal.n, seal.leaves))}
+    missing = [leaf for leaf in of if not there[leaf]]
+    there.subtract(of.keys())
+    late = [leaf for leaf, many in there.items() for _ in range(many)]
+    altered = {leaf[: merkle.KEY] for leaf in late} & {leaf[: merkle.KEY] for leaf in missing}
+    for leaf in missing:
+        what = "was altered" if leaf[: merkle.KEY] in altered else "is gone"
+        look.result.find(f"Row {_key(leaf)} of seal {of[leaf]} {what}.")
+    look.extra += [leaf for leaf in late if leaf[: merkle.KEY] not in altered]
+
+
+def _name_late(look: Look) -> None:
+    """Name what lies in ranges whose seals do not have it, and what a person took in after a restore and is not there.
+
+    Those who own the database may have added a thousand rows: only what is told is asked for.
+    """
+    result = look.result
+    ends = list(AuditSeal.objects.order_by("to_xid").values_list("to_xid", "n")) if look.extra else []
+    for leaf in look.extra:
+        told = result.wrong < TOLD
+        n = _seal_at(ends, leaf) if told else 0
+        result.find(f"Row {_key(leaf)} was added late, into the range of seal {n}.")
+    for leaf in look.adopted if result.whole and result.first <= 1 else ():
+        result.find(f"Row {_key(leaf)}, which was adopted after a restore, is gone or was altered.")
+
+
+def _seal_at(ends: Sequence[tuple[int, int]], leaf: bytes) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(WHERE_NOW, [_key(leaf)])
+        (xid,) = cursor.fetchone() or (0,)
+    return ends[min(bisect_right(ends, (xid, 2**62)), len(ends) - 1)][1]
+
+
+def _key(leaf: bytes) -> UUID:
+    return UUID(bytes=bytes(leaf[: merkle.KEY]))
+
+
+@transaction.atomic
+def _look_at_tail(look: Look) -> None:
+    """Look at what is not sealed yet: it has to be as it was written, as far as its own digest tells."""
+    now = statements.database_now()
+    with statements.cursor() as cursor:
+        end = AuditSeal.objects.filter(n=look.result.last).values_list("to_xid", flat=True).first()
+        cursor.execute(TAIL, [end or 0])
+        many, oldest, others = cursor.fetchone()
+    for key in others or ():
+        look.result.find(f"Row {key}, which is not sealed yet, was altered.")
+    if many:
+        look.result.remarks.append(f"{many:,} rows are not sealed yet, the oldest of {oldest:%Y-%m-%d %H:%M:%S} UTC.")
+    if look.result.good:
+        look.result.until = oldest if many else now
+
+
+def _look_at_triggers(result: Result) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(OFF)
+        for table, trigger in cursor.fetchall():
+            result.find(f"The trigger {trigger} of {table} is switched off.")
+
+
+def _compare_anchors(look: Look, anchors: Path | None) -> None:
+    path = anchors or audit_anchors.own_file()
+    if path is None or not path.exists():
+        told = AuditAnchor.objects.filter(n__gt=0).exists()
+        if anchors is not None or (path is not None and told):
+            look.result.find(f"The file of anchors {path} is not there.")
+        else:
+            look.result.remarks.append("No anchors were compared: --anchor names a file of them.")
+        return
+    newest, batch = 0, list[audit_anchors.Anchored]()
+    for line in audit_anchors.read(path):
+        batch.append(line)
+        newest = max(newest, line.n)
+        if len(batch) == SEALS:
+            _compare_lines(look, batch)
+            batch = []
+    _compare_lines(look, batch)
+    told = AuditAnchor.objects.filter(target=f"file:{path}").values_list("n", flat=True).first() or 0
+    if newest < told and anchors is None:
+        look.result.find(f"The file of anchors ends at seal {newest}, and was written up to seal {told}.")
+    if look.result.wrong and look.result.until:
+        look.result.until = None
+
+
+def _compare_lines(look: Look, lines: Sequence[audit_anchors.Anchored]) -> None:
+    hashes: dict[int, Any] = dict(AuditSeal.objects.filter(n__in=[line.n for line in lines]).values_list("n", "hash"))
+    for line in lines:
+        if (have := hashes.get(line.n)) is not None and bytes(have) == line.hash:
+            continue
+        if not merkle.is_signed(look.keys, line.key_id, line.signature, line.hash):
+            look.result.find(f"The anchor of seal {line.n} is not signed by a key of ours.")
+        elif have is None:
+            look.result.find(f"Seal {line.n} was anchored outside and is gone: seals were cut off.")
+        else:
+            look.result.find(f"Seal {line.n} is not the one that was anchored outside: it was rewritten.")

@@ -1,0 +1,59 @@
+"""Makes a sealed audit log, and rewrites it as somebody could who owns the database and not the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from backend.apps.core import audit, audit_sealing
+from backend.apps.core.models import AuditLog
+
+
+def written(many: int, **more: Any) -> list[AuditLog]:
+    """Write so many rows, each in a transaction of its own."""
+    return [audit.record(None, "retrieve", "patient", f"{n}", detail={"n": n}, **more) for n in range(many)]
+
+
+def sealed(many: int = 6, at_once: int = 2) -> list[AuditLog]:
+    """Write rows and seal them, two to a seal."""
+    rows = written(many)
+    while audit_sealing.seal(at_once=at_once):
+        pass
+    return rows
+
+
+def run(sql: str, *values: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Switch all triggers off, as a superuser may."""
+    run("SET session_replication_role = replica")
+    try:
+        yield
+    finally:
+        run("SET session_replication_role = origin")
+
+
+@contextmanager
+def other_connection() -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection of somebody else to the same database."""
+    told = connection.get_connection_params()
+    names = {"dbname", "host", "port", "user", "password"}
+    with psycopg.connect(**{name: told[name] for name in names if name in told}) as other:
+        yield other
+
+
+def offset_of(many: int) -> None:
+    """Let transactions count anew, so much lower or higher, as in the cluster of a restored copy."""
+    run(
+        "CREATE OR REPLACE FUNCTION core_auditlog_offset() RETURNS bigint LANGUAGE sql STABLE "
+        f"AS 'SELECT {many:d}::bigint'"
+    )

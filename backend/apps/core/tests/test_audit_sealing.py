@@ -1,0 +1,183 @@
+"""Holds that the audit log is sealed whole, in order, once, and that the place outside is told of every seal."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from backend.apps.core import audit, audit_adopting, audit_anchors, audit_keys, audit_sealing, audit_verifying, merkle
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Alert, AuditAnchor, AuditSeal
+from backend.apps.core.tests.audit_rows import offset_of, other_connection, run, sealed, unwatched, written
+
+pytestmark = pytest.mark.django_db(transaction=True)
+INSERT = """INSERT INTO core_auditlog (id, action, resource_type, resource_id, outcome, user_agent, request_id, detail)
+            VALUES (gen_random_uuid(), 'late', 'patient', '', 'allowed', '', '', '{}') RETURNING id"""
+
+
+@pytest.fixture(autouse=True)
+def anchors(settings: Any, tmp_path: Path) -> Path:
+    path = tmp_path / "audit" / "anchors.log"
+    settings.AUDIT_ANCHOR = f"file:{path}"
+    return path
+
+
+def test_all_that_was_written_is_sealed_once_in_a_chain_that_is_anchored_outside(anchors: Path) -> None:
+    sealed(5)
+    assert [(seal.n, seal.rows) for seal in AuditSeal.objects.order_by("n")] == [(1, 2), (2, 2), (3, 1)]
+    assert audit_sealing.seal() == 0
+    assert (audit_anchors.anchor(), audit_anchors.anchor()) == (3, 0)
+    lines = list(audit_anchors.read(anchors))
+    assert [(line.n, line.hash) for line in lines] == [
+        (seal.n, bytes(seal.hash)) for seal in AuditSeal.objects.order_by("n")
+    ]
+    assert all(merkle.is_signed(audit_keys.known(), line.key_id, line.signature, line.hash) for line in lines)
+    result = audit_verifying.verify()
+    assert (result.findings, result.rows, result.seals) == ([], 5, 3)
+    assert result.until is not None
+
+
+def test_a_row_whose_transaction_commits_late_does_not_slip_under_a_sealed_range() -> None:
+    with other_connection() as other:
+        (key,) = other.execute(INSERT).fetchone() or ()
+        written(3)
+        assert audit_sealing.seal() == 0  # nothing above a transaction that may still write
+        assert audit_verifying.verify().remarks[0].startswith("3 rows are not sealed yet")
+        other.commit()
+    assert audit_sealing.seal() == 4
+    assert key.bytes == bytes(AuditSeal.objects.get().leaves)[:16]  # its transaction began first
+    assert audit_verifying.verify().findings == []
+
+
+def test_of_two_who_seal_at_once_one_does() -> None:
+    written(2)
+    with other_connection() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s::bigint)", [audit_sealing.LOCK])
+        assert audit_sealing.seal() == 0
+    assert audit_sealing.seal() == 2
+
+
+def test_seals_are_insert_only_too() -> None:
+    sealed(1)
+    ((part,),) = run("SELECT tableoid::regclass FROM core_auditlog")
+    for sql in ("UPDATE core_auditseal SET rows = 2", "DELETE FROM core_auditseal", f"DELETE FROM {part}",  # noqa: S608
+                f"UPDATE {part} SET xid = 1"):  # noqa: S608  # fmt: skip
+        with pytest.raises(IntegrityError, match="insert-only"), transaction.atomic():
+            run(sql)
+    assert audit_verifying.verify().findings == []
+
+
+def test_a_seal_that_nobody_could_anchor_is_anchored_later_and_an_alert_says_so_until_then(
+    anchors: Path, settings: Any, tmp_path: Path
+) -> None:
+    sealed(4)
+    (tmp_path / "file").write_text("")
+    settings.AUDIT_ANCHOR = f"file:{tmp_path}/file/anchors.log"
+    with pytest.raises(FileExistsError):
+        audit_anchors.anchor()
+    assert Alert.objects.get(resolved_at=None).kind == "audit_anchor_failed"
+    settings.AUDIT_ANCHOR = f"file:{anchors}"
+    anchors.parent.mkdir()
+    anchors.write_text("a line that a crash cut sho")
+    assert audit_anchors.anchor() == 2
+    assert [line.n for line in audit_anchors.read(anchors)] == [1, 2]
+    assert not Alert.objects.filter(resolved_at=None).exists()
+    AuditAnchor.objects.update(n=1)  # killed after the write, before it was noted
+    assert audit_anchors.anchor() == 1
+    assert audit_verifying.verify().findings == []
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[bytes]]]:
+    """A collector of syslog over TCP that hangs up when it has read all; yields its address and what it read."""
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link:
+                while data := link.recv(65536):
+                    got.append(data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"syslog://127.0.0.1:{server.getsockname()[1]}", got
+        thread.join(5)
+
+
+def test_a_collector_of_syslog_gets_each_seal_as_a_counted_message(
+    collector: tuple[str, list[bytes]], settings: Any, tmp_path: Path
+) -> None:
+    sealed(3)
+    settings.AUDIT_ANCHOR, got = collector
+    assert audit_anchors.anchor() == 2
+    told, messages = b"".join(got), list[str]()
+    while told:
+        size, _, rest = told.partition(b" ")
+        messages.append(rest[: int(size)].decode())
+        told = rest[int(size) :]
+    assert [message[:7] for message in messages] == ["<109>1 "] * 2
+    kept = tmp_path / "collected.log"
+    kept.write_text("\n".join(messages))
+    assert [line.n for line in audit_anchors.read(kept)] == [1, 2]
+    assert audit_verifying.verify(anchors=kept).findings == []
+
+
+def test_who_cuts_seals_off_is_told_of_by_the_place_outside() -> None:
+    sealed(4)
+    audit_anchors.anchor()
+    with unwatched():
+        run("DELETE FROM core_auditseal WHERE n = 2")
+    audit_anchors.anchor()
+    assert Alert.objects.get(resolved_at=None).kind == "audit_seals_gone"
+
+
+def test_after_a_restore_elsewhere_nothing_is_sealed_until_a_person_looked() -> None:
+    first = sealed(4)
+    try:
+        ((now,),) = run("SELECT pg_current_xact_id()::text::bigint")
+        offset_of(3 - now)  # in another cluster transactions count anew, lower
+        late = written(3)
+        with pytest.raises(audit_sealing.Restored):
+            audit_sealing.seal()
+        assert Alert.objects.get(resolved_at=None).kind == "audit_restored"
+        made = audit_adopting.adopt()
+        assert (made.kind, made.rows) == ("adopted", 3)
+        assert not Alert.objects.filter(resolved_at=None).exists()
+        written(2)
+        assert audit_sealing.seal() == 3  # with the row about the adoption
+        assert audit_verifying.verify().findings == []
+        with pytest.raises(DomainError, match="nothing to adopt"):
+            audit_adopting.adopt()
+        with unwatched():
+            run("DELETE FROM core_auditlog WHERE id = %s", late[1].pk)
+            run("DELETE FROM core_auditlog WHERE id = %s", first[1].pk)
+        told = audit_verifying.verify().findings
+        assert [str(row.pk) in " ".join(told) for row in (late[0], late[1], first[1])] == [False, True, True]
+    finally:
+        offset_of(0)
+
+
+def test_a_key_that_was_replaced_still_verifies_what_it_signed(settings: Any) -> None:
+    sealed(2)
+    old = audit_keys.public()
+    settings.AUDIT_KEY = "B" * 43 + "="
+    sealed(2)
+    assert audit_verifying.verify().findings == ["Seal 1 is not signed by a key of ours."]
+    settings.AUDIT_KEYS_OLD = [old]
+    assert audit_verifying.verify().findings == []
+
+
+def test_nothing_of_it_is_left_where_a_request_is_rolled_back() -> None:
+    with transaction.atomic():
+        audit.record(None, "retrieve", "patient")
+        transaction.set_rollback(True)
+    written(1)
+    assert audit_sealing.seal() == 1
+    assert connection.in_atomic_block is False

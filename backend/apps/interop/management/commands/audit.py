@@ -1,0 +1,151 @@
+"""Verifies the audit log, answers who saw a patient and what went out of one, and takes old months off."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Drawn
+
+from backend.apps.core import audit_adopting, audit_checking, audit_files, audit_keys, audit_partitions, audit_verifying
+from backend.apps.core.audit_verifying import Progress, Result
+from backend.apps.core.exceptions import DomainError
+from backend.apps.interop.retention_classes import SIX_YEARS
+
+LEAST_YEARS = 6
+STILL_SO = "verified up to {}: {:,} rows in {:,} seals"
+
+
+class Command(BaseCommand):
+    help = "Verify the audit log, ask it who saw a patient, account for disclosures, take old months off."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        commands = parser.add_subparsers(dest="command", required=True)
+        verify = commands.add_parser(
+            "verify", help="compare the log with its seals; exit code 1 where it is not as sealed"
+        )
+        verify.add_argument("--since", metavar="WHEN", help="only seals made since then (2026-11-30, or with a time)")
+        verify.add_argument("--anchor", metavar="FILE", type=Path, help="compare with the anchors in this file")
+        verify.add_argument("--all", action="store_true", help="read the files of months taken off too")
+        verify.add_argument(
+            "--file", metavar="FILE", type=Path, help="verify one file of a month taken off, and no more"
+        )
+        detach = commands.add_parser("detach", help="write an old month to a signed file and take it off the log")
+        detach.add_argument(
+            "month", metavar="MONTH", help="as 2026-12, or before: what there was before there were months"
+        )
+        detach.add_argument(
+            "--keep", metavar="YEARS", type=int, default=LEAST_YEARS, help="how long it is kept (least: 6)"
+        )
+        commands.add_parser("adopt", help="go on with the seals after the database was restored into another cluster")
+        commands.add_parser("key", help="show the public key, which verifies what ours signed")
+
+    def handle(self, *args: Any, command: str, **options: Any) -> None:
+        try:
+            getattr(self, command.replace("-", "_"))(**options)
+        except (DomainError, audit_files.BadFile) as refusal:
+            raise CommandError(str(refusal)) from refusal
+
+    def verify(
+        self,
+        *,
+        since: str | None,
+        anchor: Path | None,
+        all: bool,
+        file: Path | None,
+        **options: Any,
+    ) -> None:
+        if file is not None:
+            self.verify_file(file)
+            return
+        whole = since is None
+        with bar(shown=sys.stdout.isatty()) as progress:
+            result = audit_verifying.verify(
+                since=None if since is None else moment(since), anchors=anchor, progress=progress
+            )
+        if all:
+            self.verify_files(result)
+        if whole:
+            audit_verifying.note(result)
+            audit_checking.tell(result)
+        self.tell(result)
+
+    def tell(self, result: Result) -> None:
+        for remark in result.remarks:
+            self.stdout.write(remark)
+        if not result.good:
+            for finding in result.findings:
+                self.stderr.write(finding)
+            more = result.wrong - len(result.findings)
+            if more:
+                self.stderr.write(f"and {more:,} more")
+            raise CommandError(f"The audit log is not as it was sealed: {result.wrong:,} findings.")
+        until = f"{result.until:%Y-%m-%d %H:%M:%S} UTC" if result.until else "the seal before"
+        self.stdout.write(STILL_SO.format(until, result.rows, result.seals))
+
+    def verify_file(self, path: Path) -> None:
+        content = audit_files.read(path)
+        self.stdout.write(f"{path.name} is as it was signed: {content.rows:,} rows of {content.label}.")
+
+    def verify_files(self, result: Result) -> None:
+        for said in audit_partitions.archives():
+            path = settings.AUDIT_ARCHIVE / said.file_name
+            try:
+                right = audit_files.read(path).file_sha256.hex() == said.file_sha256
+            except (OSError, audit_files.BadFile) as error:
+                result.find(f"{path}: {error}")
+            else:
+                if not right:
+                    result.find(f"{path} is not the file that was written when its month was taken off.")
+                self.stdout.write(f"{path.name}: {said.rows:,} rows")
+
+    def detach(self, *, month: str, keep: int, **options: Any) -> None:
+        if keep < LEAST_YEARS:
+            raise CommandError(f"The audit log is kept for {LEAST_YEARS} years at least.")
+        days = max(SIX_YEARS, round(keep * 365.25))
+        kept = audit_partitions.detach(month, settings.AUDIT_ARCHIVE, keep_days=days)
+        path = settings.AUDIT_ARCHIVE / kept.file_name
+        self.stdout.write(f"{kept.rows:,} rows are in {path}, which is verified, and off the log. Keep the file.")
+
+    def adopt(self, **options: Any) -> None:
+        made = audit_adopting.adopt()
+        self.stdout.write(f"Seal {made.n} took {made.rows:,} rows in that no seal had. Sealing goes on.")
+
+    def key(self, **options: Any) -> None:
+        self.stdout.write(f"{audit_keys.name()}  {audit_keys.public()}")
+
+
+def moment(text: str) -> datetime:
+    """Return the moment written as a day or with a time; without a zone it is UTC.
+
+    Raises:
+        CommandError: it is neither.
+    """
+    try:
+        found = parse_datetime(text)
+        day = None if found else parse_date(text)
+    except ValueError:
+        found = day = None
+    if found is None and day is None:
+        raise CommandError("Write the moment as 2026-11-30 or 2026-11-30T12:00.")
+    found = found or datetime.combine(day or date.min, time.min)
+    return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+@contextmanager
+def bar(*, shown: bool) -> Iterator[Progress]:
+    """Yield a callback that draws seals looked at on a terminal and nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("seals"))
+    with Drawn(*columns, TimeRemainingColumn(), disable=not shown, transient=True) as drawn:
+        task = drawn.add_task("audit log", total=None)
+        yield lambda done, of: drawn.update(task, completed=done, total=of)
