@@ -16,9 +16,9 @@ LONGEST = 2_000  # characters of a body
 SMALL = 100_000  # what counts things; a date, a phone number or a record number is larger
 TASKS = frozenset(
     {
-        "alerts.notify", "alerts.remind", "alerts.tell_owner", "claims.build", "claims.collect", "claims.probe",
-        "claims.read", "claims.transmit", "claims_watch.look", "claims_watch.look_daily", "credentials.check_registries",
-        "credentials.clear_overrides", "credentials.notify", "credentials.sweep", "critical_results.escalate",
+        "alerts.notify", "alerts.remind", "alerts.tell_owner", "audit.partitions", "audit.seal", "audit.verify",
+        "claims.build", "claims.collect", "claims.probe", "claims.read", "claims.transmit", "claims_watch.look",
+        "claims_watch.look_daily", "credentials.check_registries", "credentials.clear_overrides", "credentials.notify", "credentials.sweep", "critical_results.escalate",
         "critical_results.page", "eligibility.build", "eligibility.due", "eligibility.expire", "fhir_export.expire",
         "fhir_export.run", "fhir_export.write", "lab_orders.send", "lab_orders.watch", "lab_replays.run",
         "lab_results.file", "lab_watch.feed_silence", "lab_watch.overdue_results", "prescriptions.expire",
