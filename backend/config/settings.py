@@ -96,7 +96,10 @@ TEMPLATES = [
 ]
 
 # A web process keeps a pool, because under ASGI each request has its own thread. Workers keep one connection (below).
-DATABASES = {"default": dj_database_url.parse(secret("DATABASE_URL", "postgresql://127.0.0.1:5432/carerelay"))}
+APP_DATABASE_URL = secret("DATABASE_URL", "postgresql://127.0.0.1:5432/carerelay")
+DATABASE_OWNER_URL = secret("DATABASE_OWNER_URL", "")  # of who owns the tables; empty: DATABASE_URL's user does
+_as_owner = os.environ.get("CARERELAY_AS_OWNER") == "1"  # set by manage.py for what changes tables
+DATABASES = {"default": dj_database_url.parse((_as_owner and DATABASE_OWNER_URL) or APP_DATABASE_URL)}
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     "application_name": os.environ.get("CARERELAY_PROCESS", "carerelay"),

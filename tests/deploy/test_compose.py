@@ -15,7 +15,11 @@ from workers.cli.state import ROOT
 from workers.mllp_listener import CHOSEN
 
 TOOLS = Path(sys.executable).parent
-FILLED_IN = {"CARERELAY_PUBLIC_BASE_URL": "https://relay.example.org", "CARERELAY_HOST": "relay.example.org"}
+FILLED_IN = {
+    "CARERELAY_PUBLIC_BASE_URL": "https://relay.example.org",
+    "CARERELAY_HOST": "relay.example.org",
+    "CARERELAY_TRUSTED_PROXIES": "1",
+}
 ONE_SHOT = {"migrate"}
 KEY_FILES = {"CARERELAY_MLLP_KEY", "CARERELAY_LAB_ORDERS_KEY"}  # names of mounted files; no secret stands in them
 PUBLIC_KEYS = {"SENDGRID_WEBHOOK_KEYS"}  # they check signatures; the private halves stay with the provider
@@ -71,6 +75,7 @@ def test_nothing_starts_before_the_operator_named_the_address() -> None:
     assert done.returncode != 0
     assert "CARERELAY_PUBLIC_BASE_URL" in done.stderr
     assert "CARERELAY_HOST" in done.stderr
+    assert "CARERELAY_TRUSTED_PROXIES" in done.stderr
 
 
 def test_every_part_of_the_table_is_a_service_started_by_its_name(services: dict[str, dict[str, Any]]) -> None:
@@ -109,7 +114,7 @@ def test_only_loopback_ports_are_published_and_none_of_the_servers(services: dic
 
 
 def test_every_documented_setting_of_the_doors_to_laboratories_reaches_its_container() -> None:
-    limits = [f"CARERELAY_MLLP_{name.upper()}" for name in CHOSEN]
+    limits = [f"CARERELAY_MLLP_{name.upper()}" for name in ("client_names", *CHOSEN)]
     wanted = {"mllp": (*TLS["mllp"], *limits), "worker": (*TLS["worker"], "CARERELAY_LAB_ORDERS_TIMEOUT_S")}
     given = {name: f"{place}7" for place, name in enumerate(name for names in wanted.values() for name in names)}
     started = project_of(**given)["services"]
@@ -128,9 +133,53 @@ def test_certificates_are_mounted_read_only_where_tls_is_spoken_and_may_be_missi
             assert Path(mount["source"]) == ROOT / "certificates"
             assert mount["bind"].get("create_host_path", True) is True
     assert {port["target"] for port in services["mllp"]["ports"]} == {2575, 2576}
-    for service, names in TLS.items():
-        assert {services[service]["environment"][name] for name in names} == {""}, "no TLS until somebody asks for it"
+    assert {services["worker"]["environment"][name] for name in TLS["worker"]} == {""}, "as the system trusts"
+    ours = {services["mllp"]["environment"][name].removeprefix("/run/secrets/") for name in TLS["mllp"]}
+    assert ours == {"mllp_certificate", "mllp_key", "tls_authority"}
+    assert ours <= {entry["source"] for entry in services["mllp"]["secrets"]}
     assert float(services["worker"]["environment"]["CARERELAY_LAB_ORDERS_TIMEOUT_S"]) == 30
+
+
+def test_what_compose_starts_is_safe_by_the_rules_of_production(
+    services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Each part is asked with the environment and the secrets Compose gives it, the image's among them."""
+    folder = tmp_path / "secrets"
+    subprocess.run(
+        [sys.executable, "-m", "workers.cli", "secrets", str(folder)], cwd=ROOT, capture_output=True, check=True
+    )
+    image = dict(
+        entry.split("=", 1)
+        for line in (ROOT / "backend" / "Dockerfile").read_text().split("ENV ")[1:]
+        for entry in line.split("\nRUN")[0].split("\nUSER")[0].replace("\\\n", " ").replace("\n#", " #").split()
+        if entry.startswith("CARERELAY_")
+    )
+    for part in PARTS:
+        given = {name: str(value) for name, value in services[part.name]["environment"].items() if value is not None}
+        env = {name: value.replace("/run/secrets", str(folder)) for name, value in {**image, **given}.items()}
+        asked = (
+            "from backend.config import production as p; from workers.cli import part; import os;"
+            f"p.insist({part.name!r}, part.environment(os.environ))"
+        )
+        env |= {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "backend.config.settings"}
+        done = subprocess.run(
+            [sys.executable, "-c", asked], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), part.name
+
+
+def test_servers_take_nothing_without_tls(services: dict[str, dict[str, Any]]) -> None:
+    postgres, redis = (" ".join(services[name]["command"]) for name in ("postgres", "redis"))
+    rules = re.findall(r"'(local|host\w*) ([^']+)'", postgres)
+    assert rules == [("local", "all all scram-sha-256"), ("hostssl", "all all all scram-sha-256")]
+    assert "-c ssl=on" in postgres
+    assert "--port 0 --tls-port 6379" in redis
+    assert [name for name, one in services.items() if "database_owner_url" in sources(one)] == ["migrate"]
+    assert [name for name, one in services.items() if "postgres_password" in sources(one)] == ["postgres"]
+
+
+def sources(service: dict[str, Any]) -> set[str]:
+    return {entry["source"] for entry in service.get("secrets", [])}
 
 
 def test_no_secret_has_a_default_or_stands_in_a_variable(services: dict[str, dict[str, Any]]) -> None:
@@ -150,14 +199,19 @@ def test_the_secrets_command_makes_every_file_compose_asks_for(project: dict[str
     command = [sys.executable, "-m", "workers.cli", "secrets", str(folder)]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     first = {path.name: path.read_text() for path in folder.iterdir()}
-    assert set(first) == set(project["secrets"])
-    assert first["postgres_password"] in first["database_url"]
+    assert set(first) == {*project["secrets"], "tls_authority_key"}, "the key that vouches stays outside"
+    assert first["postgres_password"] in first["database_owner_url"]
+    assert first["postgres_password"] not in first["database_url"], "who works with the tables does not own them"
     assert first["redis_password"] in first["redis_url"]
+    assert (folder / "tls_authority_key").stat().st_mode & 0o777 == 0o600
     assert len({first["secret_key"], first["jwt_key"], first["postgres_password"], first["redis_password"]}) == 4
     assert folder.stat().st_mode & 0o777 == 0o700
-    (folder / "database_url").unlink()
+    (folder / "database_owner_url").unlink()
+    (folder / "redis_key").unlink()
+    (folder / "redis_certificate").unlink()
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    assert {path.name: path.read_text() for path in folder.iterdir()} == first
+    again = {path.name: path.read_text() for path in folder.iterdir()}
+    assert {name for name in first if again[name] != first[name]} == {"redis_key", "redis_certificate"}
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:

@@ -18,6 +18,7 @@ ANOTHERS = {
     "CARERELAY_PUBLIC_BASE_URL": "https://another.example",
     "CELERY_BROKER_URL": "redis://another.example:6379/0",
     "DATABASE_URL": "postgresql://another.example/clinic",
+    "DATABASE_OWNER_URL_FILE": "/run/secrets/database_owner_url",
     "DATABASE_URL_FILE": "/run/secrets/database_url",
     "SENDGRID_API_KEY_FILE": "/run/secrets/sendgrid",
     "SMTP_HOST": "mail.another.example",

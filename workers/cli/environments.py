@@ -6,6 +6,7 @@ MACHINE = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMP
 OURS = (  # beginnings of names
     "CARERELAY_",
     "DATABASE_URL",
+    "DATABASE_OWNER_URL",
     "REDIS_URL",
     "CELERY_",
     "DJANGO_",
@@ -35,6 +36,11 @@ def beside(stack: Mapping[str, str], caller: Mapping[str, str]) -> dict[str, str
     What the caller alone has set, such as DATABASE_URL_FILE or another broker, may lead to another clinic.
     """
     return {**{name: value for name, value in caller.items() if not name.startswith(OURS)}, **stack}
+
+
+def without_owner(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a part: it has no need of who owns the tables."""
+    return {name: value for name, value in env.items() if not name.startswith("DATABASE_OWNER_URL")}
 
 
 def of_a_trial(caller: Mapping[str, str]) -> dict[str, str]:

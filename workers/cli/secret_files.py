@@ -4,9 +4,12 @@ import argparse
 import secrets
 from pathlib import Path
 
-from workers.cli import console, files, state
+from workers.cli import certificate_files, console, files, state
 from workers.cli.errors import Refused
 
+TLS = "/run/secrets/tls_authority"  # as containers see it
+DATABASE = f"@postgres:5432/carerelay?sslmode=verify-full&sslrootcert={TLS}"
+REDIS = f"@redis:6379/0?ssl_cert_reqs=required&ssl_ca_certs={TLS}"
 READABLE = 0o444  # a container's user must read it; the folder around it (0700) keeps everybody else out
 
 
@@ -16,11 +19,19 @@ def run(words: list[str]) -> int:
         description="Make passwords and keys for docker-compose.yml. Files that exist are kept as they are.",
     )
     parser.add_argument("folder", nargs="?", default="secrets", metavar="FOLDER", help="default: secrets")
-    folder = files.from_caller(parser.parse_args(words).folder)
+    parser.add_argument(
+        "--laboratory", metavar="NAME", help="make a certificate a laboratory shows to MLLP, and no more"
+    )
+    options = parser.parse_args(words)
+    folder = files.from_caller(options.folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        made = write_missing(folder)
+        if options.laboratory:
+            made = certificate_files.for_laboratory(folder, options.laboratory)
+        else:
+            host = state.settings_of_caller().get("CARERELAY_HOST", "")
+            made = [*write_missing(folder), *certificate_files.write_missing(folder, host)]
     except OSError as error:
         raise Refused(f"{folder} cannot be written: {error.strerror}.") from error
     console.say(f"{len(made)} files made in {folder}: {', '.join(made) or 'nothing was missing'}")
@@ -33,8 +44,9 @@ def write_missing(folder: Path) -> list[str]:
     wanted = {
         "postgres_password": postgres,
         "redis_password": redis,
-        "database_url": f"postgresql://carerelay:{postgres}@postgres:5432/carerelay",
-        "redis_url": f"redis://:{redis}@redis:6379/0",
+        "database_url": f"postgresql://carerelay_app:{secrets.token_urlsafe(24)}{DATABASE}",
+        "database_owner_url": f"postgresql://carerelay:{postgres}{DATABASE}",
+        "redis_url": f"rediss://:{redis}{REDIS}",
         "secret_key": secrets.token_urlsafe(48),
         "jwt_key": secrets.token_urlsafe(48),
         "field_keys": state.key_entry(),
@@ -51,11 +63,21 @@ def write_missing(folder: Path) -> list[str]:
         "export_s3_access_key": "",  # fill in where exports are kept in a bucket
         "export_s3_secret_key": "",
     }
-    missing = {name: value for name, value in wanted.items() if not (folder / name).exists()}
+    replaced = {
+        "database_url": f"postgresql://carerelay:{postgres}@postgres:5432/carerelay",
+        "redis_url": f"redis://:{redis}@redis:6379/0",
+    }
+    missing = {name: value for name, value in wanted.items() if lacks(folder / name, replaced.get(name))}
     for name, value in missing.items():
+        (folder / name).unlink(missing_ok=True)
         (folder / name).write_text(value)
         (folder / name).chmod(READABLE)
     return sorted(missing)
+
+
+def lacks(path: Path, replaced: str | None) -> bool:
+    """Tell whether a file is to be written: it is not there, or as we made it before there was TLS."""
+    return not path.exists() or path.read_text().strip() == replaced
 
 
 def kept_or_new(folder: Path, name: str) -> str:

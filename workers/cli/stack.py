@@ -65,7 +65,9 @@ def servers(folder: Path, caller: Mapping[str, str], steps: console.Steps) -> It
         with steps.step("PostgreSQL") as outcome:
             database_url = secret(caller, "DATABASE_URL")
             if database_url:
-                check_database(database_url)
+                check_database(
+                    secret(caller, "DATABASE_OWNER_URL") or database_url
+                )  # who may not have made the other yet
                 outcome.append("DATABASE_URL answers")
             else:
                 found.own["postgres"] = embedded.Postgres(folder, port=embedded.POSTGRES_PORT)
@@ -101,7 +103,8 @@ def throwaway(options: tuple[str, ...] = embedded.THROWAWAY) -> Iterator[dict[st
 
 def without_servers(caller: Mapping[str, str]) -> dict[str, str]:
     """Return settings that name nobody's PostgreSQL and Redis, neither themselves nor by a file."""
-    return {name: value for name, value in caller.items() if not name.startswith(("DATABASE_URL", "REDIS_URL"))}
+    ours = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
+    return {name: value for name, value in caller.items() if not name.startswith(ours)}
 
 
 def run(server: Server, cleanup: ExitStack) -> str:

@@ -67,7 +67,7 @@ def up(folder: Path, caller: Mapping[str, str], ports: Ports, *, quiet: bool) ->
             django(seed, "demo clinic", env, folder, steps)
         supervisor = Supervisor(folder / "logs", show=console.nothing if quiet else console.prefixed)
         try:
-            start_parts(supervisor, env, steps)
+            start_parts(supervisor, environments.without_owner(env), steps)
             steps.close()
             report(supervisor, env, ports, folder)
             supervise(supervisor, servers, Running(ports, environments.shared(env), {}, ready=False), folder)

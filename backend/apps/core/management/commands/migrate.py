@@ -3,6 +3,8 @@
 import gc
 from typing import Any
 
+from django.conf import settings
+from django.core.management import call_command
 from django.core.management.commands import migrate
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
@@ -18,6 +20,8 @@ class Command(migrate.Command):
         migrate.MigrationExecutor = SparingExecutor  # type: ignore[attr-defined]  # Django offers no other way
         try:
             super().handle(*args, **options)
+            if settings.DATABASE_OWNER_URL and not options["plan"] and not options["check_unapplied"]:
+                call_command("db_role", stdout=self.stdout)
         finally:
             migrate.MigrationExecutor = executor  # type: ignore[attr-defined]
             gc.set_threshold(*kept)
