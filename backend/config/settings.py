@@ -67,7 +67,7 @@ INSTALLED_APPS = [
     "backend.demo",
 ]
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    "backend.apps.core.headers.Guarded",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "backend.apps.core.middleware.RequestId",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -75,7 +75,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
     MIDDLEWARE.insert(0, "backend.apps.core.middleware.Traced")
@@ -149,9 +148,6 @@ SESSION_COOKIE_HTTPONLY, SESSION_COOKIE_SAMESITE, CSRF_COOKIE_SAMESITE = (
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
 SESSION_COOKIE_AGE = 8 * 3600
-SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024  # bytes; the largest JSON body we read
 
 REST_FRAMEWORK = {

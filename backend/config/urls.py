@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.apps.core import health
 from backend.apps.interop import answer_pages, metrics_door
@@ -19,7 +19,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     *(path("api/v1/", include(f"backend.apps.{name}.urls")) for name in CLINIC_APPS),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("admin/", admin.site.urls),
     path("console/", include("backend.apps.interop.console_urls")),
     path("a/<str:token>/calendar.ics", answer_pages.calendar, name="patient-link-calendar"),

@@ -35,18 +35,22 @@ class Around:
         if self.is_async:
             return self._later(request)  # type: ignore[return-value]  # Django awaits it
         with self.around(request) as answered:
-            return answered(self.get_response(request))
+            return answered(self.early(request) or self.get_response(request))
 
     async def _later(self, request: HttpRequest) -> HttpResponse:
         with self.around(request) as answered:
-            return answered(await self.get_response(request))  # type: ignore[misc]  # async by construction
+            return answered(self.early(request) or await self.get_response(request))  # type: ignore[misc]  # async
+
+    def early(self, request: HttpRequest) -> HttpResponse | None:
+        """Return an answer instead of asking any further; None to ask."""
+        return None
 
     def around(self, request: HttpRequest) -> AbstractContextManager[Answered]:
         raise NotImplementedError
 
 
 class RequestId(Around):
-    """Take `X-Request-Id` when it is harmless, else make one; send it back and forbid caches to keep answers."""
+    """Take `X-Request-Id` when it is harmless, else make one; send it back."""
 
     @contextmanager
     def around(self, request: HttpRequest) -> Iterator[Answered]:
@@ -68,7 +72,6 @@ class Traced(Around):
 
 def _answered(request_id: str, response: HttpResponse) -> HttpResponse:
     response["X-Request-Id"] = request_id
-    response.setdefault("Cache-Control", "no-store")
     return response
 
 

@@ -20,7 +20,6 @@ from backend.apps.core import audit
 from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.interop.answer_words import Words, moment, words_for
-from backend.apps.interop.console import CONTENT_POLICY
 from backend.apps.messaging import dates, links
 from backend.apps.messaging.models import ContactRules, LinkPurpose, PatientLink
 from backend.apps.users import throttle
@@ -128,7 +127,6 @@ def unprotected(view: Any) -> Any:
 
 def sealed(response: HttpResponse) -> HttpResponse:
     """Add what keeps the address secret and the page out of caches and search engines."""
-    response["Content-Security-Policy"] = CONTENT_POLICY
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex, nofollow"
     patch_cache_control(response, no_store=True, private=True)

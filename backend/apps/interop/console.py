@@ -34,10 +34,6 @@ from backend.apps.users.models import User
 View = Callable[..., HttpResponse]
 
 # Nothing inline, nothing from elsewhere, in no frame: what a message holds stays text whatever it looks like.
-CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
 TICK_FIRST = "Tick rows first."
 
 
@@ -127,9 +123,7 @@ def _shown(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpR
 
 
 def sealed(response: HttpResponse) -> HttpResponse:
-    """Add the headers every console answer carries."""
-    response["Content-Security-Policy"] = CONTENT_POLICY
-    response["Referrer-Policy"] = "same-origin"  # with no-referrer browsers send "Origin: null", which CSRF refuses
+    """Keep an answer of the console out of caches; what browsers may do with it is said by its address (`headers`)."""
     patch_cache_control(response, no_store=True, private=True)
     return response
 

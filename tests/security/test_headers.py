@@ -1,0 +1,95 @@
+"""Walks every address there is and holds what its answer tells browsers and caches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.resolvers import RoutePattern
+
+from backend.apps.core import headers
+from tests.support.pages import signed_in
+
+ARGUMENT = {"int": "1", "uuid": "0b0d1a1e-1111-4222-8333-444455556666", "str": "x", "slug": "x", "path": "x"}
+GROUP = re.compile(r"\(\?P<(\w+)>(?:[^()\[\]]|\[[^\]]*\]|\([^()]*\))*\)")
+PUBLIC = {"/fhir/R4/metadata", "/fhir/R4/.well-known/smart-configuration"}  # what we can, for any system to read
+EVIL = ("null", "https://evil.example", "http://testserver.evil.example")
+
+
+def walk(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    for entry in resolver.url_patterns:
+        here = before + plain(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from walk(entry, here)
+        elif isinstance(entry, URLPattern):
+            yield "/" + here.lstrip("/")
+
+
+def plain(pattern: Any) -> str:
+    """Return an address that a pattern fits."""
+    text = str(pattern)
+    if isinstance(pattern, RoutePattern):
+        return re.sub(r"<(?:(\w+):)?\w+>", lambda found: ARGUMENT.get(found[1] or "str", "x"), text)
+    return GROUP.sub("1", text.removeprefix("^")).rstrip("$").replace("\\Z", "").replace("\\.", ".").replace("/?", "/")
+
+
+ADDRESSES = sorted({*walk(get_resolver()), "/nowhere/", "/api/v1/nowhere/", "/console/nowhere/", "/static/none.js"})
+
+
+def wrongs(path: str, answer: Any) -> list[str]:
+    """Return the names of headers that are missing, weaker than they are meant, or tell too much."""
+    found = {name for name, value in headers.ALWAYS.items() if answer.get(name) not in {value, "no-referrer"}}
+    policy = answer.get("Content-Security-Policy", "")
+    scripts = next((part for part in policy.split(";") if "script-src" in part), "")
+    strict = "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "'unsafe-inline'" not in scripts
+    if not strict or ("'unsafe-eval'" in scripts and headers.policy_of(path) != headers.ADMIN):
+        found.add("Content-Security-Policy")
+    if "no-store" not in answer.get("Cache-Control", "") and path not in PUBLIC | {"/static/none.js"}:
+        found.add("Cache-Control")
+    if answer.get("Access-Control-Allow-Origin") and path not in PUBLIC:
+        found.add("Access-Control-Allow-Origin")
+    told = {"X-Powered-By", "Via", "Access-Control-Allow-Credentials"} & set(answer.headers)
+    return sorted(found | told)
+
+
+@pytest.mark.django_db
+def test_every_address_tells_browsers_and_caches_what_they_may_do_with_its_answer(settings: Any) -> None:
+    assert len(ADDRESSES) > 500
+    strangers, staff = Client(raise_request_exception=False), signed_in("admin")
+    staff.raise_request_exception = False
+    found, statuses = {}, set()
+    for path in ADDRESSES:
+        for client in (strangers, staff):
+            answer = client.get(path, headers={"Origin": EVIL[len(found) % 3]})
+            statuses.add(answer.status_code)
+            if wrong := wrongs(path, answer):
+                found[path] = (answer.status_code, wrong)
+    assert found == {}
+    assert {200, 302, 401, 403, 404, 405} <= statuses, "all kinds of answers were looked at"
+    assert 500 not in statuses
+
+
+@pytest.mark.django_db
+def test_a_method_that_we_do_not_know_is_refused_at_the_door_and_no_other_origin_is_let_in(settings: Any) -> None:
+    settings.PUBLIC_BASE_URL = "https://clinic.example.org"
+    for path in ("/healthz", "/fhir/R4/metadata", "/api/v1/patients/", "/console/", "/a/x", "/static/none.js"):
+        for method in ("TRACE", "TRACK", "CONNECT", "DEBUG", "PROPFIND"):
+            answer = Client().generic(method, path, headers={"X-Secret": "zqx"})
+            assert (answer.status_code, b"zqx" in answer.content) == (405, False)
+        for origin in EVIL:
+            asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            answer = Client().options(path, headers=asked)
+            assert answer.get("Access-Control-Allow-Origin", "*") == "*"
+            assert not [name for name in answer.headers if name.startswith("Access-Control") and path not in PUBLIC]
+        assert answer["Strict-Transport-Security"].startswith("max-age=63072000")
+
+
+def test_the_policies_allow_no_script_of_a_page_and_nothing_from_elsewhere() -> None:
+    for _, policy in (*headers.POLICIES, ("", headers.NOTHING), ("", headers.FILE)):
+        words = set(re.findall(r"[^\s;]+", policy))
+        assert not [word for word in words if "http" in word or "*" in word]
+        assert "script-src 'self'" in policy or "script-src" not in policy
