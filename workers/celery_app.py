@@ -68,6 +68,7 @@ app.conf.update(
         "workers.credentials",
         "workers.overrides",
         "workers.alerts",
+        "workers.sign_ins",
         "workers.registries",
         "workers.retention",
         "workers.reconciling",

@@ -54,6 +54,26 @@ def _key(name: str, entry: str) -> tuple[str, bytes]:
     return key_id, key
 
 
+def one_of(name: str, default: str, *words: str) -> str:
+    """Return variable `name`, or the default where it is not set; refuse any other word."""
+    value = os.environ.get(name) or default
+    if value not in words:
+        raise ImproperlyConfigured(f"{name} is one of {', '.join(words)}.")
+    return value
+
+
+def minutes(name: str, default: str) -> float:
+    """Return how many minutes variable `name` says, more than none and a day at most."""
+    text = os.environ.get(name) or default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 24 * 60:
+        raise ImproperlyConfigured(f"{name}: a number of minutes such as {default}, 1440 at most.")
+    return value
+
+
 def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return how many proxies stand before us, or their networks: "1", or "10.0.0.0/8,192.0.2.7"."""
     if text.strip().isdigit():

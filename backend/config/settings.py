@@ -10,7 +10,17 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from backend.config import logs
-from backend.config.environment import addresses, bounded, key_ring, mailboxes, provider_at, proxies, secret
+from backend.config.environment import (
+    addresses,
+    bounded,
+    key_ring,
+    mailboxes,
+    minutes,
+    one_of,
+    provider_at,
+    proxies,
+    secret,
+)
 from backend.config.links import redis_tls
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -73,7 +83,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "backend.apps.users.cookies.SessionBoundCookie",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
@@ -119,7 +129,7 @@ AUTH_USER_MODEL = "users.User"
 LOGIN_REDIRECT_URL = "/admin/"  # where a sign-in leads that names no place of ours
 AUTHENTICATION_BACKENDS = ["backend.apps.users.backends.StaffPassword"]
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "backend.apps.users.hashers.Argon2id",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -128,9 +138,13 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
     },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "backend.apps.users.breached.BreachedPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+STAFF_MFA = one_of("CARERELAY_STAFF_MFA", "required" if IN_PRODUCTION else "optional", "required", "optional")
+IDLE_MIN = minutes("CARERELAY_IDLE_MIN", "15")  # without a request; then a sign-in is over
+BREACHED_PASSWORDS = os.environ.get("CARERELAY_BREACHED_PASSWORDS", "")  # sorted SHA-1 hashes; empty: a short list
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"  # rows hold moments; the clinic's own zone is in core.Clinic
@@ -147,7 +161,7 @@ SESSION_COOKIE_HTTPONLY, SESSION_COOKIE_SAMESITE, CSRF_COOKIE_SAMESITE = (
     "Lax",
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
-SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_AGE = 12 * 3600  # seconds, as long as a sign-in lasts
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024  # bytes; the largest JSON body we read
 
 REST_FRAMEWORK = {
@@ -192,7 +206,12 @@ SPECTACULAR_SETTINGS = {
         "ControlledSubstanceScheduleEnum": "backend.apps.prescriptions.models.medications.Schedule",
     },
 }
-UNFOLD = {"SITE_TITLE": "CareRelay", "SITE_HEADER": "CareRelay", "SIDEBAR": {"show_all_applications": True}}
+UNFOLD = {
+    "SITE_TITLE": "CareRelay",
+    "SITE_HEADER": "CareRelay",
+    "SIDEBAR": {"show_all_applications": True},
+    "ACCOUNT": {"navigation": [{"title": "Your sign-in", "link": "/account/"}]},
+}
 
 # --- FHIR. ---
 FHIR_MRN_SYSTEM = os.environ.get("CARERELAY_FHIR_MRN_SYSTEM") or f"{PUBLIC_BASE_URL}/fhir/mrn"  # of our record numbers

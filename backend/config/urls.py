@@ -20,6 +20,7 @@ urlpatterns = [
     *(path("api/v1/", include(f"backend.apps.{name}.urls")) for name in CLINIC_APPS),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("", include("backend.apps.users.page_urls")),  # before the admin, whose sign-in they replace
     path("admin/", admin.site.urls),
     path("console/", include("backend.apps.interop.console_urls")),
     path("a/<str:token>/calendar.ics", answer_pages.calendar, name="patient-link-calendar"),

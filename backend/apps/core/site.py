@@ -53,7 +53,3 @@ class ClinicAdminSite(UnfoldAdminSite):
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
         return Labelled.as_view(admin_site=self)(request)
-
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        audit.record(request, "admin.logout", "user", str(getattr(request.user, "pk", "") or ""))
-        return super().logout(request, extra_context)

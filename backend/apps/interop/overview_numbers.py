@@ -120,7 +120,7 @@ PARTS = (
     Part("Credentials", ("credentials.notify",), "console:credentials", ("credential_", "registry_")),
     Part(
         "Alerts and books",
-        ("alerts.notify", "reconcile.run"),
+        ("alerts.notify", "alerts.tell_owner", "reconcile.run"),
         "console:alerts",
         ("audit_", "beat_", "broker_", "reconcile_", "retention_"),
     ),

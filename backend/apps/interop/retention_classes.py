@@ -32,7 +32,7 @@ from backend.apps.laboratory import overdue, silence
 from backend.apps.messaging.models import InboundText, PatientLink, PatientMessage, ProviderEvent
 from backend.apps.patients.models import ConsentMethod, ContactConsent, ContactPoint
 from backend.apps.prescriptions import expiry
-from backend.apps.users.models import LoginSession
+from backend.apps.users.models import LoginGuard, LoginNotice, LoginSession
 
 FOUR_YEARS, SIX_YEARS = 1461, 2192
 TEXTS = "28 USC 1658(a), 47 USC 227"
@@ -80,6 +80,12 @@ BY_RULE = (
         sentence="When somebody signed out or was signed out, and why. The sign-in itself is in the audit log.",
         covers=("users.LoginSession",), keep_days=30,
         steps=(Step(LoginSession, "revoked_at"),),
+    ),
+    DataClass(
+        name="login_notices", title="E-mails to owners of logins",
+        sentence="When somebody was told that the own login was locked or its second step changed.",
+        covers=("users.LoginNotice",), keep_days=SIX_YEARS, floor_days=SIX_YEARS, law=DOCUMENTED,
+        steps=(Step(LoginNotice, "created_at", OVER),),
     ),
     DataClass(
         name="messages", title="Messages to patients",
@@ -184,6 +190,12 @@ EXPIRING = (
         steps=(Step(LoginSession, "created_at", Q(revoked_at__isnull=True)),),
     ),
     DataClass(
+        name="login_guards", title="Failed sign-ins",
+        sentence="How often somebody guessed a password or a code, without whose. A lock lasts a quarter of an hour.",
+        covers=("users.LoginGuard",), expires_after=timedelta(days=1),
+        steps=(Step(LoginGuard, "began_at"),),
+    ),
+    DataClass(
         name="smart_assertions", title="Used sign-ins of systems",
         sentence="Kept so that an assertion cannot be used twice; once it has expired its age refuses it.",
         covers=("interop.SmartAssertion",), expires_after=timedelta(),
@@ -270,7 +282,7 @@ KEPT = (
         name="staff", title="Staff and their credentials",
         sentence="People who work here and sign in, their papers, checks and exceptions.",
         covers=(
-            "users.User",
+            *within("users", "Authenticator RecoveryCode User"),
             *within(
                 "doctors", "Doctor DoctorAvailability DoctorCredential DoctorSpecialization Specialization"
             ),

@@ -168,6 +168,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "credentials.notify": Kind("Notices about credentials", retry=in_line),
         "alerts.notify": Kind("Notices to whoever is on call", ("console:alerts", ""), "The alerts", notices),
+        "alerts.tell_owner": Kind("Notices to owners of logins", retry=in_line, related=("user",)),
         "reconcile.run": Kind("Closings of the books", ("console:reconcile-run", "pk"), "The books", in_line),
     }
 )  # fmt: skip

@@ -17,16 +17,16 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.permissions import READ, Table, allow, may
 from backend.apps.users import permissions, services
 from backend.apps.users.authentication import caller
-from backend.apps.users.models import Ended, LoginSession, User
+from backend.apps.users.models import LoginSession, User
 
 admin.site.unregister(Group)  # roles decide here; a group page would promise what it cannot keep
 
 
 class PasswordForm(AdminPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
-        user: User = super().save(commit)
-        user.login_sessions.revoke(Ended.PASSWORD)
-        return user
+        """Set the password the service's way: every session ends, of tokens and of cookies."""
+        new = self.cleaned_data["password1"] if self.cleaned_data.get("set_usable_password", True) else None
+        return services.set_password(self.user, new=new)
 
 
 @admin.register(User)
@@ -40,7 +40,7 @@ class UserAdmin(DjangoUserAdmin, ClinicAdmin):
     ordering = ("email",)
     filter_horizontal = ()
     readonly_fields = ("is_active", "deactivated_at", "deactivated_because", "last_login", "created_at")
-    actions = ("close", "reopen")
+    actions = ("close", "reopen", "unlock", "take_off_second_step")
     fieldsets = (
         (None, {"fields": ("email", "password", "role", "is_verified")}),
         ("Person", {"fields": ("first_name", "last_name", "phone", "date_of_birth", "profile_picture")}),
@@ -72,6 +72,14 @@ class UserAdmin(DjangoUserAdmin, ClinicAdmin):
     def reopen(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, services.reactivate)
 
+    @admin.action(description="Unlock the selected logins", permissions=["deactivate"])
+    def unlock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._each(request, queryset, services.unlock)
+
+    @admin.action(description="Take off the second step of the selected logins", permissions=["deactivate"])
+    def take_off_second_step(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._each(request, queryset, services.reset_second_step)
+
     def _each(self, request: HttpRequest, users: QuerySet[User], service: Callable[..., User]) -> None:
         for user in users:
             try:
@@ -85,8 +93,8 @@ class UserAdmin(DjangoUserAdmin, ClinicAdmin):
 @admin.register(LoginSession)
 class LoginSessionAdmin(ReadOnlyAdmin):
     permissions: ClassVar[Table] = allow(READ)
-    list_display = ("user", "created_at", "last_seen_at", "revoked_at", "revoked_because")
-    list_filter = ("revoked_because",)
+    list_display = ("user", "kind", "stage", "created_at", "last_seen_at", "revoked_at", "revoked_because")
+    list_filter = ("kind", "revoked_because")
     list_select_related = ("user",)
     search_fields = ("user__email",)
     exclude = ("refresh_jti",)

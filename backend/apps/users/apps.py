@@ -2,6 +2,10 @@
 
 from django.apps import AppConfig
 
+from backend.apps.users import checks
+
+CHECKS = (checks,)  # register themselves
+
 
 class UsersConfig(AppConfig):
     name = "backend.apps.users"

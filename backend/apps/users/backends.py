@@ -1,4 +1,4 @@
-"""The admin site's sign-in: the same proof, throttle and audit as the API's."""
+"""The admin site's sign-in: the same proof, counts and audit as the API's."""
 
 from __future__ import annotations
 
@@ -8,48 +8,19 @@ from django.contrib.auth.backends import BaseBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from backend.apps.core import audit
-from backend.apps.core.addresses import client_of
-from backend.apps.core.models import AuditLog
-from backend.apps.users import services, throttle
+from backend.apps.users import cookies
 from backend.apps.users.models import User
+
+LISTENS = (cookies,)  # to every sign-in of Django, which reads this file first
 
 
 class StaffPassword(BaseBackend):
-    """Lets active staff in by e-mail address and password. Patients use the API."""
+    """Whom the cookie of a page belongs to. Nobody is let in here: `sign_in_pages` does that, with the second step."""
 
-    def authenticate(
-        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **other: Any
-    ) -> User | None:
-        if not username or password is None:
-            return None
-        address = client_of(request) if request else ""
-        if throttle.attempt(address, username):
-            _note(request, None, "throttled")
-            raise PermissionDenied
-        try:
-            user = services.prove(username, password)
-        except services.SignInRefused:
-            _note(request, None, "credentials")
-            return None
-        if not user.is_staff:
-            _note(request, user, "not staff")
-            return None
-        throttle.forgive(address, username)
-        _note(request, user)
-        return user
+    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
+        """Refuse: a password alone is no way in.
 
-    def get_user(self, user_id: Any) -> User | None:
-        return User.objects.filter(pk=user_id, is_active=True).first()
-
-
-def _note(request: HttpRequest | None, user: User | None, refusal: str = "") -> None:
-    audit.record(
-        request,
-        "admin.login",
-        "user",
-        str(user.pk) if user else "",
-        outcome=AuditLog.Outcome.REFUSED if refusal else AuditLog.Outcome.ALLOWED,
-        detail={"reason": refusal} if refusal else {},
-        user=user,
-    )
+        Raises:
+            PermissionDenied: always.
+        """
+        raise PermissionDenied

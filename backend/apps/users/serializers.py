@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form
-from backend.apps.users.models import User
+from backend.apps.users.models import LoginSession, User
 
 
 class PasswordField(serializers.CharField):
@@ -48,6 +48,22 @@ class SignInForm(Form):
     password = PasswordField()
 
 
+class CodeForm(Form):
+    challenge = serializers.CharField(max_length=300, write_only=True)
+    code = serializers.CharField(max_length=40, write_only=True)
+
+
+class FreshCodeForm(Form):
+    code = serializers.CharField(max_length=40, write_only=True)
+
+
+class EnrolForm(Form):
+    current_password = PasswordField(required=False, help_text="Not needed right after the sign-in that asked for it.")
+    code = serializers.CharField(
+        max_length=40, required=False, write_only=True, help_text="Of the device that counts now, where there is one."
+    )
+
+
 class RefreshForm(Form):
     refresh = serializers.CharField(max_length=2_000, write_only=True)
 
@@ -65,3 +81,39 @@ class TokensSerializer(serializers.Serializer):
     access = serializers.CharField()
     refresh = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds the access token lives.")
+
+
+class ProvenSerializer(serializers.Serializer):
+    """Tokens, or a challenge where a second step is set up."""
+
+    access = serializers.CharField(required=False)
+    refresh = serializers.CharField(required=False)
+    must_enrol = serializers.BooleanField(
+        required=False, help_text="The tokens may do nothing but set up a second step."
+    )
+    challenge = serializers.CharField(required=False, help_text="For `token/mfa/`, together with a code.")
+    expires_in = serializers.IntegerField(help_text="Seconds the access token or the challenge lives.")
+
+
+class EnrolmentSerializer(serializers.Serializer):
+    secret = serializers.CharField(help_text="Base32, to type where no picture can be taken.")
+    uri = serializers.CharField(help_text="otpauth://")
+    qr = serializers.CharField(help_text="The uri as SVG.")
+
+
+class RecoveryCodesSerializer(serializers.Serializer):
+    recovery_codes = serializers.ListField(child=serializers.CharField())
+
+
+class StandingSerializer(serializers.Serializer):
+    is_set_up = serializers.BooleanField()
+    is_required = serializers.BooleanField()
+    recovery_codes_left = serializers.IntegerField()
+
+
+class SessionSerializer(serializers.ModelSerializer):
+    is_this = serializers.BooleanField(help_text="Whether it is the one that asks.")
+
+    class Meta:
+        model = LoginSession
+        fields = ("id", "kind", "created_at", "last_seen_at", "is_this")

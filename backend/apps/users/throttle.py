@@ -1,4 +1,4 @@
-"""Slows down guessing of passwords, by address and by login; without it a weak password falls in an afternoon."""
+"""Slows down guessing by address; without it one machine could try a password at every login of the clinic."""
 
 from __future__ import annotations
 
@@ -22,31 +22,38 @@ class Limit:
 
 
 BY_ADDRESS = Limit("address", most=60, window_s=60)  # a whole clinic may share one address
-BY_LOGIN = Limit("login", most=10, window_s=900)
+BY_ADDRESS_LONG = Limit("address-hour", most=600, window_s=3600)  # who goes on and on, through many logins
 
 
-def attempt(address: str, login: str = "", *, by: Limit = BY_ADDRESS) -> int | None:
-    """Count one attempt; return how many seconds to wait when there were too many, else None.
-
-    Redis holds keyed digests, never an address or a login. While Redis is away nobody is refused: the password hash is
-    slow by itself, and a clinic must be able to sign in.
-    """
-    try:
-        waits = [over(limit, who) for limit, who in _limits(address, login, by)]
-    except redis.RedisError:
-        log.warning("sign-in throttle is off: Redis does not answer")
-        return None
+def try_to_sign_in(address: str) -> int | None:
+    """Count one try to sign in from `address`; return how many seconds to wait when there were too many, else None."""
+    waits = [attempt(address, by=limit) for limit in (BY_ADDRESS, BY_ADDRESS_LONG)]
     return max((wait for wait in waits if wait), default=None)
 
 
-def forgive(address: str, login: str = "", *, by: Limit = BY_ADDRESS) -> None:
-    """Take back an attempt that was right, so that only failures count; the login begins anew."""
+def forgive_sign_in(address: str) -> None:
+    """Take back a try that was right, so that only failures count."""
+    for limit in (BY_ADDRESS, BY_ADDRESS_LONG):
+        forgive(address, by=limit)
+
+
+def attempt(address: str, *, by: Limit = BY_ADDRESS) -> int | None:
+    """Count one attempt; return how many seconds to wait when there were too many, else None.
+
+    Redis holds keyed digests, never an address. While Redis is away nobody is refused by address: a login is still
+    locked (`guards`), the password hash is slow by itself, and a clinic must be able to sign in.
+    """
     try:
-        for limit, who in _limits(address, login, by):
-            if limit is BY_LOGIN:
-                cache.delete(_key(limit, who))
-            else:
-                cache.incr(_key(limit, who), -1)
+        return over(by, network(address))
+    except redis.RedisError:
+        log.warning("sign-in throttle is off: Redis does not answer")
+        return None
+
+
+def forgive(address: str, *, by: Limit = BY_ADDRESS) -> None:
+    """Take back an attempt that was right, so that only failures count."""
+    try:
+        cache.incr(_key(by, network(address)), -1)
     except (redis.RedisError, ValueError):  # ValueError: the window has just ended
         log.info("sign-in throttle: nothing to forgive")
 
@@ -57,13 +64,6 @@ def first_over(address: str, *, by: Limit) -> bool:
         return bool(cache.add(f"{_key(by, network(address))}:told", 1, timeout=by.window_s))
     except redis.RedisError:
         return True
-
-
-def _limits(address: str, login: str, by: Limit) -> list[tuple[Limit, str]]:
-    found = [(by, network(address))]
-    if login:
-        found.append((BY_LOGIN, login.strip().lower()))
-    return found
 
 
 def over(limit: Limit, who: str) -> int | None:

@@ -1,34 +1,31 @@
-"""The doors: tokens, logout, the caller's own data and password, and the logins themselves."""
+"""The doors: tokens, codes, logout, the caller's own data, password and sign-ins, and the logins themselves."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib.auth import logout as end_cookie_session
 from django.contrib.auth import update_session_auth_hash
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import Throttled
-from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from backend.apps.core import audit
-from backend.apps.core.addresses import client_of
-from backend.apps.core.models import AuditLog
 from backend.apps.core.permissions import Table
-from backend.apps.core.serializers import Form
 from backend.apps.core.views import ClinicViewSet, etag, verb
-from backend.apps.users import permissions, services, throttle
-from backend.apps.users.authentication import SessionBoundJwt, caller
-from backend.apps.users.models import LoginSession, User
+from backend.apps.users import challenges, cookies, permissions, services, tokens
+from backend.apps.users.auth_views import OwnAuthView, PublicAuthView
+from backend.apps.users.authentication import caller
+from backend.apps.users.models import Kind, Stage, User
 from backend.apps.users.serializers import (
+    CodeForm,
     DeactivateForm,
     LogoutForm,
     NewUserSerializer,
     PasswordForm,
+    ProvenSerializer,
     RefreshForm,
+    SessionSerializer,
     SignInForm,
     TokensSerializer,
     UserSerializer,
@@ -36,60 +33,36 @@ from backend.apps.users.serializers import (
 from backend.apps.users.tokens import Tokens
 
 
-class AuthView(APIView):
-    """One audit row for each call, whatever its end; no row, no answer."""
-
-    does: ClassVar[str]
-    subject: User | None = None  # whose login it is, once that is known
-
-    def read(self, form: type[Form]) -> dict[str, Any]:
-        taken = form(data=self.request.data)
-        taken.is_valid(raise_exception=True)
-        return taken.validated_data
-
-    def slow_down(self, login: str = "") -> None:
-        wait = throttle.attempt(client_of(self.request._request), login)
-        if wait:
-            raise Throttled(wait)
-
-    def forgive(self, login: str = "") -> None:
-        throttle.forgive(client_of(self.request._request), login)
-
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if response.status_code == status.HTTP_401_UNAUTHORIZED:
-            response["WWW-Authenticate"] = SessionBoundJwt().authenticate_header(request)
-        ok = response.status_code < 400
-        audit.record(
-            request,
-            self.does,
-            "user",
-            str(self.subject.pk) if self.subject else "",
-            outcome=AuditLog.Outcome.ALLOWED if ok else AuditLog.Outcome.REFUSED,
-            detail={} if ok else {"status": response.status_code},
-            user=self.subject,
-        )
-        return response
-
-
-class PublicAuthView(AuthView):
-    """For callers without a token; cookies are not read, so there is nothing to forge."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-
-
 class TokenView(PublicAuthView):
     does = "login"
 
-    @extend_schema(request=SignInForm, responses=TokensSerializer, auth=[])
+    @extend_schema(request=SignInForm, responses=ProvenSerializer, auth=[])
     def post(self, request: Request) -> Response:
-        """Sign in by e-mail address and password."""
+        """Sign in by e-mail address and password: tokens, or a challenge that a code answers within five minutes."""
         given = self.read(SignInForm)
-        self.slow_down(given["email"])
-        self.subject, issued = services.sign_in(**given)
-        self.forgive(given["email"])
-        return _tokens(issued)
+        self.slow_down()
+        session = services.sign_in(**given)
+        self.subject = session.user
+        self.forgive()
+        if session.stage == Stage.CODE:
+            self.detail = {"second_step": "asked"}
+            return Response({"challenge": challenges.issue(session), "expires_in": challenges.LASTS_S})
+        return _tokens(tokens.issue(session), must_enrol=session.stage == Stage.ENROL)
+
+
+class CodeView(PublicAuthView):
+    does = "login.code"
+
+    @extend_schema(request=CodeForm, responses=TokensSerializer, auth=[])
+    def post(self, request: Request) -> Response:
+        """Answer the challenge with a code of the device, or with a recovery code: each counts once."""
+        given = self.read(CodeForm)
+        self.slow_down()
+        session_id = challenges.read(given["challenge"])
+        self.subject = User.objects.filter(login_sessions=session_id).first()
+        session = services.pass_code(session_id, given["code"])
+        self.forgive()
+        return _tokens(tokens.issue(session))
 
 
 class RefreshView(PublicAuthView):
@@ -104,34 +77,21 @@ class RefreshView(PublicAuthView):
         return _tokens(issued)
 
 
-class OwnAuthView(AuthView):
-    """For signed-in callers, about themselves."""
-
-    permission_classes = (IsAuthenticated,)
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        self.subject = caller(request)
-
-    def session(self) -> LoginSession | None:
-        """The token's session; None for a caller with the admin site's cookie."""
-        return self.request.auth if isinstance(self.request.auth, LoginSession) else None
-
-
 class LogoutView(OwnAuthView):
     does = "logout"
+    is_enrolment = True  # whoever will not set up a second step may leave
 
     @extend_schema(request=LogoutForm, responses={204: None})
     def post(self, request: Request) -> Response:
-        """End this session, or every session of the caller; its tokens are dead at once."""
-        session = self.session()
+        """End this session, or every session of the caller; tokens and cookies are dead at once."""
+        session, answer = self.session(), Response(status=status.HTTP_204_NO_CONTENT)
         if self.read(LogoutForm)["everywhere"]:
             services.sign_out_everywhere(caller(request), by=caller(request))
         if session is not None:
             services.sign_out(session)
-        else:
-            end_cookie_session(request._request)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        if session is None or session.kind == Kind.COOKIE:
+            cookies.leave(request._request, answer)
+        return answer
 
 
 class MeView(OwnAuthView):
@@ -150,14 +110,32 @@ class PasswordView(OwnAuthView):
     @extend_schema(request=PasswordForm, responses={204: None})
     def post(self, request: Request) -> Response:
         """Change the own password; every other session ends."""
-        given, user = self.read(PasswordForm), caller(request)
-        self.slow_down(user.email)
-        services.change_password(
-            user, current=given["current_password"], new=given["new_password"], keep=self.session()
-        )
-        self.forgive(user.email)
-        if self.session() is None:
+        given, user, session = self.read(PasswordForm), caller(request), self.session()
+        self.slow_down()
+        services.change_password(user, current=given["current_password"], new=given["new_password"], keep=session)
+        self.forgive()
+        if session is not None and session.kind == Kind.COOKIE:
             update_session_auth_hash(request._request, user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SessionsView(OwnAuthView):
+    does = "sessions"
+
+    @extend_schema(responses=SessionSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List the own sign-ins that are open, the latest first."""
+        return Response(SessionSerializer(services.own_sessions(caller(request), self.session()), many=True).data)
+
+
+class SessionView(OwnAuthView):
+    does = "end_session"
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: Any) -> Response:
+        """End one of the own sign-ins."""
+        if not services.end_session(caller(request), pk):
+            raise Http404
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -179,10 +157,13 @@ class UserViewSet(ClinicViewSet):
     deactivate = verb(services.deactivate, takes=DeactivateForm)
     reactivate = verb(services.reactivate)
     sign_out_everywhere = verb(services.sign_out_everywhere)
+    unlock = verb(services.unlock)
+    reset_second_step = verb(services.reset_second_step)
 
     def get_serializer_class(self) -> type[UserSerializer]:
         return NewUserSerializer if self.action == "create" else UserSerializer
 
 
-def _tokens(issued: Tokens) -> Response:
-    return Response({"access": issued.access, "refresh": issued.refresh, "expires_in": issued.expires_in})
+def _tokens(issued: Tokens, *, must_enrol: bool = False) -> Response:
+    told = {"access": issued.access, "refresh": issued.refresh, "expires_in": issued.expires_in}
+    return Response({**told, "must_enrol": True} if must_enrol else told)

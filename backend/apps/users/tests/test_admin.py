@@ -77,6 +77,7 @@ def test_a_login_is_added_changed_and_given_a_password(site: Client) -> None:
     assert user.check_password(PASSWORD)
     changed = site.post(f"{USERS}{user.pk}/change/", {"email": user.email, "role": "doctor", "first_name": "Kim"})
     assert changed.status_code == 302
+    user.refresh_from_db()
     services.open_session(user)
     new = "another-fine-passphrase"
     body = {"usable_password": "true", "password1": new, "password2": new, "set-password": "1"}

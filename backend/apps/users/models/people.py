@@ -1,17 +1,16 @@
-"""People who sign in, and the sessions their tokens belong to."""
+"""People who sign in."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower, Now
-from django.utils import timezone
+from django.db.models.functions import Lower
 
 from backend.apps.core import scope
-from backend.apps.core.bases import SOFT_DELETE_CHECK, AllObjectsManager, ClinicModel, SoftDeleteQuerySet, UUIDModel
+from backend.apps.core.bases import SOFT_DELETE_CHECK, AllObjectsManager, ClinicModel, SoftDeleteQuerySet
 from backend.apps.core.documents import KeptIn, validate_picture
 from backend.apps.core.roles import Role
 from backend.apps.core.validators import validate_not_future, validate_phone
@@ -54,6 +53,7 @@ class User(ClinicModel, AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     deactivated_at = models.DateTimeField(null=True, blank=True, editable=False)
     deactivated_because = models.CharField(max_length=200, blank=True, editable=False)
+    token_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # grows when sign-ins end
 
     objects: ClassVar[UserManager] = UserManager()
     all_objects: ClassVar[AllObjectsManager] = AllObjectsManager()
@@ -124,56 +124,3 @@ class User(ClinicModel, AbstractBaseUser):
 
     def has_module_perms(self, app_label: str) -> bool:
         return False
-
-
-class Ended(models.TextChoices):
-    LOGOUT = "logout", "signed out"
-    REUSED = "reused", "a refresh token was used twice"
-    PASSWORD = "password", "the password was changed"
-    DEACTIVATED = "deactivated", "the login was closed"
-    EVERYWHERE = "everywhere", "signed out everywhere"
-
-
-class LoginSessionQuerySet(models.QuerySet):
-    def live(self) -> Self:
-        return self.filter(revoked_at__isnull=True)
-
-    def usable(self) -> Self:
-        """Sessions whose tokens may still act: live, and of a login that is open."""
-        return self.live().filter(user__is_active=True, user__is_deleted=False)
-
-    def revoke(self, because: str) -> int:
-        """Kill the tokens of these sessions at once; return how many still lived. Twice is harmless."""
-        return self.live().update(revoked_at=Now(), revoked_because=because)
-
-
-class LoginSession(UUIDModel):
-    """One sign-in. Every token carries its id, so that revoking the row kills its tokens at once."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
-    refresh_jti = models.CharField(max_length=32)  # the only refresh token that may still be used
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    revoked_because = models.CharField(max_length=12, choices=Ended, blank=True, editable=False)
-
-    objects = LoginSessionQuerySet.as_manager()
-
-    class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(
-                condition=Q(revoked_at__isnull=True, revoked_because="")
-                | Q(
-                    revoked_at__isnull=False,
-                    revoked_because__in=Ended.values,
-                ),
-                name="users_loginsession_revoked_why",
-            )
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["user"], name="loginsession_live", condition=Q(revoked_at__isnull=True)),
-            models.Index(fields=["created_at"], name="loginsession_oldest", condition=Q(revoked_at__isnull=True)),
-        ]
-
-    def __str__(self) -> str:
-        return f"login session {self.pk}"

@@ -1,0 +1,87 @@
+"""What every door has: one audit row for each call, a limit for each address, and whose login it is about."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework import status
+from rest_framework.exceptions import Throttled
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backend.apps.core import audit
+from backend.apps.core.addresses import client_of
+from backend.apps.core.models import AuditLog
+from backend.apps.core.serializers import Form
+from backend.apps.users import throttle
+from backend.apps.users.authentication import SessionBoundJwt, caller, session_of
+from backend.apps.users.models import LoginSession, User
+
+
+class AuthView(APIView):
+    """One audit row for each call, whatever its end; no row, no answer."""
+
+    does: ClassVar[str]
+    subject: User | None = None  # whose login it is, once that is known
+    detail: dict[str, Any]  # more for the audit row
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.detail = {}
+        super().initial(request, *args, **kwargs)
+
+    def read(self, form: type[Form]) -> dict[str, Any]:
+        taken = form(data=self.request.data)
+        taken.is_valid(raise_exception=True)
+        return taken.validated_data
+
+    def slow_down(self) -> None:
+        """Refuse an address that failed too often, whatever it asks; it says nothing about any login."""
+        wait = throttle.try_to_sign_in(client_of(self.request._request))
+        if wait:
+            raise Throttled(wait)
+
+    def forgive(self) -> None:
+        throttle.forgive_sign_in(client_of(self.request._request))
+
+    def handle_exception(self, exc: Exception) -> Response:
+        self.detail = {"reason": reason} if (reason := getattr(exc, "reason", "")) else {}
+        return super().handle_exception(exc)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.status_code == status.HTTP_401_UNAUTHORIZED:
+            response["WWW-Authenticate"] = SessionBoundJwt().authenticate_header(request)
+        ok = response.status_code < 400
+        audit.record(
+            request,
+            self.does,
+            "user",
+            str(self.subject.pk) if self.subject else "",
+            outcome=AuditLog.Outcome.ALLOWED if ok else AuditLog.Outcome.REFUSED,
+            detail=self.detail if ok else {"status": response.status_code, **self.detail},
+            user=self.subject,
+        )
+        return response
+
+
+class PublicAuthView(AuthView):
+    """For callers without a token; cookies are not read, so there is nothing to forge."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class OwnAuthView(AuthView):
+    """For signed-in callers, about themselves."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.subject = caller(request)
+
+    def session(self) -> LoginSession | None:
+        """The caller's sign-in, of a token or a cookie."""
+        return session_of(self.request)

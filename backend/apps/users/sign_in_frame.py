@@ -1,0 +1,110 @@
+"""The frame of the pages before and around a sign-in: headers, limits, audit; else each would guard itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.urls import reverse
+from django.utils.cache import patch_cache_control
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.views.decorators.csrf import csrf_protect
+
+from backend.apps.core import audit
+from backend.apps.core.addresses import client_of
+from backend.apps.core.models import AuditLog
+from backend.apps.users import throttle
+from backend.apps.users.models import User
+
+View = Callable[..., HttpResponse]
+# Nothing inline, nothing from elsewhere, in no frame.
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SLOW_DOWN = "There were too many tries from here. Wait a moment and try again."
+
+
+def page(view: View) -> View:
+    """Add the headers of a page that no cache may keep and nothing may frame."""
+
+    @wraps(view)
+    def framed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method not in {"GET", "HEAD", "POST"}:
+            return sealed(HttpResponseNotAllowed(["GET", "HEAD", "POST"]))
+        if any("\x00" in text for form in (request.GET, request.POST) for _, texts in form.lists() for text in texts):
+            return sealed(HttpResponse("A character is not allowed.", status=400, content_type="text/plain"))
+        return sealed(view(request, *args, **kwargs))
+
+    return csrf_protect(framed)
+
+
+def own(view: View) -> View:
+    """Show a page to whoever is signed in at the pages; others sign in first and come back."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not isinstance(request.user, User):
+            return redirect_to_login(request.path, reverse("sign-in"))
+        return view(request, *args, **kwargs)
+
+    return page(guarded)
+
+
+def sealed(answer: HttpResponse) -> HttpResponse:
+    answer["Content-Security-Policy"] = CONTENT_POLICY
+    answer["Referrer-Policy"] = "same-origin"
+    patch_cache_control(answer, no_store=True, private=True)
+    return answer
+
+
+def show(
+    request: HttpRequest, name: str, title: str, *, wrong: str = "", status: int = 200, **context: Any
+) -> HttpResponse:
+    """Return a page; `wrong` says at its top what was refused."""
+    told = {"title": title, "wrong": wrong, "next": request.POST.get("next", request.GET.get("next", "")), **context}
+    return render(request, f"users/{name}.html", told, status=status)
+
+
+def too_many(request: HttpRequest) -> int | None:
+    """Count a try from this address; return the seconds to wait when there were too many."""
+    return throttle.try_to_sign_in(client_of(request))
+
+
+def forgive(request: HttpRequest) -> None:
+    throttle.forgive_sign_in(client_of(request))
+
+
+def go_on(request: HttpRequest, name: str) -> HttpResponseRedirect:
+    """Lead to the next step of the sign-in, which knows where it leads in the end."""
+    there = request.POST.get("next", "")
+    return HttpResponseRedirect(reverse(name) + (f"?{urlencode({'next': there})}" if there else ""))
+
+
+def wanted(request: HttpRequest) -> str:
+    """Return where the sign-in leads: a place of ours that was asked for, or the admin."""
+    there = request.POST.get("next", request.GET.get("next", ""))
+    ours = url_has_allowed_host_and_scheme(there, {request.get_host()}, require_https=request.is_secure())
+    return there if ours else resolve_url(settings.LOGIN_REDIRECT_URL)
+
+
+def note(request: HttpRequest, action: str, user: User | None, refusal: str = "", **detail: Any) -> None:
+    """Write down what somebody did at these pages, or was refused."""
+    audit.record(
+        request,
+        action,
+        "user",
+        str(user.pk) if user else "",
+        outcome=AuditLog.Outcome.REFUSED if refusal else AuditLog.Outcome.ALLOWED,
+        detail={"reason": refusal} if refusal else detail,
+        user=user,
+    )
+
+
+def person(request: HttpRequest) -> User:
+    """Return who is signed in: the page is shown to nobody else."""
+    return cast("User", request.user)

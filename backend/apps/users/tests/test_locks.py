@@ -1,0 +1,233 @@
+"""Holds that guessing ends at a lock that nobody can see from outside, and that its owner hears of it once."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.db.models import F
+from django.test import override_settings
+from django.utils import timezone
+
+from backend.apps.core.models import AuditLog
+from backend.apps.users import guards, services, throttle
+from backend.apps.users.hashers import Argon2id
+from backend.apps.users.models import LoginGuard, LoginNotice, LoginSession, User
+from backend.apps.users.tests.doors import API, PASSWORD, api, browser, enter, tokens_of, with_device
+from backend.apps.users.tests.factories import make_user
+from tests.support.clocks import held_minute
+from tests.support.races import at_once
+
+pytestmark = pytest.mark.django_db
+LEAST = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cost, least in LEAST.items():
+        monkeypatch.setattr(Argon2id, cost, least)
+
+
+@pytest.fixture
+def user() -> User:
+    return make_user("doctor", password=PASSWORD)
+
+
+def nobody(email: str = "nobody.at.all@example.org") -> User:
+    return User(email=email, role="nurse")
+
+
+def guess(user: User, times: int = guards.MOST) -> None:
+    """Guess as many machines would, each from an address of its own."""
+    for _ in range(times):
+        assert tokens_of(api(), user, "wrong-password-here").status_code == 401
+
+
+def visible(answer: Any) -> tuple[int, bytes, str]:
+    """Return what a caller sees of an answer, without what differs between any two."""
+    text = re.sub(
+        rb'name="csrfmiddlewaretoken" value="[^"]+"|value="[^"@]+@[^"]+"|"request_id":"[^"]+"', b"", answer.content
+    )
+    return answer.status_code, text, answer.get("Retry-After", "")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_locked_login_answers_as_any_wrong_guess_even_to_the_right_password(user: User) -> None:
+    for who in (user, nobody()):
+        guess(who)
+    tries = [(user, PASSWORD), (user, "wrong-password-here"), (nobody(), PASSWORD), (nobody("else@example.org"), "x")]
+    for ask in (lambda who, password: tokens_of(api(), who, password), lambda *given: enter(browser(), *given)):
+        answers = [visible(ask(*given)) for given in tries]
+        assert len(set(answers)) == 1, answers
+    assert answers[0][0] == 401
+    assert LoginSession.objects.count() == 0
+    assert AuditLog.objects.filter(action="login", detail__reason="locked").count() == 3
+
+
+@pytest.mark.usefixtures("quick")
+def test_known_unknown_and_locked_cost_the_same_hash_and_the_same_statements(
+    user: User, django_assert_num_queries: Any
+) -> None:
+    work: list[str] = []
+    real = {name: getattr(Argon2id, name) for name in ("encode", "verify")}
+    spies = {name: (lambda self, *args, name=name: (work.append(name), real[name](self, *args))[1]) for name in real}
+    guess(user, guards.MOST + 1), guess(nobody(), guards.MOST + 1)
+    with mock.patch.multiple(Argon2id, **spies):
+        for who, password in ((user, PASSWORD), (nobody(), PASSWORD), (make_user(password=PASSWORD), "wrong")):
+            work.clear()
+            with django_assert_num_queries(2), pytest.raises(services.SignInRefused):  # the count, and the login
+                services.prove(who.email, password)
+            assert len(work) == 1, work
+
+
+def test_known_unknown_and_locked_take_about_the_same_time(user: User) -> None:
+    locked = make_user(password=PASSWORD)
+    LoginGuard.objects.create(
+        digest=guards._digest(locked.email, guards.PASSWORD),
+        failures=11,
+        locked_until=timezone.now() + timedelta(hours=1),
+    )
+
+    def took(email: str, password: str) -> float:
+        began = time.thread_time()  # what others do on this machine does not count
+        with pytest.raises(services.SignInRefused):
+            services.prove(email, password)
+        return time.thread_time() - began
+
+    asked = {
+        "known": (user.email, "wrong"),
+        "unknown": ("nobody@example.org", "wrong"),
+        "locked": (locked.email, PASSWORD),
+    }
+    medians = {name: statistics.median(took(*given) for _ in range(5)) for name, given in asked.items()}
+    assert max(medians.values()) < 3 * min(medians.values()), medians  # without a hash it is a hundredth
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_owner_is_told_once_and_the_lock_is_written_down_once(user: User) -> None:
+    guess(user, guards.MOST + 5), guess(nobody(), guards.MOST + 5)
+    assert list(LoginNotice.work.filter(user=user).values_list("kind", flat=True)) == ["locked"]
+    assert LoginNotice.work.count() == 2  # nobody is told of the other, at the same price
+    assert AuditLog.objects.filter(action="sign_in.locked").count() == 2
+    assert not LoginGuard.objects.filter(digest__contains=user.email).exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_lock_ends_by_itself_and_guessing_on_does_not_lengthen_it(user: User) -> None:
+    guess(user, guards.MOST + 5)
+    first = LoginGuard.objects.get().locked_until
+    assert first is not None
+    guess(user, 5)
+    assert LoginGuard.objects.get().locked_until == first
+    LoginGuard.objects.update(locked_until=F("locked_until") - guards.LOCKED_FOR)
+    assert tokens_of(api(), user).status_code == 200
+    assert LoginGuard.objects.count() == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_failures_of_long_ago_do_not_count_and_a_right_password_forgets_them(user: User) -> None:
+    guess(user, guards.MOST - 1)
+    assert tokens_of(api(), user).status_code == 200
+    guess(user, guards.MOST)
+    LoginGuard.objects.update(began_at=F("began_at") - guards.WINDOW)
+    assert tokens_of(api(), user).status_code == 200
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_administrator_and_a_command_unlock(user: User) -> None:
+    admin = api(services.open_session(make_user("admin")).access)
+    for unlock in (
+        lambda: admin.post(f"/api/v1/users/{user.pk}/unlock/"),
+        lambda: call_command("unlock", user.email.upper(), stdout=StringIO()),
+    ):
+        guess(user, guards.MOST + 1)
+        assert tokens_of(api(), user).status_code == 401
+        unlock()
+        assert tokens_of(api(), user).status_code == 200
+    assert AuditLog.objects.filter(action="unlock", resource_id=str(user.pk)).count() == 2
+    nurse = api(services.open_session(make_user("nurse")).access)
+    assert nurse.post(f"/api/v1/users/{user.pk}/unlock/").status_code in {403, 404}
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_password_page_counts_guesses_as_the_sign_in_does(user: User) -> None:
+    web = api(services.open_session(user).access)
+    for _ in range(guards.MOST):
+        given = {"current_password": "wrong", "new_password": "another-fine-passphrase"}
+        assert web.post(f"{API}/password/", given).status_code == 400
+    assert web.post(f"{API}/password/", {**given, "current_password": PASSWORD}).status_code == 400
+    assert tokens_of(api(), user).status_code == 401
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_address_that_tries_many_logins_is_slowed_down_at_every_door() -> None:
+    with held_minute():
+        web, page = api(), browser()
+        page.defaults["REMOTE_ADDR"] = web.defaults["REMOTE_ADDR"]
+        for number in range(throttle.BY_ADDRESS.most):
+            assert tokens_of(web, nobody(f"nobody.{number}@example.org")).status_code == 401
+        user = make_user("nurse", password=PASSWORD)
+        slowed = tokens_of(web, user), enter(page, user)
+        assert [answer.status_code for answer in slowed] == [429, 429]
+        assert all(1 <= int(answer["Retry-After"]) <= 60 for answer in slowed)
+        assert tokens_of(api(), user).status_code == 200
+    assert not LoginGuard.objects.filter(failures__gt=1).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("quick")
+def test_many_guesses_at_the_same_moment_are_each_counted() -> None:
+    user = make_user(password=PASSWORD)
+    at_once(*[lambda: services.prove(user.email, "wrong") for _ in range(6)])
+    at_once(*[lambda: services.prove(user.email, "wrong") for _ in range(6)])
+    assert LoginGuard.objects.get().failures == 12
+    assert LoginNotice.work.count() == 1
+
+
+def test_passwords_hashed_by_older_parameters_are_hashed_anew_at_the_sign_in(user: User) -> None:
+    assert f"m={Argon2id.memory_cost},t={Argon2id.time_cost},p={Argon2id.parallelism}" in user.password
+    with mock.patch.multiple(Argon2id, **LEAST):
+        user.set_password(PASSWORD)
+    User.objects.filter(pk=user.pk).update(password=user.password)
+    assert tokens_of(api(), user).status_code == 200
+    user.refresh_from_db()
+    assert f"argon2$argon2id$v=19$m={Argon2id.memory_cost}" in user.password
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_command_takes_a_second_step_off_and_lists_who_has_none(user: User) -> None:
+    with_device(user)
+    told = StringIO()
+    call_command("mfa", "missing", stdout=told)
+    assert user.email not in told.getvalue()
+    call_command("mfa", "reset", user.email, stdout=told)
+    call_command("mfa", "missing", stdout=told)
+    assert user.email in told.getvalue()
+    assert set(tokens_of(api(), user).data) == {"access", "refresh", "expires_in"}
+    assert AuditLog.objects.filter(action="mfa.reset", resource_id=str(user.pk)).exists()
+    with pytest.raises(CommandError, match="no login"):
+        call_command("mfa", "reset", "nobody@example.org")
+
+
+@override_settings(STAFF_MFA="optional")
+def test_the_deployment_check_counts_staff_without_a_second_step(user: User) -> None:
+    def warned() -> list[str]:
+        return [
+            found.msg
+            for found in run_checks(tags=["security"], include_deployment_checks=True)
+            if found.id == "users.W001"
+        ]
+
+    assert warned() == ["1 member of the staff signs in by a password alone."]
+    with_device(user)
+    assert warned() == []
