@@ -21,7 +21,7 @@ FILLED_IN = {
     "CARERELAY_TRUSTED_PROXIES": "1",
 }
 ONE_SHOT = {"migrate"}
-KEY_FILES = {"CARERELAY_MLLP_KEY", "CARERELAY_LAB_ORDERS_KEY"}  # names of mounted files; no secret stands in them
+KEY_FILES = {"CARERELAY_MLLP_KEY", "CARERELAY_LAB_ORDERS_KEY", "CARERELAY_BREACHED_PASSWORDS"}  # names of mounted files
 PUBLIC_KEYS = {"SENDGRID_WEBHOOK_KEYS"}  # they check signatures; the private halves stay with the provider
 TLS = {
     "mllp": ("CARERELAY_MLLP_CERTIFICATE", "CARERELAY_MLLP_KEY", "CARERELAY_MLLP_CLIENT_CA"),

@@ -9,8 +9,10 @@ from django.contrib.auth import update_session_auth_hash
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Clinic
 from backend.apps.users import second_step, services
 from backend.apps.users.authentication import session_of
 from backend.apps.users.models import LoginSession
@@ -29,7 +31,8 @@ def account(request: HttpRequest) -> HttpResponse:
         return _ended(request, request.POST.get("session", ""))
     note(request, "account", user)
     rows = services.own_sessions(user, session_of(request))
-    return show(request, "account", ACCOUNT, standing=second_step.standing(user), sessions=rows)
+    with timezone.override(Clinic.current().zone):
+        return show(request, "account", ACCOUNT, standing=second_step.standing(user), sessions=rows)
 
 
 @own

@@ -1,4 +1,4 @@
-"""The frame of the pages before and around a sign-in: headers, limits, audit; else each would guard itself."""
+"""The frame of the pages before and around a sign-in: caches, limits, audit; else each would guard itself."""
 
 from __future__ import annotations
 
@@ -22,15 +22,11 @@ from backend.apps.users import throttle
 from backend.apps.users.models import User
 
 View = Callable[..., HttpResponse]
-# Nothing inline, nothing from elsewhere, in no frame.
-CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 SLOW_DOWN = "There were too many tries from here. Wait a moment and try again."
 
 
 def page(view: View) -> View:
-    """Add the headers of a page that no cache may keep and nothing may frame."""
+    """Take forms of ours only, and let no cache keep the page."""
 
     @wraps(view)
     def framed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -56,8 +52,7 @@ def own(view: View) -> View:
 
 
 def sealed(answer: HttpResponse) -> HttpResponse:
-    answer["Content-Security-Policy"] = CONTENT_POLICY
-    answer["Referrer-Policy"] = "same-origin"
+    """Forbid every cache to keep the page, the browser's own too."""
     patch_cache_control(answer, no_store=True, private=True)
     return answer
 
