@@ -7,35 +7,10 @@ import socket
 import time
 from http.client import HTTPResponse
 
-MOST_ADDRESSES = 3  # of one host that are tried
-
 
 def reader(sock: socket.socket, wait_s: float) -> io.BufferedReader:
     """Return a file to read from `sock`; after `wait_s` seconds from now each read raises TimeoutError."""
     return io.BufferedReader(_Until(sock, time.monotonic() + wait_s))
-
-
-def connected(address: tuple[str, int], wait_s: float, source: tuple[str, int] | None = None) -> socket.socket:
-    """Connect as `socket.create_connection` does, but to few addresses of the host and within `wait_s` all told.
-
-    Raises:
-        OSError: none of them answered in time. The look-up of the name keeps its own time.
-    """
-    until_s, failure = time.monotonic() + wait_s, OSError("a host without an address")
-    for family, kind, protocol, _, where in socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[:MOST_ADDRESSES]:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(max(until_s - time.monotonic(), 0.001))
-            if source:
-                sock.bind(source)
-            sock.connect(where)
-        except OSError as error:
-            sock.close()
-            failure = error
-        else:
-            sock.settimeout(wait_s)
-            return sock
-    raise failure
 
 
 class _Until(io.RawIOBase):

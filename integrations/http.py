@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import certifi
 from requests.utils import get_environ_proxies, select_proxy
 
+from integrations import egress
 from integrations.deadlines import TimelyResponse
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
@@ -149,6 +150,8 @@ class Http:
             line.connection.connect()
         except ssl.SSLError:  # a ValueError too, when it is about a certificate
             raise self._unreached() from None
+        except egress.Forbidden as error:
+            raise Misconfigured(str(error), code=f"{self.partner}:egress") from None
         except NOT_A_REQUEST:
             raise Permanent("not a request that can be sent", code=f"{self.partner}:request") from None
         except LOST:
@@ -165,7 +168,10 @@ class Http:
         url = f"{parts.scheme}://{parts.netloc}/"
         proxy_url = select_proxy(url, get_environ_proxies(url))
         if not proxy_url:
-            return Line(self._connection(parts, secure=secure), "", {})
+            connection = self._connection(parts, secure=secure)
+            connection._create_connection = egress.connected  # type: ignore[attr-defined]  # the library's own seam
+            return Line(connection, "", {})
+        egress.check_literal(parts.hostname or "", parts.port or (443 if secure else 80))
         try:
             proxy = _proxy(proxy_url)
             connection, own = self._connection(proxy, secure=secure), _proxy_headers(proxy)

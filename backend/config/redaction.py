@@ -79,6 +79,8 @@ def one_entry(text: str) -> str:
 class Record(logging.LogRecord):
     """What is logged, by whichever logger and to whichever handler: its words are cleaned before any of them asks."""
 
+    _told: str | None = None
+
     def getMessage(self) -> str:  # noqa: N802  # the name the library knows
         return cleaned(super().getMessage())
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from paramiko.ssh_exception import IncompatiblePeer
 
+from integrations import egress
 from integrations.clearinghouse import host_keys
 from integrations.errors import Misconfigured, Transient
 
@@ -78,7 +79,8 @@ def connect(account: Account, patience: Patience) -> paramiko.Transport:
     """Return a connection that is logged in, to the server whose key is pinned and no other.
 
     Raises:
-        Misconfigured: codes "sftp:host_key", "sftp:pin", "sftp:key", "sftp:auth", "sftp:algorithms".
+        Misconfigured: codes "sftp:host_key", "sftp:pin", "sftp:key", "sftp:auth", "sftp:algorithms",
+            "sftp:egress".
         Transient: codes "sftp:unreached", "sftp:handshake".
     """
     pins, key = _pins(account.host_key), _private_key(account)
@@ -104,7 +106,9 @@ def hang_up(transport: paramiko.Transport) -> None:
 
 def _socket(account: Account, patience: Patience) -> socket.socket:
     try:
-        return socket.create_connection((account.host.strip("[]"), account.port), timeout=patience.connect_s)
+        return egress.connected((account.host.strip("[]"), account.port), patience.connect_s)
+    except egress.Forbidden as error:
+        raise Misconfigured(str(error), code=f"{PARTNER}:egress") from None
     except (OSError, ValueError, OverflowError):
         raise Transient("not reached", code=f"{PARTNER}:unreached") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import smtplib
+import socket
 import ssl
 import time
 from collections.abc import Callable, Container, Mapping
@@ -14,7 +15,7 @@ from email.utils import formatdate, parseaddr
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from integrations import deadlines, http
+from integrations import deadlines, egress, http
 from integrations.email import CONTROL, Attachment, Email, Found, LostEmail, is_address
 from integrations.errors import BadAddress, Blocked, IntegrationError, Misconfigured, Permanent, Transient, Unknown
 
@@ -118,9 +119,9 @@ def connector(
     def connect() -> smtplib.SMTP:
         tls = None if security == "none" else http.tls_context(PARTNER)
         line = (
-            smtplib.SMTP_SSL(host, port, timeout=timeout_s, context=tls)
+            _LineOfTls(host, port, timeout=timeout_s, context=tls)
             if security == "tls"
-            else smtplib.SMTP(host, port, timeout=timeout_s)
+            else _Line(host, port, timeout=timeout_s)
         )
         try:
             if security == "starttls":
@@ -134,6 +135,20 @@ def connector(
         return line
 
     return connect
+
+
+class _Line(smtplib.SMTP):
+    """The library's client, which connects to where we may alone."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        try:
+            return egress.connected((host, port), timeout)
+        except egress.Forbidden as error:
+            raise Misconfigured(str(error), code=f"{PARTNER}:egress") from None
+
+
+class _LineOfTls(smtplib.SMTP_SSL, _Line):
+    """The same, over TLS from the first byte."""
 
 
 class Unreadable(smtplib.SMTPException):

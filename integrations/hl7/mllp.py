@@ -12,7 +12,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from integrations.errors import Transient, Unknown
+from integrations import egress
+from integrations.errors import Misconfigured, Transient, Unknown
 
 START = b"\x0b"
 END = b"\x1c\r"
@@ -143,6 +144,7 @@ class MllpClient:
 
         Raises:
             Transient: the peer was not reached; nothing was sent.
+            Misconfigured: the peer is where we may not connect to.
             Unknown: the message may have arrived, but no acknowledgement came.
         """
         connection = self._connected()
@@ -160,12 +162,14 @@ class MllpClient:
         if self._connection is None:
             try:
                 self._connection = self._connect()
+            except egress.Forbidden as error:
+                raise Misconfigured(str(error), code="mllp:egress") from None
             except NOT_REACHED:
                 raise Transient("not reached", code="mllp:unreached") from None
         return self._connection
 
     def _connect(self) -> socket.socket:
-        plain = socket.create_connection(self._address, timeout=self._timeout_s)
+        plain = egress.connected(self._address, self._timeout_s)
         if self._tls is None:
             return plain
         try:

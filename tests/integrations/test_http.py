@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from integrations import deadlines, http
+from integrations import egress, http
 from integrations.doubles.server import Answer, HttpDouble, Request
 from integrations.errors import IntegrationError, Misconfigured, Permanent, Transient, Unknown
 from tests.support.certificates import server_tls
@@ -362,5 +362,5 @@ def test_a_host_of_many_addresses_costs_no_more_time_than_one(monkeypatch: pytes
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         began_s = time.monotonic()
         with pytest.raises(OSError, match="timed out"):
-            deadlines.connected(("many.example", 443), 0.2)
+            egress.connected(("many.example", 443), 0.2)
         assert time.monotonic() - began_s < 0.6

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
@@ -24,11 +23,9 @@ import redis
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
 from django.core.cache import cache
-from requests.utils import get_environ_proxies, select_proxy
 
 from backend.apps.core.connections import let_go
 from backend.apps.users import throttle
-from integrations import deadlines
 from integrations.errors import IntegrationError, Permanent
 from integrations.http import Answer, Http, Line
 
@@ -50,8 +47,6 @@ WAIT_S = 1.0  # for another who fetches the same set
 TURN_S = 30  # longer than any fetch; it ends a turn whose process has died
 BY_URL = throttle.Limit("jwks", most=60, window_s=60)
 TOGETHER = threading.BoundedSemaphore(4)  # fetches of this process while Redis, which gives turns, is away
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-OTHER_WAYS_TO_IPV4 = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "2002::/16", "::/96")))
 MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 NOT_KEPT = re.compile(r"(?:^|[,\s])no-(?:store|cache)", re.IGNORECASE)
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -224,48 +219,15 @@ def lifetime_s(cache_control: str) -> int:
 
 
 class _Outside(Http):
-    """In production it reaches public addresses alone: no key's address leads into our own network.
-
-    It looks at the connection that was made, before anything is asked, since a name may mean another address each time.
-    One instance fetches once.
-    """
-
-    def _connection(self, to: SplitResult, *, secure: bool) -> HTTPConnection:
-        connection = super()._connection(to, secure=secure)
-        connection._create_connection = deadlines.connected  # type: ignore[attr-defined]  # the library's own seam
-        return connection
+    """One instance fetches once, within WHOLE_S. Where it may connect to is decided for each address (`egress`)."""
 
     def _open(self, parts: SplitResult) -> Line:
         if sentence := address_fault(parts.geturl()):
             raise Permanent(sentence, code="jwks:address")
         until_s = time.monotonic() + WHOLE_S
         line = super()._open(parts)
-        if settings.IN_PRODUCTION and not _proxied(parts) and not is_public(self._peer(line)):
-            line.connection.close()
-            raise Permanent("an address of a private network", code="jwks:private")
         line.connection.sock.settimeout(min(TIMEOUT_S[1], max(until_s - time.monotonic(), 0.001)))
         return line
-
-    def _peer(self, line: Line) -> str:
-        try:
-            return str(line.connection.sock.getpeername()[0])
-        except OSError:  # hung up already
-            line.connection.close()
-            raise self._unreached() from None
-
-
-def _proxied(parts: SplitResult) -> bool:
-    url = f"{parts.scheme}://{parts.netloc}/"
-    return bool(select_proxy(url, get_environ_proxies(url)))
-
-
-def is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if any(ip in network for network in OTHER_WAYS_TO_IPV4) and not ip.ipv4_mapped:
-            return False
-        ip = ip.ipv4_mapped or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else ip)
-    return ip.is_global and not ip.is_multicast
 
 
 def _is_loopback(host: str) -> bool:
