@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from celery.beat import Scheduler
 from hypothesis import example, given
 from hypothesis import strategies as st
 from kombu import Connection, serialization
 
+import beat_schedule
 from backend.apps.core import dispatch, opaque
 from backend.apps.core.models import Alert
 from tests.support.stage import Stage, until
 from tests.workers.rows import CANARY, COMMITS
+from workers.celery_app import app
 
 TASK = "lab_results.file"
 FORBIDDEN: Mapping[str, dict[str, Any]] = {
@@ -38,6 +41,18 @@ def test_a_message_with_anything_but_names_and_opaque_ids_never_leaves(how: dict
     with pytest.raises(opaque.NotOpaque) as refused:
         dispatch._producer.send_task(TASK, queue="lab_results", **how)
     assert not any(word in str(refused.value) for word in (CANARY, "1931", "jane", "98.6", "uuid"))
+
+
+@pytest.mark.parametrize("name", beat_schedule.SCHEDULE)
+def test_what_the_beat_sends_leaves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    with app.connection_for_write() as wire:
+        producer = app.amqp.Producer(wire)
+        monkeypatch.setattr(producer, "publish", lambda _body, **how: sent.append(how["headers"]["task"]))
+        scheduler = Scheduler(app=app, lazy=True)
+        scheduler.merge_inplace(beat_schedule.SCHEDULE)
+        scheduler.apply_async(scheduler.schedule[name], producer=producer, advance=False)
+    assert sent == [beat_schedule.SCHEDULE[name]["task"]]
 
 
 @pytest.mark.parametrize("ring", [dispatch.ring, dispatch.send])

@@ -56,7 +56,8 @@ def check_headers(headers: Mapping[str, Any], args: Any, kwargs: Any) -> None:
         "retries": _is_small(headers.get("retries", 0)),
         "replaced_task_nesting": _is_small(headers.get("replaced_task_nesting", 0)),
         "timelimit": all(part is None or _is_small(part) for part in headers.get("timelimit") or ()),
-        "ignore_result": isinstance(headers.get("ignore_result", True), bool),
+        "ignore_result": headers.get("ignore_result") in (None, True, False),
+        "celery_beat_task": headers.get("celery_beat_task", True) is True,  # the beat's own mark
         "origin": isinstance(origin := headers.get("origin"), str) and bool(PART.fullmatch(origin)),
         "argsrepr": headers.get("argsrepr") == repr(tuple(args)),
         "kwargsrepr": headers.get("kwargsrepr") == repr(dict(kwargs)),
