@@ -91,7 +91,7 @@ class Tally:
         self._segments = 0
         self._interchange: Interchange | None = None
         self._group: Group | None = None
-        self._flaws: list[list[Flaw]] = []
+        self._flaws: dict[int, list[Flaw]] = {}  # each list once, by its identity: a file may have as many as segments
 
     def apply(self, file: InboundFile, transaction: Transaction) -> None:
         """Apply one transaction; whatever goes wrong in it is a finding, unless the database is away."""
@@ -127,8 +127,7 @@ class Tally:
     def _watch(self, transaction: Transaction) -> None:
         """Keep the flaws of its envelope, which are complete only after it."""
         for flaws in (transaction.interchange.flaws, transaction.flaws):
-            if not any(flaws is known for known in self._flaws):
-                self._flaws.append(flaws)
+            self._flaws[id(flaws)] = flaws
 
     def _note(self, outcome: Outcome, file: InboundFile) -> None:
         self.findings += outcome.findings
@@ -146,7 +145,9 @@ class Tally:
     @property
     def status(self) -> str:
         """Return what became of the file as a whole; adds what its envelopes contradict themselves in."""
-        self.findings += [f"{flaw.sentence}." for flaws in self._flaws for flaw in flaws]
+        self.findings += [f"{flaw.sentence}." for flaws in self._flaws.values() for flaw in flaws]
+        if not self.findings and not self._outcomes:
+            self.findings.append("There is no transaction in this file.")
         kinds = {name for name, count in self._outcomes.items() if count}
         if kinds <= {"refused"}:
             return Status.QUARANTINED
