@@ -11,6 +11,7 @@ import pytest
 from xdist.scheduler import LoadGroupScheduling
 
 TOGETHER = {
+    "tests/architecture/test_sizes.py",  # one reading of all files
     "tests/launcher/test_bootstrap.py",  # one install
     "tests/launcher/test_up.py",  # one stack
 }

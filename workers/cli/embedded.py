@@ -126,7 +126,7 @@ class Postgres(Server):
         if not self._as.identity:
             return folder / "postgres"
         name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-        return Path("/var/tmp") / f"carerelay-{name}"  # noqa: S108 - its owner is checked before use
+        return Path("/var/tmp") / f"carerelay-{name}"  # noqa: S108  # nosec B108  # its owner is checked before use
 
     def _start_on(self, port: int) -> str:
         """Make the cluster on first use."""

@@ -18,6 +18,7 @@ SUITE = (
     *("pytest", "-n", "2", "--dist", "loadgroup", "--ignore=tests/integrations"),
     *("backend", "workers", "integrations", "tests"),
 )
+BANDIT = ("-m", "bandit", "-q", "-c", "pyproject.toml", "-r", "backend", "workers", "integrations")
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 
 
@@ -37,7 +38,11 @@ LEFT_OUT = {
 TEMPLATE = "CARERELAY_TEST_TEMPLATE"  # the database whose tables each process of the suite copies
 # Those of one lane run one after the other, the lanes side by side; the suite then has the machine to itself.
 LANES = (
-    (Check("migrations", TABLES),),
+    (
+        Check("migrations", TABLES),
+        Check("code rules", ("-m", "workers.cli.code_rules")),
+        Check("bandit", BANDIT),
+    ),
     (
         Check("ruff check", ("-m", "ruff", "check", ".")),
         Check("ruff format", ("-m", "ruff", "format", "--check", ".")),
@@ -83,8 +88,9 @@ def told(check: Check, env: Mapping[str, str]) -> Result:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="carerelay test",
-        description="Without arguments: ruff, mypy, the import rules and the whole suite, on an own PostgreSQL and "
-        "Redis that end with it. With arguments: pytest with these arguments on the same servers.",
+        description="Without arguments: ruff, mypy, bandit, the rules of imports and of code, and the whole "
+        "suite, on an own PostgreSQL and Redis that end with it. With arguments: pytest with these arguments on the "
+        "same servers.",
     )
     parser.add_argument("pytest_words", nargs="*", metavar="PYTEST_ARG", help="for example: backend/apps/core -k lease")
     return parser

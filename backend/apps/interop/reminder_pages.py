@@ -63,10 +63,12 @@ def visit(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show every reminder of one visit, taken back ones too, and what came back."""
     row = get_object_or_404(visits(request), pk=pk)
     console.note(request, "retrieve", row)
+    # nosemgrep: unscoped-rows  # of a visit that is theirs to see
     reminders = AppointmentReminder.objects.filter(appointment=row).order_by("scheduled_send_time", "created_at", "pk")
     chips = [Chip.of(each) for each in reminders[:MOST_ROWS]]
     keys = [chip.row.pk for chip in chips]
     points = contacts.points_of([row.patient])
+    # nosemgrep: unscoped-rows  # of a visit that is theirs to see
     others = PatientMessage.objects.filter(subject_id=row.pk).order_by("scheduled_send_time", "pk")[:MOST_ROWS]
     context = {
         "title": "Reminders of a visit",

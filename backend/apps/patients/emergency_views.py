@@ -51,6 +51,7 @@ class BreakGlass(Audited):
         """Open the record of a patient who is not one's own for 60 minutes; it is told at once and reviewed."""
 
         def act() -> Response:
+            # nosemgrep: unscoped-rows  # that is what it is for
             patient = get_object_or_404(Patient.objects.all(), pk=pk)
             form = BreakGlassForm(data=request.data)
             form.is_valid(raise_exception=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +60,8 @@ class Guard(asyncssh.SSHServer):
         return bool(self._house.password)
 
     def validate_password(self, username: str, password: str) -> bool:
-        return password == self._house.password and username in self._house.partners
+        is_right = hmac.compare_digest(password.encode(), self._house.password.encode())
+        return is_right and username in self._house.partners
 
 
 class Files(asyncssh.SFTPServer):
