@@ -107,6 +107,7 @@ from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
 
 RESOURCES: dict[str, type[Audited]] = dict(viewsets(get_resolver().url_patterns))
+OF_LABEL = {view.queryset.model._meta.label: name for name, view in RESOURCES.items()}
 CRUD = {
     "list": ("get", False),
     "retrieve": ("get", True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from psycopg.errors import QueryCanceled
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from backend.apps.core import audit, on_call, scope
+from backend.apps.core import audit, field_rules, on_call, scope
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow, may
@@ -64,6 +64,31 @@ class ClinicAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may(request.user, "destroy", self.permissions)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the form's parts without the fields this person does not see whole."""
+        parts = super().get_fieldsets(request, obj)
+        return [(name, {**options, "fields": self._seen(request, options["fields"], obj)}) for name, options in parts]
+
+    def _seen(self, request: HttpRequest, names: Iterable[Any], obj: Any = None) -> list[Any]:
+        hides, seen = field_rules.hidden(self.model, request.user, obj), field_rules.only(self.model, request.user)
+        return [name for name in names if name not in hides and (seen is None or name in seen)]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self._unless_oracle(request, super().get_list_display(request))
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        return self._unless_oracle(request, super().get_list_filter(request))
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        return self._unless_oracle(request, super().get_search_fields(request))
+
+    def _unless_oracle(self, request: HttpRequest, names: Iterable[Any]) -> list[Any]:
+        return [
+            name
+            for name in names
+            if not (isinstance(name, str) and field_rules.is_oracle(self.model, name, request.user))
+        ]
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row of a page (form, history, question before deletion), and audit that it was looked at."""

@@ -12,6 +12,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
+from backend.apps.core import field_rules
+
 LONGEST = 200
 PAGE_PARAMS = frozenset({"limit", "cursor", "ordering", "search", "format"})
 
@@ -23,7 +25,7 @@ class StrictFilterBackend(DjangoFilterBackend):
         if not request.query_params:
             return queryset
         filterset = self.get_filterset(request, queryset, view)
-        known = PAGE_PARAMS | (set(filterset.filters) if filterset else set())
+        known = PAGE_PARAMS | self._open(filterset, queryset.model, request.user)
         ranges = {f"{name}_{end}" for name in known for end in ("after", "before", "min", "max")}
         unknown = sorted(set(request.query_params) - known - ranges)
         if unknown:
@@ -33,6 +35,11 @@ class StrictFilterBackend(DjangoFilterBackend):
         if not filterset.is_valid():
             raise translate_validation(filterset.errors)
         return filterset.qs
+
+    def _open(self, filterset: Any, model: type[Model], user: Any) -> set[str]:
+        """Return the filters that tell the caller nothing of fields they do not see."""
+        filters = filterset.filters if filterset else {}
+        return {name for name, one in filters.items() if not field_rules.is_oracle(model, one.field_name, user)}
 
     def get_filterset_class(self, view: Any, queryset: QuerySet[Any] | None = None) -> Any:
         """Return the view's filters; those that are made from `filterset_fields` are made once and not per request."""
@@ -47,7 +54,11 @@ def _made(view: Any, model: type[Model]) -> Any:
 
 
 class BoundedSearch(SearchFilter):
-    """DRF's search over `search_fields`, for words of sensible length only."""
+    """DRF's search over `search_fields`, for words of sensible length only, and only over what the caller sees."""
+
+    def get_search_fields(self, view: Any, request: Request) -> Any:
+        fields, model = super().get_search_fields(view, request) or (), view.queryset.model
+        return [name for name in fields if not field_rules.is_oracle(model, name, request.user)]
 
     def get_search_terms(self, request: Request) -> list[str]:
         if len(request.query_params.get(self.search_param, "")) > LONGEST:
@@ -59,7 +70,8 @@ class StrictOrdering(OrderingFilter):
     """Ordering by the view's `ordering_fields` only; anything else is 400, so that no column can be probed."""
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
-        allowed = tuple(getattr(view, "ordering_fields", None) or ())
+        offered, model = getattr(view, "ordering_fields", None) or (), queryset.model
+        allowed = tuple(name for name in offered if not field_rules.is_oracle(model, name, request.user))
         asked = [term.strip() for term in request.query_params.get(self.ordering_param, "").split(",") if term.strip()]
         unknown = [term for term in asked if term.lstrip("-") not in allowed]
         if unknown:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import models
 from rest_framework import serializers
 
+from backend.apps.core import field_rules
+from backend.apps.core.field_rules import FieldRule
 from backend.apps.core.models import Alert, AuditLog, Clinic
+
+UNSEEN = "Your role does not see this field whole, so it cannot write it."
 
 
 class RefuseUnknown(serializers.Serializer):
@@ -27,14 +33,54 @@ class Form(RefuseUnknown):
 
 
 class ClinicSerializer(RefuseUnknown, serializers.ModelSerializer):
-    """A model's fields, written out by each subclass; related rows are limited to those the caller may see."""
+    """A model's fields, written out by each subclass; related rows are limited to those the caller may see.
+
+    What the caller's role does not see whole (`core.field_rules`) is masked or left out, and cannot be written.
+    """
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
         for name in ("id", "created_at", "updated_at"):
             if name in fields:
                 fields[name].read_only = True
-        return fields
+        seen = field_rules.only(self.Meta.model, self._caller)
+        return fields if seen is None else {name: field for name, field in fields.items() if name in seen}
+
+    def to_internal_value(self, data: Any) -> Any:
+        taken = super().to_internal_value(data)
+        given = set(data) & {name for name in self._ruled if not self.fields[name].read_only}
+        unseen = [name for name in sorted(given) if not self._sees(name, self.instance)]
+        if unseen:
+            raise serializers.ValidationError({name: [UNSEEN] for name in unseen})
+        return taken
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        for name, (_, one) in self._ruled.items():
+            if name in shown and not self._sees(name, instance):
+                value = shown.pop(name)
+                shown |= {name: field_rules.mask(value)} if one.masked else {}
+        return shown
+
+    @cached_property
+    def _ruled(self) -> dict[str, tuple[Sequence[str], FieldRule]]:
+        """Return, of the fields that have a rule, the steps to the row it is of, and the rule."""
+        found = {}
+        for name, field in self.fields.items():
+            one = field_rules.rule_at(self.Meta.model, "__".join(field.source_attrs))
+            if one is not None and "*" not in field.source:
+                found[name] = (field.source_attrs[:-1], one)
+        return found
+
+    def _sees(self, name: str, row: Any) -> bool:
+        steps, one = self._ruled[name]
+        for step in steps:
+            row = getattr(row, step, None)
+        return one.sees(self._caller, row)
+
+    @property
+    def _caller(self) -> Any:
+        return getattr(self.context.get("request"), "user", None)
 
     def build_relational_field(self, field_name: str, relation_info: Any) -> tuple[type, dict[str, Any]]:
         kind, kwargs = super().build_relational_field(field_name, relation_info)

@@ -18,7 +18,6 @@ from backend.apps.doctors.models import (
     DoctorSpecialization,
     Specialization,
 )
-from backend.apps.doctors.serializers import SEEN_BY
 from backend.apps.employees.credential_admin import CredentialAdmin
 
 
@@ -61,12 +60,6 @@ class DoctorAdmin(ClinicAdmin):
     list_select_related = ("user",)
     autocomplete_fields = ("user", "covering_doctor")
     inlines = (SpecializationInline,)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Return the form's fields, cut to what the role sees through the API."""
-        fields = list(super().get_fields(request, obj))
-        seen = SEEN_BY.get(getattr(request.user, "role", ""))
-        return fields if seen is None else [name for name in fields if name in seen]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import serializers
 
-from backend.apps.core.roles import Role
 from backend.apps.core.serializers import ClinicSerializer
 from backend.apps.doctors.models import Doctor, DoctorAvailability, DoctorCredential, Specialization
 from backend.apps.employees.credential_serializers import CREDENTIAL_FIELDS, CredentialSerializer
-
-DIRECTORY = frozenset({
-    "id", "full_name", "specializations", "primary_specialization", "board_certified", "years_of_experience",
-    "consultation_fee", "bio", "education", "languages", "is_accepting_patients",
-})  # fmt: skip
-WITHOUT_DEA = DIRECTORY | {"user", "license_number", "npi_number", "covering_doctor", "created_at", "updated_at"}
-# Roles that are not listed see every field.
-SEEN_BY: dict[str, frozenset[str]] = {
-    Role.PATIENT: DIRECTORY,
-    Role.RECEPTIONIST: WITHOUT_DEA,
-    Role.NURSE: WITHOUT_DEA,
-    Role.LAB_TECH: WITHOUT_DEA,
-}
 
 
 class SpecializationSerializer(ClinicSerializer):
@@ -53,12 +37,6 @@ class DoctorSerializer(ClinicSerializer):
             "primary_specialization", "board_certified", "years_of_experience", "consultation_fee", "bio", "education",
             "languages", "is_accepting_patients", "covering_doctor", "warnings", "created_at", "updated_at",
         ]  # fmt: skip
-
-    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        fields = super().get_fields()
-        request = self.context.get("request")
-        seen = SEEN_BY.get(getattr(getattr(request, "user", None), "role", ""))
-        return fields if seen is None else {name: field for name, field in fields.items() if name in seen}
 
     def get_primary_specialization(self, doctor: Doctor) -> str | None:
         """The name of the primary specialization."""

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin
-from backend.apps.employees import permissions, serializers, services
+from backend.apps.employees import permissions, services
 from backend.apps.employees.balance_admin import PtoEntryAdmin, TimeOffPolicyAdmin
 from backend.apps.employees.credential_admin import EmployeeCredentialAdmin
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
@@ -41,12 +41,6 @@ class EmployeeAdmin(ClinicAdmin):
     autocomplete_fields = ("user", "department", "manager")
     list_select_related = ("user", "department")
     readonly_fields = ("employee_id", "status", "termination_date", "last_review_date")
-
-    def get_exclude(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Hide what only HR and the person themself may see; the person reads it through the API."""
-        if services.is_hr(request.user):
-            return ()
-        return tuple(name for name, readers in serializers.FIELD_READERS.items() if "head" not in readers)
 
 
 @admin.register(EmployeeTimeOff)

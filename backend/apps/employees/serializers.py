@@ -1,4 +1,4 @@
-"""What of HR's rows goes over the wire; salaries are cut here, by the table in `permissions`."""
+"""What of HR's rows goes over the wire; salaries are cut by `core.field_rules`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,7 @@ from rest_framework import serializers
 
 from backend.apps.core.models import Clinic
 from backend.apps.core.serializers import ClinicSerializer, Form
-from backend.apps.employees import services
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
-
-# Fields of a file that not everybody who sees the file may see: HR, the person ("self"), the head of the department.
-FIELD_READERS: dict[str, frozenset[str]] = {
-    "salary": frozenset({"hr", "self"}),
-    "pay_frequency": frozenset({"hr", "self"}),
-    "contract": frozenset({"hr", "self"}),
-    "benefits_enrolled": frozenset({"hr", "self"}),
-    "termination_reason": frozenset({"hr"}),
-    "resume": frozenset({"hr", "self", "head"}),
-    "performance_rating": frozenset({"hr", "self", "head"}),
-    "pto_balance": frozenset({"hr", "self", "head"}),
-}
 
 
 class DepartmentSerializer(ClinicSerializer):
@@ -58,22 +45,6 @@ class EmployeeSerializer(ClinicSerializer):
 
     def get_years_of_service(self, employee: Employee) -> int:
         return employee.years_served(until=self._today)
-
-    def to_representation(self, employee: Employee) -> dict[str, Any]:
-        shown = super().to_representation(employee)
-        reader = self._reader_of(employee)
-        return {name: value for name, value in shown.items() if reader in FIELD_READERS.get(name, {reader})}
-
-    def _reader_of(self, employee: Employee) -> str:
-        """Return what the caller is to this person: "hr", "self", "head", or "" for nobody in particular."""
-        request = self.context.get("request")
-        if request is None:
-            return ""
-        if services.is_hr(request.user):
-            return "hr"
-        if employee.user_id == request.user.pk:
-            return "self"
-        return "head" if services.heads_department_of(request.user, employee) else ""
 
     @cached_property
     def _today(self) -> date:

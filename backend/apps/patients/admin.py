@@ -12,7 +12,6 @@ from django.http import HttpRequest
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
 from backend.apps.patients import permissions, services
 from backend.apps.patients.models import RACES, ContactConsent, ContactPoint, EmergencyAccess, Patient
-from backend.apps.patients.serializers import SEEN_BY
 
 
 @admin.register(Patient)
@@ -28,12 +27,6 @@ class PatientAdmin(ClinicAdmin):
     ordering = ("last_name", "first_name", "id")
     autocomplete_fields = ("user",)
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Return the form's fields, cut to what the role sees through the API."""
-        fields = list(super().get_fields(request, obj))
-        seen = SEEN_BY.get(getattr(request.user, "role", ""))
-        return fields if seen is None else [name for name in fields if name in seen]
-
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "races":
             return forms.MultipleChoiceField(
@@ -46,7 +39,7 @@ class PatientAdmin(ClinicAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term.strip():
             return queryset, False
-        return services.by_name(services.search(queryset, search_term[:200])), False
+        return services.by_name(services.search(queryset, search_term[:200], by=request.user)), False
 
 
 @admin.register(ContactConsent)

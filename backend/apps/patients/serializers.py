@@ -9,19 +9,8 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from backend.apps.core.models import Clinic
-from backend.apps.core.roles import Role
 from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.patients.models import ConsentMethod, ContactConsent, ContactPoint, Patient
-
-IDENTITY = frozenset({
-    "id", "medical_record_number", "first_name", "middle_name", "last_name", "name_suffix", "full_name",
-    "date_of_birth", "age", "gender",
-})  # fmt: skip
-# Roles that are not listed see every field.
-SEEN_BY: dict[str, frozenset[str]] = {
-    Role.LAB_TECH: IDENTITY,
-    Role.PHARMACIST: IDENTITY | {"phone"},
-}
 
 
 class PatientSerializer(ClinicSerializer):
@@ -43,12 +32,6 @@ class PatientSerializer(ClinicSerializer):
         ]  # fmt: skip
         read_only_fields: ClassVar[list[str]] = ["sms_consent_at", "email_consent_at"]
         extra_kwargs: ClassVar[dict[str, Any]] = {"medical_record_number": {"required": False}}
-
-    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        fields = super().get_fields()
-        request = self.context.get("request")
-        seen = SEEN_BY.get(getattr(getattr(request, "user", None), "role", ""))
-        return fields if seen is None else {name: field for name, field in fields.items() if name in seen}
 
     def get_age(self, patient: Patient) -> int:
         return patient.age_on(self._today)

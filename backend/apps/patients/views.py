@@ -39,7 +39,7 @@ class PatientSearch(BoundedSearch):
     """`?search=` by `services.search`: by index, never by reading the whole table."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        return services.search(queryset, " ".join(self.get_search_terms(request)))
+        return services.search(queryset, " ".join(self.get_search_terms(request)), by=request.user)
 
 
 class PatientViewSet(BreakGlass, ClinicViewSet):
@@ -61,7 +61,7 @@ class PatientViewSet(BreakGlass, ClinicViewSet):
         """Find at most 50 patients without writing a name into a URL, where logs and proxies would keep it."""
         form = SearchForm(data=request.data)
         form.is_valid(raise_exception=True)
-        found = services.search(self.get_queryset(), form.validated_data["text"])
+        found = services.search(self.get_queryset(), form.validated_data["text"], by=request.user)
         rows = list(services.by_name(found)[:MOST_FOUND])
         self.note(count=len(rows), ids=[str(row.pk) for row in rows])
         return Response(self.get_serializer(rows, many=True).data)

@@ -72,7 +72,7 @@ class Department(ClinicModel):
 
 
 class Employee(ClinicModel, Stateful):
-    """A person who works here. Salary and contract are cut from what others see (`serializers.FIELD_READERS`)."""
+    """A person who works here. Salary and contract are cut from what others see (`core.field_rules`)."""
 
     class EmploymentType(models.TextChoices):
         FULL_TIME = "full_time"

@@ -13,7 +13,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from backend.apps.core.models import AuditLog
 from backend.apps.core.roles import STAFF
 from backend.apps.employees.models import Department, Employee, EmployeePerformanceReview, EmployeeTimeOff
-from backend.apps.employees.serializers import FIELD_READERS
 from backend.apps.employees.tests.factories import (
     PDF,
     make_department,
@@ -29,6 +28,12 @@ from tests.support.api_contract import ApiContract, client_for
 
 pytestmark = pytest.mark.django_db
 EMPLOYEES, TIME_OFF = "/api/v1/employees/", "/api/v1/employee-time-offs/"
+HR, SELF, HEAD = "hr", "self", "head"
+READERS = {
+    "salary": {HR, SELF}, "pay_frequency": {HR, SELF}, "contract": {HR, SELF}, "benefits_enrolled": {HR, SELF},
+    "termination_reason": {HR}, "resume": {HR, SELF, HEAD}, "performance_rating": {HR, SELF, HEAD},
+    "pto_balance": {HR, SELF, HEAD},
+}  # fmt: skip
 DEPARTMENTS, REVIEWS = "/api/v1/departments/", "/api/v1/employee-performance-reviews/"
 SALARY = re.compile(rb"\b70000\b")  # and no digits of a key or of a moment
 
@@ -116,12 +121,12 @@ def test_the_administrator_sees_everything(clinic: Wards) -> None:
         assert {str(row_0.pk), str(row_1.pk)} <= listed(clinic.admin, url)
 
 
-@pytest.mark.parametrize("field", sorted(FIELD_READERS))
+@pytest.mark.parametrize("field", sorted(READERS))
 def test_each_field_is_shown_to_the_readers_the_table_names(clinic: Wards, field: str) -> None:
     users = {"hr": clinic.admin, "self": clinic.nurses[0].user, "head": clinic.heads[0].user}
     for reader, user in users.items():
         shown = client_for(user).get(f"{EMPLOYEES}{clinic.nurses[0].pk}/").data
-        assert (field in shown) is (reader in FIELD_READERS[field]), reader
+        assert (field in shown) is (reader in READERS[field]), reader
         in_list = next(row for row in client_for(user).get(EMPLOYEES).data["results"] if row["id"] == shown["id"])
         assert set(in_list) == set(shown)
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from backend.apps.core.field_rules import ONLY, RULES, FieldRule
 from backend.apps.core.permissions import ALL_ROLES
 from backend.apps.core.views import Audited
 
@@ -16,6 +17,28 @@ HEAD = """# Roles
 Made by `./carerelay manage roles > docs/roles.md` from the permission tables in `backend/apps/*/permissions.py`; a test
 fails when they differ. What is not listed is denied. A mark says that the role may try; which rows it then finds
 follows from the object rules (`backend/apps/core/scope.py`): patients see their own record, doctors their own patients.
+"""
+
+FIELDS = """
+## Fields
+
+From `backend/apps/core/field_rules.py`. A mark says that the role sees the field whole, of the rows it sees at all; who
+does not cannot filter, search or order by it, nor write it. The admin and the FHIR API leave out what the API masks.
+"""
+ONLY_THESE = """
+Of these a role sees the named fields and no others:
+"""
+BREAK_GLASS = """
+## Break-glass
+
+A doctor opens the record of a patient who is not theirs with `POST /api/v1/patients/{id}/break-glass/` or in the
+console, with a reason of at least 10 characters, for 60 minutes by the database's clock. The id comes from
+`POST /api/v1/patients/find/` with the whole record number and the birthday, which tells an id and initials. While it is
+open the patient counts as an own one everywhere, for reading and for writing; what the doctor writes links the patient
+to them for good, and the review shows it. Every audit row made under it names it in `detail.break_glass`. It opens an
+alert at once, which is mailed to whoever is on call, and waits in the console for a review by somebody else; after 7
+days without one an alert tells of it. Nurses and the other roles need none: they see every patient.
+Patients do not see who opened their record; the accounting of it is the administrator's.
 """
 
 
@@ -38,7 +61,28 @@ def table() -> str:
         for action, roles in getattr(view, "permissions", {}).items():
             marks = " | ".join("x" if role in roles else "" for role in ALL_ROLES)
             lines.append(f"| {name} | {action} | {marks} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *fields()])
+
+
+def fields() -> Iterator[str]:
+    """Yield the tables of `core.field_rules` as lines of Markdown."""
+    yield FIELDS
+    yield "| field | others see | " + " | ".join(ALL_ROLES) + " | and |"
+    yield "|---" * (3 + len(ALL_ROLES)) + "|"
+    for model, rules in sorted(RULES.items()):
+        for name, one in sorted(rules.items()):
+            marks = " | ".join("x" if one.sees_as(role) else "" for role in ALL_ROLES)
+            others = "how it ends" if one.masked else "nothing"
+            yield f"| {model}.{name} | {others} | {marks} | {_people(one)} |"
+    yield ONLY_THESE
+    for model, roles in sorted(ONLY.items()):
+        for role, names in sorted(roles.items()):
+            yield f"- {model}, {role}: {', '.join(sorted(names))}"
+    yield BREAK_GLASS
+
+
+def _people(one: FieldRule) -> str:
+    return ", ".join("the head of the department" if "head" in path else "the person" for path in one.people)
 
 
 class Command(BaseCommand):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backend.apps.core.field_rules import RULES
+from backend.apps.core.roles import Role
 from backend.apps.insurance import permissions
 from backend.apps.insurance.models import PatientInsurance
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
@@ -12,6 +14,7 @@ TODAY = "(now() AT TIME ZONE COALESCE(c.time_zone, 'UTC'))::date"
 # What it says of itself changes with its plan and payer, and on the day after its last one.
 CHANGED = f"""greatest(t.updated_at, plan.updated_at, payer.updated_at, CASE WHEN t.termination_date < {TODAY}
     THEN (t.termination_date + 1)::timestamp AT TIME ZONE COALESCE(c.time_zone, 'UTC') END)"""
+NUMBERS = {"member": "member_id", "policy": "policy_number"}  # our columns, and the fields whose rules hold
 GROUP = text("COALESCE(NULLIF(t.group_number, ''), plan.group_number)")
 
 COVERAGES = Source(
@@ -44,5 +47,10 @@ COVERAGES = Source(
     },
     patient="t.patient_id",
     changed=CHANGED,
+    seen_by={
+        role: frozenset(COVERAGE.columns) - NUMBERS.keys()
+        for role in Role
+        if not all(RULES["insurance.PatientInsurance"][name].sees_as(role) for name in NUMBERS.values())
+    },
     deleted=gone("insurance_patientinsurance"),
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from backend.apps.core.field_rules import ONLY
 from backend.apps.core.roles import Role
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.patients import permissions
 from backend.apps.patients.models import Patient
-from backend.apps.patients.serializers import SEEN_BY
 from integrations.fhir.resources.patient import PATIENT
 
 COLUMNS = {
@@ -58,7 +58,7 @@ PATIENTS = Source(
     patient="t.id",
     deleted="SELECT t.id::text, t.deleted_at FROM patients_patient AS t WHERE t.is_deleted AND t.deleted_at > %s",
     seen_by={
-        role: IDENTITY | {column for name, column in ALSO.items() if name in SEEN_BY[role]}
+        role: IDENTITY | {column for name, column in ALSO.items() if name in ONLY["patients.Patient"][role]}
         for role in (Role.LAB_TECH, Role.PHARMACIST)
     },
 )

@@ -130,7 +130,7 @@ GROUP: Mapping[str, Param] = {
 COVERAGE: Mapping[str, Param] = {
     "patient": OfPatient(element="beneficiary"),
     "beneficiary": OfPatient(element="beneficiary"),
-    "identifier": Coded((At("member_id"), At("policy_number")), private=True),
+    "identifier": Coded((At("member_id"), At("policy_number")), private=True, sees="member"),
     "status": Told({"status": f"{HL7}fm-status"}),
     "payor": Reference({"Organization": "insurance_plan__provider_id"}, element="payor"),
 }
