@@ -224,7 +224,7 @@ EXPORT_SAMPLE = int(
 )  # one in so many rows is judged by fhir.resources
 EXPORT_BUCKET = os.environ.get("CARERELAY_EXPORT_BUCKET", "")  # of S3; empty: files on our own disk
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "backend.apps.core.documents.Cleaned"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "exports": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",

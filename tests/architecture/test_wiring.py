@@ -103,3 +103,15 @@ def test_the_beat_schedule_imports_nothing_but_celery_schedules() -> None:
     tree = ast.parse((ROOT / "beat_schedule.py").read_text())
     imported = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert {getattr(node, "module", None) for node in imported} <= {"celery.schedules"}
+
+
+def test_csv_is_written_in_one_place() -> None:
+    """A writer of one's own would forget that a name may be a formula."""
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("backend", "workers", "integrations")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"csv.writer", "csv.DictWriter"}
+    }
+    assert found == {"backend/apps/core/csv_cells.py"}
