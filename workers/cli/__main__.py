@@ -20,6 +20,7 @@ COMMANDS = {
     "send": ("workers.cli.send", "send an HL7 file to an MLLP listener and print the acknowledgement"),
     "ingest": ("workers.cli.ingesting", "take in HL7 files and folders without the network"),
     "export": ("workers.cli.exporting", "write the clinic's data as FHIR R4 into a folder"),
+    "sbom": ("workers.cli.sbom", "list every package and program of an install, with hashes (CycloneDX)"),
     "secrets": ("workers.cli.secret_files", "make the secret files docker-compose.yml asks for"),
     "manage": ("workers.cli.managing", "run a Django command in the environment of this checkout"),
 }
