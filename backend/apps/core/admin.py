@@ -110,7 +110,11 @@ class ClinicAdmin(ModelAdmin):
         self._note(
             request,
             "admin.list",
-            detail={"count": len(ids), "ids": ids, "filters": sorted(request.GET)},
+            detail={
+                "count": len(ids),
+                "ids": ids,
+                "filters": sorted(name.replace("\0", "")[:80] for name in request.GET),
+            },
         )
         return response
 
