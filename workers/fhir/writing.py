@@ -136,7 +136,7 @@ def _resources(task: Task, asked: Asked, source: Source, problems: Cut, told: se
     for rows in fetched(task, sql, _at_once(task, source)):
         if beside or place is not None:
             told.update(filter(None, map(of_whom, rows)))
-        shaped = [row[:-1] for row in rows] if beside else rows
+        shaped = source.opened([row[:-1] for row in rows] if beside else rows, resource)
         yield list(map(line, sample.without_faulty(shaped, problems)))
     if members := selection.members(task.job, asked, source, task.chunk.lower, task.chunk.upper):
         told.update(patient for rows in fetched(task, members, AT_ONCE) for (patient,) in rows if patient)

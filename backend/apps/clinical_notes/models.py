@@ -24,6 +24,7 @@ from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
+from backend.apps.core.sealed import SealedTextField
 
 SIGNED = "This note is signed and stays as it is; write an amendment instead."
 
@@ -54,10 +55,10 @@ class ClinicalNote(ClinicModel):
     )
     note_type = models.CharField(max_length=12, choices=NoteType, default=NoteType.SOAP)
     chief_complaint = models.CharField(max_length=500, blank=True)
-    content = models.TextField(blank=True, max_length=50_000)
-    diagnosis = models.TextField(blank=True, max_length=10_000)
-    treatment_plan = models.TextField(blank=True, max_length=10_000)
-    follow_up_instructions = models.TextField(blank=True, max_length=10_000)
+    content = SealedTextField(blank=True, max_length=50_000)
+    diagnosis = SealedTextField(blank=True, max_length=10_000)
+    treatment_plan = SealedTextField(blank=True, max_length=10_000)
+    follow_up_instructions = SealedTextField(blank=True, max_length=10_000)
     follow_up_date = models.DateField(null=True, blank=True)
     attachments = models.JSONField(default=list, blank=True, validators=[validate_attachments])
     amends = models.ForeignKey(
@@ -206,10 +207,10 @@ class SOAPNote(NotePart):
     access: ClassVar[scope.Access] = NotePart.part_access
 
     clinical_note = models.OneToOneField(ClinicalNote, on_delete=models.PROTECT, related_name="soap_note")
-    subjective = models.TextField(blank=True, max_length=20_000)
-    objective = models.TextField(blank=True, max_length=20_000)
-    assessment = models.TextField(blank=True, max_length=20_000)
-    plan = models.TextField(blank=True, max_length=20_000)
+    subjective = SealedTextField(blank=True, max_length=20_000)
+    objective = SealedTextField(blank=True, max_length=20_000)
+    assessment = SealedTextField(blank=True, max_length=20_000)
+    plan = SealedTextField(blank=True, max_length=20_000)
     temperature = models.DecimalField(
         max_digits=4, decimal_places=1, null=True, blank=True, validators=[Measured("temperature")], help_text="°C"
     )
@@ -286,15 +287,15 @@ class ProgressNote(NotePart):
     access: ClassVar[scope.Access] = NotePart.part_access
 
     clinical_note = models.OneToOneField(ClinicalNote, on_delete=models.PROTECT, related_name="progress_note")
-    current_status = models.TextField(blank=True, max_length=20_000)
-    progress_since_last_visit = models.TextField(blank=True, max_length=20_000)
-    symptoms_update = models.TextField(blank=True, max_length=20_000)
-    medications_review = models.TextField(blank=True, max_length=20_000)
-    treatment_effectiveness = models.TextField(blank=True, max_length=20_000)
-    plan_modifications = models.TextField(blank=True, max_length=20_000)
-    treatment_goals = models.TextField(blank=True, max_length=20_000)
-    goals_achieved = models.TextField(blank=True, max_length=20_000)
-    next_steps = models.TextField(blank=True, max_length=20_000)
+    current_status = SealedTextField(blank=True, max_length=20_000)
+    progress_since_last_visit = SealedTextField(blank=True, max_length=20_000)
+    symptoms_update = SealedTextField(blank=True, max_length=20_000)
+    medications_review = SealedTextField(blank=True, max_length=20_000)
+    treatment_effectiveness = SealedTextField(blank=True, max_length=20_000)
+    plan_modifications = SealedTextField(blank=True, max_length=20_000)
+    treatment_goals = SealedTextField(blank=True, max_length=20_000)
+    goals_achieved = SealedTextField(blank=True, max_length=20_000)
+    next_steps = SealedTextField(blank=True, max_length=20_000)
 
     class Meta(ClinicModel.Meta):
         ordering = ["-created_at", "id"]

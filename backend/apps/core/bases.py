@@ -118,6 +118,14 @@ class ClinicModel(UUIDModel, SoftDeleteModel):
         abstract = True
         constraints: ClassVar[list[models.BaseConstraint]] = [SOFT_DELETE_CHECK]
 
+    def _get_field_expression_map(self, meta: Any, exclude: Any = None) -> dict[str, Any]:
+        """Let constraints be asked about rows with sealed columns: whether these are empty, and how long."""
+        found: dict[str, Any] = super()._get_field_expression_map(meta, exclude)  # type: ignore[misc]
+        return {
+            **found,
+            **{field.name: field.stand_in(self) for field in sealed.columns(type(self)) if field.name in found},
+        }
+
     def get_constraints(self) -> list[tuple[type[models.Model], Sequence[models.BaseConstraint]]]:
         found = super().get_constraints()
         return [(model, checks.split(some)[1]) for model, some in found] if self._checks_hold else found

@@ -72,6 +72,12 @@ def stale(model: type[models.Model]) -> int:
         return int(cursor.fetchone()[0])
 
 
+def reindex(model: type[models.Model], tell: Tell = _untold) -> Resealed:
+    """Write all blind indexes of a model under the first key for them, whatever they are under now."""
+    rows, closed = _pass(model, _filled(model), SealedColumn.open, tell, skip=False)
+    return Resealed(rows, tuple(sorted(closed)))
+
+
 def rotate(model: type[models.Model], tell: Tell = _untold) -> Resealed:
     """Seal what is not under the first key anew, until nothing is left but what does not open."""
     return _passes(model, _stale(model), SealedColumn.open, tell)
@@ -89,8 +95,7 @@ def seal_all(model: type[models.Model], plain_of: Callable[[Any], Any] = lambda 
         except CannotOpen:
             return plain_of(stored)
 
-    filled = " OR ".join(f"length({column.column}) > 0" for column in sealed.columns(model))
-    rows, _ = _pass(model, filled, opened, _untold, skip=False)
+    rows, _ = _pass(model, _filled(model), opened, _untold, skip=False)
     return rows
 
 
@@ -145,32 +150,40 @@ def _seal(model: type[models.Model], keys: Sequence[Any], opened: Opened) -> tup
     with connections[router.db_for_write(model)].cursor() as cursor:
         cursor.execute(f"SELECT {named} FROM {table} WHERE id = ANY(%s)", [list(keys)])  # noqa: S608  # ours
         for key, *values in cursor.fetchall():
-            places = zip(columns, values[: len(columns)], values[len(columns) :], strict=True)
+            places = list(zip(columns, values[: len(columns)], values[len(columns) :], strict=True))
             try:
-                made.append((key, *(_anew(column, row, stored, opened) for column, row, stored in places)))
+                plain = [opened(column, row, stored) if stored else stored for column, row, stored in places]
             except CannotOpen:
                 closed.add(key)
+            else:
+                made.append((key, *_anew(model, places, plain)))
         _write(cursor, model, made)
     return len(made), closed
 
 
-def _anew(column: SealedColumn, row: Any, stored: Any, opened: Opened) -> Any:
-    if not stored:
-        return stored
-    return column.seal(row, opened(column, row, stored))
+def _anew(
+    model: type[models.Model], places: Sequence[tuple[SealedColumn, Any, Any]], plain: Sequence[Any]
+) -> list[Any]:
+    """Return what the sealed columns and the blind indexes of a row are to hold."""
+    stored = [column.seal(row, value) for (column, row, _), value in zip(places, plain, strict=True)]
+    values = {column.name: value for (column, _, _), value in zip(places, plain, strict=True)}
+    return [*stored, *(index.digest(values[index.of]) for index in sealed.indexes(model))]
 
 
 def _write(cursor: Any, model: type[models.Model], made: Sequence[tuple[Any, ...]]) -> None:
-    columns, table = sealed.columns(model), model._meta.db_table
-    using = router.db_for_write(model)
-    fields: list[models.Field[Any, Any]] = [model._meta.pk, *columns]
-    types = [f"%s::{field.db_type(connections[using])}[]" for field in fields]
-    names = [f"to_{number}" for number, _ in enumerate(columns)]
-    sets = ", ".join(f"{column.column} = made.{name}" for column, name in zip(columns, names, strict=True))
+    using, table = router.db_for_write(model), model._meta.db_table
+    fields: list[models.Field[Any, Any]] = [*sealed.columns(model), *sealed.indexes(model)]
+    types = [f"%s::{field.db_type(connections[using])}[]" for field in (model._meta.pk, *fields)]
+    names = [f"to_{number}" for number, _ in enumerate(fields)]
+    sets = ", ".join(f"{field.column} = made.{name}" for field, name in zip(fields, names, strict=True))
     sql = f"""UPDATE {table} SET {sets} FROM unnest({", ".join(types)}) AS made (key, {", ".join(names)})
               WHERE {table}.id = made.key"""  # noqa: S608  # our own names only
     if made:
         cursor.execute(sql, [list(values) for values in zip(*made, strict=True)])
+
+
+def _filled(model: type[models.Model]) -> str:
+    return " OR ".join(f"length({column.column}) > 0" for column in sealed.columns(model))
 
 
 def _stale(model: type[models.Model]) -> str:

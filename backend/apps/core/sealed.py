@@ -30,7 +30,7 @@ from uuid import UUID
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.query_utils import DeferredAttribute
 from django.forms import TextInput
 
@@ -60,6 +60,12 @@ class Sealed:
         """Return the plain value. row: the key of its row, or what else the column is `bound_to`."""
         return self.field.open(row, self.content)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sealed) and (self.field, self.content) == (other.field, other.content)
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
     def __repr__(self) -> str:
         return "<sealed>"
 
@@ -86,6 +92,7 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
 
     descriptor_class: Any = _Opening
     empty: ClassVar[Any]
+    plain_field: ClassVar[type[models.Field[Any, Any]]]
 
     def __init__(self, *args: Any, bound_to: str = "pk", **options: Any) -> None:
         self.bound_to = bound_to
@@ -159,6 +166,11 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
         stored = self.seal(row, plain)
         return Sealed(self, stored) if stored else stored
 
+    def stand_in(self, instance: Any) -> Value:
+        """Return what stands for this row's value where constraints are asked in advance: as long, and no secret."""
+        length = len(getattr(instance, self.attname) or "")
+        return Value((length and self.pack(bytes(length + keyring.OVERHEAD))) or self.empty, self.plain_field())
+
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         return Sealed(self, value) if value else value
 
@@ -195,7 +207,7 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
 class SealedTextField(SealedColumn, models.TextField):  # type: ignore[type-arg]
     """Text that is encrypted in the database. It can be neither searched nor sorted by."""
 
-    empty = ""
+    empty, plain_field = "", models.TextField
 
     @cached_property
     def validators(self) -> list[Any]:
@@ -231,7 +243,7 @@ class SealedTextField(SealedColumn, models.TextField):  # type: ignore[type-arg]
 class SealedBytesField(SealedColumn, models.BinaryField):  # type: ignore[type-arg]
     """Bytes that are encrypted in the database; each value is `keyring.OVERHEAD` longer there."""
 
-    empty = b""
+    empty, plain_field = b"", models.BinaryField
 
 
 class BlindIndex(models.BinaryField):  # type: ignore[type-arg]

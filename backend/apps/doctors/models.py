@@ -17,6 +17,7 @@ from django.db.models.functions import Lower
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, UUIDModel
 from backend.apps.core.roles import Role
+from backend.apps.core.sealed import BlindIndex, SealedTextField, same
 from backend.apps.core.validators import validate_language, validate_npi
 from backend.apps.employees.models.credentials import (
     Credential,
@@ -89,7 +90,8 @@ class Doctor(ClinicModel):
     user = models.OneToOneField("users.User", on_delete=models.PROTECT, related_name="doctor")
     license_number = models.CharField(max_length=40, unique=True)
     npi_number = models.CharField("NPI", max_length=10, unique=True, validators=[validate_npi])
-    dea_number = models.CharField("DEA number", max_length=9, blank=True, validators=[validate_dea])
+    dea_number = SealedTextField("DEA number", max_length=9, blank=True, validators=[validate_dea])
+    dea_number_index = BlindIndex("dea_number")
     specializations = models.ManyToManyField(
         Specialization, through="DoctorSpecialization", related_name="doctors", blank=True
     )
@@ -113,11 +115,12 @@ class Doctor(ClinicModel):
         ordering = ["id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             SOFT_DELETE_CHECK,
-            models.UniqueConstraint(fields=["dea_number"], condition=~Q(dea_number=""), name="doctors_doctor_dea_once"),
-            models.CheckConstraint(condition=Q(npi_number__regex="^[12][0-9]{9}$"), name="doctors_doctor_npi_digits"),
-            models.CheckConstraint(
-                condition=Q(dea_number__regex="^([A-Z][A-Z9][0-9]{7})?$"), name="doctors_doctor_dea_form"
+            models.UniqueConstraint(
+                fields=["dea_number_index"],
+                name="doctors_doctor_dea_once",
+                violation_error_message="Another doctor has this DEA number.",
             ),
+            models.CheckConstraint(condition=Q(npi_number__regex="^[12][0-9]{9}$"), name="doctors_doctor_npi_digits"),
             models.CheckConstraint(condition=~Q(license_number=""), name="doctors_doctor_licensed"),
             models.CheckConstraint(
                 condition=Q(covering_doctor__isnull=True) | ~Q(covering_doctor=F("id")),
@@ -159,6 +162,9 @@ class Doctor(ClinicModel):
 
     def clean(self) -> None:
         super().clean()
+        twins = Doctor.all_objects.filter(same(Doctor, "dea_number_index", self.dea_number)).exclude(pk=self.pk)
+        if self.dea_number and twins.exists():
+            raise ValidationError({"dea_number": "Another doctor has this DEA number."})
         if self.user_id and self.user.role != Role.DOCTOR:
             raise ValidationError({"user": "Only a login with the role doctor belongs to a doctor."})
 

@@ -17,6 +17,7 @@ from backend.apps.core import alerts, dispatch
 from backend.apps.core.bases import uuid7
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
+from backend.apps.core.sealed import Sealed
 from backend.apps.core.work import LEASE, WorkState
 from backend.apps.insurance.models import (
     EligibilityInquiry,
@@ -88,7 +89,8 @@ def _insert(row: Interchange) -> None:
     statement = f"INSERT INTO {table} ({columns}) VALUES ({values})"  # noqa: S608  # our own names only
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor:  # it binds at the server
-        cursor.execute(statement, [field.pre_save(row, add=True) for field in fields])
+        values = (field.pre_save(row, add=True) for field in fields)
+        cursor.execute(statement, [value.content if isinstance(value, Sealed) else value for value in values])
     row._state.adding, row._state.db = False, connection.alias
 
 

@@ -7,7 +7,7 @@ bytes, a few at a time, so memory stays flat.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from backend.apps.core import row_tally
 from backend.apps.core.ledger import EXAMPLES, Account, Books, Fault, Progress
+from backend.apps.insurance import reconcile_bytes
 from backend.apps.insurance.reconcile_checks import (
     BEFORE_LEDGER,
     CHECKS,
@@ -56,15 +57,14 @@ INBOUND = f"""
       JOIN insurance_tradingpartner t ON t.id = m.partner_id
     WHERE {RANGE.format(at="m.received_at")} GROUP BY 1, 2, 3 ORDER BY 2"""  # noqa: S608  # our own names only
 SENT_FILES = f"""
-    SELECT m.id FROM insurance_interchange m WHERE m.kind = '837P' AND {RANGE.format(at="m.created_at")}
+    SELECT m.id, m.kind = '837P' FROM insurance_interchange m WHERE {RANGE.format(at="m.created_at")}
     ORDER BY m.created_at, m.id"""  # noqa: S608  # our own names only
-# ISA is 106 characters: the fourth separates elements, the last ends segments. CLM01 is the claim's number there.
+RECEIVED_FILES = f"""
+    SELECT m.id FROM insurance_inboundfile m WHERE {RANGE.format(at="m.received_at")}
+    ORDER BY m.received_at, m.id"""  # noqa: S608  # our own names only
 IN_BYTES = f"""
-    WITH files AS (SELECT id, items, convert_from(content, 'LATIN1') AS text FROM insurance_interchange
-                   WHERE id = ANY(%(files)s)),
-    read AS (SELECT f.id, split_part(ltrim(segment, E'\\r\\n'), substr(f.text, 4, 1), 2) AS number
-             FROM files f, string_to_table(f.text, substr(f.text, 106, 1)) AS segment
-             WHERE ltrim(segment, E'\\r\\n') LIKE 'CLM' || substr(f.text, 4, 1) || '%%'),
+    WITH files AS (SELECT id, items FROM insurance_interchange WHERE id = ANY(%(files)s)),
+    read AS (SELECT * FROM unnest(%(of_file)s::uuid[], %(numbers)s::text[]) AS told(id, number)),
     rows AS (SELECT interchange_id AS id, claim_control_number AS number, count(*) AS times
              FROM insurance_submission WHERE interchange_id = ANY(%(files)s) GROUP BY 1, 2),
     told AS (SELECT id, number, count(*) AS times FROM read GROUP BY 1, 2),
@@ -179,19 +179,33 @@ class _Audit:
             self.faults.append(Fault(name, check.sentence, count, tuple(examples)))
 
     def _look_into_files(self, progress: Progress) -> None:
-        """Compare the claims that stand in the bytes of each file with the rows that say so."""
-        files, wrong = [pk for (pk,) in self._rows(SENT_FILES)], list[str]()
+        """Hold the bytes of each file against its row, and the claims that stand in them against theirs."""
+        files, came = self._rows(SENT_FILES), self._rows(RECEIVED_FILES)
+        faults, of = reconcile_bytes.Faults(), len(files) + len(came)
         for first in range(0, len(files), FILES_AT_ONCE):
-            progress(first, len(files))
-            for pk, payer, name, count in self._rows(IN_BYTES, files=files[first : first + FILES_AT_ONCE]):
-                if pk:
-                    wrong.append(pk)
-                else:
-                    self.in_files[payer, name] += count
-        progress(len(files), len(files))
-        if wrong:
-            sentence = "The claims in a file's bytes are not those whose rows say they are in it."
-            self.faults.append(Fault("claims in a file", sentence, len(wrong), tuple(wrong[:EXAMPLES])))
+            progress(first, of)
+            self._look_into(files[first : first + FILES_AT_ONCE], faults)
+        for number, (file,) in enumerate(came):
+            progress(len(files) + number, of)
+            for check in reconcile_bytes.received(self.cursor, file).wrong:
+                faults.note(check, file)
+        progress(of, of)
+        self.faults += faults.told()
+
+    def _look_into(self, files: Sequence[tuple[Any, bool]], faults: reconcile_bytes.Faults) -> None:
+        claims = list[tuple[Any, list[str]]]()
+        for file, holds_claims in files:
+            opened = reconcile_bytes.sent(self.cursor, file)
+            for check in opened.wrong:
+                faults.note(check, file)
+            if holds_claims:
+                claims.append((file, reconcile_bytes.claim_numbers(opened.content)))
+        told = self._rows(IN_BYTES, files=[file for file, _ in claims], **reconcile_bytes.pairs(claims))
+        for file, payer, name, count in told:
+            if file:
+                faults.note("claims in a file", file)
+            else:
+                self.in_files[payer, name] += count
 
     def _look_for_gaps(self) -> None:
         gaps = [f"{number:09} of partner {partner}" for partner, number in self._rows(GAPS)]

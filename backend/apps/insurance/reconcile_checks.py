@@ -50,8 +50,6 @@ ENDED_BY_US = (
     f"m.status = 'rejected' AND starts_with(m.status_reason, '{AT_THE_DESK}')"  # a payer that refused by phone
 )
 JUDGED = "EXISTS (SELECT FROM insurance_remittanceclaim c WHERE c.claim_id = m.claim_id)"
-NUMBER_IN_BYTES = "convert_from(substring(m.content FROM 91 FOR 9), 'LATIN1')"  # ISA13: ISA has fixed places
-BYTES = "encode(sha256(m.content), 'hex') <> m.sha256 OR length(m.content) <> m.size_bytes"
 AT_WORK = "m.work_state IN ('waiting', 'running')"
 
 # Each submission and each file of a partner is in exactly one of these: none of them says "everything else".
@@ -106,10 +104,6 @@ CHECKS = {
         "OR (m.status = 'acknowledged') <> (m.acknowledged_at IS NOT NULL) "
         "OR (m.status = 'rejected' AND m.status_reason = '')",
     ),
-    "number of a file": Check(
-        "The number in the file's bytes is not the one it counts under.",
-        FILE, "m.created_at", f"{NUMBER_IN_BYTES} <> lpad(m.interchange_number::text, 9, '0')",
-    ),
     "two on their way": Check(
         "Two submissions of one claim are on their way at once.",
         SUBMISSION, SUBMISSION_AT,
@@ -117,10 +111,6 @@ CHECKS = {
         "FROM insurance_submission o WHERE o.claim_id = m.claim_id AND o.id <> m.id AND o.frequency = m.frequency "
         "AND o.original_reference = m.original_reference "
         "AND o.status IN ('queued', 'batched', 'sent', 'pending', 'accepted'))",
-    ),
-    "bytes sent": Check("The bytes are not those that were made for the partner.", FILE, "m.created_at", BYTES),
-    "bytes received": Check(
-        "The bytes are not those that came from the partner.", "insurance_inboundfile", "m.received_at", BYTES
     ),
     "file left behind": Check(
         "The file waits and no machine will come for it, or is settled and a machine still has it.",

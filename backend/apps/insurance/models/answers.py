@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, uuid7
+from backend.apps.core.sealed import SealedBytesField
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 from backend.apps.insurance.models.claims import InsuranceClaim
 from backend.apps.insurance.models.partners import TradingPartner
@@ -37,7 +38,7 @@ class InboundFile(ClinicModel, WorkItem):
     name = models.CharField(max_length=255, editable=False)
     size_bytes = models.PositiveIntegerField(editable=False)
     sha256 = models.CharField(max_length=64, editable=False)
-    content = models.BinaryField(editable=False)
+    content = SealedBytesField(editable=False)
     container = models.ForeignKey(
         "self", null=True, editable=False, on_delete=models.PROTECT, related_name="members", help_text="Its zip."
     )

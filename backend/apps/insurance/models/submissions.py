@@ -11,6 +11,7 @@ from django.utils import timezone
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.roles import Role
+from backend.apps.core.sealed import SealedBytesField
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 from backend.apps.insurance.models.claims import InsuranceClaim
 from backend.apps.insurance.models.partners import TradingPartner
@@ -51,7 +52,7 @@ class Interchange(ClinicModel, WorkItem):
     interchange_number = models.PositiveIntegerField(editable=False)  # ISA13
     group_number = models.PositiveIntegerField(editable=False)  # GS06
     file_name = models.CharField(max_length=120, editable=False)
-    content = models.BinaryField(editable=False)
+    content = SealedBytesField(editable=False)
     sha256 = models.CharField(max_length=64, editable=False)
     size_bytes = models.PositiveIntegerField(editable=False)
     transactions = models.PositiveIntegerField(default=0, editable=False)

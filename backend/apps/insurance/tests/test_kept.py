@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from backend.apps.core.sealed import written
 from backend.apps.insurance.models import BillingEntity, ClaimLine, InboundFile, InsuranceClaim, Posting, TradingPartner
 from backend.apps.insurance.models.remittances import PostingKind
 from backend.apps.insurance.tests.factories import make_claim
@@ -71,7 +72,7 @@ def test_the_bytes_of_a_file_stay_as_they_came() -> None:
     )
     InboundFile.objects.filter(pk=file.pk).update(kinds="999")
     with pytest.raises(IntegrityError), transaction.atomic():
-        InboundFile.objects.filter(pk=file.pk).update(content=b"ISB")
+        InboundFile.objects.filter(pk=file.pk).update(**written(InboundFile, file.pk, content=b"ISB"))
     assert bytes(InboundFile.objects.get(pk=file.pk).content) == b"ISA"
 
 

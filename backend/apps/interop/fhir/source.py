@@ -14,6 +14,7 @@ from django.db.models import Model, Q, QuerySet
 
 from backend.apps.core import scope, statements
 from backend.apps.core.permissions import Table, may
+from backend.apps.interop.fhir.opening import SealedColumns, opener
 from integrations.fhir.resource import Resource
 
 Row = tuple[str | None, ...]
@@ -67,6 +68,7 @@ class Source:
     visible_to: what must hold of a row beside the object rules before they see its resource.
     changed_as: SQL for when a resource last changed as those roles see it, where `seen_as` makes that another moment.
     wide: SQL for the length in bytes of what may be large in a row ("" where nothing is).
+    sealed: which columns are sealed (their SQL is `opening.told`); whoever fetches rows passes them through `opened`.
     system_only: not part of exports of patients or groups unless it is asked for by `_type`.
     """
 
@@ -94,6 +96,7 @@ class Source:
     changed_as: Mapping[str, str] = field(default_factory=dict)
     wide: str = ""
     system_only: bool = False
+    sealed: SealedColumns = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing, unknown = (
@@ -138,6 +141,11 @@ class Source:
         told = (columns[name] if seen is None or name in seen else "NULL::text" for name in shape.columns)
         return f"SELECT {', '.join([*told, *beside])} FROM {self.tables}"  # noqa: S608  # our own names only
 
+    def opened(self, rows: list[Row], resource: Resource | None = None) -> list[Row]:
+        """Return fetched rows, which begin with the columns of the resource (or of a cut of it), as plain text."""
+        opened = opener(self.sealed, (resource or self.resource).columns) if self.sealed else None
+        return opened(rows) if opened else rows
+
     def may(self, user: Any, action: str) -> bool:
         """Return whether the user's role may "list" or "retrieve" here."""
         return may(user, action, self.permissions)
@@ -181,7 +189,7 @@ def rows_among(
         told = [*told, *values]
     with statements.cursor() as cursor:
         cursor.execute(sql, told)
-        return cursor.fetchall()
+        return source.opened(cursor.fetchall(), resource)
 
 
 def count_among(

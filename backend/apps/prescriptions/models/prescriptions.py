@@ -16,6 +16,7 @@ from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import Clinic
+from backend.apps.core.sealed import SealedTextField
 from backend.apps.core.transitions import Stateful, Table
 from backend.apps.core.validators import validate_phone
 from backend.apps.patients.models import PHONE
@@ -110,7 +111,7 @@ class Prescription(Stateful, ClinicModel):
     pharmacy_name = models.CharField(max_length=160, blank=True)
     pharmacy_phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
     schedule = models.CharField(max_length=3, choices=Schedule, blank=True, editable=False)
-    dea_number_used = models.CharField(max_length=9, blank=True, editable=False)
+    dea_number_used = SealedTextField(max_length=9, blank=True, editable=False)
     electronically_sent = models.BooleanField(default=False, editable=False)
     sent_to_pharmacy_at = models.DateTimeField(null=True, blank=True, editable=False)
     expiration_date = models.DateField(blank=True)
@@ -166,7 +167,7 @@ class Prescription(Stateful, ClinicModel):
                 violation_error_message="A substance of this schedule may not be prescribed with so many refills.",
             ),
             models.CheckConstraint(
-                condition=Q(schedule="") | Q(dea_number_used__regex="^[A-Z][A-Z9][0-9]{7}$"),
+                condition=Q(schedule="") | ~Q(dea_number_used=""),
                 name="prescriptions_prescription_dea_when_controlled",
                 violation_error_message="A controlled substance needs the doctor's DEA number.",
             ),
