@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from backend.apps.core.sealed import written
 from backend.apps.core.work import WorkState
 from backend.apps.laboratory import answering, sending
 from backend.apps.laboratory.models import LabFeed, LabOrderMessage, OrderControl, OrderMessageStatus
@@ -104,7 +105,7 @@ def _written(row: LabOrderMessage, lease_no: int) -> bytes:
     except orders.NotInThisVersion as reason:
         raise Permanent(str(reason), code="order:version") from None
     ours = LabOrderMessage.work.filter(pk=row.pk, lease_no=lease_no, work_state=WorkState.RUNNING)
-    if not ours.update(raw=raw, sent_at=now, control=row.control):
+    if not ours.update(**written(LabOrderMessage, row.pk, raw=raw), sent_at=now, control=row.control):
         raise Transient("another worker has it", code="order:lease")
     return raw
 
@@ -123,7 +124,8 @@ def _answered(row: LabOrderMessage, ack: bytes) -> dict[str, Any]:
     """Note the answer. One that is not to this message says nothing about it: it may have arrived."""
     now = timezone.now()
     answer = _read(ack, row.feed)
-    LabOrderMessage.work.filter(pk=row.pk).update(ack=ack, ack_code=answer.code if answer else "")
+    kept = written(LabOrderMessage, row.pk, ack=ack)
+    LabOrderMessage.work.filter(pk=row.pk).update(**kept, ack_code=answer.code if answer else "")
     if answer is None or answer.answers != row.control_id:
         _client(row).close()  # whatever comes next on this connection may be late by one
         return _lost(row, code="order:answer")

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
+from backend.apps.core.sealed import opened
 from backend.apps.laboratory import conflicts, services
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.reports import Outcome, ReportIn
@@ -87,7 +88,7 @@ def _filed(messages: list[InboundMessage]) -> dict[UUID, dict[str, Any]]:
     known, zones = list[Read](), Zones()
     for message in results:
         try:
-            known.append(read(message, bytes(raws.pop(message.pk)), zones.of(message)))
+            known.append(read(message, opened(raws.pop(message.pk), message.pk), zones.of(message)))
         except NotHl7:
             done[message.pk] = _outcome(Status.REJECTED, "This is not an HL7 message.")
     outcomes = services.file_reports([(each.message, each.reports) for each in known])

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.sealed import opened
 from backend.apps.laboratory import answering, identity
 from backend.apps.laboratory.identity import Known
 from backend.apps.laboratory.matching import Unmatched
@@ -38,7 +39,7 @@ def handle(message: InboundMessage) -> Outcome:
         return _unknown(message)
     try:
         raw = InboundMessage.all_objects.values_list("raw", flat=True).get(pk=message.pk)
-        parsed = Message(bytes(raw), message.usual_charset)
+        parsed = Message(opened(raw, message.pk), message.usual_charset)
     except NotHl7:
         return _told(Status.REJECTED, "This is not an HL7 message.")
     return _adt(message, parsed) if kind == "ADT" else _answer(message, parsed)

@@ -10,6 +10,7 @@ import pytest
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert
+from backend.apps.core.sealed import written
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.laboratory import services
 from backend.apps.laboratory.models import LabOrder, LabOrderMessage
@@ -247,8 +248,9 @@ def test_what_this_version_has_no_message_for_is_not_sent(lab: LabDouble) -> Non
 def test_bytes_that_were_sent_are_never_rewritten(lab: LabDouble) -> None:
     order = place(lab)
     send_all()
+    key = LabOrderMessage.objects.get(lab_order=order).pk
     with pytest.raises(Exception, match="never rewritten"):
-        LabOrderMessage.objects.filter(lab_order=order).update(raw=b"other")
+        LabOrderMessage.objects.filter(lab_order=order).update(**written(LabOrderMessage, key, raw=b"other"))
 
 
 def test_orders_go_out_over_tls_to_the_laboratory_whose_certificate_is_known(

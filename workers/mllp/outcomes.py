@@ -13,6 +13,7 @@ import psycopg
 
 from integrations.hl7.ack import Code
 from workers import intake
+from workers.inbound import sealed_receipt
 from workers.mllp.database import Blobs, Database, Texts, Trouble, Uuids
 from workers.mllp.exchange import Exchange
 
@@ -50,6 +51,7 @@ class Told(NamedTuple):
     code: str
     sent: str
     receipt: bytes
+    dedupe_key: str
 
 
 class Outcomes:
@@ -116,10 +118,10 @@ class Outcomes:
         answer = intake.outcome_answer(exchange.taken, code, intake.now())
         connection, told = exchange.connection, code.value.decode()
         if exchange.taken.later == intake.DEFERRED:
-            self._told.append(Told(key, told, "no" if connection.gone else "yes", answer))
+            self._told.append(Told(key, told, "no" if connection.gone else "yes", answer, exchange.taken.dedupe_key))
             exchange.settle(answer)
         elif answer:
-            self._told.append(Told(key, told, "yes" if connection.write(answer) else "no", b""))
+            self._told.append(Told(key, told, "yes" if connection.write(answer) else "no", b"", ""))
 
     def _give_up(self) -> None:
         """Answer AE to those who have waited long enough for their only answer; forget those who hung up."""
@@ -147,8 +149,7 @@ class Outcomes:
             return
         rows = [batch[key] for key in sorted(batch)]
         codes, sent = Texts([told.code for told in rows]), Texts([told.sent for told in rows])
-        await self._database.rows(
-            NOTE, [Uuids([told.key for told in rows]), codes, sent, Blobs([told.receipt for told in rows])]
-        )
+        receipts = Blobs([sealed_receipt(told.dedupe_key, told.receipt) for told in rows])
+        await self._database.rows(NOTE, [Uuids([told.key for told in rows]), codes, sent, receipts])
         for _ in range(count):
             self._told.popleft()

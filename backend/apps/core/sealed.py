@@ -281,6 +281,11 @@ class BlindIndex(models.BinaryField):  # type: ignore[type-arg]
         return digest
 
 
+def opened(value: Any, row: Any) -> Any:
+    """Return the plain value of what `values_list` gives; an empty one is not sealed."""
+    return value.open(row) if isinstance(value, Sealed) else value
+
+
 def column(model: type[models.Model], name: str) -> SealedColumn:
     found = model._meta.get_field(name)
     if not isinstance(found, SealedColumn):

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from backend.apps.core import row_tally
 from backend.apps.core.ledger import EXAMPLES, Account, Books, Fault, Progress
 from backend.apps.core.row_tally import HOUR, ceiling, floor
+from backend.apps.laboratory import reconcile_bytes
 from backend.apps.laboratory.models import InboundStatus, LabFeed, LabResult
 
 OUTCOMES = (InboundStatus.FILED, InboundStatus.WORKLIST, InboundStatus.REJECTED, InboundStatus.DUPLICATE)
@@ -37,13 +38,7 @@ ROWS = """
 
 UNTOUCHED = "m.lease_no = 0 AND m.settled_at IS NULL"  # neither a machine nor a person had it since it was answered
 REFUSED, TAKEN = "m.ack_code IN ('AE', 'AR', 'CE', 'CR')", "m.ack_code IN ('AA', 'CA')"
-RESULT_TYPE = "(m.message_type LIKE 'ORU%%' OR m.message_type = '')"
-HAS_OBX = r"(position('\x0d4f4258'::bytea in m.raw) > 0 OR position('\x0a4f4258'::bytea in m.raw) > 0)"
 MESSAGE_CHECKS = {
-    "digest": (
-        "The bytes are not those that were received.",
-        "encode(sha256(m.raw), 'hex') <> m.sha256 OR length(m.raw) <> m.size_bytes",
-    ),
     "acknowledgement": (
         "The acknowledgement that went out does not fit what became of the message.",
         f"{UNTOUCHED} AND (({REFUSED} AND m.status <> 'rejected') OR ({TAKEN} AND m.status = 'rejected'))",
@@ -51,11 +46,6 @@ MESSAGE_CHECKS = {
     "left behind": (
         "The message is in line and no machine will come for it, or is settled and a machine still has it.",
         "(m.status = 'received') <> (m.work_state IN ('waiting', 'running'))",
-    ),
-    "results": (
-        "The message is filed, it holds observations, and none of them is in the chart.",
-        f"m.status = 'filed' AND {RESULT_TYPE} AND NOT m.findings @> '[{{\"segment\": \"OBX\"}}]' AND {HAS_OBX} "
-        "AND NOT EXISTS (SELECT FROM laboratory_labresult r WHERE r.source_message_id = m.id)",
     ),
     "once": (
         "The same message is stored more than once.",
@@ -161,6 +151,8 @@ class _Audit:
         for pk, found in self._rows(sql, **hour):
             for name in found:
                 self._note(name, MESSAGE_CHECKS[name][0], 1, pk)
+        for name, pk in reconcile_bytes.untrue(self.cursor, hour):
+            self._note(name, reconcile_bytes.SENTENCES[name], 1, pk)
         for name, (sentence, sql) in RESULT_CHECKS.items():
             for (pk,) in self._rows(sql, **hour):
                 self._note(name, sentence, 1, pk)

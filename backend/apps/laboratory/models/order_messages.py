@@ -12,6 +12,7 @@ from django.utils import timezone
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.exceptions import Conflict, DomainError
+from backend.apps.core.sealed import SealedBytesField
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
 
@@ -75,9 +76,9 @@ class LabOrderMessage(ClinicModel, WorkItem):
     revision = models.PositiveSmallIntegerField(editable=False)
     control = models.CharField(max_length=2, choices=Control, editable=False)
     control_id = models.CharField(max_length=40, unique=True, editable=False)
-    raw = models.BinaryField(default=b"", db_default=b"", editable=False)
+    raw = SealedBytesField(default=b"", db_default=b"", editable=False)
     sent_at = models.DateTimeField(null=True, blank=True, editable=False)
-    ack = models.BinaryField(default=b"", db_default=b"", editable=False)  # the last one that came, as it came
+    ack = SealedBytesField(default=b"", db_default=b"", editable=False)  # the last one that came, as it came
     ack_code = models.CharField(max_length=2, blank=True, editable=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING, editable=False)
     status_reason = models.CharField(max_length=300, blank=True, editable=False)

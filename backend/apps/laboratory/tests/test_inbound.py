@@ -9,6 +9,8 @@ from django.db import IntegrityError, transaction
 
 from backend.apps.core import dispatch
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.keyring import OVERHEAD
+from backend.apps.core.sealed import Sealed, column
 from backend.apps.laboratory import services
 from backend.apps.laboratory.keys import key_of
 from backend.apps.laboratory.models import InboundMessage
@@ -26,7 +28,7 @@ def test_the_bytes_come_back_as_they_were_received() -> None:
 @pytest.mark.parametrize("field", ["raw", "sha256", "control_id", "sending_facility"])
 def test_a_received_message_is_never_rewritten(field: str) -> None:
     message = make_inbound_message(b"MSH|abc")
-    value = {"raw": b"MSH|abd", "sha256": "0" * 64}.get(field, "other")
+    value = {"raw": Sealed(column(InboundMessage, "raw"), bytes(7 + OVERHEAD)), "sha256": "0" * 64}.get(field, "other")
     with pytest.raises(IntegrityError, match="never rewritten"), transaction.atomic():
         InboundMessage.objects.filter(pk=message.pk).update(**{field: value})
 
