@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import ClinicModel
+from backend.apps.core.sealed import SealedTextField
 from backend.apps.core.validators import validate_npi, validate_phone
 
 
@@ -28,7 +29,7 @@ class Clinic(ClinicModel):
 
     name = models.CharField(max_length=200)
     npi_number = models.CharField("NPI", max_length=10, blank=True, validators=[validate_npi])
-    tax_id = models.CharField(
+    tax_id = SealedTextField(
         max_length=10,
         blank=True,
         validators=[RegexValidator(r"^\d{2}-?\d{7}$", "Nine digits, as 12-3456789.")],

@@ -1,0 +1,58 @@
+"""No plain value of any sealed column is in the database, whichever model it is of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection, models
+
+from backend.apps.core import resealing, sealed
+from backend.apps.core.keyring import MAGIC
+from backend.apps.core.sealed import CannotOpen, SealedBytesField, SealedColumn
+from backend.apps.laboratory.models import InboundMessage
+from tests.security.matrix import make_practice
+from tests.security.test_admin_pages import make_row
+
+pytestmark = pytest.mark.django_db
+MARK = "Zqxsealed"
+
+
+def planted(column: SealedColumn) -> Any:
+    text = (MARK * 40)[: column.max_length or 90]
+    return text.encode() if isinstance(column, SealedBytesField) else text
+
+
+def stored(row: models.Model, column: SealedColumn) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {column.column} FROM {row._meta.db_table} WHERE id = %s", [row.pk])  # noqa: S608
+        return cursor.fetchone()[0]
+
+
+def plant(row: Any) -> None:
+    """Write a value of ours into each sealed column, past the triggers that keep what was received."""
+    model = type(row)
+    values = {one.name: one.sealed(getattr(row, one.bound_to), planted(one)) for one in sealed.columns(model)}
+    if model is InboundMessage:
+        values["size_bytes"] = len(planted(sealed.column(model, "raw")))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        model._base_manager.filter(pk=row.pk).update(**values)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+def test_no_sealed_column_of_any_model_shows_its_plain_value_and_each_opens_in_its_own_row_only() -> None:
+    practice, seen = make_practice(), list[str]()
+    for model in resealing.sealed_models():
+        row, other = make_row(model, practice), make_row(model, practice)
+        plant(row)
+        found = model._base_manager.get(pk=row.pk)
+        for column in sealed.columns(model):
+            held = stored(row, column)
+            assert MARK not in (held if isinstance(held, str) else bytes(held).decode("latin-1"))
+            assert held.startswith("v1:") if isinstance(held, str) else bytes(held).startswith(MAGIC)
+            assert getattr(found, column.name) == planted(column)
+            with pytest.raises(CannotOpen):
+                column.open(getattr(other, column.bound_to), held)
+            seen.append(column.name)
+    assert {"raw", "content", "tax_id", "dea_number", "subjective"} <= set(seen)
