@@ -115,9 +115,8 @@ def _lines(task: Task, asked: Asked, source: Source, problems: Cut, *, about_nob
     sql = f"SELECT {patient}::text, {columns} WHERE {found} ORDER BY {patient}, {source.order}"
     at_once = writing.rows_at_once(task, source, found, (ROWS_AT_ONCE, AT_ONCE_BYTES))
     for rows in writing.fetched(task, sql, at_once, name=source.name):
-        opened = source.opened([row[1:] for row in rows], resource)
-        for (about, *_), row in zip(rows, opened, strict=True):
-            for kept in sample.without_faulty([row], problems):
+        for about, *row in rows:
+            for kept in sample.without_faulty(source.opened([tuple(row)], resource), problems):
                 yield about or "", line(kept)
 
 

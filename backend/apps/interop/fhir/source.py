@@ -14,7 +14,7 @@ from django.db.models import Model, Q, QuerySet
 
 from backend.apps.core import scope, statements
 from backend.apps.core.permissions import Table, may
-from backend.apps.interop.fhir.opening import SealedColumns, opener
+from backend.apps.core.sealed import column
 from integrations.fhir.resource import Resource
 
 Row = tuple[str | None, ...]
@@ -68,7 +68,7 @@ class Source:
     visible_to: what must hold of a row beside the object rules before they see its resource.
     changed_as: SQL for when a resource last changed as those roles see it, where `seen_as` makes that another moment.
     wide: SQL for the length in bytes of what may be large in a row ("" where nothing is).
-    sealed: which columns are sealed (their SQL is `opening.told`); whoever fetches rows passes them through `opened`.
+    sealed: columns of which SQL knows the sealed value alone -> fields of the model; see `opened`.
     system_only: not part of exports of patients or groups unless it is asked for by `_type`.
     """
 
@@ -95,8 +95,8 @@ class Source:
     visible_to: Mapping[str, Q] = field(default_factory=dict)
     changed_as: Mapping[str, str] = field(default_factory=dict)
     wide: str = ""
+    sealed: Mapping[str, str] = field(default_factory=dict)
     system_only: bool = False
-    sealed: SealedColumns = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing, unknown = (
@@ -142,9 +142,18 @@ class Source:
         return f"SELECT {', '.join([*told, *beside])} FROM {self.tables}"  # noqa: S608  # our own names only
 
     def opened(self, rows: list[Row], resource: Resource | None = None) -> list[Row]:
-        """Return fetched rows, which begin with the columns of the resource (or of a cut of it), as plain text."""
-        opened = opener(self.sealed, (resource or self.resource).columns) if self.sealed else None
-        return opened(rows) if opened else rows
+        """Return what `select` gave with sealed columns opened; what stands beside the columns stays."""
+        names = (resource or self.resource).columns
+        places = [(names.index(name), column(self.model, of)) for name, of in self.sealed.items() if name in names]
+        if not places:
+            return rows
+        key, found = names.index("id"), []
+        for row in rows:
+            values = list(row)
+            for place, sealed in places:
+                values[place] = (sealed.open(row[key], row[place]) or "").strip() or None
+            found.append(tuple(values))
+        return found
 
     def may(self, user: Any, action: str) -> bool:
         """Return whether the user's role may "list" or "retrieve" here."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from backend.apps.clinical_notes import permissions as notes
 from backend.apps.clinical_notes.models import ClinicalNote, SOAPNote
 from backend.apps.core.documents import MEDIA_TYPES
-from backend.apps.interop.fhir.opening import SealedColumns, told
 from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import OUR_CLINIC
 from backend.apps.interop.fhir.sources.visits import ENCOUNTER_ID, come, visit
@@ -16,7 +15,7 @@ from integrations.fhir.resources.composition import COMPOSITION
 from integrations.fhir.resources.document_reference import DOCUMENT_REFERENCE
 
 WRITTEN = "text/plain; charset=utf-8"
-SOAP_TEXTS: SealedColumns = {name: (SOAPNote, name) for name in ("subjective", "objective", "assessment", "plan")}
+SOAP_TEXTS = {name: name for name in ("subjective", "objective", "assessment", "plan")}  # sealed
 CLINIC = {"clinic": "c.id::text", "clinic_name": f"COALESCE({text('c.name')}, 'The practice')"}
 NOTE_CHANGED = "greatest(t.updated_at, later.signed_at)"
 DOCUMENT_CHANGED = "greatest(t.updated_at, later.signed_at, a.updated_at)"
@@ -137,7 +136,7 @@ SOAP_NOTES = Source(
         "date": instant("n.signed_at"),
         "doctor": "n.doctor_id::text",
         "amends": "before.id::text",
-        **{name: told(*of) for name, of in SOAP_TEXTS.items()},
+        **{name: f"t.{name}" for name in SOAP_TEXTS},
         "measured": f"""(SELECT jsonb_agg(jsonb_build_array(t.id || '-' || v.kind))::text
             FROM (SELECT) AS this {TAKEN} WHERE v.value IS NOT NULL AND later.signed_at IS NULL)""",  # noqa: S608  # ours
     },
