@@ -89,8 +89,8 @@ def _insert(row: Interchange) -> None:
     statement = f"INSERT INTO {table} ({columns}) VALUES ({values})"  # noqa: S608  # our own names only
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor:  # it binds at the server
-        values = (field.pre_save(row, add=True) for field in fields)
-        cursor.execute(statement, [value.content if isinstance(value, Sealed) else value for value in values])
+        held = [field.pre_save(row, add=True) for field in fields]
+        cursor.execute(statement, [value.content if isinstance(value, Sealed) else value for value in held])
     row._state.adding, row._state.db = False, connection.alias
 
 

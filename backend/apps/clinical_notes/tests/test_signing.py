@@ -14,7 +14,8 @@ from backend.apps.clinical_notes import services
 from backend.apps.clinical_notes.models import ClinicalNote, ProgressNote, SOAPNote
 from backend.apps.clinical_notes.tests.factories import make_note, make_progress, make_soap
 from backend.apps.core.exceptions import Conflict, DomainError
-from backend.apps.core.sealed import columns, written
+from backend.apps.core.sealed import columns
+from backend.apps.core.sealed import written as sealed
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.users.tests.factories import make_user
 from tests.support.races import wait_until_waited_for
@@ -69,8 +70,8 @@ class TestSigning:
 
 def stored(note: ClinicalNote, name: str, value: Any) -> dict[str, Any]:
     """Return what a raw update of this field takes."""
-    sealed = {column.name for column in columns(ClinicalNote)}
-    return written(ClinicalNote, note.pk, **{name: value}) if name in sealed else {name: value}
+    names = {column.name for column in columns(ClinicalNote)}
+    return sealed(ClinicalNote, note.pk, **{name: value}) if name in names else {name: value}
 
 
 @pytest.mark.django_db
@@ -160,7 +161,7 @@ def test_a_part_that_is_being_written_holds_up_the_signature_until_it_is_stored(
     signer = threading.Thread(target=sign)
     signer.start()
     with transaction.atomic():
-        SOAPNote.objects.filter(pk=part.pk).update(**written(SOAPNote, part.pk, plan="rest"))
+        SOAPNote.objects.filter(pk=part.pk).update(**sealed(SOAPNote, part.pk, plan="rest"))
         written.set()
         wait_until_waited_for()
         order.append("stored")
