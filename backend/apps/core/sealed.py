@@ -125,8 +125,9 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
         return self.of_bytes(keyring.unseal(self.unpack(stored), self._bound(row)))
 
     def opened(self, instance: Any, value: Sealed) -> Any:
-        plain = value.open(self._row_of(instance))
-        instance.__dict__.setdefault("_sealed_as", {})[self.attname] = plain, value
+        row = self._row_of(instance)
+        plain = value.open(row)
+        self._remember(instance, row, plain, value.content)
         instance.__dict__[self.attname] = plain
         return plain
 
@@ -137,10 +138,13 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
             if add:
                 value.open(row)  # a copy of another row is not that row
             return self.get_prep_value(value)
-        plain, kept = instance.__dict__.get("_sealed_as", {}).get(self.attname, (None, None))
-        if kept is not None and not add and plain == value:
-            return kept.content
-        return self.seal(row, value)
+        of_row, plain, kept = instance.__dict__.get("_sealed_as", {}).get(self.attname, (None, None, None))
+        if kept is not None and not add and (of_row, plain) == (row, value):
+            return kept
+        stored = self.seal(row, value)
+        if stored:
+            self._remember(instance, row, value, stored)
+        return stored
 
     def to_bytes(self, plain: Any) -> bytes:
         return bytes(plain)
@@ -188,6 +192,10 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
 
     def get_transform(self, lookup_name: str) -> Any:
         return None
+
+    def _remember(self, instance: Any, row: Any, plain: Any, stored: Any) -> None:
+        known = instance.__dict__.get("_sealed_as", {})
+        instance.__dict__["_sealed_as"] = {**known, self.attname: (row, plain, stored)}  # a copy keeps its own
 
     def _bound(self, row: Any) -> bytes:
         """Return what a value is authenticated with; a UUID may come as its 16 bytes."""

@@ -137,6 +137,8 @@ def test_it_cannot_be_searched_but_for_whether_it_is_there() -> None:
 def test_a_value_nobody_changed_stays_as_it_was_sealed_and_a_copy_of_the_row_is_sealed_anew() -> None:
     row = billing_entity(tax_id="123456789")
     before = stored(row)
+    row.save()
+    assert stored(row) == before
     found = BillingEntity.objects.get(pk=row.pk)
     found.save()
     assert (stored(row), found.tax_id) == (before, "123456789")
@@ -146,6 +148,8 @@ def test_a_value_nobody_changed_stays_as_it_was_sealed_and_a_copy_of_the_row_is_
     for one in (twin, unread):
         one.pk, one._state.adding = BillingEntity().pk, True
     twin.save()
+    found.save()
+    assert (stored(row), BillingEntity.objects.get(pk=row.pk).tax_id) == (before, "123456789")
     assert BillingEntity.objects.get(pk=twin.pk).tax_id == "123456789"
     with pytest.raises(CannotOpen):
         unread.save()

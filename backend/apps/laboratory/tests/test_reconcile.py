@@ -125,7 +125,9 @@ def test_a_row_exchanged_for_another_is_found() -> None:
     assert faults() == {"exchanged": 1}
 
 
-@pytest.mark.parametrize("change", ["raw = 'x'::bytea, size_bytes = 1", "sha256 = repeat('0', 64)"])
+@pytest.mark.parametrize(
+    "change", ["raw = convert_to(repeat('x', 41), 'UTF8'), size_bytes = 1", "sha256 = repeat('0', 64)"]
+)
 def test_rewritten_bytes_or_digests_are_found(change: str) -> None:
     message = settled("worklist")
     with behind_the_back() as cursor:
