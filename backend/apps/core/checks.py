@@ -14,6 +14,8 @@ from django.db.models.functions import Coalesce
 from django.db.models.sql import Query
 from django.db.models.sql.constants import SINGLE
 
+from backend.apps.core.sealed import SealedColumn
+
 
 def split(constraints: Iterable[models.BaseConstraint]) -> tuple[list[Any], list[models.BaseConstraint]]:
     """Return the conditions of the CHECKs, and the constraints of other kinds."""
@@ -42,3 +44,11 @@ def hold(row: Any, model: type[models.Model], conditions: list[Any], *, exclude:
             return query.get_compiler(using=using).execute_sql(SINGLE) is not None
     except (DatabaseError, FieldError):
         return False
+
+
+def plain(expression: Any) -> Any:
+    """Return what a column of a row is compared as in a check: a sealed one as its plain value."""
+    if not isinstance(getattr(expression, "output_field", None), SealedColumn):
+        return expression
+    kind = models.BinaryField() if isinstance(expression.value, bytes | memoryview) else models.TextField()
+    return Value(expression.value, output_field=kind)

@@ -10,10 +10,15 @@ from typing import Any
 
 from django.db import connection
 
+from backend.apps.core.sealed import column
 from backend.apps.insurance import fact_parts
+from backend.apps.insurance.edits.forms import medicare_number
 from backend.apps.insurance.facts import Adjustment, Claim, Line, LineAdjudication, OtherPayer, Parts
-from backend.apps.insurance.models import InsuranceClaim
+from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
 
+MEMBER_ID = column(PatientInsurance, "member_id")
+UUID_TEXT = 36  # characters
+PRIOR_MEMBER_AT = OtherPayer._fields.index("member_id")
 SECTION = 10_000  # claims of one COPY: each plans its joins anew, and holds the text of their lines
 
 FILING = """CASE WHEN plan.claim_filing_code <> '' THEN plan.claim_filing_code ELSE CASE plan.plan_type
@@ -34,10 +39,11 @@ FIRST = """CASE
 CLIA = """CASE WHEN claim.procedure_codes @? '$[*].code ? (@ starts with "8")'
     THEN COALESCE(NULLIF((SELECT place.clia_number FROM insurance_servicefacility place
                           WHERE place.id = claim.service_facility_id), ''), billing.clia_number) ELSE '' END"""
-# Medicare's numbers are written with hyphens on the card and without them in a file; see edits.forms.medicare_number.
-MEMBER = """CASE WHEN plan.claim_filing_code IN ('MA', 'MB')
+# Medicare's numbers are written with hyphens on the card and without them in a file: `_member` is told by a mark.
+OF_CARD = "="
+MEMBER = f"""CASE WHEN plan.claim_filing_code IN ('MA', 'MB')
         OR (plan.claim_filing_code = '' AND plan.plan_type = 'medicare')
-    THEN upper(translate(cover.member_id, '- ', '')) ELSE cover.member_id END"""
+    THEN '{OF_CARD}' || cover.member_id ELSE cover.member_id END"""
 # JSON without its signs; translate() takes twice as long.
 DIAGNOSES = """replace(replace(replace(btrim(claim.diagnosis_codes::text, '[]'), '"', ''), '.', ''), ' ', '')"""
 
@@ -152,6 +158,7 @@ LINE_COLUMNS: dict[str, str] = {
     "rendering": "line.rendering_doctor_id",
     "control_number": "CASE WHEN claim.control_number <> '' THEN claim.control_number || 'L' || line.number END",
 }
+MEMBER_AT, COVERAGE_AT = (list(CLAIM_COLUMNS).index(name) for name in ("member_id", "coverage"))
 OWN_TO_A_CLAIM = list(CLAIM_COLUMNS).index("billing")  # columns; many claims have those behind in common
 OF_A_LINE = ("charge", "control_number")
 OF_A_SERVICE = [name for name in LINE_COLUMNS if name not in OF_A_LINE]
@@ -188,7 +195,7 @@ PRIORS = f"""
         CASE WHEN ({LAST}) = '' THEN patient.last_name ELSE {LAST} END,
         CASE WHEN ({LAST}) = '' THEN patient.first_name ELSE {FIRST} END,
         cover.policy_holder_address_line1, cover.policy_holder_address_line2, cover.policy_holder_city,
-        cover.policy_holder_state, {_digits("cover.policy_holder_postal_code")}, {MEMBER},
+        cover.policy_holder_state, {_digits("cover.policy_holder_postal_code")}, cover.id || ({MEMBER}),
         provider.company_name, COALESCE(way.payer_id, NULLIF(provider.electronic_claims_id, ''), provider.payer_id),
         prior.paid::text, COALESCE(prior.remaining::text, ''),
         {_yes("claim.assigns_benefits", "N")}, {_yes("claim.releases_information", "I")},
@@ -244,9 +251,21 @@ def decode(texts: Iterator[str]) -> Iterator[list[Claim]]:
     shared, new = _Shared(), tuple.__new__
     for text in texts:
         yield [
-            new(Claim, (*own, *shared[common], tuple(lines.pop(place, ())), ()))
+            new(Claim, (*_opened(own), *shared[common], tuple(lines.pop(place, ())), ()))
             for place, *own, common in _rows(text, 1 + OWN_TO_A_CLAIM)
         ]
+
+
+def _opened(own: list[str]) -> list[str]:
+    own[MEMBER_AT] = _member(own[COVERAGE_AT], own[MEMBER_AT])
+    return own
+
+
+def _member(coverage: str, told: str) -> str:
+    """Return a member's number as claims send it, of what `MEMBER` gives. coverage: whose it is."""
+    if told.startswith(OF_CARD):
+        return medicare_number(MEMBER_ID.open(coverage, told.removeprefix(OF_CARD)))
+    return str(MEMBER_ID.open(coverage, told))
 
 
 def _lines(text: str) -> dict[str, list[Line]]:
@@ -282,6 +301,7 @@ def with_priors(cursor: Any, claims: list[Claim]) -> list[Claim]:
         on_lines = decided.get(prior, {})
         values[20] = "" if on_lines else values[20]  # DTP*573 stands at the lines, or here
         values[-1] = _adjustments(values[-1])
+        values[PRIOR_MEMBER_AT] = _member(values[PRIOR_MEMBER_AT][:UUID_TEXT], values[PRIOR_MEMBER_AT][UUID_TEXT:])
         others[claim].append(OtherPayer._make(values))
         for number, decision in on_lines.items():
             lines[claim, number].append(decision)

@@ -10,12 +10,20 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from backend.apps.insurance.edits.forms import MBI, medicare_number
-from backend.apps.insurance.models import BillingEntity, ClaimLine, InsuranceClaim, InsuranceProvider, RemittanceClaim
+from backend.apps.core.sealed import Sealed, same
+from backend.apps.insurance.edits.forms import medicare_number
+from backend.apps.insurance.models import (
+    BillingEntity,
+    ClaimLine,
+    InsuranceClaim,
+    InsuranceProvider,
+    PatientInsurance,
+    RemittanceClaim,
+)
 from backend.apps.insurance.remittance_told import Claim, Line, service_day
 
 MOST_CANDIDATES = 20
-AGREEING = ("billed_amount", "service_date", "patient_insurance__member_id")
+AGREEING = ("billed_amount", "service_date", "patient_insurance_id", "patient_insurance__member_id")
 
 
 class OurLine(NamedTuple):
@@ -77,8 +85,8 @@ def _by_short_number(told: Sequence[Claim]) -> dict[int, UUID]:
     known: dict[str, list[Any]] = {number: rest for number, *rest in rows.values_list("claim_number", "pk", *AGREEING)}
     found = {}
     for one in told:
-        pk, billed, day, member = known.get(one.number, (None, None, None, ""))
-        if pk and abs(one.charge) == billed and (_is(one, member) or service_day(one) == day):
+        pk, billed, day, *member = known.get(one.number, (None, None, None))
+        if pk and abs(one.charge) == billed and (service_day(one) == day or _is(one, *member)):
             found[one.position] = pk
     return found
 
@@ -103,14 +111,14 @@ def _by_reference(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:
     return found
 
 
-def _agrees(one: Claim, billed: Decimal, day: date, member: str, *, in_all: bool) -> bool:
-    same_charge, same_service = abs(one.charge) == billed, _is(one, member) and service_day(one) == day
+def _agrees(one: Claim, billed: Decimal, day: date, coverage: UUID, member: Sealed, *, in_all: bool) -> bool:
+    same_charge, same_service = abs(one.charge) == billed, service_day(one) == day and _is(one, coverage, member)
     return same_charge and same_service if in_all else same_charge or same_service
 
 
-def _is(one: Claim, member: str) -> bool:
+def _is(one: Claim, coverage: UUID, member: Sealed) -> bool:
     """Whether a claim is about a member of ours; payers write the number as it was sent, we keep it as on the card."""
-    return medicare_number(one.member_id) == medicare_number(member)
+    return medicare_number(one.member_id) == medicare_number(member.open(coverage))
 
 
 def _known_as(payer: Payer) -> set[UUID]:
@@ -123,16 +131,10 @@ def _known_as(payer: Payer) -> set[UUID]:
 def candidates(row: RemittanceClaim) -> QuerySet[Any]:
     """Return claims a person may choose from: of that member, or of that day and charge."""
     rows = InsuranceClaim.objects.exclude(status=InsuranceClaim.Status.DRAFT).select_related("patient_insurance")
-    of_member = rows.filter(patient_insurance__member_id__in=_written(row.member_id)) if row.member_id else rows.none()
+    of_member = rows.filter(same(PatientInsurance, "member_id_index", row.member_id, path="patient_insurance__"))
     alike = rows.filter(billed_amount=abs(row.charge), service_date=row.service_on) if row.service_on else rows.none()
     keys = [*of_member.values_list("pk", flat=True)[:200], *alike.values_list("pk", flat=True)[:200]]
     return rows.filter(pk__in=keys).order_by("-service_date", "pk")[:MOST_CANDIDATES]
-
-
-def _written(member: str) -> set[str]:
-    """Return how a member's number may stand here: one of Medicare also with the hyphens of the card."""
-    bare = medicare_number(member)
-    return {member, bare, f"{bare[:4]}-{bare[4:7]}-{bare[7:]}"} if MBI.fullmatch(bare) else {member}
 
 
 def lines_of(claim_ids: Iterable[UUID]) -> dict[UUID, list[OurLine]]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.bases import uuid7_text
+from backend.apps.core.sealed import column
 from backend.apps.insurance import crossovers, posting, remittance_matching, remittance_told, standing
 from backend.apps.insurance.file_answers import Outcome
 from backend.apps.insurance.models import ProviderAdjustment, Remittance, RemittanceClaim
@@ -177,6 +178,7 @@ def _post(source: Source, told: Told, remittance: Remittance) -> None:
     Remittance.objects.filter(pk=remittance.pk).update(status=remittance.status)
 
 
+MEMBER_ID = column(RemittanceClaim, "member_id")
 COLUMNS = ("id", "remittance_id", "number", "claim_id", "claim_control_number", "status_code", "charge", "paid",
            "patient_responsibility", "payer_claim_number", "member_id", "service_on", "remarks", "crossed_to",
            "content", "state", "reason")  # fmt: skip
@@ -194,8 +196,8 @@ def _write_claims(
             copy.write_row(
                 (case.row_id, key, claim.position, case.claim_id and str(case.claim_id), claim.number[:38],
                  claim.status[:2], str(claim.charge), str(claim.paid), str(claim.patient_responsibility),
-                 claim.payer_claim_number[:50], claim.member_id[:80], remittance_told.service_day(claim),
-                 remittance_told.remarks(claim.remarks), claim.crossover_id[:80],
+                 claim.payer_claim_number[:50], MEMBER_ID.seal(case.row_id, claim.member_id[:80]),
+                 remittance_told.service_day(claim), remittance_told.remarks(claim.remarks), claim.crossover_id[:80],
                  json.dumps(remittance_told.content(claim, source.offset)), str(state), reason)
             )  # fmt: skip
 

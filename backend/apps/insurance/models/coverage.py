@@ -18,6 +18,7 @@ from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.documents import KeptIn, validate_picture
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
+from backend.apps.core.sealed import BlindIndex, SealedTextField
 from backend.apps.core.validators import validate_not_future
 from backend.apps.insurance.models.payers import InsurancePlan
 
@@ -79,9 +80,11 @@ class PatientInsurance(ClinicModel):
         validators=[RegexValidator(r"^[0-9]{2}$", "Two digits, as 12.")],
         help_text="Why Medicare pays second (SBR05).",
     )
-    policy_number = models.CharField(max_length=50)
+    policy_number = SealedTextField(max_length=50)
+    policy_number_index = BlindIndex("policy_number", normal="code")
     group_number = models.CharField(max_length=50, blank=True)
-    member_id = models.CharField(max_length=80)
+    member_id = SealedTextField(max_length=80)
+    member_id_index = BlindIndex("member_id", normal="code")
     effective_date = models.DateField()
     termination_date = models.DateField(null=True, blank=True)
     last_verified_date = models.DateField(null=True, blank=True, editable=False)
@@ -158,11 +161,11 @@ class PatientInsurance(ClinicModel):
             models.Index(fields=["patient", "effective_date"], name="coverage_patient"),
             models.Index(fields=["verification_status", "last_verified_date"], name="coverage_verification"),
             models.Index(fields=["last_verified_date"], name="coverage_verified_on"),
-            models.Index(fields=["member_id"], name="coverage_member"),
+            models.Index(fields=["member_id_index"], name="coverage_member"),
             models.Index(fields=["priority", "effective_date"], name="coverage_priority"),
             models.Index(fields=["effective_date", "id"], name="coverage_begins"),
             models.Index(fields=["-created_at", "id"], name="coverage_newest"),
-            models.Index(fields=["policy_number"], name="coverage_policy"),
+            models.Index(fields=["policy_number_index"], name="coverage_policy"),
             models.Index(fields=["termination_date"], name="coverage_ends"),
         ]
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, uuid7
 from backend.apps.core.roles import Role
+from backend.apps.core.sealed import SealedTextField
 from backend.apps.insurance.models.answers import InboundFile
 from backend.apps.insurance.models.claims import InsuranceClaim
 from backend.apps.insurance.models.lines import ClaimLine
@@ -101,7 +102,7 @@ class RemittanceClaim(models.Model):
     paid = dollars()
     patient_responsibility = dollars(null=True)
     payer_claim_number = models.CharField(max_length=50, blank=True, default="")  # CLP07
-    member_id = models.CharField(max_length=80, blank=True, default="")
+    member_id = SealedTextField(max_length=80, blank=True, default="")
     service_on = models.DateField(null=True)
     remarks = models.CharField(max_length=60, blank=True, default="")  # "MA01,N130"
     crossed_to = models.CharField(max_length=80, blank=True, default="", help_text="The next payer's number.")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Model, Q
 
+from backend.apps.core.sealed import same
 from backend.apps.interop.fhir.search.kinds import Match, Param, any_of
 from backend.apps.interop.fhir.search.values import token
 from backend.apps.interop.fhir.source import Source, by_uuid
@@ -78,14 +79,24 @@ class Fixed(Token):
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Where a code or identifier of a system stands. system None: under a name of the sender's that we cannot list."""
+    """Where a code or identifier of a system stands. system None: under a name of the sender's that we cannot list.
+
+    sealed_in: the model, where `path` is the blind index of a sealed column.
+    """
 
     path: str
     system: str | Callable[[], str] | None = None
     when: Q = field(default_factory=Q)
+    sealed_in: type[Model] | None = None
 
     def named(self) -> str | None:
         return self.system() if callable(self.system) else self.system
+
+    def has(self, code: str) -> Q:
+        """Return the rows that have this code here; of "" those that have any."""
+        if self.sealed_in is not None:
+            return same(self.sealed_in, self.path, code) if code else Q(**{f"{self.path}__isnull": False})
+        return Q(**({self.path: code} if code else {f"{self.path}__gt": ""}))
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ class Coded(Token):
         places = [at for at in self.places if system is None or (at.named() or "") == system]
         if not places:
             return None
-        return any_of(at.when & Q(**({at.path: code} if code else {f"{at.path}__gt": ""})) for at in places)
+        return any_of(at.when & at.has(code) for at in places)
 
 
 @dataclass(frozen=True)

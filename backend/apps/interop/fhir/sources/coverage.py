@@ -45,6 +45,7 @@ COVERAGES = Source(
         "plan_name": text("plan.plan_name"),
         "priority": "t.priority::text",
     },
+    sealed={"member": "member_id", "policy": "policy_number"},
     patient="t.patient_id",
     changed=CHANGED,
     seen_by={

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django.db.models import Exists, Q
 
 from backend.apps.core.models import Clinic
+from backend.apps.insurance.models import PatientInsurance
 from backend.apps.interop.fhir.search.kinds import Date, Param, String
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, key_of
 from backend.apps.interop.fhir.search.tokens import At, Cases, Coded, Codes, Fixed, Told, mrn_system
@@ -130,7 +131,11 @@ GROUP: Mapping[str, Param] = {
 COVERAGE: Mapping[str, Param] = {
     "patient": OfPatient(element="beneficiary"),
     "beneficiary": OfPatient(element="beneficiary"),
-    "identifier": Coded((At("member_id"), At("policy_number")), private=True, sees="member"),
+    "identifier": Coded(
+        tuple(At(name, sealed_in=PatientInsurance) for name in ("member_id_index", "policy_number_index")),
+        private=True,
+        sees="member",
+    ),
     "status": Told({"status": f"{HL7}fm-status"}),
     "payor": Reference({"Organization": "insurance_plan__provider_id"}, element="payor"),
 }
