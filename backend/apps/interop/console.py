@@ -81,6 +81,15 @@ SECTIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a page asks of whoever comes: `action` of `table`, by one of `methods`."""
+
+    table: Table
+    action: str
+    methods: tuple[str, ...]
+
+
 def page(table: Table, action: str, *, methods: Sequence[str] = ("GET", "HEAD")) -> Callable[[View], View]:
     """Let staff whose role may do `action` of `table` see the page; others are sent to sign in, or refused in a page.
 
@@ -93,6 +102,7 @@ def page(table: Table, action: str, *, methods: Sequence[str] = ("GET", "HEAD"))
             refusal = _refusal(request, table, action, methods)
             return sealed(refusal or _shown(view, request, *args, **kwargs))
 
+        guarded.guard = Guard(table, action, tuple(methods))  # type: ignore[attr-defined]  # for who lists all pages
         return guarded
 
     return guard
@@ -101,11 +111,14 @@ def page(table: Table, action: str, *, methods: Sequence[str] = ("GET", "HEAD"))
 def _refusal(request: HttpRequest, table: Table, action: str, methods: Sequence[str]) -> HttpResponse | None:
     """Return what whoever asks is told instead of the page; None when the page is theirs to see."""
     if not getattr(request.user, "is_staff", False):
+        if request.user.is_authenticated:
+            _note_refusal(request, 403)
         if "HX-Request" in request.headers:
             return HttpResponse(status=204, headers={"HX-Refresh": "true"})  # the sign-in is no part of a page
         wanted = request.get_full_path() if request.method == "GET" else reverse("console:index")
         return redirect_to_login(wanted, reverse("admin:login"))
     if request.method not in methods:
+        _note_refusal(request, 405)
         return HttpResponseNotAllowed(methods)
     if any("\x00" in text for form in (request.GET, request.POST) for _, texts in form.lists() for text in texts):
         return refused(request, 400, "This address or form holds a character that is not allowed.")
@@ -130,9 +143,13 @@ def sealed(response: HttpResponse) -> HttpResponse:
 
 def refused(request: HttpRequest, status: int, why: str) -> HttpResponse:
     """Answer with a page that says why not, and write the refusal down."""
+    _note_refusal(request, status)
+    return render(request, "interop/refused.html", {"why": why, "title": "Not here"}, status=status)
+
+
+def _note_refusal(request: HttpRequest, status: int) -> None:
     name = getattr(request.resolver_match, "url_name", "") or "page"
     audit.record(request, "console.view", name, outcome=AuditLog.Outcome.REFUSED, detail={"status": status})
-    return render(request, "interop/refused.html", {"why": why, "title": "Not here"}, status=status)
 
 
 def render(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
