@@ -28,6 +28,10 @@ class CannotOpen(ValueError):
     """A sealed value was changed or moved, or its key is not known."""
 
 
+class UnknownKey(CannotOpen):
+    """A value is sealed under a key that is not in the settings."""
+
+
 class Ring(NamedTuple):
     """head: what a new value begins with. box: seals it. known: what opens, by the id as it stands in a value."""
 
@@ -52,7 +56,7 @@ def unseal(sealed: bytes, bound_to: bytes) -> bytes:
         raise CannotOpen("a value that should be sealed is not")
     box = _ring(settings.FIELD_KEYS).known.get(sealed[len(MAGIC) : HEAD])
     if box is None:
-        raise CannotOpen(f"a value is sealed under the key {key_id(sealed)}, which is not in CARERELAY_FIELD_KEYS")
+        raise UnknownKey(f"a value is sealed under the key {key_id(sealed)}, which is not in CARERELAY_FIELD_KEYS")
     try:
         return box.decrypt(sealed[HEAD : HEAD + NONCE_BYTES], sealed[HEAD + NONCE_BYTES :], bound_to)
     except InvalidTag:

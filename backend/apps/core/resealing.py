@@ -16,7 +16,7 @@ from django.apps import apps
 from django.db import connections, models, router, transaction
 
 from backend.apps.core import keyring, sealed
-from backend.apps.core.keyring import CannotOpen
+from backend.apps.core.keyring import CannotOpen, UnknownKey
 from backend.apps.core.sealed import SealedBytesField, SealedColumn
 
 ROWS, BYTES = 500, 16 * 1024 * 1024  # of one batch at most; one row may be larger
@@ -87,15 +87,24 @@ def seal_all(model: type[models.Model], plain_of: Callable[[Any], Any] = lambda 
     """Seal the columns of a model that were plain until now, as a migration does; it may be run again.
 
     plain_of: makes the plain value of what was stored.
+
+    Raises:
+        CannotOpen: some rows are sealed already, under a key that is not in the settings.
     """
 
     def opened(column: SealedColumn, row: Any, stored: Any) -> Any:
         try:
             return column.open(row, stored)
+        except UnknownKey:
+            raise
         except CannotOpen:
             return plain_of(stored)
 
-    rows, _ = _pass(model, _filled(model), opened, _untold, skip=False)
+    rows, closed = _pass(model, _filled(model), opened, _untold, skip=False)
+    if closed:
+        raise CannotOpen(
+            f"{len(closed)} rows of {model._meta.label} are sealed under a key that is not in the settings"
+        )
     return rows
 
 

@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, models, transaction
 from backend.apps.clinical_notes.models import ClinicalNote
 from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core import keyring, resealing, sealed, seals
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.insurance.models import BillingEntity, InboundFile
@@ -216,6 +217,16 @@ def test_what_was_plain_before_an_upgrade_is_carried_over_also_when_the_upgrade_
     assert bytes(InboundFile.objects.get(pk=file.pk).content) == b"ISA*00*"
     assert Doctor.objects.get(sealed.same(Doctor, "dea_number_index", "AB1234563")).dea_number == "AB1234563"
     assert {key for model in (ClinicalNote, Doctor, BillingEntity, InboundFile) for _, key in under(model)} == {"old"}
+
+
+@pytest.mark.django_db
+def test_an_upgrade_that_lacks_a_key_stops_and_seals_nothing_twice(settings: Any) -> None:
+    row = billing_entity(tax_id="123456789")
+    settings.FIELD_KEYS = (NEW,)
+    with pytest.raises(CannotOpen, match="1 rows of insurance"):
+        resealing.seal_all(BillingEntity)
+    settings.FIELD_KEYS = (OLD,)
+    assert BillingEntity.objects.get(pk=row.pk).tax_id == "123456789"
 
 
 @pytest.mark.django_db
