@@ -14,6 +14,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402  # after django.setup()
 
 from tests.benchmarks import (  # noqa: E402  # models
+    audit,
     claims,
     claims_building,
     claims_kill,
@@ -40,6 +41,7 @@ from tests.benchmarks import (  # noqa: E402  # models
 )
 
 BENCHMARKS = {
+    "audit": audit.run,
     "claims": claims.run,
     "claims-building": claims_building.run,
     "claims-kill": claims_kill.run,

@@ -114,6 +114,7 @@ class ClinicAdmin(ModelAdmin):
                 "count": len(ids),
                 "ids": ids,
                 "filters": sorted(name.replace("\0", "")[:80] for name in request.GET),
+                **audit.patients_of(rows),
             },
         )
         return response

@@ -17,6 +17,7 @@ from backend.apps.core import emergency, statements
 from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
 
+WHOSE, ASSIGNED = "audited_patient", "assigned_patient_id"
 STAMPED = "timestamp"  # by the database's own clock
 
 
@@ -133,7 +134,57 @@ def patient_of(row: Any) -> UUID | None:
     found = row
     for step in (path or "").split("__"):
         found = getattr(found, step, None) if step else None
-    return found if isinstance(found, UUID) else getattr(row, "assigned_patient_id", None)
+    return found if isinstance(found, UUID) else getattr(row, ASSIGNED, None)
+
+
+def patients_of(rows: Iterable[models.Model]) -> dict[str, list[str]]:
+    """Return for `detail` whom a list of rows shows, so that `who-saw` finds the list; nothing where it shows nobody.
+
+    One query for each kind of rows that lead to their patient through another table and do not carry it (`whose`).
+    """
+    shown, unknown = set[UUID | None](), dict[type[models.Model], list[Any]]()
+    for row in rows:
+        if WHOSE in row.__dict__:
+            shown.add(row.__dict__[WHOSE])
+        elif _carries(row):
+            shown.add(patient_of(row))
+        else:
+            unknown.setdefault(type(row), []).append(row.pk)
+    for model, keys in unknown.items():
+        assigned = [ASSIGNED] if hasattr(model, ASSIGNED) else []
+        found = model._base_manager.filter(pk__in=keys).order_by().values_list(_path(model), *assigned)
+        shown.update(next(filter(None, one), None) for one in found)
+    return {"patients": sorted(map(str, shown - {None}))} if shown - {None} else {}
+
+
+def whose(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Return the rows with whom each is about, where that stands in another table, so that a list asks no more."""
+    path = _path(rows.model)
+    return rows.annotate(**{WHOSE: models.F(path)}) if "__" in path else rows
+
+
+def showing(patient: UUID) -> models.Q:
+    """Return which entries are about a patient, or of a list or search that showed them."""
+    return models.Q(patient_id=patient) | models.Q(
+        detail__has_key="patients", detail__patients__contains=[str(patient)]
+    )
+
+
+def _path(model: type[models.Model]) -> str:
+    return getattr(getattr(model, "access", None), "patient", None) or ""
+
+
+def _carries(row: models.Model) -> bool:
+    """Return whether a row's patient can be told without a query."""
+    *steps, last = _path(type(row)).split("__")
+    found: Any = row
+    if not {last, ASSIGNED}.isdisjoint(row.get_deferred_fields()):
+        return False
+    for step in steps:
+        if found is None or step not in found._state.fields_cache:
+            return found is None
+        found = found._state.fields_cache[step]
+    return True
 
 
 def _origin(request: Any) -> dict[str, str | None]:

@@ -43,13 +43,13 @@ class Taken:
     whole: list[tuple[int, int]] = field(default_factory=list)
     parts: dict[int, set[bytes]] = field(default_factory=dict)
 
-    def rest(self, n: int, leaves: bytes) -> bytes:
+    def rest(self, n: int, leaves: merkle.Bytes) -> bytes:
         """Return those leaves of seal `n` whose rows have to be in the log."""
         if any(first <= n <= last for first, last in self.whole):
             return b""
         keys = self.parts.get(n)
         if not keys:
-            return leaves
+            return bytes(leaves)
         return b"".join(leaf for leaf in merkle.split(leaves) if leaf[: merkle.KEY] not in keys)
 
     def add(self, said: dict[str, Any]) -> None:

@@ -288,8 +288,8 @@ def _look_at_triggers(result: Result) -> None:
 def _compare_anchors(look: Look, anchors: Path | None) -> None:
     path = anchors or audit_anchors.own_file()
     if path is None or not path.exists():
-        told = AuditAnchor.objects.filter(n__gt=0).exists()
-        if anchors is not None or (path is not None and told):
+        began = AuditAnchor.objects.filter(n__gt=0).exists()
+        if anchors is not None or (path is not None and began):
             look.result.find(f"The file of anchors {path} is not there.")
         else:
             look.result.remarks.append("No anchors were compared: --anchor names a file of them.")

@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 KEY, DIGEST = 16, 32
 LEAF = KEY + DIGEST  # bytes of one row in the leaves of a seal
 GENESIS = bytes(32)  # what the first seal follows
+Bytes = bytes | memoryview  # as a binary column gives them
 Keys = Mapping[str, Ed25519PublicKey]
 
 
@@ -35,20 +36,21 @@ class Sealed(Protocol):
     from_xid: int
     to_xid: int
     rows: int
-    leaves: bytes
-    root: bytes
-    prev: bytes
+    leaves: Any
+    root: Any
+    prev: Any
     key_id: str
     cluster: str
     sealed_at: datetime
 
 
-def split(leaves: bytes) -> Iterator[bytes]:
+def split(leaves: Bytes) -> Iterator[bytes]:
     """Yield the leaf of each row: its key and its digest."""
-    return (leaves[at : at + LEAF] for at in range(0, len(leaves), LEAF))
+    whole = bytes(leaves)
+    return (whole[at : at + LEAF] for at in range(0, len(whole), LEAF))
 
 
-def root(leaves: bytes) -> bytes:
+def root(leaves: Bytes) -> bytes:
     """Return the Merkle root over the digests in `leaves`."""
     level = [sha256(b"\0" + leaves[at + KEY : at + LEAF]).digest() for at in range(0, len(leaves), LEAF)]
     return climb(level)
@@ -112,12 +114,12 @@ def key_id(key: Ed25519PublicKey) -> str:
     return sha256(raw(key)).hexdigest()[:16]
 
 
-def is_signed(keys: Keys, name: str, signature: bytes, said: bytes) -> bool:
+def is_signed(keys: Keys, name: str, signature: Bytes, said: Bytes) -> bool:
     """Return whether the key of this name, which we know, signed what was said."""
     if (key := keys.get(name)) is None:
         return False
     try:
-        key.verify(bytes(signature), said)
+        key.verify(bytes(signature), bytes(said))
     except InvalidSignature:
         return False
     return True

@@ -99,10 +99,11 @@ class ReadOnlyClinicViewSet(Audited):
         return scope.visible(super().get_queryset(), self.request.user)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        rows = self.paginate_queryset(self.filter_queryset(audit.whose(self.get_queryset()))) or []
         self.note(
             count=len(rows),
             ids=[str(row.pk) for row in rows],
+            **audit.patients_of(rows),
             filters=sorted(request.query_params),
         )
         return self.get_paginated_response(self.get_serializer(rows, many=True).data)
@@ -223,18 +224,31 @@ class ClinicProfileViewSet(ClinicViewSet):
     permissions: ClassVar[Table] = {**allow(READ, *ALL_ROLES), **allow(WRITE)}
 
 
+class AuditLogFilter(django_filters.FilterSet):
+    """`showed` finds more than `patient_id`: lists and searches in which the patient stood too."""
+
+    showed = django_filters.UUIDFilter(method="by_showed", label="A patient who was shown")
+
+    class Meta:
+        model = AuditLog
+        fields: ClassVar[dict[str, list[str]]] = {
+            "user": ["exact"],
+            "resource_type": ["exact"],
+            "resource_id": ["exact"],
+            "patient_id": ["exact"],
+            "outcome": ["exact"],
+            "timestamp": ["gte", "lt"],
+        }
+
+    def by_showed(self, rows: QuerySet[AuditLog], _name: str, patient: Any) -> QuerySet[AuditLog]:
+        return rows.filter(audit.showing(patient))
+
+
 class AuditLogViewSet(ReadOnlyClinicViewSet):
     queryset = AuditLog.objects.all()
     serializer_class = AuditLogSerializer
     permissions: ClassVar[Table] = allow(READ)
-    filterset_fields: ClassVar[dict[str, list[str]]] = {
-        "user": ["exact"],
-        "resource_type": ["exact"],
-        "resource_id": ["exact"],
-        "patient_id": ["exact"],
-        "outcome": ["exact"],
-        "timestamp": ["gte", "lt"],
-    }
+    filterset_class = AuditLogFilter
     ordering_fields = ("timestamp",)
     ordering = ("-timestamp",)
 

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
-from backend.apps.core import audit
+from backend.apps.core import audit, audit_checking
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.interop import audit_search, console, paging
@@ -35,6 +35,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     people = names_of(page.rows)
     context = {
         "title": "Audit review",
+        "standing": audit_checking.standing(),
         "asked": asked,
         "page": page,
         "rows": [(row, people.get(row.user_id, ""), TONES[AuditLog.Outcome(row.outcome)]) for row in page.rows],

@@ -40,7 +40,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     status = request.GET.get("status", "")
     asked = rows.filter(status=status) if status in Remittance.Status.values else rows
     page = paging.newest_first(asked, request.GET, "created_at")
-    _note(request, "remittance", [str(row.pk) for row in page.rows])
+    _note(request, "remittance", page.rows)
     context = {
         "title": "Payments",
         "page": page,
@@ -81,7 +81,7 @@ def unplaced(request: HttpRequest) -> HttpResponse:
     """Show the claims of payments that no machine could place, in the order in which they came."""
     found = _open(request).select_related("remittance", "claim").order_by("remittance", "number")
     part = paging.in_order(found, request.GET, size=MOST_ROWS)
-    _note(request, "remittanceclaim", [str(row.pk) for row in part.rows])
+    _note(request, "remittanceclaim", part.rows)
     context = {"title": "Claims nobody could place", "part": part, "rows": part.rows}
     return console.render(request, "interop/claims/unplaced.html", context)
 
@@ -186,5 +186,7 @@ def _counts(rows: QuerySet[Remittance]) -> list[tuple[str, str, int]]:
     return [(value, str(label), found[value]) for value, label in Remittance.Status.choices if found.get(value)]
 
 
-def _note(request: HttpRequest, kind: str, ids: list[str]) -> None:
-    audit.record(request, "console.list", kind, detail={"count": len(ids), "ids": ids, "filters": sorted(request.GET)})
+def _note(request: HttpRequest, kind: str, rows: list[Any]) -> None:
+    ids = [str(row.pk) for row in rows]
+    detail = {"count": len(ids), "ids": ids, "filters": sorted(request.GET), **audit.patients_of(rows)}
+    audit.record(request, "console.list", kind, detail=detail)

@@ -25,7 +25,7 @@ def board(request: HttpRequest) -> HttpResponse:
     asked = claim_board.Asked.of(request.GET)
     page = paging.newest_first(_told(claim_board.claims(request.user, asked)), request.GET, "created_at")
     ids = [str(row.pk) for row in page.rows]
-    detail = {"count": len(ids), "ids": ids, "filters": sorted(request.GET)}
+    detail = {"count": len(ids), "ids": ids, "filters": sorted(request.GET), **audit.patients_of(page.rows)}
     audit.record(request, "console.list", "insuranceclaim", detail=detail)
     context = {
         "title": "Claims",

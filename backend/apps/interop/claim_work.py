@@ -93,7 +93,7 @@ def work(request: HttpRequest, name: str = "rejected") -> HttpResponse:
     found = denials.worklist(seen, key=group).order_by("response_date", "pk") if group else chosen.claims(seen)
     part = paging.in_order(_told(found), request.GET, size=MOST_ROWS)
     ids = [str(row.pk) for row in part.rows]
-    detail = {"count": len(ids), "ids": ids, "list": name}
+    detail = {"count": len(ids), "ids": ids, "list": name, **audit.patients_of(part.rows)}
     audit.record(request, "console.list", "insuranceclaim", detail=detail)
     context = {
         "title": f"{chosen.title}: claims to work on",

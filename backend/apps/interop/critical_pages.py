@@ -47,7 +47,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     waiting = list(rows.filter(status=CriticalStatus.OPEN).order_by(F("due_at").asc(nulls_last=True), "pk")[:MOST])
     settled = list(rows.exclude(status=CriticalStatus.OPEN).order_by("-created_at", "pk")[:LATELY])
     ids = [str(row.pk) for row in (*waiting, *settled)]
-    audit.record(request, "console.list", "criticalresult", detail={"count": len(ids), "ids": ids})
+    detail = {"count": len(ids), "ids": ids, **audit.patients_of((*waiting, *settled))}
+    audit.record(request, "console.list", "criticalresult", detail=detail)
     context = {"title": "Critical results", "waiting": waiting, "settled": settled}
     return console.render(request, "interop/labs/critical_list.html", context)
 

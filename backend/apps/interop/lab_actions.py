@@ -81,7 +81,7 @@ def find(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = patient_services.search(Patient.objects.visible_to(request.user), text)
     rows = list(patient_services.by_name(found)[:MOST_FOUND]) if text else []
     ids = [str(patient.pk) for patient in rows]
-    audit.record(request, "console.search", "patient", detail={"count": len(ids), "ids": ids})
+    audit.record(request, "console.search", "patient", detail={"count": len(ids), "ids": ids, "patients": ids})
     return lab_pages.shown(request, row, found=rows, searched=text)
 
 
@@ -92,7 +92,7 @@ def by_number(request: HttpRequest) -> HttpResponse:
 
     def act() -> tuple[str, str]:
         found = Patient.objects.visible_to(request.user).filter(medical_record_number=number).first()
-        audit.record(request, "console.search", "patient", detail={"ids": [str(found.pk)] if found else []})
+        audit.record(request, "console.search", "patient", patient_id=found.pk if found else None)
         if found is None:
             raise DomainError("No patient has this record number.")
         return "These are the messages filed for this patient, or assigned to them.", f"{listing}?patient={found.pk}"

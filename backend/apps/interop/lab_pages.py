@@ -37,6 +37,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     if found.is_valid():
         page = paging.newest_first(found.qs, request.GET, "received_at")
     detail = {"count": len(page.rows), "ids": [str(row.pk) for row in page.rows], "filters": sorted(request.GET)}
+    detail |= audit.patients_of(page.rows)
     patient = patient_asked(request)
     audit.record(request, "console.list", "inboundmessage", patient_id=patient.pk if patient else None, detail=detail)
     context = {
@@ -140,7 +141,7 @@ def suggested(request: HttpRequest, report: Any) -> list[tuple[Patient, str]]:
     found = senders.suggestions(report, request.user)
     if found:
         ids = [str(patient.pk) for patient, _ in found]
-        audit.record(request, "console.suggest", "patient", detail={"count": len(ids), "ids": ids})
+        audit.record(request, "console.suggest", "patient", detail={"count": len(ids), "ids": ids, "patients": ids})
     return found
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from backend.apps.core import beats, causes
+from backend.apps.core import audit_checking, beats, causes
 from backend.apps.core.depths import Depth
 from backend.apps.core.models import Alert, AlertSeverity, Heartbeat
 from backend.apps.core.permissions import may
@@ -68,6 +68,7 @@ def told() -> dict[str, Any]:
         "critical": critical[:MOST_CRITICAL],
         "critical_more": len(critical) > MOST_CRITICAL,
         "books": overview_books.standings(),
+        "audit": audit_checking.standing(),
         "sampled": causes.MOST,
         "plain": production.plain(),
     }

@@ -35,6 +35,7 @@ def board(request: HttpRequest) -> HttpResponse:
     page = paging.earliest_first(rows, request.GET, "appointment_datetime")
     chips = reminder_board.chips(page.rows)
     noted = {"count": len(page.rows), "ids": [str(row.pk) for row in page.rows], "filters": sorted(request.GET)}
+    noted |= audit.patients_of(page.rows)
     audit.record(request, "console.list", "appointmentreminder", detail=noted)
     context = {
         "title": "Reminders",
@@ -90,7 +91,7 @@ def opt_outs(request: HttpRequest) -> HttpResponse:
     rows = ContactConsent.objects.visible_to(request.user).filter(given=False).select_related("patient", "by")
     page = paging.newest_first(rows, request.GET, "created_at")
     ids = [str(row.patient_id) for row in page.rows]
-    audit.record(request, "console.list", "contactconsent", detail={"count": len(ids), "patients": ids})
+    audit.record(request, "console.list", "contactconsent", detail={"count": len(ids), "patients": sorted(set(ids))})
     return console.render(request, "interop/reminders/opt_outs.html", {"title": "Opted out", "page": page})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -166,10 +166,11 @@ def _start(visit: Appointment) -> Any:
     return visit.appointment_datetime, visit.pk
 
 
-def _note_list(request: HttpRequest, kind: str, rows: Iterable[Any], said: Iterable[Said] = ()) -> None:
+def _note_list(request: HttpRequest, kind: str, rows: Sequence[Any], said: Iterable[Said] = ()) -> None:
     ids = [str(row.pk) for row in rows]
-    detail = {"count": len(ids), "ids": ids}
+    detail: dict[str, Any] = {"count": len(ids), "ids": ids, **audit.patients_of(rows)}
     if told := list(said):
         detail["texts"] = [str(row.pk) for each in told for row in each.bodies]
-        detail["patients"] = sorted({str(visit.patient_id) for each in told for visit in each.visits})
+        visited = {str(visit.patient_id) for each in told for visit in each.visits}
+        detail["patients"] = sorted(visited.union(detail.get("patients", ())))
     audit.record(request, "console.list", kind, detail=detail)

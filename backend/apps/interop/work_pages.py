@@ -161,5 +161,5 @@ def states_of(task: str) -> list[tuple[str, str, int | None]]:
 
 def note_list(request: HttpRequest, model: type[WorkItem], rows: list[Any], **more: Any) -> None:
     ids = [str(one.pk) for one in rows]
-    told = {"count": len(ids), "ids": ids, "filters": sorted(request.GET), **more}
+    told = {"count": len(ids), "ids": ids, "filters": sorted(request.GET), **audit.patients_of(rows), **more}
     audit.record(request, "console.list", model._meta.model_name or "", detail=told)

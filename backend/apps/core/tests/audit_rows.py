@@ -28,7 +28,7 @@ def sealed(many: int = 6, at_once: int = 2) -> list[AuditLog]:
 
 def run(sql: str, *values: Any) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, values or None)
         return cursor.fetchall() if cursor.description else []
 
 

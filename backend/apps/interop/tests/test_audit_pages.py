@@ -49,7 +49,7 @@ def test_it_is_cut_by_each_of_its_filters() -> None:
     user, patient = make_user("nurse"), make_patient()
     row = noted("labs.sign", days_ago=20, user=user, patient_id=patient.pk, outcome="refused")
     other = noted(days_ago=20)
-    day = f"{timezone.now() - timedelta(days=20):%Y-%m-%d}"
+    day = f"{timezone.localtime(row.timestamp, Clinic.current().zone):%Y-%m-%d}"
     span = {"first": f"{timezone.now() - timedelta(days=21):%Y-%m-%d}", "last": f"{timezone.now():%Y-%m-%d}"}
     client = signed_in("admin")
     for query in (

@@ -153,4 +153,4 @@ def test_the_overview_asks_few_questions_however_much_there_is() -> None:
         alerts.open_once(f"a {number}", kind="claims_file", sentence="x")
     with CaptureQueriesContext(connection) as asked:
         client.get(PAGE)
-    assert len(asked) < 15
+    assert len(asked) < 16

@@ -44,7 +44,7 @@ class Place(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Hit:
     source: Source
-    row: Row  # the columns, then value, key and part
+    row: Row  # the columns, then the patient it is about or None, value, key and part
     place: Place
     shape: Resource
 
@@ -52,9 +52,13 @@ class Hit:
     def id(self) -> str:
         return str(self.row[self.shape.columns.index("id")])
 
+    @property
+    def patient(self) -> str | None:
+        return self.row[-4]
+
     def entry(self, texts: Mapping[str, str], mode: str = "match") -> Entry:
         """Return it as a Bundle holds it; texts: what every line needs (`door.given`)."""
-        line = self.shape.line(texts)(self.row[:-3])
+        line = self.shape.line(texts)(self.row[:-4])
         return Entry(f"{texts['base']}/{self.source.type}/{self.id}", line, mode)
 
 
@@ -156,7 +160,7 @@ def _hits(
     keys_first: bool = False,
 ) -> list[Hit]:
     shape = cut(source.resource, elements) if elements else source.resource
-    beside = (value, f"({source.key})::text", source.part or "''")
+    beside = (f"({source.patient or 'NULL'})::text", value, f"({source.key})::text", source.part or "''")
     rows = rows_among(
         source,
         found.rows,

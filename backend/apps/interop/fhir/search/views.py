@@ -100,6 +100,8 @@ class Search(FhirView):
         beside = includes.brought(turn.asked, matches, self.request.user)
         told: dict[str, Any] = {"included": [f"{hit.source.type}/{hit.id}" for hit in beside]} if beside else {}
         told |= {"count": len(hits), "ids": [hit.id for hit in hits]}
+        if patients := sorted({hit.patient for hit in (*hits, *beside) if hit.patient}):
+            told["patients"] = patients
         self.note(filters=sorted({name for name, _ in turn.asked.params}), **told)
         following = replace(turn, after=hits[-1].place, since=turn.since or self.begun) if more else None
         entries = [*matches, *pages.entries(beside, "include")]

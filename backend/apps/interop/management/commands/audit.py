@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, time
+from csv import writer as csv_writer
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,22 @@ from django.utils.dateparse import parse_date, parse_datetime
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Drawn
 
-from backend.apps.core import audit_adopting, audit_checking, audit_files, audit_keys, audit_partitions, audit_verifying
+from backend.apps.core import (
+    audit,
+    audit_adopting,
+    audit_checking,
+    audit_files,
+    audit_keys,
+    audit_partitions,
+    audit_verifying,
+)
 from backend.apps.core.audit_verifying import Progress, Result
+from backend.apps.core.csv_cells import safe
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Clinic
+from backend.apps.interop import disclosures, who_saw
 from backend.apps.interop.retention_classes import SIX_YEARS
+from backend.apps.patients.models import Patient
 
 LEAST_YEARS = 6
 STILL_SO = "verified up to {}: {:,} rows in {:,} seals"
@@ -47,6 +60,12 @@ class Command(BaseCommand):
         detach.add_argument(
             "--keep", metavar="YEARS", type=int, default=LEAST_YEARS, help="how long it is kept (least: 6)"
         )
+        for name, about in (("who-saw", "who saw a patient"), ("disclosures", "what went out of a patient")):
+            asking = commands.add_parser(name, help=f"{about}, and when")
+            asking.add_argument("patient", metavar="PATIENT", help="an id or a record number")
+            asking.add_argument("--from", dest="first", metavar="DAY", help="the first day (default: six years ago)")
+            asking.add_argument("--to", dest="last", metavar="DAY", help="the last day (default: today)")
+            asking.add_argument("--csv", action="store_true", help="as CSV")
         commands.add_parser("adopt", help="go on with the seals after the database was restored into another cluster")
         commands.add_parser("key", help="show the public key, which verifies what ours signed")
 
@@ -117,6 +136,42 @@ class Command(BaseCommand):
         path = settings.AUDIT_ARCHIVE / kept.file_name
         self.stdout.write(f"{kept.rows:,} rows are in {path}, which is verified, and off the log. Keep the file.")
 
+    def who_saw(self, *, patient: str, csv: bool, **options: Any) -> None:
+        found, span = self.asked(patient, "who-saw", **options)
+        rows = (
+            (seen.at.isoformat(timespec="seconds"), seen.who or "a machine", seen.how,
+             "break-glass" if seen.emergency else "", seen.action, seen.what, seen.where)
+            for seen in who_saw.who_saw(found, *span)
+        )  # fmt: skip
+        self.table(("when", "who", "how", "emergency", "action", "what", "from"), rows, csv=csv)
+
+    def disclosures(self, *, patient: str, csv: bool, **options: Any) -> None:
+        found, span = self.asked(patient, "disclosures", **options)
+        rows = (told.cells for told in disclosures.disclosures(found, *span))
+        self.table(disclosures.HEADINGS, rows, csv=csv)
+
+    def asked(
+        self, text: str, action: str, *, first: str | None, last: str | None, **options: Any
+    ) -> tuple[Patient, tuple[datetime, datetime]]:
+        """Return the patient and the days asked for, and write down that somebody asked."""
+        found, today = who_saw.patient_named(text), Clinic.today()
+        span = who_saw.days(day(first) or today - timedelta(days=SIX_YEARS), day(last) or today)
+        audit.record(None, action, "patient", str(found.pk), patient_id=found.pk, detail={"by": "command line"})
+        return found, span
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]], *, csv: bool) -> None:
+        writer = csv_writer(self.stdout) if csv else None
+        many = 0
+        for many, row in enumerate(rows, start=1):
+            if many == 1 and writer:
+                writer.writerow(headings)
+            if writer:
+                writer.writerow([safe(cell) for cell in row])
+            else:
+                self.stdout.write("  ".join(filter(None, row)))
+        if not many:
+            self.stderr.write("Nothing of this in these days.")
+
     def adopt(self, **options: Any) -> None:
         made = audit_adopting.adopt()
         self.stdout.write(f"Seal {made.n} took {made.rows:,} rows in that no seal had. Sealing goes on.")
@@ -140,6 +195,10 @@ def moment(text: str) -> datetime:
         raise CommandError("Write the moment as 2026-11-30 or 2026-11-30T12:00.")
     found = found or datetime.combine(day or date.min, time.min)
     return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+def day(text: str | None) -> date | None:
+    return moment(text).date() if text else None
 
 
 @contextmanager

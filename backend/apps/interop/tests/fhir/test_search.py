@@ -264,7 +264,7 @@ def test_a_search_by_post_finds_the_same_and_its_links_and_audit_name_nobody(api
     again = api.get(f"{FHIR}/Patient?{link(bundle, 'self').partition('?')[2]}")
     assert ids(again.json()) == [str(one.pk)]
     row = AuditLog.objects.filter(action="list").latest("timestamp")
-    assert row.detail == {"count": 1, "ids": [str(one.pk)], "filters": ["family"]}
+    assert row.detail == {"count": 1, "ids": [str(one.pk)], "filters": ["family"], "patients": [str(one.pk)]}
 
 
 def test_only_the_count_is_answered_where_only_that_is_asked_for(api: APIClient) -> None:

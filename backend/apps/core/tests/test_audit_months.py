@@ -1,0 +1,122 @@
+"""Holds that the log is cut into months made ahead, that the rows of before came along, and that old ones go whole."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+
+from backend.apps.core import audit_files, audit_partitions, audit_sealing, audit_verifying
+from backend.apps.core.exceptions import DomainError
+from backend.apps.core.models import Alert, AuditArchive, AuditLog
+from backend.apps.core.tests.audit_rows import run, unwatched, written
+
+SIX_YEARS = 2192
+OLD = datetime(2017, 3, 5, tzinfo=UTC)
+# As the log was before, made of what it is now.
+OF_BEFORE = """
+CREATE SCHEMA upgraded; SET LOCAL search_path = upgraded;
+CREATE TABLE core_auditlog (LIKE public.core_auditlog INCLUDING DEFAULTS);
+ALTER TABLE core_auditlog DROP COLUMN digest, DROP COLUMN xid, ADD CONSTRAINT core_auditlog_pkey PRIMARY KEY (id);
+CREATE INDEX audit_time ON core_auditlog ("timestamp" DESC);
+CREATE INDEX audit_resource ON core_auditlog (resource_type, resource_id, "timestamp" DESC);
+CREATE INDEX audit_user ON core_auditlog (user_id, "timestamp" DESC);
+CREATE INDEX audit_patient ON core_auditlog (patient_id, "timestamp" DESC);
+CREATE INDEX audit_refused ON core_auditlog (outcome, "timestamp" DESC) WHERE NOT (outcome = 'allowed');
+INSERT INTO core_auditlog (id, "timestamp", action, resource_type, resource_id, outcome, user_agent, request_id, detail)
+    SELECT gen_random_uuid(), now() - make_interval(days => n), 'list', 'patient', '', 'allowed', '', '', '{}'
+    FROM generate_series(1, 50) n;
+"""
+
+
+@pytest.mark.django_db
+def test_the_rows_of_before_come_along_with_their_digests() -> None:
+    first, filled, last = (
+        import_module(f"backend.apps.core.migrations.{name}")
+        for name in ("0007_audit_digests", "0008_audit_digests_filled", "0009_audit_partitions")
+    )
+    run(OF_BEFORE)
+    run(import_module("backend.apps.core.migrations.0002_audit_insert_only").FORWARDS)
+    before = run("SELECT id, detail FROM core_auditlog ORDER BY id")
+    run(first.DIGESTS)
+    with pytest.raises(IntegrityError, match="insert-only"), transaction.atomic():
+        run("UPDATE core_auditlog SET detail = '{\"n\": 1}'")  # only the digests may be written
+    filled.fill(None, type("Editor", (), {"connection": connection}))
+    run(last.BEFORE + last.ATTACH + last.AHEAD)
+    assert run("SELECT id, detail FROM core_auditlog ORDER BY id") == before
+    assert run(f"SELECT count(*) FROM core_auditlog WHERE digest <> {audit_verifying.AGAIN}") == [(0,)]  # noqa: S608
+    for sql in ("UPDATE core_auditlog SET xid = 1", "DELETE FROM core_auditlog_before", "TRUNCATE core_auditlog_before",
+                "TRUNCATE core_auditlog"):  # fmt: skip
+        with pytest.raises(IntegrityError, match="insert-only"), transaction.atomic():
+            run(sql)
+    assert run("SELECT count(*) FROM pg_inherits WHERE inhparent = 'core_auditlog'::regclass") == [(5,)]
+
+
+@pytest.mark.django_db
+def test_the_coming_months_are_made_once_and_rows_that_fit_in_none_are_told_of() -> None:
+    run("DROP TABLE core_auditlog_" + run("SELECT to_char(now() AT TIME ZONE 'UTC' + '2 months', 'YYYY_MM')")[0][0])
+    assert [audit_partitions.ahead() for _ in range(2)] == [1, 0]
+    AuditLog.objects.create(action="list", resource_type="x", timestamp=datetime(2090, 1, 1, tzinfo=UTC))
+    assert audit_partitions.ahead() == 0
+    assert Alert.objects.get(resolved_at=None).kind == "audit_stray_rows"
+    assert AuditLog.objects.filter(timestamp__year=2090).count() == 1  # none is lost
+
+
+@pytest.fixture
+def old_month() -> Iterator[str]:
+    """A log whose first part ends long ago; as it was, afterwards."""
+    (bound,) = run("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'core_auditlog_before'")[0]
+    until = bound.split("TO (")[1].rstrip(")")
+    run("ALTER TABLE core_auditlog DETACH PARTITION core_auditlog_before")
+    run(
+        "ALTER TABLE core_auditlog ATTACH PARTITION core_auditlog_before FOR VALUES FROM (MINVALUE) TO ('2017-04-01 Z')"
+    )
+    yield "before"
+    run("DROP TABLE IF EXISTS core_auditlog_before")
+    run(f"CREATE TABLE core_auditlog_before PARTITION OF core_auditlog FOR VALUES FROM (MINVALUE) TO ({until})")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_old_month_goes_into_a_signed_file_and_the_log_stays_provable(
+    old_month: str, settings: Any, tmp_path: Path
+) -> None:
+    settings.AUDIT_ARCHIVE, settings.AUDIT_ANCHOR = tmp_path, f"file:{tmp_path}/anchors.log"
+    for n in range(5):
+        AuditLog.objects.create(action="list", resource_type="x", detail={"n": n}, timestamp=OLD)
+        written(n % 2)  # seals that hold rows of two months
+    with pytest.raises(DomainError, match="not sealed yet"):
+        audit_partitions.detach(old_month, tmp_path, keep_days=SIX_YEARS)
+    while audit_sealing.seal(at_once=2):
+        pass
+    for label, days, told in (
+        (old_month, 7300, "is kept until"),
+        ("2017-13", 1, "no such month"),
+        ("default", 1, "no"),
+    ):
+        with pytest.raises(DomainError, match=told):
+            audit_partitions.detach(label, tmp_path, keep_days=days)
+    with pytest.raises(CommandError, match="6 years at least"):
+        call_command("audit", "detach", old_month, "--keep", "5")
+    call_command("audit", "detach", old_month)
+    path = tmp_path / "audit-before.jsonl.gz"
+    assert AuditLog.objects.filter(timestamp__year=2017).count() == 0
+    assert [row[11]["n"] for row in audit_files.rows_of(path)] == list(range(5))
+    assert audit_verifying.verify().findings == []
+    call_command("audit", "verify", "--all")
+    call_command("audit", "verify", "--file", str(path))
+    with unwatched(), transaction.atomic():
+        AuditArchive.objects.update(statement=AuditArchive.objects.get().statement.replace('"rows": 5', '"rows": 4'))
+        assert "is not signed by a key of ours" in audit_verifying.verify().findings[0]
+        transaction.set_rollback(True)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'{"n": 3}', b'{"n": 4}')))
+    with pytest.raises(CommandError, match="not those that were signed"):
+        call_command("audit", "verify", "--file", str(path))
+    with pytest.raises(CommandError, match="1 findings"):
+        call_command("audit", "verify", "--all")

@@ -1,0 +1,116 @@
+"""Holds that whoever saw a patient is found, in lists and searches too, and that all that went out is accounted for."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from backend.apps.appointments.tests.factories import make_appointment, make_reminder
+from backend.apps.core import audit
+from backend.apps.core.models import AuditLog
+from backend.apps.interop import disclosures, who_saw
+from backend.apps.interop.tests.fhir.export_rows import make_disclosure
+from backend.apps.interop.tests.fhir.systems import make_system
+from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def asked(patient: Patient) -> list[tuple[str, str, str]]:
+    now = timezone.now()
+    found = who_saw.who_saw(patient, now - timedelta(days=1), now + timedelta(days=1))
+    return [(seen.how, seen.action, seen.who) for seen in found]
+
+
+def test_a_list_and_a_search_tell_whom_they_showed() -> None:
+    admin, patient, other = make_user("admin"), make_patient(), make_patient()
+    for one in (patient, patient, other):
+        make_appointment(patient=one)
+    api = APIClient()
+    api.force_authenticate(admin)
+    assert api.get("/api/v1/appointments/").status_code == api.get(f"/api/v1/patients/{patient.pk}/").status_code == 200
+    assert api.get("/fhir/R4/Appointment").status_code == 200
+    pages = Client()
+    pages.force_login(admin)
+    assert pages.get("/admin/patients/patient/").status_code == 200
+    listed = AuditLog.objects.get(action="list", resource_type="appointment")
+    assert listed.detail["patients"] == sorted([str(patient.pk), str(other.pk)])
+    audit.record(None, "retrieve", "patient", str(patient.pk), patient_id=patient.pk, outcome="refused")
+    name = admin.full_name or admin.email
+    assert asked(patient) == [
+        ("list", "list", name), ("read", "retrieve", name), ("list", "list", name), ("list", "admin.list", name),
+    ]  # fmt: skip
+    found = api.get("/api/v1/audit-logs/", {"showed": str(patient.pk), "outcome": "allowed"}).data["results"]
+    assert len(found) == 4
+    page = pages.get(reverse("console:audit"), {"patient": str(patient.pk), "outcome": "allowed"}).content.decode()
+    assert page.count("<b>admin.list</b>") == 1
+
+
+def test_rows_that_lead_to_their_patient_through_another_table_need_one_query(
+    django_assert_num_queries: Any,
+) -> None:
+    rows = [make_reminder(), make_reminder()]
+    wanted = sorted(str(row.appointment.patient_id) for row in rows)
+    fresh = type(rows[0]).objects.filter(pk__in=[row.pk for row in rows])
+    for kept, queries in (
+        (list(fresh), 1),
+        (list(audit.whose(fresh)), 0),
+        (list(fresh.select_related("appointment")), 0),
+    ):
+        with django_assert_num_queries(queries):
+            assert audit.patients_of(kept) == {"patients": wanted}
+    assert audit.patients_of([make_user("nurse")]) == {}
+
+
+def test_exports_systems_and_a_merged_record_are_told_of_too() -> None:
+    patient, system = make_patient(), make_system()
+    make_disclosure(patient)
+    audit.record(None, "read", "Patient", str(patient.pk), patient_id=patient.pk, detail={"client": str(system.row.pk)})
+    into = make_patient()
+    Patient.all_objects.filter(pk=patient.pk).update(merged_into=into, is_deleted=True, deleted_at=timezone.now())
+    assert sorted(how for how, *_ in asked(into)) == ["export", "read"]
+    assert asked(into) == asked(Patient.all_objects.get(pk=patient.pk))
+
+
+def test_every_kind_of_disclosure_is_in_the_accounting_and_its_cells_run_no_formula() -> None:
+    patient, system, now = make_patient(), make_system(), timezone.now()
+    visit = make_appointment(patient=patient)
+    make_reminder(appointment=visit, sent_at=now, status="sent", work_state="done")
+    make_reminder(appointment=make_appointment(patient=patient))  # not sent
+    make_disclosure(patient)
+    type(system.row).objects.filter(pk=system.row.pk).update(name="=1+1", purpose="@research")
+    audit.record(None, "read", "Patient", str(patient.pk), patient_id=patient.pk, detail={"client": str(system.row.pk)})
+    told = list(disclosures.disclosures(patient, now - timedelta(days=1), now + timedelta(days=1)))
+    assert sorted(one.row.split()[0] for one in told) == ["appointmentreminder", "auditlog", "disclosure"]
+    assert told == sorted(told, key=lambda one: one.at)
+    out = io.StringIO()
+    call_command("audit", "disclosures", patient.medical_record_number, "--csv", stdout=out)
+    rows = list(csv.reader(io.StringIO(out.getvalue())))
+    assert rows[0] == list(disclosures.HEADINGS)
+    assert ["'=1+1", "'@research"] in [[row[1], row[3]] for row in rows]
+    assert AuditLog.objects.get(action="disclosures").patient_id == patient.pk
+
+
+def test_the_command_refuses_what_it_does_not_understand() -> None:
+    patient = make_patient()
+    for words, told in (
+        (["who-saw", "nobody"], "No patient has this id"),
+        (["who-saw", str(patient.pk), "--from", "yesterday"], "Write the moment as"),
+        (["who-saw", str(patient.pk), "--from", "2026-02-02", "--to", "2026-02-01"], "lies before the first"),
+    ):
+        with pytest.raises(CommandError, match=told):
+            call_command("audit", *words)
+    out = io.StringIO()
+    call_command("audit", "who-saw", patient.medical_record_number.lower(), stdout=out, stderr=io.StringIO())
+    assert out.getvalue().count("\n") == 1  # that somebody asks is a look too
