@@ -9,7 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 ALWAYS = {"check", "help", "version", "collectstatic"}  # touch no data; `check` tells what is unsafe
-OF_OWNER = {("migrate",), ("db_role",), ("audit", "detach")}  # change tables, and not only what stands in them
+# Change tables, and not only what stands in them.
+OF_OWNER = {("migrate",), ("db_role",), ("audit", "detach"), ("audit", "adopt")}
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)

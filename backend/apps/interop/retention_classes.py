@@ -221,7 +221,7 @@ KEPT = (
         sentence="Who did what and looked at whom.",
         covers=(*within("core", "AuditLog AuditSeal AuditAnchor AuditCheck AuditArchive"), "admin.LogEntry"),
         floor_days=SIX_YEARS, law=DOCUMENTED,
-        kept="The database refuses to delete of it; only whole old partitions may be taken off.",
+        kept="The database refuses to delete of it; whole old months are taken off by `manage audit detach`.",
     ),
     DataClass(
         name="medical_record", title="Medical record",
