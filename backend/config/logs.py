@@ -74,7 +74,7 @@ class Json(logging.Formatter):
             **told(record),
         }
         if error := _error(record):
-            line |= {"error": _names(error), "where": "".join(traceback.format_tb(error.__traceback__))}
+            line |= {"error": redaction.kinds(error), "where": "".join(traceback.format_tb(error.__traceback__))}
         return encode(line)
 
 
@@ -98,11 +98,3 @@ def _message(record: logging.LogRecord) -> str:
     if record.name == FAILED_TASK and error is not None and isinstance(task, Mapping):
         return f"Task {task.get('name')}[{task.get('id')}] {task.get('description')}: {type(error).__name__}"
     return record.getMessage()
-
-
-def _names(error: BaseException) -> str:
-    names = list[str]()
-    while error and len(names) < 10:
-        names.append(type(error).__name__)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # ends the loop
-    return " from ".join(names)

@@ -6,6 +6,7 @@ Our own lines hold none: this is the second wall, for whatever somebody else's c
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import traceback
@@ -52,6 +53,7 @@ NUMBERS = tuple(
     )
 )
 DIGITS = re.compile(r"\d{3}[-) .]?\d|\d/[0-3]?\d/\d|\+\d")
+WITH_TEXT = os.environ.get("CARERELAY_ENV") != "production"  # of exceptions: a name cannot be told by its look
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -86,14 +88,28 @@ class Record(logging.LogRecord):
 
     @property
     def exc_text(self) -> str | None:
-        """The traceback as formatters write it, with the text of the exception cleaned."""
-        if self._told is None and self.exc_info and self.exc_info[1]:
-            self._told = cleaned("".join(traceback.format_exception(*self.exc_info)).rstrip("\n"))
+        """The traceback as formatters write it; the text of the exception is cleaned, and in production left out."""
+        if self._told is None and self.exc_info and (error := self.exc_info[1]):
+            whole = (
+                traceback.format_exception(error)
+                if WITH_TEXT
+                else [*traceback.format_tb(error.__traceback__), kinds(error)]
+            )
+            self._told = cleaned("".join(whole).rstrip("\n"))
         return self._told
 
     @exc_text.setter
     def exc_text(self, told: str | None) -> None:
         self._told = told if told is None else cleaned(told)
+
+
+def kinds(error: BaseException) -> str:
+    """Return the type of an exception and of those that led to it: "KeyError from ValueError"."""
+    names, one = list[str](), error
+    while one and len(names) < 10:
+        names.append(type(one).__name__)
+        one = one.__cause__ or one.__context__  # type: ignore[assignment]  # ends the loop
+    return " from ".join(names)
 
 
 def install() -> None:

@@ -232,6 +232,19 @@ def test_whatever_looks_like_a_patients_data_or_a_secret_is_taken_out_of_words_a
     assert [word for word in TOLD[text] if word in said] == []
 
 
+def test_in_production_no_form_of_a_line_has_the_text_of_an_exception(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "WITH_TEXT", False)  # as the environment says at the start of a process there
+    try:
+        raise KeyError(CANARY)
+    except KeyError:
+        logging.getLogger("any").exception("went wrong")
+    for kind in (Json, Line, logging.Formatter):
+        said = kind().format(caplog.records[-1])
+        assert (CANARY in said, "KeyError" in said, "test_logs.py" in said) == (False, True, True)
+
+
 def test_what_an_operator_needs_stays_in_a_line() -> None:
     for text in KEPT:
         assert redaction.cleaned(text) == text
