@@ -109,6 +109,11 @@ OWNED: dict[str, Callable[[Practice], Any]] = {
 }
 
 
+def tells_nothing(answer: Any) -> bool:
+    """Return whether the answer holds none of CANARY, in words too long to stand in a token by chance."""
+    return not any(text.encode() in answer.content for text in CANARY.values())
+
+
 def clients(practice: Practice) -> dict[str, Client]:
     """Return a browser for each role, signed in, and one for nobody."""
     found = {NOBODY: Client(raise_request_exception=False)}
@@ -199,7 +204,7 @@ def test_a_doctor_finds_in_the_console_own_rows_and_no_row_of_a_stranger() -> No
         if "pk" not in converters:
             with undone():
                 make("appointment-reminders", strangers)
-                assert b"Zq" not in browser.generic(method, reverse(f"console:{entry.name}")).content, entry.name
+                assert tells_nothing(browser.generic(method, reverse(f"console:{entry.name}"))), entry.name
             continue
         is_left = entry.name in OTHERWISE or "override" in converters
         assert entry.name in OWNED or is_left, f"Say in OWNED how a row of {entry.name} is made."
@@ -209,7 +214,7 @@ def test_a_doctor_finds_in_the_console_own_rows_and_no_row_of_a_stranger() -> No
                 browser.cookies.pop("messages", None)  # what the last page had to tell
                 told = [browser.generic(method, url) for url in addresses(entry, practice, strangers)]
                 assert told[0].status_code == told[1].status_code == 404, entry.name
-                assert b"Zq" not in told[0].content
+                assert tells_nothing(told[0]), entry.name
                 assert TOKEN.sub(b"", told[0].content) == TOKEN.sub(b"", told[1].content), "a stranger is nobody"
                 assert told[2].status_code in {200, 302} or entry.name == "credential-document", entry.name
     assert pages == len(OWNED)
