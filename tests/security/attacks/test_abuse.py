@@ -1,0 +1,304 @@
+"""Attacks 57 to 62: doing what is allowed too often, too large, too early or from elsewhere."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlencode
+
+from django.utils import timezone
+
+from backend.apps.appointments.models import Appointment
+from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
+from backend.apps.appointments.tests.waitlist_factories import make_waitlist_offer
+from backend.apps.core.models import AuditLog
+from backend.apps.interop.console_urls import urlpatterns as console
+from backend.apps.messaging import links
+from backend.apps.messaging.models import LinkPurpose
+from backend.apps.users.tests.factories import make_user
+from tests.security.attacks.attack import Attack
+from tests.security.attacks.stack import put_off
+from tests.security.matrix import Practice, make
+from tests.support.stage import until
+
+API, FHIR = "/api/v1", "/fhir/R4"
+SIGN_IN = f"{API}/auth/token/"
+PASSWORD = "correct horse battery staple 9"
+
+
+def knock(attack: Attack, method: str, path: str, *, at: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
+    """Send one request from another address of this machine; return its status and its whole answer."""
+    attack._look()
+    line = http.client.HTTPConnection("127.0.0.1", attack.stack.web, timeout=30, source_address=(at, 0))
+    try:
+        line.request(method, path, body, headers)
+        answer = line.getresponse()
+        text = f"{answer.headers}\n{answer.read().decode(errors='replace')}"
+    finally:
+        line.close()
+    attack._asserted.add("status")
+    attack.tells_nothing(text)
+    return answer.status, text
+
+
+def sign_in(attack: Attack, email: str, password: str, *, at: str) -> int:
+    body = json.dumps({"email": email, "password": password}).encode()
+    return knock(attack, "POST", SIGN_IN, at=at, body=body, **{"Content-Type": "application/json"})[0]
+
+
+def test_attack_57_guessing_passwords_is_slowed_by_login_and_by_address_at_each_door(attack: Attack) -> None:
+    user = make_user("nurse", password=PASSWORD)
+    told = [sign_in(attack, user.email, f"wrong {number}", at=f"127.0.1.{number + 1}") for number in range(12)]
+    assert set(told) <= {401, 403, 423, 429}
+    assert sign_in(attack, user.email, PASSWORD, at="127.0.1.99") in {401, 403, 423, 429}, (
+        "a locked login takes no password"
+    )
+    kind = {"Content-Type": "application/json"}
+    for _ in range(60):  # refused tokens count for the address as passwords do, and cost less
+        knock(attack, "POST", f"{API}/auth/token/refresh/", at="127.0.2.1", body=b'{"refresh": "x"}', **kind)
+    told = [sign_in(attack, f"spray{number}@example.org", PASSWORD, at="127.0.2.1") for number in range(3)]
+    assert set(told) == {429}, "one address tries one password of everybody"
+    form = urlencode({"username": user.email, "password": PASSWORD}).encode()
+    status, text = knock(
+        attack,
+        "POST",
+        "/admin/login/",
+        at="127.0.1.98",
+        body=form,
+        **{"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert status in {200, 403, 429}
+    assert "sessionid" not in text
+    attack.traced("login", at_least=12)
+
+
+def test_attack_58_an_answer_takes_as_long_for_a_known_an_unknown_and_a_locked_login(attack: Attack) -> None:
+    known, locked = make_user("nurse", password=PASSWORD), make_user("nurse", password=PASSWORD)
+    closed = make_user("nurse", password=PASSWORD, is_active=False)
+    for number in range(11):
+        sign_in(attack, locked.email, "wrong", at=f"127.0.3.{number + 1}")
+    times: dict[str, list[float]] = {"known": [], "unknown": [], "closed": [], "locked": []}
+    answers: dict[str, set[int]] = {name: set() for name in times}
+    for number in range(5):
+        for name, email in (
+            ("known", known.email),
+            ("unknown", f"nobody{number}@example.org"),
+            ("closed", closed.email),
+            ("locked", locked.email),
+        ):
+            began = time.perf_counter()
+            answers[name].add(sign_in(attack, email, "wrong", at=f"127.0.4.{number + 1}"))
+            times[name].append(time.perf_counter() - began)
+    usual = {name: statistics.median(found) for name, found in times.items()}
+    assert answers["known"] == answers["unknown"] == answers["closed"] == {401}
+    assert max(usual[name] for name in ("known", "unknown", "closed")) < 3 * min(
+        usual[name] for name in ("known", "unknown", "closed")
+    ), usual
+    assert answers["locked"] <= {401, 429}
+    attack.traced("login", at_least=20)
+
+
+def test_attack_59_nobody_asks_for_more_than_we_bear(attack: Attack, mine: Practice) -> None:
+    admin, began = mine.logins["admin"], time.monotonic()
+    for query in (
+        "limit=1000000000",
+        "limit=-1",
+        "limit=99999999999999999999",
+        "offset=1000000000",
+        "page=1000000000",
+        "page_size=1000000000",
+    ):
+        for resource in ("patients", "audit-logs"):
+            answer = attack.call("get", f"{API}/{resource}/?{query}", by=admin, status={200, 400}, shows=True)
+            assert answer.status_code == 400 or len(answer.json()["results"]) <= 500
+        attack.call("get", f"{FHIR}/Patient?_count=1000000000&{query}", by=admin, status={200, 400}, shows=True)
+        attack.call(
+            "get", f"/admin/patients/patient/?{query}&all=", by=admin, pages=True, status={200, 302, 400}, shows=True
+        )
+    for text in ("%" * 3000, "_" * 3000, "a" * 200_000, "(a+)+" * 500, "." * 3000):
+        attack.call("post", f"{API}/patients/search/", json={"text": text}, by=admin, status={200, 400})
+        attack.call("get", f"{API}/patients/", params={"search": text[:6000]}, by=admin, status={200, 400, 414, 431})
+    for body in (
+        b"[" * 200_000 + b"]" * 200_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b'{"first_name":"' + b"x" * 3_000_000 + b'"}',
+        b'{"a":' + b"9" * 1_000_000 + b"}",
+        b"{" + b",".join(b'"k%d":1' % n for n in range(150_000)) + b"}",
+    ):
+        for path in ("/patients/", "/auth/token/", "/appointments/"):
+            attack.call(
+                "post", API + path, data=body, headers={"Content-Type": "application/json"}, by=admin, status={400, 413}
+            )
+        attack.call(
+            "post",
+            f"{FHIR}/Patient",
+            data=body,
+            headers={"Content-Type": "application/fhir+json"},
+            by=admin,
+            status={400, 403, 413, 422},
+        )
+    many = {f"f{n}": ("x", b"x") for n in range(300)}
+    attack.call("post", f"{API}/doctor-credentials/", files=many, by=mine.logins["doctor"], status={400, 413})
+    assert time.monotonic() - began < 60
+    attack.traced("create", outcome="failed", at_least=5)
+
+
+def test_attack_60_no_link_is_guessed_and_no_offer_or_reminder_is_taken_twice(attack: Attack, mine: Practice) -> None:
+    told = [knock(attack, "GET", f"/a/{number:022}", at="127.0.5.1")[0] for number in range(60)]
+    assert set(told) <= {404, 429}
+    assert told[-1] == 429
+    attack.lawful()
+    url, offer = offered()
+    row = make_reminder(appointment=make_appointment(patient=make_reachable_patient(), doctor=mine.doctor))
+    put_off()
+    attack.may_change(
+        "appointments_appointment",
+        "appointments_waitlistoffer",
+        "appointments_waitlistentry",
+        "appointments_freedslot",
+        "appointments_appointmentreminder",
+        "messaging_patientmessage",
+        "messaging_patientlink",
+        "appointments_replan",
+        "core_idempotentrequest",
+        "messaging_stafftask",
+        "messaging_sender",
+    )
+    form = urlencode({"act": "accept"}).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    with ThreadPoolExecutor(25) as crowd:
+        took = list(
+            crowd.map(lambda n: knock(attack, "POST", url, at=f"127.0.6.{n + 1}", body=form, **kind)[0], range(25))
+        )
+    assert set(took) <= {200, 303, 409, 410, 429}
+    visits = Appointment.objects.filter(patient=offer.entry.patient, appointment_datetime=offer.slot.starts_at)
+    assert visits.count() == 1
+    attack._look()
+    path, token = f"{API}/appointment-reminders/{row.pk}/send_now/", attack.stack.token(mine.logins["receptionist"])
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    with ThreadPoolExecutor(12) as crowd:
+        sent = list(
+            crowd.map(lambda _: knock(attack, "POST", path, at="127.0.0.1", body=b"{}", **headers)[0], range(12))
+        )
+    assert set(sent) <= {200, 409, 422}, sent
+    attack.stack.ring("reminders.deliver")
+    until(lambda: _rested(row))
+    assert len([one for one in attack.stack.twilio.sent if one.attempt_id.startswith(str(row.pk))]) <= 1
+    attack.kept(AuditLog.objects.filter(timestamp__gte=attack.began, action="link.accept"))
+
+
+def _rested(row: Any) -> bool:
+    row.refresh_from_db()
+    return row.work_state not in {"waiting", "running"} or row.due_at > timezone.now()
+
+
+def offered() -> tuple[str, Any]:
+    """Return the address of a time that is offered to a patient, and the offer."""
+    offer = make_waitlist_offer()
+    message = make_reminder(appointment=make_appointment(patient=offer.entry.patient))
+    links.keep([links.Wanted(message, LinkPurpose.WAITLIST, offer.pk, offer.slot.starts_at)])
+    return f"/a/{links.token(message.pk, LinkPurpose.WAITLIST)}", offer
+
+
+def test_attack_61_no_foreign_host_hidden_request_trace_or_origin_gets_in(attack: Attack, mine: Practice) -> None:
+    port, token = attack.stack.web, attack.stack.token(mine.logins["admin"])
+    for host in (
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1@evil.example",
+        "",
+        "127.0.0.1:x",
+        "a" * 5000,
+        "[::",
+        "127.0.0.1 evil",
+    ):
+        told = attack.raw(f"GET /admin/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert told == b"" or told.split()[1] in {b"400", b"431"}, (host, told[:120])
+        assert b"evil" not in told
+    hidden = f"GET {API}/audit-logs/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    host = f"Host: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    for lengths, body in (
+        ("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", f"0\r\n\r\n{hidden}"),
+        (f"Content-Length: {len(hidden)}\r\nContent-Length: 0\r\n", hidden),
+        ("Transfer-Encoding: xchunked\r\n", f"0\r\n\r\n{hidden}"),
+        ("Transfer-Encoding: chunked, identity\r\n", f"0\r\n\r\n{hidden}"),
+        ("Transfer-Encoding : chunked\r\n", f"0\r\n\r\n{hidden}"),
+        ("Content-Length: -1\r\n", hidden),
+        ("Content-Length: 0x4\r\n", hidden),
+        (" Content-Length: 0\r\n", hidden),
+        ("Transfer-Encoding: chunked\r\n", f"ffffffffffffffff1\r\nx\r\n0\r\n\r\n{hidden}"),
+    ):
+        told = attack.raw(f"POST {SIGN_IN} HTTP/1.1\r\n{host}{lengths}\r\n{body}".encode(), wait_s=1.5)
+        first = told.split()[1:2]
+        assert first in ([], [b"400"], [b"401"], [b"411"], [b"413"], [b"429"], [b"501"]) or "ffff" in body, (
+            lengths,
+            told[:100],
+        )
+        assert len(re.findall(rb"HTTP/1\.1 200", told)) == 0, (lengths, told[:300])
+    for method in ("TRACE", "TRACK", "CONNECT", "DEBUG", "PROPFIND", "x" * 100):
+        head = f"{method} {API}/patients/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Secret: s3cr3t\r\n"
+        told = attack.raw(f"{head}Connection: close\r\n\r\n".encode())
+        assert told == b"" or told.split()[1] in {b"400", b"401", b"403", b"404", b"405", b"501"}, (method, told[:100])
+        assert b"s3cr3t" not in told
+    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{port}.evil.example", "file://"):
+        for method in ("get", "options"):
+            answer = attack.call(
+                method,
+                f"{API}/patients/",
+                by=mine.logins["admin"],
+                status={200, 204, 403, 405},
+                shows=True,
+                headers={
+                    "Origin": origin,
+                    "Access-Control-Request-Method": "DELETE",
+                    "Access-Control-Request-Headers": "Authorization",
+                },
+            )
+            assert not [name for name in answer.headers if name.lower().startswith("access-control-allow")], origin
+    attack.kept(AuditLog.objects.filter(timestamp__gte=attack.began))
+
+
+def test_attack_62_no_other_site_makes_an_operators_browser_act(attack: Attack, mine: Practice) -> None:
+    admin = mine.logins["admin"]
+    key = attack.stack.cookie(admin)
+    message = make("inbound-messages", mine)
+    put_off()
+    words = {"verb": "build", "name": "silent", "task": "lab_results.file"}
+    forged = {"Origin": "https://evil.example", "Referer": "https://evil.example/"}
+    for entry in console:
+        path = f"/console/{entry.pattern}"
+        for word, converter in entry.pattern.converters.items():
+            path = path.replace(f"<{type(converter).__name__[:-9].lower()}:{word}>", words.get(word, str(message.pk)))
+        for headers, token in (({}, ""), (forged, ""), (forged, "x" * 32)):
+            form = {"reason": "x", "csrfmiddlewaretoken": token}
+            cookies = {"sessionid": key, **({"csrftoken": token} if token else {})}
+            attack.call("post", path, data=form, headers=headers, cookies=cookies, status={403, 405})
+        attack.call(
+            "get", path, cookies={"sessionid": key}, headers=forged, status={200, 302, 400, 404, 405}, shows=True
+        )
+    for path in (
+        "/admin/patients/patient/add/",
+        f"/admin/patients/patient/{mine.patient.pk}/delete/",
+        "/admin/logout/",
+        f"{API}/patients/",
+        f"{API}/auth/logout/",
+        f"{API}/auth/password/",
+        f"{FHIR}/Patient",
+    ):
+        attack.call(
+            "post", path, data={"post": "yes"}, headers=forged, cookies={"sessionid": key}, status={401, 403, 415}
+        )
+    for path in ("/admin/logout/", f"{API}/appointments/{mine.patient.pk}/cancel/", f"{API}/auth/logout/"):
+        attack.call("get", path, cookies={"sessionid": key}, status={403, 404, 405})
+    login = attack.call("get", "/admin/login/", status=200)
+    assert all("samesite=lax" in cookie.lower() or "samesite=strict" in cookie.lower() for cookie in _cookies(login))
+    attack.traced(outcome="allowed")
+
+
+def _cookies(answer: Any) -> list[str]:
+    return list(answer.raw.headers.getlist("Set-Cookie"))
