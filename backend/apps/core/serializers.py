@@ -65,11 +65,13 @@ class ClinicSerializer(RefuseUnknown, serializers.ModelSerializer):
     @cached_property
     def _ruled(self) -> dict[str, tuple[Sequence[str], FieldRule]]:
         """Return, of the fields that have a rule, the steps to the row it is of, and the rule."""
-        found = {}
+        found: dict[str, tuple[Sequence[str], FieldRule]] = {}
+        model: type[models.Model] = self.Meta.model
         for name, field in self.fields.items():
-            one = field_rules.rule_at(self.Meta.model, "__".join(field.source_attrs))
-            if one is not None and "*" not in field.source:
-                found[name] = (field.source_attrs[:-1], one)
+            steps = field.source_attrs
+            one = field_rules.rule_at(model, "__".join(steps))
+            if one is not None and field.source != "*":
+                found[name] = (steps[:-1], one)
         return found
 
     def _sees(self, name: str, row: Any) -> bool:
