@@ -212,7 +212,7 @@ def test_the_wrong_method_or_kind_of_body_is_said_to_be_wrong(resource: str) -> 
             if (method, url) not in known:
                 answer = api.generic(method.upper(), url)
                 assert answer.status_code == 405, (method, url, answer.status_code)
-                assert weakness(answer) == ""
+                assert not answer.content if method == "trace" else weakness(answer) == ""
 
 
 @pytest.mark.parametrize("resource", CHANGEABLE)

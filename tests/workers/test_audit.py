@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from backend.apps.core import audit_checking, audit_verifying
 from backend.apps.core.models import Alert, AuditCheck, AuditSeal, Heartbeat
-from backend.apps.core.tests.audit_rows import run, sealed, unwatched, written
+from backend.apps.core.tests.audit_rows import run, sealed, settled, unwatched, written
 from workers import audit
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,6 +28,7 @@ def anchors(settings: Any, tmp_path: Path) -> Path:
 def test_the_beat_seals_anchors_and_verifies_and_the_command_names_what_was_rewritten(anchors: Path) -> None:
     rows = written(3)
     assert audit_checking.standing().word == "not verified yet"
+    settled()
     assert [audit.seal() for _ in range(2)] == ["sealed 3 rows, anchored 1 seals", "sealed 0 rows, anchored 0 seals"]
     assert audit.verify() == "verified 3 rows in 1 seals, 0 findings"
     assert audit.partitions() == "made 0"

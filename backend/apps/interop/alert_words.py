@@ -50,6 +50,7 @@ BOARDS: Mapping[str, str] = MappingProxyType(
         "registry_": "console:credentials",
         "lab_": "console:lab-inbox",
         "break_glass_": "console:break-glass",
+        "broker_": "console:work",
     }
 )
 

@@ -10,11 +10,8 @@ from tests.security.matrix import Practice
 API, FHIR = "/api/v1", "/fhir/R4"
 
 
-def test_attack_46_we_call_no_address_inside_because_somebody_says_so(
-    attack: Attack, mine: Practice, trap: Trap
-) -> None:
-    port = trap.url.rpartition(":")[2]
-    inside = [
+def addresses_inside(port: str) -> list[str]:
+    return [
         f"http://127.0.0.1:{port}/",
         f"http://[::1]:{port}/",
         f"http://2130706433:{port}/",
@@ -30,6 +27,13 @@ def test_attack_46_we_call_no_address_inside_because_somebody_says_so(
         "ftp://127.0.0.1/",
         f"http://127.0.0.1.nip.io:{port}/",
     ]
+
+
+def test_attack_46_we_call_no_address_inside_because_somebody_says_so(
+    attack: Attack, mine: Practice, trap: Trap
+) -> None:
+    port = trap.url.rpartition(":")[2]
+    inside = addresses_inside(port)
     system = make_system()
     for address in inside:
         for head in ({"jku": address}, {"x5u": address}):

@@ -59,6 +59,20 @@ def test_attack_47_no_error_tells_of_a_patient_of_our_code_or_of_the_database(
     attack.traced("list")
 
 
+def nothing_leaked(url: str) -> None:
+    """Look through what is kept beside the charts: Redis at `url`, tasks, sessions and the tables of who did what."""
+    assert leaked(everything_in(url)) == []
+    with Celery(broker=url, set_as_current=False) as app:
+        told = [getattr(app.control.inspect(timeout=1), what)() for what in ("active", "reserved", "scheduled")]
+        assert leaked(repr(told)) == []
+    assert leaked(repr(list(LogEntry.objects.values_list("object_repr", "change_message")))) == []
+    assert leaked(repr([session.get_decoded() for session in Session.objects.all()])) == []
+    with connection.cursor() as cursor:
+        for table in ("core_auditlog", "core_alert", "core_heartbeat", "core_idempotentrequest"):
+            cursor.execute(f"SELECT {table}::text FROM {table}")  # noqa: S608  # our own names
+            assert leaked(repr(cursor.fetchall())) == [], table
+
+
 def test_attack_48_what_is_done_with_a_patient_stands_in_no_log_queue_session_or_number(
     attack: Attack, mine: Practice, theirs: Practice
 ) -> None:
@@ -84,14 +98,8 @@ def test_attack_48_what_is_done_with_a_patient_stands_in_no_log_queue_session_or
     attack.call(
         "post", f"{API}/patients/search/", json={"text": "qvxwzlast 1932-08-24"}, by=desk, status=200, shows=True
     )
-    attack.call(
-        "get",
-        f"{API}/patients/?search=qvxwzfirst",
-        by=desk,
-        status=200,
-        shows=True,
-        headers={"Referer": "http://x/?q=qvxwz"},
-    )
+    came_from = {"Referer": "http://x/?q=qvxwz"}
+    attack.call("get", f"{API}/patients/?search=qvxwzfirst", by=desk, status=200, shows=True, headers=came_from)
     attack.call(
         "patch",
         f"{API}/patients/{victim}/",
@@ -106,17 +114,7 @@ def test_attack_48_what_is_done_with_a_patient_stands_in_no_log_queue_session_or
         f"/admin/patients/patient/{victim}/history/",
     ):
         attack.call("get", page, by=mine.logins["admin"], pages=True, status=200, shows=True)
-    url = attack.stack.stage.redis.url
-    assert leaked(everything_in(url)) == []
-    with Celery(broker=url, set_as_current=False) as app:
-        told = [getattr(app.control.inspect(timeout=1), what)() for what in ("active", "reserved", "scheduled")]
-        assert leaked(repr(told)) == []
-    assert leaked(repr(list(LogEntry.objects.values_list("object_repr", "change_message")))) == []
-    assert leaked(repr([session.get_decoded() for session in Session.objects.all()])) == []
-    with connection.cursor() as cursor:
-        for table in ("core_auditlog", "core_alert", "core_heartbeat", "core_idempotentrequest"):
-            cursor.execute(f"SELECT {table}::text FROM {table}")  # noqa: S608  # our own names
-            assert leaked(repr(cursor.fetchall())) == [], table
+    nothing_leaked(attack.stack.stage.redis.url)
     numbers = attack.call("get", "/metrics", token=METRICS_TOKEN, status=200)
     assert "carerelay_" in numbers.text
     attack.traced("create", outcome="allowed")

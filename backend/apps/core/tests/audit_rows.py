@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,10 @@ from django.db import connection
 from backend.apps.core import audit, audit_sealing
 from backend.apps.core.models import AuditLog
 
+LONGEST_S = 100  # of a test beside ours
+OPEN = """SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + core_auditlog_offset() <= max(xid)
+          FROM core_auditlog"""
+
 
 def written(many: int, **more: Any) -> list[AuditLog]:
     """Write so many rows, each in a transaction of its own."""
@@ -21,9 +26,18 @@ def written(many: int, **more: Any) -> list[AuditLog]:
 def sealed(many: int = 6, at_once: int = 2) -> list[AuditLog]:
     """Write rows and seal them, two to a seal."""
     rows = written(many)
+    settled()
     while audit_sealing.seal(at_once=at_once):
         pass
     return rows
+
+
+def settled() -> None:
+    """Wait until all that was written can be sealed: tests beside ours have transactions in this cluster too."""
+    until = time.monotonic() + LONGEST_S
+    while run(OPEN) == [(True,)]:
+        assert time.monotonic() < until, "a transaction stays open in this cluster"
+        time.sleep(0.05)
 
 
 def run(sql: str, *values: Any) -> list[Any]:

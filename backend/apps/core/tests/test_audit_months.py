@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from backend.apps.core import audit_files, audit_partitions, audit_sealing, audit_verifying
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditArchive, AuditLog
-from backend.apps.core.tests.audit_rows import run, unwatched, written
+from backend.apps.core.tests.audit_rows import run, settled, unwatched, written
 
 SIX_YEARS = 2192
 OLD = datetime(2017, 3, 5, tzinfo=UTC)
@@ -93,6 +93,7 @@ def test_an_old_month_goes_into_a_signed_file_and_the_log_stays_provable(
         written(n % 2)  # seals that hold rows of two months
     with pytest.raises(DomainError, match="not sealed yet"):
         audit_partitions.detach(old_month, tmp_path, keep_days=SIX_YEARS)
+    settled()
     while audit_sealing.seal(at_once=2):
         pass
     for label, days, told in (

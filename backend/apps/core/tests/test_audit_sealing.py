@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from backend.apps.core import audit, audit_adopting, audit_anchors, audit_keys, audit_sealing, audit_verifying, merkle
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditAnchor, AuditSeal
-from backend.apps.core.tests.audit_rows import offset_of, other_connection, run, sealed, unwatched, written
+from backend.apps.core.tests.audit_rows import offset_of, other_connection, run, sealed, settled, unwatched, written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INSERT = """INSERT INTO core_auditlog (id, action, resource_type, resource_id, outcome, user_agent, request_id, detail)
@@ -50,6 +50,7 @@ def test_a_row_whose_transaction_commits_late_does_not_slip_under_a_sealed_range
         assert audit_sealing.seal() == 0  # nothing above a transaction that may still write
         assert audit_verifying.verify().remarks[0].startswith("3 rows are not sealed yet")
         other.commit()
+    settled()
     assert audit_sealing.seal() == 4
     assert key.bytes == bytes(AuditSeal.objects.get().leaves)[:16]  # its transaction began first
     assert audit_verifying.verify().findings == []
@@ -60,6 +61,7 @@ def test_of_two_who_seal_at_once_one_does() -> None:
     with other_connection() as other:
         other.execute("SELECT pg_advisory_xact_lock(%s::bigint)", [audit_sealing.LOCK])
         assert audit_sealing.seal() == 0
+    settled()
     assert audit_sealing.seal() == 2
 
 
@@ -151,6 +153,7 @@ def test_after_a_restore_elsewhere_nothing_is_sealed_until_a_person_looked() -> 
         assert (made.kind, made.rows) == ("adopted", 3)
         assert not Alert.objects.filter(resolved_at=None).exists()
         written(2)
+        settled()
         assert audit_sealing.seal() == 3  # with the row about the adoption
         assert audit_verifying.verify().findings == []
         with pytest.raises(DomainError, match="nothing to adopt"):
@@ -179,5 +182,6 @@ def test_nothing_of_it_is_left_where_a_request_is_rolled_back() -> None:
         audit.record(None, "retrieve", "patient")
         transaction.set_rollback(True)
     written(1)
+    settled()
     assert audit_sealing.seal() == 1
     assert connection.in_atomic_block is False

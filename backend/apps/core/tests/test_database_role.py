@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from django.db import connection
 from psycopg import sql
 
 from backend.apps.core import audit, audit_sealing, database_role
+from backend.apps.core.tests.audit_rows import settled
 from tests.support.stage import database_url
 
 DENIED = psycopg.errors.InsufficientPrivilege
@@ -34,6 +36,16 @@ def as_role(url: str, statement: str, *values: Any) -> Any:
         return cursor.fetchall() if cursor.description else cursor.rowcount
 
 
+@contextmanager
+def acting_as(role: str) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        try:
+            yield
+        finally:
+            cursor.execute("RESET ROLE")
+
+
 def grant(url: str) -> list[str]:
     connection.ensure_connection()
     return database_role.grant(connection.connection, database_role.Account(url))
@@ -44,12 +56,12 @@ def test_the_role_adds_to_the_audit_log_and_can_neither_change_nor_empty_it_nor_
     assert {"core_auditlog", "core_auditseal", "core_rowtally"} <= set(grown)
     assert grant(url) == grown, "again changes nothing"
     audit.record(None, "read", "patients", "")
+    settled()
     audit_sealing.seal()
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(database_role.Account(url).name)))
+    with acting_as(database_role.Account(url).name):
         audit.record(None, "read", "patients", "")
+        settled()
         assert audit_sealing.seal() == 1, "in the chain the owner began"
-        cursor.execute("RESET ROLE")
     parts = [name for name in grown if name.startswith("core_auditlog")]
     assert len(parts) > 3, "each month is its own table"
     for table in grown:
