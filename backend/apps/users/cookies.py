@@ -38,14 +38,14 @@ class SessionBoundCookie(AuthenticationMiddleware):
 
 def hold(request: HttpRequest, session: LoginSession) -> None:
     """Let the cookie carry a sign-in that has more to prove; whatever it carried before is gone."""
-    request.session.flush()
+    _drop(request, session)
     request.session[KEY] = str(session.pk)
 
 
 def enter(request: HttpRequest, session: LoginSession) -> None:
     """Let the cookie act as the user of `session`, which is open; the id of the cookie's session is another one."""
     request.login_session = session  # type: ignore[attr-defined]  # ours
-    request.session.flush()
+    _drop(request, session)
     login(request, session.user, backend=BACKEND)
 
 
@@ -75,7 +75,15 @@ def pending(request: HttpRequest) -> LoginSession | None:
     if key is None:
         return None
     rows = LoginSession.objects.filter(pk=key, kind=Kind.COOKIE).select_related("user")
-    return rows.pending().first() or rows.enrolling().first()
+    return rows.pending().first() or rows.usable(Stage.ENROL).first()
+
+
+def _drop(request: HttpRequest, session: LoginSession) -> None:
+    """Forget what the cookie carried, and end the sign-in it belonged to, where that is another one."""
+    key = _key(request)
+    if key is not None and key != session.pk:
+        LoginSession.objects.filter(pk=key).revoke(Ended.LOGOUT)
+    request.session.flush()
 
 
 def _user(request: HttpRequest) -> User | AnonymousUser:

@@ -76,7 +76,7 @@ def forgive(request: HttpRequest) -> None:
 
 def go_on(request: HttpRequest, name: str) -> HttpResponseRedirect:
     """Lead to the next step of the sign-in, which knows where it leads in the end."""
-    there = request.POST.get("next", "")
+    there = request.POST.get("next", request.GET.get("next", ""))
     return HttpResponseRedirect(reverse(name) + (f"?{urlencode({'next': there})}" if there else ""))
 
 

@@ -14,7 +14,6 @@ from backend.apps.core.bases import UUIDModel
 from backend.apps.users.models.people import User
 
 CHALLENGE = timedelta(minutes=5)  # from the password to the code
-ENROLMENT = timedelta(minutes=30)  # from the password to a second step that works
 
 
 class Ended(models.TextChoices):
@@ -76,10 +75,6 @@ class LoginSessionQuerySet(models.QuerySet):
     def pending(self) -> Self:
         """Those that wait for a code, and not for too long."""
         return self.usable(Stage.CODE).filter(created_at__gt=Now() - CHALLENGE)
-
-    def enrolling(self) -> Self:
-        """Those that may set up a second step and nothing else."""
-        return self.usable(Stage.ENROL).filter(created_at__gt=Now() - ENROLMENT)
 
     def revoke(self, because: str) -> int:
         """Kill the tokens and cookies of these sessions at once; return how many still lived. Twice is harmless."""

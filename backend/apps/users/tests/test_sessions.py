@@ -126,6 +126,8 @@ def test_a_cookie_gets_another_id_when_its_owner_signs_in(user: User) -> None:
     enter(page, user)
     assert page.session.session_key != planted
     assert "planted" not in page.session
+    enter(page, user)  # once more, as from another tab
+    assert LoginSession.objects.usable().count() == 1
 
 
 def test_the_own_sign_ins_are_listed_and_ended_one_by_one(user: User) -> None:
