@@ -56,6 +56,7 @@ class Line(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s%(told)s")
 
     def format(self, record: logging.LogRecord) -> str:
+        record = redaction.clean(record)
         about = " ".join(f"{name}={value}" for name, value in told(record).items())
         record.told = f" [{about}]" if about else ""
         return redaction.one_entry(super().format(record))
@@ -65,6 +66,7 @@ class Json(logging.Formatter):
     """One object a line. Of an exception the types and the places are told: its text may hold a patient's data."""
 
     def format(self, record: logging.LogRecord) -> str:
+        record = redaction.clean(record)
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,

@@ -103,6 +103,15 @@ class Record(logging.LogRecord):
         self._told = told if told is None else cleaned(told)
 
 
+def clean(record: logging.LogRecord) -> Record:
+    """Return a record whose words are cleaned, also of one that was made past the loggers of this process."""
+    if isinstance(record, Record):
+        return record
+    own = Record("", 0, "", 0, "", None, None)
+    own.__dict__.update(record.__dict__)
+    return own
+
+
 def kinds(error: BaseException) -> str:
     """Return the type of an exception and of those that led to it: "KeyError from ValueError"."""
     names, one = list[str](), error
