@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.models import Alert, Clinic
+from backend.apps.core.sealed import written
 from backend.apps.insurance.models import (
     EligibilityInquiry,
     InboundFile,
@@ -214,7 +215,8 @@ def sent(play: Play) -> dict[str, InsuranceClaim]:
         "rejected": play.submitted(play.childs, 10),
         "marred": play.submitted(marred, 11),
     }
-    PatientInsurance.objects.filter(pk=marred.pk).update(member_id=f"{MEMBER}\u4e2d")
+    unwritable = written(PatientInsurance, marred.pk, member_id=f"{MEMBER}\u4e2d")
+    PatientInsurance.objects.filter(pk=marred.pk).update(**unwritable)
     play.refused(f"insurance-claims/{claims['paid'].pk}/submit/")
     for coverage in (play.own, play.childs):
         answer = play.api.post("/api/v1/eligibility-inquiries/", {"coverage": str(coverage.pk)})
@@ -273,7 +275,7 @@ def odd_answers(play: Play, claim: InsuranceClaim) -> None:
     states = {name: play.leave(f"{name}.x12", content).status for name, content in left.items()}
     assert {name for name, state in states.items() if state == "quarantined"} >= {"cut", "page", "bare"}, states
     assert Remittance.objects.filter(status="quarantined").exists()
-    assert RemittanceClaim.objects.filter(state="unmatched", member_id=MEMBER).exists()
+    assert MEMBER in {row.member_id for row in RemittanceClaim.objects.filter(state="unmatched")}
     posted = RemittanceClaim.objects.filter(state="posted").first()
     assert posted is not None
     play.refused(f"remittance-claims/{posted.pk}/match/", {"claim": str(claim.pk)})
