@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.apps.core.field_rules import RULES
+from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.insurance import permissions
 from backend.apps.insurance.models import PatientInsurance
@@ -10,10 +11,11 @@ from backend.apps.interop.fhir.source import Source, instant, text, version_of
 from backend.apps.interop.fhir.sources.places import OUR_CLINIC, gone
 from integrations.fhir.resources.coverage import COVERAGE
 
-TODAY = "(now() AT TIME ZONE COALESCE(c.time_zone, 'UTC'))::date"
+ZONE = f"COALESCE(c.time_zone, '{Clinic().time_zone}')"  # as `Clinic.current` before the profile is filled in
+TODAY = f"(now() AT TIME ZONE {ZONE})::date"
 # What it says of itself changes with its plan and payer, and on the day after its last one.
 CHANGED = f"""greatest(t.updated_at, plan.updated_at, payer.updated_at, CASE WHEN t.termination_date < {TODAY}
-    THEN (t.termination_date + 1)::timestamp AT TIME ZONE COALESCE(c.time_zone, 'UTC') END)"""
+    THEN (t.termination_date + 1)::timestamp AT TIME ZONE {ZONE} END)"""
 NUMBERS = {"member": "member_id", "policy": "policy_number"}  # our columns, and the fields whose rules hold
 GROUP = text("COALESCE(NULLIF(t.group_number, ''), plan.group_number)")
 

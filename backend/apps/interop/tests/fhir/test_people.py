@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -203,8 +204,11 @@ def test_a_coverage_says_by_whom_and_as_what_its_patient_is_insured() -> None:
     assert found["period"] == {"start": "2024-01-01", "end": "2024-12-31"}
 
 
-def test_a_coverage_is_another_version_once_its_payer_or_plan_is_renamed_or_it_has_ended() -> None:
-    makers.clinic()
+@pytest.mark.parametrize("profile", [makers.clinic, Clinic.current], ids=["filled in", "not yet filled in"])
+def test_a_coverage_is_another_version_once_its_payer_or_plan_is_renamed_or_it_has_ended(
+    profile: Callable[[], Clinic],
+) -> None:
+    profile()
     row = make_patient_insurance(termination_date=Clinic.today() - timedelta(days=1))
     ended = told("coverage", row)["meta"]["lastUpdated"]
     PatientInsurance.objects.update(updated_at=timezone.now() - timedelta(days=9))
