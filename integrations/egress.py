@@ -18,6 +18,8 @@ MOST_ADDRESSES = 3  # of one host that are tried
 ALLOW, ENV = "CARERELAY_EGRESS_ALLOW", "CARERELAY_ENV"
 HERE = "127.0.0.0/8,::1,localhost"  # what development and tests may reach beside
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # all that is given out to anybody
+NOT_GIVEN_OUT = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 OTHER_WAYS_TO_IPV4 = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "2002::/16", "::/96", "2001::/32")))
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -90,7 +92,9 @@ def is_public(address: Address | str) -> bool:
         if any(ip in network for network in OTHER_WAYS_TO_IPV4) and not ip.ipv4_mapped:
             return False
         ip = ip.ipv4_mapped or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else ip)
-    return ip.is_global and not ip.is_multicast
+    if ip.version == 6 and ip not in GLOBAL_V6:
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in NOT_GIVEN_OUT)
 
 
 def addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:

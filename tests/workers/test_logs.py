@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -243,6 +244,17 @@ def test_in_production_no_form_of_a_line_has_the_text_of_an_exception(
     for kind in (Json, Line, logging.Formatter):
         said = kind().format(caplog.records[-1])
         assert (CANARY in said, "KeyError" in said, "test_logs.py" in said) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a://:", "eyJ-", "eyJaaaaaa.", " for type", "x@a.", "DETAIL", "?a=", "token=", "bearer a", "+1 (2) ", "1-2-"],
+)
+def test_no_words_of_a_stranger_hold_a_process_up_while_they_are_cleaned(part: str) -> None:
+    for text in (part * (100_000 // len(part)), f"a://{part * (100_000 // len(part))}"):
+        began = time.process_time()
+        redaction.cleaned(text)
+        assert time.process_time() - began < 2, "twice the words take four times as long"  # then it is minutes
 
 
 def test_what_an_operator_needs_stays_in_a_line() -> None:
