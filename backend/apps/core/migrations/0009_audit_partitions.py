@@ -59,7 +59,7 @@ CREATE TRIGGER core_auditlog_default_no_truncate BEFORE TRUNCATE ON core_auditlo
 # Attached, not made as a partition: that would wait for every reader and writer of the log.
 AHEAD = """
 CREATE FUNCTION core_auditlog_ahead(months integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '5s' AS $$
 DECLARE
     this timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
     first timestamptz;
@@ -86,6 +86,10 @@ BEGIN
         END;
     END LOOP;
     RETURN made;
+END $$;
+DO $$
+BEGIN  -- a temporary table of whoever calls it comes last, or it would be taken for ours
+    EXECUTE format('ALTER FUNCTION core_auditlog_ahead(integer) SET search_path = %I, pg_temp', current_schema());
 END $$;
 SELECT core_auditlog_ahead(3);
 """

@@ -85,6 +85,17 @@ def test_the_role_adds_to_the_audit_log_and_can_neither_change_nor_empty_it_nor_
             as_role(url, statement)
 
 
+@pytest.mark.django_db
+def test_what_runs_as_the_owner_takes_no_table_of_whoever_calls_it_for_ours() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT proname, proconfig FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+        )
+        found = dict(cursor.fetchall())
+    assert "core_auditlog_ahead" in found
+    assert [name for name, told in found.items() if "search_path=public, pg_temp" not in told] == []
+
+
 def test_the_role_reads_and_writes_every_other_table(url: str) -> None:
     grown = grant(url)
     tables = set(connection.introspection.table_names()) - {*grown, "django_migrations"}
