@@ -75,5 +75,5 @@ class Migration(migrations.Migration):
             STAYS.format(anew=f"IF {ANEW} THEN RETURN NEW; END IF;"),
             STAYS.format(anew=""),
         ),
-        migrations.RunPython(seal_notes, migrations.RunPython.noop),
+        migrations.RunPython(seal_notes),
     ]

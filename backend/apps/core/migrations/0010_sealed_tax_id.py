@@ -26,5 +26,5 @@ class Migration(migrations.Migration):
                 validators=[django.core.validators.RegexValidator(r"^\d{2}-?\d{7}$", "Nine digits, as 12-3456789.")],
             ),
         ),
-        migrations.RunPython(seal_tax_ids, migrations.RunPython.noop),
+        migrations.RunPython(seal_tax_ids),
     ]

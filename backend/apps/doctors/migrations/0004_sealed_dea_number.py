@@ -1,19 +1,12 @@
-"""Seals the DEA number of doctors; that no two have the same is kept by its blind index."""
+"""Lets the DEA number of doctors be sealed, and gives it a blind index to be found by."""
 
-from django.db import migrations, models
+from django.db import migrations
 
 import backend.apps.doctors.models
-from backend.apps.core.resealing import seal_all
 from backend.apps.core.sealed import BlindIndex, SealedTextField
 
 
-def seal_numbers(apps, schema_editor):
-    seal_all(apps.get_model("doctors", "Doctor"))
-
-
 class Migration(migrations.Migration):
-    atomic = False
-
     dependencies = [
         ("doctors", "0003_credential_review"),
         ("credentials", "0003_taken_over"),  # reads the number as plain text
@@ -28,15 +21,6 @@ class Migration(migrations.Migration):
             name="dea_number",
             field=SealedTextField(
                 "DEA number", blank=True, max_length=9, validators=[backend.apps.doctors.models.validate_dea]
-            ),
-        ),
-        migrations.RunPython(seal_numbers, migrations.RunPython.noop),
-        migrations.AddConstraint(
-            model_name="doctor",
-            constraint=models.UniqueConstraint(
-                fields=("dea_number_index",),
-                name="doctors_doctor_dea_once",
-                violation_error_message="Another doctor has this DEA number.",
             ),
         ),
     ]

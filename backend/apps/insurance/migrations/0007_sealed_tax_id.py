@@ -51,5 +51,5 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(KEEP.format(anew=ANEW), KEEP.format(anew="")),
         migrations.RunSQL(AS_THEY_ARE, "ALTER TABLE insurance_inboundfile ALTER content SET STORAGE EXTENDED"),
-        migrations.RunPython(seal_columns, migrations.RunPython.noop),
+        migrations.RunPython(seal_columns),
     ]

@@ -17,4 +17,4 @@ class Migration(migrations.Migration):
 
     dependencies = [("insurance", "0008_sealed_numbers")]
 
-    operations = [migrations.RunPython(seal_numbers, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(seal_numbers)]

@@ -1,11 +1,7 @@
-"""Seals messages as they came and as they went; they stay as they are, and only sealing them anew may touch them."""
+"""Lets messages be sealed as they came and as they went; they stay as they are, but for being sealed anew."""
 
-import django.db.models.functions
-import django.db.models.lookups
-from django.db import migrations, models
+from django.db import migrations
 
-from backend.apps.core.keyring import OVERHEAD
-from backend.apps.core.resealing import seal_all
 from backend.apps.core.sealed import SealedBytesField
 
 STAY = """
@@ -32,18 +28,11 @@ def anew(columns):
        AND to_jsonb(NEW) - {columns} = to_jsonb(OLD) - {columns} THEN RETURN NEW; END IF;"""
 
 
-def seal_messages(apps, schema_editor):
-    for model in ("InboundMessage", "LabOrderMessage"):
-        seal_all(apps.get_model("laboratory", model))
-
-
 def sealed(**options):
     return SealedBytesField(default=b"", db_default=b"", editable=False, **options)
 
 
 class Migration(migrations.Migration):
-    atomic = False
-
     dependencies = [("laboratory", "0014_stuck_work")]
 
     operations = [
@@ -60,17 +49,4 @@ class Migration(migrations.Migration):
         migrations.AlterField(model_name="inboundmessage", name="ack_sent", field=sealed(bound_to="dedupe_key")),
         migrations.AlterField(model_name="labordermessage", name="raw", field=sealed()),
         migrations.AlterField(model_name="labordermessage", name="ack", field=sealed()),
-        migrations.RunPython(seal_messages, migrations.RunPython.noop),
-        migrations.AddConstraint(
-            model_name="inboundmessage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(size_bytes=0, raw=b"")
-                | models.Q(
-                    django.db.models.lookups.Exact(
-                        models.F("size_bytes") + OVERHEAD, django.db.models.functions.Length("raw")
-                    )
-                ),
-                name=SIZE,
-            ),
-        ),
     ]
