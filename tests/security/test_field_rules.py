@@ -129,6 +129,12 @@ def test_nobody_filters_searches_or_orders_by_a_field_they_do_not_see(label: str
         request = RequestFactory().get("/")
         request.user = login
         site = admin.site._registry.get(model) or admin.ModelAdmin(model, admin.site)
+        assert [
+            name
+            for name in unseen
+            for lookup in (name, f"{name}__gte", f"{name}__startswith")
+            if site.lookup_allowed(lookup, "x", request)
+        ] == [], role
         for offered in (site.get_search_fields(request), site.get_list_filter(request), site.get_list_display(request)):
             assert not unseen & {str(name).lstrip("^=@$") for name in offered}, role
 

@@ -136,12 +136,27 @@ def rule_at(model: type[Model], path: str) -> FieldRule | None:
 def is_oracle(model: type[Model], path: str, user: Any) -> bool:
     """Return whether cutting or ordering rows by this path would tell `user` what they do not see."""
     plain = path.lstrip("-^=@$")
-    found, seen = rule_at(model, plain), only(model, user)
+    found = rule_at(model, plain)
     if found is not None and not found.sees(user):
         return True
-    if seen is None or "__" in plain or plain in HARMLESS:
-        return False
-    return plain not in seen and any(field.name == plain for field in model._meta.fields)
+    owner, name = _end(model, plain)
+    seen = only(owner, user)
+    return seen is not None and name not in seen | HARMLESS and any(field.name == name for field in owner._meta.fields)
+
+
+def _end(model: type[Model], path: str) -> tuple[type[Model], str]:
+    """Return the last field an ORM path names, and the model it is of; what follows is a lookup."""
+    owner, name = model, ""
+    for step in path.split("__"):
+        try:
+            field = model._meta.get_field(step)
+        except FieldDoesNotExist:
+            break
+        owner, name = model, field.name
+        if not isinstance(field.related_model, type):
+            break
+        model = field.related_model
+    return owner, name
 
 
 def _reached(row: Any, path: str) -> Any:
