@@ -34,10 +34,10 @@ AGAIN = f"sha256(convert_to({TEXT}, 'UTF8'))"
 FOUND = f"""
 SELECT coalesce(string_agg(uuid_send(id) || again, ''::bytea ORDER BY xid, id), ''),
        array_agg(id) FILTER (WHERE digest IS DISTINCT FROM again)
-FROM (SELECT id, xid, digest, {AGAIN} AS again FROM core_auditlog WHERE xid >= %s AND xid < %s OFFSET 0) AS rows"""  # noqa: S608
+FROM (SELECT id, xid, digest, {AGAIN} AS again FROM core_auditlog WHERE xid >= %s AND xid < %s OFFSET 0) AS rows"""  # noqa: S608  # our own names only
 TAIL = f"""
 SELECT count(*), min("timestamp"), array_agg(id) FILTER (WHERE digest IS DISTINCT FROM {AGAIN})
-FROM core_auditlog WHERE xid >= %s"""  # noqa: S608
+FROM core_auditlog WHERE xid >= %s"""  # noqa: S608  # our own names only
 WHERE_NOW = "SELECT xid FROM core_auditlog WHERE id = %s"
 OFF = """
 SELECT c.relname, t.wanted FROM pg_class c
