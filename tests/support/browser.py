@@ -181,6 +181,8 @@ class Browser:
             self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=KEYS[key], code=key)
 
     def type(self, text: str) -> None:
+        """Write into what is in focus; a page puts its first field there with its first frame, not with its load."""
+        self.run("new Promise(drawn => requestAnimationFrame(() => drawn(0)))")
         self.send("Input.insertText", text=text)
 
     def focus_by_tab(self, wanted: str, most: int = 60) -> None:

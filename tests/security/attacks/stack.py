@@ -168,6 +168,9 @@ def own_database() -> Iterator[None]:
     at, name = connection.settings_dict, f"attacked_{os.getpid()}"
     before, template = at["NAME"], os.environ.get("CARERELAY_TEST_TEMPLATE") or at["NAME"]
     connection.close()
+    _on_server(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'"
+    )  # of tests before
     _on_server(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     at["NAME"] = name
     try:
@@ -178,8 +181,8 @@ def own_database() -> Iterator[None]:
         _on_server(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _on_server(statement: str) -> None:
+def _on_server(statement: str, *values: str) -> None:
     at = connection.settings_dict
     url = f"postgresql://{at['USER']}:{at['PASSWORD']}@{at['HOST']}:{at['PORT']}/postgres"
     with psycopg.connect(url, autocommit=True) as server:
-        server.execute(statement)
+        server.execute(statement, values or None)

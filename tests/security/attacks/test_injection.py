@@ -132,17 +132,17 @@ def test_attack_54_a_text_of_the_clinic_is_filled_with_what_is_named_and_runs_no
     attack: Attack, mine: Practice
 ) -> None:
     tries = (
-        "{{ 7*7 }}",
+        "{{ 31337*31337 }}",
         "{% load log %}{% get_admin_log 10 as x %}",
         "{settings.SECRET_KEY}",
         "{patient.__class__.__mro__}",
         "{0.__globals__}",
-        "${7*7}",
-        "#{7*7}",
+        "${31337*31337}",
+        "#{31337*31337}",
         "{!r}",
         "{first_name!r:>99999999}",
         "{first_name:{width}}",
-        "<%= 7*7 %>",
+        "<%= 31337*31337 %>",
         "{{}}" * 1000,
         "{{{{{",
         "{% include '/etc/passwd' %}",
@@ -155,7 +155,7 @@ def test_attack_54_a_text_of_the_clinic_is_filled_with_what_is_named_and_runs_no
         for channel in ("sms", "email"):
             body = {"kind": "reminder", "channel": channel, "subject": text[:100], "body": text}
             answer = attack.call("post", f"{API}/message-templates/preview/", json=body, by=admin, status={200, 400})
-            assert "49" not in answer.text.replace(text, ""), text
+            assert "982007569" not in answer.text.replace(text, ""), text
             assert "root:" not in answer.text
             attack.call("post", f"{API}/message-templates/", json=body, by=admin, status={400, 422})
     for role in ("doctor", "nurse", "patient"):
