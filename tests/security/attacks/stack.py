@@ -168,9 +168,7 @@ def own_database() -> Iterator[None]:
     at, name = connection.settings_dict, f"attacked_{os.getpid()}"
     before, template = at["NAME"], os.environ.get("CARERELAY_TEST_TEMPLATE") or at["NAME"]
     connection.close()
-    _on_server(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'"
-    )  # of tests before
+    _on_server("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", template)  # of tests before
     _on_server(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     at["NAME"] = name
     try:
