@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -137,7 +137,10 @@ def _syslog(text: str) -> bytes:
 
 
 def _send(place: SplitResult, messages: Sequence[bytes]) -> None:
-    """Send messages, over TCP counted as RFC 6587, section 3.4.1 says; then wait until the other side has read them."""
+    """Send messages, over TCP counted as RFC 6587, section 3.4.1 says; then wait until the other side hangs up.
+
+    It reads to our end before it does, so that one which never reads is never taken for told.
+    """
     address = (place.hostname, place.port or (601 if place.scheme == "syslog" else 514))
     if place.scheme == "syslog+udp":
         with socket.socket(socket.AF_INET6 if ":" in str(address[0]) else socket.AF_INET, socket.SOCK_DGRAM) as link:
@@ -145,12 +148,26 @@ def _send(place: SplitResult, messages: Sequence[bytes]) -> None:
             for message in messages:
                 link.send(message)
         return
+    until = time.monotonic() + TIMEOUT_S
     with socket.create_connection(address, timeout=TIMEOUT_S) as link:
+        link.settimeout(_left(until))
         link.sendall(b"".join(b"%d %s" % (len(message), message) for message in messages))
         link.shutdown(socket.SHUT_WR)
-        with suppress(TimeoutError):  # one that does not hang up has read what it read
-            while link.recv(1024):
-                pass
+        link.settimeout(_left(until))
+        while link.recv(1024):
+            link.settimeout(_left(until))
+
+
+def _left(until: float) -> float:
+    """Return the seconds that are left.
+
+    Raises:
+        TimeoutError: none are.
+    """
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("The collector of syslog did not hang up in time, so it may not have read all.")
+    return left
 
 
 def read(path: Path) -> Iterator[Anchored]:

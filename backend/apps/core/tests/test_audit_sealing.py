@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,40 @@ def test_a_collector_of_syslog_gets_each_seal_as_a_counted_message(
     kept.write_text("\n".join(messages))
     assert [line.n for line in audit_anchors.read(kept)] == [1, 2]
     assert audit_verifying.verify(anchors=kept).findings == []
+
+
+def keeps_silent(link: socket.socket, ended: threading.Event) -> None:
+    ended.wait(10)
+
+
+def says_something_for_ever(link: socket.socket, ended: threading.Event) -> None:
+    while not ended.wait(0.05):
+        link.sendall(b".")
+
+
+@pytest.mark.parametrize("behaves", [keeps_silent, says_something_for_ever])
+def test_a_collector_that_never_reads_is_not_told_and_holds_nobody_up(
+    behaves: Callable[[socket.socket, threading.Event], None], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed(2)
+    monkeypatch.setattr(audit_anchors, "TIMEOUT_S", 0.3)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link, suppress(OSError):
+                behaves(link, ended)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        settings.AUDIT_ANCHOR = f"syslog://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(TimeoutError):
+            audit_anchors.anchor()
+        ended.set()
+        thread.join(5)
+    assert AuditAnchor.objects.get().n == 0
+    assert Alert.objects.get(resolved_at=None).kind == "audit_anchor_failed"
 
 
 def test_who_cuts_seals_off_is_told_of_by_the_place_outside() -> None:
