@@ -1,8 +1,8 @@
 """Tells a place outside the database of each seal; else who owns the database could write the whole chain anew.
 
-A place is `file:/path` (added to and synced) or `syslog://host:port`, `syslog+udp://host:port` (RFC 5424). A seal is
-told after it is committed; which was told last stands in `AuditAnchor`, so what was lost is told again. A line that
-comes twice says the same twice.
+A place is `file:/path` (added to and synced; each host has its own and is told all) or `syslog://host:port`,
+`syslog+udp://host:port` (RFC 5424). A seal is told after it is committed; which was told last stands in `AuditAnchor`,
+so what was lost is told again. A line that comes twice says the same twice.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+from uuid import uuid4
 
 from django.conf import settings
 from django.db.models.functions import Now
@@ -55,9 +57,12 @@ def anchor() -> int:
     Raises:
         OSError: it cannot be written; an alert says so.
     """
-    place, told = AuditAnchor.objects.get_or_create(target=settings.AUDIT_ANCHOR[:300])[0], 0
-    _look_for_lost(place)
+    place, told = AuditAnchor(), 0
     try:
+        if path := own_file():
+            _name_file(path)
+        place = AuditAnchor.objects.get_or_create(target=target())[0]
+        _look_for_lost(place)
         while rows := _waiting(place.n):
             write(settings.AUDIT_ANCHOR, [line(row) for row in rows])
             mine = AuditAnchor.objects.filter(target=place.target, n__lt=rows[-1].n)
@@ -183,4 +188,34 @@ def read(path: Path) -> Iterator[Anchored]:
 def own_file() -> Path | None:
     """Return the file we anchor to, if it is one."""
     place = urlsplit(settings.AUDIT_ANCHOR)
-    return Path(place.path) if place.scheme == "file" else None
+    return Path(place.path) if place.scheme == "file" and place.path.startswith("/") else None
+
+
+def target() -> str:
+    """Return the name of the place we anchor to; of a file by its own id, for each host has another at this path."""
+    path = own_file()
+    return settings.AUDIT_ANCHOR[:300] if path is None else f"file:{path}"[:260] + f" {_id_of(path)}"
+
+
+def _id_of(path: Path) -> str:
+    """Return the id that lies beside a file of anchors, "" before the first one is written."""
+    try:
+        return _beside(path).read_text().strip()[:32]
+    except FileNotFoundError:
+        return ""
+
+
+def _name_file(path: Path) -> None:
+    """Give a file of anchors its id; of two who do at once both find the same."""
+    if _beside(path).exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{uuid4().hex}")
+    fresh.write_text(uuid4().hex)
+    with suppress(FileExistsError):
+        os.link(fresh, _beside(path))
+    fresh.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.id")

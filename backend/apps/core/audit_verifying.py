@@ -288,7 +288,7 @@ def _look_at_triggers(result: Result) -> None:
 def _compare_anchors(look: Look, anchors: Path | None) -> None:
     path = anchors or audit_anchors.own_file()
     if path is None or not path.exists():
-        began = AuditAnchor.objects.filter(n__gt=0).exists()
+        began = AuditAnchor.objects.filter(target=audit_anchors.target(), n__gt=0).exists()
         if anchors is not None or (path is not None and began):
             look.result.find(f"The file of anchors {path} is not there.")
         else:
@@ -302,7 +302,7 @@ def _compare_anchors(look: Look, anchors: Path | None) -> None:
             _compare_lines(look, batch)
             batch = []
     _compare_lines(look, batch)
-    told = AuditAnchor.objects.filter(target=f"file:{path}").values_list("n", flat=True).first() or 0
+    told = AuditAnchor.objects.filter(target=audit_anchors.target()).values_list("n", flat=True).first() or 0
     if newest < told and anchors is None:
         look.result.find(f"The file of anchors ends at seal {newest}, and was written up to seal {told}.")
     if look.result.wrong and look.result.until:

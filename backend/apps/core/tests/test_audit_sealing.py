@@ -96,6 +96,26 @@ def test_a_seal_that_nobody_could_anchor_is_anchored_later_and_an_alert_says_so_
     assert audit_verifying.verify().findings == []
 
 
+def test_each_host_tells_its_own_file_of_all_seals_and_holds_it_to_what_it_wrote(anchors: Path, tmp_path: Path) -> None:
+    """Two hosts have other files at one path: here the folder is moved away for the other one's."""
+    other = tmp_path / "other"
+    sealed(4)
+    assert audit_anchors.anchor() == 2
+    anchors.parent.rename(other)
+    assert audit_verifying.verify().findings == []  # nobody anchored on the second host yet
+    assert audit_anchors.anchor() == 2
+    sealed(2)
+    assert audit_anchors.anchor() == 1
+    for _ in range(2):
+        assert audit_verifying.verify().findings == []
+        anchors.parent.rename(tmp_path / "aside")
+        other.rename(anchors.parent)
+        (tmp_path / "aside").rename(other)
+    assert [line.n for line in audit_anchors.read(anchors)] == [1, 2, 3]
+    anchors.write_text("")
+    assert audit_verifying.verify().findings == ["The file of anchors ends at seal 0, and was written up to seal 3."]
+
+
 @pytest.fixture
 def collector() -> Iterator[tuple[str, list[bytes]]]:
     """A collector of syslog over TCP that hangs up when it has read all; yields its address and what it read."""
