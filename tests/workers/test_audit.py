@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from backend.apps.core import audit_checking, audit_verifying
-from backend.apps.core.models import Alert, AuditCheck, AuditSeal, Heartbeat
+from backend.apps.core.models import Alert, AuditCheck, AuditLog, AuditSeal, Heartbeat
 from backend.apps.core.tests.audit_rows import run, sealed, settled, unwatched, written
 from workers import audit
 
@@ -53,6 +54,11 @@ def test_the_beat_seals_anchors_and_verifies_and_the_command_names_what_was_rewr
     assert not Alert.objects.filter(resolved_at=None).exists()
 
 
+def rewritten(row: AuditLog, action: str) -> None:
+    with unwatched():
+        run("UPDATE core_auditlog SET action = %s WHERE id = %s", action, row.pk)
+
+
 def test_a_look_that_ran_out_of_time_is_gone_on_with_and_all_is_looked_at_again_the_next_day(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -61,9 +67,70 @@ def test_a_look_that_ran_out_of_time_is_gone_on_with_and_all_is_looked_at_again_
     looks = [audit_checking.check(budget_s=0) for _ in range(6)]
     assert [(one.first, one.last) for one in looks] == [(n, n) for n in range(1, 7)]
     assert audit_checking.standing().until is not None
-    assert (audit_checking.check().first, audit_checking.check().first) == (1, 7)
+    assert audit_checking.check().first == 7  # all were looked at
     sealed(1)
     assert [(one.first, one.last) for one in [audit_checking.check()]] == [(7, 7)]
-    AuditCheck.objects.filter(first=1).update(ended_at=AuditCheck.objects.first().ended_at - timedelta(days=1))
+    AuditCheck.objects.filter(begun_with=1).update(ended_at=AuditCheck.objects.first().ended_at - timedelta(days=1))
     assert audit_checking.check().first == 1
     assert AuditSeal.objects.count() == 7
+
+
+def test_a_finding_at_the_beginning_hides_none_that_come_later_and_a_look_of_several_runs_ends_the_alert(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(audit_verifying, "ROWS", 1)  # a look at each seal by itself
+    rows = sealed(4, at_once=1)
+    rewritten(rows[0], "nothing")
+    looks = [audit_checking.check(budget_s=0) for _ in range(4)]
+    assert [(one.last, one.wrong, one.ended) for one in looks] == [
+        (1, 2, False),
+        (2, 2, False),
+        (3, 2, False),
+        (4, 2, True),
+    ]
+    alert = Alert.objects.get(resolved_at=None)
+    assert (alert.kind, alert.times, audit_checking.standing().tone) == ("audit_broken", 1, "bad")
+    rewritten(rows[3], "nothing")
+    looks = [audit_checking.check(budget_s=0) for _ in range(4)]
+    assert str(rows[3].pk) in str(looks[3].findings)
+    was, alert = alert, Alert.objects.get(resolved_at=None)
+    assert (alert.times, alert.sentence) == (2, was.sentence.replace("2 findings", "4 findings"))
+    assert alert.news_at > was.news_at  # told again, for there is more of it
+    rewritten(rows[0], "retrieve")
+    [audit_checking.check(budget_s=0) for _ in range(4)]
+    assert Alert.objects.get(resolved_at=None).times == 2
+    audit_checking.check(budget_s=0)
+    rewritten(rows[3], "retrieve")
+    [audit_checking.check(budget_s=0) for _ in range(3)]
+    assert not Alert.objects.filter(resolved_at=None).exists()
+    assert audit_checking.standing().tone == "good"
+
+
+def test_a_look_that_began_before_a_finding_proves_nothing_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_verifying, "ROWS", 1)
+    rows = sealed(2, at_once=1)
+    audit_checking.check(budget_s=0)
+    began = audit_checking.begun()
+    rewritten(rows[0], "nothing")  # in the part that was looked at
+    audit_checking.note(audit_verifying.verify(), began)
+    rewritten(rows[0], "retrieve")
+    AuditCheck.objects.filter(wrong=0).update(ended_at=timezone.now())  # the beat goes on with its own look
+    assert audit_checking.check(budget_s=0).ended
+    assert Alert.objects.get(resolved_at=None).kind == "audit_broken"
+    assert audit_checking.standing().tone == "bad"
+    [audit_checking.check(budget_s=0) for _ in range(2)]
+    assert not Alert.objects.filter(resolved_at=None).exists()
+
+
+def test_what_only_a_command_looks_at_is_cleared_by_no_look_of_the_beat(tmp_path: Path) -> None:
+    sealed(2)
+    audit.seal()
+    other = tmp_path / "gone.log"
+    with pytest.raises(CommandError, match="1 findings"):
+        call_command("audit", "verify", "--anchor", str(other), stderr=io.StringIO())
+    audit.verify()
+    assert Alert.objects.get(resolved_at=None).cause == "audit broken: anchors"
+    assert audit_checking.standing().tone == "good"
+    other.write_text((tmp_path / "anchors.log").read_text())
+    call_command("audit", "verify", "--anchor", str(other), stdout=io.StringIO())
+    assert not Alert.objects.filter(resolved_at=None).exists()

@@ -27,13 +27,14 @@ def open_once(
     severity: str = Alert.Severity.WARNING,
     subject: models.Model | None = None,
     damping: timedelta = DAMPING,
+    has_grown: bool = False,
 ) -> Alert:
     """Return the one open alert of `cause`, opened now if there was none; it says what is true now. Safe to repeat.
 
     What was resolved less than `damping` ago is opened again as the same row, with what people noted on it; longer ago
     it is a new row. While it is open it stays as severe as it was at its worst. `cause` and `sentence` hold no
     patient's data. Whoever is on call is told by mail of what is not just for information, when it begins, begins
-    again, or becomes worse, whoever looked after it until then.
+    again, becomes worse or `has_grown`, whoever looked after it until then.
     """
     now = timezone.now()
     about = {"subject_type": subject._meta.model_name, "subject_id": str(subject.pk)} if subject else {}
@@ -41,12 +42,14 @@ def open_once(
     standing = _open(cause)
     found, has_begun = (standing, False) if standing else _begun(cause, now - damping, fields)
     is_worse = not has_begun and WORSE.index(severity) > WORSE.index(found.severity)
+    is_news = has_begun or is_worse or has_grown
     says: dict[str, Any] = {"sentence": sentence, "last_seen_at": now, "updated_at": now}
-    says |= {"severity": severity, "news_at": now} if has_begun or is_worse else {}
-    says |= {"times": F("times") + 1} if is_worse else {}
+    says |= {"severity": severity} if has_begun or is_worse else {}
+    says |= {"news_at": now} if is_news else {}
+    says |= {"times": F("times") + 1} if is_news and not has_begun else {}
     Alert.objects.filter(pk=found.pk).update(**says)
     found.refresh_from_db()
-    if (has_begun or is_worse) and on_call.plan(found):
+    if is_news and on_call.plan(found):
         found.refresh_from_db(fields=["notice"])
     return found
 

@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from backend.apps.core import alerts, audit_verifying
+from backend.apps.core import alerts, audit_verifying, statements
 from backend.apps.core.audit_verifying import Result
 from backend.apps.core.models import Alert, AuditCheck
 
@@ -28,37 +29,93 @@ class Standing:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where a run of a look goes on: its first seal, and when and with which seal the look began and what it found."""
+
+    first: int
+    began_at: datetime
+    begun_with: int
+    wrong: int = 0
+
+
 def check(*, budget_s: float = BUDGET_S) -> AuditCheck:
     """Verify what is new, once a day all there is; note it, and tell of what was found. Safe to run twice.
 
-    What one run leaves the next one goes on with. An alert stays until all is found to be right.
+    What one run leaves the next one goes on with, whatever was found. While something is wrong each look is at
+    everything, and the alert stays until one that began after the last finding found all to be right.
     """
-    begin = _begin()
-    result = audit_verifying.verify(begin=begin, deadline=time.monotonic() + budget_s)
-    kept = audit_verifying.note(result)
-    tell(result)
+    run = _next()
+    result = audit_verifying.verify(begin=run.first, deadline=time.monotonic() + budget_s)
+    return note(result, run)
+
+
+def note(result: Result, run: Run) -> AuditCheck:
+    """Keep what a run found, for the pages; open the alert, or clear it after a good look at everything."""
+    known, wrong = _known(), run.wrong + result.wrong
+    kept = AuditCheck.objects.create(
+        began_at=run.began_at, begun_with=run.begun_with, first=result.first, last=result.last, rows=result.rows,
+        seals=result.seals, good=result.good, wrong=wrong, findings=result.findings, ended=result.whole,
+        verified_until=None if wrong else result.until, ended_at=statements.database_now(),
+    )  # fmt: skip
+    if wrong > known or (wrong and kept.ended):
+        sentence = NOT_AS_SEALED.format(wrong, _first_finding(kept))[:300]
+        severity, grown = Alert.Severity.CRITICAL, wrong > known > 0
+        alerts.open_once(BROKEN, kind="audit_broken", sentence=sentence, severity=severity, has_grown=grown)
+    elif not _is_faulty():
+        alerts.clear(BROKEN)
     return kept
 
 
-def tell(result: Result) -> None:
-    """Open the alert that the log is not as it was sealed, or clear it where all of it was found to be."""
-    if not result.good:
-        sentence = NOT_AS_SEALED.format(result.wrong, result.findings[0])[:300]
-        alerts.open_once(BROKEN, kind="audit_broken", sentence=sentence, severity=Alert.Severity.CRITICAL)
-    elif result.whole and result.first <= 1:
-        alerts.clear(BROKEN)
+def tell_apart(what: str, result: Result) -> None:
+    """Tell of what only a person's command looks at, "anchors" or "files"; the beat's looks clear nothing of it."""
+    cause = f"{BROKEN}: {what}"
+    if result.good:
+        alerts.clear(cause)
+        return
+    sentence = NOT_AS_SEALED.format(result.wrong, result.findings[0])[:300]
+    alerts.open_once(cause, kind="audit_broken", sentence=sentence, severity=Alert.Severity.CRITICAL)
 
 
-def _begin() -> int:
-    """Return the seal to begin with: the first, unless all were looked at lately or a run has left some."""
+def begun(first: int = 1) -> Run:
+    """Return the first run of a look that begins now."""
+    return Run(first, statements.database_now(), first)
+
+
+def _next() -> Run:
+    """Return what to look at now: what a run has left, else everything once a day or while something is wrong."""
     last = AuditCheck.objects.order_by("-ended_at").first()
-    if last is None or not last.good:
-        return 1
-    if last.verified_until is None:  # it ran out of time
-        return last.last + 1
-    whole = AuditCheck.objects.filter(good=True, first__lte=1, verified_until__isnull=False).order_by("-ended_at")
-    began = whole.values_list("ended_at", flat=True).first()
-    return 1 if began is None or began < timezone.now() - WHOLE_AFTER else last.last + 1
+    if last is not None and not last.ended:
+        return Run(last.last + 1, last.began_at, last.begun_with, last.wrong)
+    ended = _whole().order_by("-ended_at").values_list("ended_at", flat=True).first()
+    is_due = last is None or ended is None or ended < timezone.now() - WHOLE_AFTER or _is_faulty()
+    return begun(1 if is_due or last is None else last.last + 1)
+
+
+def _whole() -> QuerySet[AuditCheck]:
+    return AuditCheck.objects.filter(begun_with__lte=1, ended=True)
+
+
+def _faults() -> QuerySet[AuditCheck]:
+    """Return the runs with findings that no good look at everything has begun after."""
+    good = _whole().filter(wrong=0).order_by("-began_at").values_list("began_at", flat=True).first()
+    found = AuditCheck.objects.filter(wrong__gt=0)
+    return found if good is None else found.filter(ended_at__gt=good)
+
+
+def _is_faulty() -> bool:
+    return _faults().exists()
+
+
+def _known() -> int:
+    """Return how many findings were told of at most."""
+    return _faults().aggregate(most=Max("wrong"))["most"] or 0
+
+
+def _first_finding(kept: AuditCheck) -> str:
+    runs = AuditCheck.objects.filter(began_at=kept.began_at).exclude(findings=[]).order_by("ended_at")
+    findings = runs.values_list("findings", flat=True).first() or ["it is not named"]
+    return str(findings[0])
 
 
 def standing() -> Standing:
@@ -66,7 +123,7 @@ def standing() -> Standing:
     last = AuditCheck.objects.order_by("-ended_at").first()
     if last is None:
         return Standing("wait", "not verified yet")
-    if not last.good:
+    if _is_faulty():
         return Standing("bad", "not as it was sealed")
     if last.verified_until is None:
         return Standing("wait", "is being verified")

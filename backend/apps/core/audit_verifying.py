@@ -7,11 +7,11 @@ function that made them, and the seals are held to signatures of a key the datab
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from backend.apps.core import audit_anchors, audit_files, audit_keys, merkle, statements
-from backend.apps.core.models import AuditAnchor, AuditCheck, AuditSeal
+from backend.apps.core.models import AuditAnchor, AuditSeal
 
 LAST_XID = 2**62
 ROWS, SEALS = 25_000, 1_000  # looked at in one statement, about
@@ -36,8 +36,11 @@ SELECT coalesce(string_agg(uuid_send(id) || again, ''::bytea ORDER BY xid, id), 
        array_agg(id) FILTER (WHERE digest IS DISTINCT FROM again)
 FROM (SELECT id, xid, digest, {AGAIN} AS again FROM core_auditlog WHERE xid >= %s AND xid < %s OFFSET 0) AS rows"""  # noqa: S608  # our own names only
 TAIL = f"""
-SELECT count(*), min("timestamp"), array_agg(id) FILTER (WHERE digest IS DISTINCT FROM {AGAIN})
-FROM core_auditlog WHERE xid >= %s"""  # noqa: S608  # our own names only
+SELECT count(*), min("timestamp"), count(*) FILTER (WHERE altered),
+       (array_agg(id ORDER BY id) FILTER (WHERE altered))[:{TOLD}]
+FROM (SELECT id, "timestamp", digest IS DISTINCT FROM {AGAIN} AS altered FROM core_auditlog WHERE xid >= %s OFFSET 0)
+     AS rows"""  # noqa: S608  # our own names only
+THERE = f"SELECT uuid_send(id) || {AGAIN} FROM core_auditlog WHERE id = ANY(%s)"  # noqa: S608  # our own names only
 WHERE_NOW = "SELECT xid FROM core_auditlog WHERE id = %s"
 OFF = """
 SELECT c.relname, t.wanted FROM pg_class c
@@ -75,16 +78,25 @@ class Result:
         if len(self.findings) < TOLD:
             self.findings.append(sentence)
 
+    def find_all(self, sentence: str, many: int, keys: Sequence[Any]) -> None:
+        """Find so many of one kind, of which these are named."""
+        for key in keys:
+            self.find(sentence.format(key))
+        self.wrong += many - len(keys)
+
 
 @dataclass(slots=True)
 class Look:
-    """What one verification knows on its way. adopted: leaves a person took in after a restore, not yet met."""
+    """What one verification knows on its way. adopted: leaves a person took in after a restore, not yet met.
+
+    late: told each leaf that no seal of its range has and nobody adopted.
+    """
 
     result: Result
     keys: merkle.Keys
     taken: audit_files.Taken
+    late: Callable[[bytes], None]
     adopted: Counter[bytes] = field(default_factory=Counter)
-    extra: list[bytes] = field(default_factory=list)  # leaves that no seal of their range has
 
 
 def verify(
@@ -101,7 +113,6 @@ def verify(
     the file we write to, where it is one. Reads in pieces, so its memory does not grow with the log.
     """
     look = at_seals(max(begin, _first_since(since) if since else 1), deadline=deadline, progress=progress)
-    _name_late(look)
     if look.result.whole:
         _look_at_tail(look)
     _look_at_triggers(look.result)
@@ -109,26 +120,24 @@ def verify(
     return look.result
 
 
-def at_seals(first: int, *, deadline: float = float("inf"), progress: Progress | None = None) -> Look:
-    """Hold the seals from `first` on to each other and the rows to the seals; `extra` has the rows that no seal has."""
+def at_seals(
+    first: int,
+    *,
+    deadline: float = float("inf"),
+    progress: Progress | None = None,
+    late: Callable[[bytes], None] | None = None,
+) -> Look:
+    """Hold the seals from `first` on to each other and the rows to the seals.
+
+    late: told each leaf that no seal of its range has, and nobody adopted; without it these are findings.
+    """
     last = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
     result = Result(first=first, last=last)
-    look = Look(result, audit_keys.known(), audit_files.taken(result.find))
-    for n, leaves in AuditSeal.objects.filter(kind=AuditSeal.Kind.ADOPTED).values_list("n", "leaves"):
+    look = Look(result, audit_keys.known(), audit_files.taken(result.find), late or partial(_name_late, result))
+    for n, leaves in AuditSeal.objects.filter(kind=AuditSeal.Kind.ADOPTED).values_list("n", "leaves").iterator():
         look.adopted.update(merkle.split(look.taken.rest(n, bytes(leaves))))
     _compare_all(look, first, last, deadline, progress)
-    there = Counter(look.extra)
-    look.extra = list((there - look.adopted).elements())
-    look.adopted -= there
     return look
-
-
-def note(result: Result) -> AuditCheck:
-    """Keep what a verification found, for the pages."""
-    return AuditCheck.objects.create(
-        first=result.first, last=result.last, rows=result.rows, seals=result.seals, good=result.good,
-        findings=result.findings, verified_until=result.until,
-    )  # fmt: skip
 
 
 def _first_since(since: datetime) -> int:
@@ -213,6 +222,9 @@ def _compare_rows(look: Look, batch: Sequence[AuditSeal]) -> None:
     sealed = [seal for seal in batch if seal.kind == AuditSeal.Kind.SEALED]
     if leaves != b"".join(look.taken.rest(seal.n, seal.leaves) for seal in sealed):
         _name_differences(look, sealed, leaves)
+    for seal in batch:
+        if seal.kind == AuditSeal.Kind.ADOPTED:
+            _look_for_adopted(look, seal)
 
 
 def found(begin: int, until: int) -> tuple[bytes, list[UUID]]:
@@ -233,29 +245,38 @@ def _name_differences(look: Look, sealed: Sequence[AuditSeal], leaves: bytes) ->
     for leaf in missing:
         what = "was altered" if leaf[: merkle.KEY] in altered else "is gone"
         look.result.find(f"Row {_key(leaf)} of seal {of[leaf]} {what}.")
-    look.extra += [leaf for leaf in late if leaf[: merkle.KEY] not in altered]
+    for leaf in late:
+        if look.adopted[leaf]:
+            look.adopted[leaf] -= 1
+        elif leaf[: merkle.KEY] not in altered:
+            look.late(leaf)
 
 
-def _name_late(look: Look) -> None:
-    """Name what lies in ranges whose seals do not have it, and what a person took in after a restore and is not there.
-
-    Those who own the database may have added a thousand rows: only what is told is asked for.
-    """
-    result = look.result
-    ends = list(AuditSeal.objects.order_by("to_xid").values_list("to_xid", "n")) if look.extra else []
-    for leaf in look.extra:
-        told = result.wrong < TOLD
-        n = _seal_at(ends, leaf) if told else 0
-        result.find(f"Row {_key(leaf)} was added late, into the range of seal {n}.")
-    for leaf in look.adopted if result.whole and result.first <= 1 else ():
-        result.find(f"Row {_key(leaf)}, which was adopted after a restore, is gone or was altered.")
+def _look_for_adopted(look: Look, seal: AuditSeal) -> None:
+    """Look for the rows a person took in with this seal, which may lie in the range of any seal before it."""
+    leaves = list(merkle.split(look.taken.rest(seal.n, seal.leaves)))
+    for at in range(0, len(leaves), ROWS):
+        some = leaves[at : at + ROWS]
+        with statements.cursor(binary=True) as cursor:
+            cursor.execute(THERE, [list(map(_key, some))])
+            there = {bytes(leaf) for (leaf,) in cursor.fetchall()}
+        for leaf in some:
+            if leaf not in there:
+                look.result.find(f"Row {_key(leaf)}, which was adopted after a restore, is gone or was altered.")
 
 
-def _seal_at(ends: Sequence[tuple[int, int]], leaf: bytes) -> int:
+def _name_late(result: Result, leaf: bytes) -> None:
+    """Find a row that was added late; the range it lies in is asked for only where the finding is told."""
+    n = _seal_at(leaf) if result.wrong < TOLD else 0
+    result.find(f"Row {_key(leaf)} was added late, into the range of seal {n}.")
+
+
+def _seal_at(leaf: bytes) -> int:
     with connection.cursor() as cursor:
         cursor.execute(WHERE_NOW, [_key(leaf)])
         (xid,) = cursor.fetchone() or (0,)
-    return ends[min(bisect_right(ends, (xid, 2**62)), len(ends) - 1)][1]
+    numbers = AuditSeal.objects.values_list("n", flat=True)
+    return numbers.filter(to_xid__gt=xid).order_by("to_xid", "n").first() or numbers.order_by("-n").first() or 0
 
 
 def _key(leaf: bytes) -> UUID:
@@ -269,9 +290,8 @@ def _look_at_tail(look: Look) -> None:
     with statements.cursor() as cursor:
         end = AuditSeal.objects.filter(n=look.result.last).values_list("to_xid", flat=True).first()
         cursor.execute(TAIL, [end or 0])
-        many, oldest, others = cursor.fetchone()
-    for key in others or ():
-        look.result.find(f"Row {key}, which is not sealed yet, was altered.")
+        many, oldest, altered, keys = cursor.fetchone()
+    look.result.find_all("Row {}, which is not sealed yet, was altered.", altered, keys or ())
     if many:
         look.result.remarks.append(f"{many:,} rows are not sealed yet, the oldest of {oldest:%Y-%m-%d %H:%M:%S} UTC.")
     if look.result.good:
@@ -294,6 +314,7 @@ def _compare_anchors(look: Look, anchors: Path | None) -> None:
         else:
             look.result.remarks.append("No anchors were compared: --anchor names a file of them.")
         return
+    told = AuditAnchor.objects.filter(target=audit_anchors.target()).values_list("n", flat=True).first() or 0
     newest, batch = 0, list[audit_anchors.Anchored]()
     for line in audit_anchors.read(path):
         batch.append(line)
@@ -302,7 +323,6 @@ def _compare_anchors(look: Look, anchors: Path | None) -> None:
             _compare_lines(look, batch)
             batch = []
     _compare_lines(look, batch)
-    told = AuditAnchor.objects.filter(target=audit_anchors.target()).values_list("n", flat=True).first() or 0
     if newest < told and anchors is None:
         look.result.find(f"The file of anchors ends at seal {newest}, and was written up to seal {told}.")
     if look.result.wrong and look.result.until:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from backend.apps.core.bases import UUIDModel
 
@@ -51,10 +52,16 @@ class AuditSeal(models.Model):
 
 
 class AuditAnchor(models.Model):
-    """Up to which seal a place outside was told. target: as CARERELAY_AUDIT_ANCHOR names it."""
+    """Up to which seal a place outside was told, and of which archives. target: as CARERELAY_AUDIT_ANCHOR names it.
+
+    hash: of the seal n as it was told, so that another one in its place is noticed; empty before the first.
+    archives: the ids of the archives it was told of.
+    """
 
     target = models.CharField(max_length=300, primary_key=True)
     n = models.BigIntegerField(default=0)
+    hash = models.BinaryField(max_length=32, default=bytes, db_default=b"")
+    archives = models.JSONField(default=list, db_default=[], blank=True)
     anchored_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -62,11 +69,17 @@ class AuditAnchor(models.Model):
 
 
 class AuditCheck(UUIDModel):
-    """One verification of the audit log. findings: sentences with ids of rows and numbers of seals, the first hundred.
+    """One run of a look at the audit log. findings: sentences with ids of rows and numbers of seals, the first hundred.
 
-    first, last: the seals that were looked at. verified_until: all that was written before it is as it was sealed.
+    first, last: the seals this run looked at. A look takes one run or several: it began at `began_at` with the seal
+    `begun_with`, has found `wrong` faults by now, and has `ended` when it reached the last seal. verified_until: all
+    that was written before it is as it was sealed; only where the look ended and found nothing.
     """
 
+    began_at = models.DateTimeField(default=timezone.now, db_default=Now(), editable=False)
+    begun_with = models.BigIntegerField(default=1, db_default=1)
+    wrong = models.PositiveBigIntegerField(default=0, db_default=0)
+    ended = models.BooleanField(default=True, db_default=True)
     first = models.BigIntegerField(default=0)
     last = models.BigIntegerField(default=0)
     rows = models.PositiveBigIntegerField(default=0)
