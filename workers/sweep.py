@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.apps.core import alerts
+from backend.apps.core import alerts, refusals
 from backend.apps.core.models import Alert
 from backend.apps.core.work import work_models
 from backend.apps.interop import reconciling
@@ -49,5 +49,6 @@ def catch_up() -> str:
 @app.task(name="sweep.tell_stranger")  # type: ignore[untyped-decorator]  # Celery has no types
 def tell_stranger() -> str:
     """Tell whoever is on call that the broker took a message from somebody else; told once while it is open."""
+    refusals.note(None, "broker", "no bell of ours")
     alerts.open_once(STRANGER, kind=STRANGER, severity=Alert.Severity.CRITICAL, sentence=SENTENCE)
     return "told"

@@ -16,18 +16,18 @@ LONGEST = 2_000  # characters of a body
 SMALL = 100_000  # what counts things; a date, a phone number or a record number is larger
 TASKS = frozenset(
     {
-        "alerts.notify", "alerts.remind", "alerts.tell_owner", "audit.partitions", "audit.seal", "audit.verify",
-        "claims.build", "claims.collect", "claims.probe", "claims.read", "claims.transmit", "claims_watch.look",
-        "claims_watch.look_daily", "credentials.check_registries", "credentials.clear_overrides", "credentials.notify",
-        "credentials.sweep", "critical_results.escalate", "critical_results.page", "eligibility.build",
-        "eligibility.due", "eligibility.expire", "fhir_export.expire", "fhir_export.run", "fhir_export.write",
-        "lab_orders.send", "lab_orders.watch", "lab_replays.run", "lab_results.file", "lab_watch.feed_silence",
-        "lab_watch.overdue_results", "prescriptions.expire", "prescriptions.refills_waiting", "provider_events.apply",
-        "recalls.remind", "reconcile.daily", "reconcile.run", "reminders.deliver", "reminders.deliver_messages",
-        "reminders.dispatch", "reminders.poll_statuses", "reminders.reconcile", "reminders.replan",
-        "retention.expire_tokens", "retention.fold_tallies", "retention.purge", "staff.accrue", "staff.emergencies",
-        "staff.reviews_due", "sweep.catch_up", "sweep.hold_lost", "sweep.overdue", "sweep.tell_stranger",
-        "visits.mark_no_shows", "waitlist.offer", "waitlist.watch",
+        "alerts.notify", "alerts.remind", "alerts.tell_owner", "audit.count_refused", "audit.partitions", "audit.seal",
+        "audit.verify", "claims.build", "claims.collect", "claims.probe", "claims.read", "claims.transmit",
+        "claims_watch.look", "claims_watch.look_daily", "credentials.check_registries", "credentials.clear_overrides",
+        "credentials.notify", "credentials.sweep", "critical_results.escalate", "critical_results.page",
+        "eligibility.build", "eligibility.due", "eligibility.expire", "fhir_export.expire", "fhir_export.run",
+        "fhir_export.write", "lab_orders.send", "lab_orders.watch", "lab_replays.run", "lab_results.file",
+        "lab_watch.feed_silence", "lab_watch.overdue_results", "prescriptions.expire", "prescriptions.refills_waiting",
+        "provider_events.apply", "recalls.remind", "reconcile.daily", "reconcile.run", "reminders.deliver",
+        "reminders.deliver_messages", "reminders.dispatch", "reminders.poll_statuses", "reminders.reconcile",
+        "reminders.replan", "retention.expire_tokens", "retention.fold_tallies", "retention.purge", "staff.accrue",
+        "staff.emergencies", "staff.reviews_due", "sweep.catch_up", "sweep.hold_lost", "sweep.overdue",
+        "sweep.tell_stranger", "visits.mark_no_shows", "waitlist.offer", "waitlist.watch",
     }
 )  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

@@ -18,7 +18,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from backend.apps.core import alerts, dispatch
+from backend.apps.core import alerts, dispatch, refusals
 from backend.apps.messaging.models import ProviderEvent
 from integrations.errors import Permanent
 
@@ -49,9 +49,9 @@ def webhook(provider: str, *, most_bytes: int) -> Callable[[Take], Callable[[Htt
             try:
                 return take(request, _body(request, most_bytes))
             except Refused as refusal:
-                return _refuse(provider, str(refusal))
+                return _refuse(request, provider, str(refusal))
             except BROKEN as error:
-                return _refuse(provider, f"unreadable ({type(error).__name__})")
+                return _refuse(request, provider, f"unreadable ({type(error).__name__})")
             except DatabaseError as error:
                 log.error("a call of %s was not kept: %s", provider, type(error).__name__)
                 return HttpResponse(status=503)
@@ -93,9 +93,10 @@ def _body(request: HttpRequest, most: int) -> bytes:
     return body
 
 
-def _refuse(provider: str, why: str) -> HttpResponse:
-    """Count a refusal; tell the operator when they are many, for then our keys are wrong or somebody tries theirs."""
+def _refuse(request: HttpRequest, provider: str, why: str) -> HttpResponse:
+    """Write down a refusal; tell the operator when they are many, for then our keys are wrong or somebody forges."""
     log.warning("a call in the name of %s was refused: %s", provider, why)
+    refusals.note(request, provider, why)
     if _count(provider) == ALERT_AT:
         try:
             _tell(provider)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -17,11 +18,12 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
-from backend.apps.core.models import Alert
+from backend.apps.core.models import Alert, AuditLog
 from backend.apps.interop.twilio_webhooks import status
 from backend.apps.messaging.models import ProviderEvent
 from integrations.doubles import sendgrid as sendgrid_double
 from integrations.doubles import twilio as twilio_double
+from tests.support.clocks import held_minute
 
 pytestmark = pytest.mark.django_db
 
@@ -253,12 +255,38 @@ class TestSendGrid:
 
 
 class TestRefusals:
+    @pytest.fixture(autouse=True)
+    def minute(self) -> Iterator[None]:
+        with held_minute():
+            yield
+
     def test_a_refusal_is_told_without_a_word_of_the_call(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.DEBUG):
             post(INBOUND, {**TEXT, "Body": "I am Zebedee"}, token="another")
             post(INBOUND, {"From": "+14155550100", "Body": "I am Zebedee", "AccountSid": ACCOUNT})
         assert caplog.text.count("in the name of twilio was refused") == 2
-        assert not [word for word in ("Zebedee", "4155550100", TEXT["MessageSid"]) if word in caplog.text]
+        rows = AuditLog.objects.filter(action="refuse_call", resource_id="twilio", outcome="refused")
+        assert {row.detail["reason"] for row in rows} == {
+            "not signed by Twilio with a token of ours",
+            "unreadable (Permanent)",
+        }
+        told = f"{caplog.text}{list(rows.values())}"
+        assert not [word for word in ("Zebedee", "4155550100", TEXT["MessageSid"]) if word in told]
+
+    def test_each_reason_is_written_down_by_itself(self, key: ec.EllipticCurvePrivateKey) -> None:
+        post(STATUS, {**SMS, "AccountSid": "AC" + "9" * 32})
+        post(STATUS, {name: value for name, value in SMS.items() if name != "MessageSid"})
+        Client().post(STATUS, b"x" * 70_000, content_type="application/x-www-form-urlencoded")
+        Client().post(STATUS, b"{}", content_type="application/json")
+        Client().post(EVENTS, b"[]", content_type="application/json")
+        told = AuditLog.objects.filter(action="refuse_call").values_list("resource_id", "detail__reason")
+        assert set(told) == {
+            ("twilio", "for another account"),
+            ("twilio", "unreadable (Permanent)"),
+            ("twilio", "too large"),
+            ("twilio", "not a form"),
+            ("sendgrid", "not signed by SendGrid with a key of ours"),
+        }
 
     def test_many_refusals_are_told_to_the_operator_once(self) -> None:
         for _ in range(12):
