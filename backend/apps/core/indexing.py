@@ -1,16 +1,42 @@
-"""Fills the blind indexes of rows that were there before them; without it nobody would find what is sealed."""
+"""Fills the blind indexes of rows, and writes them under another key; without it nobody would find what is sealed.
+
+While a key is turned values are found under all keys of the settings, so that nobody misses a row in between.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from django.db import connections, models, router, transaction
+from django.db import IntegrityError, connections, models, router, transaction
 
 from backend.apps.core import sealed
+from backend.apps.core.bulk import write_each
 from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.sealed import BlindIndex, SealedColumn
 
 ROWS = 1000  # of one batch
+PAUSE_S, PASSES = 0.2, 50  # between two passes over rows that others hold, and how many
+
+Tell = Callable[[int], None]
+Digests = dict[Any, list[bytes | None]]  # by the key of the row, in the order of the model's indexes
+
+
+def untold(_rows: int) -> None:
+    """Tell nobody how far the work is."""
+
+
+class Reindexed(NamedTuple):
+    """rows: written. clashing: rows whose value another row has too. held: rows others held to the end.
+
+    closed: rows that do not open.
+    """
+
+    rows: int = 0
+    clashing: tuple[Any, ...] = ()
+    closed: tuple[Any, ...] = ()
+    held: tuple[Any, ...] = ()
 
 
 def fill(model: type[models.Model]) -> int:
@@ -19,6 +45,72 @@ def fill(model: type[models.Model]) -> int:
     What its columns hold may be sealed already, or not yet.
     """
     return sum(_fill(model, index, sealed.column(model, index.of)) for index in sealed.indexes(model))
+
+
+def reindex(model: type[models.Model], tell: Tell = untold) -> Reindexed:
+    """Write the blind indexes of a model that are not under the first key for them, batch by batch.
+
+    It waits for nobody: a row that is held comes later. It may be ended and run again; what is done is only read then.
+    """
+    rows, clashing, closed, held = 0, set[Any](), set[Any](), set[Any]()
+    for turn in range(PASSES):
+        held, last = set(), None
+        while keys := _keys(model, last):
+            outdated, bad = _outdated(model, keys)
+            done, taken, busy = _written(model, list(outdated)) if outdated else (0, set(), set())
+            rows, clashing, closed, held = rows + done, clashing | taken, closed | bad, held | busy
+            last = keys[-1]
+            tell(len(keys) if turn == 0 else 0)
+        if not held:
+            break
+        time.sleep(PAUSE_S)
+    return Reindexed(rows, *(tuple(sorted(some)) for some in (clashing, closed, held)))
+
+
+def _keys(model: type[models.Model], after: Any) -> list[Any]:
+    beyond = {} if after is None else {"pk__gt": after}
+    return list(model._base_manager.filter(**beyond).order_by("pk").values_list("pk", flat=True)[:ROWS])
+
+
+def _outdated(model: type[models.Model], keys: list[Any], *, locked: bool = False) -> tuple[Digests, set[Any]]:
+    """Return what the indexes of these rows should hold and do not, and the keys of rows that do not open.
+
+    locked: lock the rows, and leave those out that others hold.
+    """
+    indexes = sealed.indexes(model)
+    names = [name for index in indexes for name in (sealed.column(model, index.of).bound_to, index.of, index.name)]
+    rows = model._base_manager.filter(pk__in=keys)
+    if locked:
+        rows = rows.select_for_update(no_key=True, skip_locked=True)
+    found, closed = Digests(), set[Any]()
+    for key, *values in rows.values_list("pk", *names):
+        told = zip(indexes, values[::3], values[1::3], values[2::3], strict=True)
+        try:
+            digests = [(index.digest(sealed.opened(value, row)), held) for index, row, value, held in told]
+        except CannotOpen:
+            closed.add(key)
+            continue
+        if locked or any(digest != (held and bytes(held)) for digest, held in digests):
+            found[key] = [digest for digest, _ in digests]
+    return found, closed
+
+
+def _written(model: type[models.Model], keys: list[Any]) -> tuple[int, set[Any], set[Any]]:
+    """Write the indexes of these rows; return how many, and the keys of those that clash and of those that are held."""
+    using, clashing = router.db_for_write(model), set[Any]()
+    with transaction.atomic(using=using):
+        found, _ = _outdated(model, keys, locked=True)
+        indexes, batches = sealed.indexes(model), [list(found)]
+        while batches:
+            batch = batches.pop()
+            columns = {str(index.column): [found[key][place] for key in batch] for place, index in enumerate(indexes)}
+            try:
+                with transaction.atomic(using=using):
+                    write_each(model, batch, columns)
+            except IntegrityError:
+                batches += [[key] for key in batch] if len(batch) > 1 else []
+                clashing |= set(batch) if len(batch) == 1 else set()
+    return len(found) - len(clashing), clashing, {*keys} - {*found}
 
 
 def _fill(model: type[models.Model], index: BlindIndex, column: SealedColumn) -> int:

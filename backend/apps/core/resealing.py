@@ -3,7 +3,7 @@
 Pass by pass over the rows that are not sealed as they should be: each batch is locked (a row that somebody holds is
 left for a later pass, so nobody waits for anybody), opened, sealed and committed. A run that was ended goes on where
 it was, because what is done is no longer looked for. `TRIGGERS_LET` is how the triggers that keep what was received
-know us.
+know us, if we are who owns the tables.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connections, models, router, transaction
 
 from backend.apps.core import keyring, sealed
-from backend.apps.core.keyring import CannotOpen, UnknownKey
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.sealed import SealedBytesField, SealedColumn
 
 ROWS, BYTES = 500, 16 * 1024 * 1024  # of one batch at most; one row may be larger
+NOT_SET = "which is not in CARERELAY_FIELD_KEYS"
 PAUSE_S, PASSES = 0.2, 50  # between two passes over rows that others hold, and how many
 TRIGGERS_LET = "SELECT set_config('carerelay.resealing', 'on', true)"
+OWNS = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = %s::regclass"
 
-Opened = Callable[[SealedColumn, Any, Any], Any]  # (column, row, stored) -> the plain value
+Opened = Callable[[SealedColumn, Any, Any], Any]  # (column, row, stored) -> the plain value, None: it stays as it is
 Tell = Callable[[int], None]
 
 
@@ -32,7 +35,7 @@ def _untold(_rows: int) -> None:
 
 
 class Resealed(NamedTuple):
-    """rows: sealed anew. closed: keys of rows that do not open. held: rows others held to the end."""
+    """rows: sealed anew. closed: keys of rows with a value that does not open. held: rows others held to the end."""
 
     rows: int = 0
     closed: tuple[Any, ...] = ()
@@ -52,68 +55,99 @@ def sealed_models() -> list[type[models.Model]]:
     return [model for model in apps.get_models() if sealed.columns(model)]
 
 
-def status() -> Iterator[Seal]:
-    """Yield for each sealed column how many values are under which key."""
-    for model in sealed_models():
+def status(*models: type[models.Model]) -> Iterator[Seal]:
+    """Yield for each sealed column, of all models if none is named, how many values are under which key."""
+    for model in models or sealed_models():
         for column in sealed.columns(model):
             quote = connections[router.db_for_read(model)].ops.quote_name
             name, mark = quote(column.column), _mark_of(column, quote(column.column))
             sql = f"SELECT {mark}, count(*) FROM {quote(model._meta.db_table)} WHERE length({name}) > 0 GROUP BY 1"  # noqa: S608  # ours
             with connections[router.db_for_read(model)].cursor() as cursor:
                 cursor.execute(sql)
-                for mark, count in cursor.fetchall():
-                    yield Seal(model, column.name, _id_in(column, mark), count)
+                for key, count in cursor.fetchall():
+                    yield Seal(model, column.name, key or "", count)
 
 
 def stale(model: type[models.Model]) -> int:
     """Return how many rows hold a value that is not under the key that writes."""
-    with connections[router.db_for_read(model)].cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {model._meta.db_table} WHERE {_stale(model)}")  # noqa: S608  # ours
-        return int(cursor.fetchone()[0])
+    return _count(model, _stale(model))
 
 
-def reindex(model: type[models.Model], tell: Tell = _untold) -> Resealed:
-    """Write all blind indexes of a model under the first key for them, whatever they are under now."""
-    rows, closed = _pass(model, _filled(model), SealedColumn.open, tell, skip=False)
-    return Resealed(rows, tuple(sorted(closed)))
+def plain(model: type[models.Model]) -> int:
+    """Return how many rows hold a value that nobody sealed."""
+    return _count(model, _plain(model))
+
+
+def may_seal(model: type[models.Model]) -> bool:
+    """Whether we are who owns the table, whom alone the triggers let touch what stays as it is."""
+    with connections[router.db_for_write(model)].cursor() as cursor:
+        cursor.execute(OWNS, [model._meta.db_table])
+        return bool(cursor.fetchone()[0])
 
 
 def rotate(model: type[models.Model], tell: Tell = _untold) -> Resealed:
     """Seal what is not under the first key anew, until nothing is left but what does not open."""
-    return _passes(model, _stale(model), SealedColumn.open, tell)
+    return _passes(model, _stale, SealedColumn.open, tell)
 
 
-def seal_all(model: type[models.Model], plain_of: Callable[[Any], Any] = lambda stored: stored) -> int:
-    """Seal the columns of a model that were plain until now, as a migration does; it may be run again.
+def mend(model: type[models.Model], tell: Tell = _untold) -> Resealed:
+    """Seal what stayed plain in a column that is sealed; `closed` is what cannot be the plain value of its column."""
+    return _passes(model, _plain, _as_it_stands, tell)
 
-    plain_of: makes the plain value of what was stored.
+
+def seal_all(
+    model: type[models.Model], plain_of: Callable[[Any], Any] = lambda stored: stored, tell: Tell = _untold
+) -> int:
+    """Seal the columns of a model that were plain until now, as a migration does; run again it goes on where it was.
+
+    plain_of: makes the plain value of what was stored. What is sealed already stays as it is.
 
     Raises:
-        CannotOpen: some rows are sealed already, under a key that is not in the settings.
+        CannotOpen: some values look sealed and do not open, or `plain_of` raised it; all others are sealed.
     """
 
     def opened(column: SealedColumn, row: Any, stored: Any) -> Any:
-        try:
-            return column.open(row, stored)
-        except UnknownKey:
-            raise
-        except CannotOpen:
-            return plain_of(stored)
+        return None if column.key_id(stored) else plain_of(stored)
 
-    rows, closed = _pass(model, _filled(model), opened, _untold, skip=False)
+    rows, closed = _pass(model, _plain(model), opened, tell, skip=False)
+    known = {name for name, _ in settings.FIELD_KEYS}
+    for seal in status(model):
+        if seal.key_id and seal.key_id not in known:
+            raise CannotOpen(f"{seal.values} values of {model._meta.label} are under the key {seal.key_id}, {NOT_SET}")
     if closed:
-        raise CannotOpen(
-            f"{len(closed)} rows of {model._meta.label} are sealed under a key that is not in the settings"
-        )
+        raise CannotOpen(f"{len(closed)} rows of {model._meta.label} hold a value that does not open: {min(closed)}")
     return rows
 
 
-def _passes(model: type[models.Model], where: str, opened: Opened, tell: Tell) -> Resealed:
+def check(model: type[models.Model], tell: Tell = _untold) -> Resealed:
+    """Open all there is and change nothing; `closed` is what does not open."""
+    columns, rows, closed = sealed.columns(model), 0, list[Any]()
+    names = [name for column in columns for name in (column.bound_to, column.name)]
+    for key, *values in model._base_manager.order_by("pk").values_list("pk", *names).iterator(chunk_size=ROWS):
+        rows += 1
+        tell(1)
+        try:
+            for row, value in zip(values[::2], values[1::2], strict=True):
+                sealed.opened(value, row)
+        except CannotOpen:
+            closed.append(key)
+    return Resealed(rows - len(closed), tuple(closed))
+
+
+def _as_it_stands(column: SealedColumn, _row: Any, stored: Any) -> Any:
+    if column.key_id(stored):
+        return None
+    if column.max_length is not None and len(stored) > column.max_length:
+        raise CannotOpen("a value is too long to be what this column holds")
+    return stored
+
+
+def _passes(model: type[models.Model], which: Callable[[Any], str], opened: Opened, tell: Tell) -> Resealed:
     rows, closed, held = 0, set[Any](), 0
     for _ in range(PASSES):
-        done, failed = _pass(model, where, opened, tell, skip=True)
+        done, failed = _pass(model, which(model), opened, tell, skip=True)
         rows, closed = rows + done, closed | failed
-        held = stale(model) - len(closed)
+        held = _count(model, which(model)) - len(closed)
         if held <= 0:
             break
         time.sleep(PAUSE_S)
@@ -152,31 +186,48 @@ def _lock(model: type[models.Model], where: str, after: Any, *, skip: bool) -> l
 
 
 def _seal(model: type[models.Model], keys: Sequence[Any], opened: Opened) -> tuple[int, set[Any]]:
-    columns, table = sealed.columns(model), model._meta.db_table
+    columns, indexes, table = sealed.columns(model), sealed.indexes(model), model._meta.db_table
     bound = ["id" if column.bound_to == "pk" else column.bound_to for column in columns]
-    named = ", ".join(["id", *bound, *(str(column.column) for column in columns)])
+    names = [*(column.column for column in columns), *(index.column for index in indexes)]
+    named = ", ".join(["id", *bound, *map(str, names)])
     made, closed = list[tuple[Any, ...]](), set[Any]()
     with connections[router.db_for_write(model)].cursor() as cursor:
         cursor.execute(f"SELECT {named} FROM {table} WHERE id = ANY(%s)", [list(keys)])  # noqa: S608  # ours
         for key, *values in cursor.fetchall():
-            places = list(zip(columns, values[: len(columns)], values[len(columns) :], strict=True))
-            try:
-                plain = [opened(column, row, stored) if stored else stored for column, row, stored in places]
-            except CannotOpen:
+            rows, stored = values[: len(columns)], values[len(columns) :]
+            anew, has_closed = _anew(columns, rows, stored, opened)
+            if has_closed:
                 closed.add(key)
-            else:
-                made.append((key, *_anew(model, places, plain)))
+            digests = [
+                index.digest(anew[index.of][1]) if index.of in anew else kept
+                for index, kept in zip(indexes, stored[len(columns) :], strict=True)
+            ]
+            texts = [anew.get(column.name, (kept,))[0] for column, kept in zip(columns, stored, strict=False)]
+            if anew:
+                made.append((key, *texts, *digests))
         _write(cursor, model, made)
     return len(made), closed
 
 
 def _anew(
-    model: type[models.Model], places: Sequence[tuple[SealedColumn, Any, Any]], plain: Sequence[Any]
-) -> list[Any]:
-    """Return what the sealed columns and the blind indexes of a row are to hold."""
-    stored = [column.seal(row, value) for (column, row, _), value in zip(places, plain, strict=True)]
-    values = {column.name: value for (column, _, _), value in zip(places, plain, strict=True)}
-    return [*stored, *(index.digest(values[index.of]) for index in sealed.indexes(model))]
+    columns: Sequence[SealedColumn], rows: Sequence[Any], stored: Sequence[Any], opened: Opened
+) -> tuple[dict[str, tuple[Any, Any]], bool]:
+    """Return what to store and the plain value, by column, of what is to be sealed; and whether a value does not open.
+
+    What does not open, what is empty and what is under the key that writes stays as it is.
+    """
+    anew, has_closed = dict[str, tuple[Any, Any]](), False
+    for column, row, value in zip(columns, rows, stored, strict=False):
+        if not value or column.key_id(value) == keyring.writing_id():
+            continue
+        try:
+            plain = opened(column, row, value)
+        except CannotOpen:
+            has_closed = True
+        else:
+            if plain is not None:
+                anew[column.name] = column.seal(row, plain), plain
+    return anew, has_closed
 
 
 def _write(cursor: Any, model: type[models.Model], made: Sequence[tuple[Any, ...]]) -> None:
@@ -191,35 +242,32 @@ def _write(cursor: Any, model: type[models.Model], made: Sequence[tuple[Any, ...
         cursor.execute(sql, [list(values) for values in zip(*made, strict=True)])
 
 
-def _filled(model: type[models.Model]) -> str:
-    return " OR ".join(f"length({column.column}) > 0" for column in sealed.columns(model))
+def _count(model: type[models.Model], where: str) -> int:
+    with connections[router.db_for_read(model)].cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {model._meta.db_table} WHERE {where}")  # noqa: S608  # ours
+        return int(cursor.fetchone()[0])
 
 
 def _stale(model: type[models.Model]) -> str:
     """Return the condition for rows with a value that is not under the key that writes."""
     return " OR ".join(
-        f"(length({column.column}) > 0 AND {_mark_of(column, column.column)} IS DISTINCT FROM {_written(column)})"
+        f"(length({column.column}) > 0 AND {_mark_of(column, column.column)} IS DISTINCT FROM '{keyring.writing_id()}')"
+        for column in sealed.columns(model)
+    )
+
+
+def _plain(model: type[models.Model]) -> str:
+    """Return the condition for rows with a value that nobody sealed."""
+    return " OR ".join(
+        f"(length({column.column}) > 0 AND {_mark_of(column, column.column)} IS NULL)"
         for column in sealed.columns(model)
     )
 
 
 def _mark_of(column: SealedColumn, name: str) -> str:
-    """Return the SQL for the part of a stored value that says which key it is under."""
+    """Return the SQL for the id of the key a stored value is under, NULL where it is not sealed."""
     if isinstance(column, SealedBytesField):
-        return f"encode(substring({name} FROM 1 FOR {keyring.HEAD}), 'hex')"
-    return f"substring({name} FROM '^v1:[a-z0-9]*:')"
-
-
-def _written(column: SealedColumn) -> str:
-    key = keyring.writing_id()
-    if isinstance(column, SealedBytesField):
-        return f"'{(keyring.MAGIC + key.encode().ljust(keyring.ID_BYTES, bytes(1))).hex()}'"
-    return f"'v1:{key}:'"
-
-
-def _id_in(column: SealedColumn, mark: str | None) -> str:
-    """Return the id of the key in what `_mark_of` finds, "" where a value is not sealed."""
-    if isinstance(column, SealedBytesField):
-        head = bytes.fromhex(mark or "")
-        return keyring.key_id(head) if head.startswith(keyring.MAGIC) else ""
-    return (mark or "::").split(":")[1]
+        head = f"substring({name} FROM 1 FOR {len(keyring.MAGIC)}) = '\\x{keyring.MAGIC.hex()}'"
+        key = f"encode(substring({name} FROM {len(keyring.MAGIC) + 1} FOR {keyring.ID_BYTES}), 'escape')"
+        return f"CASE WHEN {head} AND length({name}) > {keyring.OVERHEAD} THEN replace({key}, '\\000', '') END"
+    return f"substring(left({name}, {sealed.SHOWN}) FROM '{sealed.SHAPE}')"

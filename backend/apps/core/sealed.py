@@ -21,6 +21,7 @@ column that is renamed has to be sealed anew.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection
@@ -40,6 +41,8 @@ from backend.apps.core.keyring import CannotOpen
 __all__ = ("BlindIndex", "CannotOpen", "CannotSeal", "Sealed", "SealedBytesField", "SealedField", "SealedTextField")
 
 TEXT_MARK = "v1:"
+# How sealed text begins, for Python and PostgreSQL; what somebody typed does not look so. Its first group is the key.
+SHOWN, SHAPE = 64, f"^{TEXT_MARK}([a-z0-9]{{1,8}}):[A-Za-z0-9+/]{{38}}"
 SHORT = 255  # characters up to which a form shows one line
 LOOKUPS = frozenset({"exact", "in", "isnull"})  # of these only with empty values
 
@@ -146,6 +149,11 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
             self._remember(instance, row, value, stored)
         return stored
 
+    def key_id(self, stored: Any) -> str:
+        """Return the id of the key a stored value is under, "" where it is not sealed."""
+        looks_sealed = len(stored) > keyring.OVERHEAD and bytes(stored[: len(keyring.MAGIC)]) == keyring.MAGIC
+        return keyring.key_id(bytes(stored[: keyring.HEAD])) if looks_sealed else ""
+
     def to_bytes(self, plain: Any) -> bytes:
         return bytes(plain)
 
@@ -221,6 +229,10 @@ class SealedTextField(SealedColumn, models.TextField):  # type: ignore[type-arg]
     def validators(self) -> list[Any]:
         longest = [] if self.max_length is None else [MaxLengthValidator(self.max_length)]
         return [*super().validators, *longest]
+
+    def key_id(self, stored: Any) -> str:
+        found = re.match(SHAPE, stored[:SHOWN])
+        return found[1] if found else ""
 
     def to_bytes(self, plain: Any) -> bytes:
         return str(plain).encode()

@@ -12,8 +12,15 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg import sql
 
-from backend.apps.core import audit, audit_sealing, database_role
+from backend.apps.clinical_notes.models import ClinicalNote, SOAPNote
+from backend.apps.clinical_notes.tests.factories import make_note, make_soap
+from backend.apps.core import audit, audit_sealing, database_role, resealing, sealed
 from backend.apps.core.tests.audit_rows import settled
+from backend.apps.insurance.models import InboundFile
+from backend.apps.insurance.tests.factories import partner
+from backend.apps.insurance.tests.sent_claims import inbound_file
+from backend.apps.laboratory.models import InboundMessage
+from backend.apps.laboratory.tests.factories import make_inbound_message
 from tests.support.stage import database_url
 
 DENIED = psycopg.errors.InsufficientPrivilege
@@ -94,6 +101,35 @@ def test_what_runs_as_the_owner_takes_no_table_of_whoever_calls_it_for_ours() ->
         found = dict(cursor.fetchall())
     assert "core_auditlog_ahead" in found
     assert [name for name, told in found.items() if "search_path=public, pg_temp" not in told] == []
+
+
+def test_the_role_rewrites_nothing_that_stays_also_where_it_says_that_it_seals_anew(url: str) -> None:
+    grant(url)
+    note, file = make_note(), inbound_file(partner(), content=b"ISA*00*")
+    part = make_soap(clinical_note=note)
+    note.sign(note.doctor.user)
+    message = make_inbound_message(b"MSH|^~\\&|ELM")
+    forged = [
+        (ClinicalNote, "content", note.pk, "forged"),
+        (SOAPNote, "plan", part.pk, "forged"),
+        (InboundFile, "content", file.pk, b"forged"),
+        (InboundMessage, "raw", message.pk, b"0123456789a"),
+    ]
+    shadow = (
+        "CREATE TEMP TABLE pg_class AS SELECT oid, current_user::regrole::oid AS relowner FROM pg_catalog.pg_class",
+        "CREATE TEMP TABLE clinical_notes_clinicalnote (id uuid, is_signed boolean)",
+    )
+    for model, name, key, text in forged:
+        sql_of_ours = f"UPDATE public.{model._meta.db_table} SET {name} = %s WHERE id = %s"  # noqa: S608
+        for before in ((), shadow):
+            with psycopg.connect(url, autocommit=True) as found:
+                for statement in before:
+                    found.execute(statement)
+                found.execute(resealing.TRIGGERS_LET.replace("true", "false"))
+                with pytest.raises(psycopg.errors.IntegrityError, match=r"stays?|rewritten"):
+                    found.execute(sql_of_ours, [sealed.column(model, name).seal(key, text), key])
+    with acting_as(database_role.Account(url).name), pytest.raises(CommandError, match="who owns the tables"):
+        call_command("keys", "rotate")
 
 
 def test_the_role_reads_and_writes_every_other_table(url: str) -> None:

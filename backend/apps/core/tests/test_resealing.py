@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import os
+import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, models, transaction
 
 from backend.apps.clinical_notes.models import ClinicalNote
 from backend.apps.clinical_notes.tests.factories import make_note
-from backend.apps.core import keyring, resealing, sealed, seals
+from backend.apps.core import indexing, keyring, resealing, sealed, seals
 from backend.apps.core.keyring import CannotOpen
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
-from backend.apps.insurance.models import BillingEntity, InboundFile
-from backend.apps.insurance.tests.factories import billing_entity, partner
+from backend.apps.insurance.models import BillingEntity, InboundFile, PatientInsurance
+from backend.apps.insurance.tests.factories import billing_entity, make_patient_insurance, partner
 from backend.apps.insurance.tests.sent_claims import inbound_file
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message
+from tests.support.stage import database_url, until
+from workers.cli.state import ROOT
 
+KILLED, HOLD = "rotation-to-kill", "LOCK TABLE insurance_billingentity IN SHARE MODE"
 OLD, NEW = ("old", bytes(range(32))), ("new", bytes(range(1, 33)))
 
 
@@ -86,29 +95,46 @@ def test_a_row_that_does_not_open_is_named_and_left_as_it_is_and_the_others_go_o
             "WHERE id = %s", [good.pk, bad.pk],
         )  # fmt: skip
     next_key(settings)
-    with pytest.raises(CommandError, match=f"1 rows do not open \\({bad.pk}\\)"):
+    with pytest.raises(CommandError, match=f"1 rows hold a value that does not open \\({bad.pk}\\)"):
         told("rotate")
     assert under(BillingEntity) == {("tax_id", "new"): 1, ("tax_id", "old"): 1}
 
 
-@pytest.mark.django_db
-def test_a_run_that_was_ended_goes_on_where_it_was(settings: Any, monkeypatch: Any) -> None:
-    for number in range(5):
-        billing_entity(tax_id=f"{number:09}")
+def is_waiting(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a part waits for a lock of ours in the database."""
+    with psycopg.connect(database_url(), autocommit=True) as looking:
+        sql = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        return looking.execute(sql, [KILLED]).fetchone() is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rotation_that_is_killed_within_a_batch_goes_on_where_it_was(settings: Any) -> None:
+    BillingEntity.objects.bulk_create(
+        [BillingEntity(name=f"P{number}", tax_id=f"{number:09}") for number in range(resealing.ROWS + 3)]
+    )
+    ring = " ".join(f"{name}:{base64.b64encode(key).decode()}" for name, key in (NEW, OLD))
+    env = {"DATABASE_URL": database_url(), "CARERELAY_FIELD_KEYS": ring, "CARERELAY_PROCESS": KILLED}
+    first, second = psycopg.connect(database_url()), psycopg.connect(database_url())
+    first.execute(HOLD)  # lets rows be locked and not written
+    words = [sys.executable, str(ROOT / "backend" / "manage.py"), "keys", "rotate"]
+    with subprocess.Popen(words, env={**os.environ, **env}, stderr=subprocess.PIPE) as rotating:
+        until(lambda: is_waiting(rotating))
+        after = threading.Thread(target=second.execute, args=(HOLD,))
+        after.start()  # stands behind the first batch and before the second
+        until(lambda: first.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (2,))
+        first.close()
+        after.join(20)
+        until(lambda: is_waiting(rotating))
+        rotating.send_signal(signal.SIGKILL)
+    second.close()
     next_key(settings)
-    monkeypatch.setattr(resealing, "ROWS", 2)
-
-    class Killed(Exception):
-        pass
-
-    def stop(_rows: int) -> None:
-        raise Killed
-
-    with pytest.raises(Killed):
-        resealing.rotate(BillingEntity, stop)
-    assert under(BillingEntity) == {("tax_id", "new"): 2, ("tax_id", "old"): 3}
-    assert resealing.rotate(BillingEntity).rows == 3
-    assert sorted(one.tax_id for one in BillingEntity.objects.all()) == [f"{number:09}" for number in range(5)]
+    assert under(BillingEntity) == {("tax_id", "new"): resealing.ROWS, ("tax_id", "old"): 3}
+    assert "BillingEntity: 3 rows sealed anew" in told("rotate")
+    settings.FIELD_KEYS = (NEW,)
+    assert {one.tax_id for one in BillingEntity.objects.all()} == {
+        f"{number:09}" for number in range(resealing.ROWS + 3)
+    }
 
 
 @pytest.mark.django_db
@@ -219,11 +245,81 @@ def test_what_was_plain_before_an_upgrade_is_carried_over_also_when_the_upgrade_
     assert {key for model in (ClinicalNote, Doctor, BillingEntity, InboundFile) for _, key in under(model)} == {"old"}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_indexes_are_written_anew_beside_others_and_rows_that_clash_are_named_and_stop_nothing(
+    settings: Any, monkeypatch: Any
+) -> None:
+    settings.INDEX_KEYS = (OLD,)
+    rows = [make_doctor(dea_number=f"AB{number:06}3") for number in range(5)]
+    settings.INDEX_KEYS = (NEW, OLD)
+    twin = make_doctor(dea_number="")
+    Doctor.objects.filter(pk=twin.pk).update(**sealed.written(Doctor, twin.pk, dea_number=rows[1].dea_number))
+    monkeypatch.setattr(indexing, "ROWS", 2)
+    monkeypatch.setattr(indexing, "PASSES", 1)
+    with psycopg.connect(database_url()) as other:
+        other.execute("SELECT 1 FROM doctors_doctor WHERE id = %s FOR NO KEY UPDATE", [rows[3].pk])
+        with pytest.raises(CommandError) as refused:
+            told("rotate", "--indexes")
+    assert "1 rows were held" in str(refused.value)
+    assert f"have a value another row has: {rows[1].pk}." in str(refused.value)
+    Doctor.objects.filter(pk=twin.pk).update(**sealed.written(Doctor, twin.pk, dea_number=""))
+    assert indexing.reindex(Doctor).rows == 2, "those that were left"
+    settings.INDEX_KEYS = (NEW,)
+    assert [Doctor.objects.get(sealed.same(Doctor, "dea_number_index", row.dea_number)).pk for row in rows] == [
+        row.pk for row in rows
+    ]
+
+
+@pytest.mark.django_db
+def test_what_stayed_plain_is_sealed_by_a_command_and_what_only_looks_sealed_is_named_and_left(settings: Any) -> None:
+    plain, fine, changed, older = (billing_entity(tax_id=f"12345678{number}") for number in range(4))
+    note, coverage = make_note(signed=True), make_patient_insurance()
+    seen = sealed.column(BillingEntity, "tax_id").seal(fine.pk, "999999999")
+    behind("UPDATE insurance_billingentity SET tax_id = '123456780' WHERE id = %s", plain.pk)
+    behind("UPDATE insurance_billingentity SET tax_id = %s WHERE id = %s", seen, changed.pk)
+    behind("UPDATE insurance_billingentity SET tax_id = %s WHERE id = %s", seals.seal("987654321"), older.pk)
+    behind("UPDATE clinical_notes_clinicalnote SET content = 'Fever' WHERE id = %s", note.pk)
+    behind(
+        "UPDATE insurance_patientinsurance SET member_id = 'W 123', member_id_index = NULL WHERE id = %s", coverage.pk
+    )
+    with pytest.raises(CommandError, match="NOT SEALED"):
+        told("status")
+    with pytest.raises(CommandError, match=f"1 rows hold a value that does not open \\({older.pk}\\)"):
+        told("seal")
+    assert BillingEntity.objects.get(pk=plain.pk).tax_id == "123456780"
+    assert ClinicalNote.objects.get(pk=note.pk).content == "Fever"
+    assert PatientInsurance.objects.get(sealed.same(PatientInsurance, "member_id_index", "w123")).member_id == "W 123"
+    assert BillingEntity.objects.values_list("tax_id", flat=True).get(pk=changed.pk).content == seen
+    BillingEntity.objects.filter(pk=older.pk).update(**sealed.written(BillingEntity, older.pk, tax_id="987654321"))
+    with pytest.raises(CommandError, match=f"1 rows hold a value that does not open \\({changed.pk}\\)"):
+        told("check")
+    assert "NOT SEALED" not in told("status")
+
+
+@pytest.mark.django_db
+def test_an_upgrade_that_was_ended_goes_on_where_it_was(monkeypatch: Any) -> None:
+    rows = [billing_entity(tax_id=f"{number:09}") for number in range(5)]
+    monkeypatch.setattr(resealing, "ROWS", 2)
+    for row in rows:
+        behind("UPDATE insurance_billingentity SET tax_id = %s WHERE id = %s", row.tax_id, row.pk)
+
+    class Ended(Exception):
+        pass
+
+    def end(_rows: int) -> None:
+        raise Ended
+
+    with pytest.raises(Ended):
+        resealing.seal_all(BillingEntity, tell=end)
+    assert (resealing.plain(BillingEntity), resealing.seal_all(BillingEntity)) == (3, 3)
+    assert [BillingEntity.objects.get(pk=row.pk).tax_id for row in rows] == [row.tax_id for row in rows]
+
+
 @pytest.mark.django_db
 def test_an_upgrade_that_lacks_a_key_stops_and_seals_nothing_twice(settings: Any) -> None:
     row = billing_entity(tax_id="123456789")
     settings.FIELD_KEYS = (NEW,)
-    with pytest.raises(CannotOpen, match="1 rows of insurance"):
+    with pytest.raises(CannotOpen, match=r"1 values of insurance\.BillingEntity are under the key old"):
         resealing.seal_all(BillingEntity)
     settings.FIELD_KEYS = (OLD,)
     assert BillingEntity.objects.get(pk=row.pk).tax_id == "123456789"
