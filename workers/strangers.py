@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.app.control import Control
 from celery.worker.consumer import Consumer
+from kombu.transport import redis
+from kombu.transport.virtual import Message
+from kombu.utils import json
 
 from backend.apps.core import dispatch, opaque
 
 TELL = "sweep.tell_stranger"
+UNOPENED = "application/x-unopened"  # our own word for what was not even looked into
+LONGEST, MOST = 16_000, 100_000  # characters of a body as it travels, and of a message with all around it
 KNOWN = {  # by what a message calls itself; anything else may be free text
     opaque.CONTENT_TYPE: "a bell",
     opaque.EARLIER: "JSON",
@@ -20,8 +26,51 @@ KNOWN = {  # by what a message calls itself; anything else may be free text
     "application/x-msgpack": "msgpack",
     "application/data": "bytes",
     "text/plain": "text",
+    UNOPENED: "packed, too long or broken",
 }
 log = logging.getLogger(__name__)
+
+
+class Unopened(Message):
+    """A message of which only what may be a bell is unpacked: some bytes of a stranger's may unpack to gigabytes."""
+
+    def __init__(self, payload: Any, channel: Any = None, **how: Any) -> None:
+        taken = payload if _may_be_opened(payload) else _emptied()
+        try:
+            super().__init__(taken, channel, **how)  # type: ignore[no-untyped-call]  # kombu has no types
+        except (ValueError, TypeError, AttributeError):  # of a body that is not written as it says
+            super().__init__(_emptied(), channel, **how)  # type: ignore[no-untyped-call]  # nor here
+
+
+def read(text: str) -> Any:
+    """Return what a text of the broker holds as JSON; nothing, where it is too long for a bell or no JSON."""
+    try:
+        return json.loads(text) if len(text) <= MOST else {}  # type: ignore[no-untyped-call]  # nor here
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _may_be_opened(payload: Any) -> bool:
+    """Tell whether a message is short, not packed, and whole enough to be told from others."""
+    if not isinstance(payload, Mapping) or not isinstance(payload.get("properties"), Mapping):
+        return False
+    headers, body, properties = payload.get("headers"), payload.get("body"), payload["properties"]
+    where = properties.get("delivery_info")
+    is_plain = isinstance(headers, Mapping) and "compression" not in headers
+    is_short = isinstance(body, str) and len(body) <= LONGEST
+    is_whole = isinstance(where, Mapping) and {"exchange", "routing_key"} <= where.keys()
+    return is_plain and is_short and is_whole and isinstance(properties.get("delivery_tag"), str)
+
+
+def _emptied() -> dict[str, Any]:
+    """Return what stands for a message that is not opened; it is acknowledged as any other."""
+    where = {"exchange": "", "routing_key": ""}
+    return {
+        "body": "",
+        "content-type": UNOPENED,
+        "headers": {},
+        "properties": {"delivery_tag": str(uuid.uuid4()), "delivery_info": where},
+    }
 
 
 class Gatekeeper(Consumer):  # type: ignore[misc]  # Celery has no types
@@ -30,6 +79,11 @@ class Gatekeeper(Consumer):  # type: ignore[misc]  # Celery has no types
     What is no bell is acknowledged, so that it does not come again, told of by its kind, and opens an alert. A bell of
     an earlier version says nothing either: it is let go, and the sweep rings again for its rows.
     """
+
+    def __init__(self, *how: Any, **more: Any) -> None:
+        redis.Channel.Message = Unopened  # of this process, which reads no long answers of others
+        redis.loads = read  # type: ignore[assignment]  # by which messages are read, and with no other words
+        super().__init__(*how, **more)
 
     def create_task_handler(self, *how: Any, **more: Any) -> Callable[[Any], Any]:
         """Return what takes a message."""

@@ -18,7 +18,6 @@ from typing import Any
 from backend.config import redaction
 
 FIELDS = ("request_id", "work", "work_id", "outcome", "provider_id")
-FAILED_TASK = "celery.app.trace"  # puts what a task raised, and its text, into the message
 FORMATS = ("json", "line")
 PROCESS = os.environ.get("CARERELAY_PROCESS", "carerelay")
 encode = json.JSONEncoder(default=str).encode
@@ -96,7 +95,5 @@ def _error(record: logging.LogRecord) -> BaseException | None:
 
 
 def _message(record: logging.LogRecord) -> str:
-    error, task = _error(record), getattr(record, "data", None)
-    if record.name == FAILED_TASK and error is not None and isinstance(task, Mapping):
-        return f"Task {task.get('name')}[{task.get('id')}] {task.get('description')}: {type(error).__name__}"
-    return record.getMessage()
+    error = _error(record)
+    return (redaction.without_text(record, error) if error else "") or record.getMessage()

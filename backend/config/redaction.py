@@ -8,8 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import threading
 import traceback
+from collections.abc import Mapping
+from types import TracebackType
+
+from django.core.exceptions import ImproperlyConfigured
 
 GONE = "..."
 HL7 = "MSH|PID|PD1|PV[12]|NK1|MRG|OBX|OBR|ORC|NTE|IN[123]|GT1|AL1|DG1|PR1|ERR|MSA|TXA|SPM|FHS|BHS"
@@ -55,6 +60,8 @@ NUMBERS = tuple(
 )
 DIGITS = re.compile(r"\d{3}[-) .]?\d|\d/[0-3]?\d/\d|\+\d")
 WITH_TEXT = os.environ.get("CARERELAY_ENV") != "production"  # of exceptions: a name cannot be told by its look
+FAILED_TASK = "celery.app.trace"  # puts what a task raised, and its text, into the message
+HARMLESS = (ImproperlyConfigured, ImportError)  # tell of settings and modules, which whoever starts a part has to know
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -85,18 +92,21 @@ class Record(logging.LogRecord):
     _told: str | None = None
 
     def getMessage(self) -> str:  # noqa: N802  # the name the library knows
-        return cleaned(super().getMessage())
+        """The words, cleaned; in production also without the text of the exception the record is about."""
+        try:
+            words = super().getMessage()
+        except (TypeError, ValueError, LookupError):  # logging itself would print all values beside its complaint
+            words = f"{self.msg} (with values that do not fit it)"
+        error = self.exc_info[1] if self.exc_info else None
+        if error is not None and not WITH_TEXT:
+            words = without_text(self, error) or left_out(words, error)
+        return cleaned(words)
 
     @property
     def exc_text(self) -> str | None:
         """The traceback as formatters write it; the text of the exception is cleaned, and in production left out."""
         if self._told is None and self.exc_info and (error := self.exc_info[1]):
-            whole = (
-                traceback.format_exception(error)
-                if WITH_TEXT
-                else [*traceback.format_tb(error.__traceback__), kinds(error)]
-            )
-            self._told = cleaned("".join(whole).rstrip("\n"))
+            self._told = told(error)
         return self._told
 
     @exc_text.setter
@@ -115,17 +125,65 @@ def clean(record: logging.LogRecord) -> Record:
 
 def kinds(error: BaseException) -> str:
     """Return the type of an exception and of those that led to it: "KeyError from ValueError"."""
-    names, one = list[str](), error
-    while one and len(names) < 10:
-        names.append(type(one).__name__)
+    return " from ".join(type(one).__name__ for one in _chain(error))
+
+
+def told(error: BaseException) -> str:
+    """Return the traceback of an exception, cleaned; in production its places and its kinds alone."""
+    if WITH_TEXT:
+        return cleaned("".join(traceback.format_exception(error)).rstrip("\n"))
+    return cleaned("".join([*traceback.format_tb(error.__traceback__), kinds(error)]))
+
+
+def without_text(record: logging.LogRecord, error: BaseException) -> str:
+    """Return Celery's line of a task that failed by the kind of what it raised; "" for any other record."""
+    task = getattr(record, "data", None)
+    if record.name != FAILED_TASK or not isinstance(task, Mapping):
+        return ""
+    return f"Task {task.get('name')}[{task.get('id')}] {task.get('description')}: {type(error).__name__}"
+
+
+def left_out(words: str, error: BaseException) -> str:
+    """Return words in which an exception, or one that led to it, was quoted: with its kind in place of its text."""
+    for one in _chain(error):
+        for text in (repr(one), str(one), *(part for part in one.args if isinstance(part, str))):
+            if len(text) > 1:  # a single letter or digit is in any word
+                words = words.replace(text, type(one).__name__)
+    return words
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found, one = list[BaseException](), error
+    while one and len(found) < 10:
+        found.append(one)
         one = one.__cause__ or one.__context__  # type: ignore[assignment]  # ends the loop
-    return " from ".join(names)
+    return found
 
 
 def install() -> None:
-    """Let every record of this process be a clean one, and threads that die tell it by the log."""
+    """Let every record of this process be a clean one, and nothing be told of an exception but by our own words."""
     logging.setLogRecordFactory(Record)
-    threading.excepthook = thread_died
+    sys.excepthook, sys.unraisablehook, threading.excepthook = process_died, not_raised, thread_died
+    logging.raiseExceptions = WITH_TEXT  # it prints the values of a line that it cannot write
+    logging.captureWarnings(not WITH_TEXT)  # they quote values too
+
+
+def process_died(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tell on the error stream of what ends the process; of settings that cannot be meant, with its sentence.
+
+    Whoever types into a shell is told all there is, as by every answer there.
+    """
+    words = told(error.with_traceback(trace))
+    if not WITH_TEXT and (isinstance(error, HARMLESS) or hasattr(sys, "ps1")):
+        words = cleaned(f"{''.join(traceback.format_tb(trace))}{kind.__module__}.{kind.__name__}: {error}")
+    sys.stderr.write(f"{words}\n")
+
+
+def not_raised(met: sys.UnraisableHookArgs) -> None:
+    """Tell by the log of an exception where none can be raised, as while something is thrown away."""
+    if met.exc_value is not None:
+        how = (met.exc_type, met.exc_value, met.exc_traceback)
+        logging.getLogger(__name__).error("an exception that could not be raised", exc_info=how)
 
 
 def thread_died(died: threading.ExceptHookArgs) -> None:

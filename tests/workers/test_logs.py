@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ from tests.workers.texts import patient
 from workers import reminders
 from workers.beats import beating
 from workers.celery_app import app
+from workers.cli.state import ROOT
 from workers.critical_results import page_due
 from workers.runner import HandlerBug, drain, drain_together
 
@@ -239,11 +243,42 @@ def test_in_production_no_form_of_a_line_has_the_text_of_an_exception(
     monkeypatch.setattr(redaction, "WITH_TEXT", False)  # as the environment says at the start of a process there
     try:
         raise KeyError(CANARY)
-    except KeyError:
+    except KeyError as met:
+        error = met
         logging.getLogger("any").exception("went wrong")
-    for kind in (Json, Line, logging.Formatter):
-        said = kind().format(caplog.records[-1])
-        assert (CANARY in said, "KeyError" in said, "test_logs.py" in said) == (False, True, True)
+    told = {"name": "a.task", "id": "1", "description": "raised unexpected", "exc": CANARY[:-1]}  # cut by Celery
+    for name, words, extra in (
+        ("any", f"went wrong: {CANARY} in {error!r}", {}),
+        ("celery.app.trace", "Task: %(exc)s", {"data": told}),
+    ):
+        logging.getLogger(name).error(words, *extra.values(), exc_info=error, extra=extra)
+    for kind, record in product((Json, Line, logging.Formatter), caplog.records):
+        said = kind().format(record)
+        assert (CANARY[:-1] in said, "KeyError" in said, "test_logs.py" in said) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "raise ValueError(name)",
+        "import threading; one = threading.Thread(target=int, args=(name,)); one.start(); one.join()",
+        "A = type('A', (), {'__del__': lambda self: int(name), '__repr__': lambda self: name}); A()",
+        "import logging; logging.error('%s %d', name, name)",
+        "import logging; logging.getLogger('x').error('%s', name, exc_info=ValueError(name))",
+        "import warnings; warnings.warn(f'a naive datetime: {name}'); raise ValueError(name)",
+        "import asyncio\nasync def a(): raise ValueError(name)\nasync def b():\n t = asyncio.create_task(a())\n"
+        " await asyncio.sleep(0); del t\nasyncio.run(b())",
+    ],
+    ids=["main thread", "thread", "thrown away", "values that do not fit", "quoted", "warning", "task of a loop"],
+)
+def test_whatever_way_an_exception_ends_a_process_writes_its_place_and_not_its_text(way: str) -> None:
+    script = f"import backend.config.logs; name = ' '.join(['Zqdoe', 'Jane'])\n{way}"
+    env = {"PATH": os.environ["PATH"], "CARERELAY_ENV": "production"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "Zqdoe" not in done.stdout + done.stderr.replace("warn(f'a naive datetime: {name}')", "")
+    assert any(word in done.stderr for word in ("ValueError", "do not fit")), "but that it did is told"
 
 
 @pytest.mark.parametrize(

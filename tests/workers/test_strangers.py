@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from celery.beat import Scheduler
 from hypothesis import example, given
 from hypothesis import strategies as st
 from kombu import Connection, serialization
+from redis import Redis
 
 import beat_schedule
 from backend.apps.core import dispatch, opaque
@@ -80,15 +83,30 @@ def test_ids_names_and_counts_may_be_told() -> None:
     assert (text, kind) == ("[[],{},{}]", "utf-8")
 
 
-def put(url: str, content: str, raw: bytes | str, encoding: str = "binary", **headers: Any) -> None:
-    """Publish as a stranger would, by hand."""
+def put(
+    url: str, content: str, raw: bytes | str, encoding: str = "binary", packed: str | None = None, **headers: Any
+) -> None:
+    """Publish as a stranger would, by hand. packed: by what the body is compressed."""
     told = {"lang": "py", "task": TASK, "id": str(uuid.uuid4()), "argsrepr": "()", "kwargsrepr": "{}", **headers}
     told = {"root_id": told["id"], "parent_id": None, "origin": "gen1@host", **told}
     with Connection(url) as connection, connection.Producer() as producer:
         producer.publish(
             raw, exchange="", routing_key="lab_results", content_type=content, content_encoding=encoding, headers=told,
-            correlation_id=told["id"], reply_to="",
+            correlation_id=told["id"], reply_to="", compression=packed,
         )  # fmt: skip
+
+
+UNWRITTEN = json.dumps(
+    {
+        "body": "x",
+        "headers": {},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": "t",
+            "delivery_info": {"exchange": "", "routing_key": ""},
+        },
+    }
+)
 
 
 class Bomb:
@@ -106,8 +124,20 @@ def test_a_worker_turns_strangers_away_without_opening_or_quoting_them(stage: St
     put(stage.redis.url, opaque.CONTENT_TYPE, free, "utf-8")
     put(stage.redis.url, opaque.CONTENT_TYPE, fine, "utf-8", argsrepr=CANARY)
     put(stage.redis.url, opaque.CONTENT_TYPE, fine, "utf-8", task=CANARY)
+    put(stage.redis.url, opaque.CONTENT_TYPE, fine + " " * 200_000_000, "utf-8", packed="zlib")
+    put(stage.redis.url, opaque.CONTENT_TYPE, fine + " " * 20_000, "utf-8")
+    with Redis.from_url(stage.redis.url) as client:
+        for broken in (
+            CANARY,
+            "[" * 50_000,
+            "[]",
+            "{}",
+            f'{{"properties": {{"delivery_tag": "{CANARY}"}}}}',
+            UNWRITTEN,
+        ):
+            client.lpush("lab_results", broken)
     put(stage.redis.url, opaque.EARLIER, fine, "utf-8")
-    stage.worker(concurrency=1)
+    worker = stage.worker(concurrency=1)
     until(lambda: b"its rows wait for the sweep" in stage.log("worker"))
     told = until(lambda: Alert.objects.filter(kind="broker_stranger").first())
     assert (told.severity, Alert.objects.filter(kind="broker_stranger").count()) == ("critical", 1)
@@ -116,7 +146,10 @@ def test_a_worker_turns_strangers_away_without_opening_or_quoting_them(stage: St
     put(stage.redis.url, opaque.CONTENT_TYPE, fine, "utf-8", task="sweep.hold_lost")
     assert until(lambda: b"succeeded in" in stage.log("worker")), "who rings as we do is heard"
     log = stage.log("worker").decode()
-    assert log.count("is no bell was turned away") == 7
+    assert log.count("is no bell was turned away") == 15
+    assert log.count("turned away: packed, too long or broken;") == 8
+    most = Path(f"/proc/{worker.pid}/status").read_text().split("VmHWM:")[1].split()[0]
+    assert int(most) < 250_000, "kB: what would unpack to 200 MB was not unpacked"
     for kind in ("pickle", "YAML", "JSON", "another kind", "a bell"):
         assert f"turned away: {kind};" in log
     assert CANARY not in log
