@@ -41,7 +41,8 @@ def listing(request: HttpRequest) -> HttpResponse:
     waiting = list(rows.filter(emergencies.UNREVIEWED).order_by("ends_at", "pk")[:MOST])
     reviewed = list(rows.exclude(emergencies.UNREVIEWED).order_by("-started_at", "-pk")[:LATELY])
     ids = [str(row.pk) for row in (*waiting, *reviewed)]
-    audit.record(request, "console.list", "emergencyaccess", detail={"count": len(ids), "ids": ids})
+    detail = {"count": len(ids), "ids": ids, **audit.patients_of((*waiting, *reviewed))}
+    audit.record(request, "console.list", "emergencyaccess", detail=detail)
     context = {
         "title": "Break-glass",
         "waiting": [(row, *_state(row, now)) for row in waiting],

@@ -11,7 +11,7 @@ from django.utils import timezone
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel, uuid7
 from backend.apps.core.roles import Role
-from backend.apps.core.sealed import SealedTextField
+from backend.apps.core.sealed import SealedJSONField, SealedTextField
 from backend.apps.insurance.models.answers import InboundFile
 from backend.apps.insurance.models.claims import InsuranceClaim
 from backend.apps.insurance.models.lines import ClaimLine
@@ -90,7 +90,7 @@ class RemittanceClaim(models.Model):
 
     State = RemittanceClaimState
 
-    access: ClassVar[scope.Access] = scope.Access(sees_all=DESK)
+    access: ClassVar[scope.Access] = scope.Access(patient="claim__patient_insurance__patient_id", sees_all=DESK)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     remittance = models.ForeignKey(Remittance, on_delete=models.PROTECT, related_name="claims")
@@ -106,7 +106,7 @@ class RemittanceClaim(models.Model):
     service_on = models.DateField(null=True)
     remarks = models.CharField(max_length=60, blank=True, default="")  # "MA01,N130"
     crossed_to = models.CharField(max_length=80, blank=True, default="", help_text="The next payer's number.")
-    content = models.JSONField(default=dict)
+    content = SealedJSONField(default=dict)
     state = models.CharField(max_length=9, choices=RemittanceClaimState)
     reason = models.CharField(max_length=300, blank=True, default="")
 
@@ -181,7 +181,7 @@ class Posting(models.Model):
 class ProviderAdjustment(models.Model):
     """Money that is settled with us and not with a claim (PLB). amount as written: positive lowers the payment."""
 
-    access: ClassVar[scope.Access] = scope.Access(sees_all=DESK)
+    access: ClassVar[scope.Access] = scope.Access(patient="claim__patient_insurance__patient_id", sees_all=DESK)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     remittance = models.ForeignKey(Remittance, on_delete=models.PROTECT, related_name="provider_adjustments")

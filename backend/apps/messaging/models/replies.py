@@ -40,7 +40,9 @@ class InboundText(ClinicModel):
     Intent = ReplyIntent
     Outcome = ReplyOutcome
 
-    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset({Role.RECEPTIONIST, Role.NURSE}))
+    access: ClassVar[scope.Access] = scope.Access(
+        patient="patient_id", sees_all=frozenset({Role.RECEPTIONIST, Role.NURSE})
+    )
 
     sid = models.CharField(max_length=64, unique=True, editable=False)
     from_number = models.CharField(max_length=32, editable=False)
