@@ -26,10 +26,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Forbidden(OSError):
-    """The host is in a private network that is not allowed; says neither its name nor its address."""
+    """The host is in a private network that is not allowed, or nobody can tell; says neither its name nor address."""
 
-    def __init__(self) -> None:
-        super().__init__(f"an address of a private network that {ALLOW} does not name")
+    def __init__(self, why: str = f"an address of a private network that {ALLOW} does not name") -> None:
+        super().__init__(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,15 @@ def addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[st
     """Return where a host is, each address checked; a form such as 0x7f.1 or 2130706433 is what the system makes of it.
 
     Raises:
-        Forbidden: one of them may not be reached; then none is, for the name is not what it seems.
+        Forbidden: one of them may not be reached; then none is, for the name is not what it seems. Or the rules of
+            this machine cannot be read.
         OSError: the name means nothing.
     """
-    allowed, found = rules(), list[tuple[socket.AddressFamily, tuple[str, int]]]()
+    try:
+        allowed = rules()
+    except ValueError as error:
+        raise Forbidden(str(error)) from None
+    found = list[tuple[socket.AddressFamily, tuple[str, int]]]()
     for family, _, _, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not allowed.allow(host, port, ipaddress.ip_address(str(where[0]).partition("%")[0])):
             raise Forbidden

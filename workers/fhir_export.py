@@ -10,7 +10,8 @@ from backend.apps.core import dispatch
 from backend.apps.interop.fhir.exports import accounting, expiry
 from backend.apps.interop.fhir.smart import assertions
 from backend.apps.interop.models import ExportJob
-from integrations.errors import Transient
+from integrations import egress
+from integrations.errors import Misconfigured, Transient
 from workers.beats import beating
 from workers.celery_app import app
 from workers.fhir import files, finishing
@@ -68,6 +69,8 @@ def run(job: ExportJob) -> Mapping[str, Any] | None:
             return _ended(job, hands, until + HAND_OVER_S)
     except LeaseLost:
         return {}  # which the fence refuses
+    except egress.Forbidden as forbidden:
+        raise Misconfigured(str(forbidden), code="exports:egress") from None
     except expiry.TROUBLE as trouble:
         raise Transient("the files cannot be written", code=type(trouble).__name__, retry_after_s=SOON_S) from None
 

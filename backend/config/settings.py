@@ -234,7 +234,7 @@ STORAGES = {
 }
 if EXPORT_BUCKET:
     STORAGES["exports"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "backend.apps.interop.fhir.exports.bucket.Bucket",
         "OPTIONS": {
             "bucket_name": EXPORT_BUCKET,
             "endpoint_url": os.environ.get("CARERELAY_EXPORT_S3_ENDPOINT") or None,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
@@ -202,6 +203,12 @@ def test_elsewhere_than_in_production_nothing_is_asked(settings: Any) -> None:
     production.insist("web", {})
     assert deploy_checks.is_production_safe() == []
     assert deploy_checks.is_production_safe in registry.deployment_checks
+
+
+def test_nothing_starts_with_rules_of_where_to_connect_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARERELAY_EGRESS_ALLOW", "lab.local:2576, 10.0.0.0/33")
+    with pytest.raises(ImproperlyConfigured, match="CARERELAY_EGRESS_ALLOW: part 2 is no network"):
+        apps.get_app_config("interop").ready()
 
 
 UNSAFE = {

@@ -111,11 +111,13 @@ def test_every_protocol_asks_before_it_connects_and_says_what_to_do(
         "smtp": connector("127.0.0.1", port=port, security="none"),
         "x": lambda: Http(partner="x").send("GET", f"http://127.0.0.1:{port}/", headers={}),
     }
-    for name, way in ways.items():
-        with pytest.raises(Misconfigured, match="CARERELAY_EGRESS_ALLOW") as refused:
-            way()
-        assert refused.value.code == f"{name}:egress"
-        assert "127.0.0.1" not in str(refused.value)
+    for allowed, why in (("", "of a private network"), ("127.0.0.1,10.0.0.0/33", "part 2 is no network")):
+        production.setenv("CARERELAY_EGRESS_ALLOW", allowed)
+        for name, way in ways.items():
+            with pytest.raises(Misconfigured, match="CARERELAY_EGRESS_ALLOW") as refused:
+                way()
+            assert (refused.value.code, why in str(refused.value)) == (f"{name}:egress", True)
+            assert "127.0.0.1" not in str(refused.value)
     assert untouched(door)
     production.setenv("CARERELAY_EGRESS_ALLOW", f"127.0.0.1:{port}")
     door.close()

@@ -33,6 +33,7 @@ from backend.apps.laboratory.tests.factories import make_lab_order, make_lab_res
 from backend.apps.patients import merging
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
+from integrations.errors import Misconfigured
 from integrations.fhir.checking import faults
 from integrations.fhir.holes import Safe
 from integrations.fhir.resource import Resource, head
@@ -309,17 +310,22 @@ def test_an_export_that_cannot_be_written_fails_with_a_sentence_and_can_be_tried
     assert (job.status, len(lines(job))) == ("completed", 1)
 
 
-def test_files_may_lie_in_s3_and_what_a_dead_worker_left_there_is_removed(settings: Any, tmp_path: Path) -> None:
+def test_files_may_lie_in_s3_and_what_a_dead_worker_left_there_is_removed(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     patient, settings.DATA_DIR = make_patient(), tmp_path
     with S3Double() as s3:
-        settings.STORAGES = {
-            **settings.STORAGES,
-            "exports": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": s3.options()},
-        }
+        bucket = {"BACKEND": "backend.apps.interop.fhir.exports.bucket.Bucket", "OPTIONS": s3.options()}
+        settings.STORAGES = {**settings.STORAGES, "exports": bucket}
         job = begun(Asked(types=("Patient",)))
         with Hands() as hands:
             hands.lead(job)
             chunk, again = leased_twice()
+            monkeypatch.setenv("CARERELAY_EGRESS_ALLOW", "localhost:1")
+            with pytest.raises(Misconfigured, match=r"CARERELAY_EGRESS_ALLOW.*exports:egress"):
+                hands.write(again)
+            assert (s3.objects, s3.requests) == ({}, []), "nothing left this machine"
+            monkeypatch.delenv("CARERELAY_EGRESS_ALLOW")
             dead = Ndjson(f"{job.pk}/{chunk.pk}-{chunk.lease_no}-output-0{SUFFIX}")
             dead.write(b"{}\n", 1)
             dead.close()

@@ -24,7 +24,8 @@ from backend.apps.interop.fhir.exports.expiry import TROUBLE
 from backend.apps.interop.fhir.sources import BY_NAME
 from backend.apps.interop.models import ChunkKind, ExportChunk, ExportFile, ExportJob
 from backend.apps.interop.models.exports import RUNNING
-from integrations.errors import Permanent, Transient
+from integrations import egress
+from integrations.errors import Misconfigured, Permanent, Transient
 from workers.fhir import anew, asking, files, organizing, planning, snapshots, writing
 from workers.fhir.lookout import STOPPED, Lookout
 from workers.fhir.snapshots import LeaseLost, Reading
@@ -117,6 +118,7 @@ class Hands:
 
         Raises:
             Permanent: the export was stopped.
+            Misconfigured: their bucket is where we may not connect.
             Transient: the files or the rows could not be reached.
         """
         job = ExportJob.all_objects.get(pk=chunk.job_id)
@@ -133,6 +135,8 @@ class Hands:
             upper = chunk.upper or _last_key(chunk, job, reading, self._look)
         except LeaseLost:
             return {}  # which the fence refuses
+        except egress.Forbidden as forbidden:
+            raise Misconfigured(str(forbidden), code="exports:egress") from None
         except TROUBLE as trouble:
             raise Transient("the files cannot be written", code=_code(trouble), retry_after_s=SOON_S) from None
         except psycopg.OperationalError as trouble:

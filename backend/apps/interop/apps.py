@@ -1,9 +1,7 @@
 """The web door to the outside; without this app nothing of the clinic would meet the outside's own words."""
 
-from typing import Any
-
 from django.apps import AppConfig
-from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 
 from integrations import egress
 
@@ -13,13 +11,12 @@ class InteropConfig(AppConfig):
     label = "interop"
 
     def ready(self) -> None:
-        checks.register(check_egress)
+        """Let nothing start whose rules of where we may connect to cannot be read.
 
-
-def check_egress(**_: Any) -> list[checks.CheckMessage]:
-    """Let nothing start whose rules of where we may connect to cannot be read."""
-    try:
-        egress.rules()
-    except ValueError as error:
-        return [checks.Error(str(error), id="interop.E001")]
-    return []
+        Raises:
+            ImproperlyConfigured: says which part of them.
+        """
+        try:
+            egress.rules()
+        except ValueError as error:
+            raise ImproperlyConfigured(str(error)) from None
