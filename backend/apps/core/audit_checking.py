@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from backend.apps.core import alerts, audit_verifying, statements
+from backend.apps.core import alerts, audit_verifying, audit_waiting, statements
 from backend.apps.core.audit_verifying import Result
 from backend.apps.core.models import Alert, AuditCheck
 
@@ -125,7 +125,10 @@ def standing() -> Standing:
         return Standing("wait", "not verified yet")
     if _is_faulty():
         return Standing("bad", "not as it was sealed")
+    verified = "is being verified" if last.verified_until is None else "verified"
+    if waits := audit_waiting.minutes():
+        return Standing("wait", f"not sealed for {waits:,} min, {verified}", last.verified_until)
     if last.verified_until is None:
-        return Standing("wait", "is being verified")
+        return Standing("wait", verified)
     late = last.ended_at < timezone.now() - LATE_AFTER
-    return Standing("wait" if late else "good", "verified", last.verified_until)
+    return Standing("wait" if late else "good", verified, last.verified_until)

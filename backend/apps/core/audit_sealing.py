@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from backend.apps.core import alerts, audit_keys, merkle, statements
+from backend.apps.core import alerts, audit_keys, audit_waiting, merkle, statements
 from backend.apps.core.models import Alert, AuditSeal
 
 AT_ONCE = 50_000  # rows in a seal, more only where one transaction wrote more
@@ -48,16 +48,19 @@ def seal(*, at_once: int = AT_ONCE) -> int:
     except Restored:
         alerts.open_once(RESTORED, kind="audit_restored", sentence=MOVED, severity=Alert.Severity.CRITICAL)
         raise
-    alerts.clear(RESTORED)
+    if rows is not None:  # who seals beside us looks, too
+        alerts.clear(RESTORED)
+        audit_waiting.tell()
     return sealed
 
 
 @transaction.atomic
-def _seal_next(at_once: int) -> int:
+def _seal_next(at_once: int) -> int | None:
+    """Return how many rows were sealed; None where another one seals, so that nothing was looked at."""
     with statements.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s::bigint)", [LOCK])
         if cursor.fetchone() == (False,):
-            return 0  # another one seals
+            return None
         last = newest()
         begin = last.to_xid if last else 0
         cluster, bound = _bound(last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,8 +34,17 @@ def sealed(many: int = 6, at_once: int = 2) -> list[AuditLog]:
 
 def settled() -> None:
     """Wait until all that was written can be sealed: tests beside ours have transactions in this cluster too."""
+    _until(lambda: run(OPEN) != [(True,)])
+
+
+def until_oldest(xid: str) -> None:
+    """Wait until no transaction of a test beside ours is older than this one."""
+    _until(lambda: run("SELECT pg_snapshot_xmin(pg_current_snapshot())::text") == [(xid,)])
+
+
+def _until(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + LONGEST_S
-    while run(OPEN) == [(True,)]:
+    while not is_so():
         assert time.monotonic() < until, "a transaction stays open in this cluster"
         time.sleep(0.05)
 

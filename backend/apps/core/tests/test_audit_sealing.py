@@ -6,16 +6,37 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
-from backend.apps.core import audit, audit_adopting, audit_anchors, audit_keys, audit_sealing, audit_verifying, merkle
+from backend.apps.core import (
+    alerts,
+    audit,
+    audit_adopting,
+    audit_anchors,
+    audit_checking,
+    audit_keys,
+    audit_sealing,
+    audit_verifying,
+    merkle,
+)
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import Alert, AuditAnchor, AuditSeal
-from backend.apps.core.tests.audit_rows import offset_of, other_connection, run, sealed, settled, unwatched, written
+from backend.apps.core.models import Alert, AuditAnchor, AuditLog, AuditSeal
+from backend.apps.core.tests.audit_rows import (
+    offset_of,
+    other_connection,
+    run,
+    sealed,
+    settled,
+    until_oldest,
+    unwatched,
+    written,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INSERT = """INSERT INTO core_auditlog (id, action, resource_type, resource_id, outcome, user_agent, request_id, detail)
@@ -57,13 +78,38 @@ def test_a_row_whose_transaction_commits_late_does_not_slip_under_a_sealed_range
     assert audit_verifying.verify().findings == []
 
 
+def test_rows_that_wait_for_a_transaction_of_somebody_are_told_of_with_how_to_end_it() -> None:
+    sealed(2)
+    audit_checking.check()
+    settled()
+    with other_connection() as other:
+        ((held, pid),) = other.execute("SELECT pg_current_xact_id()::text, pg_backend_pid()").fetchall()
+        until_oldest(held)
+        AuditLog.objects.create(action="list", resource_type="x", timestamp=timezone.now() - timedelta(minutes=25))
+        assert audit_sealing.seal() == 0
+        alert = Alert.objects.get(resolved_at=None)
+        assert (alert.kind, alert.severity) == ("audit_unsealed", "warning")
+        assert f"oldest row for 25 minutes: process {pid} of PostgreSQL" in alert.sentence
+        assert alert.sentence.endswith(f"SELECT pg_terminate_backend({pid})")
+        told = audit_checking.standing()
+        assert (told.tone, told.word) == ("wait", "not sealed for 25 min, verified")
+        other.rollback()
+    settled()
+    assert audit_sealing.seal() == 1
+    assert not Alert.objects.filter(resolved_at=None).exists()
+    assert audit_checking.standing().word == "verified"
+
+
 def test_of_two_who_seal_at_once_one_does() -> None:
     written(2)
+    alerts.open_once(audit_sealing.RESTORED, kind="audit_restored", sentence="One who looked found it.")
     with other_connection() as other:
         other.execute("SELECT pg_advisory_xact_lock(%s::bigint)", [audit_sealing.LOCK])
         assert audit_sealing.seal() == 0
+        assert Alert.objects.get(resolved_at=None).kind == "audit_restored"  # it did not look
     settled()
     assert audit_sealing.seal() == 2
+    assert not Alert.objects.filter(resolved_at=None).exists()
 
 
 def test_seals_are_insert_only_too() -> None:
