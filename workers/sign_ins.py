@@ -10,7 +10,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from backend.apps.core.models import Clinic
-from backend.apps.users import guards
 from backend.apps.users.models import LoginNotice, Notice
 from integrations.email import Email
 from workers import gateways
@@ -19,22 +18,24 @@ from workers.runner import NotNeeded, drain
 
 SUBJECTS: Mapping[str, str] = MappingProxyType(
     {
-        Notice.LOCKED: "your login is locked for a quarter of an hour",
-        Notice.CODES_LOCKED: "your login is locked for a quarter of an hour",
+        Notice.LOCKED: "your login was locked for a quarter of an hour",
+        Notice.CODES_LOCKED: "your login was locked for a quarter of an hour",
         Notice.ENROLLED: "a second step protects your login",
         Notice.CODES: "new recovery codes for your login",
         Notice.RECOVERED: "a recovery code was used",
         Notice.RESET: "the second step of your login was taken off",
+        Notice.REUSED: "a sign-in of yours was ended",
     }
 )
 WORDS: Mapping[str, str] = MappingProxyType(
     {
-        Notice.LOCKED: "Somebody tried too many passwords at your login. It opens again by itself; nobody has got in.",
+        Notice.LOCKED: "Somebody tried too many passwords at your login, and none was right. It opens again by itself.",
         Notice.CODES_LOCKED: "Somebody knows your password and tried too many codes. Change the password.",
         Notice.ENROLLED: "A device was set up that shows codes for your login, and your other sign-ins have ended.",
         Notice.CODES: "New recovery codes were made for your login; the old ones are void.",
         Notice.RECOVERED: "Somebody signed in or changed your second step by one of your recovery codes.",
         Notice.RESET: "The second step of your login was taken off, and every sign-in has ended.",
+        Notice.REUSED: "A key of one of your sign-ins came twice, so two hold a copy of it. That sign-in has ended.",
     }
 )
 NOT_YOU = "If this was not you, call the clinic's administrator now."
@@ -53,8 +54,6 @@ def tell(notice: LoginNotice) -> dict[str, Any]:
     user = notice.user
     if user is None or not user.is_active:
         raise NotNeeded("Nobody has this login.")
-    if notice.kind == Notice.LOCKED and not guards.is_locked(user.email, guards.PASSWORD):
-        raise NotNeeded("The login is open again.")
     lines = [WORDS[notice.kind], NOT_YOU, f"{settings.PUBLIC_BASE_URL}/account/"]
     subject = f"{Clinic.current().name}: {SUBJECTS[notice.kind]}"
     attempt_id = f"{notice.pk}.{notice.lease_no}"

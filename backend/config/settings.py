@@ -38,6 +38,7 @@ DEADMAN = addresses(secret("CARERELAY_DEADMAN", ""))  # told after each good run
 ON_CALL = mailboxes(os.environ.get("CARERELAY_ON_CALL", ""))  # told of alerts
 METRICS_TOKEN = secret("CARERELAY_METRICS_TOKEN", "")  # who has it reads /metrics; empty: who is on this machine
 SECRET_KEY = secret("CARERELAY_SECRET_KEY", _insecure)
+SECRET_KEY_FALLBACKS = secret("CARERELAY_SECRET_KEYS_OLD", "").splitlines()  # still read what they signed or sealed
 JWT_SIGNING_KEY = secret("CARERELAY_JWT_KEY", _insecure and "jwt-" + _insecure)
 if SECRET_KEY == JWT_SIGNING_KEY:
     raise ImproperlyConfigured("CARERELAY_JWT_KEY must differ from CARERELAY_SECRET_KEY.")
@@ -138,6 +139,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
     },
+    {"NAME": "backend.apps.users.password_rules.LongestPasswordValidator"},
     {"NAME": "backend.apps.users.breached.BreachedPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]

@@ -16,10 +16,12 @@ from backend.apps.core.models import Clinic
 from backend.apps.users import second_step, services
 from backend.apps.users.authentication import session_of
 from backend.apps.users.models import LoginSession
+from backend.apps.users.password_rules import typed
 from backend.apps.users.sign_in_frame import SLOW_DOWN, forgive, note, own, person, show, too_many
 from backend.apps.users.sign_in_pages import SET_UP, confirmed
 
 ACCOUNT, PASSWORD, CODES = "Your sign-in", "Change the password", "Recovery codes"
+BEGIN_ANEW = "Too much time went by, or the page was left. Begin anew."
 NOT_ALIKE = "The two new passwords are not alike."
 
 
@@ -30,6 +32,7 @@ def account(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _ended(request, request.POST.get("session", ""))
     note(request, "account", user)
+    second_step.forget(_session(request))
     rows = services.own_sessions(user, session_of(request))
     with timezone.override(Clinic.current().zone):
         return show(request, "account", ACCOUNT, standing=second_step.standing(user), sessions=rows)
@@ -45,7 +48,9 @@ def password(request: HttpRequest) -> HttpResponse:
         _in_bounds(request)
         if new != request.POST.get("again", ""):
             raise ValidationError(NOT_ALIKE)
-        services.change_password(user, current=request.POST.get("current", "")[:256], new=new, keep=session_of(request))
+        services.change_password(
+            user, current=typed(request.POST.get("current", "")), new=new, keep=session_of(request)
+        )
     except (ValidationError, DomainError) as refusal:
         return _refused(request, "password", PASSWORD, "change_password", refusal)
     forgive(request)
@@ -61,15 +66,20 @@ def device(request: HttpRequest) -> HttpResponse:
     session = _session(request)
     is_set_up = second_step.is_set_up(session.user)
     if request.method != "POST":
+        second_step.forget(session)
         return show(request, "device", SET_UP, is_set_up=is_set_up)
     if request.POST.get("act") == "confirm":
-        waits, wrong = second_step.waiting(session), str(second_step.CodeRefused())
-        shown = confirmed(request, session)
+        waits = second_step.shown_by(session, request.POST.get("ticket", ""))
+        if waits is None:
+            note(request, "mfa.confirm", session.user, "late")
+            return show(request, "device", SET_UP, is_set_up=is_set_up, wrong=BEGIN_ANEW, status=401)
+        shown, wrong = confirmed(request, session), str(second_step.CodeRefused())
         return shown or show(request, "second_step", SET_UP, device=waits, wrong=wrong, status=401)
     try:
         _in_bounds(request)
-        given = {name: request.POST.get(name, "")[:256] for name in ("password", "code")}
-        made = services.enrol(session, **given)
+        made = services.enrol(
+            session, password=typed(request.POST.get("password", "")), code=request.POST.get("code", "")[:40]
+        )
     except (ValidationError, DomainError) as refusal:
         return _refused(request, "device", SET_UP, "mfa.enrol", refusal, is_set_up=is_set_up)
     forgive(request)
@@ -84,7 +94,9 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
         return show(request, "new_codes", CODES)
     try:
         _in_bounds(request)
-        codes = services.new_recovery_codes(person(request), request.POST.get("code", "")[:40])
+        codes = services.new_recovery_codes(
+            person(request), request.POST.get("code", "")[:40], session=session_of(request)
+        )
     except DomainError as refusal:
         return _refused(request, "new_codes", CODES, "mfa.recovery_codes", refusal)
     forgive(request)

@@ -24,7 +24,8 @@ class AuthView(APIView):
     """One audit row for each call, whatever its end; no row, no answer."""
 
     does: ClassVar[str]
-    subject: User | None = None  # whose login it is, once that is known
+    subject: User | None = None  # whose login it is, once that is proved
+    aimed_at: User | None = None  # whose login somebody wanted, and was refused
     detail: dict[str, Any]  # more for the audit row
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -47,18 +48,20 @@ class AuthView(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         self.detail = {"reason": reason} if (reason := getattr(exc, "reason", "")) else {}
+        self.subject = getattr(exc, "subject", None) or self.subject
+        self.aimed_at = getattr(exc, "whose", None)
         return super().handle_exception(exc)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         if response.status_code == status.HTTP_401_UNAUTHORIZED:
             response["WWW-Authenticate"] = SessionBoundJwt().authenticate_header(request)
-        ok = response.status_code < 400
+        ok, whose = response.status_code < 400, self.subject or self.aimed_at
         audit.record(
             request,
             self.does,
             "user",
-            str(self.subject.pk) if self.subject else "",
+            str(whose.pk) if whose else "",
             outcome=AuditLog.Outcome.ALLOWED if ok else AuditLog.Outcome.REFUSED,
             detail=self.detail if ok else {"status": response.status_code, **self.detail},
             user=self.subject,

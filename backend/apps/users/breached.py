@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import string
@@ -14,9 +15,12 @@ from django.conf import settings
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
 
+log = logging.getLogger(__name__)
+
 LINE = re.compile(rb"[0-9A-Fa-f]{40}(:[0-9]+)?\r?\n?")
 LONGEST = 80  # bytes of a line
 SAMPLES = 64  # lines of a file that are looked at before it is believed
+UNCHECKED = "The list of leaked passwords cannot be read, so no password can be set. Tell the clinic's administrator."
 ENDS = string.digits + string.punctuation
 
 
@@ -32,7 +36,12 @@ class BreachedPasswordValidator:
     """
 
     def validate(self, password: str, user: object = None) -> None:
-        if is_known(password):
+        try:
+            known = is_known(password)
+        except OSError as error:
+            log.error("leaked passwords cannot be looked up: %s", error.strerror)
+            raise ValidationError(UNCHECKED, code="password_unchecked") from error
+        if known:
             raise ValidationError(
                 "This password is known from a leak or easy to guess. Take another one.", code="password_breached"
             )

@@ -78,6 +78,6 @@ class RecoveryCodesView(SecondStepView):
         """Make ten new recovery codes for the one who has a fresh code; the old ones are void."""
         given, user = self.read(FreshCodeForm), caller(request)
         self.slow_down()
-        codes = services.new_recovery_codes(user, given["code"])
+        codes = services.new_recovery_codes(user, given["code"], session=self.session())
         self.forgive()
         return Response({"recovery_codes": codes})

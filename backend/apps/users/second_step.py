@@ -8,10 +8,13 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
 
 import pyotp
 import segno
 from django.conf import settings
+from django.core import signing
 from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils.crypto import constant_time_compare
@@ -19,6 +22,7 @@ from django.utils.crypto import constant_time_compare
 from backend.apps.core import audit
 from backend.apps.core.bases import uuid7
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.statements import database_now
 from backend.apps.users import guards
 from backend.apps.users.models import (
     Authenticator,
@@ -37,6 +41,8 @@ STEP_S = 30
 EITHER_SIDE = (0, -1, 1)  # steps a clock may be off
 RECOVERY_CODES = 10
 TOTP_SHAPE = re.compile(r"[0-9]{6}")
+WAITS = timedelta(minutes=10)  # a device for its first code, and what was proved before it was shown
+SALT = "users.devices"
 
 
 class CodeRefused(DomainError):
@@ -51,11 +57,12 @@ class CodeRefused(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What a device needs. secret: base32; uri: otpauth://; qr: the uri as SVG."""
+    """What a device needs. secret: base32; uri: otpauth://; qr: the uri as SVG; ticket: of the page that shows it."""
 
     secret: str
     uri: str
     qr: str
+    ticket: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +98,10 @@ def stage_for(user: User) -> Stage:
 def enrol(session: LoginSession) -> Enrolment:
     """Return the secret of a new device; it counts from its first right code on, and until then the old one does.
 
-    Each time it is another one, shown to this sign-in alone: who knows the password has not seen it before.
+    Each time it is another one, shown to this sign-in alone, and good for ten minutes: who knows the password has not
+    seen it before.
     """
-    user = User.objects.select_for_update(no_key=True).get(pk=session.user_id)
+    user = locked(session.user_id)
     user.authenticators.filter(confirmed_at=None).delete()
     secret = pyotp.random_base32()
     return _shown(Authenticator.objects.create(user=user, secret=secret, made_in=session.pk))
@@ -105,15 +113,39 @@ def waiting(session: LoginSession) -> Enrolment | None:
     return _shown(device) if device else None
 
 
+def shown_by(session: LoginSession, ticket: str) -> Enrolment | None:
+    """Return what waits, to the page alone that showed it: whoever opens another one has proved nothing."""
+    device = _waiting(session)
+    try:
+        told = signing.loads(ticket, salt=SALT, max_age=WAITS)
+    except signing.BadSignature:
+        return None
+    return _shown(device) if device and told == str(device.pk) else None
+
+
+def forget(session: LoginSession) -> None:
+    """Drop what waits for its first code: the page that showed it was left."""
+    Authenticator.objects.filter(user_id=session.user_id, made_in=session.pk, confirmed_at=None).delete()
+
+
+def is_fresh(session: LoginSession) -> bool:
+    """Return whether the password of this sign-in was proved just now."""
+    return session.created_at > database_now() - WAITS
+
+
 @transaction.atomic
 def confirm(session: LoginSession, code: str) -> list[str]:
     """Let the new device count for the one who types its code, end the other sign-ins, and return recovery codes.
 
     Raises:
-        CodeRefused: not a code of the device that this sign-in was shown.
+        CodeRefused: not a code of the device that this sign-in was shown, or that sign-in has ended.
     """
-    user = User.objects.select_for_update(no_key=True).get(pk=session.user_id)  # two at once would set up two
-    device = _waiting(session)
+    user = locked(session.user_id)
+    device = (
+        _waiting(session)
+        if LoginSession.objects.usable(Stage.OPEN, Stage.ENROL).filter(pk=session.pk).exists()
+        else None
+    )
     counter = _counter(device.secret, plain(code)) if device else None
     if device is None or counter is None:
         raise CodeRefused
@@ -126,23 +158,40 @@ def confirm(session: LoginSession, code: str) -> list[str]:
 
 
 def check(user: User, code: str) -> None:
-    """Take a code of the device or one on paper; each is taken once. Every try is counted, and too many lock it.
+    """Take a code of the device or one on paper; each is taken once. Wrong ones are counted, and too many lock all.
 
     Raises:
         CodeRefused: wrong, used, too old, or locked.
     """
-    counted = guards.count(str(user.pk), guards.CODE)
-    guards.tell(counted, Notice.CODES_LOCKED, user, who=str(user.pk))
-    if counted.is_locked or not _taken(user, plain(code)):
+    if not _passes(user, plain(code)):
         raise CodeRefused
-    guards.clear(str(user.pk), guards.CODE)
+
+
+@transaction.atomic
+def _passes(user: User, code: str) -> bool:
+    """Judge one code after the other, so that none is spent in vain while codes are locked."""
+    who = str(locked(user.pk).pk)
+    if guards.count(who, guards.CODE, user, is_wrong=False):
+        return False
+    if not _taken(user, code):
+        guards.count(who, guards.CODE, user, is_wrong=True)
+        return False
+    guards.forgive(who, guards.CODE)
+    return True
 
 
 @transaction.atomic
 def new_codes(user: User) -> list[str]:
     """Return ten new recovery codes; the old ones are void. Ask for a fresh code first (`check`)."""
+    locked(user.pk)
     tell(user, Notice.CODES)
     return _write_codes(user)
+
+
+def locked(key: UUID) -> User:
+    """Return the login with its row locked. Whatever changes sign-ins, devices or codes of somebody begins by this."""
+    user: User = User.all_objects.select_for_update(no_key=True).get(pk=key)
+    return user
 
 
 def remove(user: User) -> bool:
@@ -166,12 +215,12 @@ def plain(code: str) -> str:
 def _shown(device: Authenticator) -> Enrolment:
     uri = pyotp.TOTP(device.secret).provisioning_uri(name=device.user.email, issuer_name=ISSUER)
     qr = segno.make(uri, error="m").svg_inline(scale=4, border=4, omitsize=True, svgclass="qr", lineclass=None)
-    return Enrolment(device.secret, uri, qr)
+    return Enrolment(device.secret, uri, qr, signing.dumps(str(device.pk), salt=SALT))
 
 
 def _waiting(session: LoginSession) -> Authenticator | None:
     waits = Authenticator.objects.filter(user_id=session.user_id, made_in=session.pk, confirmed_at=None)
-    return waits.select_related("user").first()
+    return waits.filter(created_at__gt=Now() - WAITS).select_related("user").first()
 
 
 def _confirmed(user: User) -> models.QuerySet[Authenticator]:

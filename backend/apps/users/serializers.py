@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
 from backend.apps.core.serializers import ClinicSerializer, Form
 from backend.apps.users.models import LoginSession, User
+from backend.apps.users.password_rules import LONGEST, TOO_LONG
 
 
 class PasswordField(serializers.CharField):
     """Taken as it is typed, never sent back; long enough for any passphrase, short enough to hash."""
 
+    default_error_messages: ClassVar[dict[str, Any]] = {"max_length": TOO_LONG}
+
     def __init__(self, **options: Any) -> None:
-        limits: dict[str, Any] = {"max_length": 256, "trim_whitespace": False, "write_only": True}
+        limits: dict[str, Any] = {"max_length": LONGEST, "trim_whitespace": False, "write_only": True}
         super().__init__(**{**limits, **options})
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -16,10 +18,11 @@ from django.utils import timezone
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.roles import Role
 from backend.apps.users import guards, second_step, timeouts, tokens
-from backend.apps.users.models import Ended, Kind, LoginSession, Notice, Stage, User
+from backend.apps.users.models import Ended, Kind, LoginSession, LoginSessionQuerySet, Notice, Stage, User
 from backend.apps.users.tokens import Tokens
 
-MOST_CODES = 5  # tries at one sign-in
+MOST_CODES = 5  # wrong ones at one sign-in; passwords count too, once it is open
+NOT_CURRENT = "This is not the current password."
 OWN_FIELDS = frozenset({"first_name", "last_name", "phone"})
 
 
@@ -29,9 +32,9 @@ class SignInRefused(DomainError):
     status = 401
     code = "sign_in_refused"
 
-    def __init__(self, reason: str = "credentials") -> None:
+    def __init__(self, reason: str = "credentials", whose: User | None = None) -> None:
         super().__init__("The e-mail address or the password is not right.")
-        self.reason = reason  # for the audit log
+        self.reason, self.whose = reason, whose  # for the audit log
 
 
 class SessionEnded(DomainError):
@@ -40,8 +43,9 @@ class SessionEnded(DomainError):
     status = 401
     code = "session_ended"
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "", subject: User | None = None) -> None:
         super().__init__("Sign in again.")
+        self.reason, self.subject = reason, subject  # for the audit log
 
 
 def prove(email: str, password: str) -> User:
@@ -53,26 +57,30 @@ def prove(email: str, password: str) -> User:
     Raises:
         SignInRefused: unknown, wrong, without a password, deactivated, deleted, or locked, even when it is right.
     """
-    counted = guards.count(email, guards.PASSWORD)
     user = User.objects.filter(email=email.strip().lower()).first()
-    right = _is_right(user, password)
-    guards.tell(counted, Notice.LOCKED, user, who=email)
-    if counted.is_locked or user is None or not right or not user.is_active:
-        raise SignInRefused("locked" if counted.is_locked else "credentials")
-    guards.clear(email, guards.PASSWORD)
+    right, is_stale = _judged(user, password)
+    is_in = right and user is not None and user.is_active
+    was_locked = guards.count(email, guards.PASSWORD, user, is_wrong=not is_in)
+    if was_locked or user is None or not is_in:
+        raise SignInRefused("locked" if was_locked else "credentials", user)
+    guards.forgive(email, guards.PASSWORD)
+    if is_stale:
+        _hash_anew(user, password)
     return user
 
 
-def prove_again(user: User, password: str, *, field: str = "current_password") -> None:
-    """Let somebody who is signed in prove that it is still them, counted as a sign-in is.
+def prove_again(user: User, password: str) -> User:
+    """Let somebody who is signed in prove that it is still them, counted as a sign-in is; return them as proved.
 
     Raises:
-        ValidationError: of `field`, when the password is wrong or its login is locked.
+        ValidationError: the password is missing or wrong, or its login is locked.
     """
+    if not password:
+        raise ValidationError({"current_password": ["Give the current password."]})
     try:
-        prove(user.email, password)
+        return prove(user.email, password)
     except SignInRefused as error:
-        raise ValidationError({field: ["This is not the current password."]}) from error
+        raise ValidationError({"current_password": [NOT_CURRENT]}) from error
 
 
 def sign_in(email: str, password: str, *, kind: str = Kind.TOKEN) -> LoginSession:
@@ -129,12 +137,22 @@ def refresh(text: str) -> tuple[User, Tokens]:
     jti = uuid.uuid4().hex
     row = LoginSession.objects.usable(Stage.OPEN, Stage.ENROL).filter(pk=claims.session_id, kind=Kind.TOKEN)
     if not row.filter(refresh_jti=claims.jti).update(refresh_jti=jti, last_seen_at=Now()):
-        if not timeouts.end(claims.session_id):
-            row.revoke(Ended.REUSED)
-        raise SessionEnded
+        raise _over(row, claims.session_id)
     session = LoginSession.objects.select_related("user").get(pk=claims.session_id)
     session.refresh_jti = jti
     return session.user, tokens.issue(session)
+
+
+@transaction.atomic
+def _over(row: LoginSessionQuerySet, session_id: uuid.UUID) -> SessionEnded:
+    """Return why a session gives no tokens; one whose token came twice ends, and its owner is told."""
+    user = User.all_objects.filter(login_sessions=session_id).first()
+    if why := timeouts.end(session_id):
+        return SessionEnded(why, user)
+    if user is None or not row.revoke(Ended.REUSED):
+        return SessionEnded("ended", user)
+    second_step.tell(user, Notice.REUSED)
+    return SessionEnded(str(Ended.REUSED), user)
 
 
 def sign_out(session: LoginSession) -> None:
@@ -155,22 +173,45 @@ def enrol(session: LoginSession, *, password: str | None = None, code: str | Non
     Where one is set up already, its code is asked for as well.
 
     Raises:
-        ValidationError: the password or the code is missing.
+        ValidationError: the password is missing or wrong, or the code is missing.
         CodeRefused: the code is not right.
+        SessionEnded: that was one wrong password or code too many.
     """
-    if session.stage != Stage.ENROL:
-        prove_again(session.user, password or "")
-    if second_step.is_set_up(session.user):
-        if not code:
-            raise ValidationError({"code": ["Give a code of the device that counts now."]})
-        second_step.check(session.user, code)
+    is_set_up = second_step.is_set_up(session.user)
+    if is_set_up and not code:
+        raise ValidationError({"code": ["Give a code of the device that counts now."]})
+    with _guessing_ends(session):
+        if session.stage != Stage.ENROL or not second_step.is_fresh(session):
+            prove_again(session.user, password or "")
+        if is_set_up:
+            second_step.check(session.user, code or "")
     return second_step.enrol(session)
 
 
-def new_recovery_codes(user: User, code: str) -> list[str]:
-    """Return new recovery codes for the one who has a fresh code."""
-    second_step.check(user, code)
+def new_recovery_codes(user: User, code: str, *, session: LoginSession | None) -> list[str]:
+    """Return new recovery codes for the one who has a fresh code.
+
+    Raises:
+        CodeRefused: the code is not right.
+        SessionEnded: that was one wrong code too many.
+    """
+    with _guessing_ends(session):
+        second_step.check(user, code)
     return second_step.new_codes(user)
+
+
+@contextmanager
+def _guessing_ends(session: LoginSession | None) -> Iterator[None]:
+    """End a sign-in in which somebody proves themselves wrong five times, long before that locks the login itself."""
+    rows = LoginSession.objects.filter(pk=session.pk if session else None)
+    try:
+        yield
+    except (ValidationError, second_step.CodeRefused):
+        rows.update(wrong_codes=F("wrong_codes") + 1)
+        if session and rows.filter(wrong_codes__gte=MOST_CODES).revoke(Ended.GUESSED):
+            raise SessionEnded(str(Ended.GUESSED), session.user) from None
+        raise
+    rows.update(wrong_codes=0)
 
 
 def end_session(user: User, session_id: uuid.UUID) -> bool:
@@ -202,6 +243,7 @@ def reset_second_step(user: User, *, by: User | None) -> User:
     """Take off the second step of somebody who lost it, end every session, and let the owner know by mail."""
     if by is not None and by.pk == user.pk:
         raise DomainError("Somebody else has to take off your own second step.")
+    second_step.locked(user.pk)
     second_step.remove(user)
     _end_all(user, Ended.SECOND_STEP)
     second_step.tell(user, Notice.RESET)
@@ -276,15 +318,21 @@ def change_password(user: User, *, current: str, new: str, keep: LoginSession | 
     """Set a new password for the one who knows the current one, and end every session but `keep`.
 
     Raises:
-        ValidationError: the current password is wrong, or the new one too weak.
+        ValidationError: the current password is wrong, or was changed meanwhile, or the new one is too weak.
+        SessionEnded: that was one wrong password too many.
     """
-    prove_again(user, current)
-    return set_password(user, new=new, keep=keep)
+    with _guessing_ends(keep):
+        proven = prove_again(user, current)
+    with transaction.atomic():
+        if second_step.locked(user.pk).token_version != proven.token_version:
+            raise ValidationError({"current_password": [NOT_CURRENT]})
+        return set_password(user, new=new, keep=keep)
 
 
 @transaction.atomic
 def set_password(user: User, *, new: str | None, keep: LoginSession | None = None) -> User:
     """Set a password (None: nobody can sign in) and end every session but `keep`. A second step stays as it is."""
+    second_step.locked(user.pk)
     _set_password(user, new)
     user.save(update_fields=["password", "updated_at"])
     _end_all(user, Ended.PASSWORD, keep=keep)
@@ -299,12 +347,20 @@ def _end_all(user: User, because: str, *, keep: LoginSession | None = None) -> N
     ended.revoke(because)
 
 
-def _is_right(user: User | None, password: str) -> bool:
-    """Compute one hash, whoever it is about; one by older parameters is written anew when it is right."""
+def _judged(user: User | None, password: str) -> tuple[bool, bool]:
+    """Compute one hash, whoever it is about; return whether it is right, and by parameters that are not ours now."""
     if user is None:
         make_password(password)
-        return False
-    return user.check_password(password)
+        return False, False
+    right, is_stale = verify_password(password, user.password)
+    return right, right and is_stale
+
+
+def _hash_anew(user: User, password: str) -> None:
+    """Write the hash of a right password by the parameters of now, unless the password was changed meanwhile."""
+    read, user.password = user.password, make_password(password)
+    if not User.objects.filter(pk=user.pk, password=read).update(password=user.password):
+        user.refresh_from_db(fields=["password"])
 
 
 def _set_password(user: User, password: str | None) -> None:

@@ -87,13 +87,22 @@ def wanted(request: HttpRequest) -> str:
     return there if ours else resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
-def note(request: HttpRequest, action: str, user: User | None, refusal: str = "", **detail: Any) -> None:
-    """Write down what somebody did at these pages, or was refused."""
+def note(
+    request: HttpRequest,
+    action: str,
+    user: User | None,
+    refusal: str = "",
+    *,
+    whose: User | None = None,
+    **detail: Any,
+) -> None:
+    """Write down what somebody did at these pages, or was refused, and `whose` login a stranger wanted."""
+    about = user or whose
     audit.record(
         request,
         action,
         "user",
-        str(user.pk) if user else "",
+        str(about.pk) if about else "",
         outcome=AuditLog.Outcome.REFUSED if refusal else AuditLog.Outcome.ALLOWED,
         detail={"reason": refusal} if refusal else detail,
         user=user,

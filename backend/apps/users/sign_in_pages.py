@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from backend.apps.core.exceptions import DomainError
 from backend.apps.users import cookies, second_step, services
 from backend.apps.users.models import Kind, LoginSession, Stage, User
+from backend.apps.users.password_rules import LONGEST, TOO_LONG
 from backend.apps.users.sign_in_frame import SLOW_DOWN, forgive, go_on, note, page, show, too_many, wanted
 
 SIGN_IN, CODE, SET_UP = "Sign in", "Enter a code", "Set up a second step"
@@ -20,14 +21,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         if getattr(request.user, "is_staff", False):
             return HttpResponseRedirect(wanted(request))
         return show(request, "sign_in", SIGN_IN)
-    email, password = request.POST.get("username", "")[:254], request.POST.get("password", "")[:256]
+    email, password = request.POST.get("username", "")[:254], request.POST.get("password", "")
+    if len(password) > LONGEST:
+        note(request, "admin.login", None, "form")
+        return show(request, "sign_in", SIGN_IN, wrong=TOO_LONG, status=400, email=email)
     if wait_s := too_many(request):
         note(request, "admin.login", None, "throttled")
         return _slowed(request, "sign_in", SIGN_IN, wait_s)
     try:
         session = _begun(request, email, password)
     except services.SignInRefused as refusal:
-        note(request, "admin.login", None, refusal.reason)
+        note(request, "admin.login", None, refusal.reason, whose=refusal.whose)
         return show(request, "sign_in", SIGN_IN, wrong=str(refusal), status=401, email=email)
     forgive(request)
     return _led_on(request, session)
@@ -61,6 +65,8 @@ def set_up(request: HttpRequest) -> HttpResponse:
     session = _at(request, Stage.ENROL)
     if session is None:
         return go_on(request, "sign-in")
+    if not second_step.is_fresh(session) and second_step.waiting(session) is None:
+        return show(request, "sign_in", SIGN_IN, wrong=AGAIN)
     if request.method != "POST":
         return _device(request, session)
     if request.POST.get("act") == "anew":
@@ -99,7 +105,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def _begun(request: HttpRequest, email: str, password: str) -> LoginSession:
     user = services.prove(email, password)
     if not user.is_staff:
-        raise services.SignInRefused("not staff")
+        raise services.SignInRefused("not staff", user)
     return services.begin(user, kind=Kind.COOKIE)
 
 

@@ -19,6 +19,7 @@ class Notice(models.TextChoices):
     CODES = "codes", "new recovery codes were made"
     RECOVERED = "recovered", "a recovery code was used"
     RESET = "reset", "the second step was taken off"
+    REUSED = "reused", "a refresh token was used twice"
 
 
 class LoginNotice(UUIDModel, WorkItem):

@@ -25,7 +25,7 @@ class Ended(models.TextChoices):
     OWNER = "owner", "its owner ended it from another one"
     ROLE = "role", "the role was changed"
     SECOND_STEP = "second_step", "the second step was changed"
-    GUESSED = "guessed", "too many wrong codes"
+    GUESSED = "guessed", "too many wrong codes or passwords"
     IDLE = "idle", "nothing happened for too long"
     EXPIRED = "expired", "its time was over"
 

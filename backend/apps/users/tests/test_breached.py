@@ -14,7 +14,12 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.apps.users import breached
+from backend.apps.users import breached, services
+from backend.apps.users.models import User
+from backend.apps.users.password_rules import LONGEST
+from backend.apps.users.tests.doors import API, PASSWORD, api, browser, enter, tokens_of
+from backend.apps.users.tests.factories import make_user
+from tests.support.pages import signed_in
 
 LEAKED = [f"a long leaked passphrase {number}" for number in range(500)]
 File = Callable[[bytes], str]
@@ -106,3 +111,46 @@ def test_a_file_that_is_not_there_is_told_of_and_a_good_one_is_not(tmp_path: Pat
 
     assert errors(tmp_path / "none.txt") == errors(tmp_path) == ["users.E001"]
     assert errors(file(lines(LEAKED))) == []
+
+
+@pytest.mark.django_db
+def test_a_list_that_goes_away_refuses_new_passwords_in_a_sentence_and_lets_people_in(
+    file: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = make_user("nurse", password=PASSWORD)
+    body = {"current_password": PASSWORD, "new_password": "another-fine-passphrase"}
+    form = {"current": PASSWORD, "new": body["new_password"], "again": body["new_password"]}
+    with override_settings(BREACHED_PASSWORDS=f"{file(b'')}.gone"):
+        web, page = api(tokens_of(api(), user).data["access"]), browser()
+        enter(page, user)
+        for answer in (web.post(f"{API}/password/", body), page.post("/admin/password_change/", form)):
+            assert (answer.status_code, "cannot be read" in answer.content.decode()) == (400, True)
+    assert caplog.text.count("leaked passwords cannot be looked up: No such file") == 2
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
+@pytest.mark.django_db
+def test_no_door_sets_or_takes_or_cuts_a_password_that_is_too_long() -> None:
+    longest = "x" * 200 + "-fine-passphrase-" + "y" * 39
+    user = make_user("nurse", password=longest)
+    assert len(longest) == LONGEST
+    page, admin = browser(), signed_in("admin")
+    assert enter(browser(), user, longest + "!").status_code == 400
+    assert tokens_of(api(), user, longest + "!").status_code == 400
+    web = api(tokens_of(api(), user, longest).data["access"])
+    enter(page, user, longest)
+    new = {"password1": longest + "!", "password2": longest + "!", "usable_password": "true"}
+    for answer in (
+        page.post("/admin/password_change/", {"current": longest + "!", "new": PASSWORD, "again": PASSWORD}),
+        page.post("/admin/password_change/", {"current": longest, "new": longest + "!", "again": longest + "!"}),
+        page.post("/account/device/", {"act": "begin", "password": longest + "!"}),
+        web.post(f"{API}/password/", {"current_password": longest, "new_password": longest + "!"}),
+        admin.post(f"/admin/users/user/{user.pk}/password/", new),
+        admin.post("/admin/users/user/add/", {"email": "new@example.org", "role": "nurse", **new}),
+    ):
+        assert "A password has at most 256 characters." in answer.content.decode(), answer.status_code
+    with pytest.raises(ValidationError):
+        services.set_password(user, new=longest + "!")
+    assert tokens_of(api(), user, longest).status_code == 200
+    assert not User.objects.filter(email="new@example.org").exists()

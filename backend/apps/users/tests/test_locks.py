@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import threading
 import time
 from datetime import timedelta
 from io import StringIO
@@ -13,6 +14,7 @@ from unittest import mock
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
@@ -24,7 +26,8 @@ from backend.apps.users.models import LoginGuard, LoginNotice, LoginSession, Use
 from backend.apps.users.tests.doors import API, PASSWORD, api, browser, enter, tokens_of, with_device
 from backend.apps.users.tests.factories import make_user
 from tests.support.clocks import held_minute
-from tests.support.races import at_once
+from tests.support.pages import signed_in
+from tests.support.races import at_once, wait_until_waited_for
 
 pytestmark = pytest.mark.django_db
 LEAST = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
@@ -136,8 +139,9 @@ def test_a_lock_ends_by_itself_and_guessing_on_does_not_lengthen_it(user: User) 
 def test_failures_of_long_ago_do_not_count_and_a_right_password_forgets_them(user: User) -> None:
     guess(user, guards.MOST - 1)
     assert tokens_of(api(), user).status_code == 200
-    guess(user, guards.MOST)
+    guess(user, guards.MOST - 1)
     LoginGuard.objects.update(began_at=F("began_at") - guards.WINDOW)
+    guess(user, 1)
     assert tokens_of(api(), user).status_code == 200
 
 
@@ -158,12 +162,36 @@ def test_an_administrator_and_a_command_unlock(user: User) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_password_page_counts_guesses_as_the_sign_in_does(user: User) -> None:
+def test_who_guesses_in_an_open_sign_in_loses_it_before_the_login_is_locked(user: User) -> None:
+    given = {"current_password": "wrong", "new_password": "another-fine-passphrase"}
+    right = {"current_password": PASSWORD, "new_password": "short"}
     web = api(services.open_session(user).access)
-    for _ in range(guards.MOST):
-        given = {"current_password": "wrong", "new_password": "another-fine-passphrase"}
-        assert web.post(f"{API}/password/", given).status_code == 400
-    assert web.post(f"{API}/password/", {**given, "current_password": PASSWORD}).status_code == 400
+    for body in (*[given] * 4, right, *[given] * 4):
+        assert web.post(f"{API}/password/", body).status_code == 400, "a right one begins the count anew"
+    assert [web.post(f"{API}/password/", body).status_code for body in (given, right)] == [401, 401]
+    assert LoginSession.objects.get().revoked_because == "guessed"
+    assert AuditLog.objects.get(detail__reason="guessed").user_id == user.pk
+    device, _ = with_device(user)
+    page = signed_in(user)
+    for path, form in (
+        ("/account/device/", {"act": "begin", "password": "wrong", "code": device.code()}),
+        ("/account/recovery-codes/", {"code": device.wrong()}),
+        ("/admin/password_change/", {"current": "wrong", "new": "a" * 12, "again": "a" * 12}),
+        ("/account/device/", {"act": "begin", "password": PASSWORD, "code": device.wrong()}),
+        ("/account/device/", {"act": "begin", "password": "wrong", "code": device.code()}),
+    ):
+        assert page.post(path, form).status_code in {400, 401}, path
+    assert page.get("/account/").status_code == 302
+    assert tokens_of(api(), user).status_code == 200, "the owner signs in again"
+
+
+@pytest.mark.usefixtures("quick")
+def test_guesses_in_open_sign_ins_count_for_the_login_too(user: User) -> None:
+    given = {"current_password": "wrong", "new_password": "another-fine-passphrase"}
+    for _ in range(2):
+        web = api(services.open_session(user).access)
+        for _ in range(5):
+            web.post(f"{API}/password/", given)
     assert tokens_of(api(), user).status_code == 401
     user.refresh_from_db()
     assert user.check_password(PASSWORD)
@@ -194,6 +222,55 @@ def test_many_guesses_at_the_same_moment_are_each_counted() -> None:
     assert LoginNotice.work.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("quick")
+def test_right_passwords_at_the_same_moment_lock_nothing() -> None:
+    user = make_user(password=PASSWORD)
+    assert at_once(*[lambda: services.prove(user.email, PASSWORD)] * (guards.MOST + 2)) == ["done"] * 12
+    assert (LoginGuard.objects.count(), LoginNotice.work.count()) == (0, 0)
+
+
+def test_a_right_password_forgets_failures_but_no_lock_and_a_person_opens_that(user: User) -> None:
+    for _ in range(guards.MOST):
+        guards.count(user.email, guards.PASSWORD, user, is_wrong=True)
+    guards.forgive(user.email, guards.PASSWORD)  # of a right one that was judged before the last guess
+    assert tokens_of(api(), user).status_code == 401
+    guards.clear(user.email, guards.PASSWORD)
+    assert tokens_of(api(), user).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lock_that_cannot_be_told_of_does_not_begin() -> None:
+    gone = User(email="gone@example.org", role="nurse")
+    for _ in range(guards.MOST - 1):
+        guards.count(gone.email, guards.PASSWORD, gone, is_wrong=True)
+    with pytest.raises(IntegrityError):  # there is no such row to tell of
+        guards.count(gone.email, guards.PASSWORD, gone, is_wrong=True)
+    assert LoginGuard.objects.get().failures == guards.MOST - 1
+    assert guards.count(gone.email, guards.PASSWORD, None, is_wrong=True) is False
+    assert LoginNotice.work.count() == 1
+    assert guards.count(gone.email, guards.PASSWORD, None, is_wrong=False) is True
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_refused_sign_in_names_the_login_by_its_id_and_an_unknown_one_by_nothing(user: User) -> None:
+    for who in (user, nobody()):
+        tokens_of(api(), who, "wrong-password-here")
+        enter(browser(), who, "wrong-password-here")
+    patient = make_user("patient", password=PASSWORD)
+    enter(browser(), patient)
+    rows = AuditLog.objects.filter(outcome="refused")
+    told = list(rows.order_by("timestamp").values_list("action", "resource_id", "user_id"))
+    assert told == [
+        ("login", str(user.pk), None),
+        ("admin.login", str(user.pk), None),
+        ("login", "", None),
+        ("admin.login", "", None),
+        ("admin.login", str(patient.pk), None),
+    ]
+    assert "nobody.at.all" not in str(list(rows.values()))
+
+
 def test_passwords_hashed_by_older_parameters_are_hashed_anew_at_the_sign_in(user: User) -> None:
     assert f"m={Argon2id.memory_cost},t={Argon2id.time_cost},p={Argon2id.parallelism}" in user.password
     with mock.patch.multiple(Argon2id, **LEAST):
@@ -202,6 +279,31 @@ def test_passwords_hashed_by_older_parameters_are_hashed_anew_at_the_sign_in(use
     assert tokens_of(api(), user).status_code == 200
     user.refresh_from_db()
     assert f"argon2$argon2id$v=19$m={Argon2id.memory_cost}" in user.password
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hash_that_is_written_anew_never_undoes_another_password() -> None:
+    user, proven = make_user(password=PASSWORD), list[User]()
+    with mock.patch.multiple(Argon2id, **LEAST):
+        user.set_password(PASSWORD)
+    User.objects.filter(pk=user.pk).update(password=user.password)
+
+    def second() -> None:
+        try:
+            proven.append(services.prove(user.email, PASSWORD))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=second)
+    with transaction.atomic():
+        services.set_password(user, new="another-fine-passphrase")
+        thread.start()
+        wait_until_waited_for()
+    thread.join(30)
+    user.refresh_from_db()
+    assert user.check_password("another-fine-passphrase")
+    with pytest.raises(services.SignInRefused):
+        services.begin(proven[0])
 
 
 @pytest.mark.usefixtures("quick")

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db.models import F
 from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
-from backend.apps.users import guards, second_step, services
+from backend.apps.users import second_step, services
 from backend.apps.users.hashers import Argon2id
-from backend.apps.users.models import Authenticator, LoginNotice, LoginSession, RecoveryCode, User
+from backend.apps.users.models import Authenticator, LoginGuard, LoginNotice, LoginSession, RecoveryCode, User
 from backend.apps.users.tests.doors import (
     API,
     CODE,
@@ -271,15 +272,66 @@ def test_the_pages_let_staff_set_up_a_second_step_and_show_the_codes_once(user: 
     assert other.post(CODE, {"code": codes[0]}).status_code == 302
 
 
+def held(shown: str) -> tuple[Any, str]:
+    """Return the device and the ticket of a page that shows a key."""
+    key = re.search(r'class="key"[^>]*>([A-Z2-7]+)<', shown)
+    ticket = re.search(r'name="ticket" value="([^"]+)"', shown)
+    assert key, shown
+    assert ticket
+    return second_step.pyotp.TOTP(key[1]), ticket[1]
+
+
+def test_a_key_that_was_left_on_its_page_is_shown_to_nobody_and_opens_nothing(user: User) -> None:
+    page, url = browser(), "/account/device/"
+    enter(page, user)
+
+    def begun() -> tuple[Any, str]:
+        return held(page.post(url, {"act": "begin", "password": PASSWORD}).content.decode())
+
+    device, ticket = begun()
+    for wrong in ({}, {"ticket": "x"}, {"ticket": "x" + ticket}):
+        for code in ("000000", device.now()):
+            refused = page.post(url, {"act": "confirm", "code": code, **wrong})
+            assert (refused.status_code, device.secret in refused.content.decode()) == (401, False)
+    for leave in ("/account/", url, "begun anew", "late"):
+        device, ticket = begun()
+        if leave == "begun anew":
+            begun()
+        elif leave == "late":
+            Authenticator.objects.update(created_at=F("created_at") - second_step.WAITS)
+        else:
+            page.get(leave)
+        assert page.post(url, {"act": "confirm", "code": device.now(), "ticket": ticket}).status_code == 401, leave
+    assert not second_step.is_set_up(user)
+
+
+@REQUIRED
+def test_a_set_up_that_is_left_for_ten_minutes_begins_with_the_password_again(user: User) -> None:
+    web, page = api(tokens_of(api(), user).data["access"]), browser()
+    shown = web.post(f"{API}/mfa/enrol/").data
+    Authenticator.objects.update(created_at=F("created_at") - second_step.WAITS)
+    code = second_step.pyotp.TOTP(shown["secret"]).now()
+    assert web.post(f"{API}/mfa/confirm/", {"code": code}).status_code == 401
+    enter(page, user)
+    Authenticator.objects.update(created_at=F("created_at") - second_step.WAITS)
+    LoginSession.objects.update(created_at=F("created_at") - second_step.WAITS)
+    assert web.post(f"{API}/mfa/enrol/").status_code == 400
+    for again in (page.get(SET_UP), page.post(SET_UP, {"act": "anew"}), page.post(SET_UP, {"code": code})):
+        assert "Too much time went by" in again.content.decode()
+    assert not second_step.is_set_up(user)
+    assert web.post(f"{API}/mfa/enrol/", {"current_password": PASSWORD}).status_code == 200
+
+
 def test_the_account_page_sets_up_changes_and_renews(user: User) -> None:
     page = browser()
     enter(page, user)
     assert "not set up" in page.get("/account/").content.decode()
     assert page.post("/account/device/", {"act": "begin", "password": "wrong"}).status_code == 400
     shown = page.post("/account/device/", {"act": "begin", "password": PASSWORD}).content.decode()
-    device = second_step.pyotp.TOTP(re.search(r'class="key"[^>]*>([A-Z2-7]+)<', shown)[1])  # type: ignore[index]
-    assert page.post("/account/device/", {"act": "confirm", "code": "12345"}).status_code == 401
-    assert b"<li>" in page.post("/account/device/", {"act": "confirm", "code": device.now()}).content
+    device, ticket = held(shown)
+    assert page.post("/account/device/", {"act": "confirm", "code": "12345", "ticket": ticket}).status_code == 401
+    right = {"act": "confirm", "code": device.now(), "ticket": ticket}
+    assert b"<li>" in page.post("/account/device/", right).content
     assert "10 recovery codes left" in page.get("/account/").content.decode()
     Authenticator.objects.update(last_used_counter=0)
     assert page.post("/account/recovery-codes/", {"code": "12345"}).status_code == 401
@@ -304,5 +356,5 @@ def test_forms_of_the_doors_are_refused_without_their_token(user: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     assert enter(strict, user).status_code == 403
     assert strict.post(CODE, {"code": "123456"}).status_code == 403
-    assert guards.count(user.email, guards.PASSWORD).is_locked is False
+    assert not LoginGuard.objects.exists()
     assert LoginSession.objects.count() == 0

@@ -6,16 +6,19 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import pyotp
 import pytest
-from django.db import connection, transaction
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
 
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.users import second_step, services, tokens
 from backend.apps.users.hashers import Argon2id
-from backend.apps.users.models import LoginSession, User
+from backend.apps.users.models import LoginNotice, LoginSession, Stage, User
 from backend.apps.users.tests.doors import API, LOGIN, LOGOUT, PASSWORD, api, browser, enter, tokens_of, with_device
 from backend.apps.users.tests.factories import make_user
 from tests.support.pages import signed_in
@@ -194,6 +197,87 @@ def test_of_two_refreshes_at_once_one_is_a_reuse_and_ends_the_session() -> None:
     thread.join(30)
     assert outcomes == ["ended"]
     assert LoginSession.objects.get().revoked_because == "reused"
+
+
+def test_a_refresh_token_that_comes_twice_is_written_down_as_its_owners_who_is_told_once(user: User) -> None:
+    issued = services.open_session(user)
+    answers = [api().post(f"{API}/token/refresh/", {"refresh": issued.refresh}).status_code for _ in range(3)]
+    assert answers == [200, 401, 401]
+    rows = AuditLog.objects.filter(action="refresh", outcome="refused", user_id=user.pk, resource_id=str(user.pk))
+    assert list(rows.order_by("timestamp").values_list("detail__reason", flat=True)) == ["reused", "ended"]
+    assert list(LoginNotice.work.filter(user=user).values_list("kind", flat=True)) == ["reused"]
+    assert api().post(f"{API}/token/refresh/", {"refresh": "x"}).status_code == 401
+
+
+def beside(first: Any, second: Any) -> list[str]:
+    """Do `first` in a transaction, and `second` beside it once `first` holds its rows; return what came of `second`."""
+    outcomes: list[str] = []
+
+    def run() -> None:
+        try:
+            second()
+            outcomes.append("done")
+        except (DomainError, ValidationError, DatabaseError) as refusal:
+            outcomes.append(type(refusal).__name__)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        first()
+        thread.start()
+        wait_until_waited_for()
+    thread.join(30)
+    return outcomes
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("end", "why"), [(ENDS[name][1], name) for name in ("everywhere", "closed", "password")])
+def test_a_second_step_is_not_confirmed_in_a_sign_in_that_ends_at_that_moment(end: Any, why: str) -> None:
+    user = make_user("nurse", password=PASSWORD)
+    session = services.begin(user, stage=Stage.OPEN)
+    code = pyotp.TOTP(second_step.enrol(session).secret).now()
+    assert beside(lambda: end(user), lambda: second_step.confirm(session, code)) == ["CodeRefused"], why
+    assert not second_step.is_set_up(user)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_taking_a_second_step_off_waits_for_who_confirms_another_and_wins() -> None:
+    user = make_user("nurse", password=PASSWORD)
+    with_device(user)
+    session, told = services.begin(user, stage=Stage.OPEN), list[str]()
+    code = pyotp.TOTP(second_step.enrol(session).secret).now()
+
+    def reset() -> None:
+        try:
+            services.reset_second_step(User.objects.get(pk=user.pk), by=None)
+            told.append("done")
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=reset)
+    with transaction.atomic():
+        second_step.locked(user.pk)  # as `confirm` begins
+        thread.start()
+        wait_until_waited_for()
+        second_step.confirm(session, code)
+    thread.join(30)
+    assert told == ["done"]
+    assert not user.authenticators.exists()
+    assert not LoginSession.objects.usable().exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_knows_the_old_password_only_does_not_change_the_one_set_at_that_moment() -> None:
+    user = make_user("nurse", password=PASSWORD)
+    theirs = User.objects.get(pk=user.pk)
+    outcome = beside(
+        lambda: services.set_password(user, new="another-fine-passphrase"),
+        lambda: services.change_password(theirs, current=PASSWORD, new="the-thief-likes-this-one"),
+    )
+    assert outcome == ["ValidationError"]
+    user.refresh_from_db()
+    assert user.check_password("another-fine-passphrase")
 
 
 @pytest.mark.django_db(transaction=True)
