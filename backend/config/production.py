@@ -14,7 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from backend.config import keys
 from backend.config.environment import secret
 
-LOOPBACK = ("127.", "localhost", "::1")
+LOOPBACK = ("127.", "localhost", "::1", "[::1]")
+WIDEST = {4: 8, 6: 32}  # bits of a network proxies may stand in; of a wider one strangers would be believed
 VERIFIED = ("verify-full", "verify-ca")
 MAY_BE_PLAIN = ("postgres", "redis", "mllp", "lab_orders", "smtp", "exports")
 SHORTEST_PASSWORD = 12
@@ -86,6 +87,10 @@ def _keys() -> Iterator[Fault]:
     for name, text in texts.items():
         if found := keys.weakness(str(text)):
             yield _poor(name, found)
+    if any(map(keys.is_known_to_all, map(str, settings.SECRET_KEY_FALLBACKS))):
+        yield Fault(
+            "key_old", "A key in CARERELAY_SECRET_KEYS_OLD is one of those that everybody knows.", "Take it out."
+        )
     rings = {"CARERELAY_FIELD_KEYS": settings.FIELD_KEYS, "CARERELAY_INDEX_KEYS": settings.INDEX_KEYS}
     for name, ring in rings.items():
         for key_id, key in ring:
@@ -105,7 +110,8 @@ def _encoded(rings: Any) -> list[str]:
 
 
 def _poor(name: str, found: str) -> Fault:
-    return Fault("key", f"{name} can be guessed: {found}.", "Make it with `./carerelay secrets`.")
+    kept = " Keep the old one in CARERELAY_SECRET_KEYS_OLD for a week." if name == "CARERELAY_SECRET_KEY" else ""
+    return Fault("key", f"{name} can be guessed: {found}.", f"Make it with `./carerelay secrets`.{kept}")
 
 
 def _addresses() -> Iterator[Fault]:
@@ -130,21 +136,39 @@ def _servers(may_be_plain: list[str]) -> Iterator[Fault]:
         yield Fault("redis_plain", sentence, _or_name(mend, "redis"))
 
 
-def is_database_private(database: Mapping[str, Any]) -> bool:
-    """Tell whether what goes to a database stays on this machine or goes to whom a certificate names."""
-    host = str(database.get("HOST") or "")
-    is_socket = not host or host.startswith("/")
-    return is_socket or database.get("OPTIONS", {}).get("sslmode") in VERIFIED
+def is_database_private(database: Mapping[str, Any], given: Given = os.environ) -> bool:
+    """Tell whether what goes to a database stays on this machine or goes to whom a certificate names.
+
+    Judged is what libpq makes of it: what the URL names beside its host, and what the variables of libpq add.
+    """
+    told = {name: value for name, value in database.get("OPTIONS", {}).items() if value}
+    if database.get("HOST"):
+        told["host"] = database["HOST"]
+
+    def meant(name: str, variable: str) -> str:
+        return str(told.get(name) or given.get(variable) or "")
+
+    if meant("sslmode", "PGSSLMODE") in VERIFIED:
+        return True
+    if meant("service", "PGSERVICE") or meant("hostaddr", "PGHOSTADDR"):  # of a service any host may be meant
+        return False
+    hosts = [host.strip() for host in meant("host", "PGHOST").split(",")]
+    return all(not host or host.startswith(("/", "@")) for host in hosts)
 
 
 def is_broker_private(url: str) -> bool:
-    """The same of a Redis URL, as redis-py and kombu read it; another broker's is never."""
+    """The same of the URL of a Redis, or of several with a semicolon between, as redis-py and kombu read it."""
+    return all(map(_is_redis_private, url.split(";")))
+
+
+def _is_redis_private(url: str) -> bool:
+    """Of a word that stands twice one reads the first and the other the last: all have to be safe."""
     parts = urlsplit(url)
     if parts.scheme in ("unix", "redis+socket"):
         return True
-    told = {name: values[-1].lower() for name, values in parse_qs(unquote(parts.query)).items()}
-    verifies = told.get("ssl_cert_reqs", "required") in ("required", "cert_required")
-    return parts.scheme == "rediss" and verifies and told.get("ssl_check_hostname", "true") in ("true", "1", "yes")
+    told = {name: {value.lower() for value in values} for name, values in parse_qs(unquote(parts.query)).items()}
+    verifies = told.get("ssl_cert_reqs", {"required"}) <= {"required", "cert_required"}
+    return parts.scheme == "rediss" and verifies and told.get("ssl_check_hostname", {"true"}) <= {"true"}
 
 
 def _partners(may_be_plain: list[str]) -> Iterator[Fault]:
@@ -174,6 +198,12 @@ def _web(given: Given) -> Iterator[Fault]:
     if not _is_here(given) and settings.TRUSTED_PROXIES in (0, []):
         sentence = "Web listens for other machines and no proxy is named, so that its plain text port is the door."
         yield Fault("web_open", sentence, "Set CARERELAY_TRUSTED_PROXIES, or CARERELAY_BIND=127.0.0.1.")
+    networks = settings.TRUSTED_PROXIES if isinstance(settings.TRUSTED_PROXIES, list) else []
+    if any(network.prefixlen < WIDEST[network.version] for network in networks):
+        sentence = "CARERELAY_TRUSTED_PROXIES names a network so wide that anybody's word on an address is believed."
+        yield Fault(
+            "web_proxies", sentence, "Name the proxies, or the network they stand in: 10.0.0.0/8 at the widest."
+        )
 
 
 def _mllp(given: Given) -> Iterator[Fault]:
@@ -183,7 +213,7 @@ def _mllp(given: Given) -> Iterator[Fault]:
             sentence = "MLLP would take results of laboratories in plain text, or from anybody without a certificate."
             mend = "Set CARERELAY_MLLP_CERTIFICATE, CARERELAY_MLLP_KEY and CARERELAY_MLLP_CLIENT_CA."
             yield Fault("mllp_plain", sentence, _or_name(mend, "mllp"))
-    elif not _is_here(given) and "mllp" not in _let_open(given):
+    elif not _is_here(given, _published(given)) and "mllp" not in _let_open(given):
         sentence = "MLLP listens for other machines in plain text, so that anybody who reaches it is a laboratory."
         yield Fault("mllp_open", sentence, "Set CARERELAY_BIND=127.0.0.1, or name mllp in CARERELAY_OPEN_BINDS.")
 
@@ -193,14 +223,19 @@ def _flower(given: Given) -> Iterator[Fault]:
     if len(password) < SHORTEST_PASSWORD:
         sentence = f"Flower has no password of {SHORTEST_PASSWORD} characters, so that anybody sees the work."
         yield Fault("flower_login", sentence, "Set FLOWER_BASIC_AUTH as name:password.")
-    if not _is_here(given) and "flower" not in _let_open(given):
+    if not _is_here(given, _published(given)) and "flower" not in _let_open(given):
         sentence = "Flower listens for other machines, by plain text."
         mend = "Set CARERELAY_BIND=127.0.0.1, or name flower in CARERELAY_OPEN_BINDS where a firewall stands before it."
         yield Fault("flower_open", sentence, mend)
 
 
-def _is_here(given: Given) -> bool:
-    return given.get("CARERELAY_BIND", "127.0.0.1").startswith(LOOPBACK)
+def _is_here(given: Given, published: str = "") -> bool:
+    return (published or given.get("CARERELAY_BIND", "127.0.0.1")).startswith(LOOPBACK)
+
+
+def _published(given: Given) -> str:
+    """Return where a container's port is reached: within, it has to listen for all."""
+    return given.get("CARERELAY_PUBLISHED", "")
 
 
 def _let_open(given: Given) -> list[str]:

@@ -212,6 +212,15 @@ def test_the_secrets_command_makes_every_file_compose_asks_for(project: dict[str
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     again = {path.name: path.read_text() for path in folder.iterdir()}
     assert {name for name in first if again[name] != first[name]} == {"redis_key", "redis_certificate"}
+    for name in ("secret_key", "jwt_key", "secret_keys_old"):
+        (folder / name).chmod(0o600)
+        (folder / name).write_text(f"of earlier {name}\n")
+    for _ in range(2):
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        anew = {path.name: path.read_text() for path in folder.iterdir()}
+        changed = {name for name in again if anew[name] != again[name]}
+        assert changed == {"secret_key", "jwt_key", "secret_keys_old"}, "what can be guessed is made anew"
+        assert anew["secret_keys_old"] == "of earlier secret_key\nof earlier secret_keys_old"
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:

@@ -12,10 +12,12 @@ import pytest
 from django.apps import apps
 from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.test import Client
 
 from backend.apps.core import deploy_checks
 from backend.config import keys, production
+from backend.config.environment import proxies
 from workers import gateways
 from workers.cli.state import ROOT
 
@@ -40,12 +42,12 @@ def safe(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Safe:
         "ALLOWED_HOSTS": ["relay.example.org"], "TRUSTED_PROXIES": 1, "REDIS_URL": REDISS,
         "CELERY_BROKER_URL": REDISS, "SMS_TRANSPORT": "twilio", "TWILIO_TOKENS": ["token"],
         "EMAIL_TRANSPORT": "sendgrid", "SENDGRID_WEBHOOK_KEYS": ["key"], "EXPORT_BUCKET": "",
-        "TWILIO_BASE_URL": "", "SENDGRID_BASE_URL": "", "DATABASE": VERIFIED,
+        "TWILIO_BASE_URL": "", "SENDGRID_BASE_URL": "", "DATABASE": VERIFIED, "SECRET_KEY_FALLBACKS": [],
     }  # fmt: skip
 
     def change(**changes: Any) -> None:
         for name, value in {**base, **changes}.items():
-            if name.startswith("CARERELAY_"):
+            if name.startswith(("CARERELAY_", "PG")):
                 monkeypatch.setenv(name, value)
             elif name == "DATABASE":
                 for part in value:
@@ -60,7 +62,7 @@ def codes(part: str = "web", **given: str) -> list[str]:
     return [fault.code for fault in [*production.common(), *production.of_part(part, given)]]
 
 
-def database(host: str, **options: str) -> dict[str, Any]:
+def database(host: str, /, **options: str) -> dict[str, Any]:
     return {"DATABASE": {"HOST": host, "OPTIONS": options}}
 
 
@@ -91,7 +93,19 @@ def test_safe_settings_have_no_fault_and_every_part_starts(safe: Safe) -> None:
         ("any_host", {"ALLOWED_HOSTS": ["relay.example.org", ".example.org"]}),
         ("postgres_plain", database("db.example.org")),
         ("postgres_plain", database("127.0.0.1", sslmode="require")),
+        ("postgres_plain", database("", host="db.example.org")),
+        ("postgres_plain", database("/run/postgresql", hostaddr="10.0.0.5")),
+        ("postgres_plain", database("", service="clinic")),
+        ("postgres_plain", database("/run/postgresql,db.example.org")),
+        ("postgres_plain", {**database(""), "PGHOST": "db.example.org"}),
+        ("postgres_plain", {**database(""), "PGHOSTADDR": "10.0.0.5"}),
+        ("postgres_plain", {**database("db.example.org"), "PGSSLMODE": "prefer"}),
+        ("key_old", {"SECRET_KEY_FALLBACKS": ["changeme"]}),
         ("redis_plain", {"REDIS_URL": "redis://:x@redis:6379/0"}),
+        ("redis_plain", {"REDIS_URL": f"{REDISS}&ssl_cert_reqs=none"}),
+        ("redis_plain", {"REDIS_URL": REDISS.replace("?", "?ssl_cert_reqs=none&")}),
+        ("redis_plain", {"REDIS_URL": f"{REDISS}&ssl_check_hostname=1"}),
+        ("redis_plain", {"CELERY_BROKER_URL": f"{REDISS};redis://redis"}),
         ("redis_plain", {"CELERY_BROKER_URL": "amqps://x@rabbit"}),
         ("redis_plain", {"CELERY_BROKER_URL": "rediss://redis?ssl_cert_reqs=none"}),
         ("redis_plain", {"REDIS_URL": "rediss://redis?ssl_cert_reqs=required&ssl_check_hostname=false"}),
@@ -145,6 +159,25 @@ def test_an_open_door_wants_to_be_named(safe: Safe) -> None:
     assert codes("mllp", **MLLP, **OPEN) == ["mllp_open"]
     assert codes("mllp", **OPEN, CARERELAY_OPEN_BINDS="mllp, flower") == []
     assert codes("flower", **LOGIN, **OPEN, CARERELAY_OPEN_BINDS="mllp, flower") == []
+    for address, found in (("127.0.0.1:2575", []), ("[::1]:2575", []), ("2575", ["mllp_open"])):
+        assert codes("mllp", **OPEN, CARERELAY_PUBLISHED=address) == found, "a container listens for all within"
+    for networks, found in (("10.0.0.0/8,fd00::/32", []), ("0.0.0.0/0", ["web_proxies"]), ("::/1", ["web_proxies"])):
+        safe(TRUSTED_PROXIES=proxies(networks))
+        assert codes("web", **OPEN) == found
+
+
+@pytest.mark.django_db
+def test_a_role_that_owns_the_tables_is_an_error_before_a_clinic_goes_on_line(safe: Safe) -> None:
+    safe()
+    (told,) = deploy_checks.is_role_small()
+    assert (told.id, "DATABASE_OWNER_URL" in told.hint) == ("carerelay.role", True)
+    assert deploy_checks.is_role_small in registry.deployment_checks
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE small_part; GRANT USAGE ON SCHEMA public TO small_part; SET ROLE small_part")
+        assert deploy_checks.is_role_small() == []
+        cursor.execute("RESET ROLE; ALTER ROLE small_part CREATEROLE; SET ROLE small_part")
+        assert "makes roles" in deploy_checks.is_role_small()[0].msg
+        cursor.execute("RESET ROLE")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import argparse
 import secrets
 from pathlib import Path
 
+from backend.config import keys
 from workers.cli import certificate_files, console, files, state
 from workers.cli.errors import Refused
 
@@ -16,7 +17,8 @@ READABLE = 0o444  # a container's user must read it; the folder around it (0700)
 def run(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="carerelay secrets",
-        description="Make passwords and keys for docker-compose.yml. Files that exist are kept as they are.",
+        description="Make passwords and keys for docker-compose.yml. Files that exist are kept as they are, but for "
+        "a key that can be guessed, which production refuses.",
     )
     parser.add_argument("folder", nargs="?", default="secrets", metavar="FOLDER", help="default: secrets")
     parser.add_argument(
@@ -47,6 +49,7 @@ def write_missing(folder: Path) -> list[str]:
         "database_url": f"postgresql://carerelay_app:{secrets.token_urlsafe(24)}{DATABASE}",
         "database_owner_url": f"postgresql://carerelay:{postgres}{DATABASE}",
         "redis_url": f"rediss://:{redis}{REDIS}",
+        "secret_keys_old": "",  # one a line; read what they signed, after a rotation
         "secret_key": secrets.token_urlsafe(48),
         "jwt_key": secrets.token_urlsafe(48),
         "field_keys": state.key_entry(),
@@ -68,11 +71,27 @@ def write_missing(folder: Path) -> list[str]:
         "redis_url": f"redis://:{redis}@redis:6379/0",
     }
     missing = {name: value for name, value in wanted.items() if lacks(folder / name, replaced.get(name))}
-    for name, value in missing.items():
+    poor = [name for name in ("secret_key", "jwt_key") if is_poor(folder / name)]
+    missing |= {name: wanted[name] for name in poor}
+    if "secret_key" in poor:
+        missing["secret_keys_old"] = with_old(folder)
+    for name in sorted(missing, key=lambda name: name in poor):  # the old key is in its list before it is replaced
         (folder / name).unlink(missing_ok=True)
-        (folder / name).write_text(value)
+        (folder / name).write_text(missing[name])
         (folder / name).chmod(READABLE)
     return sorted(missing)
+
+
+def is_poor(path: Path) -> bool:
+    """Tell whether a key is there that can be guessed."""
+    return path.exists() and keys.weakness(path.read_text().strip()) != ""
+
+
+def with_old(folder: Path) -> str:
+    """Return the list of old secret keys, with the one that is now in use first."""
+    known, now = folder / "secret_keys_old", (folder / "secret_key").read_text().strip()
+    rest = known.read_text().splitlines() if known.exists() else []
+    return "\n".join([now, *(key for key in rest if key.strip() not in ("", now))])
 
 
 def lacks(path: Path, replaced: str | None) -> bool:

@@ -12,6 +12,12 @@ from psycopg import sql
 # What only grows has this trigger, by which the database refuses its owner too.
 INSERT_ONLY = "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%%\\_no\\_truncate'"
 LOGIN = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD"
+OWNS = """
+    SELECT rolsuper, rolcreaterole OR rolbypassrls, EXISTS (
+        SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        AND pg_has_role(current_user, relowner, 'MEMBER'))
+    FROM pg_roles WHERE rolname = current_user
+"""
 GRANTS = """
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     REVOKE CREATE ON SCHEMA public FROM {role};
@@ -56,6 +62,13 @@ def grant(connection: psycopg.Connection[Any], account: Account) -> list[str]:
         for table in grown:
             connection.execute(sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(sql.SQL(table), role))
     return grown
+
+
+def excess(connection: psycopg.Connection[Any]) -> str:
+    """Return what the role of a connection has that no part needs, as "it owns tables"; "" where there is nothing."""
+    found = connection.execute(OWNS).fetchone() or (False, False, False)
+    told = ("it is a superuser", "it makes roles or sees past their limits", "it owns tables")
+    return next((words for words, is_so in zip(told, found, strict=True) if is_so), "")
 
 
 def insert_only(connection: psycopg.Connection[Any]) -> list[str]:
