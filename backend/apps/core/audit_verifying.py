@@ -19,7 +19,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from backend.apps.core import audit_anchors, audit_files, audit_keys, merkle, statements
+from backend.apps.core import audit_anchors, audit_files, audit_keys, audit_triggers, merkle, statements
 from backend.apps.core.models import AuditAnchor, AuditSeal
 
 LAST_XID = 2**62
@@ -42,13 +42,6 @@ FROM (SELECT id, "timestamp", digest IS DISTINCT FROM {AGAIN} AS altered FROM co
      AS rows"""  # noqa: S608  # our own names only
 THERE = f"SELECT uuid_send(id) || {AGAIN} FROM core_auditlog WHERE id = ANY(%s)"  # noqa: S608  # our own names only
 WHERE_NOW = "SELECT xid FROM core_auditlog WHERE id = %s"
-OFF = """
-SELECT c.relname, t.wanted FROM pg_class c
-CROSS JOIN (VALUES ('core_auditlog_stamp'), ('core_auditlog_no_rewrite')) AS t (wanted)
-WHERE (c.oid = 'core_auditlog'::regclass
-       OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'core_auditlog'::regclass))
-  AND NOT EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = t.wanted AND g.tgenabled = 'O')
-ORDER BY 1, 2"""
 
 
 @dataclass(slots=True)
@@ -115,7 +108,8 @@ def verify(
     look = at_seals(max(begin, _first_since(since) if since else 1), deadline=deadline, progress=progress)
     if look.result.whole:
         _look_at_tail(look)
-    _look_at_triggers(look.result)
+    for fault in audit_triggers.faults():
+        look.result.find(fault)
     _compare_anchors(look, anchors)
     return look.result
 
@@ -296,13 +290,6 @@ def _look_at_tail(look: Look) -> None:
         look.result.remarks.append(f"{many:,} rows are not sealed yet, the oldest of {oldest:%Y-%m-%d %H:%M:%S} UTC.")
     if look.result.good:
         look.result.until = oldest if many else now
-
-
-def _look_at_triggers(result: Result) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(OFF)
-        for table, trigger in cursor.fetchall():
-            result.find(f"The trigger {trigger} of {table} is switched off.")
 
 
 def _compare_anchors(look: Look, anchors: Path | None) -> None:

@@ -81,6 +81,10 @@ def old_month() -> Iterator[str]:
     yield "before"
     run("DROP TABLE IF EXISTS core_auditlog_before")
     run(f"CREATE TABLE core_auditlog_before PARTITION OF core_auditlog FOR VALUES FROM (MINVALUE) TO ({until})")
+    run(
+        "CREATE TRIGGER core_auditlog_before_no_truncate BEFORE TRUNCATE ON core_auditlog_before "
+        "FOR EACH STATEMENT EXECUTE FUNCTION core_auditlog_refuse()"
+    )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -107,6 +107,48 @@ def switch_triggers_off(rows: Rows) -> None:
     run("ALTER TABLE core_auditlog DISABLE TRIGGER core_auditlog_no_rewrite")
 
 
+def switch_a_trigger_of_truncate_off(rows: Rows) -> None:
+    run("ALTER TABLE core_auditseal DISABLE TRIGGER core_auditseal_no_truncate")
+
+
+def drop_a_trigger_of_truncate(rows: Rows) -> None:
+    run("DROP TRIGGER core_auditlog_default_no_truncate ON core_auditlog_default")
+
+
+def let_the_refusing_function_allow(rows: Rows) -> None:
+    run(
+        "CREATE OR REPLACE FUNCTION core_auditlog_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NEW; END $$"
+    )
+
+
+def count_transactions_as_one_likes(rows: Rows) -> None:
+    run(
+        "CREATE OR REPLACE FUNCTION core_auditlog_offset() RETURNS bigint LANGUAGE sql STABLE AS "
+        "'SELECT -pg_current_xact_id()::text::bigint'"
+    )
+
+
+def let_a_trigger_run_another_function(rows: Rows) -> None:
+    run("CREATE FUNCTION allow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$")
+    run(
+        "CREATE OR REPLACE TRIGGER core_auditseal_no_rewrite BEFORE UPDATE OR DELETE ON core_auditseal "
+        "FOR EACH ROW EXECUTE FUNCTION allow()"
+    )
+
+
+def swallow_rows_as_they_come(rows: Rows) -> None:
+    run("CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
+    run(
+        "CREATE TRIGGER a_swallow BEFORE INSERT ON core_auditlog FOR EACH ROW WHEN (NEW.action = 'export') "
+        "EXECUTE FUNCTION swallow()"
+    )
+
+
+def swallow_rows_by_a_rule(rows: Rows) -> None:
+    run("CREATE RULE swallow AS ON INSERT TO core_auditlog WHERE NEW.action = 'export' DO INSTEAD NOTHING")
+
+
 WAYS: list[tuple[Callable[[Rows], None], str]] = [
     (alter, r"Row {2} of seal 2 was altered\."),
     (alter_with_its_digest, r"Row {2} of seal 2 was altered\."),
@@ -125,6 +167,13 @@ WAYS: list[tuple[Callable[[Rows], None], str]] = [
     (rewrite_the_chain_without_the_key, r"Seal 2 is not signed by a key of ours\."),
     (rewrite_the_chain_with_the_key, r"Seal 2 is not the one that was anchored outside: it was rewritten\."),
     (switch_triggers_off, r"The trigger core_auditlog_no_rewrite of core_auditlog_before is switched off\."),
+    (switch_a_trigger_of_truncate_off, r"The trigger core_auditseal_no_truncate of core_auditseal is switched off\."),
+    (drop_a_trigger_of_truncate, r"The trigger core_auditlog_default_no_truncate of core_auditlog_default is gone\."),
+    (let_the_refusing_function_allow, r"The function core_auditlog_refuse was altered\."),
+    (count_transactions_as_one_likes, r"The function core_auditlog_offset was altered\."),
+    (let_a_trigger_run_another_function, r"The trigger core_auditseal_no_rewrite of core_auditseal was altered\."),
+    (swallow_rows_as_they_come, r"The trigger a_swallow of core_auditlog is none of ours\."),
+    (swallow_rows_by_a_rule, r"The rule swallow of core_auditlog is none of ours\."),
 ]
 
 
