@@ -22,7 +22,7 @@ from tests.support.pages import signed_in
 from tests.support.planted import about_patients
 
 pytestmark = pytest.mark.django_db
-OF_LOOKS = {"audit-logs", "AuditEvent"}  # they tell who looked, by ids; cut to a patient they name whom
+OF_LOOKS = {"audit-logs", "AuditEvent"}  # they name whom an entry is about, not all whom the list it tells of showed
 FEWEST = 60  # lists that tell of a patient; there are more
 
 

@@ -163,13 +163,6 @@ def whose(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
     return rows.annotate(**{WHOSE: models.F(path)}) if "__" in path else rows
 
 
-def showing(patient: UUID) -> models.Q:
-    """Return which entries are about a patient, or of a list or search that showed them."""
-    return models.Q(patient_id=patient) | models.Q(
-        detail__has_key="patients", detail__patients__contains=[str(patient)]
-    )
-
-
 def _path(model: type[models.Model]) -> str:
     return getattr(getattr(model, "access", None), "patient", None) or ""
 

@@ -16,7 +16,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.apps.core import alerts, audit, idempotency, on_call, scope
+from backend.apps.core import alerts, audit, audit_showing, idempotency, on_call, scope
 from backend.apps.core.exceptions import Stale
 from backend.apps.core.models import Alert, AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow
@@ -225,7 +225,7 @@ class ClinicProfileViewSet(ClinicViewSet):
 
 
 class AuditLogFilter(django_filters.FilterSet):
-    """`showed` finds more than `patient_id`: lists and searches in which the patient stood too."""
+    """`showed` finds more than `patient_id`: lists, searches and exports with the patient, and records merged too."""
 
     showed = django_filters.UUIDFilter(method="by_showed", label="A patient who was shown")
 
@@ -241,7 +241,7 @@ class AuditLogFilter(django_filters.FilterSet):
         }
 
     def by_showed(self, rows: QuerySet[AuditLog], _name: str, patient: Any) -> QuerySet[AuditLog]:
-        return rows.filter(audit.showing(patient))
+        return rows.filter(audit_showing.showing(patient))
 
 
 class AuditLogViewSet(ReadOnlyClinicViewSet):

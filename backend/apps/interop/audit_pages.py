@@ -31,6 +31,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     found, ended = audit_search.rows(asked)
     page = paging.newest_first(found, request.GET, "timestamp")
     noted = {"count": len(page.rows), "filters": asked.names, "first": f"{asked.first}", "last": f"{asked.last}"}
+    noted |= audit.patients_of(page.rows)
     audit.record(request, "console.list", "auditlog", patient_id=asked.patient, detail=noted)
     people = names_of(page.rows)
     context = {

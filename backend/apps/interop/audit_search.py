@@ -12,8 +12,9 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
-from backend.apps.core import audit
+from backend.apps.core import audit_showing
 from backend.apps.core.models import AuditLog
+from backend.apps.interop.retention_classes import SIX_YEARS
 
 USUAL_DAYS, MOST_DAYS = 7, 366
 LOOKED_THROUGH = 20_000  # entries of which those of an action are found: no index knows actions
@@ -22,7 +23,7 @@ LONGEST = 64
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody asks the log for. first, last: days by the clinic's clock, both included."""
+    """What the log is asked for. first, last: days by the clinic's clock, both included; six years of a patient."""
 
     first: date
     last: date
@@ -37,13 +38,14 @@ class Asked:
     def of(cls, given: QueryDict, today: date) -> Asked:
         last = min(_day(given.get("last", "")) or today, today)
         first = _day(given.get("first", "")) or last - timedelta(days=USUAL_DAYS - 1)
-        first = max(min(first, last), last - timedelta(days=MOST_DAYS - 1))
-        outcome = given.get("outcome", "")
+        patient, outcome = _uuid(given.get("patient", "")), given.get("outcome", "")
+        most = MOST_DAYS if patient is None else SIX_YEARS
+        first = max(min(first, last), last - timedelta(days=most - 1))
         return cls(
             first,
             last,
             person=_uuid(given.get("person", "")),
-            patient=_uuid(given.get("patient", "")),
+            patient=patient,
             resource=given.get("resource", "").strip()[:LONGEST],
             row=given.get("row", "").strip()[:LONGEST],
             action=given.get("action", "").strip()[:LONGEST],
@@ -71,7 +73,7 @@ def rows(asked: Asked) -> tuple[QuerySet[AuditLog], datetime | None]:
     found = AuditLog.objects.filter(timestamp__gte=_start(asked.first), timestamp__lt=_start(asked.last, 1))
     found = found.filter(**_indexed(asked))
     if asked.patient:
-        found = found.filter(audit.showing(asked.patient))
+        found = found.filter(audit_showing.showing(asked.patient))
     if not asked.action:
         return found, None
     ended = _floor(found)

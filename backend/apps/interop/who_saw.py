@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from itertools import islice
 from uuid import UUID
 
-from django.db import connection, transaction
-
+from backend.apps.core import audit_showing
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import Clinic
+from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.interop.models import DisclosedPatient
 from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
@@ -25,23 +23,13 @@ HOW = {  # by how an action ends or begins
     "who-saw": "read", "disclosures": "read",
 }  # fmt: skip
 
-# The lists of before did not say whose rows they showed; those of patients themselves have their ids.
-SHOWN = """
-SELECT l.id, l."timestamp", l.user_id, l.action, l.resource_type, l.resource_id, l.ip_address, l.detail
-FROM core_auditlog l
-WHERE l."timestamp" >= %(first)s AND l."timestamp" < %(past)s AND l.outcome = 'allowed' AND (
-    l.patient_id = ANY(%(ids)s)
-    OR (l.detail ? 'patients' AND (l.detail -> 'patients') @> ANY(%(members)s::jsonb[]))
-    OR (l.resource_type IN ('patient', 'Patient') AND (l.resource_id = ANY(%(texts)s)
-        OR (l.resource_id = '' AND l.detail -> 'ids' @> ANY(%(members)s::jsonb[])))))
-ORDER BY l."timestamp", l.id"""
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One time somebody saw a patient. who: a name, "" for a machine; how: one of HOW's words, or "change".
 
-    emergency: under a break-glass access. client: the id of the system that asked. entry: the row of the audit log.
+    kind: of the row that was seen. emergency: under a break-glass access. client: the id of the system that asked.
+    entry: the row of the audit log.
     """
 
     at: datetime
@@ -51,6 +39,7 @@ class Seen:
     action: str
     what: str
     where: str
+    kind: str = ""
     emergency: bool = False
     client: str = ""
     entry: UUID | None = None
@@ -82,37 +71,28 @@ def days(first: date, last: date) -> tuple[datetime, datetime]:
     return begin, end
 
 
-def ids_of(patient: Patient) -> list[UUID]:
-    """Return the keys under which a person was seen: also of the records that were merged into this one."""
-    into = patient.merged_into_id or patient.pk
-    return [into, *Patient.all_objects.filter(merged_into=into).order_by("pk").values_list("pk", flat=True)]
-
-
 def who_saw(patient: Patient, first: datetime, past: datetime) -> Iterator[Seen]:
     """Yield who saw a patient from `first` until before `past`, in order of time; what was refused was not seen.
 
     A cursor of the database: ten years of a patient need no memory.
     """
-    exports = _exports(ids_of(patient), first, past)
-    for seen in entries(ids_of(patient), first, past):
+    exports = _exports(audit_showing.keys_of(patient.pk), first, past)
+    for seen in entries(patient, first, past):
         while exports and exports[0].at <= seen.at:
             yield exports.pop(0)
         yield seen
     yield from exports
 
 
-def entries(ids: list[UUID], first: datetime, past: datetime) -> Iterator[Seen]:
-    """Yield what the audit log has of these keys, exports apart."""
-    asked = {
-        "ids": ids, "texts": [str(one) for one in ids], "members": [f'["{one}"]' for one in ids],
-        "first": first, "past": past,
-    }  # fmt: skip
-    with transaction.atomic(), connection.connection.cursor(name="who_saw") as cursor:
-        cursor.itersize = AT_ONCE
-        cursor.execute(SHOWN, asked)
-        while rows := cursor.fetchmany(AT_ONCE):
-            names = _names({row[2] for row in rows if row[2]})
-            yield from (_seen(row, names) for row in rows)
+def entries(patient: Patient, first: datetime, past: datetime) -> Iterator[Seen]:
+    """Yield what the audit log itself has of a patient."""
+    rows = AuditLog.objects.filter(
+        audit_showing.showing(patient.pk), outcome=AuditLog.Outcome.ALLOWED, timestamp__gte=first, timestamp__lt=past
+    )
+    found = rows.order_by("timestamp", "id").iterator(chunk_size=AT_ONCE)
+    while batch := list(islice(found, AT_ONCE)):
+        names = _names({row.user_id for row in batch if row.user_id})
+        yield from (_seen(row, names) for row in batch)
 
 
 def _names(keys: set[UUID]) -> dict[UUID, str]:
@@ -120,16 +100,26 @@ def _names(keys: set[UUID]) -> dict[UUID, str]:
     return {person.pk: person.full_name or person.email for person in people}
 
 
-def _seen(row: Any, names: dict[UUID, str]) -> Seen:
-    entry, at, login, action, kind, resource, address, written = row
-    detail = written if isinstance(written, dict) else json.loads(written)
-    client = str(detail.get("client", ""))
+def _seen(row: AuditLog, names: dict[UUID, str]) -> Seen:
+    login, client = row.user_id, str(row.detail.get("client", ""))
     who = names.get(login, "a login that is gone") if login else f"client {client}".strip() if client else ""
-    what = f"{kind} {resource}".strip()
-    if (many := len(detail.get("patients") or ())) > 1:
+    what = f"{row.resource_type} {row.resource_id}".strip()
+    if (many := len(row.detail.get("patients") or ())) > 1:
         what += f" (one of {many} patients)"
-    where = str(address) if address else ""
-    return Seen(at, who, login, how_of(action), action, what, where, "break_glass" in detail, client, entry)
+    where, emergency = str(row.ip_address or ""), "break_glass" in row.detail
+    return Seen(
+        row.timestamp,
+        who,
+        login,
+        how_of(row.action),
+        row.action,
+        what,
+        where,
+        row.resource_type,
+        emergency,
+        client,
+        row.pk,
+    )
 
 
 def how_of(action: str) -> str:

@@ -22,7 +22,7 @@ class AuditLog(models.Model):
         REFUSED = "refused"
         FAILED = "failed"
 
-    access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset())
+    access: ClassVar[scope.Access] = scope.Access(patient="patient_id", sees_all=frozenset())
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     timestamp = models.DateTimeField(db_default=Now(), editable=False)

@@ -17,12 +17,22 @@ from rest_framework.test import APIClient
 from backend.apps.appointments.tests.factories import make_appointment, make_reminder
 from backend.apps.core import audit
 from backend.apps.core.models import AuditLog
+from backend.apps.insurance.tests.factories import make_claim, make_patient_insurance
+from backend.apps.insurance.tests.inquiry_factories import (
+    make_eligibility_inquiry,
+    make_interchange,
+    make_status_inquiry,
+    make_submission,
+)
 from backend.apps.interop import disclosures, who_saw
-from backend.apps.interop.tests.fhir.export_rows import make_disclosure
+from backend.apps.interop.tests.fhir.export_rows import make_disclosure, make_file
 from backend.apps.interop.tests.fhir.systems import make_system
+from backend.apps.laboratory.tests.factories import make_lab_order, make_order_message
+from backend.apps.messaging.tests.inbox_factories import make_patient_message
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from tests.support.api_contract import client_for
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +91,98 @@ def test_exports_systems_and_a_merged_record_are_told_of_too() -> None:
     Patient.all_objects.filter(pk=patient.pk).update(merged_into=into, is_deleted=True, deleted_at=timezone.now())
     assert sorted(how for how, *_ in asked(into)) == ["export", "read"]
     assert asked(into) == asked(Patient.all_objects.get(pk=patient.pk))
+
+
+def test_the_command_the_console_and_the_api_find_the_same_entries() -> None:
+    patient, other, admin = make_patient(), make_patient(), make_user("admin")
+    into, job = make_patient(), make_disclosure(patient).job
+    file = make_file(job)
+    Patient.all_objects.filter(pk=patient.pk).update(merged_into=into, is_deleted=True, deleted_at=timezone.now())
+    ids = {"ids": [str(patient.pk), str(other.pk)]}
+    wanted = [
+        audit.record(None, *words, **more)
+        for words, more in (
+            (("retrieve", "appointment", "x"), {"patient_id": patient.pk}),
+            (("list", "appointment"), {"detail": {"patients": sorted([str(patient.pk), str(other.pk)])}}),
+            (("list", "patient"), {"detail": ids}),  # as lists were noted before they named patients
+            (("everything", "Patient", str(patient.pk)), {}),
+            (("export", "exportjob", str(job.pk)), {}),
+            (("export.download", "exportjob", str(file.pk)), {"detail": {"job": str(job.pk)}}),
+        )
+    ]
+    for words, more in (
+        (("list", "appointment"), {"detail": ids}),  # these are ids of visits
+        (("list", "patient"), {"detail": {"ids": [str(other.pk)]}}),
+        (("list", "patient"), {"detail": {}}),
+        (("search", "Patient"), {"detail": {"patients": [str(other.pk)], **ids}}),
+        (("export.status", "exportjob", str(job.pk)), {}),
+        (("export", "exportjob", str(other.pk)), {}),
+    ):
+        audit.record(None, *words, **more)
+    long_ago = AuditLog.objects.create(
+        action="retrieve", resource_type="patient", patient_id=into.pk, timestamp=timezone.now() - timedelta(days=2000)
+    )
+    keys, span = {str(row.pk) for row in wanted}, (timezone.now() - timedelta(days=2100), timezone.now() + timedelta(1))
+    pages = Client()
+    pages.force_login(admin)
+    for one in (into, patient):
+        told = {str(seen.entry) for seen in who_saw.who_saw(one, *span) if seen.entry and not seen.login}
+        assert told == {*keys, str(long_ago.pk)}
+        found = client_for(admin).get("/api/v1/audit-logs/", {"showed": str(one.pk)}).data["results"]
+        assert keys <= {row["id"] for row in found if row["user"] is None} <= told
+        days = {"patient": str(one.pk), "first": f"{span[0]:%Y-%m-%d}", "last": f"{span[1]:%Y-%m-%d}"}
+        page = pages.get(reverse("console:audit"), days).content.decode()
+        assert {str(row.pk) for row in AuditLog.objects.filter(user=None) if f"/{row.pk}/" in page} == told
+    noted = AuditLog.objects.filter(user=admin, resource_type="auditlog", detail__patients__contains=[str(patient.pk)])
+    assert set(noted.values_list("action", flat=True)) == {"list", "console.list"}  # the look itself is one at them
+
+
+def lost(since: Any) -> dict[str, Any]:
+    """Return what a message has whose answer was lost on the way back."""
+    return {"status": "pending", "work_state": "held", "provider": "twilio", "uncertain_since": since}
+
+
+def test_what_went_out_or_may_have_is_accounted_for_also_where_the_row_was_deleted() -> None:
+    patient, now = make_patient(), timezone.now()
+    coverage = make_patient_insurance(patient=patient)
+    claim, order = make_claim(patient_insurance=coverage), make_lab_order(patient=patient, status="ordered")
+    visit, sent = make_appointment(patient=patient), {"status": "sent", "sent_at": now, "work_state": "done"}
+    doubt = make_interchange(status="in_doubt", sent_at=None, spoken_at=now, work_state="held")
+    staged = make_interchange(status="staged", sent_at=None, staged_at=now, work_state="waiting")
+    sure = [
+        make_submission(claim, make_interchange(sent_at=now)),
+        make_eligibility_inquiry(coverage=coverage, sent_at=now),
+        make_status_inquiry(claim=claim, status="sent", sent_at=now),
+        make_order_message(lab_order=order, status="accepted", raw=b"MSH", sent_at=now),
+        make_patient_message(patient, **sent),
+        make_reminder(appointment=visit, **sent),
+    ]
+    unsure = [
+        make_submission(make_claim(patient_insurance=coverage), doubt, status="batched", sent_at=None),
+        make_eligibility_inquiry(
+            coverage=make_patient_insurance(patient=patient, priority=2), interchange=staged, status="batched",
+            sent_at=None,
+        ),
+        make_status_inquiry(claim=make_claim(patient_insurance=coverage), interchange=doubt, status="batched"),
+        make_order_message(lab_order=order, status="uncertain", raw=b"MSH", sent_at=now),
+        make_patient_message(patient, **lost(now)),
+        make_reminder(appointment=make_appointment(patient=patient), **lost(now)),
+    ]  # fmt: skip
+    ready = make_interchange(status="ready", sent_at=None, work_state="waiting")
+    make_submission(make_claim(patient_insurance=coverage), ready, status="batched", sent_at=None)
+    make_order_message(lab_order=order)
+    make_patient_message(patient)
+    for row in sure:
+        row.delete()
+
+    def keys(rows: Any) -> set[str]:
+        return {f"{row._meta.model_name} {row.pk}" for row in rows}
+
+    told = list(disclosures.disclosures(patient, now - timedelta(days=1), now + timedelta(days=1)))
+    assert {one.row for one in told if not one.what.endswith(disclosures.UNSURE)} == keys(sure)
+    assert {one.row for one in told if one.what.endswith(disclosures.UNSURE)} == keys(unsure)
+    assert {one.why for one in told if "claim" in one.row or "inquiry" in one.row} == {disclosures.PAYMENT}
+    assert all(one.to for one in told)
 
 
 def test_every_kind_of_disclosure_is_in_the_accounting_and_its_cells_run_no_formula() -> None:
