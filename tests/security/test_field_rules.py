@@ -26,6 +26,7 @@ SECRETS: dict[str, Any] = {
     "dea_number": "AB1234563", "dea_number_used": "AB1234563", "member_id": "ZQMEMBER77", "policy_number": "ZQPOLICY77",
     "salary": "71717.00", "pay_frequency": "weekly", "benefits_enrolled": True, "termination_reason": "Zqreason",
     "performance_rating": "3.7", "pto_balance": "7.70", "deactivated_because": "Zqbecause", "tax_id": "123456789",
+    "number": "AB1234563",
 }  # fmt: skip
 GOES_IN_ONLY = {"insurance.BillingEntity.tax_id"}
 

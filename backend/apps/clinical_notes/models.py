@@ -54,7 +54,7 @@ class ClinicalNote(ClinicModel):
         "appointments.Appointment", null=True, blank=True, on_delete=models.PROTECT, related_name="clinical_notes"
     )
     note_type = models.CharField(max_length=12, choices=NoteType, default=NoteType.SOAP)
-    chief_complaint = models.CharField(max_length=500, blank=True)
+    chief_complaint = SealedTextField(blank=True, max_length=500)
     content = SealedTextField(blank=True, max_length=50_000)
     diagnosis = SealedTextField(blank=True, max_length=10_000)
     treatment_plan = SealedTextField(blank=True, max_length=10_000)

@@ -53,6 +53,7 @@ HR = rule()
 RULES: Mapping[str, Mapping[str, FieldRule]] = MappingProxyType({
     "core.Clinic": {"tax_id": rule(Role.RECEPTIONIST)},
     "doctors.Doctor": {"dea_number": rule(Role.PHARMACIST, people=(SELF,), masked=True)},
+    "doctors.DoctorCredential": {"number": rule(Role.DOCTOR, masked=True)},  # of a DEA registration too
     "employees.Employee": {
         "salary": rule(people=(SELF,)),
         "pay_frequency": rule(people=(SELF,)),

@@ -95,19 +95,19 @@ def mend(model: type[models.Model], tell: Tell = _untold) -> Resealed:
     return _passes(model, _plain, _as_it_stands, tell)
 
 
-def seal_all(
-    model: type[models.Model], plain_of: Callable[[Any], Any] = lambda stored: stored, tell: Tell = _untold
-) -> int:
+def seal_all(model: type[models.Model], plain_of: Callable[[Any], Any] | None = None, tell: Tell = _untold) -> int:
     """Seal the columns of a model that were plain until now, as a migration does; run again it goes on where it was.
 
-    plain_of: makes the plain value of what was stored. What is sealed already stays as it is.
+    plain_of: makes the plain value of what was stored, if it was not the value itself. What is sealed stays as it is.
 
     Raises:
         CannotOpen: some values look sealed and do not open, or `plain_of` raised it; all others are sealed.
     """
 
     def opened(column: SealedColumn, row: Any, stored: Any) -> Any:
-        return None if column.key_id(stored) else plain_of(stored)
+        if column.key_id(stored):
+            return None
+        return plain_of(stored) if plain_of else column.unsealed(stored)
 
     rows, closed = _pass(model, _plain(model), opened, tell, skip=False)
     known = {name for name, _ in settings.FIELD_KEYS}
@@ -139,7 +139,7 @@ def _as_it_stands(column: SealedColumn, _row: Any, stored: Any) -> Any:
         return None
     if column.max_length is not None and len(stored) > column.max_length:
         raise CannotOpen("a value is too long to be what this column holds")
-    return stored
+    return column.unsealed(stored)
 
 
 def _passes(model: type[models.Model], which: Callable[[Any], str], opened: Opened, tell: Tell) -> Resealed:

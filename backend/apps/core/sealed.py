@@ -21,10 +21,10 @@ column that is renamed has to be sealed anew.
 
 from __future__ import annotations
 
+import json
 import re
-import unicodedata
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
@@ -37,8 +37,19 @@ from django.forms import TextInput
 
 from backend.apps.core import keyring, seals
 from backend.apps.core.keyring import CannotOpen
+from backend.apps.core.normal import NORMAL
 
-__all__ = ("BlindIndex", "CannotOpen", "CannotSeal", "Sealed", "SealedBytesField", "SealedField", "SealedTextField")
+__all__ = (
+    "NORMAL",
+    "BlindIndex",
+    "CannotOpen",
+    "CannotSeal",
+    "Sealed",
+    "SealedBytesField",
+    "SealedField",
+    "SealedJSONField",
+    "SealedTextField",
+)
 
 TEXT_MARK = "v1:"
 # How sealed text begins, for Python and PostgreSQL; what somebody typed does not look so. Its first group is the key.
@@ -154,6 +165,10 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
         looks_sealed = len(stored) > keyring.OVERHEAD and bytes(stored[: len(keyring.MAGIC)]) == keyring.MAGIC
         return keyring.key_id(bytes(stored[: keyring.HEAD])) if looks_sealed else ""
 
+    def unsealed(self, stored: Any) -> Any:
+        """Return the plain value of what stands here as it was before the column was sealed."""
+        return stored
+
     def to_bytes(self, plain: Any) -> bytes:
         return bytes(plain)
 
@@ -260,6 +275,22 @@ class SealedTextField(SealedColumn, models.TextField):  # type: ignore[type-arg]
         return super().formfield(**{**short, **options})
 
 
+class SealedJSONField(SealedTextField):
+    """A JSON value that is encrypted in the database, an empty one too; SQL sees nothing of it."""
+
+    def to_bytes(self, plain: Any) -> bytes:
+        return json.dumps(plain, separators=(",", ":")).encode()
+
+    def of_bytes(self, plain: bytes) -> Any:
+        return json.loads(plain)
+
+    def unsealed(self, stored: Any) -> Any:
+        try:
+            return json.loads(stored)
+        except ValueError:
+            raise CannotOpen("a value that should be sealed is not, and is no JSON") from None
+
+
 class SealedBytesField(SealedColumn, models.BinaryField):  # type: ignore[type-arg]
     """Bytes that are encrypted in the database; each value is `keyring.OVERHEAD` longer there."""
 
@@ -344,19 +375,6 @@ def written(model: type[models.Model], row: Any, **plain: Any) -> dict[str, Any]
     """Return what `update()` of this one row takes: sealed values with their blind indexes."""
     sealed = {name: column(model, name).sealed(row, value) for name, value in plain.items()}
     return sealed | {index.name: index.digest(plain[index.of]) for index in indexes(model) if index.of in plain}
-
-
-def _phone(text: str) -> str:
-    digits = "".join(filter(str.isdigit, text))
-    return f"1{digits}" if len(digits) == 10 and not text.lstrip().startswith("+") else digits
-
-
-NORMAL: dict[str, Callable[[str], str]] = {
-    "exact": str.strip,
-    "code": lambda text: "".join(filter(str.isalnum, text)).upper(),  # a number however it is grouped
-    "email": lambda text: unicodedata.normalize("NFC", text.strip()).casefold(),
-    "phone": _phone,  # the digits of E.164; ten digits are a number of the US
-}
 
 
 class SealedField(models.TextField):  # type: ignore[type-arg]

@@ -72,7 +72,7 @@ class DoctorCredentialAdmin(CredentialAdmin):
     permissions = permissions.CREDENTIAL
     creates = services.file_credential
     list_display = ("credential_type", "doctor_name", "state", "expiry_date", "is_verified", "rejected_at")
-    search_fields = ("number", "issuing_organization", "doctor__user__last_name")
+    search_fields = ("issuing_organization", "doctor__user__last_name")
     list_select_related = ("doctor__user",)
     autocomplete_fields = ("doctor",)
 

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from backend.apps.core import sealed
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
 from backend.apps.employees.models import CredentialType, Employee, EmployeeCredential, VerificationMethod
@@ -207,7 +208,7 @@ def _link(row: Credential) -> None:
 def _same_kind(row: Credential) -> QuerySet[Any]:
     same = Q(state=row.state, issuing_organization__iexact=row.issuing_organization)
     if row.credential_type in SEVERAL_AT_ONCE:
-        same &= Q(number=row.number) & ~Q(number="")
+        same &= sealed.same(type(row), "number_index", row.number)
     return _of_holder(row).filter(same | _taken_over(row))
 
 

@@ -142,7 +142,7 @@ def _pairs(adjustments: Iterable[Adjustment]) -> list[list[str]]:
 
 def stored(row: RemittanceClaim) -> StoredClaim:
     """Return the claim that `content` and the columns of its row keep."""
-    kept = row.content
+    kept: Any = row.content
     return StoredClaim(
         position=row.number,
         segment=kept["segment"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -178,7 +177,7 @@ def _post(source: Source, told: Told, remittance: Remittance) -> None:
     Remittance.objects.filter(pk=remittance.pk).update(status=remittance.status)
 
 
-MEMBER_ID = column(RemittanceClaim, "member_id")
+MEMBER_ID, CONTENT = column(RemittanceClaim, "member_id"), column(RemittanceClaim, "content")
 COLUMNS = ("id", "remittance_id", "number", "claim_id", "claim_control_number", "status_code", "charge", "paid",
            "patient_responsibility", "payer_claim_number", "member_id", "service_on", "remarks", "crossed_to",
            "content", "state", "reason")  # fmt: skip
@@ -198,7 +197,7 @@ def _write_claims(
                  claim.status[:2], str(claim.charge), str(claim.paid), str(claim.patient_responsibility),
                  claim.payer_claim_number[:50], MEMBER_ID.seal(case.row_id, claim.member_id[:80]),
                  remittance_told.service_day(claim), remittance_told.remarks(claim.remarks), claim.crossover_id[:80],
-                 json.dumps(remittance_told.content(claim, source.offset)), str(state), reason)
+                 CONTENT.seal(case.row_id, remittance_told.content(claim, source.offset)), str(state), reason)
             )  # fmt: skip
 
 

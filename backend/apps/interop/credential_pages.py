@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from backend.apps.appointments import entitled
 from backend.apps.appointments.permissions import APPOINTMENT
-from backend.apps.core import audit, documents, scope
+from backend.apps.core import audit, documents, field_rules, scope
 from backend.apps.core.models import Clinic
 from backend.apps.core.permissions import Table, may
 from backend.apps.core.work import AT_REST
@@ -90,10 +90,11 @@ def credential(request: HttpRequest, pk: UUID) -> HttpResponse:
     row = one(request, pk)
     console.note(request, "retrieve", row)
     is_open, today = row.replaced_by_id is None, Clinic.today()
-    policy = policies.of_types()[row.credential_type]
+    policy, unseen = policies.of_types()[row.credential_type], field_rules.hidden(type(row), request.user, row)
     context = {
         "title": f"{row.get_credential_type_display()} of {row.holder.full_name}",
         "row": row,
+        "number": row.number if "number" not in unseen else field_rules.mask(row.number),
         "is_over": row.is_expired_on(today),
         "days": abs((row.expiry_date - today).days) if row.expiry_date else None,
         "earlier": [(one, one.is_expired_on(today)) for one in _earlier(request, row)],

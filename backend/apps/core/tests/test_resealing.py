@@ -28,7 +28,6 @@ from backend.apps.insurance.tests.sent_claims import inbound_file
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message
 from tests.support.stage import database_url, until
-from workers.cli.state import ROOT
 
 KILLED, HOLD = "rotation-to-kill", "LOCK TABLE insurance_billingentity IN SHARE MODE"
 OLD, NEW = ("old", bytes(range(32))), ("new", bytes(range(1, 33)))
@@ -117,7 +116,7 @@ def test_a_rotation_that_is_killed_within_a_batch_goes_on_where_it_was(settings:
     env = {"DATABASE_URL": database_url(), "CARERELAY_FIELD_KEYS": ring, "CARERELAY_PROCESS": KILLED}
     first, second = psycopg.connect(database_url()), psycopg.connect(database_url())
     first.execute(HOLD)  # lets rows be locked and not written
-    words = [sys.executable, str(ROOT / "backend" / "manage.py"), "keys", "rotate"]
+    words = [sys.executable, str(settings.BASE_DIR / "backend" / "manage.py"), "keys", "rotate"]
     with subprocess.Popen(words, env={**os.environ, **env}, stderr=subprocess.PIPE) as rotating:
         until(lambda: is_waiting(rotating))
         after = threading.Thread(target=second.execute, args=(HOLD,))

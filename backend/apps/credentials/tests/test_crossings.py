@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.apps.core.models import Clinic
+from backend.apps.core.sealed import written
 from backend.apps.credentials import ladder, registries
 from backend.apps.credentials.models import RegistryCheck
 from backend.apps.credentials.registries import Answer
@@ -56,8 +57,9 @@ def test_a_login_is_closed_beside_who_renews_several_papers_of_that_person() -> 
         for day in (10, 11)
     )
     renewed = {"issue_date": today, "expiry_date": today + timedelta(days=400)}
+    changed = written(DoctorCredential, later.pk, number="m")
     outcomes = crossed(
-        lambda: (later.lock_papers(), DoctorCredential.objects.filter(pk=later.pk).update(number="m")),
+        lambda: (later.lock_papers(), DoctorCredential.objects.filter(pk=later.pk).update(**changed)),
         lambda: filing.renew(later, by=by, **renewed),
         lambda: users.deactivate(doctor.user, by=None, reason="on leave"),
     )

@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from backend.apps.core.sealed import written
 from backend.apps.credentials import ladder, policies
 from backend.apps.credentials.models import CredentialAlert, CredentialNotice, CredentialPolicy
 from backend.apps.credentials.tests.factories import lapsing
@@ -274,10 +275,10 @@ def test_rules_are_applied_beside_who_writes_to_several_credentials() -> None:
 
     def renewing() -> None:
         with transaction.atomic():
-            stored.filter(pk=rows[2].pk).update(number="2")
+            stored.filter(pk=rows[2].pk).update(**written(DoctorCredential, rows[2].pk, number="2"))
             held.set()
             wait_until_waited_for()
-            stored.filter(pk=rows[0].pk).update(number="0", rejected_at=timezone.now(), rejection_reason="x")
+            stored.filter(pk=rows[0].pk).update(rejected_at=timezone.now(), rejection_reason="x")
 
     def applying() -> None:
         assert held.wait(30)

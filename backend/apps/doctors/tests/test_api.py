@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 from PIL import Image
 from rest_framework.test import APIClient
 
@@ -283,3 +284,20 @@ class TestHours:
         form = {**self.FORM, "doctor": str(row.doctor_id), **over}
         assert as_role("receptionist").post(HOURS, form, format="json").status_code == 400
         assert DoctorAvailability.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_credential_is_found_by_its_whole_number_only_and_once_by_who_sees_numbers() -> None:
+    boss = make_user(role="admin")
+    row, other = make_credential(number="AB1234563"), make_credential(number="AB1234564")
+    api = client_for(boss)
+    for number, found in (("AB1234563", [str(row.pk)]), ("AB123456", []), ("ab1234563", [])):
+        assert [one["id"] for one in api.get(f"{CREDENTIALS}?number={number}").data["results"]] == found
+    assert client_for(make_user(role="nurse")).get(f"{CREDENTIALS}?number=AB1234563").status_code == 400
+    again = {"number": row.number, "doctor": str(row.doctor_id), "issue_date": str(row.issue_date)}
+    refused = api.patch(f"{CREDENTIALS}{other.pk}/", again, format="json")
+    assert (refused.status_code, refused.data["errors"][0]["message"]) == (400, "This credential is already on file.")
+    site = Client()
+    site.force_login(boss)
+    listed = site.get("/admin/doctors/doctorcredential/?q=AB1234563").content.decode()
+    assert (str(row.pk) in listed, str(other.pk) in listed) == (True, False)

@@ -17,10 +17,12 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.core.scope import Access
+from backend.apps.core.sealed import BlindIndex, SealedTextField, same
 from backend.apps.employees.models.staff import NOBODY, Employee
 
 EXPIRES_SOON = timedelta(days=30)
 TAKEN_OVER = "Taken over from the doctor's file"  # who issued what an update made of the numbers there
+ON_FILE = "This credential is already on file."
 CHECKED_BY = (
     "is_verified", "verified_by", "verified_at", "verification_method", "rejected_by", "rejected_at",
     "rejection_reason",
@@ -79,7 +81,8 @@ class Credential(ClinicModel):
 
     credential_type = models.CharField(max_length=20, choices=CredentialType)
     issuing_organization = models.CharField(max_length=160)
-    number = models.CharField(max_length=60, blank=True)
+    number = SealedTextField(max_length=60, blank=True)
+    number_index = BlindIndex("number", normal="whole")
     state = models.CharField(
         max_length=2, blank=True, validators=[RegexValidator(r"^[A-Z]{2}$", "Two capital letters, as NY.")]
     )
@@ -154,6 +157,10 @@ class Credential(ClinicModel):
         super().clean()
         if self.credential_type == CredentialType.STATE_LICENSE and not self.state:
             raise ValidationError({"state": "A licence is one of a state; write its two letters."})
+        alike = {name: getattr(self, name) for name in ("credential_type", "state", "issue_date", f"{self.HOLDER}_id")}
+        twins = type(self).objects.filter(same(type(self), "number_index", self.number), **alike).exclude(pk=self.pk)
+        if self.number and twins.exists():
+            raise ValidationError(ON_FILE)
 
     def verify(self, user: Any, method: str = VerificationMethod.DOCUMENT) -> None:
         """Note that `user` has checked this, and how; of one that has ended that it was so on its own days."""
@@ -224,10 +231,10 @@ def credential_constraints(prefix: str, holder: str) -> list[models.BaseConstrai
             condition=Q(replaced_by__isnull=True) | ~Q(replaced_by=F("id")), name=f"{prefix}_replaced_by_another"
         ),
         models.UniqueConstraint(
-            fields=[holder, "credential_type", "number", "state", "issue_date"],
-            condition=Q(is_deleted=False) & ~Q(number=""),
+            fields=[holder, "credential_type", "number_index", "state", "issue_date"],
+            condition=Q(is_deleted=False),
             name=f"{prefix}_once",
-            violation_error_message="This credential is already on file.",
+            violation_error_message=ON_FILE,
         ),
     ]
 

@@ -59,7 +59,7 @@ NOTES = Source(
         "author": "NULL::text",
         "author_name": "NULL::text",
         "amends": "t.amends_id::text",
-        "description": text("t.chief_complaint"),
+        "description": "t.chief_complaint",
         # What a note attaches is a path that a person wrote: nothing shows that the file is this patient's.
         "contents": f"jsonb_build_array(jsonb_build_array(t.id, '{WRITTEN}', NULL))::text",
         "encounter": ENCOUNTER_ID,
@@ -68,6 +68,7 @@ NOTES = Source(
     },
     patient="t.patient_id",
     changed=DOCUMENT_CHANGED,
+    sealed={"description": "chief_complaint"},
 )
 
 RESULT_DOCUMENTS = Source(
