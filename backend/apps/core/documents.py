@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -23,7 +24,8 @@ from backend.apps.core import headers
 LARGEST = 10 * 1024 * 1024  # bytes
 MEDIA_TYPES = {"pdf": "application/pdf", "png": "image/png", "jpg": "image/jpeg"}
 PICTURES = {"png": "PNG", "jpg": "JPEG"}  # what the library calls them
-MOST_PIXELS = 25_000_000  # 100 MB of memory while it is written anew; a telephone's picture has 12 million
+MOST_PIXELS = 16_000_000  # four bytes each, twice while it is turned; a telephone's picture has 12 million
+ALONE = ThreadPoolExecutor(1, "pictures")  # one is unpacked at a time, by one thread, whose memory serves the next
 PAGE = re.compile(rb"<\s*(?:!doctype|html|script|svg|iframe|body)\b", re.IGNORECASE)
 HEAD, TAIL = 1024, 65_557  # bytes in which a browser or an archiver looks for what else a file may be
 NO_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # of a broken or hostile one
@@ -48,8 +50,9 @@ class Cleaned(FileSystemStorage):
             ValidationError: it is a picture that cannot be read.
         """
         kind = kind_of(content)
-        clean = ContentFile(_written_anew(content, kind)) if kind in PICTURES else content
-        return super()._save(name, clean)  # type: ignore[misc,no-any-return]  # the stubs leave it out
+        if kind in PICTURES:
+            content = ContentFile(ALONE.submit(_written_anew, content, kind).result())
+        return super()._save(name, content)  # type: ignore[misc,no-any-return]  # the stubs leave it out
 
 
 def validate_document(file: Any) -> None:
@@ -89,7 +92,7 @@ def _check(file: Any, kinds: set[str], refusal: str) -> None:
     if kind not in kinds or _is_something_else(file):
         raise ValidationError(refusal, code="kind")
     if kind in PICTURES:
-        _opened(file, kind)
+        ALONE.submit(_read, file, kind).result()
 
 
 def _is_something_else(file: Any) -> bool:
@@ -102,13 +105,18 @@ def _is_something_else(file: Any) -> bool:
     return PAGE.search(head) is not None or b"PK\x05\x06" in tail
 
 
+def _read(file: Any, kind: str) -> None:
+    """Raise ValidationError for a picture that cannot be read, or is too large."""
+    _opened(file, kind)
+
+
 def _opened(file: Any, kind: str) -> Image.Image:
     """Return a picture whose every pixel was read; the size its head tells is looked at first."""
     try:
         file.seek(0)
         picture = Image.open(file, formats=[PICTURES[kind]])
         if picture.width * picture.height > MOST_PIXELS:
-            raise ValidationError("A picture has at most 25 million pixels.", code="too_large")
+            raise ValidationError("A picture has at most 16 million pixels.", code="too_large")
         picture.load()
     except NO_PICTURE:
         raise ValidationError("This picture cannot be read.", code="kind") from None
@@ -118,10 +126,12 @@ def _opened(file: Any, kind: str) -> Image.Image:
 
 
 def _written_anew(file: Any, kind: str) -> bytes:
-    upright, out = ImageOps.exif_transpose(_opened(file, kind)), io.BytesIO()
-    is_clear = "transparency" in upright.info or upright.mode in ("LA", "RGBA", "PA")
-    wanted = "RGBA" if is_clear and kind == "png" else "L" if upright.mode in ("1", "L") else "RGB"
-    plain = upright.convert(wanted)
+    plain, out = _opened(file, kind), io.BytesIO()
+    ImageOps.exif_transpose(plain, in_place=True)
+    is_clear = "transparency" in plain.info or plain.mode in ("LA", "RGBA", "PA")
+    wanted = "RGBA" if is_clear and kind == "png" else "L" if plain.mode in ("1", "L") else "RGB"
+    if plain.mode != wanted or "transparency" in plain.info:
+        plain = plain.convert(wanted)
     plain.info.clear()
     plain.save(out, PICTURES[kind], **({"quality": 90} if kind == "jpg" else {}))
     return out.getvalue()

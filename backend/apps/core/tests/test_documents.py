@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,6 +110,39 @@ def test_a_picture_is_kept_without_what_is_no_part_of_it(tmp_path: Path, kind: s
     assert SECRET not in kept
     with Image.open(io.BytesIO(kept)) as shown:
         assert (shown.format, shown.size, dict(shown.getexif())) == (kind, (4, 8), {})
+
+
+MEASURED = """
+import io, sys, threading, django
+django.setup()
+from django.core.files.base import ContentFile
+from PIL import Image
+from backend.apps.core import documents
+def status(name):
+    return int(open("/proc/self/status").read().split(name + ":")[1].split()[0]) // 1000
+out, size = io.BytesIO(), (4000, documents.MOST_PIXELS // 4000)
+exif = Image.Exif()
+exif[0x0112] = 6
+Image.new("RGB", size).save(out, "JPEG", exif=exif)
+def take():
+    file = ContentFile(out.getvalue(), "x.jpg")
+    documents.validate_document(file)
+    store.save("x", file)
+store = documents.Cleaned(sys.argv[1])
+open("/proc/self/clear_refs", "w").write("5")
+before, threads = status("VmRSS"), [threading.Thread(target=take) for _ in range(3)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+print(status("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="asks Linux for the most memory held")
+def test_the_largest_pictures_together_take_no_more_memory_than_one(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", MEASURED, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert len([*tmp_path.iterdir()]) == 3
+    assert int(done.stdout) < 170, "megabytes, of three that would take 130 each"
 
 
 def test_other_files_are_kept_as_they_came(tmp_path: Path) -> None:
