@@ -32,8 +32,11 @@ def safe(cell: object) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return the text of a CSV file with these heads; lines end in CR LF. Source: RFC 4180."""
+    return "".join(line(cells) for cells in (heads, *rows))
+
+
+def line(cells: Iterable[object]) -> str:
+    """Return one line of a CSV file, its CR LF too."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(map(safe, heads))
-    writer.writerows(map(safe, row) for row in rows)
+    csv.writer(out).writerow(map(safe, cells))
     return out.getvalue()

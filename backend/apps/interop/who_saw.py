@@ -16,6 +16,7 @@ from backend.apps.patients.models import Patient
 from backend.apps.users.models import User
 
 AT_ONCE = 1_000
+EARLIEST, LATEST = 1900, 2999  # years
 CHANGES = ("create", "update", "partial_update", "destroy", "merge")
 HOW = {  # by how an action ends or begins
     "list": "list", "search": "search", "suggest": "search", "preview": "list", "download": "download",
@@ -66,6 +67,8 @@ def days(first: date, last: date) -> tuple[datetime, datetime]:
     """Return the moments between which these days lie by the clinic's clock, the second not included."""
     if last < first:
         raise DomainError("The last day lies before the first.")
+    if first.year < EARLIEST or last.year > LATEST:
+        raise DomainError(f"Write days of the years {EARLIEST} to {LATEST}.")
     zone = Clinic.current().zone
     begin, end = (datetime.combine(each, time.min, zone) for each in (first, last + timedelta(days=1)))
     return begin, end

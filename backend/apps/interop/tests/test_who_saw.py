@@ -210,6 +210,9 @@ def test_the_command_refuses_what_it_does_not_understand() -> None:
         (["who-saw", "nobody"], "No patient has this id"),
         (["who-saw", str(patient.pk), "--from", "yesterday"], "Write the moment as"),
         (["who-saw", str(patient.pk), "--from", "2026-02-02", "--to", "2026-02-01"], "lies before the first"),
+        (["who-saw", str(patient.pk), "--to", "9999-12-31"], "days of the years 1900 to 2999"),
+        (["disclosures", str(patient.pk), "--from", "0001-01-01"], "days of the years 1900 to 2999"),
+        (["verify", "--file", "/nowhere/audit.gz"], "/nowhere/audit.gz: No such file or directory"),
     ):
         with pytest.raises(CommandError, match=told):
             call_command("audit", *words)

@@ -6,7 +6,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from csv import writer as csv_writer
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,11 @@ from backend.apps.core import (
     audit_files,
     audit_keys,
     audit_partitions,
+    audit_settling,
     audit_verifying,
+    csv_cells,
 )
 from backend.apps.core.audit_verifying import Progress, Result
-from backend.apps.core.csv_cells import safe
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Clinic
 from backend.apps.core.statements import database_now
@@ -67,6 +67,9 @@ class Command(BaseCommand):
             asking.add_argument("--from", dest="first", metavar="DAY", help="the first day (default: six years ago)")
             asking.add_argument("--to", dest="last", metavar="DAY", help="the last day (default: today)")
             asking.add_argument("--csv", action="store_true", help="as CSV")
+        settle = commands.add_parser("settle", help="go on with the anchors after seals that were anchored were lost")
+        settle.add_argument("--reason", required=True, help="why they are gone; it stays in the audit log")
+        settle.add_argument("--anchor", metavar="FILE", type=Path, help="the lines that a collector kept")
         commands.add_parser("adopt", help="go on with the seals after the database was restored into another cluster")
         commands.add_parser("key", help="show the public key, which verifies what ours signed")
 
@@ -75,6 +78,8 @@ class Command(BaseCommand):
             getattr(self, command.replace("-", "_"))(**options)
         except (DomainError, audit_files.BadFile) as refusal:
             raise CommandError(str(refusal)) from refusal
+        except OSError as error:
+            raise CommandError(f"{error.filename or 'What is asked for'}: {error.strerror}.") from error
 
     def verify(
         self,
@@ -166,13 +171,11 @@ class Command(BaseCommand):
         return found, span
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]], *, csv: bool) -> None:
-        writer = csv_writer(self.stdout) if csv else None
         many = 0
         for many, row in enumerate(rows, start=1):
-            if many == 1 and writer:
-                writer.writerow(headings)
-            if writer:
-                writer.writerow([safe(cell) for cell in row])
+            if csv:
+                head = csv_cells.line(headings) if many == 1 else ""
+                self.stdout.write(head + csv_cells.line(row), ending="")
             else:
                 self.stdout.write("  ".join(filter(None, row)))
         if not many:
@@ -181,6 +184,11 @@ class Command(BaseCommand):
     def adopt(self, **options: Any) -> None:
         made = audit_adopting.adopt()
         self.stdout.write(f"Seal {made.n} took {made.rows:,} rows in that no seal had. Sealing goes on.")
+
+    def settle(self, *, reason: str, anchor: Path | None, **options: Any) -> None:
+        found = audit_settling.settle(reason, anchors=anchor)
+        lost = f"Seals {found.last + 1} to {found.lost} are given up" if found.last < found.lost else "No seal is gone"
+        self.stdout.write(f"{lost}. Anchoring goes on from seal {found.last + 1}.")
 
     def key(self, **options: Any) -> None:
         self.stdout.write(f"{audit_keys.name()}  {audit_keys.public()}")
