@@ -8,32 +8,29 @@ so what was lost is told again. A line that comes twice says the same twice.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
 from django.conf import settings
 from django.db.models.functions import Now
 
-from backend.apps.core import alerts
-from backend.apps.core.models import Alert, AuditAnchor, AuditSeal
+from backend.apps.core import alerts, audit_lines
+from backend.apps.core.models import Alert, AuditAnchor, AuditArchive, AuditSeal
 
 AT_ONCE = 500  # seals in one write
 TIMEOUT_S = 5.0
 PRIORITY = 13 * 8 + 5  # facility "log audit", severity "notice"
 FAILED, GONE = "audit anchor failed", "audit seals gone"
 CANNOT = "Seals of the audit log cannot be anchored outside ({}); they wait, from seal {} on."
-LOST = "Seal {} of the audit log was anchored outside and is gone: seals were cut off, or an old copy was restored."
-LINE = re.compile(
-    r"carerelay-audit seal n=(?P<n>\d+) rows=\d+ hash=(?P<hash>[0-9a-f]{64}) key=(?P<key>[0-9a-f]{16}) "
-    r"sig=(?P<signature>[0-9a-f]{128})"
+LOST = (
+    "Seal {} of the audit log was anchored outside and is gone, or was made anew: seals were cut off, or an old copy "
+    "was restored. Nothing more is anchored until a person looked and ran `manage audit settle`."
 )
 
 
@@ -41,18 +38,10 @@ class BadAnchor(ValueError):
     """The setting names no place we can write to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anchored:
-    """One line of an anchor."""
-
-    n: int
-    hash: bytes
-    key_id: str
-    signature: bytes
-
-
 def anchor() -> int:
-    """Tell the place outside of all seals it does not know; return how many. Safe to run twice and beside itself.
+    """Tell the place outside of all seals and archives it does not know; return of how many. Safe beside itself.
+
+    Nothing is told while a seal it was told of is gone: a person settles that first (`audit_settling`).
 
     Raises:
         OSError: it cannot be written; an alert says so.
@@ -62,12 +51,15 @@ def anchor() -> int:
         if path := own_file():
             _name_file(path)
         place = AuditAnchor.objects.get_or_create(target=target())[0]
-        _look_for_lost(place)
-        while rows := _waiting(place.n):
-            write(settings.AUDIT_ANCHOR, [line(row) for row in rows])
-            mine = AuditAnchor.objects.filter(target=place.target, n__lt=rows[-1].n)
-            mine.update(n=rows[-1].n, anchored_at=Now())
-            place.n, told = rows[-1].n, told + len(rows)
+        if is_lost(place):
+            sentence = LOST.format(place.n)
+            alerts.open_once(GONE, kind="audit_seals_gone", sentence=sentence, severity=Alert.Severity.CRITICAL)
+            return 0
+        while any(waiting := _waiting(place)):
+            seals, archives = waiting
+            write(settings.AUDIT_ANCHOR, [*map(audit_lines.of_archive, archives), *map(audit_lines.of_seal, seals)])
+            _note(place, seals, archives)
+            told += len(seals) + len(archives)
     except (OSError, BadAnchor) as error:
         sentence = CANNOT.format(type(error).__name__, place.n + 1)
         alerts.open_once(FAILED, kind="audit_anchor_failed", sentence=sentence, severity=Alert.Severity.CRITICAL)
@@ -76,23 +68,31 @@ def anchor() -> int:
     return told
 
 
-def _waiting(n: int) -> list[AuditSeal]:
-    return list(AuditSeal.objects.filter(n__gt=n).defer("leaves").order_by("n")[:AT_ONCE])
+def is_lost(place: AuditAnchor) -> bool:
+    """Return whether the seal this place was told of last is gone, or another one has its number."""
+    if not place.n:
+        return False
+    told = AuditSeal.objects.filter(n__lte=place.n, n__gt=place.n - 2 * AT_ONCE)
+    if not told.filter(n=place.n).exists():
+        return True
+    # A process of the version before moves the number alone: then the hash is that of a seal shortly before.
+    return bool(place.hash) and not told.filter(hash=bytes(place.hash)).exists()
 
 
-def _look_for_lost(place: AuditAnchor) -> None:
-    if place.n and not AuditSeal.objects.filter(n=place.n).exists():
-        sentence = LOST.format(place.n)
-        alerts.open_once(GONE, kind="audit_seals_gone", sentence=sentence, severity=Alert.Severity.CRITICAL)
-    else:
-        alerts.clear(GONE)
+def _waiting(place: AuditAnchor) -> tuple[list[AuditSeal], list[AuditArchive]]:
+    seals = AuditSeal.objects.filter(n__gt=place.n).defer("leaves").order_by("n")[:AT_ONCE]
+    archives = AuditArchive.objects.exclude(pk__in=place.archives).order_by("archived_at", "id")[:AT_ONCE]
+    return list(seals), list(archives)
 
 
-def line(seal: AuditSeal) -> str:
-    return (
-        f"{seal.sealed_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} carerelay-audit seal n={seal.n} rows={seal.rows} "
-        f"hash={bytes(seal.hash).hex()} key={seal.key_id} sig={bytes(seal.signature).hex()}"
-    )
+def _note(place: AuditAnchor, seals: Sequence[AuditSeal], archives: Sequence[AuditArchive]) -> None:
+    """Note what was told, unless somebody else told or settled meanwhile: then what they noted decides what is left."""
+    noted: dict[str, Any] = {"archives": [*place.archives, *(str(row.pk) for row in archives)], "anchored_at": Now()}
+    if seals:
+        noted |= {"n": seals[-1].n, "hash": bytes(seals[-1].hash)}
+    was = {"n": place.n, "anchored_at": place.anchored_at, "archives": place.archives}
+    AuditAnchor.objects.filter(target=place.target, **was).update(**noted)
+    place.refresh_from_db()
 
 
 def write(target: str, lines: Sequence[str]) -> None:
@@ -173,16 +173,6 @@ def _left(until: float) -> float:
     if left <= 0:
         raise TimeoutError("The collector of syslog did not hang up in time, so it may not have read all.")
     return left
-
-
-def read(path: Path) -> Iterator[Anchored]:
-    """Yield what a file of anchors tells, in its order; a log of other things too is fine."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for text in file:
-            if found := LINE.search(text):
-                yield Anchored(
-                    int(found["n"]), bytes.fromhex(found["hash"]), found["key"], bytes.fromhex(found["signature"])
-                )
 
 
 def own_file() -> Path | None:

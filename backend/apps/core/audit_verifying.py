@@ -1,4 +1,4 @@
-"""Compares the audit log with its seals, and these with what was anchored outside: who rewrote either is found.
+"""Compares the audit log with its seals, and has these compared with the anchors: who rewrote either is found.
 
 Nothing the database says about itself is believed: the digests are worked out anew by a statement of ours, not by the
 function that made them, and the seals are held to signatures of a key the database never had.
@@ -19,8 +19,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from backend.apps.core import audit_anchors, audit_files, audit_keys, audit_triggers, merkle, statements
-from backend.apps.core.models import AuditAnchor, AuditSeal
+from backend.apps.core import audit_anchored, audit_files, audit_keys, audit_triggers, merkle, statements
+from backend.apps.core.models import AuditSeal
 
 LAST_XID = 2**62
 ROWS, SEALS = 25_000, 1_000  # looked at in one statement, about
@@ -110,8 +110,10 @@ def verify(
         _look_at_tail(look)
     for fault in audit_triggers.faults():
         look.result.find(fault)
-    _compare_anchors(look, anchors)
-    return look.result
+    result = look.result
+    audit_anchored.compare(anchors, look.keys, find=result.find, remark=result.remarks.append)
+    result.until = result.until if result.good else None
+    return result
 
 
 def at_seals(
@@ -290,40 +292,3 @@ def _look_at_tail(look: Look) -> None:
         look.result.remarks.append(f"{many:,} rows are not sealed yet, the oldest of {oldest:%Y-%m-%d %H:%M:%S} UTC.")
     if look.result.good:
         look.result.until = oldest if many else now
-
-
-def _compare_anchors(look: Look, anchors: Path | None) -> None:
-    path = anchors or audit_anchors.own_file()
-    if path is None or not path.exists():
-        began = AuditAnchor.objects.filter(target=audit_anchors.target(), n__gt=0).exists()
-        if anchors is not None or (path is not None and began):
-            look.result.find(f"The file of anchors {path} is not there.")
-        else:
-            look.result.remarks.append("No anchors were compared: --anchor names a file of them.")
-        return
-    told = AuditAnchor.objects.filter(target=audit_anchors.target()).values_list("n", flat=True).first() or 0
-    newest, batch = 0, list[audit_anchors.Anchored]()
-    for line in audit_anchors.read(path):
-        batch.append(line)
-        newest = max(newest, line.n)
-        if len(batch) == SEALS:
-            _compare_lines(look, batch)
-            batch = []
-    _compare_lines(look, batch)
-    if newest < told and anchors is None:
-        look.result.find(f"The file of anchors ends at seal {newest}, and was written up to seal {told}.")
-    if look.result.wrong and look.result.until:
-        look.result.until = None
-
-
-def _compare_lines(look: Look, lines: Sequence[audit_anchors.Anchored]) -> None:
-    hashes: dict[int, Any] = dict(AuditSeal.objects.filter(n__in=[line.n for line in lines]).values_list("n", "hash"))
-    for line in lines:
-        if (have := hashes.get(line.n)) is not None and bytes(have) == line.hash:
-            continue
-        if not merkle.is_signed(look.keys, line.key_id, line.signature, line.hash):
-            look.result.find(f"The anchor of seal {line.n} is not signed by a key of ours.")
-        elif have is None:
-            look.result.find(f"Seal {line.n} was anchored outside and is gone: seals were cut off.")
-        else:
-            look.result.find(f"Seal {line.n} is not the one that was anchored outside: it was rewritten.")

@@ -21,7 +21,9 @@ from backend.apps.core import (
     audit_anchors,
     audit_checking,
     audit_keys,
+    audit_lines,
     audit_sealing,
+    audit_settling,
     audit_verifying,
     merkle,
 )
@@ -55,7 +57,7 @@ def test_all_that_was_written_is_sealed_once_in_a_chain_that_is_anchored_outside
     assert [(seal.n, seal.rows) for seal in AuditSeal.objects.order_by("n")] == [(1, 2), (2, 2), (3, 1)]
     assert audit_sealing.seal() == 0
     assert (audit_anchors.anchor(), audit_anchors.anchor()) == (3, 0)
-    lines = list(audit_anchors.read(anchors))
+    lines = list(audit_lines.read(anchors))
     assert [(line.n, line.hash) for line in lines] == [
         (seal.n, bytes(seal.hash)) for seal in AuditSeal.objects.order_by("n")
     ]
@@ -135,9 +137,11 @@ def test_a_seal_that_nobody_could_anchor_is_anchored_later_and_an_alert_says_so_
     anchors.parent.mkdir()
     anchors.write_text("a line that a crash cut sho")
     assert audit_anchors.anchor() == 2
-    assert [line.n for line in audit_anchors.read(anchors)] == [1, 2]
+    assert [line.n for line in audit_lines.read(anchors)] == [1, 2]
     assert not Alert.objects.filter(resolved_at=None).exists()
-    AuditAnchor.objects.update(n=1)  # killed after the write, before it was noted
+    AuditAnchor.objects.update(
+        n=1, hash=bytes(AuditSeal.objects.get(n=1).hash)
+    )  # killed after the write, before it was noted
     assert audit_anchors.anchor() == 1
     assert audit_verifying.verify().findings == []
 
@@ -157,7 +161,7 @@ def test_each_host_tells_its_own_file_of_all_seals_and_holds_it_to_what_it_wrote
         anchors.parent.rename(tmp_path / "aside")
         other.rename(anchors.parent)
         (tmp_path / "aside").rename(other)
-    assert [line.n for line in audit_anchors.read(anchors)] == [1, 2, 3]
+    assert [line.n for line in audit_lines.read(anchors)] == [1, 2, 3]
     anchors.write_text("")
     assert audit_verifying.verify().findings == ["The file of anchors ends at seal 0, and was written up to seal 3."]
 
@@ -194,7 +198,7 @@ def test_a_collector_of_syslog_gets_each_seal_as_a_counted_message(
     assert [message[:7] for message in messages] == ["<109>1 "] * 2
     kept = tmp_path / "collected.log"
     kept.write_text("\n".join(messages))
-    assert [line.n for line in audit_anchors.read(kept)] == [1, 2]
+    assert [line.n for line in audit_lines.read(kept)] == [1, 2]
     assert audit_verifying.verify(anchors=kept).findings == []
 
 
@@ -232,13 +236,78 @@ def test_a_collector_that_never_reads_is_not_told_and_holds_nobody_up(
     assert Alert.objects.get(resolved_at=None).kind == "audit_anchor_failed"
 
 
-def test_who_cuts_seals_off_is_told_of_by_the_place_outside() -> None:
+def test_who_cuts_seals_off_is_told_of_until_a_person_says_why_and_then_all_is_told_again(anchors: Path) -> None:
+    sealed(6)
+    audit_anchors.anchor()
+    with unwatched():
+        run("DELETE FROM core_auditseal WHERE n > 1")
+        run("DELETE FROM core_auditlog WHERE xid = (SELECT max(xid) FROM core_auditlog)")
+    assert audit_anchors.anchor() == 0
+    alert = Alert.objects.get(resolved_at=None)
+    assert (alert.kind, len(alert.sentence) < 300) == ("audit_seals_gone", True)
+    while audit_sealing.seal(at_once=2):  # as many seals as there were
+        pass
+    sealed(2)
+    assert (audit_anchors.anchor(), AuditAnchor.objects.get().n, AuditSeal.objects.count()) == (0, 3, 4)
+    assert Alert.objects.get(resolved_at=None).kind == "audit_seals_gone"
+    assert "Seal 2 is not the one that was anchored outside: it was rewritten." in audit_verifying.verify().findings
+    with pytest.raises(DomainError, match="Say why"):
+        audit_settling.settle(" ")
+    assert audit_settling.settle("restored from last night's copy") == audit_settling.Settled(1, 3)
+    assert not Alert.objects.filter(resolved_at=None).exists()
+    said = AuditLog.objects.get(action="settle").detail
+    assert said == {"reason": "restored from last night's copy", "last": 1, "lost": 3}
+    assert audit_anchors.anchor() == 3
+    assert [(line.kind, line.n) for line in audit_lines.read(anchors)] == [
+        ("seal", 1), ("seal", 2), ("seal", 3), ("settled", 1), ("seal", 2), ("seal", 3), ("seal", 4)
+    ]  # fmt: skip
+    result = audit_verifying.verify()
+    assert (result.findings, result.remarks[-1]) == (
+        [], "Seals 2 to 3 were lost, or made anew; a person settled that."
+    )  # fmt: skip
+    with pytest.raises(DomainError, match="nothing to settle"):
+        audit_settling.settle("again")
+    with anchors.open("a") as file:  # said once more, it makes void nothing that came since
+        file.write(next(text for text in anchors.read_text().splitlines() if "settled" in text) + "\n")
+    with unwatched():
+        run("DELETE FROM core_auditseal WHERE n > 2")
+    assert "Seal 3 was anchored outside and is gone: seals were cut off." in audit_verifying.verify().findings
+
+
+def test_a_settled_loss_that_nobody_signed_makes_nothing_void(anchors: Path) -> None:
     sealed(4)
     audit_anchors.anchor()
     with unwatched():
-        run("DELETE FROM core_auditseal WHERE n = 2")
+        run("DELETE FROM core_auditseal WHERE n > 1")
+    forged = audit_lines.of_loss(1, 2, timezone.now()).replace("n=1 lost=2", "n=0 lost=2")
+    with anchors.open("a") as file:
+        file.write(forged + "\n")
+    assert audit_verifying.verify().findings[-2:] == [
+        "The line of the anchors that the loss of seal 2 is settled is not signed by a key of ours.",
+        "Seal 2 was anchored outside and is gone: seals were cut off.",
+    ]
+
+
+def test_an_old_copy_that_was_restored_with_its_notes_is_settled_from_the_lines_outside(
+    anchors: Path, settings: Any
+) -> None:
+    sealed(6)
     audit_anchors.anchor()
-    assert Alert.objects.get(resolved_at=None).kind == "audit_seals_gone"
+    with unwatched():  # the notes of what was told are as old as the rest
+        run("DELETE FROM core_auditseal WHERE n > 1")
+    AuditAnchor.objects.update(n=1, hash=bytes(AuditSeal.objects.get(n=1).hash))
+    settled()
+    while audit_sealing.seal(at_once=3):
+        pass
+    assert audit_anchors.anchor() == 2  # nothing tells it that there were others
+    settings.AUDIT_ANCHOR = "syslog://127.0.0.1:1"
+    AuditAnchor.objects.create(target="syslog://127.0.0.1:1")
+    with pytest.raises(DomainError, match="--anchor FILE"):
+        audit_settling.settle("restored")
+    settings.AUDIT_ANCHOR = f"file:{anchors}"
+    assert audit_settling.settle("restored") == audit_settling.Settled(1, 3)
+    assert audit_anchors.anchor() == 2
+    assert audit_verifying.verify().findings == []
 
 
 def test_after_a_restore_elsewhere_nothing_is_sealed_until_a_person_looked() -> None:

@@ -1,0 +1,112 @@
+"""The lines that a place outside is told: of a seal, of a month taken off, and of a loss that a person settled.
+
+Each is `carerelay-audit KIND WHAT hash=H key=K sig=S`: H is the hash of the seal, of what was signed about the archive,
+or of WHAT, and S is Ed25519 over H. A line about a loss makes those before it void that tell of what was lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from backend.apps.core import audit_files, audit_keys, merkle
+from backend.apps.core.models import AuditArchive, AuditSeal
+
+SEAL, ARCHIVE, SETTLED = "seal", "archive", "settled"
+LINE = re.compile(
+    r"carerelay-audit (?P<kind>seal|archive|settled) (?P<what>[ -~]{1,300}?) hash=(?P<hash>[0-9a-f]{64}) "
+    r"key=(?P<key>[0-9a-f]{16}) sig=(?P<signature>[0-9a-f]{128})"
+)
+NUMBERS = re.compile(r"\b(n|lost)=(\d{1,18})\b")
+FILE = re.compile(r"\bfile=(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an anchor. at: which line of its file. n: of a seal its number, of a loss the last seal before it.
+
+    lost: the last seal that was lost. file: of an archive, its name.
+    """
+
+    at: int
+    kind: str
+    what: str
+    hash: bytes
+    key_id: str
+    signature: bytes
+    n: int = 0
+    lost: int = 0
+    file: str = ""
+
+    def is_signed(self, keys: merkle.Keys) -> bool:
+        is_whole = self.kind != SETTLED or self.hash == _sum(self.what)
+        return is_whole and merkle.is_signed(keys, self.key_id, self.signature, self.hash)
+
+    def voids(self, other: Line) -> bool:
+        """Return whether this line, about a loss, makes the other one void."""
+        return other.at < self.at and (other.kind == ARCHIVE or (other.kind == SEAL and self.n < other.n <= self.lost))
+
+
+def of_seal(seal: AuditSeal) -> str:
+    return _line(seal.sealed_at, f"{SEAL} n={seal.n} rows={seal.rows}", seal.hash, (seal.key_id, seal.signature))
+
+
+def of_archive(row: AuditArchive) -> str:
+    said, what = audit_files.to_sign(row.statement), f"{ARCHIVE} file={row.file_name} rows={row.rows}"
+    return _line(row.archived_at, what, said, (row.key_id, row.signature))
+
+
+def of_loss(last: int, lost: int, now: datetime) -> str:
+    """Return the line that what was told of the seals after `last`, up to `lost`, is void; signed now."""
+    what = f"n={last} lost={lost} at={_moment(now)}"
+    return _line(now, f"{SETTLED} {what}", _sum(what), (audit_keys.name(), audit_keys.sign(_sum(what))))
+
+
+def _line(at: datetime, what: str, said: merkle.Bytes, signed: tuple[str, merkle.Bytes]) -> str:
+    key, signature = signed
+    proof = f"hash={bytes(said).hex()} key={key} sig={bytes(signature).hex()}"
+    return f"{_moment(at)} carerelay-audit {what} {proof}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _sum(what: str) -> bytes:
+    return sha256(f"carerelay audit loss 1\n{what}".encode()).digest()
+
+
+def read(path: Path, *, only: str = "") -> Iterator[Line]:
+    """Yield what a file of anchors tells, in its order; a log of other things too is fine. only: this kind of line."""
+    mark = f"carerelay-audit {only}"
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for at, text in enumerate(file):
+            if mark in text and (found := LINE.search(text)):
+                yield _read(at, found)
+
+
+def _read(at: int, found: re.Match[str]) -> Line:
+    numbers, file = dict(NUMBERS.findall(found["what"])), FILE.search(found["what"])
+    return Line(
+        at, found["kind"], found["what"], bytes.fromhex(found["hash"]), found["key"], bytes.fromhex(found["signature"]),
+        n=int(numbers.get("n", 0)), lost=int(numbers.get("lost", 0)), file=file[1] if file else "",
+    )  # fmt: skip
+
+
+def settled(path: Path) -> list[Line]:
+    """Return the lines about losses, each only where it comes first: one sent again makes nothing void."""
+    first = dict[bytes, Line]()
+    for line in read(path, only=SETTLED):
+        first.setdefault(line.hash, line)
+    return list(first.values())
+
+
+def standing(path: Path, losses: Sequence[Line]) -> Iterator[Line]:
+    """Yield the lines about seals and archives that none of these losses makes void."""
+    for line in read(path):
+        if line.kind != SETTLED and not any(loss.voids(line) for loss in losses):
+            yield line
