@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,6 +21,10 @@ from backend.apps.core import audit_keys, merkle
 from backend.apps.core.models import AuditArchive
 
 FORMAT = "carerelay audit archive 1"
+LONGEST = 1 << 24  # bytes of a line; a row has some hundred
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
+DAMAGED = "The file is damaged or cut off."
+NO_ARCHIVE = "The file is no archive of the audit log, or its end is missing."
 
 
 class BadFile(ValueError):
@@ -60,13 +65,20 @@ class Taken:
 
 def taken(find: Callable[[str], None]) -> Taken:
     """Return what all archives hold; one whose statement was not signed by us counts for nothing and is told."""
-    found, keys = Taken(), audit_keys.known()
+    found = Taken()
+    for said in said_of_all(find):
+        found.add(said)
+    return found
+
+
+def said_of_all(find: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Yield what was signed of each file, the oldest first, and tell of what was not."""
+    keys = audit_keys.known()
     for row in AuditArchive.objects.order_by("archived_at", "id"):
         if merkle.is_signed(keys, row.key_id, bytes(row.signature), to_sign(row.statement)):
-            found.add(json.loads(row.statement))
+            yield json.loads(row.statement)
         else:
             find(f"What is said of the file {row.file_name} is not signed by a key of ours.")
-    return found
 
 
 def to_sign(statement: str) -> bytes:
@@ -75,20 +87,20 @@ def to_sign(statement: str) -> bytes:
 
 def write(path: Path, label: str, rows: Iterable[str]) -> Content:
     """Write a file of these rows, each the text its digest is taken of; it has its name only once it is whole."""
-    level, fresh = list[bytes](), path.with_suffix(".part")
+    tree, fresh = merkle.Tree(), path.with_suffix(".part")
     with fresh.open("wb") as under, gzip.GzipFile(filename="", fileobj=under, mode="wb", mtime=0) as file:
         file.write(_line({"format": FORMAT, "label": label}))
         for text in rows:
             data = text.encode()
-            level.append(sha256(b"\0" + sha256(data).digest()).digest())
+            tree.add(sha256(data).digest())
             file.write(data + b"\n")
-        root, many = merkle.climb(level), len(level)
-        signature = audit_keys.sign(_sum(label, many, root))
-        last = {"rows": many, "root": root.hex(), "key": audit_keys.name(), "signature": signature.hex()}
+        root = tree.root()
+        signature = audit_keys.sign(_sum(label, tree.rows, root))
+        last = {"rows": tree.rows, "root": root.hex(), "key": audit_keys.name(), "signature": signature.hex()}
         file.write(_line(last))
     fresh.chmod(0o600)
     fresh.replace(path)
-    return Content(label, many, root, digest_of(path))
+    return Content(label, tree.rows, root, digest_of(path))
 
 
 def read(path: Path) -> Content:
@@ -98,26 +110,26 @@ def read(path: Path) -> Content:
         BadFile: a row, the number or the order of rows is not what was signed, or nobody we know signed it.
         OSError: it cannot be read.
     """
-    level, last = list[bytes](), b""
+    tree, last = merkle.Tree(), b""
     try:
         with gzip.open(path, "rb") as file:
-            head = _object(file.readline())
-            for data in file:
+            head = _object(file.readline(LONGEST))
+            while data := file.readline(LONGEST):
                 if last:
-                    level.append(sha256(b"\0" + sha256(last.rstrip(b"\n")).digest()).digest())
+                    tree.add(sha256(last.rstrip(b"\n")).digest())
                 last = data
-    except (EOFError, gzip.BadGzipFile, json.JSONDecodeError, UnicodeDecodeError):
-        raise BadFile("The file is damaged or cut off.") from None
+    except DAMAGE:
+        raise BadFile(DAMAGED) from None
     foot = _object(last)
-    if head.get("format") != FORMAT or foot.get("rows") is None:
-        raise BadFile("The file is no archive of the audit log, or its end is missing.")
-    root, label = merkle.climb(level), str(head.get("label"))
-    if foot["rows"] != len(level) or foot.get("root") != root.hex():
+    if head.get("format") != FORMAT or not isinstance(foot.get("rows"), int):
+        raise BadFile(NO_ARCHIVE)
+    root, label = tree.root(), str(head.get("label"))
+    if foot["rows"] != tree.rows or foot.get("root") != root.hex():
         raise BadFile("The rows in the file are not those that were signed.")
-    said = _sum(label, len(level), root)
-    if not merkle.is_signed(audit_keys.known(), str(foot.get("key")), bytes.fromhex(foot["signature"]), said):
+    said = _sum(label, tree.rows, root)
+    if not merkle.is_signed(audit_keys.known(), str(foot.get("key")), _bytes(foot.get("signature")), said):
         raise BadFile("The file is not signed by a key of ours.")
-    return Content(label, len(level), root, digest_of(path))
+    return Content(label, tree.rows, root, digest_of(path))
 
 
 def rows_of(path: Path) -> Iterator[list[Any]]:
@@ -148,8 +160,15 @@ def _line(said: dict[str, Any]) -> bytes:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError:
-        raise BadFile("The file is damaged or cut off.") from None
+    except (ValueError, RecursionError):
+        raise BadFile(DAMAGED) from None
     if not isinstance(found, dict):
-        raise BadFile("The file is no archive of the audit log, or its end is missing.")
+        raise BadFile(NO_ARCHIVE)
     return found
+
+
+def _bytes(hexadecimal: object) -> bytes:
+    try:
+        return bytes.fromhex(str(hexadecimal))
+    except ValueError:
+        return b""

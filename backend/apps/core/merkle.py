@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import reduce
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -62,8 +63,34 @@ def climb(level: list[bytes]) -> bytes:
         return sha256(b"").digest()
     while len(level) > 1:
         pairs = zip(level[::2], level[1::2], strict=False)
-        level = [sha256(b"\1" + left + right).digest() for left, right in pairs] + level[len(level) & ~1 :]
+        level = [_node(left, right) for left, right in pairs] + level[len(level) & ~1 :]
     return level[0]
+
+
+class Tree:
+    """The same root, of leaves that are given one by one: it keeps one hash for each height, whatever their number."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._open: list[bytes | None] = []  # by height: a node that waits for its neighbour
+
+    def add(self, digest: bytes) -> None:
+        """Add the row of this digest."""
+        node, self.rows = sha256(b"\0" + digest).digest(), self.rows + 1
+        for height, left in enumerate(self._open):
+            if left is None:
+                self._open[height] = node
+                return
+            node, self._open[height] = _node(left, node), None
+        self._open.append(node)
+
+    def root(self) -> bytes:
+        waiting = [node for node in self._open if node is not None]
+        return reduce(lambda right, left: _node(left, right), waiting) if waiting else sha256(b"").digest()
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\1" + left + right).digest()
 
 
 def link(seal: Sealed) -> bytes:
