@@ -337,6 +337,43 @@ def test_after_a_restore_elsewhere_nothing_is_sealed_until_a_person_looked() -> 
         offset_of(0)
 
 
+def test_the_log_is_written_to_while_a_restored_one_is_verified_and_what_comes_is_adopted_too() -> None:
+    sealed(4)
+    came = list[Any]()
+    try:
+        ((now,),) = run("SELECT pg_current_xact_id()::text::bigint")
+        offset_of(3 - now)
+        written(2)
+        with other_connection() as other:
+
+            def write_meanwhile(_done: int, _of: int) -> None:
+                came.extend(other.execute(INSERT))
+                other.commit()
+
+            made = audit_adopting.adopt(progress=write_meanwhile)
+        assert len(came) >= 1
+        assert made.rows == 2 + len(came)
+        assert {row[0].bytes for row in came} < {leaf[:16] for leaf in merkle.split(made.leaves)}
+        assert audit_verifying.verify().findings == []
+    finally:
+        offset_of(0)
+
+
+def test_a_transaction_that_holds_the_log_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_adopting, "WAIT", "SET LOCAL lock_timeout = '50ms'")
+    sealed(2)
+    try:
+        ((now,),) = run("SELECT pg_current_xact_id()::text::bigint")
+        offset_of(3 - now)
+        with other_connection() as other:
+            other.execute(INSERT)
+            with pytest.raises(DomainError, match="A long transaction writes to the audit log"):
+                audit_adopting.adopt()
+        assert audit_adopting.adopt().rows == 1
+    finally:
+        offset_of(0)
+
+
 def test_a_key_that_was_replaced_still_verifies_what_it_signed(settings: Any) -> None:
     sealed(2)
     old = audit_keys.public()

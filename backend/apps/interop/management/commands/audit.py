@@ -182,7 +182,8 @@ class Command(BaseCommand):
             self.stderr.write("Nothing of this in these days.")
 
     def adopt(self, **options: Any) -> None:
-        made = audit_adopting.adopt()
+        with bar(shown=sys.stdout.isatty()) as progress:
+            made = audit_adopting.adopt(progress=progress)
         self.stdout.write(f"Seal {made.n} took {made.rows:,} rows in that no seal had. Sealing goes on.")
 
     def settle(self, *, reason: str, anchor: Path | None, **options: Any) -> None:
