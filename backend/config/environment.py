@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from backend.apps.core import merkle
+
 
 def secret(name: str, default: str | None = None) -> str:
     """Return variable `name`, or the content of the file that `<name>_FILE` points to, or the default, stripped.
@@ -25,6 +27,30 @@ def secret(name: str, default: str | None = None) -> str:
     if value is None:
         raise ImproperlyConfigured(f"Set {name} or {name}_FILE.")
     return value.strip()
+
+
+def signing_key(name: str, default: str | None = None) -> str:
+    """Return the Ed25519 key in variable `name`, as it is written: PEM, or its seed in base64.
+
+    Refused at the start, not when the first thing is to be signed, with what mends it.
+    """
+    text = secret(name, default)
+    try:
+        merkle.signer(text)
+    except merkle.BadKey as error:
+        raise ImproperlyConfigured(f"{name} cannot sign. {error} Make one with `./carerelay secrets`.") from None
+    return text
+
+
+def public_keys(name: str) -> list[str]:
+    """Return the public keys in variable `name`, separated by commas or lines."""
+    found = list(filter(None, re.split(r"[,\s]+", secret(name, ""))))
+    try:
+        for text in found:
+            merkle.reader(text)
+    except merkle.BadKey as error:
+        raise ImproperlyConfigured(f"{name}: {error} `manage audit key` prints one.") from None
+    return found
 
 
 def key_ring(name: str, derived_from: str | None = None) -> tuple[tuple[str, bytes], ...]:

@@ -19,7 +19,9 @@ from backend.config.environment import (
     one_of,
     provider_at,
     proxies,
+    public_keys,
     secret,
+    signing_key,
 )
 from backend.config.links import redis_tls
 
@@ -46,8 +48,8 @@ FIELD_KEYS = key_ring("CARERELAY_FIELD_KEYS", None if IN_PRODUCTION else SECRET_
 INDEX_KEYS = key_ring("CARERELAY_INDEX_KEYS", None if IN_PRODUCTION else SECRET_KEY)  # of blind indexes
 if {key for _, key in FIELD_KEYS} & {key for _, key in INDEX_KEYS}:
     raise ImproperlyConfigured("CARERELAY_INDEX_KEYS must differ from CARERELAY_FIELD_KEYS.")
-AUDIT_KEY = secret("CARERELAY_AUDIT_KEY", _insecure and "A" * 43 + "=")  # signs the seals
-AUDIT_KEYS_OLD = list(filter(None, secret("CARERELAY_AUDIT_KEYS_OLD", "").replace("\n", ",").split(",")))  # public
+AUDIT_KEY = signing_key("CARERELAY_AUDIT_KEY", _insecure and "A" * 43 + "=")  # signs the seals
+AUDIT_KEYS_OLD = public_keys("CARERELAY_AUDIT_KEYS_OLD")
 AUDIT_ANCHOR = os.environ.get("CARERELAY_AUDIT_ANCHOR") or f"file:{DATA_DIR / 'audit' / 'anchors.log'}"
 AUDIT_ARCHIVE = Path(os.environ.get("CARERELAY_AUDIT_ARCHIVE") or DATA_DIR / "audit")  # files of months taken off
 PUBLIC_BASE_URL = os.environ.get("CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
