@@ -44,6 +44,20 @@ def test_a_second_up_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert_refused(done, "already running", f"process {os.getpid()}", "CARERELAY_STATE")
 
 
+def test_a_command_on_a_host_of_compose_works_on_no_other_database_by_mistake(tmp_path: Path) -> None:
+    made = tmp_path / "secrets"
+    made.mkdir()
+    (made / "database_url").write_text("postgresql://u:p@postgres/carerelay")
+    for words in (("manage", "keys", "rotate"), ("export", "--out", str(tmp_path / "out"))):
+        done = carerelay(tmp_path / "state", *words, CARERELAY_SECRETS=str(made))
+        assert_refused(
+            done, "Compose holds this installation", "docker compose run --rm migrate python backend/manage.py"
+        )
+    assert not (tmp_path / "state" / "postgres").exists()
+    stack.refuse_beside_compose({"CARERELAY_SECRETS": str(made), "DATABASE_URL": "postgresql://named"})
+    assert stack.place("postgresql://u:canary@127.0.0.1:15432/carerelay?sslmode=x") == "127.0.0.1:15432/carerelay"
+
+
 def test_a_server_too_old_for_our_tables_is_refused() -> None:
     stack.refuse_old(stack.OLDEST)
     with pytest.raises(Refused, match=f"names a PostgreSQL 15; {stack.OLDEST} or newer is needed"):

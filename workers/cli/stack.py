@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
@@ -203,14 +204,37 @@ def in_terminal(command: list[str], env: Mapping[str, str]) -> int:
 
 @contextmanager
 def beside() -> Iterator[dict[str, str]]:
-    """Yield the environment of the stack that runs here, or of its servers, started for this block."""
+    """Yield the environment of the stack that runs here, or of its servers, started for this block.
+
+    Raises:
+        Refused: Compose holds the installation: an embedded database beside it would be another, empty one.
+    """
     folder, caller = state.state_folder(), state.settings_of_caller()
     if running_here := state.read_running(folder):
         yield environments.beside(running_here.env, caller)
         return
+    refuse_beside_compose(caller)
     state.prepare(folder)
     with state.Lock(folder), console.Steps(2, quiet=True) as steps, servers(folder, caller, steps) as found:
         yield settings(folder, caller, found.urls, state.chosen_ports(caller))
+
+
+def refuse_beside_compose(caller: Mapping[str, str]) -> None:
+    """Refuse where `carerelay secrets` made the files of Compose and nobody named another database."""
+    made = ROOT / (caller.get("CARERELAY_SECRETS") or "secrets") / "database_url"
+    if made.exists() and not secret(caller, "DATABASE_URL"):
+        raise Refused(
+            "Compose holds this installation, and this would work on another database. Run "
+            "`docker compose exec web python backend/manage.py ...`, as the owner of the tables "
+            "`docker compose run --rm migrate python backend/manage.py ...`; or start `./carerelay up` first if you mean "
+            "its own database."
+        )
+
+
+def place(url: str) -> str:
+    """Return where a database is, as "127.0.0.1:15432/carerelay", without who signs in there."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def here() -> Running | None:
