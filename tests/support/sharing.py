@@ -15,7 +15,7 @@ TOGETHER = {
     "tests/launcher/test_bootstrap.py",  # one install
     "tests/launcher/test_up.py",  # one stack
 }
-TOGETHER_FOLDERS = ("tests/security/attacks/",)  # one stack
+TOGETHER_FOLDERS = ("tests/security/attacks/", "tests/security/canary/")  # one stack each
 
 
 class ByFile(LoadGroupScheduling):

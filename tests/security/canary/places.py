@@ -1,0 +1,153 @@
+"""Every place that only listens to what is done with patients, and how all of it is read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import redis
+import requests
+from django.apps import apps
+from django.contrib.sessions.models import Session
+from django.db import connection
+
+from backend.apps.core.models import Alert, AuditLog, Heartbeat, IdempotentRequest
+from backend.apps.users.models import User
+from tests.security.canary.person import SEARCHED
+from tests.security.canary.stack import CanaryStack
+
+LINK = re.compile(r"""(?:href|action|src|hx-get|hx-post)=["']([^"']*)["']""")
+DIALS = ("tel:", "mailto:")  # no addresses of ours: nobody is asked for them
+ABOUT_ROWS = {"last_error", "status_reason", "dedupe_key", "findings", "file_name"}  # of what waits for a worker
+OWN = (AuditLog, Alert, Heartbeat, IdempotentRequest)
+FLOWER = ("/api/tasks?limit=10000", "/api/workers", "/api/task/types", "/api/queues/length", "/metrics", "/tasks", "/")
+
+
+@dataclass
+class Visitor:
+    """Somebody who uses the stack over HTTP; keeps each refusal, and each address that was asked for or shown."""
+
+    stack: CanaryStack
+    refusals: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+
+    def ask(
+        self, method: str, path: str, *, by: User | None = None, pages: bool = False, token: str = "", **more: Any
+    ) -> requests.Response:
+        """Send one request, as who is signed in to the API, or to the pages."""
+        headers, cookies = dict(more.pop("headers", {})), {}
+        if pages and by is not None:
+            cookies = {"sessionid": self.stack.cookie(by), "csrftoken": "c" * 32}
+            headers |= {"Referer": f"{self.stack.url}{path}", "X-CSRFToken": "c" * 32}
+        elif by is not None or token:
+            headers["Authorization"] = f"Bearer {token or self.stack.token(by)}"  # type: ignore[arg-type]  # one of both
+        given = {"headers": headers, "cookies": cookies, "allow_redirects": False, **more}
+        answer = requests.request(method, f"{self.stack.url}{path}", timeout=60, **given)
+        self.addresses += [answer.headers.get("Location", ""), *LINK.findall(answer.text)]
+        (self.refusals if answer.status_code >= 400 else self.shown).append(answer.text)
+        return answer
+
+    def done(self, method: str, path: str, status: int = 200, **more: Any) -> Any:
+        """Send one request that has to be done; return what its JSON says."""
+        answer = self.ask(method, path, **more)
+        assert answer.status_code == status, (path, answer.status_code, answer.text[:600])
+        return answer.json() if "json" in answer.headers.get("Content-Type", "") else answer
+
+
+@dataclass
+class Places:
+    """The places around one stack; each is read anew each time."""
+
+    stack: CanaryStack
+    visitor: Visitor
+
+    def read(self) -> dict[str, str]:
+        """Return {place: all its text}."""
+        return {name: read() for name, read in self.readers().items()}
+
+    def readers(self) -> dict[str, Callable[[], str]]:
+        stack = self.stack
+        return {
+            "logs of the parts": lambda: stack.logged_since({}),
+            "log of PostgreSQL": stack.postgres_log,
+            "keys and values of Redis": lambda: everything_in(stack.stage.redis.url),
+            "what Redis writes to disk": self._redis_on_disk,
+            "Flower": lambda: "\n".join(map(stack.flower_says, FLOWER)),
+            "metrics": stack.numbers,
+            "log of the admin": lambda: stored("django_admin_log", ["django_admin_log::text"]),
+            "sessions": lambda: repr([(one.session_key, one.get_decoded()) for one in Session.objects.all()]),
+            "refusals and errors": lambda: "\n".join(self.visitor.refusals),
+            "addresses": lambda: "\n".join(map(_asked_for, self.visitor.addresses)),
+            "temporary files": lambda: files_in(stack.temporary),
+            "names of files": lambda: "\n".join(str(path) for path in stack.folder.rglob("*")),
+            "tables about rows": lambda: "\n".join(stored(*one) for one in about_rows().items()),
+        }
+
+    def _redis_on_disk(self) -> str:
+        return files_in(self.stack.folder / "valkey")
+
+
+def _asked_for(address: str) -> str:
+    """Return what of an address is not what its reader typed into the search of the same page."""
+    if address.startswith(DIALS):
+        return ""
+    return unquote(address).replace(SEARCHED, "")
+
+
+def messages(stack: CanaryStack) -> dict[str, list[dict[str, Any]]]:
+    """Return {kind: messages that left}, by recipient and text: mails of the outbox, texts that the provider took."""
+    mails = [json.loads(path.read_text()) for path in sorted((stack.folder / "outbox").glob("*.json"))]
+    told = [{"to": one.pop("to"), "text": " ".join(map(str, one.values())), "plain": one["text"]} for one in mails]
+    texts = [{"to": one.to, "text": one.body, "plain": one.body} for one in stack.twilio.sent]
+    return {"email": told, "sms": texts}
+
+
+def files_in(folder: Any) -> str:
+    """Return the names and bytes of all files below a folder; those that go meanwhile are left out."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        try:
+            found.append(f"{path.name} {path.read_bytes().decode('latin-1') if path.is_file() else ''}")
+        except FileNotFoundError:
+            continue
+    return "\n".join(found)
+
+
+def everything_in(url: str) -> str:
+    """Return all keys and values of a Redis as one text, with the bodies of Celery's messages as they read unpacked."""
+    reads: dict[bytes, Callable[[Any, bytes], Any]] = {
+        b"string": lambda r, key: r.get(key),
+        b"list": lambda r, key: r.lrange(key, 0, -1),
+        b"set": lambda r, key: r.smembers(key),
+        b"zset": lambda r, key: r.zrange(key, 0, -1),
+        b"hash": lambda r, key: r.hgetall(key),
+        b"stream": lambda r, key: r.xrange(key),
+    }
+    with redis.Redis.from_url(url) as server:
+        kinds = [(key, server.type(key)) for key in server.scan_iter()]
+        there = [(key, kind) for key, kind in kinds if kind != b"none"]  # others' keys may go while we look
+        text = "\n".join(f"{key!r} {reads[kind](server, key)}" for key, kind in there)
+    bodies = re.findall(r'"body": "([A-Za-z0-9+/=]+)"', text)
+    return text + " ".join(base64.b64decode(body).decode(errors="replace") for body in bodies)
+
+
+def stored(table: str, columns: list[str]) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT concat_ws(' ', {', '.join(columns)}) FROM {table}")  # noqa: S608  # our own names
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+def about_rows() -> dict[str, list[str]]:
+    """Return {table: columns} of what history and queues keep about rows: all columns of the tables made for that."""
+    found = {model._meta.db_table: [f"{model._meta.db_table}::text"] for model in OWN}
+    for model in apps.get_models():
+        names = {one.name for one in model._meta.fields} & ABOUT_ROWS
+        if names and model not in OWN and model._meta.managed and not model._meta.proxy:
+            found[model._meta.db_table] = [f'"{name}"' for name in sorted(names)]
+    return found

@@ -1,0 +1,104 @@
+"""A patient whose every fact is a mark goes through every pipeline; then every place that listens is searched."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from integrations.doubles.laboratory import LabDouble, ack
+from tests.security.canary import leaks, pipelines
+from tests.security.canary.person import PERSON, facts_in
+from tests.security.canary.places import Places, Visitor, messages
+from tests.security.canary.stack import POSTGRES_LOG, CanaryStack, postgres_settings
+from tests.support.stage import until
+from tests.support.stated_minimum import STATED, table
+from workers.cli.state import ROOT
+
+CHANGES = re.compile(
+    r"https?://\S+|\b(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z][a-z]{2,8} \d+(?:, \d+)?)\b|\d+"
+)
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def refusing_lab() -> Iterator[LabDouble]:
+    """A laboratory that repeats what it was sent in its refusal, where only fixed words belong."""
+    said = "ERR||PID^1^5^Zqxjklast|101^Zqxjklast Zqxjkfirst^HL70357|E||||Zqxjklast 19310723"
+    with LabDouble(ack("AR", err=said)) as double:
+        yield double
+
+
+def test_a_patient_who_went_through_every_pipeline_stands_nowhere_but_where_it_is_stated(
+    running: CanaryStack, refusing_lab: LabDouble
+) -> None:
+    story = pipelines.Story(running, refusing_lab, Visitor(running))
+    for step in (pipelines.reminded, pipelines.examined, pipelines.treated, pipelines.billed):
+        step(story)
+    fetched = pipelines.exported(story)
+    for step in (pipelines.looked_around, pipelines.broken, pipelines.tended):
+        step(story)
+    places = Places(running, story.visitor).read()
+    assert {name: facts for name, text in places.items() if (facts := facts_in(text))} == {}
+    assert [name for name, text in places.items() if not text and name not in EMPTY] == []
+    assert postgres_settings() == POSTGRES_LOG
+    assert places["log of PostgreSQL"].count("ERROR:") >= 2, "it told of both traps, without the row"
+    assert len(json.loads(running.flower_says("/api/tasks?limit=10000"))) > 50
+    left = messages(running)
+    sent = [one for kind in left.values() for one in kind]
+    found = {
+        "message": facts_in(*(one["text"] for one in sent), story.opened),
+        "staff": facts_in(*(one["text"] for one in sent if one["to"] not in {PERSON["email"], PERSON["phone"]})),
+        "envelope": facts_in(*(one["to"] for one in sent)),
+        "laboratory": facts_in(*refusing_lab.taken),
+        "payer": facts_in(*(path.read_text() for path in running.house.inbound().iterdir())),
+        "export": facts_in(fetched),
+        "person": facts_in(*story.visitor.shown),
+    }
+    stated = {name: set(way.fields) for name, way in STATED.items()}
+    assert found == stated, "what leaves is what tests/support/stated_minimum.py states, neither more nor less"
+    for kind, mark in (("email", PERSON["email"]), ("sms", PERSON["phone"])):
+        hers = [words(one) for one in left[kind] if one["to"] == mark]
+        others = [words(one) for one in left[kind] if one["to"] != mark]
+        assert hers, kind
+        assert set(hers) <= set(others), "but for time and link it says the same to whoever it is sent"
+
+
+EMPTY = {"log of the admin", "temporary files"}  # nothing is written there, or what was is gone
+
+
+def words(message: dict[str, Any]) -> str:
+    """Return what a message says without its days, times, numbers and links."""
+    return " ".join(CHANGES.sub("*", message["plain"]).split())
+
+
+def test_the_document_states_what_the_search_goes_by() -> None:
+    assert table() in (ROOT / "docs" / "phi.md").read_text()
+
+
+def stands(mark: str, read: Callable[[], str]) -> bool:
+    return mark.lower() in read().lower()
+
+
+def test_a_leak_is_found_in_each_place_it_is_planted_in(running: CanaryStack) -> None:
+    visitor = Visitor(running)
+    places, plant = Places(running, visitor), leaks.planters(running)
+    over_http = {"refusals and errors", "addresses"}
+    assert plant.keys() | over_http == places.readers().keys()
+    marks = {name: f"Zqxjklast{number:02}" for number, name in enumerate(places.readers(), start=10)}
+    for name, put in plant.items():
+        put(marks[name])
+    with leaks.Leaky(*(marks[name] for name in sorted(over_http, reverse=True))) as double:
+        visitor.stack = SimpleNamespace(url=double.url)  # type: ignore[assignment]  # all that is asked of it here
+        visitor.ask("get", "/")
+    for name, read in places.readers().items():
+        until(partial(stands, marks[name], read), within_s=20)
+        assert "last_name" in facts_in(read()), name
+    for kind, put_into in (("email", leaks.mailed), ("sms", leaks.texted)):
+        put_into(running, "Zqxjkfirst")
+        assert "first_name" in facts_in(*(one["text"] for one in messages(running)[kind])), kind
