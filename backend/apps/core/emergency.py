@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from backend.apps.core.roles import Role
@@ -43,6 +43,14 @@ def marks(user: Any) -> Callable[[UUID | None], dict[str, Any]]:
         return {"break_glass": found} if found else {}
 
     return mark
+
+
+def undone(user: Any) -> QuerySet[Any]:
+    """Return the looks at the patient of an outer row, which links `user` to them, that were not justified and as part
+    of which the row was made: from the opening to the verdict.
+    """
+    judged = _of(user).filter(verdict="not_justified", patient_id=OuterRef("patient_id"))
+    return judged.filter(started_at__lte=OuterRef("created_at") + GRACE, reviewed_at__gte=OuterRef("created_at"))
 
 
 def _of(user: Any) -> QuerySet[Any]:

@@ -12,7 +12,7 @@ from backend.apps.insurance.models.billing import TaxId
 
 
 class BillingEntitySerializer(ClinicSerializer):
-    tax_id_ends = serializers.SerializerMethodField(help_text="Four digits of an employer's number, else nothing.")
+    tax_id_ends = serializers.SerializerMethodField(help_text="Four digits of an employer's number, to who may see it; else nothing.")
 
     class Meta:
         model = BillingEntity
@@ -25,7 +25,7 @@ class BillingEntitySerializer(ClinicSerializer):
         extra_kwargs: ClassVar[dict[str, Any]] = {"tax_id": {"write_only": True, "max_length": 9}}
 
     def get_tax_id_ends(self, row: BillingEntity) -> str:
-        return row.tax_id[-4:] if row.tax_id_type == TaxId.EMPLOYER else ""
+        return row.tax_id[-4:] if row.tax_id_type == TaxId.EMPLOYER and self._sees("tax_id", row) else ""
 
 
 class ServiceFacilitySerializer(ClinicSerializer):

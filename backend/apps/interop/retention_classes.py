@@ -191,9 +191,15 @@ EXPIRING = (
     ),
     DataClass(
         name="login_guards", title="Failed sign-ins",
-        sentence="How often somebody guessed a password or a code, without whose. A lock lasts a quarter of an hour.",
+        sentence="How often somebody guessed a password, a code or a patient, without whose. A lock lasts minutes.",
         covers=("users.LoginGuard",), expires_after=timedelta(days=1),
         steps=(Step(LoginGuard, "began_at"),),
+    ),
+    DataClass(
+        name="nobodys_notices", title="E-mails to nobody",
+        sentence="Written when somebody guessed at a login nobody has, so that it costs the same. Nobody was told.",
+        covers=(), expires_after=timedelta(days=1), held_with="login_notices",
+        steps=(Step(LoginNotice, "created_at", OVER & Q(user__isnull=True)),),
     ),
     DataClass(
         name="smart_assertions", title="Used sign-ins of systems",

@@ -1,7 +1,8 @@
 """Break-glass: opens a record for an hour, tells of it at once, and has every opening reviewed by somebody else.
 
 Only doctors need it: all other roles that may read charts see every patient. While it is open the doctor reads and
-writes as for an own patient; what they write then links the patient to them for good, as it does anywhere else.
+writes as for an own patient; what they write then links the patient to them for good, as it does anywhere else, unless
+the review finds that it was not justified: then nothing counts that they wrote up to the verdict.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def end(opened: EmergencyAccess, *, by: Any) -> EmergencyAccess:
 
 @transaction.atomic
 def review(opened: EmergencyAccess, *, by: Any, verdict: str, note: str = "") -> EmergencyAccess:
-    """Say whether it was justified, once and by somebody else. One that was not ends at once.
+    """Say whether it was justified, once and by somebody else. One that was not ends at once, and so do its links.
 
     Raises:
         Conflict: it was reviewed already.

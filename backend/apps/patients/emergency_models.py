@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length, Now, Trim
 from django.db.models.lookups import GreaterThanOrEqual
+from django.utils import timezone
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
@@ -40,6 +41,7 @@ class EmergencyAccess(ClinicModel):
     reason = models.CharField(max_length=500, editable=False)
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     ends_at = models.DateTimeField(editable=False)
+    ended_by_merge = models.BooleanField(default=False, db_default=False, editable=False)
     verdict = models.CharField(max_length=13, choices=Verdict, blank=True, default="", editable=False)
     review_note = models.CharField(max_length=1000, blank=True, default="", editable=False)
     reviewed_by = models.ForeignKey(
@@ -74,3 +76,9 @@ class EmergencyAccess(ClinicModel):
             models.Index(fields=["-started_at", "id"], name="emergency_newest"),
             models.Index(fields=["ends_at"], name="emergency_unreviewed", condition=Q(verdict="")),
         ]
+
+    @classmethod
+    def make_room(cls, patient: Any, into: Any) -> None:
+        """Before a record is merged into another one: end what is open of it, for the other one was not opened."""
+        open_ones = cls.objects.filter(patient=patient, ends_at__gt=Now())
+        open_ones.update(ends_at=Now(), ended_by_merge=True, updated_at=timezone.now())

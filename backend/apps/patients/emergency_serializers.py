@@ -13,8 +13,8 @@ class EmergencyAccessSerializer(ClinicSerializer):
     class Meta:
         model = EmergencyAccess
         fields = [
-            "id", "user", "patient", "reason", "started_at", "ends_at", "verdict", "review_note", "reviewed_by",
-            "reviewed_at", "created_at", "updated_at",
+            "id", "user", "patient", "reason", "started_at", "ends_at", "ended_by_merge", "verdict", "review_note",
+            "reviewed_by", "reviewed_at", "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields
 

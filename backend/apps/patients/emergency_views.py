@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import django_filters
-import redis
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import Throttled
@@ -25,9 +25,9 @@ from backend.apps.patients.emergency_serializers import (
     ReviewForm,
 )
 from backend.apps.patients.models import Patient
-from backend.apps.users import throttle
+from backend.apps.users import guards
 
-FINDING = throttle.Limit("find-patient", most=20, window_s=600)  # by login
+MOST_FINDS, WITHIN = 20, timedelta(minutes=10)  # by login
 
 
 class BreakGlass(Audited):
@@ -69,11 +69,8 @@ class BreakGlass(Audited):
 
 
 def tries_left(request: Any) -> int | None:
-    """Count one try to find; return the seconds to wait when there were too many. Without Redis nobody counts."""
-    try:
-        return throttle.over(FINDING, str(request.user.pk))
-    except redis.RedisError:
-        return None
+    """Count one try to find, in the database; return the seconds to wait when there were too many."""
+    return guards.attempt(str(request.user.pk), guards.PATIENT, most=MOST_FINDS, within=WITHIN)
 
 
 class EmergencyAccessFilter(django_filters.FilterSet):

@@ -19,7 +19,7 @@ from backend.apps.users.models import LoginGuard, LoginNotice, Notice, User
 
 MOST = 10  # failures within WINDOW lock it; the next try finds it so
 WINDOW = LOCKED_FOR = timedelta(minutes=15)
-PASSWORD, CODE = "password", "code"  # what is guessed
+PASSWORD, CODE, PATIENT = "password", "code", "patient"  # what is guessed
 
 # One row for each; a lock lasts its time whatever is tried meanwhile, and the count begins anew after it.
 COUNT = """
@@ -37,7 +37,8 @@ COUNT = """
                             WHEN g.locked_until IS NULL AND g.began_at >= statement_timestamp() - %s
                                  AND EXCLUDED.failures > 0 AND g.failures + EXCLUDED.failures >= %s
                             THEN statement_timestamp() + %s END
-    RETURNING locked_until, locked_until IS NOT DISTINCT FROM statement_timestamp() + %s"""
+    RETURNING locked_until, locked_until IS NOT DISTINCT FROM statement_timestamp() + %s,
+              CEIL(EXTRACT(EPOCH FROM locked_until - statement_timestamp()))::int"""
 
 
 @transaction.atomic(savepoint=False)
@@ -48,13 +49,16 @@ def count(who: str, what: str, user: User | None, *, is_wrong: bool) -> bool:
     only while fewer than MOST were wrong. A lock and what tells of it, to nobody where nobody has the login, are one.
     who: a login as it was typed, or the id of a user.
     """
-    values: list[Any] = [uuid7(), _digest(who, what), int(is_wrong), WINDOW, WINDOW, WINDOW, MOST, LOCKED_FOR]
-    with statements.cursor() as cursor:
-        cursor.execute(COUNT, [*values, LOCKED_FOR])
-        locked_until, begins = cursor.fetchone()
+    locked_until, begins, _ = _counted(_digest(who, what), int(is_wrong), MOST, WINDOW, LOCKED_FOR)
     if locked_until is not None and begins:
         _tell(who, what, user, locked_until)
     return locked_until is not None and not begins
+
+
+def attempt(who: str, what: str, *, most: int, within: timedelta) -> int | None:
+    """Count one try; return how many seconds to wait when there were more than `most`, else None."""
+    _, _, wait_s = _counted(_digest(who, what), 1, most + 1, within, within)
+    return wait_s
 
 
 def forgive(who: str, what: str) -> None:
@@ -65,6 +69,17 @@ def forgive(who: str, what: str) -> None:
 def clear(who: str, what: str) -> None:
     """Forget the failures and open the lock, for a person decided so."""
     LoginGuard.objects.filter(digest=_digest(who, what)).delete()
+
+
+def _counted(
+    digest: str, failures: int, most: int, within: timedelta, lasts: timedelta
+) -> tuple[datetime | None, bool, int | None]:
+    """Return until when it is locked, whether that begins now, and the seconds until then."""
+    values: list[Any] = [uuid7(), digest, failures, within, within, within, most, lasts, lasts]
+    with statements.cursor() as cursor:
+        cursor.execute(COUNT, values)
+        found: tuple[datetime | None, bool, int | None] = cursor.fetchone()
+    return found
 
 
 def _tell(who: str, what: str, user: User | None, locked_until: datetime) -> None:

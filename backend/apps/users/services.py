@@ -203,7 +203,7 @@ def new_recovery_codes(user: User, code: str, *, session: LoginSession | None) -
 @contextmanager
 def _guessing_ends(session: LoginSession | None) -> Iterator[None]:
     """End a sign-in in which somebody proves themselves wrong five times, long before that locks the login itself."""
-    rows = LoginSession.objects.filter(pk=session.pk if session else None)
+    rows = LoginSession.objects.filter(pk=session.pk) if session else LoginSession.objects.none()
     try:
         yield
     except (ValidationError, second_step.CodeRefused):

@@ -217,7 +217,7 @@ def test_a_car_accident_needs_its_state() -> None:
     assert (answer.status_code, answer.data["errors"][0]["field"]) == (400, "accident_state")
 
 
-def test_a_number_for_taxes_goes_in_and_only_an_employers_last_digits_come_out() -> None:
+def test_a_number_for_taxes_goes_in_and_only_an_employers_last_digits_come_out_to_the_administrator() -> None:
     api = client_for(make_user("admin"))
     body = {
         "name": "Clinic", "npi": billing_entity().npi, "tax_id": "123456789", "address_line1": "1 Main St",
@@ -226,6 +226,7 @@ def test_a_number_for_taxes_goes_in_and_only_an_employers_last_digits_come_out()
     }  # fmt: skip
     made = api.post(BILLING, body)
     assert (made.status_code, made.data["tax_id_ends"]) == (201, "6789")
+    assert desk().get(f"{BILLING}{made.data['id']}/").data["tax_id_ends"] == ""
     person = api.post(BILLING, {**body, "first_name": "Tess", "tax_id_type": "SY", "tax_id": "078051120"})
     assert person.data["tax_id_ends"] == ""
     assert "tax_id" not in person.data

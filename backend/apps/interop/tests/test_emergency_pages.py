@@ -35,7 +35,7 @@ def test_a_doctor_opens_a_record_looks_at_it_and_a_reviewer_sees_what_was_seen()
     assert alert_words.address_of(Alert.objects.get()) == page
     shown = reviewer.get(page).content.decode()
     assert "admin.retrieve" in shown
-    assert "They wrote prescriptions: 1." in shown
+    assert "They wrote prescriptions: 1. It links the patient to them for good, unless" in shown
     assert REASON in reviewer.get(PAGE).content.decode()
     assert b"open still" in reviewer.post(f"{page}review/", {"verdict": "justified"}, follow=True).content
     assert b"The record is shut." in reviewer.post(f"{page}end/", follow=True).content

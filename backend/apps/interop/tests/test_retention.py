@@ -21,7 +21,7 @@ from backend.apps.core.models import Alert, AuditLog, RetentionRule, RetentionRu
 from backend.apps.interop import retention_rules
 from backend.apps.interop.retention_classes import BY_RULE, CLASSES, EXPIRING, named
 from backend.apps.interop.tests.fhir.export_rows import make_disclosure
-from backend.apps.users.models import LoginSession
+from backend.apps.users.models import LoginNotice, LoginSession
 from backend.apps.users.tests.factories import make_user
 from tests.support.races import wait_until_waited_for
 
@@ -165,6 +165,22 @@ def test_a_purge_that_dies_in_the_middle_keeps_what_it_removed_and_the_next_one_
     assert told_of.detail == {"class": "alerts", "removed": 2, "broken_off": True}
 
 
+def test_a_mail_to_nobody_goes_after_a_day_unless_it_is_held_and_one_to_an_owner_stays() -> None:
+    of, soon = next(one for one in EXPIRING if one.name == "nobodys_notices"), time.monotonic() + 60
+    for user in (None, make_user("nurse")):
+        for days, state in ((2.0, "done"), (2.0, "waiting"), (0.5, "done")):
+            row = LoginNotice.work.enqueue(dedupe_key=f"{user}:{days}:{state}", kind="locked", user=user)
+            aged(row, days=days)
+            LoginNotice.work.filter(pk=row.pk).update(work_state=state)
+    mine = retention_rules.of_class(of.held_with)
+    retention_rules.deactivate(mine, by=None, reason="A legal hold.")
+    assert retention.expire(of, deadline=soon) == 0
+    retention_rules.look(mine, by=None)
+    retention_rules.activate(mine, by=None, reason="The hold is over.")
+    assert retention.expire(of, deadline=soon) == 1
+    assert LoginNotice.work.count() == 5
+
+
 ALONE = pytest.mark.django_db(transaction=True, available_apps=["backend.apps.core", "backend.apps.users"])
 
 
@@ -201,7 +217,7 @@ def test_who_stops_a_rule_waits_for_the_rows_a_purge_is_at_and_no_longer() -> No
 
 @ALONE
 def test_a_hold_ends_what_goes_as_it_expires_with_the_rows_it_is_at() -> None:
-    (of,) = (one for one in EXPIRING if one.held_with)
+    of = next(one for one in EXPIRING if one.name == "run_out_sign_ins")
     user, long_ago = make_user("nurse"), timezone.now() - timedelta(days=31)
     for number in range(30):
         LoginSession.objects.create(user=user, refresh_jti=f"{number:032d}", created_at=long_ago)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import free_time, make_appointment
+from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.exceptions import Conflict
 from backend.apps.core.models import Alert, AuditLog
 from backend.apps.doctors.tests.factories import make_doctor
@@ -19,9 +21,11 @@ from backend.apps.laboratory.tests.factories import make_lab_order
 from backend.apps.patients import emergencies, services
 from backend.apps.patients.models import EmergencyAccess, Patient
 from backend.apps.patients.tests.factories import make_emergency_access, make_patient
-from backend.apps.users.models import User
+from backend.apps.prescriptions.tests.factories import make_prescription
+from backend.apps.users.models import LoginGuard, User
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import ApiContract, client_for
+from tests.support.pages import signed_in
 
 URL, PATIENTS = "/api/v1/emergency-accesses/", "/api/v1/patients/"
 REASON = "Unconscious in the waiting room, nobody else is here"
@@ -122,6 +126,30 @@ def test_an_order_written_under_it_is_taken_and_links_the_patient_as_any_order_d
     assert sees(doctor, patient)[0] == 200
 
 
+@pytest.mark.parametrize("make", [make_note, make_lab_order, make_prescription, make_appointment])
+def test_what_was_written_under_a_look_that_was_not_justified_links_nobody_and_what_comes_later_does(
+    doctor: User, patient: Patient, make: Any
+) -> None:
+    other, admin = make_doctor().user, make_user("admin")
+    for login in (doctor, other):
+        opened_by(login, patient)
+        make(patient=patient, doctor=login.doctor)
+    for opened in EmergencyAccess.objects.all():
+        emergencies.end(opened, by=admin)
+    make_note(patient=patient, doctor=doctor.doctor)  # after the end, through the link
+    for login, verdict in ((doctor, "not_justified"), (other, "justified")):
+        assert sees(login, patient)[0] == 200
+        row = EmergencyAccess.objects.get(user=login)
+        emergencies.review(row, by=admin, verdict=verdict, note="A neighbour.")
+    assert sees(doctor, patient)[0] == 404
+    assert sees(doctor, patient)[4] == 404
+    assert sees(other, patient)[0] == 200
+    assert opened_by(doctor, patient).status_code == 201, "they open it anew, with a reason"
+    emergencies.end(EmergencyAccess.objects.get(user=doctor, verdict=""), by=admin)
+    make_appointment(patient=patient, doctor=doctor.doctor)
+    assert sees(doctor, patient)[0] == 200, "they care for the patient now"
+
+
 def test_ending_it_shuts_the_record_at_once_and_only_who_opened_it_or_the_administrator_may(
     doctor: User, patient: Patient
 ) -> None:
@@ -133,7 +161,7 @@ def test_ending_it_shuts_the_record_at_once_and_only_who_opened_it_or_the_admini
 
 
 @pytest.mark.parametrize("how", ["removed", "merged"])
-def test_a_record_that_is_gone_opens_to_nobody_and_a_merged_one_stays_open_as_the_record_that_is_kept(
+def test_a_record_that_is_gone_opens_to_nobody_and_a_merged_one_ends_and_does_not_open_the_record_that_is_kept(
     doctor: User, patient: Patient, how: str
 ) -> None:
     assert opened_by(doctor, patient).status_code == 201
@@ -142,12 +170,20 @@ def test_a_record_that_is_gone_opens_to_nobody_and_a_merged_one_stays_open_as_th
         patient.delete()
     else:
         services.merge(patient, by=None, into=kept)
-        assert sees(doctor, kept) == [200, 1, 200, 1, 200]
+        assert sees(doctor, kept) == [404, 0, 404, 0, 404]
+        told = client_for(doctor).get(URL).data["results"][0]
+        assert (told["patient"], told["ended_by_merge"]) == (kept.pk, True)
+        page = signed_in(doctor).get(f"/console/break-glass/{told['id']}/").content.decode()
+        assert "It ended when the record was merged" in page
     assert sees(doctor, patient)[0] == 404
     assert opened_by(doctor, patient).status_code == 404
     who = {"medical_record_number": "STRANGER-1", "date_of_birth": "1980-05-17"}
     found = client_for(doctor).post(f"{PATIENTS}find/", who, format="json").json()
     assert [row["id"] for row in found] == ([] if how == "removed" else [str(kept.pk)])
+    if how == "merged":
+        assert opened_by(doctor, kept).status_code == 201, "it takes a reason of its own"
+        services.merge(make_patient(), by=None, into=kept)
+        assert sees(doctor, kept)[0] == 200, "the record that is kept stays as it was"
 
 
 @pytest.mark.parametrize("reason", ["", "short", " " * 20, "  a   b   "])
@@ -174,8 +210,15 @@ def test_finding_takes_the_whole_number_and_the_birthday_and_a_limit_on_tries(do
         assert (found.status_code, found.json()) == (200, []), number
     assert AuditLog.objects.filter(action="find", user=doctor, detail__count=0).count() == 3
     who = {"medical_record_number": "STRANGER-1", "date_of_birth": "1980-05-17"}
-    answers = [api.post(f"{PATIENTS}find/", who, format="json").status_code for _ in range(18)]
-    assert answers == [200] * 17 + [429]
+    answers = [api.post(f"{PATIENTS}find/", who, format="json") for _ in range(18)]
+    assert [answer.status_code for answer in answers] == [200] * 17 + [429]
+    assert 590 <= int(answers[-1]["Retry-After"]) <= 600
+    form = {**who, "reason": REASON}
+    assert b"Too many tries" in signed_in(doctor).post("/console/break-glass/open/", form, follow=True).content
+    assert not EmergencyAccess.objects.exists()
+    assert client_for(make_doctor().user).post(f"{PATIENTS}find/", who, format="json").status_code == 200
+    LoginGuard.objects.update(locked_until=Now(), began_at=Now() - timedelta(minutes=11))
+    assert api.post(f"{PATIENTS}find/", who, format="json").status_code == 200
 
 
 def test_a_review_is_by_somebody_else_after_the_end_once_and_settles_the_alert(doctor: User, patient: Patient) -> None:

@@ -11,7 +11,10 @@ from backend.apps.core.bases import UUIDModel
 
 
 class LoginGuard(UUIDModel):
-    """Failures of one login or of one person's codes, known or not, under a keyed digest. It goes when one is right."""
+    """Failures of one login or of one person's codes, known or not, under a keyed digest. It goes when one is right.
+
+    Of finding patients every try of a login counts.
+    """
 
     digest = models.CharField(max_length=64, unique=True, editable=False)
     failures = models.PositiveIntegerField(default=0, editable=False)

@@ -35,9 +35,11 @@ A doctor opens the record of a patient who is not theirs with `POST /api/v1/pati
 console, with a reason of at least 10 characters, for 60 minutes by the database's clock. The id comes from
 `POST /api/v1/patients/find/` with the whole record number and the birthday, which tells an id and initials. While it is
 open the patient counts as an own one everywhere, for reading and for writing; what the doctor writes links the patient
-to them for good, and the review shows it. Every audit row made under it names it in `detail.break_glass`. It opens an
-alert at once, which is mailed to whoever is on call, and waits in the console for a review by somebody else; after 7
-days without one an alert tells of it. Nurses and the other roles need none: they see every patient.
+to them for good, and the review shows it. Of one that was not justified nothing counts that they wrote up to the
+verdict: the record is shut, until something new links them. It ends when the record is merged into another one. Every
+audit row made under it names it in `detail.break_glass`. It opens an alert at once, which is mailed to whoever is on
+call, and waits in the console for a review by somebody else; after 7 days without one an alert tells of it. Nurses and
+the other roles need none: they see every patient.
 Patients do not see who opened their record; the accounting of it is the administrator's.
 """
 
