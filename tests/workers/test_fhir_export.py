@@ -16,8 +16,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from backend.apps.core import audit
+from backend.apps.core import audit, closed_values
+from backend.apps.core.models import Alert
 from backend.apps.core.work import LEASE
+from backend.apps.insurance.tests.factories import make_patient_insurance
 from backend.apps.interop.fhir.exports import accounting, services
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.models import (
@@ -185,6 +187,21 @@ def test_a_row_that_is_judged_wrong_is_left_out_and_told_of_without_its_values(s
     assert told["issue"][0]["diagnostics"].startswith(f"Patient/{bad.pk} was left out")
     assert "12000" not in json.dumps(told).replace(str(bad.pk), "")
     assert faults(told) == []
+
+
+@pytest.mark.parametrize("organized", [False, True])
+def test_a_row_with_a_value_that_does_not_open_is_left_out_and_told_of_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, *, organized: bool
+) -> None:
+    monkeypatch.setattr(closed_values, "EVERY_S", 0)
+    good, bad = make_patient_insurance(), make_patient_insurance()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE insurance_patientinsurance SET member_id = 'W123' WHERE id = %s", [bad.pk])
+    job = carried_out(Asked(types=("Coverage",), organize_by="Patient" if organized else ""))
+    assert [line["id"] for line in lines(job) if line["resourceType"] == "Coverage"] == [str(good.pk)]
+    (told,) = lines(job, "error")
+    assert told["issue"][0]["diagnostics"].startswith(f"Coverage/{bad.pk} was left out: The field 'member_id'")
+    assert (faults(told), Alert.objects.get(kind=closed_values.KIND).resolved_at) == ([], None)
 
 
 def test_a_line_that_is_no_json_is_left_out_as_well(settings: Any) -> None:

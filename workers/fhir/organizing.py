@@ -116,7 +116,7 @@ def _lines(task: Task, asked: Asked, source: Source, problems: Cut, *, about_nob
     at_once = writing.rows_at_once(task, source, found, (ROWS_AT_ONCE, AT_ONCE_BYTES))
     for rows in writing.fetched(task, sql, at_once, name=source.name):
         for about, *row in rows:
-            for kept in sample.without_faulty(source.opened([tuple(row)], resource), problems):
+            for kept in sample.without_faulty(writing.opened(source, [tuple(row)], resource, problems), problems):
                 yield about or "", line(kept)
 
 

@@ -13,12 +13,15 @@ import orjson
 from django.conf import settings
 from psycopg.adapt import Transformer
 
+from backend.apps.core import closed_values
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.interop.fhir.exports import selection
 from backend.apps.interop.fhir.exports.asked import Asked
 from backend.apps.interop.fhir.source import Source
 from backend.apps.interop.fhir.sources import BY_NAME
 from backend.apps.interop.models import ChunkKind, ExportChunk, ExportFile, ExportJob
 from integrations.fhir import checking
+from integrations.fhir.outcomes import issue
 from integrations.fhir.resource import Resource
 from workers.fhir import asking, files
 from workers.fhir.files import SUFFIX, Finished, Ndjson
@@ -136,7 +139,7 @@ def _resources(task: Task, asked: Asked, source: Source, problems: Cut, told: se
     for rows in fetched(task, sql, _at_once(task, source)):
         if beside or place is not None:
             told.update(filter(None, map(of_whom, rows)))
-        shaped = source.opened([row[:-1] for row in rows] if beside else rows, resource)
+        shaped = opened(source, [row[:-1] for row in rows] if beside else rows, resource, problems)
         yield list(map(line, sample.without_faulty(shaped, problems)))
     if members := selection.members(task.job, asked, source, task.chunk.lower, task.chunk.upper):
         told.update(patient for rows in fetched(task, members, AT_ONCE) for (patient,) in rows if patient)
@@ -171,6 +174,22 @@ def fetched(task: Task, sql: str, at_once: int, *, name: str = "rows") -> Iterat
                 return
             shape.set_pgresult(found)
             yield shape.load_rows(0, found.ntuples, tuple)
+
+
+def opened(source: Source, rows: Rows, resource: Resource, problems: Cut) -> Rows:
+    """Return the rows with sealed columns opened; those with a value that does not open are told of instead."""
+    closed = dict[int, CannotOpen]()
+    found = source.opened(rows, resource, closed)
+    if not closed:
+        return found
+    for error in closed.values():
+        closed_values.tell(error)
+    of_id = resource.columns.index("id")
+    problems.add([
+        outcome([issue("incomplete", f"{source.type}/{rows[at][of_id]} was left out: {closed_values.refusal(error)}")])
+        for at, error in closed.items()
+    ])  # fmt: skip
+    return [row for at, row in enumerate(found) if at not in closed]
 
 
 def given_of(job: ExportJob) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,7 +25,21 @@ Entries = tuple[tuple[str, bytes], ...]  # id and 32 bytes of each key; the firs
 
 
 class CannotOpen(ValueError):
-    """A sealed value was changed or moved, or its key is not known."""
+    """A sealed value was changed or moved, or its key is not known.
+
+    column: as "insurance.PatientInsurance.member_id". row: its primary key. key_id: of the key it is under. Each is ""
+    where it is not known.
+    """
+
+    column = row = key_id = ""
+
+    @property
+    def field(self) -> str:
+        return self.column.rpartition(".")[2]
+
+    def at(self, column: str, row: object, key_id: str) -> Self:
+        self.column, self.row, self.key_id = column, str(row), key_id
+        return self
 
 
 class UnknownKey(CannotOpen):

@@ -16,7 +16,9 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from backend.apps.core import closed_values
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.keyring import CannotOpen
 
 MEDIA_TYPE = "application/problem+json"
 CONSTANT: tuple[tuple[type[Exception], int, str, str], ...] = (
@@ -34,10 +36,8 @@ NAMED = re.compile(r"Constraint .+ is violated\.")  # Django's words for a const
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception into a problem; None (a bug) leaves it to Django's plain 500."""
-    if isinstance(error, DomainError):
-        answer = problem(error.status, str(error), code=error.code)
-        answer.data |= error.details()
-        return answer
+    if isinstance(error, DomainError | CannotOpen):
+        return _told(error)
     if isinstance(error, ModelValidationError):
         return problem(400, "Some fields are not right.", code="invalid", errors=model_errors(error))
     if isinstance(error, ValidationError):
@@ -53,6 +53,17 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if response is None:
         return None
     return _plain(error, response)
+
+
+def _told(error: DomainError | CannotOpen) -> Response:
+    if isinstance(error, DomainError):
+        answer = problem(error.status, str(error), code=error.code)
+        answer.data |= error.details()
+        return answer
+    closed_values.tell(error)
+    answer = problem(500, closed_values.refusal(error), code="unreadable")
+    answer.data |= {"field": error.field, "key_id": error.key_id}
+    return answer
 
 
 def problem(status: int, detail: str, *, code: str, errors: list[dict[str, str]] | None = None) -> Response:

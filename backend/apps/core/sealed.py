@@ -136,7 +136,11 @@ class SealedColumn(models.Field if TYPE_CHECKING else object):  # type: ignore[t
         """
         if stored is None or stored == self.empty:
             return stored
-        return self.of_bytes(keyring.unseal(self.unpack(stored), self._bound(row)))
+        try:
+            return self.of_bytes(keyring.unseal(self.unpack(stored), self._bound(row)))
+        except CannotOpen as closed:
+            told = row if self.bound_to == "pk" else ""
+            raise closed.at(f"{self.model._meta.label}.{self.name}", told, self.key_id(stored)) from None
 
     def opened(self, instance: Any, value: Sealed) -> Any:
         row = self._row_of(instance)
@@ -327,7 +331,12 @@ class BlindIndex(models.BinaryField):  # type: ignore[type-arg]
         return keyring.digests(self.place, text) if text else []
 
     def pre_save(self, instance: Any, add: bool) -> Any:
-        digest = self.digest(getattr(instance, self.of))
+        try:
+            digest = self.digest(getattr(instance, self.of))
+        except CannotOpen:  # written as it is, then, and so is this
+            if add:
+                raise
+            return getattr(instance, self.attname)
         setattr(instance, self.attname, digest)
         return digest
 

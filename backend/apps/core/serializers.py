@@ -10,8 +10,9 @@ from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import models
 from rest_framework import serializers
 
-from backend.apps.core import field_rules
+from backend.apps.core import closed_values, field_rules
 from backend.apps.core.field_rules import FieldRule
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.models import Alert, AuditLog, Clinic
 
 UNSEEN = "Your role does not see this field whole, so it cannot write it."
@@ -55,11 +56,32 @@ class ClinicSerializer(RefuseUnknown, serializers.ModelSerializer):
         return taken
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        shown: dict[str, Any] = super().to_representation(instance)
+        try:
+            shown: dict[str, Any] = super().to_representation(instance)
+        except CannotOpen:
+            if not isinstance(self.parent, serializers.ListSerializer):
+                raise
+            shown = self._as_far_as_it_opens(instance)
         for name, (_, one) in self._ruled.items():
             if name in shown and not self._sees(name, instance):
                 value = shown.pop(name)
                 shown |= {name: field_rules.mask(value)} if one.masked else {}
+        return shown
+
+    def _as_far_as_it_opens(self, instance: Any) -> dict[str, Any]:
+        """Return a row of a list without what does not open, which `unreadable` names."""
+        shown: dict[str, Any] = {"unreadable": []}
+        for name, field in self.fields.items():
+            if field.write_only:
+                continue
+            try:
+                value = field.get_attribute(instance)
+                shown[name] = None if value is None else field.to_representation(value)
+            except serializers.SkipField:
+                continue
+            except CannotOpen as closed:
+                closed_values.tell(closed)
+                shown["unreadable"].append(name)
         return shown
 
     @cached_property

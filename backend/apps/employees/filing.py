@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from backend.apps.core import sealed
+from backend.apps.core import closed_values, sealed
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
 from backend.apps.employees.models import CredentialType, Employee, EmployeeCredential, VerificationMethod
@@ -61,7 +61,7 @@ def amend(credential: Paper, *, by: Any, **fields: Any) -> Paper:
     _only_own(by, credential.holder)
     _only_own(by, fields.get(credential.HOLDER, credential.holder))
     _refuse_replaced(credential, "change")
-    changed = {name for name, value in fields.items() if value != getattr(credential, name)}
+    changed = {name for name, value in fields.items() if closed_values.differs(credential, name, value)}
     longer = "expiry_date" in changed and _is_later(fields["expiry_date"], credential.expiry_date)
     if longer and _is_own(by, credential) and not fields.get("document"):
         raise DomainError("Add the document that says so: this one would hold for longer.")

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from backend.apps.core import closed_values
 from backend.apps.core.bases import save_changes
 from backend.apps.core.exceptions import DomainError
 from backend.apps.insurance import correcting, eligibility, ledger, submitting
@@ -42,7 +43,7 @@ def change_coverage(coverage: PatientInsurance, *, by: User | None, **changes: A
     """Correct a coverage; what the payer confirmed is unverified again once it differs."""
     if changes.get("patient", coverage.patient) != coverage.patient:
         raise DomainError("A coverage stays with its patient; record another one.")
-    if any(changes[name] != getattr(coverage, name) for name in CONFIRMED & set(changes)):
+    if any(closed_values.differs(coverage, name, changes[name]) for name in CONFIRMED & set(changes)):
         changes["verification_status"] = PatientInsurance.Verification.UNVERIFIED
         eligibility.forget(coverage)
     return save_changes(coverage, changes)

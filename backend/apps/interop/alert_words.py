@@ -51,6 +51,8 @@ BOARDS: Mapping[str, str] = MappingProxyType(
         "lab_": "console:lab-inbox",
         "break_glass_": "console:break-glass",
         "broker_": "console:work",
+        "sealed_": "console:alerts",
+        "certificate_": "console:alerts",
     }
 )
 

@@ -122,7 +122,7 @@ PARTS = (
         "Alerts and books",
         ("alerts.notify", "alerts.tell_owner", "reconcile.run"),
         "console:alerts",
-        ("audit_", "beat_", "broker_", "reconcile_", "retention_"),
+        ("audit_", "beat_", "broker_", "certificate_", "reconcile_", "retention_", "sealed_"),
     ),
 )
 # How the kinds of alerts begin that are about people and no row of work.

@@ -99,7 +99,9 @@ class Everything(FhirView):
             kept = {"asked": asked.to_json(), "types": sorted(types), "after": list(hits[-1].place)}
             cursor = cursors.sealed(self.request.user, f"everything {fhir_id}", **kept)
             links.append(("next", f"{address}?_cursor={cursor}"))
-        entries = [*pages.entries(told_of), *pages.entries(beside, "include")]
+        entries = [
+            *pages.entries(told_of), *pages.entries(beside, "include"), *pages.left_out([*told_of, *beside]),
+        ]  # fmt: skip
         return self.respond(searchset(entries, updated=now(), links=links))
 
 

@@ -14,7 +14,7 @@ from django.db.models import Model, Q, QuerySet
 
 from backend.apps.core import scope, statements
 from backend.apps.core.permissions import Table, may
-from backend.apps.core.sealed import column
+from backend.apps.core.sealed import CannotOpen, column
 from integrations.fhir.resource import Resource
 
 Row = tuple[str | None, ...]
@@ -141,17 +141,30 @@ class Source:
         told = (columns[name] if seen is None or name in seen else "NULL::text" for name in shape.columns)
         return f"SELECT {', '.join([*told, *beside])} FROM {self.tables}"  # noqa: S608  # our own names only
 
-    def opened(self, rows: list[Row], resource: Resource | None = None) -> list[Row]:
-        """Return what `select` gave with sealed columns opened; what stands beside the columns stays."""
+    def opened(
+        self, rows: list[Row], resource: Resource | None = None, closed: dict[int, CannotOpen] | None = None
+    ) -> list[Row]:
+        """Return what `select` gave with sealed columns opened; what stands beside the columns stays.
+
+        closed: where to note, by its place, which row has a value that does not open; it comes as NULL then.
+
+        Raises:
+            CannotOpen: a value does not open, and `closed` is None.
+        """
         names = (resource or self.resource).columns
         places = [(names.index(name), column(self.model, of)) for name, of in self.sealed.items() if name in names]
         if not places:
             return rows
         key, found = names.index("id"), []
-        for row in rows:
+        for at, row in enumerate(rows):
             values = list(row)
             for place, sealed in places:
-                values[place] = (sealed.open(row[key], row[place]) or "").strip() or None
+                try:
+                    values[place] = (sealed.open(row[key], row[place]) or "").strip() or None
+                except CannotOpen as error:
+                    if closed is None:
+                        raise
+                    closed[at], values[place] = error, None
             found.append(tuple(values))
         return found
 
@@ -179,12 +192,14 @@ def rows_among(
     order: str = "",
     live: bool = True,
     keys_first: bool = False,
+    closed: dict[int, CannotOpen] | None = None,
 ) -> list[Row]:
     """Return the rows for the resources among the model's rows `found`, by key and part.
 
     also: what else must hold, in SQL of our own names only, with `values` for its placeholders. beside: SQL for what
     comes after the columns. order: SQL to order by instead. live: False also takes rows that are no resources now.
     keys_first: where many more are found than `limit`, sort their keys alone, and work the columns out for the first.
+    closed: see `Source.opened`.
     """
     among, among_values = _among(found)
     where = f"{source.live if live else 'TRUE'} AND {source.kept} AND {also} AND {among}"
@@ -198,7 +213,7 @@ def rows_among(
         told = [*told, *values]
     with statements.cursor() as cursor:
         cursor.execute(sql, told)
-        return source.opened(cursor.fetchall(), resource)
+        return source.opened(cursor.fetchall(), resource, closed)
 
 
 def count_among(

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import models
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from backend.apps.core import indexing, resealing, sealed
+from backend.apps.core import closed_values, indexing, resealing, sealed
 from backend.apps.core.resealing import Resealed, Tell
 
 SHOWN = 5  # ids of rows
@@ -103,6 +103,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{model._meta.label}: {found.rows:,} rows open.")
         if found.closed:
             yield closed(model._meta.label, found.closed)
+        else:
+            closed_values.clear(sealed.columns(model))
 
 
 def closed(label: str, keys: Sequence[Any]) -> str:

@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
+from uuid import uuid4
 
+from backend.apps.core import closed_values
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.interop.fhir.door import given
 from backend.apps.interop.fhir.outcomes import BadSearch
 from backend.apps.interop.fhir.search.asked import Asked
@@ -19,7 +22,9 @@ from backend.apps.interop.fhir.search.tokens import Coded
 from backend.apps.interop.fhir.search.values import plain, span, split
 from backend.apps.interop.fhir.source import Row, Source, count_among, rows_among
 from integrations.fhir.bundles import Entry
+from integrations.fhir.outcomes import issue, outcome
 from integrations.fhir.resource import Resource
+from integrations.fhir.values import fragment
 
 DIGITS, SORTED = "YYYYMMDDHH24MISSUS", "%Y%m%d%H%M%S%f"  # the same to PostgreSQL and to Python
 FEW = frozenset({"Practitioner", "PractitionerRole", "Organization", "Location", "Group", "Medication"})
@@ -47,6 +52,7 @@ class Hit:
     row: Row  # the columns, then the patient it is about or None, value, key and part
     place: Place
     shape: Resource
+    closed: CannotOpen | None = None  # a value of it does not open and is left out
 
     @property
     def id(self) -> str:
@@ -66,6 +72,17 @@ def entries(hits: Iterable[Hit], mode: str = "match") -> list[Entry]:
     """Return resources as a Bundle holds them."""
     texts = given()
     return [hit.entry(texts, mode) for hit in hits]
+
+
+def left_out(hits: Iterable[Hit]) -> list[Entry]:
+    """Return the entry that names the resources of which a value does not open; none where all do."""
+    issues = []
+    for hit in hits:
+        if hit.closed is not None:
+            closed_values.tell(hit.closed)
+            name = f"{hit.source.type}/{hit.id}"
+            issues.append(issue("incomplete", f"{name}: {closed_values.refusal(hit.closed)}", severity="warning"))
+    return [Entry(f"urn:uuid:{uuid4()}", fragment(outcome(issues)), "outcome")] if issues else []
 
 
 def page(
@@ -160,6 +177,7 @@ def _hits(
     keys_first: bool = False,
 ) -> list[Hit]:
     shape = cut(source.resource, elements) if elements else source.resource
+    closed = dict[int, CannotOpen]()
     beside = (f"({source.patient or 'NULL'})::text", value, f"({source.key})::text", source.part or "''")
     rows = rows_among(
         source,
@@ -172,8 +190,12 @@ def _hits(
         beside=beside,
         order=order,
         keys_first=keys_first,
+        closed=closed,
     )
-    return [Hit(source, row, Place(str(row[-3]), index, str(row[-2]), str(row[-1])), shape) for row in rows]
+    return [
+        Hit(source, row, Place(str(row[-3]), index, str(row[-2]), str(row[-1])), shape, closed.get(at))
+        for at, row in enumerate(rows)
+    ]
 
 
 def _beyond(source: Source, found: Found, after: Place, index: int, by: str, *, backwards: bool) -> Found:

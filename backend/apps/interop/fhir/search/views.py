@@ -104,7 +104,7 @@ class Search(FhirView):
             told["patients"] = patients
         self.note(filters=sorted({name for name, _ in turn.asked.params}), **told)
         following = replace(turn, after=hits[-1].place, since=turn.since or self.begun) if more else None
-        entries = [*matches, *pages.entries(beside, "include")]
+        entries = [*matches, *pages.entries(beside, "include"), *pages.left_out([*hits, *beside])]
         return self.respond(searchset(entries, updated=now(), links=self._links(turn, following), total=turn.total))
 
     def _links(self, turn: Turn, following: Turn | None = None) -> Sequence[tuple[str, str]]:
