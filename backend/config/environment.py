@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from backend.apps.core import merkle
 
+CENTURY = 36_525  # days
+
 
 def secret(name: str, default: str | None = None) -> str:
     """Return variable `name`, or the content of the file that `<name>_FILE` points to, or the default, stripped.
@@ -108,6 +110,14 @@ def proxies(text: str) -> int | list[ipaddress.IPv4Network | ipaddress.IPv6Netwo
         return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
     except ValueError as error:
         raise ImproperlyConfigured(f"CARERELAY_TRUSTED_PROXIES: {error}") from None
+
+
+def days(name: str, default: int, *, least: int) -> int:
+    """Return the whole number of days in variable `name`; fewer than `least` are refused."""
+    text = os.environ.get(name, "").strip() or str(default)
+    if not text.isdecimal() or not least <= int(text) <= CENTURY:
+        raise ImproperlyConfigured(f"{name}: a whole number of days, {least} at least.")
+    return int(text)
 
 
 def bounded(options: dict[str, Any], seconds: str) -> dict[str, Any]:

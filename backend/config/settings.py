@@ -13,6 +13,7 @@ from backend.config import logs
 from backend.config.environment import (
     addresses,
     bounded,
+    days,
     key_ring,
     mailboxes,
     minutes,
@@ -52,6 +53,7 @@ AUDIT_KEY = signing_key("CARERELAY_AUDIT_KEY", _insecure and "A" * 43 + "=")  # 
 AUDIT_KEYS_OLD = public_keys("CARERELAY_AUDIT_KEYS_OLD")
 AUDIT_ANCHOR = os.environ.get("CARERELAY_AUDIT_ANCHOR") or f"file:{DATA_DIR / 'audit' / 'anchors.log'}"
 AUDIT_ARCHIVE = Path(os.environ.get("CARERELAY_AUDIT_ARCHIVE") or DATA_DIR / "audit")  # files of months taken off
+AUDIT_LEAST_DAYS = days("CARERELAY_AUDIT_LEAST_DAYS", 2192, least=2192 if IN_PRODUCTION else 0)  # 45 CFR 164.316(b)(2)
 PUBLIC_BASE_URL = os.environ.get("CARERELAY_PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = os.environ.get("CARERELAY_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]

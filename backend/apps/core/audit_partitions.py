@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from backend.apps.core import alerts, audit, audit_files, audit_keys, merkle, statements
@@ -61,31 +62,17 @@ def parts() -> list[Part]:
     return sorted(found, key=lambda part: (part.label != "before", part.label))
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """What is said of a file of a month that was taken off. file_sha256: in hexadecimal digits."""
-
-    file_name: str
-    rows: int
-    file_sha256: str
-
-
-def archives() -> list[Archive]:
-    """Return what we signed of each file, the oldest first; what we did not sign `verify` tells of."""
-    said = audit_files.said_of_all(lambda _: None)
-    return [Archive(each["file_name"], each["rows"], each["file_sha256"]) for each in said]
-
-
-def detach(label: str, folder: Path, *, keep_days: int, by: Any = None) -> AuditArchive:
+def detach(label: str, folder: Path, *, keep_days: int | None = None, by: Any = None) -> AuditArchive:
     """Write a month to a signed file, verify that, and only then take it off the log; return what is kept of it.
 
-    keep_days: no row younger than that goes. Safe to begin again: until the last step nothing is gone.
+    keep_days: no row younger than that goes, nor than the law has it kept (AUDIT_LEAST_DAYS). Safe to begin again:
+    until the last step nothing is gone.
 
     Raises:
         DomainError: it is too young, not sealed, or not what was sealed.
     """
     part = _part(label)
-    newest = _check_age(part, keep_days)
+    newest = _check_age(part, settings.AUDIT_LEAST_DAYS if keep_days is None else keep_days)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"audit-{label}.jsonl.gz"
     statement = {**_taken_of(part), "label": label, "file_name": path.name}
@@ -108,6 +95,8 @@ def _part(label: str) -> Part:
 
 
 def _check_age(part: Part, keep_days: int) -> datetime | None:
+    if keep_days < settings.AUDIT_LEAST_DAYS:
+        raise DomainError(f"The audit log is kept for {settings.AUDIT_LEAST_DAYS:,} days at least.")
     cutoff = statements.database_now() - timedelta(days=keep_days)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = %s::regclass", [part.table])

@@ -77,6 +77,11 @@ class Result:
             self.find(sentence.format(key))
         self.wrong += many - len(keys)
 
+    def add(self, other: Result) -> None:
+        """Add what another look found."""
+        self.findings = [*self.findings, *other.findings][:TOLD]
+        self.wrong += other.wrong
+
 
 @dataclass(slots=True)
 class Look:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
@@ -13,10 +15,19 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
-from backend.apps.core import audit_files, audit_partitions, audit_sealing, audit_verifying
+from backend.apps.core import (
+    audit_anchors,
+    audit_checking,
+    audit_files,
+    audit_keys,
+    audit_lines,
+    audit_partitions,
+    audit_sealing,
+    audit_verifying,
+)
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import Alert, AuditArchive, AuditLog
-from backend.apps.core.tests.audit_rows import run, settled, unwatched, written
+from backend.apps.core.models import Alert, AuditAnchor, AuditArchive, AuditLog
+from backend.apps.core.tests.audit_rows import run, sealed, settled, unwatched, written
 
 SIX_YEARS = 2192
 OLD = datetime(2017, 3, 5, tzinfo=UTC)
@@ -102,12 +113,13 @@ def test_an_old_month_goes_into_a_signed_file_and_the_log_stays_provable(
         pass
     for label, days, told in (
         (old_month, 7300, "is kept until"),
-        ("2017-13", 1, "no such month"),
-        ("default", 1, "no"),
+        (old_month, 2191, "for 2,192 days at least"),
+        ("2017-13", SIX_YEARS, "no such month"),
+        ("default", SIX_YEARS, "no"),
     ):
         with pytest.raises(DomainError, match=told):
             audit_partitions.detach(label, tmp_path, keep_days=days)
-    with pytest.raises(CommandError, match="6 years at least"):
+    with pytest.raises(CommandError, match="2,192 days at least"):
         call_command("audit", "detach", old_month, "--keep", "5")
     call_command("audit", "detach", old_month)
     path = tmp_path / "audit-before.jsonl.gz"
@@ -125,3 +137,58 @@ def test_an_old_month_goes_into_a_signed_file_and_the_log_stays_provable(
         call_command("audit", "verify", "--file", str(path))
     with pytest.raises(CommandError, match="1 findings"):
         call_command("audit", "verify", "--all")
+
+
+def forged(path: Path, whole: list[list[int]], rows: list[str]) -> AuditArchive:
+    """Say, signed by our key, that a month with these seals was taken off into a file with these rows."""
+    content = audit_files.write(path, "before", rows)
+    said = {"whole": whole, "parts": {}, "label": "before", "file_name": path.name, "rows": content.rows,
+            "file_sha256": content.file_sha256.hex()}  # fmt: skip
+    text = json.dumps(said)
+    return AuditArchive.objects.create(
+        label="before", rows=content.rows, file_name=path.name, statement=text, key_id=audit_keys.name(),
+        signature=audit_keys.sign(audit_files.to_sign(text)),
+    )  # fmt: skip
+
+
+def findings_with_files() -> str:
+    err = io.StringIO()
+    with pytest.raises(CommandError, match="not as it was sealed"):
+        call_command("audit", "verify", "--all", stderr=err, stdout=io.StringIO())
+    return err.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_has_the_key_takes_no_row_off_unnoticed(settings: Any, tmp_path: Path) -> None:
+    anchors, path = tmp_path / "anchors.log", tmp_path / "audit-before.jsonl.gz"
+    settings.AUDIT_ARCHIVE, settings.AUDIT_ANCHOR = tmp_path, f"file:{anchors}"
+    rows = sealed(6)
+    audit_anchors.anchor()
+    texts = [text for (text,) in run(f"SELECT {audit_verifying.TEXT} FROM core_auditlog ORDER BY xid, id")]  # noqa: S608
+    with unwatched():
+        run("DELETE FROM core_auditlog WHERE id = ANY(%s)", [rows[2].pk, rows[3].pk])
+    made = forged(path, [[2, 2]], [texts[2], texts[3].replace("retrieve", "list")])
+    told = findings_with_files()
+    assert f"lacks rows of seal 2 it is said to hold (1), the first {rows[3].pk}" in told
+    assert f"holds rows that were not sealed, or not as it has them (1): {rows[3].pk}" in told
+    audit_checking.check()
+    assert [alert.cause for alert in Alert.objects.filter(resolved_at=None)] == ["audit broken: files"]
+    audit_anchors.anchor()
+    assert [(line.kind, line.file) for line in audit_lines.read(anchors)][3:] == [("archive", path.name)]
+    with unwatched():
+        AuditArchive.objects.all().delete()
+    assert (
+        f"The file {path.name} was anchored outside, and what was said of it is gone or was rewritten."
+        in audit_verifying.verify().findings
+    )
+    assert forged(path, [[2, 2]], texts[2:4]).pk != made.pk
+    AuditAnchor.objects.update(archives=[str(AuditArchive.objects.get().pk)])
+    with unwatched():
+        AuditArchive.objects.update(statement=made.statement.replace(" ", "  "))
+        text = AuditArchive.objects.get().statement
+        AuditArchive.objects.update(signature=audit_keys.sign(audit_files.to_sign(text)))
+    assert (
+        f"What is said of the file {path.name} is not what was anchored outside." in audit_verifying.verify().findings
+    )
+    path.unlink()
+    assert "No such file" in findings_with_files()

@@ -1,4 +1,4 @@
-"""Holds that a key nobody can sign the audit log with is refused at the start, and is not shown."""
+"""Holds that settings the audit log cannot work with are refused at the start, and no key of them is shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.apps.core import audit_keys
-from backend.config.environment import public_keys, signing_key
+from backend.config.environment import days, public_keys, signing_key
 
 NAME, OLD = "CARERELAY_AUDIT_KEY", "CARERELAY_AUDIT_KEYS_OLD"
 
@@ -38,3 +38,14 @@ def test_old_keys_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImproperlyConfigured, match="CARERELAY_AUDIT_KEYS_OLD: A public key") as refused:
         public_keys(OLD)
     assert "guess-me" not in str(refused.value)
+
+
+def test_the_log_is_kept_for_no_fewer_days_than_it_has_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARERELAY_AUDIT_LEAST_DAYS", raising=False)
+    assert days("CARERELAY_AUDIT_LEAST_DAYS", 2192, least=2192) == 2192
+    monkeypatch.setenv("CARERELAY_AUDIT_LEAST_DAYS", "30")
+    assert days("CARERELAY_AUDIT_LEAST_DAYS", 2192, least=0) == 30
+    for text in ("30", "-1", "six years", "36526"):
+        monkeypatch.setenv("CARERELAY_AUDIT_LEAST_DAYS", text)
+        with pytest.raises(ImproperlyConfigured, match="2192 at least"):
+            days("CARERELAY_AUDIT_LEAST_DAYS", 2192, least=2192)

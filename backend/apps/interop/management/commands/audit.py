@@ -20,11 +20,13 @@ from rich.progress import Progress as Drawn
 from backend.apps.core import (
     audit,
     audit_adopting,
+    audit_archived,
     audit_checking,
     audit_files,
     audit_keys,
     audit_partitions,
     audit_settling,
+    audit_strays,
     audit_verifying,
     csv_cells,
 )
@@ -36,7 +38,6 @@ from backend.apps.interop import disclosures, who_saw
 from backend.apps.interop.retention_classes import SIX_YEARS
 from backend.apps.patients.models import Patient
 
-LEAST_YEARS = 6
 STILL_SO = "verified up to {}: {:,} rows in {:,} seals"
 
 
@@ -59,7 +60,7 @@ class Command(BaseCommand):
             "month", metavar="MONTH", help="as 2026-12, or before: what there was before there were months"
         )
         detach.add_argument(
-            "--keep", metavar="YEARS", type=int, default=LEAST_YEARS, help="how long it is kept (least: 6)"
+            "--keep", metavar="YEARS", type=int, help="keep it for longer than the six years it is always kept"
         )
         for name, about in (("who-saw", "who saw a patient"), ("disclosures", "what went out of a patient")):
             asking = commands.add_parser(name, help=f"{about}, and when")
@@ -71,6 +72,7 @@ class Command(BaseCommand):
         settle.add_argument("--reason", required=True, help="why they are gone; it stays in the audit log")
         settle.add_argument("--anchor", metavar="FILE", type=Path, help="the lines that a collector kept")
         commands.add_parser("adopt", help="go on with the seals after the database was restored into another cluster")
+        commands.add_parser("months", help="move rows that lie outside all months into theirs, and make those to come")
         commands.add_parser("key", help="show the public key, which verifies what ours signed")
 
     def handle(self, *args: Any, command: str, **options: Any) -> None:
@@ -125,24 +127,13 @@ class Command(BaseCommand):
 
     def verify_files(self, result: Result) -> None:
         files = Result()
-        for said in audit_partitions.archives():
-            path = settings.AUDIT_ARCHIVE / said.file_name
-            try:
-                right = audit_files.read(path).file_sha256.hex() == said.file_sha256
-            except (OSError, audit_files.BadFile) as error:
-                files.find(f"{path}: {error}")
-            else:
-                if not right:
-                    files.find(f"{path} is not the file that was written when its month was taken off.")
-                self.stdout.write(f"{path.name}: {said.rows:,} rows")
+        for told in audit_archived.verify(settings.AUDIT_ARCHIVE, files.find):
+            self.stdout.write(told)
         audit_checking.tell_apart("files", files)
-        for finding in files.findings:
-            result.find(finding)
+        result.add(files)
 
-    def detach(self, *, month: str, keep: int, **options: Any) -> None:
-        if keep < LEAST_YEARS:
-            raise CommandError(f"The audit log is kept for {LEAST_YEARS} years at least.")
-        days = max(SIX_YEARS, round(keep * 365.25))
+    def detach(self, *, month: str, keep: int | None, **options: Any) -> None:
+        days = settings.AUDIT_LEAST_DAYS if keep is None else round(keep * 365.25)
         kept = audit_partitions.detach(month, settings.AUDIT_ARCHIVE, keep_days=days)
         path = settings.AUDIT_ARCHIVE / kept.file_name
         self.stdout.write(f"{kept.rows:,} rows are in {path}, which is verified, and off the log. Keep the file.")
@@ -190,6 +181,11 @@ class Command(BaseCommand):
         found = audit_settling.settle(reason, anchors=anchor)
         lost = f"Seals {found.last + 1} to {found.lost} are given up" if found.last < found.lost else "No seal is gone"
         self.stdout.write(f"{lost}. Anchoring goes on from seal {found.last + 1}.")
+
+    def months(self, **options: Any) -> None:
+        moved = audit_strays.move()
+        made = audit_partitions.ahead()
+        self.stdout.write(f"{moved:,} rows were moved into their months, and {made} months to come were made.")
 
     def key(self, **options: Any) -> None:
         self.stdout.write(f"{audit_keys.name()}  {audit_keys.public()}")
