@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from backend.apps.core import closed_values
 from backend.apps.core.models import Alert
 from backend.apps.core.sealed import column, same
+from backend.apps.doctors.models import DoctorCredential
+from backend.apps.doctors.tests.factories import make_credential
 from backend.apps.insurance.models import PatientInsurance
 from backend.apps.insurance.tests.factories import make_patient_insurance
 from backend.apps.users.tests.factories import make_user
@@ -98,3 +101,23 @@ def test_fhir_leaves_it_out_of_a_bundle_with_an_outcome_and_refuses_the_resource
     assert (answer.status_code, json.loads(answer.content)["resourceType"]) == (500, "OperationOutcome")
     assert "member_id" in json.loads(answer.content)["issue"][0]["diagnostics"]
     assert Alert.objects.filter(kind=closed_values.KIND).count() == 1
+
+
+def test_pages_say_which_field_cannot_be_read(moved: tuple[PatientInsurance, PatientInsurance]) -> None:
+    _, bad = moved
+    paper, other, site = make_credential(number="AB1"), make_credential(number="AB2"), Client()
+    DoctorCredential.objects.filter(pk=paper.pk).update(
+        number=DoctorCredential.objects.values_list("number", flat=True).get(pk=other.pk)
+    )
+    site.force_login(make_user(role="admin"))
+    shown = site.get(f"/console/credentials/{paper.pk}/")
+    assert (shown.status_code, "The field &#x27;number&#x27; of this row cannot be read" in shown.content.decode()) == (
+        500, True,
+    )  # fmt: skip
+    for form in ({}, {"data": {"group_number": "G3"}}):
+        page = (site.post if form else site.get)(
+            f"/admin/insurance/patientinsurance/{bad.pk}/change/", follow=True, **form
+        )
+        assert "The field &#x27;member_id&#x27; of this row cannot be read" in page.content.decode()
+    columns = {alert.sentence.split()[0] for alert in Alert.objects.filter(kind=closed_values.KIND)}
+    assert columns == {"doctors.DoctorCredential.number", "insurance.PatientInsurance.member_id"}

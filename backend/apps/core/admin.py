@@ -11,12 +11,14 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, OperationalError, models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
 from psycopg.errors import QueryCanceled
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from backend.apps.core import audit, field_rules, on_call, scope
+from backend.apps.core import audit, closed_values, field_rules, on_call, scope
 from backend.apps.core.exceptions import DomainError
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.models import Alert, AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, ALL_ROLES, READ, WRITE, Table, allow, may
 from backend.apps.core.problems import AT_ONCE, CROSSED, TOO_LONG
@@ -133,7 +135,12 @@ class ClinicAdmin(ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         act = partial(super().changeform_view, request, object_id, form_url, extra_context)
-        return act() if request.method == "GET" else self._refused(request, "admin.save", object_id or "", act)
+        try:
+            return act() if request.method == "GET" else self._refused(request, "admin.save", object_id or "", act)
+        except CannotOpen as closed:
+            closed_values.tell(closed)
+            messages.error(request, closed_values.refusal(closed))
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

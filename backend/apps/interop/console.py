@@ -19,8 +19,9 @@ from django.utils.cache import patch_cache_control
 from psycopg.errors import QueryCanceled
 
 from backend.apps.appointments import permissions as appointment_permissions
-from backend.apps.core import audit
+from backend.apps.core import audit, closed_values
 from backend.apps.core.admin import REFUSALS, sentence
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.models import AuditLog, Clinic
 from backend.apps.core.permissions import ALERT, Table, may
 from backend.apps.core.problems import CROSSED
@@ -133,6 +134,9 @@ def _shown(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpR
             return view(request, *args, **kwargs)
     except Http404:
         return refused(request, 404, "There is no such page, or it is not yours to see.")
+    except CannotOpen as closed:
+        closed_values.tell(closed)
+        return refused(request, 500, closed_values.refusal(closed))
 
 
 def sealed(response: HttpResponse) -> HttpResponse:
