@@ -93,6 +93,7 @@ MIDDLEWARE = [
 ]
 if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
     MIDDLEWARE.insert(0, "backend.apps.core.middleware.Traced")
+CSRF_FAILURE_VIEW = "backend.apps.core.forgeries.refused"
 ROOT_URLCONF = "backend.config.urls"
 ASGI_APPLICATION = "backend.config.asgi.application"
 TEMPLATES = [
@@ -234,7 +235,7 @@ STORAGES = {
     "default": {"BACKEND": "backend.apps.core.documents.Cleaned"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "exports": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "backend.apps.core.documents.Inside",
         "OPTIONS": {"location": DATA_DIR / "exports"},
     },
 }

@@ -33,11 +33,13 @@ class Attack:
         self.stack = stack
         self.stage_folder = stack.stage.folder
         self.began = now()
+        stack.forget_refusals()
         self._logs = stack.logs()
         self._before: dict[str, str] | None = None
         self._may_change: set[str] = set()
         self._asserted: set[str] = set()
         self._broken = False
+        self._attacks = True
         self._http = requests.Session()
         self._http.trust_env = False
 
@@ -109,10 +111,14 @@ class Attack:
         """Say which tables the attacked calls write to by right; the test asserts itself what."""
         self._may_change.update(tables)
 
-    def lawful(self) -> None:
-        """All that was attacked so far stands as it stood; what comes now is the test's own doing."""
+    def lawful(self, *, to_the_end: bool = False) -> None:
+        """All that was attacked so far stands as it stood; what comes now is the test's own doing.
+
+        to_the_end: no more attacks follow, but calls that are let in, so that the others are known to be refused for
+        what they are.
+        """
         self._unchanged()
-        self._before = None
+        self._before, self._attacks = None, not to_the_end
 
     def traced(self, action: str = "", *, outcome: str = "refused", at_least: int = 1, **more: Any) -> list[AuditLog]:
         """There are audit rows of what was tried, of any action when none is named; return them."""
@@ -131,6 +137,14 @@ class Attack:
         """The trace is a line in a log of the stack, since what refuses writes no row for whoever knocks."""
         found = until(lambda: line in self.stack.logged_since(self._logs), within_s=10)
         assert found
+        self._asserted.add("audit")
+
+    def turned_away(self, door: str, *reasons: str) -> None:
+        """The trace is one row for each reason and minute of calls refused at this door, and it quotes none of them."""
+        rows = AuditLog.objects.filter(timestamp__gte=self.began, outcome="refused", action="refuse_call")
+        found = list(rows.filter(resource_id=door).values_list("detail", flat=True))
+        assert {detail["reason"] for detail in found} == set(reasons), (door, found)
+        assert leaked(repr(found)) == []
         self._asserted.add("audit")
 
     def untraced(self, why: str) -> None:
@@ -159,10 +173,10 @@ class Attack:
         self._unchanged()
         written = self.stack.logged_since(self._logs)
         assert leaked(written) == []
-        assert self._broken or crashes(written) == []
+        assert self._broken or crashes(written) == [], written[-6000:]
 
     def _look(self) -> None:
-        if self._before is None:
+        if self._before is None and self._attacks:
             self._before = contents()
 
     def _unchanged(self) -> None:

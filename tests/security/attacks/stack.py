@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 from celery import Celery
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
@@ -30,6 +31,7 @@ from backend.apps.users import services
 from backend.apps.users.models import LoginSession, User
 from integrations.doubles import sendgrid as sendgrid_double
 from integrations.doubles.twilio import TwilioDouble
+from tests.security.attacks.trap import Outside
 from tests.support.stage import Stage, until
 from workers.cli import state
 from workers.cli.parts import DEFAULTS, named
@@ -56,7 +58,9 @@ class AttackedStack:
     def __init__(self, folder: Path) -> None:
         self.stage = Stage(folder)
         self.twilio = TwilioDouble()
-        self.twilio.__enter__()
+        self.outside = Outside()
+        for double in (self.twilio, self.outside):
+            double.__enter__()
         self.sendgrid_key, public = sendgrid_double.key_pair()
         self.web, self.mllp = state.free_port(), self.stage.reserve_port()
         self.url = f"http://127.0.0.1:{self.web}"
@@ -76,6 +80,9 @@ class AttackedStack:
                 "CARERELAY_CLAIMS_LOOK_AGAIN_S": "0.1",
                 "CARERELAY_PARTNER_FOLDERS": str(folder / "partners"),
                 "CARERELAY_METRICS_TOKEN": METRICS_TOKEN,
+                "CARERELAY_EGRESS_ALLOW": ",".join(
+                    double.url.removeprefix("http://") for double in (self.twilio, self.outside)
+                ),
             }
         )
         self._tokens: dict[Any, tuple[float, str]] = {}
@@ -88,13 +95,14 @@ class AttackedStack:
             self.stage.start(name, *named(name).argv(settings)[1:])
         self.stage.extra["CARERELAY_PROCESS"] = "worker"
         self.stage.start("beat", *named("beat").argv(settings)[1:])
-        self.stage.worker()
+        self.worker = self.stage.worker()
         for name in ("web", "mllp"):
             until(partial(named(name).is_ready, settings))
 
     def close(self) -> None:
         self.stage.close()
-        self.twilio.__exit__(None, None, None)
+        for double in (self.twilio, self.outside):
+            double.__exit__(None, None, None)
 
     def token(self, user: User) -> str:
         """Return an access token of a sign-in of this user; one that has lived half its life is not used again."""
@@ -119,6 +127,12 @@ class AttackedStack:
             app.config_from_object("django.conf:settings", namespace="CELERY")
             app.conf.broker_url = self.stage.redis.url
             app.send_task(task, queue=dispatch.queue_for(task), ignore_result=True)
+
+    def forget_refusals(self) -> None:
+        """Let the next call that is refused at a door be the first of its minute, which is the one that has a row."""
+        with redis.Redis.from_url(self.stage.redis.url) as client:
+            if keys := list(client.scan_iter("*:refused:*")):
+                client.delete(*keys)
 
     def logs(self) -> dict[str, int]:
         """Return how long each log is now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +10,10 @@ from django.contrib import admin
 from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import free_time
+from backend.apps.core.models import Clinic
 from backend.apps.core.roles import Role
 from backend.apps.doctors.tests.factories import make_credential
+from backend.apps.insurance.tests.factories import billing_entity, line, make_patient_insurance
 from backend.apps.insurance.tests.inquiry_factories import make_interchange
 from backend.apps.insurance.tests.remittance_factories import make_inbound_file
 from backend.apps.interop.console_urls import urlpatterns as console
@@ -19,8 +22,10 @@ from backend.apps.interop.tests.fhir.export_rows import completed, make_file
 from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
+from backend.apps.prescriptions.tests.factories import make_medication
 from tests.security.attacks.attack import Attack
 from tests.security.attacks.stack import put_off
+from tests.security.attacks.test_injection import a_body
 from tests.security.matrix import RESOURCES, Practice, calls, make, other_people
 
 API, FHIR = "/api/v1", "/fhir/R4"
@@ -50,23 +55,47 @@ def test_attack_01_each_address_and_method_is_closed_to_strangers_and_to_other_p
     attack.traced("partial_update", at_least=9)
 
 
+def whole_bodies(whose: Practice, doctor: str) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+    """Return {(resource, role): (field, body)}: all that is asked for, its `field` of this practice."""
+    patient, visit = str(whose.patient.pk), make("appointments", whose)
+    note = make("clinical-notes", whose, draft=True)
+    coverage = make_patient_insurance(patient=whose.patient, priority=2)
+    drug = {"medication": str(make_medication().pk), "dosage": "1 tablet", "frequency": "at night", "quantity": "30"}
+    yesterday = str(Clinic.today() - timedelta(days=1))
+    later = {"appointment_datetime": free_time().isoformat(), "availability_override_reason": "urgent"}
+    return {
+        ("appointments", "doctor"): ("patient", {"patient": patient, "doctor": doctor, **later}),
+        ("clinical-notes", "doctor"): ("patient", {"patient": patient, "note_type": "progress"}),
+        ("lab-orders", "doctor"): (
+            "patient",
+            {"patient": patient, "doctor": doctor, "tests": [str(make("lab-tests", whose).pk)]},
+        ),
+        ("prescriptions", "doctor"): ("patient", {"patient": patient, **drug, "refills_allowed": 1}),
+        ("soap-notes", "doctor"): ("clinical_note", {"clinical_note": str(note.pk), "subjective": "x"}),
+        ("prescription-refills", "patient"): ("prescription", {"prescription": str(make("prescriptions", whose).pk)}),
+        ("insurance-claims", "receptionist"): (
+            "appointment",
+            {"patient_insurance": str(coverage.pk), "appointment": str(visit.pk), "diagnosis_codes": ["I10"],
+             "service_date": yesterday, "procedure_codes": [line("100.00")]},
+        ),
+    }  # fmt: skip
+
+
 def test_attack_02_an_id_of_somebody_else_inside_a_body_opens_nothing(
-    attack: Attack, mine: Practice, theirs: Practice, rows: dict[str, Any]
+    attack: Attack, mine: Practice, theirs: Practice
 ) -> None:
-    visit, note, insurance = make("appointments", mine), rows["clinical-notes"], rows["patient-insurances"]
+    visit, doctor = make("appointments", mine), str(mine.doctor.pk)
+    own, other = whole_bodies(mine, doctor), whole_bodies(theirs, doctor)
+    billing_entity(is_default=True)
     put_off()
-    victim, doctor = str(theirs.patient.pk), str(mine.doctor.pk)
-    bodies: dict[str, dict[str, Any]] = {
-        "appointments": {"patient": victim, "doctor": doctor, "appointment_datetime": free_time().isoformat()},
-        "clinical-notes": {"patient": victim, "doctor": doctor, "note_type": "progress"},
-        "lab-orders": {"patient": victim, "doctor": doctor},
-        "prescriptions": {"patient": victim, "doctor": doctor, "dosage": "1", "quantity": 1},
-        "soap-notes": {"clinical_note": str(note.pk), "subjective": "x"},
-        "patients": {"first_name": "A", "user": str(theirs.logins["patient"].pk)},
-        "insurance-claims": {"patient_insurance": str(insurance.pk)},
-    }
-    for resource, body in bodies.items():
-        attack.call("post", f"{API}/{resource}/", json=body, by=mine.logins["doctor"], status={400, 403})
+    victim = str(theirs.patient.pk)
+    for (resource, role), (field, body) in own.items():
+        wrong = {**body, field: other[resource, role][1][field]}
+        answer = attack.call("post", f"{API}/{resource}/", json=wrong, by=mine.logins[role], status=400)
+        assert {error["field"] for error in answer.json()["errors"]} == {field}, (resource, answer.text)
+    person = a_body(first_name="Ann", last_name="Other")
+    taken = {**person, "user": str(theirs.logins["patient"].pk)}
+    attack.call("post", f"{API}/patients/", json=taken, by=mine.logins["receptionist"], status=400)
     for field, value in (("patient", victim), ("doctor", str(theirs.doctor.pk)), ("id", str(uuid4()))):
         attack.call(
             "patch", f"{API}/appointments/{visit.pk}/", json={field: value}, by=mine.logins["patient"], status=403
@@ -74,8 +103,12 @@ def test_attack_02_an_id_of_somebody_else_inside_a_body_opens_nothing(
     attack.call(
         "patch", f"{API}/appointments/{visit.pk}/", json={"patient": victim}, by=mine.logins["doctor"], status=400
     )
-    attack.traced("create", outcome="failed", at_least=4)
+    attack.traced("create", outcome="failed", at_least=len(own) + 1)
     attack.traced("partial_update")
+    attack.lawful(to_the_end=True)
+    for (resource, role), (_, body) in own.items():
+        attack.call("post", f"{API}/{resource}/", json=body, by=mine.logins[role], status=201, shows=True)
+    attack.call("post", f"{API}/patients/", json=person, by=mine.logins["receptionist"], status=201)
 
 
 def test_attack_03_no_filter_search_order_or_include_finds_somebody_else(

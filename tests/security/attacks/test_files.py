@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 import os
 import pickle
 import re
 import time
 import zipfile
+import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 from celery import Celery
+from django.core.management import call_command
+from django.utils import timezone
 from kombu import Producer
 
+from backend.apps.core import csv_cells
+from backend.apps.core.models import Alert
 from backend.apps.doctors.models import DoctorCredential
 from backend.apps.insurance.models import InboundFile
 from backend.apps.insurance.tests.factories import partner
+from backend.apps.interop.fhir.smart import tokens
+from backend.apps.interop.models import Disclosure
+from backend.apps.interop.tests.fhir.export_rows import completed, make_disclosure, make_file
+from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.patients.tests.factories import make_patient
+from backend.apps.users.tests.factories import make_user
 from tests.security.attacks.attack import Attack
+from tests.security.attacks.stack import put_off
 from tests.security.attacks.trap import Trap
 from tests.security.matrix import Practice
 from tests.support.stage import until
@@ -189,10 +204,8 @@ def test_attack_41_no_path_leads_out_of_a_folder(attack: Attack, mine: Practice)
                 told[:100],
             )
             assert b"root:" not in told
-    link = attack.stage_folder / "exports"
-    link.mkdir(exist_ok=True)
-    (link / "passwd").symlink_to("/etc/passwd")
-    attack.call("get", f"{FHIR}/exports/files/passwd", by=mine.logins["admin"], status={400, 404})
+    attack.lawful()
+    links_lead_nowhere(attack)
     attack.lawful()
     attack.may_change("doctors_doctorcredential", "credentials_credentialalert", "credentials_credentialnotice")
     for name in ("../../../evil.pdf", "C:\\evil.pdf", "evil\x01.pdf", "/etc/evil.pdf", "con.pdf"):
@@ -201,32 +214,71 @@ def test_attack_41_no_path_leads_out_of_a_folder(attack: Attack, mine: Practice)
             stored = DoctorCredential.objects.get(pk=made.json()["id"]).document.name
             assert "evil" not in stored
             assert ".." not in stored
+    kept = attack.stage_folder / "media" / stored
+    outside = attack.stage_folder / "outside.pdf"
+    outside.write_bytes(PDF + b" of somebody else")
+    path = f"{CREDENTIALS}{made.json()['id']}/download/"
+    assert attack.call("get", path, by=mine.logins["doctor"], status=200).content == PDF
+    kept.unlink()
+    kept.symlink_to(outside)
+    attack.call("get", path, by=mine.logins["doctor"], status=404)
     attack.traced("create", outcome="allowed")
 
 
-def test_attack_42_no_answer_is_a_sheet_whose_cells_a_program_would_run(attack: Attack, mine: Practice) -> None:
-    signs = ("=", "+", "-", "@", "\t", "\r")
-    for sign in signs:
-        make_patient(first_name=f"{sign}HYPERLINK(1)", last_name=f"{sign}cmd|' /C calc'!A0")
-    for path in (
-        f"{API}/patients/",
-        f"{API}/deposits/",
-        f"{API}/insurance-claims/",
-        "/console/claims/",
-        "/console/audit/",
-        "/admin/patients/patient/",
-    ):
-        for way in ({"params": {"format": "csv"}}, {"headers": {"Accept": "text/csv"}}, {"params": {"export": "csv"}}):
+def links_lead_nowhere(attack: Attack) -> None:
+    """Ask for the file of an export as it is, and as a link in its place, or in that of its folder, that leads out."""
+    system = make_system().row
+    token = tokens.issue(system.pk, ["system/*.read"], now=timezone.now())
+    file = make_file(completed(client=system), b'{"resourceType":"Patient"}\n')
+    path, outside = attack.stage_folder / "exports" / file.path, attack.stage_folder / "outside"
+    for folder in (path.parent, outside):
+        folder.mkdir(parents=True)
+        (folder / path.name).write_bytes(gzip.compress(b'{"resourceType":"Patient","id":"outside"}\n'))
+    put_off()
+    attack.may_change("interop_exportfile")  # which notes that it is read
+    url = f"{FHIR}/exports/files/{file.pk}"
+    assert "Patient" in attack.call("get", url, token=token, status=200).text
+    path.unlink()
+    path.symlink_to(outside / path.name)
+    assert "outside" not in attack.call("get", url, token=token, status=410).text
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.symlink_to(outside)
+    assert "outside" not in attack.call("get", url, token=token, status=410).text
+    attack.call("get", f"{FHIR}/exports/files/passwd", token=token, status={400, 404})
+    attack.traced("export.download", outcome="allowed")
+
+
+FORMULAS = [f"{sign}cmd|' /C calc'!A0" for sign in csv_cells.STARTS]
+
+
+def test_attack_42_no_sheet_of_ours_has_a_cell_that_a_program_would_run(
+    attack: Attack, mine: Practice, theirs: Practice
+) -> None:
+    patient = theirs.patient
+    readers = [make_user("nurse", first_name=text, last_name="Q") for text in FORMULAS]
+    for text in FORMULAS:
+        Disclosure.objects.filter(pk=make_disclosure(patient).pk).update(recipient=text)
+        make_patient(first_name=text, last_name=text)
+    put_off()
+    for reader in readers:
+        attack.call("get", f"{API}/patients/{patient.pk}/", by=reader, status=200, shows=True)
+    for question, least in (("who-saw", len(readers)), ("disclosures", len(FORMULAS))):
+        out = io.StringIO()
+        call_command("audit", question, str(patient.pk), "--csv", stdout=out)
+        cells = [cell for row in csv.reader(io.StringIO(out.getvalue(), newline="")) for cell in row]
+        assert [cell for cell in cells if cell.lstrip(" ").startswith(csv_cells.STARTS)] == []
+        assert sum("cmd|" in cell and cell.startswith("'") for cell in cells) >= least, question
+    for path in (f"{API}/patients/", f"{API}/deposits/", "/console/claims/", "/console/audit/"):
+        for way in ({"params": {"format": "csv"}}, {"headers": {"Accept": "text/csv"}}):
             more: dict[str, Any] = {"pages": not path.startswith(API), **way}
-            answer = attack.call(
-                "get", path, by=mine.logins["admin"], status={200, 302, 400, 404, 406}, shows=True, **more
-            )
-            assert "csv" not in answer.headers.get("Content-Type", ""), path
-            for line in answer.text.splitlines() if "text/plain" in answer.headers.get("Content-Type", "") else ():
-                assert not line.lstrip('"').startswith(signs[:4])
+            status = {200, 302, 400, 404, 406}
+            answer = attack.call("get", path, by=mine.logins["admin"], status=status, shows=True, **more)
+            assert answer.headers["Content-Type"].partition(";")[0] in {"text/html", "application/problem+json"}, path
     rows = "date,amount,trace\n=1+1,@x,-y\n"
     attack.call("post", f"{API}/deposits/bring_in/", json={"csv": rows}, by=mine.logins["receptionist"], status=422)
-    attack.traced("list", outcome="failed")
+    attack.traced("retrieve", outcome="allowed", at_least=len(readers), patient_id=patient.pk)
+    attack.traced("bring_in")
 
 
 def test_attack_43_no_text_of_ours_makes_a_program_fetch_what_it_names(
@@ -309,15 +361,21 @@ class Payload:
         return os.mknod, (str(self.path),)
 
 
+TURNED_AWAY = "a message that is no bell was turned away"
+PACKED = 300_000_000  # bytes that a few kilobytes unpack to
+
+
 def test_attack_45_a_worker_unpacks_and_runs_nothing_that_a_stranger_puts_in_the_broker(attack: Attack) -> None:
     attack._look()
     touched = attack.stage_folder / "run by a stranger"
+    before = most_memory(attack)
     with Celery(broker=attack.stack.stage.redis.url, set_as_current=False) as app, app.connection_for_write() as wire:
         producer = Producer(wire.channel())
+        publish = partial(producer.publish, routing_key="sweep", content_encoding="binary")
+        headers = {"lang": "py", "task": "sweep.overdue", "id": "x" * 8, "argsrepr": "", "kwargsrepr": ""}
         for kind in KINDS:
-            headers = {"lang": "py", "task": "sweep.overdue", "id": "x" * 8, "argsrepr": "", "kwargsrepr": ""}
             body = pickle.dumps((Payload(touched),)) if "json" not in kind else b"{not json"
-            producer.publish(body, routing_key="sweep", content_type=kind, content_encoding="binary", headers=headers)
+            publish(body, content_type=kind, headers=headers)
         for name, args in (
             ("os.system", ["true"]),
             ("sweep.overdue", ["Qvxwzlast"]),
@@ -325,8 +383,22 @@ def test_attack_45_a_worker_unpacks_and_runs_nothing_that_a_stranger_puts_in_the
             ("", []),
         ):
             app.send_task(name, args=args, queue="sweep", ignore_result=True)
+        packed = zlib.compress(b"0" * PACKED, 9)
+        publish(packed, content_type=KINDS[-1], headers={**headers, "compression": "application/x-gzip"})
+        publish(b"0" * 5_000_000, content_type=KINDS[-1], headers=headers)
     attack.stack.ring("sweep.overdue")
+    until(lambda: attack.stack.logged_since(attack._logs).count(TURNED_AWAY) >= len(KINDS) + 6)
     until(lambda: "Task sweep.overdue" in attack.stack.logged_since(attack._logs))
+    until(lambda: Alert.objects.filter(kind="broker_stranger", created_at__gte=attack.began).exists())
+    assert attack.stack.logged_since(attack._logs).count(TURNED_AWAY) == len(KINDS) + 6
+    assert most_memory(attack) - before < PACKED / 4, "nothing was unpacked"
     assert not touched.exists()
     attack._asserted.add("status")
-    attack.logged("a message that is no bell was turned away")
+    attack.turned_away("broker", "no bell of ours")
+
+
+def most_memory(attack: Attack) -> int:
+    """Return the bytes that the worker held at most, all its life."""
+    pid = attack.stack.worker.pid
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) * 1024 if found else psutil.Process(pid).memory_info().rss

@@ -33,8 +33,10 @@ TEXT = {
 }
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
-REFUSED_TWILIO = "a call in the name of twilio was refused"
-REFUSED_SENDGRID = "a call in the name of sendgrid was refused"
+UNSIGNED = {
+    "twilio": "not signed by Twilio with a token of ours",
+    "sendgrid": "not signed by SendGrid with a key of ours",
+}
 
 
 def post(
@@ -107,8 +109,8 @@ def test_attack_18_a_call_without_a_good_signature_is_403_and_never_500(attack: 
         for value in junk:
             attack.call("post", EVENTS, data=body, headers={**JSON, **good, name: value}, status=403)
     attack.call("post", EVENTS, data=body, headers=JSON, status=403)
-    attack.logged(REFUSED_TWILIO)
-    attack.logged(REFUSED_SENDGRID)
+    attack.turned_away("twilio", UNSIGNED["twilio"], "not a form")
+    attack.turned_away("sendgrid", UNSIGNED["sendgrid"])
 
 
 def test_attack_19_a_signature_of_another_address_or_other_fields_is_refused(attack: Attack) -> None:
@@ -126,7 +128,7 @@ def test_attack_19_a_signature_of_another_address_or_other_fields_is_refused(att
     post(attack, f"{STATUS}?a=x", SMS, signature=good)
     post(attack, STATUS, {name: SMS[name] for name in list(SMS)[:2]}, signature=good)
     post(attack, INBOUND, TEXT, signature=twilio.sign(base + INBOUND, SMS, TOKEN))
-    attack.logged(REFUSED_TWILIO)
+    attack.turned_away("twilio", UNSIGNED["twilio"])
 
 
 def test_attack_20_a_call_that_is_played_again_is_the_same_row(attack: Attack) -> None:
@@ -164,7 +166,7 @@ def test_attack_22_what_a_caller_says_of_host_and_scheme_is_not_believed(attack:
             post(attack, STATUS, SMS, signed=f"{scheme}://{host}{STATUS}", headers=headers)
     answer = attack.call("get", "/admin/", headers={"X-Forwarded-Host": "evil.example"}, status=302)
     assert "evil.example" not in answer.headers["Location"]
-    attack.logged(REFUSED_TWILIO)
+    attack.turned_away("twilio", UNSIGNED["twilio"])
 
 
 def test_attack_23_a_call_for_another_account_is_not_ours_however_it_is_signed(attack: Attack) -> None:
@@ -172,7 +174,7 @@ def test_attack_23_a_call_for_another_account_is_not_ours_however_it_is_signed(a
         post(attack, STATUS, {**SMS, "AccountSid": account})
         post(attack, INBOUND, {**TEXT, "AccountSid": account})
     post(attack, INBOUND, {name: value for name, value in TEXT.items() if name != "AccountSid"})
-    attack.logged(REFUSED_TWILIO)
+    attack.turned_away("twilio", "for another account")
 
 
 def test_attack_24_huge_deep_and_packed_bodies_are_refused_at_once(attack: Attack) -> None:
@@ -188,7 +190,8 @@ def test_attack_24_huge_deep_and_packed_bodies_are_refused_at_once(attack: Attac
         pieces = (b"x" * 65536 for _ in range(160 if kind == "chunked" else 20))
         attack.call("post", INBOUND, data=pieces, headers=FORM, status={403, 413})
     assert time.monotonic() - began < 30
-    attack.logged("refused: too large")
+    attack.turned_away("twilio", "too large", "unreadable (ValueError)")
+    attack.turned_away("sendgrid", "too large", UNSIGNED["sendgrid"])
     attack.may_change("messaging_providerevent")
     assert not ProviderEvent.objects.filter(created_at__gte=attack.began, payload__email__contains="qvxwz").exists()
 
@@ -199,7 +202,7 @@ def test_attack_25_mail_that_nobody_signed_has_no_door(attack: Attack) -> None:
         attack.call("post", f"/webhooks/sendgrid/{path}", data=mail, status={403, 404})
         attack.call("post", f"/webhooks/sendgrid/{path}", files={"email": ("m.eml", b"From: x")}, status={403, 404})
         attack.call("get", f"/webhooks/sendgrid/{path}", status={404, 405})
-    attack.logged(REFUSED_SENDGRID)
+    attack.turned_away("sendgrid", UNSIGNED["sendgrid"])
 
 
 def test_attack_26_a_report_of_another_time_or_written_anew_is_refused(attack: Attack) -> None:
@@ -220,7 +223,7 @@ def test_attack_26_a_report_of_another_time_or_written_anew_is_refused(attack: A
     ):
         attack.call("post", EVENTS, data=other, headers={**JSON, **good}, status=403)
     report(attack, body, **{sign: sendgrid.sign(body, sendgrid.key_pair()[0])[sign]})
-    attack.logged(REFUSED_SENDGRID)
+    attack.turned_away("sendgrid", UNSIGNED["sendgrid"])
 
 
 def test_attack_27_nobody_stops_or_starts_texts_to_a_victim_but_the_victims_own_telephone(
@@ -241,4 +244,4 @@ def test_attack_27_nobody_stops_or_starts_texts_to_a_victim_but_the_victims_own_
     ):
         assert not model.objects.filter(**found).exists()
     assert Patient.objects.get(pk=theirs.patient.pk).sms_consent is theirs.patient.sms_consent
-    attack.logged(REFUSED_TWILIO)
+    attack.turned_away("twilio", UNSIGNED["twilio"])
