@@ -7,6 +7,7 @@ SCHEDULE = {
     "audit seal": {"task": "audit.seal", "schedule": 10.0},
     "audit verify": {"task": "audit.verify", "schedule": 3600.0},  # what is new; once a day all
     "audit months": {"task": "audit.partitions", "schedule": crontab(hour="6", minute="30")},  # UTC
+    "certificates that end": {"task": "sweep.certificates", "schedule": crontab(hour="10", minute="5")},  # UTC
     "calls refused": {"task": "audit.count_refused", "schedule": 60.0},
     "catch up": {"task": "sweep.catch_up", "schedule": 60.0},
     "dispatch due reminders": {"task": "reminders.dispatch", "schedule": 15.0},

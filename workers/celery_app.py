@@ -73,6 +73,7 @@ app.conf.update(
         "workers.retention",
         "workers.reconciling",
         "workers.audit",
+        "workers.certificate_watch",
         "workers.sweep",
     ],
     task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu has no types

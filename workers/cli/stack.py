@@ -226,8 +226,8 @@ def refuse_beside_compose(caller: Mapping[str, str]) -> None:
         raise Refused(
             "Compose holds this installation, and this would work on another database. Run "
             "`docker compose exec web python backend/manage.py ...`, as the owner of the tables "
-            "`docker compose run --rm migrate python backend/manage.py ...`; or start `./carerelay up` first if you mean "
-            "its own database."
+            "`docker compose run --rm migrate python backend/manage.py ...`; or start `./carerelay up` first if you "
+            "mean its own database."
         )
 
 

@@ -26,8 +26,8 @@ TASKS = frozenset(
         "provider_events.apply", "recalls.remind", "reconcile.daily", "reconcile.run", "reminders.deliver",
         "reminders.deliver_messages", "reminders.dispatch", "reminders.poll_statuses", "reminders.reconcile",
         "reminders.replan", "retention.expire_tokens", "retention.fold_tallies", "retention.purge", "staff.accrue",
-        "staff.emergencies", "staff.reviews_due", "sweep.catch_up", "sweep.hold_lost", "sweep.overdue",
-        "sweep.tell_stranger", "visits.mark_no_shows", "waitlist.offer", "waitlist.watch",
+        "staff.emergencies", "staff.reviews_due", "sweep.catch_up", "sweep.certificates", "sweep.hold_lost",
+        "sweep.overdue", "sweep.tell_stranger", "visits.mark_no_shows", "waitlist.offer", "waitlist.watch",
     }
 )  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

@@ -1,0 +1,71 @@
+"""Holds that a certificate that ends is told of in time, again as its end comes near, and no more when it is new."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.utils import timezone
+
+from backend.apps.core.models import Alert
+from tests.support.stage import database_url
+from tests.support.tls_front import TlsFront
+from workers import certificate_watch
+from workers.cli import certificates
+
+pytestmark = pytest.mark.django_db
+OURS = certificates.authority("ours")
+
+
+def ending(days: int) -> str:
+    return certificates.issued(OURS, ["mllp"], days=days)[0]
+
+
+def told() -> dict[str, tuple[str, int]]:
+    rows = Alert.objects.filter(kind="certificate_ends", resolved_at=None)
+    return {row.cause.partition(":")[2]: (row.severity, row.times) for row in rows}
+
+
+def test_its_end_is_told_at_each_tier_and_settled_when_it_was_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    mine, old = tmp_path / "mllp.crt", tmp_path / "ca.crt"
+    for name in ("MLLP_CERTIFICATE", "MLLP_CLIENT_CA", "LAB_ORDERS_CERTIFICATE", "LAB_ORDERS_CA"):
+        monkeypatch.delenv(f"CARERELAY_{name}", raising=False)
+    monkeypatch.setenv("CARERELAY_MLLP_CERTIFICATE", str(mine))
+    monkeypatch.setenv("CARERELAY_MLLP_CLIENT_CA", str(old))
+    monkeypatch.setenv("CARERELAY_LAB_ORDERS_CA", str(tmp_path / "none"))
+    old.write_text(ending(2) + ending(400))  # an old authority beside the new one
+    for days, found in ((31, {}), (30, ("warning", 1)), (14, ("warning", 2)), (3, ("critical", 3)), (-1, None)):
+        mine.write_text(ending(days) + OURS[0])
+        for _ in range(2):
+            assert certificate_watch.look() == f"{int(days < 31)} of 2 end soon"
+        assert told() == ({"of MLLP": found or ("critical", 4)} if days < 31 else {})
+    (alert,) = Alert.objects.filter(kind="certificate_ends")
+    assert "The certificate of MLLP ended on" in alert.sentence
+    assert str(tmp_path) not in alert.sentence
+    mine.write_text(ending(400))
+    certificate_watch.look()
+    assert told() == {}
+
+
+def test_servers_are_asked_for_theirs_by_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    at = urlsplit(database_url())
+    database = settings.DATABASES["default"]
+    assert certificate_watch.end_of_peer(at.hostname or "", at.port or 0, is_postgres=True) is None, "it has none"
+    pair = certificates.issued(OURS, ["127.0.0.1"], days=2)
+    with (
+        TlsFront((at.hostname or "", at.port or 0), tmp_path, pair, asks_first=True) as postgres,
+        TlsFront((at.hostname or "", at.port or 0), tmp_path, pair, asks_first=False) as redis,
+    ):
+        monkeypatch.setitem(database, "HOST", "127.0.0.1")
+        monkeypatch.setitem(database, "PORT", str(postgres.port))
+        settings.REDIS_URL = f"rediss://127.0.0.1:{redis.port}/0?ssl_ca_certs={tmp_path / 'front.crt'}"
+        looks = dict(certificate_watch.watched())
+        ends = [looks[called]() for called in ("of PostgreSQL", "of Redis", "of the authority of Redis")]
+    days = timedelta(days=2)
+    assert all(end and abs(end - datetime.now(UTC) - days) < timedelta(hours=1) for end in ends)
+    assert timezone.is_aware(ends[0])
