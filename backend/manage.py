@@ -10,7 +10,10 @@ from django.core.management import execute_from_command_line
 
 ALWAYS = {"check", "help", "version", "collectstatic"}  # touch no data; `check` tells what is unsafe
 # Change tables, and not only what stands in them.
-OF_OWNER = {("migrate",), ("db_role",), ("audit", "detach"), ("audit", "adopt"), ("keys", "rotate"), ("keys", "seal")}
+OF_OWNER = {
+    ("migrate",), ("db_role",), ("audit", "detach"), ("audit", "adopt"), ("audit", "months"), ("keys", "rotate"),
+    ("keys", "seal"),
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)

@@ -21,6 +21,7 @@ from backend.apps.core import audit_keys, merkle
 from backend.apps.core.models import AuditArchive
 
 FORMAT = "carerelay audit archive 1"
+LOCK = 4_171_926_004  # of who takes a month off, shared by who holds rows to seals
 LONGEST = 1 << 24  # bytes of a line; a row has some hundred
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 DAMAGED = "The file is damaged or cut off."

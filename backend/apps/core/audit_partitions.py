@@ -5,27 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from backend.apps.core import alerts, audit, audit_files, audit_keys, merkle, statements
+from backend.apps.core import alerts, audit, audit_files, audit_keys, audit_sealing, merkle, statements
 from backend.apps.core.audit_verifying import TEXT
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditArchive, AuditSeal
 
 MONTHS_AHEAD = 3
+Result = TypeVar("Result")
 LABEL = re.compile(r"before|\d{4}-\d{2}")
 AT_ONCE = 2_000  # rows that are read in one go
 STRAY = "audit stray rows"
-STRAYED = "Rows of the audit log lie outside all of its months ({:,}), so no month of theirs can be made or taken off."
-WAIT = "SET LOCAL lock_timeout = '10s'"
+STRAYED = "Rows of the audit log lie outside all of its months ({:,}): move them with `manage audit months`."
+TRIES, WAIT = 5, "SET LOCAL lock_timeout = '2s'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def detach(label: str, folder: Path, *, keep_days: int | None = None, by: Any = 
     Raises:
         DomainError: it is too young, not sealed, or not what was sealed.
     """
-    part = _part(label)
+    part, since = _part(label), audit_sealing.where_we_are()[1]
     newest = _check_age(part, settings.AUDIT_LEAST_DAYS if keep_days is None else keep_days)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"audit-{label}.jsonl.gz"
@@ -84,7 +86,8 @@ def detach(label: str, folder: Path, *, keep_days: int | None = None, by: Any = 
         "rows": content.rows, "root": content.root.hex(), "file_sha256": content.file_sha256.hex(),
         "newest": newest.isoformat() if newest else None,
     }  # fmt: skip
-    return _take_off(part, content, json.dumps(statement, sort_keys=True), by)
+    told = json.dumps(statement, sort_keys=True)
+    return tried(lambda: _take_off(part, content, told, since, by))
 
 
 def _part(label: str) -> Part:
@@ -196,19 +199,35 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
+def tried(change: Callable[[], Result]) -> Result:
+    """Make a change for which the log must stand still, once nobody uses it; each try is waited for two seconds.
+
+    Raises:
+        DomainError: somebody always does.
+    """
+    for _ in range(TRIES):
+        try:
+            return change()
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
+                raise
+    raise DomainError("The audit log is in use without a pause, so nothing was done. Begin again when it is calmer.")
+
+
 @transaction.atomic
-def _take_off(part: Part, content: audit_files.Content, statement: str, by: Any) -> AuditArchive:
+def _take_off(part: Part, content: audit_files.Content, statement: str, since: int, by: Any) -> AuditArchive:
+    with connection.cursor() as cursor:
+        cursor.execute(WAIT)
+        cursor.execute("SELECT pg_advisory_xact_lock(%s::bigint)", [audit_files.LOCK])  # of who verifies
+        cursor.execute(f"ALTER TABLE core_auditlog DETACH PARTITION {part.table}")  # the log's first, as all take it
+        cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {part.table} WHERE xid >= %s)", [since])  # noqa: S608  # ours
+        if cursor.fetchone() != (False,):
+            raise DomainError("Somebody wrote to this month meanwhile; nothing was taken off. Begin again.")
+        cursor.execute(f"DROP TABLE {part.table}")
     made = AuditArchive.objects.create(
         label=content.label, rows=content.rows, file_name=f"audit-{content.label}.jsonl.gz", statement=statement,
         key_id=audit_keys.name(), signature=audit_keys.sign(audit_files.to_sign(statement)),
     )  # fmt: skip
     detail = {"rows": content.rows, "file": made.file_name}
     audit.record(None, "detach", "auditlog", content.label, detail=detail, user=by)
-    with connection.cursor() as cursor:
-        cursor.execute(WAIT)
-        cursor.execute(f"ALTER TABLE core_auditlog DETACH PARTITION {part.table}")
-        cursor.execute(f"SELECT count(*) FROM {part.table}")  # noqa: S608  # a name of ours
-        if cursor.fetchone() != (content.rows,):
-            raise DomainError("Somebody wrote to this month meanwhile; nothing was taken off. Begin again.")
-        cursor.execute(f"DROP TABLE {part.table}")
     return made

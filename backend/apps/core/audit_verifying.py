@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -221,11 +222,27 @@ def _compare_rows(look: Look, batch: Sequence[AuditSeal]) -> None:
         look.result.find(f"The digest of row {key} was altered.")
     look.result.rows += len(leaves) // merkle.LEAF
     sealed = [seal for seal in batch if seal.kind == AuditSeal.Kind.SEALED]
-    if leaves != b"".join(look.taken.rest(seal.n, seal.leaves) for seal in sealed):
-        _name_differences(look, sealed, leaves)
+    if leaves != _rest(look, sealed):
+        with _nothing_taken_off(look):
+            leaves, _ = found(begin, batch[-1].to_xid)
+        if leaves != _rest(look, sealed):
+            _name_differences(look, sealed, leaves)
     for seal in batch:
         if seal.kind == AuditSeal.Kind.ADOPTED:
             _look_for_adopted(look, seal)
+
+
+def _rest(look: Look, sealed: Sequence[AuditSeal]) -> bytes:
+    return b"".join(look.taken.rest(seal.n, seal.leaves) for seal in sealed)
+
+
+@contextmanager
+def _nothing_taken_off(look: Look) -> Iterator[None]:
+    """Let no month be taken off while the body reads anew: one that went from under the look is no finding."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s::bigint)", [audit_files.LOCK])
+        look.taken = audit_files.taken(lambda _: None)  # what is wrong with them was told before
+        yield
 
 
 def found(begin: int, until: int) -> tuple[bytes, list[UUID]]:
@@ -255,15 +272,23 @@ def _name_differences(look: Look, sealed: Sequence[AuditSeal], leaves: bytes) ->
 
 def _look_for_adopted(look: Look, seal: AuditSeal) -> None:
     """Look for the rows a person took in with this seal, which may lie in the range of any seal before it."""
-    leaves = list(merkle.split(look.taken.rest(seal.n, seal.leaves)))
+    gone = set(_not_there(list(merkle.split(look.taken.rest(seal.n, seal.leaves)))))
+    if not gone:
+        return
+    with _nothing_taken_off(look):
+        still = [leaf for leaf in merkle.split(look.taken.rest(seal.n, seal.leaves)) if leaf in gone]
+        gone = set(_not_there(still))
+    for leaf in gone:
+        look.result.find(f"Row {_key(leaf)}, which was adopted after a restore, is gone or was altered.")
+
+
+def _not_there(leaves: Sequence[bytes]) -> Iterator[bytes]:
     for at in range(0, len(leaves), ROWS):
         some = leaves[at : at + ROWS]
         with statements.cursor(binary=True) as cursor:
             cursor.execute(THERE, [list(map(_key, some))])
             there = {bytes(leaf) for (leaf,) in cursor.fetchall()}
-        for leaf in some:
-            if leaf not in there:
-                look.result.find(f"Row {_key(leaf)}, which was adopted after a restore, is gone or was altered.")
+        yield from (leaf for leaf in some if leaf not in there)
 
 
 def _name_late(result: Result, leaf: bytes) -> None:

@@ -99,6 +99,49 @@ def old_month() -> Iterator[str]:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_month_that_is_taken_off_while_the_log_is_verified_is_no_finding(
+    old_month: str, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.AUDIT_ANCHOR = f"file:{tmp_path}/anchors.log"
+    monkeypatch.setattr(audit_verifying, "ROWS", 1)  # a look at each seal by itself
+    for n in range(4):
+        AuditLog.objects.create(action="list", resource_type="x", detail={"n": n}, timestamp=OLD)
+    settled()
+    while audit_sealing.seal(at_once=1):
+        pass
+    taken = list[str]()
+
+    def take_off(done: int, _of: int) -> None:
+        if done == 2:
+            taken.append(audit_partitions.detach(old_month, tmp_path, keep_days=SIX_YEARS).label)
+
+    assert audit_verifying.verify(progress=take_off).findings == []
+    assert taken == [old_month]
+    assert AuditLog.objects.filter(timestamp__year=2017).count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_comes_to_a_month_while_its_file_is_written_keeps_it_on_the_log(
+    old_month: str, tmp_path: Path
+) -> None:
+    AuditLog.objects.create(action="list", resource_type="x", timestamp=OLD)
+    settled()
+    assert audit_sealing.seal() == 1
+    real = audit_files.write
+
+    def write(path: Path, label: str, rows: Any) -> Any:
+        content = real(path, label, rows)
+        AuditLog.objects.create(action="late", resource_type="x", timestamp=OLD)
+        return content
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit_files, "write", write)
+        with pytest.raises(DomainError, match="wrote to this month meanwhile"):
+            audit_partitions.detach(old_month, tmp_path, keep_days=SIX_YEARS)
+    assert AuditLog.objects.filter(timestamp__year=2017).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
 def test_an_old_month_goes_into_a_signed_file_and_the_log_stays_provable(
     old_month: str, settings: Any, tmp_path: Path
 ) -> None:
