@@ -38,18 +38,30 @@ class Labelled(AutocompleteJsonView):
 
 class ClinicAdminSite(UnfoldAdminSite):
     def admin_view(self, view: View, cacheable: bool = False) -> View:
-        """Let a view be seen by the staff only, as Django does, and audit what a role is refused."""
+        """Let a view be seen by the staff only, as Django does, and audit what somebody is refused."""
 
         @wraps(view)
         def watched(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 return view(request, *args, **kwargs)
             except PermissionDenied:
-                page = getattr(request.resolver_match, "url_name", None) or "page"
-                audit.record(request, "admin.view", page, outcome=AuditLog.Outcome.REFUSED)
+                _refused(request)
                 raise
 
-        return super().admin_view(watched, cacheable)
+        asked = super().admin_view(watched, cacheable)
+
+        @wraps(asked)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.is_authenticated and not self.has_permission(request):
+                _refused(request)  # Django sends them to the sign-in
+            return asked(request, *args, **kwargs)
+
+        return guarded
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
         return Labelled.as_view(admin_site=self)(request)
+
+
+def _refused(request: HttpRequest) -> None:
+    page = getattr(request.resolver_match, "url_name", None) or "page"
+    audit.record(request, "admin.view", page, outcome=AuditLog.Outcome.REFUSED)

@@ -12,6 +12,7 @@ from backend.apps.core.models import AuditLog
 from backend.apps.users import services
 from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import signed_in
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct-horse-battery-staple"
@@ -44,6 +45,17 @@ def test_patients_wrong_passwords_and_closed_logins_stay_outside(role: str, pass
     user = make_user(role, password=PASSWORD, is_active=open_)
     assert sign_in(user, password).get("/admin/").status_code == 302
     assert AuditLog.objects.filter(action="admin.login", outcome="refused").count() == 1
+
+
+def test_a_patient_who_is_signed_in_is_sent_away_from_the_admin_and_that_is_written_down() -> None:
+    patient = make_user("patient")
+    page = signed_in(patient)
+    for path in ("/admin/", "/admin/users/user/"):
+        assert page.get(path)["Location"].startswith("/admin/login/")
+    told = AuditLog.objects.filter(action="admin.view", outcome="refused", user_id=patient.pk)
+    assert sorted(told.values_list("resource_type", flat=True)) == ["index", "users_user_changelist"]
+    assert Client().get("/admin/").status_code == 302
+    assert AuditLog.objects.filter(action="admin.view").count() == 2, "whoever is not signed in is nobody"
 
 
 def test_closing_a_login_ends_its_cookie_session_at_once() -> None:
