@@ -148,9 +148,11 @@ def is_database_private(database: Mapping[str, Any], given: Given = os.environ) 
     def meant(name: str, variable: str) -> str:
         return str(told.get(name) or given.get(variable) or "")
 
+    if meant("service", "PGSERVICE"):  # its file goes before the variables, and may name any host
+        return told.get("sslmode") in VERIFIED
     if meant("sslmode", "PGSSLMODE") in VERIFIED:
         return True
-    if meant("service", "PGSERVICE") or meant("hostaddr", "PGHOSTADDR"):  # of a service any host may be meant
+    if meant("hostaddr", "PGHOSTADDR"):
         return False
     hosts = [host.strip() for host in meant("host", "PGHOST").split(",")]
     return all(not host or host.startswith(("/", "@")) for host in hosts)

@@ -148,7 +148,7 @@ def left_out(words: str, error: BaseException) -> str:
     for one in _chain(error):
         for text in (repr(one), str(one), *(part for part in one.args if isinstance(part, str))):
             if len(text) > 1:  # a single letter or digit is in any word
-                words = words.replace(text, type(one).__name__)
+                words = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", type(one).__name__, words)
     return words
 
 

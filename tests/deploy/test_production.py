@@ -96,6 +96,7 @@ def test_safe_settings_have_no_fault_and_every_part_starts(safe: Safe) -> None:
         ("postgres_plain", database("", host="db.example.org")),
         ("postgres_plain", database("/run/postgresql", hostaddr="10.0.0.5")),
         ("postgres_plain", database("", service="clinic")),
+        ("postgres_plain", {**database("", service="clinic"), "PGSSLMODE": "verify-full"}),
         ("postgres_plain", database("/run/postgresql,db.example.org")),
         ("postgres_plain", {**database(""), "PGHOST": "db.example.org"}),
         ("postgres_plain", {**database(""), "PGHOSTADDR": "10.0.0.5"}),
@@ -199,7 +200,11 @@ def test_a_link_without_tls_is_let_go_by_its_own_name_only(safe: Safe, link: str
     assert [message.msg.split()[0] for message in warned] == [link]
 
 
-def test_a_unix_socket_needs_no_certificate(safe: Safe) -> None:
+def test_a_unix_socket_needs_no_certificate(safe: Safe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    safe(**database("db.example.org"))
+    assert production.common() == [], "nor does whoever has its certificate asked for by a variable"
+    monkeypatch.delenv("PGSSLMODE")
     for host in ("", "/run/postgresql"):
         safe(**database(host), REDIS_URL="unix:///run/redis.sock", CELERY_BROKER_URL="redis+socket:///run/redis.sock")
         assert production.common() == []
