@@ -165,14 +165,19 @@ def _first_begun(row: OutgoingMessage) -> datetime:
 
 def _is_crowded(row: OutgoingMessage) -> bool:
     """Whether another message to this number is being sent: its id is not written down yet, and we might take it."""
-    running = Q(recipient_phone=row.recipient_phone, work_state=WorkState.RUNNING, begun_at__isnull=False)
-    return any(model.all_objects.filter(running).exists() for model in outgoing.kinds())
+    running = Q(work_state=WorkState.RUNNING, begun_at__isnull=False)
+    return any(
+        model.all_objects.filter(running, model.sent_to(row.recipient_phone)).exists() for model in outgoing.kinds()
+    )
 
 
 def _lost_too(row: OutgoingMessage, since: datetime) -> set[str]:
     """Return the digests of other texts to this number that went out since and of which nobody knows either."""
-    held = Q(recipient_phone=row.recipient_phone, work_state=WorkState.HELD, begun_at__gte=since)
-    others = [model.all_objects.filter(held, digest_of__isnull=True).exclude(pk=row.pk) for model in outgoing.kinds()]
+    held = Q(work_state=WorkState.HELD, begun_at__gte=since, digest_of__isnull=True)
+    others = [
+        model.all_objects.filter(held, model.sent_to(row.recipient_phone)).exclude(pk=row.pk)
+        for model in outgoing.kinds()
+    ]
     return {digest for found in others for digest in found.values_list("body_sha256", flat=True) if digest}
 
 

@@ -13,13 +13,14 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from backend.apps.core import alerts
+from backend.apps.core.sealed import same
 from backend.apps.core.work import WorkState
 from backend.apps.laboratory.models import CriticalPage
 from backend.apps.messaging import events, outgoing
 from backend.apps.messaging.consequences import NOTED, Report
 from backend.apps.messaging.models import Channel, EventOutcome, OutgoingMessage, ProviderEvent
-from backend.apps.patients import consents
-from backend.apps.patients.models import ConsentMethod, ContactPoint
+from backend.apps.patients import consents, contacts
+from backend.apps.patients.models import ConsentMethod
 from integrations.email import sendgrid_events
 from integrations.sms import twilio_codes
 from workers import replies
@@ -151,18 +152,18 @@ def _is_wish(event: ProviderEvent) -> bool:
 
 
 def _wisher(event: ProviderEvent) -> tuple[str, str]:
-    return Channel.EMAIL, str(event.payload.get("email", "")).lower()
+    return Channel.EMAIL, contacts.mailbox(event.mailbox)
 
 
 def _is_overtaken(event: ProviderEvent, address: str) -> bool:
     """Whether a later wish of the same mailbox is here already; to call our mail spam is never taken back."""
     said_at, _ = _moment(event)
     later = ProviderEvent.objects.filter(
+        same(ProviderEvent, "mailbox_index", address),
         created_at__gte=said_at - SKEW,  # for the index: nothing is here before it was said
         occurred_at__gt=said_at,
         provider=SENDGRID,
         provider_status__in=(*sendgrid_events.OPT_OUTS, OPT_IN),
-        payload__email__iexact=address,
     )
     return event.provider_status != "spamreport" and (later.exists() or _was_refused_later(event, address, said_at))
 
@@ -171,7 +172,7 @@ def _was_refused_later(event: ProviderEvent, address: str, said_at: datetime) ->
     """Whether the mailbox opted out after an opt-in was said, and not through the provider: by our own page, say."""
     if event.provider_status != OPT_IN:
         return False
-    closed = ContactPoint.objects.filter(channel=Channel.EMAIL, address=address, opted_out_at__gt=said_at)
+    closed = contacts.known_at(Channel.EMAIL, address).filter(opted_out_at__gt=said_at)
     evidence = [point.opted_out_evidence for point in closed]
     return any(not UUID_TEXT.fullmatch(one) or not ProviderEvent.objects.filter(pk=one).exists() for one in evidence)
 

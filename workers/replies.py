@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from backend.apps.appointments import answerable, services
 from backend.apps.appointments.answerable import ARRIVED
@@ -79,10 +80,11 @@ def outstanding(text: InboundText) -> list[AppointmentReminder]:
 def _was_told_more_since(text: InboundText, reminder: AppointmentReminder) -> bool:
     """Whether "yes" may answer a later text of ours: an offered time, a recall, a visit that is not ahead any more."""
     since = reminder.sent_at or reminder.created_at
-    later = {"recipient_phone": text.from_number, "status__in": ARRIVED, "sent_at__gt": since}
-    later["sent_at__lte"] = text.received_at
-    others = PatientMessage.objects.filter(channel=Channel.SMS, **later).exclude(wording=MessageKind.CHOOSE)
-    of_visits = AppointmentReminder.objects.filter(reminder_type=Channel.SMS, **later)
+    later = Q(status__in=ARRIVED, sent_at__gt=since, sent_at__lte=text.received_at)
+    messages = PatientMessage.objects.filter(later, PatientMessage.sent_to(text.from_number), channel=Channel.SMS)
+    others = messages.exclude(wording=MessageKind.CHOOSE)
+    to_number = AppointmentReminder.sent_to(text.from_number)
+    of_visits = AppointmentReminder.objects.filter(later, to_number, reminder_type=Channel.SMS)
     return others.exists() or of_visits.exclude(appointment=reminder.appointment_id).exists()
 
 

@@ -16,7 +16,9 @@ from django.utils import timezone
 
 from backend.apps.appointments import reminders
 from backend.apps.appointments.models import Appointment, AppointmentReminder
+from backend.apps.core import resealing
 from backend.apps.doctors.tests.factories import make_doctor
+from backend.apps.patients.models import Patient
 from tests.benchmarks.bars import Bar, tell
 from tests.support import reminder_load
 
@@ -80,6 +82,7 @@ def clinic() -> float:
         asked = {"patients": PATIENTS, "doctors": DOCTORS, "visits": VISITS}
         cursor.execute(PATIENT_ROWS, asked)
         cursor.execute(VISIT_ROWS, asked)
+    resealing.seal_all(Patient)  # they were written as an upgrade finds them
     reminder_load.vacuum()
     return time.perf_counter() - began
 

@@ -169,7 +169,9 @@ CANARY = {
 @pytest.mark.parametrize("resource", sorted(RESOURCES))
 def test_the_text_of_a_row_names_no_patient(resource: str) -> None:
     practice = make_practice()
-    Patient.objects.filter(pk=practice.patient.pk).update(**CANARY)
+    for name, value in CANARY.items():
+        setattr(practice.patient, name, value)
+    practice.patient.save()
     User.objects.filter(pk=practice.logins[Role.PATIENT].pk).update(first_name="Zqfirst", email="zqmail@example.org")
     practice.patient.refresh_from_db()
     row = make(resource, practice)

@@ -102,10 +102,8 @@ UNESCAPED: Mapping[str, Mapping[str, str]] = {
     },
     "Patient": {
         "birth_sex": "a CHECK: three codes",
-        "contact_phone": "a CHECK: + and digits",
         "country": "a CHECK: two letters",
         "mrn": "a CHECK: letters, digits and . _ / -",
-        "phone": "a CHECK: + and digits",
     },
     "Practitioner": {"npi": "a CHECK: ten digits"},
     "PractitionerRole": {"code": "NUCC's form, by the query"},

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connection, models, transaction
 
 from backend.apps.core import sealed
-from backend.apps.core.sealed import BlindIndex, SealedColumn
+from backend.apps.core.sealed import BlindIndex, SealedColumn, SealedJSONField
 from backend.apps.patients.models import Patient
 
 MARK, DAY, PHONE = "Zqxjk", date(1931, 7, 23), "+14155557391"
@@ -107,7 +107,7 @@ def mark_for(field: Any, before: Any) -> Any:
         return text.partition(" ")[0].upper()
     if isinstance(field, models.DateField):
         return DAY
-    if isinstance(field, models.JSONField):
+    if isinstance(field, models.JSONField | SealedJSONField):
         return marked(before or SHAPES.get(named(field.model, field), before), text)
     if isinstance(field, models.BinaryField):
         size = len(before or b"") or len(text)

@@ -15,6 +15,7 @@ from backend.apps.messaging import consequences, fallbacks
 from backend.apps.messaging.models import StaffTask
 from backend.apps.patients import consents
 from backend.apps.patients.models import ContactPoint, Patient
+from backend.apps.patients.tests.factories import reached_at
 from tests.support.races import at_once, wait_until_waited_for
 from tests.workers.rows import stored
 from tests.workers.tries import begun, instead_of, sent, states, told, uncertain
@@ -79,7 +80,7 @@ def test_what_was_given_up_and_arrived_closes_the_tasks_that_asked_for_it() -> N
     consequences.open_unknown(row, "Nobody knows.")
     fallbacks.fall_back(row, reason="Nobody knows.")
     type(row).objects.filter(fallback_of=row).update(fallback_of=None)
-    Patient.objects.filter(pk=row.patient.pk).update(email="")
+    reached_at(row.patient, email="")
     assert fallbacks.fall_back(stored(row), reason="Nobody knows.")
     assert set(StaffTask.objects.values_list("kind", flat=True)) == {"unknown", "call"}
     told(row, "delivered")

@@ -25,6 +25,7 @@ from backend.apps.messaging import links
 from backend.apps.messaging.models import PatientLink, PatientMessage
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import reached_at
 from backend.apps.users.tests.factories import make_user
 from tests.support.clocks import zone_at
 from tests.workers.rows import stored
@@ -198,14 +199,14 @@ def deliver_while(happens: Callable[[], object]) -> str:
 @pytest.mark.parametrize("happens", ["cancelled", "deleted", "consent withdrawn", "phone lost", "too late"])
 def test_r06_what_happens_between_claim_and_send_still_stops_the_message(happens: str, outbox: Path) -> None:
     row = due(email="")
-    visit, patients = row.appointment, Patient.objects.filter(pk=row.appointment.patient_id)
+    visit, patient = row.appointment, row.appointment.patient
     late = timezone.now() - timedelta(hours=20)
     jobs: dict[str, Callable[[], object]] = {
         "cancelled": lambda: services.cancel(visit, by=None, reason="rain"),
         "deleted": row.delete,
         "too late": lambda: AppointmentReminder.objects.update(scheduled_send_time=late, useful_until=late),
-        "phone lost": lambda: patients.update(phone=""),
-        "consent withdrawn": lambda: patients.update(sms_consent=False),
+        "phone lost": lambda: reached_at(patient, phone=""),
+        "consent withdrawn": lambda: Patient.objects.filter(pk=patient.pk).update(sms_consent=False),
     }
     assert deliver_while(jobs[happens]) == "1 not needed"
     after = AppointmentReminder.all_objects.get(pk=row.pk)

@@ -21,6 +21,7 @@ from backend.apps.messaging import links
 from backend.apps.messaging.models import InboundText, PatientMessage, ProviderEvent, StaffTask
 from backend.apps.patients import consents
 from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import reached_at
 from backend.apps.users.tests.factories import make_user
 from integrations.doubles.twilio import inbound_form
 from tests.support.races import wait_until_waited_for
@@ -251,7 +252,7 @@ class TestSharedNumbers:
     @pytest.mark.parametrize("number", ["22395", "whatsapp:+1415"])
     def test_what_is_no_phone_is_not_answered(self, number: str) -> None:
         reminded(recipient_phone=number), reminded(recipient_phone=number)
-        Patient.objects.update(phone="")
+        reached_at(*Patient.objects.all(), phone="")
         text("1", sender=number)
         assert not PatientMessage.objects.exists()
 

@@ -20,7 +20,7 @@ from backend.apps.core.models import Alert, Clinic
 from backend.apps.core.work import begin_all
 from backend.apps.messaging.models import PatientMessage, Sender, StaffTask
 from backend.apps.messaging.wording import Wordings
-from backend.apps.patients.models import ContactPoint
+from backend.apps.patients import contacts
 from integrations.doubles.twilio import TwilioDouble
 from tests.workers.rows import CANARY, stored
 from tests.workers.texts import due_message, due_text, mail_after_text, patient
@@ -153,7 +153,7 @@ def test_r30_a_number_that_takes_no_texts_is_marked_and_the_mail_goes_once(
     row = due_text()
     twilio.refuse_next(21614)
     assert reminders.deliver_due() == "1 failed"
-    point = ContactPoint.objects.get(channel="sms", address=row.appointment.patient.phone)
+    point = contacts.known_at("sms", row.appointment.patient.phone).get()
     assert point.unusable_code == "twilio:21614"
     assert StaffTask.objects.get().kind == "fix_contact"
     assert reminders.deliver_due() == "1 done"
@@ -168,7 +168,7 @@ def test_an_owner_who_opted_out_at_the_provider_is_opted_out_here_too(twilio: Tw
     reminders.deliver_due()
     row.appointment.patient.refresh_from_db()
     assert not row.appointment.patient.sms_consent
-    assert ContactPoint.objects.get(address=row.appointment.patient.phone).opted_out_at
+    assert contacts.known_at("sms", row.appointment.patient.phone).get().opted_out_at
 
 
 def test_r31_when_the_mail_fails_too_somebody_is_asked_to_call(twilio: TwilioDouble) -> None:

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from backend.apps.core.models import Heartbeat
+from backend.apps.core.sealed import written
 from backend.apps.messaging.models import ProviderEvent
 from integrations.doubles.twilio import TwilioDouble
 from tests.workers.rows import HOUR, stored
@@ -42,7 +43,8 @@ def silent_message(twilio: TwilioDouble) -> Any:
     """Save a text that is no reminder, sent an hour ago and not heard of since."""
     sms, at = twilio.place({"To": number(), "From": OURS, "Body": BODY}), timezone.now() - HOUR
     row = due_message(scheduled_send_time=at)
-    noted = {"recipient_phone": sms.to, "external_id": sms.sid, "provider": "twilio", "provider_status": "sent"}
+    noted = {"external_id": sms.sid, "provider": "twilio", "provider_status": "sent"}
+    noted |= written(type(row), row.pk, recipient_phone=sms.to)
     ended = {"status": "sent", "work_state": "done", "sent_at": at}
     type(row).objects.filter(pk=row.pk).update(**noted, **ended)
     return stored(row)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
+from backend.apps.core.sealed import written
 from backend.apps.core.work import WorkState
 from backend.apps.messaging.models import MessageStatus, OutgoingMessage, ProviderEvent, StaffTask
 from integrations.sms import body_sha256
@@ -45,7 +46,8 @@ def begun(kind: str = "sms", *, ago_s: float = 30.0, lease_no: int = 1, **over: 
     noted = {"provider": {"sms": "twilio", "email": "sendgrid"}[kind], "body_sha256": body_sha256(BODY), **to}
     noted["sender"] = gateways.account(kind)
     changes = {**held, **noted, "lease_no": lease_no, "attempts": lease_no, **over}
-    AppointmentReminder.objects.filter(pk=row.pk).update(**changes)
+    plain = {name: changes.pop(name) for name in ("recipient_phone", "recipient_email") if name in changes}
+    AppointmentReminder.objects.filter(pk=row.pk).update(**changes, **written(AppointmentReminder, row.pk, **plain))
     row.refresh_from_db()
     return row
 
@@ -65,7 +67,7 @@ def sent(kind: str = "sms", message_id: str = "SM1", **over: Any) -> Appointment
 def told(row: OutgoingMessage | None, word: str, **over: Any) -> ProviderEvent:
     """Save what the provider reports about the first try of `row`, as a webhook leaves it."""
     is_mail = row is not None and row.channel == "email"
-    place = next(_numbers)
+    place, payload = next(_numbers), over.get("payload")
     fields = {
         "provider": "sendgrid" if is_mail else "twilio",
         "kind": "event" if is_mail else "status",
@@ -74,6 +76,7 @@ def told(row: OutgoingMessage | None, word: str, **over: Any) -> ProviderEvent:
         "provider_status": word,
         "dedupe_key": f"event:{place}",
         "due_at": timezone.now() - HOUR,
+        "mailbox": payload.get("email", "") if isinstance(payload, dict) else "",
     }
     return ProviderEvent.objects.create(**{**fields, **over})
 

@@ -20,10 +20,10 @@ def reminded_at(numbers: Collection[str]) -> dict[str, list[AppointmentReminder]
     answers it has not seen the new time. Patients come with the visits.
     """
     texts = AppointmentReminder.objects.filter(reminder_type=ReminderType.SMS, status__in=ARRIVED)
-    told_with = Q(digest_of__recipient_phone__in=numbers, digest_of__status__in=ARRIVED)
+    told_with = AppointmentReminder.sent_to(*numbers, path="digest_of__") & Q(digest_of__status__in=ARRIVED)
     ahead = {"appointment__status__in": AWAITED, "appointment__appointment_datetime__gt": timezone.now()}
     rows = texts.select_related("appointment__patient", "digest_of")
-    own, led = rows.filter(recipient_phone__in=numbers, **ahead), rows.filter(told_with, **ahead)
+    own, led = rows.filter(AppointmentReminder.sent_to(*numbers), **ahead), rows.filter(told_with, **ahead)
     found: dict[str, list[AppointmentReminder]] = defaultdict(list)
     for row in {row.pk: row for row in (*led, *own)}.values():
         number = row.recipient_phone or (row.digest_of.recipient_phone if row.digest_of else "")

@@ -15,6 +15,8 @@ from backend.apps.appointments import timing, zones
 from backend.apps.appointments.models import AWAITED, Appointment, AppointmentStatus, AppointmentType
 from backend.apps.appointments.reminder_policies import Policies
 from backend.apps.appointments.timing import Alternatives, Hours, Plan, Terms, Visit
+from backend.apps.core import closed_values, sealed
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.models import Clinic
 from backend.apps.messaging.models import ContactRules
 from backend.apps.messaging.models.outgoing import Channel
@@ -64,7 +66,20 @@ class Expected(NamedTuple):
 def expected(rows: QuerySet[Appointment]) -> list[Expected]:
     given_up = SAME_TIME.filter(status=AppointmentStatus.CANCELLED).exclude(pk=OuterRef("pk"))
     found = rows.annotate(moved_from=ArraySubquery(given_up.values("pk")))
-    return [Expected(*values) for values in found.values_list(*COLUMNS)]
+    return [_opened(Expected(*values)) for values in found.values_list(*COLUMNS)]
+
+
+def _opened(visit: Expected) -> Expected:
+    return visit._replace(phone=_plain(visit.phone, visit.patient_id), email=_plain(visit.email, visit.patient_id))
+
+
+def _plain(value: Any, patient: Any) -> str:
+    """Return a number or mailbox, empty where it does not open: who has that one costs nobody else their reminders."""
+    try:
+        return str(sealed.opened(value, patient))
+    except CannotOpen as closed:
+        closed_values.tell(closed)
+        return ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from backend.apps.appointments import reminders
 from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder, ReminderStatus, ReminderType
 from backend.apps.appointments.planning import Expected, Planner, expected
 from backend.apps.appointments.replanning import COLUMNS, Row
+from backend.apps.core.sealed import opened
 from backend.apps.messaging import caps
 from backend.apps.messaging.models import MessageStatus, PatientMessage
 from backend.apps.patients import contacts
@@ -178,12 +179,13 @@ def _count(
 def _others(numbers: Iterable[str], begin: datetime, end: datetime) -> dict[str, list[datetime]]:
     """Return by number when texts are due there on a day that are no reminders: recalls, offers, missed visits."""
     rows = PatientMessage.objects.filter(
-        status=MessageStatus.PENDING, channel=ReminderType.SMS, patient__phone__in=list(numbers),
-        due_at__gte=begin, due_at__lt=end,
+        contacts.with_numbers(numbers, path="patient__"),
+        status=MessageStatus.PENDING, channel=ReminderType.SMS, due_at__gte=begin, due_at__lt=end,
     )  # fmt: skip
     found = defaultdict[str, list[datetime]](list)
-    for number, at in rows.exclude(wording__in=caps.UNCOUNTED).values_list("patient__phone", "due_at"):
-        found[number].append(at)
+    counted = rows.exclude(wording__in=caps.UNCOUNTED)
+    for patient, number, at in counted.values_list("patient_id", "patient__phone", "due_at"):
+        found[opened(number, patient)].append(at)
     return found
 
 

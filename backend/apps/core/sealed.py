@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
@@ -40,16 +40,9 @@ from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.normal import NORMAL
 
 __all__ = (
-    "NORMAL",
-    "BlindIndex",
-    "CannotOpen",
-    "CannotSeal",
-    "Sealed",
-    "SealedBytesField",
-    "SealedField",
-    "SealedJSONField",
+    "NORMAL", "BlindIndex", "CannotOpen", "CannotSeal", "Sealed", "SealedBytesField", "SealedField", "SealedJSONField",
     "SealedTextField",
-)
+)  # fmt: skip
 
 TEXT_MARK = "v1:"
 # How sealed text begins, for Python and PostgreSQL; what somebody typed does not look so. Its first group is the key.
@@ -282,6 +275,9 @@ class SealedTextField(SealedColumn, models.TextField):  # type: ignore[type-arg]
 class SealedJSONField(SealedTextField):
     """A JSON value that is encrypted in the database, an empty one too; SQL sees nothing of it."""
 
+    _pyi_private_set_type: Any  # for mypy: it is no text to those who use it
+    _pyi_private_get_type: Any
+
     def to_bytes(self, plain: Any) -> bytes:
         return json.dumps(plain, separators=(",", ":")).encode()
 
@@ -293,6 +289,9 @@ class SealedJSONField(SealedTextField):
             return json.loads(stored)
         except ValueError:
             raise CannotOpen("a value that should be sealed is not, and is no JSON") from None
+
+    def _remember(self, instance: Any, row: Any, plain: Any, stored: Any) -> None:
+        super()._remember(instance, row, self.of_bytes(self.to_bytes(plain)), stored)  # it may be changed in place
 
 
 class SealedBytesField(SealedColumn, models.BinaryField):  # type: ignore[type-arg]
@@ -377,7 +376,12 @@ def digests(model: type[models.Model], name: str, plain: str) -> list[bytes]:
 
 def same(model: type[models.Model], name: str, plain: str, *, path: str = "") -> Q:
     """Return the rows whose blind index `name` is that of a plain value. path: to the model, as "patient__"."""
-    return Q(**{f"{path}{name}__in": digests(model, name, plain)})
+    return with_one_of(model, name, [plain], path=path)
+
+
+def with_one_of(model: type[models.Model], name: str, plain: Iterable[str], *, path: str = "") -> Q:
+    """Return the rows whose blind index `name` is that of one of some plain values."""
+    return Q(**{f"{path}{name}__in": [digest for one in plain for digest in digests(model, name, one)]})
 
 
 def written(model: type[models.Model], row: Any, **plain: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from backend.apps.core import dispatch
+from backend.apps.core import dispatch, sealed
 from backend.apps.core.bases import TimeStampedModel
 from backend.apps.core.bulk import prepared, write_each
 
@@ -327,11 +327,16 @@ def _settle_alike(rows: list[tuple[WorkItem, Mapping[str, Any]]], names: list[st
 
 def _columns(rows: Sequence[tuple[WorkItem, Mapping[str, Any]]], names: Collection[str]) -> dict[str, list[Any]]:
     """Return by column what the rows are to hold in the fields `names`."""
-    fields = {name: _fields(type(rows[0][0]))[name] for name in names}
-    return {
+    model = type(rows[0][0])
+    fields = {name: _fields(model)[name] for name in names}
+    columns = {
         str(field.column): [prepared(field, changes[name], row) for row, changes in rows]
         for name, field in fields.items()
     }
+    for index in sealed.indexes(model):
+        if index.of in names:
+            columns[str(index.column)] = [index.digest(changes[index.of]) for _, changes in rows]
+    return columns
 
 
 def _fields(model: type[WorkItem]) -> dict[str, models.Field[Any, Any]]:

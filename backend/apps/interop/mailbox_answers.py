@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from backend.apps.interop.answer_frame import Asked
 from backend.apps.messaging import outgoing
 from backend.apps.patients import consents, contacts
-from backend.apps.patients.models import ConsentMethod, ContactPoint, Patient
+from backend.apps.patients.models import ConsentMethod, Patient
 
 ONE_CLICK = ("List-Unsubscribe", "One-Click")  # RFC 8058, section 3.1
 
@@ -58,8 +58,8 @@ def is_stopped(asked: Asked) -> bool:
 
 def _is_closed(asked: Asked) -> bool:
     whose = mailbox(asked)
-    address = whose.lower() if isinstance(whose, str) else contacts.address_of(whose, "email")
-    return ContactPoint.objects.filter(channel="email", address=address, opted_out_at__isnull=False).exists()
+    address = contacts.mailbox(whose) if isinstance(whose, str) else contacts.address_of(whose, "email")
+    return contacts.known_at("email", address).filter(opted_out_at__isnull=False).exists()
 
 
 def _shown(asked: Asked, *, title: str, told: str = "", failed: bool = False, status: int = 200) -> HttpResponse:

@@ -146,7 +146,8 @@ def _texts(request: HttpRequest, keys: Collection[Any]) -> dict[Any, Said]:
     if not asked:
         return {}
     numbers, since = {row.from_number for row in asked}, min(row.received_at for row in asked)
-    unclear = seen.filter(from_number__in=numbers, outcome=InboundText.Outcome.AMBIGUOUS, received_at__gte=since)
+    of_them = InboundText.sent_from(*numbers)
+    unclear = seen.filter(of_them, outcome=InboundText.Outcome.AMBIGUOUS, received_at__gte=since)
     later = list(unclear.order_by("received_at", "pk")[:MOST_TEXTS])
     reminded = answerable.reminded_at(numbers)
     return {

@@ -16,6 +16,7 @@ from integrations.email.sendgrid_webhooks import EmailEvent, read, verify
 
 SENDGRID = "sendgrid"
 MOST_BYTES = 1024 * 1024
+LONGEST_MAILBOX = 254
 SIGNATURE, TIMESTAMP = "X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"
 
 
@@ -48,5 +49,6 @@ def _row(event: EmailEvent, item: Any) -> ProviderEvent:
         provider_status=clean(event.kind, 30),
         error_code=clean(event.code, 40),
         payload=storable(item if isinstance(item, Mapping) else {"unreadable": item}),
+        mailbox=clean(str(item.get("email") or ""), LONGEST_MAILBOX) if isinstance(item, Mapping) else "",
         occurred_at=event.at,
     )

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import Q
 
+from backend.apps.core.sealed import digests
 from backend.apps.core.work import WorkState
 from backend.apps.messaging import outgoing
 from backend.apps.messaging.models import ContactRules, MessageKind
@@ -42,12 +43,13 @@ def texts_to(numbers: Collection[str], *, since: datetime, but: Sequence[Any]) -
     for model in outgoing.kinds():
         rows = model.all_objects.filter(
             Q(sent_at__gte=since) | ON_ITS_WAY & Q(begun_at__gte=since),
-            recipient_phone__in=numbers,
+            model.sent_to(*numbers),
             digest_of__isnull=True,
         )
         counted = rows.exclude(pk__in=but).exclude(wording__in=UNCOUNTED)
-        for number, sent_at, begun_at in counted.values_list("recipient_phone", "sent_at", "begun_at"):
-            found[number] += filter(None, [sent_at or begun_at])
+        known = {digest: one for one in numbers for digest in digests(model, "recipient_phone_index", one)}
+        for digest, sent_at, begun_at in counted.values_list("recipient_phone_index", "sent_at", "begun_at"):
+            found[known[bytes(digest)]] += filter(None, [sent_at or begun_at])
     return found
 
 

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from backend.apps.core.work import LEASE, NOT_BEGUN, WorkState
 from backend.apps.messaging.models import Channel, MessageStatus, OutgoingMessage
+from backend.apps.patients import contacts
 
 Message = TypeVar("Message", bound=OutgoingMessage)
 
@@ -24,20 +25,22 @@ def waiting_for(
     """
     if not until:
         return []
-    phone = _phone_of(model)
+    numbers = contacts.with_numbers(until, path=_patient_of(model))
     rows = (
         model.objects.filter(
             NOT_BEGUN,
+            numbers,
             status=MessageStatus.PENDING,
             due_at__lt=max(until.values()),
-            **{model.channel_column: Channel.SMS, f"{phone}__in": list(until)},
+            **{model.channel_column: Channel.SMS},
         )
         .exclude(pk__in=but)
         .select_related(*with_)
         .order_by("due_at", "pk")
         .select_for_update(of=("self",), skip_locked=True, no_key=True)
     )
-    return [row for row in rows if row.due_at < until[row.patient.phone]]
+    found = [(row, contacts.address_of(row.patient, Channel.SMS)) for row in rows]
+    return [row for row, number in found if number in until and row.due_at < until[number]]
 
 
 def take(rows: Iterable[Message]) -> None:
@@ -57,7 +60,7 @@ def take(rows: Iterable[Message]) -> None:
         row.work_state, row.lease_no, row.attempts = WorkState.RUNNING, row.lease_no + 1, row.attempts + 1
 
 
-def _phone_of(model: type[OutgoingMessage]) -> str:
-    """Return the path from a message to its patient's number."""
+def _patient_of(model: type[OutgoingMessage]) -> str:
+    """Return the path from a message to its patient, as "patient__"."""
     path = model.access.patient or "patient_id"
-    return f"{path.removesuffix('_id')}__phone"
+    return f"{path.removesuffix('_id')}__"

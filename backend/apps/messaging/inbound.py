@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from backend.apps.core.exceptions import Conflict
+from backend.apps.core.sealed import opened
 from backend.apps.messaging import replies, tasks
 from backend.apps.messaging.models import Channel, InboundText, MessageKind, PatientMessage, ProviderEvent, TaskKind
 from backend.apps.messaging.models.replies import ReplyIntent, ReplyOutcome
@@ -51,13 +52,14 @@ def take(event: ProviderEvent) -> InboundText | None:
 def pictures(texts: Collection[InboundText]) -> dict[str, int]:
     """Return by `sid` how many pictures or files came with a text; none of them is kept."""
     events = ProviderEvent.objects.filter(message_id__in=[text.sid for text in texts], kind="inbound")
-    counts = {sid: int(payload.get("NumMedia") or 0) for sid, payload in events.values_list("message_id", "payload")}
+    told = {sid: opened(payload, pk) for pk, sid, payload in events.values_list("pk", "message_id", "payload")}
+    counts = {sid: int(payload.get("NumMedia") or 0) for sid, payload in told.items()}
     return {sid: count for sid, count in counts.items() if count}
 
 
 def only_patient(number: str) -> Patient | None:
     """Return whose number this is when it is one patient's only."""
-    found = list(Patient.objects.filter(phone=number)[:2]) if number else []
+    found = list(Patient.objects.filter(contacts.living_at(Channel.SMS, number))[:2]) if number else []
     return found[0] if len(found) == 1 else None
 
 
@@ -75,7 +77,7 @@ def heed(text: InboundText) -> None:
 
 def is_overtaken(text: InboundText) -> bool:
     """Whether a later STOP or START of the same number was read first."""
-    later = InboundText.objects.filter(from_number=text.from_number, received_at__gt=text.received_at)
+    later = InboundText.objects.filter(InboundText.sent_from(text.from_number), received_at__gt=text.received_at)
     return bool(later.filter(intent__in=CONSENTING).exists())
 
 
@@ -146,10 +148,11 @@ def _mark_handled(text: InboundText, by: Any) -> bool:
 
 def _was_answered(text: InboundText) -> bool:
     since = timezone.now() - ANSWER_EVERY
-    sent = PatientMessage.objects.filter(recipient_phone=text.from_number, wording=MessageKind.CHOOSE)
+    sent = PatientMessage.objects.filter(PatientMessage.sent_to(text.from_number), wording=MessageKind.CHOOSE)
     return sent.filter(created_at__gt=since).exists()
 
 
 def _sounds_like_a_machine(text: InboundText) -> bool:
     since = text.received_at - ANSWER_EVERY
-    return InboundText.objects.filter(from_number=text.from_number, received_at__gt=since).count() > MOST_AN_HOUR
+    lately = InboundText.objects.filter(InboundText.sent_from(text.from_number), received_at__gt=since)
+    return lately.count() > MOST_AN_HOUR

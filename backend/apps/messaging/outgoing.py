@@ -67,7 +67,7 @@ def has_replacement(message: OutgoingMessage) -> bool:
 def ids_at(message: OutgoingMessage) -> set[str]:
     """Return the provider's ids of all messages that went to the same number, this one's earlier ones among them."""
     rows = [
-        model.all_objects.filter(recipient_phone=message.recipient_phone).exclude(external_id="")
+        model.all_objects.filter(model.sent_to(message.recipient_phone)).exclude(external_id="")
         for model in kinds()
         if message.recipient_phone
     ]

@@ -10,7 +10,7 @@ from django.db.models import Field, QuerySet
 from django.http import HttpRequest
 
 from backend.apps.core.admin import ClinicAdmin, ReadOnlyAdmin
-from backend.apps.patients import permissions, services
+from backend.apps.patients import contacts, permissions, services
 from backend.apps.patients.models import RACES, ContactConsent, ContactPoint, EmergencyAccess, Patient
 
 
@@ -20,8 +20,8 @@ class PatientAdmin(ClinicAdmin):
     creates = services.register
     updates = services.correct
     list_display = ("medical_record_number", "last_name", "first_name", "date_of_birth", "gender", "created_at")
-    search_fields = ("medical_record_number", "last_name", "first_name", "date_of_birth", "phone", "email")
-    search_help_text = "Beginnings of names, a record number, a birthday, a phone number or an e-mail address"
+    search_fields = ("medical_record_number", "last_name", "first_name", "date_of_birth", "phone_index", "email_index")
+    search_help_text = "Beginnings of names, a record number, a birthday, or a whole phone number or e-mail address"
     list_filter = ("gender",)
     list_select_related = ()
     ordering = ("last_name", "first_name", "id")
@@ -64,7 +64,14 @@ class ContactPointAdmin(ReadOnlyAdmin):
     permissions = permissions.CONTACT_POINT
     list_display = ("updated_at", "channel", "address", "opted_out_at", "unusable_at", "unusable_code")
     list_filter = ("channel", "updated_at")
-    search_fields = ("address__exact",)
+    search_fields = ("address_index",)
+    search_help_text = "A whole number, as +14155550100, or a whole e-mail address"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        text = search_term.strip()
+        return queryset.filter(contacts.at_address(text)) if text else queryset, False
 
 
 @admin.register(EmergencyAccess)

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from backend.apps.core.sealed import same
 from backend.apps.patients import changes
-from backend.apps.patients.contacts import address_of
+from backend.apps.patients.contacts import address_of, known_at, living_at, mailbox
 from backend.apps.patients.models import ConsentMethod, ContactConsent, ContactPoint, Patient
 
 SMS, EMAIL = "sms", "email"
@@ -123,8 +124,8 @@ def lock(addresses: Collection[tuple[str, str]]) -> None:
     who, points = Q(), Q()
     for channel, address in addresses:
         if address:
-            who |= _at(channel, address)
-            points |= Q(channel=channel, address=address)
+            who |= living_at(channel, address)
+            points |= same(ContactPoint, "address_index", address) & Q(channel=channel)
     if who:
         list(Patient.objects.filter(who).select_for_update(no_key=True).order_by("pk").values_list("pk"))
         list(ContactPoint.objects.filter(points).select_for_update().order_by("pk").values_list("pk"))
@@ -165,7 +166,7 @@ def _ended_by(point: ContactPoint, last: ContactConsent | None) -> bool:
 
 
 def _mailbox(whose: Patient | str) -> str:
-    return whose.lower() if isinstance(whose, str) else address_of(whose, EMAIL)
+    return mailbox(whose) if isinstance(whose, str) else address_of(whose, EMAIL)
 
 
 def _last_word(patient: Patient, channel: str) -> ContactConsent | None:
@@ -174,18 +175,19 @@ def _last_word(patient: Patient, channel: str) -> ContactConsent | None:
 
 def _locked_at(channel: str, address: str) -> list[Patient]:
     """Return the patients with this number or mailbox, locked in the order every writer locks them."""
-    rows: QuerySet[Patient] = Patient.objects.filter(_at(channel, address)) if address else Patient.objects.none()
+    rows: QuerySet[Patient] = Patient.objects.filter(living_at(channel, address)) if address else Patient.objects.none()
     return list(rows.select_for_update(no_key=True).order_by("pk"))
-
-
-def _at(channel: str, address: str) -> Q:
-    return Q(phone=address) if channel == SMS else Q(email__iexact=address)
 
 
 def _point(channel: str, address: str) -> ContactPoint:
     """Return what is known of an address, locked; made when it is new."""
-    ContactPoint.objects.bulk_create([ContactPoint(channel=channel, address=address)], ignore_conflicts=True)
-    return ContactPoint.objects.select_for_update().get(channel=channel, address=address)
+    points = known_at(channel, address)
+    if not points.exists():
+        with connection.cursor() as cursor:  # under two keys for indexes two rows would be no conflict
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"point {channel} {address}"])
+        if not points.exists():
+            ContactPoint.objects.bulk_create([ContactPoint(channel=channel, address=address)], ignore_conflicts=True)
+    return points.select_for_update().get()
 
 
 def _open(channel: str, address: str) -> bool:
@@ -194,7 +196,7 @@ def _open(channel: str, address: str) -> bool:
 
 def _closed(channel: str, address: str) -> QuerySet[ContactPoint]:
     """Return the point of an address that opted out, unless it is a mailbox that the provider keeps closed."""
-    points = ContactPoint.objects.filter(channel=channel, address=address, opted_out_at__isnull=False)
+    points = known_at(channel, address).filter(opted_out_at__isnull=False)
     return points.exclude(channel=EMAIL, opted_out_method=ConsentMethod.PROVIDER)
 
 

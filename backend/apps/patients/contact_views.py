@@ -8,6 +8,7 @@ from uuid import UUID
 import django_filters
 from django.db.models import Q, QuerySet
 
+from backend.apps.core.sealed import same
 from backend.apps.core.views import ClinicViewSet, ReadOnlyClinicViewSet, verb
 from backend.apps.patients import consents, permissions
 from backend.apps.patients.contacts import address_of
@@ -49,7 +50,7 @@ class ContactPointFilter(django_filters.FilterSet):
             return rows.none()
         wanted = Q()
         for channel in ("sms", "email"):
-            wanted |= Q(channel=channel, address=address_of(patient, channel))
+            wanted |= same(ContactPoint, "address_index", address_of(patient, channel)) & Q(channel=channel)
         return rows.filter(wanted)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import CharField, F, Q, Value
+from django.db.models import BinaryField, F, Q, QuerySet, Value
 
+from backend.apps.core import closed_values, sealed
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.scope import Among
 from backend.apps.patients.models import ContactPoint, Patient
 
@@ -14,12 +16,45 @@ OPENED_BY = {
     "sms": "this number said STOP: nothing goes until a START is texted from it, whatever is noted here",
     "email": "somebody at this mailbox asked for no more mail",
 }
+COLUMNS = {"sms": "phone", "email": "email"}
 Points = Mapping[tuple[str, str], ContactPoint]  # by channel and address
 
 
 def address_of(patient: Patient, channel: str) -> str:
-    """Return the number or mailbox (in small letters) of that channel, empty if there is none."""
-    return {"sms": patient.phone, "email": patient.email.lower()}.get(channel, "")
+    """Return the number or mailbox (in small letters) of that channel, empty if there is none or it does not open."""
+    if channel not in COLUMNS:
+        return ""
+    try:
+        told: str = getattr(patient, COLUMNS[channel])
+    except CannotOpen as closed:
+        closed_values.tell(closed)
+        return ""
+    return mailbox(told) if channel == "email" else told
+
+
+def mailbox(text: str) -> str:
+    """Return an e-mail address as contact points know it: trimmed, in small letters."""
+    return sealed.NORMAL["email"](text)
+
+
+def living_at(channel: str, address: str, *, path: str = "") -> Q:
+    """Return the condition for patients with this number or mailbox. path: to the patient, as "patient__"."""
+    return sealed.same(Patient, f"{COLUMNS[channel]}_index", address, path=path)
+
+
+def with_numbers(numbers: Iterable[str], *, path: str = "") -> Q:
+    """Return the condition for patients with one of these numbers. path: to the patient, as "patient__"."""
+    return sealed.with_one_of(Patient, "phone_index", numbers, path=path)
+
+
+def known_at(channel: str, address: str) -> QuerySet[ContactPoint]:
+    """Return what is known of this number or mailbox, none or one."""
+    return ContactPoint.objects.filter(sealed.same(ContactPoint, "address_index", address), channel=channel)
+
+
+def at_address(text: str) -> Q:
+    """Return the condition for what is known of a number or mailbox as somebody writes it."""
+    return sealed.same(ContactPoint, "address_index", mailbox(text) if "@" in text else text)
 
 
 def points_of(patients: Iterable[Patient]) -> Points:
@@ -31,7 +66,8 @@ def points_of(patients: Iterable[Patient]) -> Points:
     asked = Q()
     for channel in ("sms", "email"):
         addresses = [address for kind, address in wanted if kind == channel and address]
-        among = Among(F("address"), Value(addresses, output_field=ArrayField(CharField())))
+        digests = [digest for one in addresses for digest in sealed.digests(ContactPoint, "address_index", one)]
+        among = Among(F("address_index"), Value(digests, output_field=ArrayField(BinaryField())))
         asked |= Q(among, channel=channel)
     return {(point.channel, point.address): point for point in ContactPoint.objects.filter(asked)}
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from backend.apps.core import audit
+from backend.apps.core import audit, closed_values
 from backend.apps.patients import changes
 from backend.apps.patients.models import Patient
 
@@ -36,7 +36,7 @@ def update(patient: Patient, *, said: Mapping[str, Mapping[str, Any]], as_of: da
             wrong.append(kind)
         elif row.demographics_as_of.get(kind, "") < stamp:
             row.demographics_as_of[kind] = stamp
-            taken += [name for name, value in values.items() if getattr(row, name) != value]
+            taken += [name for name, value in values.items() if closed_values.differs(row, name, value)]
             for name, value in values.items():
                 setattr(row, name, value)
     if row.demographics_as_of != stood:

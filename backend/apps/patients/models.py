@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import OpClass
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import RegexValidator, validate_email
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Cast, Length, Now, TruncDate, Upper
@@ -20,6 +20,7 @@ from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.models import Clinic, validate_time_zone
 from backend.apps.core.roles import Role
+from backend.apps.core.sealed import BlindIndex, SealedTextField
 from backend.apps.core.validators import validate_language, validate_not_future, validate_phone
 from backend.apps.patients.emergency_models import EmergencyAccess
 
@@ -117,8 +118,10 @@ class Patient(ClinicModel):
     last_name = models.CharField(max_length=80)
     date_of_birth = models.DateField(validators=[validate_birth_year, validate_not_future])
     gender = models.CharField(max_length=7, choices=Gender, default=Gender.UNKNOWN)
-    phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
-    email = models.EmailField(blank=True)
+    phone = SealedTextField(max_length=16, blank=True, validators=[validate_phone])
+    phone_index = BlindIndex("phone", normal="phone")
+    email = SealedTextField(max_length=254, blank=True, validators=[validate_email])
+    email_index = BlindIndex("email", normal="email")
     address_line1 = models.CharField(max_length=120, blank=True)
     address_line2 = models.CharField(max_length=120, blank=True)
     city = models.CharField(max_length=80, blank=True)
@@ -128,7 +131,7 @@ class Patient(ClinicModel):
         max_length=2, default="US", validators=[RegexValidator(r"^[A-Z]{2}$", "Two capital letters, as US.")]
     )
     emergency_contact_name = models.CharField(max_length=160, blank=True)
-    emergency_contact_phone = models.CharField(max_length=16, blank=True, validators=[validate_phone])
+    emergency_contact_phone = SealedTextField(max_length=16, blank=True, validators=[validate_phone])
     emergency_contact_relationship = models.CharField(max_length=60, blank=True)
     insurance_info = models.JSONField(default=dict, blank=True, validators=[validate_insurance_info])
     time_zone = models.CharField(max_length=64, blank=True, validators=[validate_time_zone])
@@ -181,10 +184,6 @@ class Patient(ClinicModel):
             models.CheckConstraint(
                 condition=Q(medical_record_number__regex=RECORD_NUMBER), name="patients_patient_mrn_form"
             ),
-            models.CheckConstraint(
-                condition=Q(phone__regex=PHONE) & Q(emergency_contact_phone__regex=PHONE),
-                name="patients_patient_phone_e164",
-            ),
             models.CheckConstraint(condition=Q(country__regex="^[A-Z]{2}$"), name="patients_patient_country_form"),
             models.CheckConstraint(
                 condition=Exact(
@@ -208,8 +207,8 @@ class Patient(ClinicModel):
             prefix_index("first_name", "patient_first_name"),
             prefix_index("middle_name", "patient_middle_name"),
             prefix_index("name_suffix", "patient_name_suffix"),
-            prefix_index("email", "patient_email"),
-            models.Index(fields=["phone"], name="patient_phone"),
+            models.Index(fields=["email_index"], name="patient_email"),
+            models.Index(fields=["phone_index"], name="patient_phone"),
             models.Index(fields=["date_of_birth"], name="patient_birth"),
             models.Index(fields=["last_name", "first_name", "id"], name="patient_by_name"),
             models.Index(fields=["-created_at", "id"], name="patient_newest"),
@@ -280,7 +279,7 @@ class ContactConsent(ClinicModel):
     channel = models.CharField(max_length=5, choices=[("sms", "text message"), ("email", "e-mail")])
     given = models.BooleanField()
     method = models.CharField(max_length=11, choices=ConsentMethod)
-    address = models.CharField(max_length=254, blank=True)
+    address = SealedTextField(max_length=254, blank=True)
     evidence = models.CharField(max_length=80, blank=True)
     by = models.ForeignKey(
         "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
@@ -310,7 +309,8 @@ class ContactPoint(ClinicModel):
     access: ClassVar[scope.Access] = scope.Access(sees_all=frozenset({Role.RECEPTIONIST, Role.NURSE}))
 
     channel = models.CharField(max_length=5, choices=[("sms", "text message"), ("email", "e-mail")], editable=False)
-    address = models.CharField(max_length=254, editable=False)  # E.164, or a mailbox in small letters
+    address = SealedTextField(max_length=254, editable=False)  # E.164, or a mailbox in small letters
+    address_index = BlindIndex("address")
     opted_out_at = models.DateTimeField(null=True, blank=True, editable=False)
     opted_out_method = models.CharField(max_length=11, choices=ConsentMethod, blank=True, editable=False)
     opted_out_evidence = models.CharField(max_length=80, blank=True, editable=False)
@@ -321,11 +321,11 @@ class ContactPoint(ClinicModel):
         ordering = ["-updated_at", "id"]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             SOFT_DELETE_CHECK,
-            models.UniqueConstraint(fields=["channel", "address"], name="patients_contactpoint_once"),
+            models.UniqueConstraint(fields=["channel", "address_index"], name="patients_contactpoint_once"),
             models.CheckConstraint(condition=Q(channel__in=["sms", "email"]), name="patients_contactpoint_channel"),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["address"], name="contact_point_address"),
+            models.Index(fields=["address_index"], name="contact_point_address"),
             models.Index(fields=["-updated_at", "id"], name="contact_point_changed"),
             models.Index(
                 fields=["-opted_out_at"], name="contact_point_opted_out", condition=Q(opted_out_at__isnull=False)

@@ -20,6 +20,8 @@ class PatientSerializer(ClinicSerializer):
         write_only=True, required=False, help_text="This is another person than the one of the same names and birthday."
     )
 
+    email = serializers.EmailField(max_length=254, required=False, allow_blank=True)
+
     class Meta:
         model = Patient
         fields = [
@@ -80,5 +82,6 @@ class ContactPointSerializer(ClinicSerializer):
 
 class SearchForm(Form):
     text = serializers.CharField(
-        max_length=200, help_text="Beginnings of names or of a record number, a birthday, a phone number or an e-mail."
+        max_length=200,
+        help_text="Beginnings of names or of a record number, a birthday; a phone number or e-mail whole.",
     )

@@ -11,10 +11,10 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Upper
 from django.utils import timezone
 
-from backend.apps.core import field_rules
+from backend.apps.core import closed_values, field_rules
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
-from backend.apps.patients import changes, consents, demographics
+from backend.apps.patients import changes, consents, contacts, demographics
 from backend.apps.patients.merging import CHANNELS, merge
 from backend.apps.patients.models import ConsentMethod, Patient
 
@@ -86,7 +86,7 @@ def search(patients: QuerySet[Patient], text: str, *, by: Any = None) -> QuerySe
     """Return those of `patients` that every word of `text` fits.
 
     A word is the beginning of a first or last name or of a record number, a date of birth (1980-05-17 or 5/17/1980),
-    a phone number or the beginning of an e-mail address. Each of them is answered by an index.
+    a phone number (+14155550100) or an e-mail address; these two whole. Each of them is answered by an index.
 
     by: finds nobody by what this person does not see of patients; None: sees all.
     """
@@ -125,7 +125,7 @@ def duplicates(first_name: str, last_name: str, date_of_birth: date) -> QuerySet
 
 def _save(patient: Patient, fields: dict[str, Any], *, by: Any, confirm_duplicate: bool) -> Patient:
     agreed = {channel: fields.pop(f"{channel}_consent") for channel in CHANNELS if f"{channel}_consent" in fields}
-    changed = [name for name, value in fields.items() if getattr(patient, name) != value]
+    changed = [name for name, value in fields.items() if closed_values.differs(patient, name, value)]
     for name, value in fields.items():
         setattr(patient, name, value)
     demographics.note(patient, changed, at=timezone.now())
@@ -164,9 +164,9 @@ def _fits(word: str) -> Q:
     if (born := _day(word)) is not None:
         return Q(date_of_birth=born)
     if "@" in word:
-        return Q(email__istartswith=word)
+        return contacts.living_at("email", word)
     if word.startswith("+"):
-        return Q(phone=word)
+        return contacts.living_at("sms", word)
     names = Q(last_name__istartswith=word) | Q(first_name__istartswith=word)
     if any(letter.isdigit() for letter in word):
         return names | Q(medical_record_number__startswith=word.upper())

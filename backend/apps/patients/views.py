@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.apps.core.filters import BoundedSearch, StrictFilterBackend, StrictOrdering
+from backend.apps.core.sealed import same
 from backend.apps.core.views import ClinicViewSet, verb
 from backend.apps.patients import permissions, services
 from backend.apps.patients.emergency_views import BreakGlass
@@ -24,15 +25,18 @@ MOST_FOUND = 50
 class PatientFilter(django_filters.FilterSet):
     first_name = django_filters.CharFilter(lookup_expr="istartswith")
     last_name = django_filters.CharFilter(lookup_expr="istartswith")
-    email = django_filters.CharFilter(lookup_expr="iexact")
+    email = django_filters.CharFilter(method="living_at")
+    phone = django_filters.CharFilter(method="living_at")
 
     class Meta:
         model = Patient
         fields: ClassVar[dict[str, list[str]]] = {
             "medical_record_number": ["exact"],
             "date_of_birth": ["exact"],
-            "phone": ["exact"],
         }
+
+    def living_at(self, patients: QuerySet[Patient], name: str, text: str) -> QuerySet[Patient]:
+        return patients.filter(same(Patient, f"{name}_index", text))
 
 
 class PatientSearch(BoundedSearch):
@@ -48,7 +52,7 @@ class PatientViewSet(BreakGlass, ClinicViewSet):
     permissions = permissions.PATIENT
     filter_backends = (StrictFilterBackend, PatientSearch, StrictOrdering)
     filterset_class = PatientFilter
-    search_fields = ("first_name", "last_name", "medical_record_number", "date_of_birth", "phone", "email")
+    search_fields = ("first_name", "last_name", "medical_record_number", "date_of_birth", "phone_index", "email_index")
     ordering_fields = ("created_at", "updated_at")  # not by name: the links to other pages would carry names
     creates = services.register
     updates = services.correct

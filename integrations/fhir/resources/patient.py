@@ -100,7 +100,7 @@ PATIENT = Resource(
             }
         ],
         "telecom": [
-            If("phone", {"system": "phone", "value": Safe("phone"), "use": "mobile"}),
+            If("phone", {"system": "phone", "value": Text("phone"), "use": "mobile"}),
             If("email", {"system": "email", "value": Text("email")}),
         ],
         "gender": Safe("gender"),
@@ -125,7 +125,7 @@ PATIENT = Resource(
                 {
                     "relationship": [If("contact_relationship", {"text": Text("contact_relationship")})],
                     "name": {"text": Text("contact_name")},
-                    "telecom": [If("contact_phone", {"system": "phone", "value": Safe("contact_phone")})],
+                    "telecom": [If("contact_phone", {"system": "phone", "value": Text("contact_phone")})],
                 },
             )
         ],

@@ -18,6 +18,7 @@ from backend.apps.appointments.models import Appointment, AppointmentReminder, R
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
 from backend.apps.messaging import caps
 from backend.apps.messaging.models import PatientMessage
+from backend.apps.patients.tests.factories import reached_at
 
 pytestmark = pytest.mark.django_db
 
@@ -97,7 +98,7 @@ def test_what_has_left_is_no_longer_to_come() -> None:
 
 def test_a_family_gets_one_text_and_a_number_no_more_than_the_caps() -> None:
     first, second = visit(NOON + 2 * DAY), visit(NOON + 2 * DAY + timedelta(hours=1))
-    type(first.patient).objects.all().update(phone="+14155550199")
+    reached_at(first.patient, second.patient, phone="+14155550199")
     assert [one[2:] for one in told()] == [(True, ""), (True, preview.TOLD_TOGETHER)]
     for place in range(3):
         make_reminder(

@@ -18,6 +18,7 @@ from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.appointments.tests.factories import make_reminder
 from backend.apps.core.bases import uuid7
 from backend.apps.core.ledger import Books
+from backend.apps.core.sealed import written
 from backend.apps.messaging.models import PatientMessage, ProviderEvent
 from backend.apps.patients.tests.factories import make_patient
 
@@ -31,7 +32,8 @@ def row(**changes: Any) -> AppointmentReminder:
     made = make_reminder()
     if changes.get("status") in ("sent", "delivered"):
         changes.setdefault("sent_at", timezone.now())
-    AppointmentReminder.objects.filter(pk=made.pk).update(**changes)
+    plain = {name: value for name, value in changes.items() if name == "recipient_phone"}
+    AppointmentReminder.objects.filter(pk=made.pk).update(**changes | written(AppointmentReminder, made.pk, **plain))
     made.refresh_from_db()
     return made
 

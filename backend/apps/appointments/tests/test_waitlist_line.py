@@ -22,6 +22,7 @@ from backend.apps.doctors.models import DoctorAvailability
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.messaging.models import ContactRules, PatientMessage
 from backend.apps.patients.models import ContactPoint
+from backend.apps.patients.tests.factories import reached_at
 
 pytestmark = pytest.mark.django_db
 MINUTES, HOLD = timedelta(minutes=1), timedelta(minutes=30)
@@ -187,8 +188,8 @@ def test_who_is_busy_unreachable_gone_or_asked_elsewhere_is_passed_over() -> Non
     busy, silent, stopped, gone, elsewhere, last = line(6)
     make_appointment(patient=busy.patient, appointment_datetime=slot.starts_at - 29 * MINUTES)
     type(silent.patient).objects.filter(pk=silent.patient_id).update(sms_consent=False, email_consent=False)
-    people = type(stopped.patient).objects
-    people.filter(pk=stopped.patient_id).update(phone="+14155550177", email_consent=False)
+    type(stopped.patient).objects.filter(pk=stopped.patient_id).update(email_consent=False)
+    reached_at(stopped.patient, phone="+14155550177")
     ContactPoint.objects.create(channel="sms", address="+14155550177", opted_out_at=timezone.now())
     gone.patient.delete()
     make_waitlist_offer(entry=elsewhere)

@@ -26,7 +26,7 @@ from backend.apps.interop.tests.patient_links import SECRETS, link_of, press, st
 from backend.apps.messaging import links
 from backend.apps.messaging.models import LinkPurpose
 from backend.apps.messaging.tests.inbox_factories import make_patient_message
-from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import reached_at
 from backend.apps.users import throttle
 from backend.config.logs import Json, Line
 from tests.support.clocks import held_minute
@@ -82,7 +82,7 @@ def test_at_a_choice_nothing_is_done_without_the_visit_and_the_time_that_were_sh
         assert press(url, visit, act, visit=str(key), birth=BIRTH).status_code == 422
     assert state() == before
     services.cancel(one, by=None, reason="Ill")
-    Patient.objects.filter(pk=two.patient_id).update(phone="+14155550124")
+    reached_at(two.patient, phone="+14155550124")
     assert (Client().get(url).status_code, EN.choice_over in text(Client().get(url))) == (410, True)
 
 

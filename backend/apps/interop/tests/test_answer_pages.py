@@ -25,6 +25,7 @@ from backend.apps.interop.visit_answers import MOST_BIRTHS
 from backend.apps.messaging import links
 from backend.apps.messaging.models import ContactRules, LinkPurpose, PatientLink, StaffTask
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
+from backend.apps.patients.tests.factories import reached_at
 
 pytestmark = pytest.mark.django_db
 BIRTH = "1980-05-17"
@@ -303,7 +304,7 @@ def test_the_button_of_a_mailbox_provider_stops_the_mail_at_once_and_can_be_take
 def test_it_is_the_mailbox_the_mail_went_to_that_is_taken_off() -> None:
     visit = visit_ahead()
     url = link_of(visit, LinkPurpose.UNSUBSCRIBE)
-    Patient.objects.filter(pk=visit.patient_id).update(email="new@example.org")
+    reached_at(visit.patient, email="new@example.org")
     press(url, visit, "stop")
     assert ContactPoint.objects.get(opted_out_at__isnull=False).address == "ada.okafor@example.org"
     visit.patient.refresh_from_db()

@@ -16,7 +16,8 @@ from backend.apps.interop.tests.test_reminder_pages import BOARD, visit_on
 from backend.apps.messaging import tasks
 from backend.apps.messaging.models import InboundText, StaffTask
 from backend.apps.messaging.tests.inbox_factories import make_provider_event
-from backend.apps.patients.models import ContactPoint, Patient
+from backend.apps.patients import contacts
+from backend.apps.patients.models import Patient
 from tests.support.pages import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +60,7 @@ def test_the_desk_opts_a_number_out_that_asks_for_it_in_words_no_machine_underst
     row.refresh_from_db()
     patient.refresh_from_db()
     assert (row.outcome, row.handled_by is not None, patient.sms_consent) == ("opted_out", True, False)
-    point = ContactPoint.objects.get(address="+14155550100")
+    point = contacts.known_at("sms", "+14155550100").get()
     assert (point.opted_out_at is not None, point.opted_out_evidence) == (True, row.sid)
     assert AuditLog.objects.filter(action="console.opt_out", outcome="allowed", resource_id=str(row.pk)).exists()
     again = client.post(f"/console/replies/{row.pk}/opt-out/", follow=True).content.decode()
@@ -77,7 +78,7 @@ def test_a_text_somebody_has_handled_can_still_opt_its_number_out() -> None:
     assert "This number gets no more texts." in answer
     row.refresh_from_db()
     assert (row.outcome, row.handled_at) == ("opted_out", handled_at)
-    assert ContactPoint.objects.get(address=row.from_number).opted_out_at is not None
+    assert contacts.known_at("sms", row.from_number).get().opted_out_at is not None
 
 
 def test_a_picture_without_words_is_told_and_not_shown() -> None:

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
+from backend.apps.core.sealed import BlindIndex, SealedJSONField, SealedTextField
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
 
@@ -24,7 +25,7 @@ class ProviderEvent(ClinicModel, WorkItem):
 
     kind: "status" or "inbound" of Twilio, "event" of SendGrid. attempt_id: which try of which message it is about,
     from the callback's address or the mail's own arguments. payload: the fields as they came, of a text those that
-    are read; they hold numbers and texts, so no list shows them.
+    are read; they hold numbers and texts, so no list shows them. mailbox: whose reader did what a mail event tells of.
     """
 
     task_name: ClassVar[str] = "provider_events.apply"
@@ -37,7 +38,9 @@ class ProviderEvent(ClinicModel, WorkItem):
     message_id = models.CharField(max_length=128, blank=True, editable=False)  # the provider's name for the message
     provider_status = models.CharField(max_length=30, blank=True, editable=False)
     error_code = models.CharField(max_length=40, blank=True, editable=False)
-    payload = models.JSONField(default=dict, editable=False)
+    payload = SealedJSONField(default=dict, editable=False)
+    mailbox = SealedTextField(max_length=254, blank=True, default="", db_default="", editable=False)
+    mailbox_index = BlindIndex("mailbox", normal="email")
     occurred_at = models.DateTimeField(null=True, blank=True, editable=False)  # as the provider says
     outcome = models.CharField(max_length=9, choices=EventOutcome, blank=True, editable=False)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
+from django.core.validators import validate_email
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from backend.apps.core.bases import ClinicModel
+from backend.apps.core.sealed import NORMAL, BlindIndex, SealedTextField, with_one_of
 from backend.apps.core.validators import validate_phone
 from backend.apps.core.work import WorkItem, WorkState, work_indexes
 
@@ -69,8 +71,9 @@ class OutgoingMessage(ClinicModel, WorkItem):
     wording = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)  # a MessageKind
     sent_at = models.DateTimeField(null=True, blank=True, editable=False)
     delivered_at = models.DateTimeField(null=True, blank=True, editable=False)
-    recipient_email = models.EmailField(blank=True, editable=False)
-    recipient_phone = models.CharField(max_length=16, blank=True, editable=False, validators=[validate_phone])
+    recipient_email = SealedTextField(max_length=254, blank=True, editable=False, validators=[validate_email])
+    recipient_phone = SealedTextField(max_length=16, blank=True, editable=False, validators=[validate_phone])
+    recipient_phone_index = BlindIndex("recipient_phone", normal="phone")
     external_id = models.CharField(max_length=128, blank=True, editable=False)  # the provider's name for the message
     provider = models.CharField(max_length=12, blank=True, default="", db_default="", editable=False)
     sender = models.CharField(max_length=120, blank=True, default="", db_default="", editable=False)
@@ -103,7 +106,12 @@ class OutgoingMessage(ClinicModel, WorkItem):
     @property
     def recipient(self) -> str:
         """The number or mailbox it was written for, as contact points know it; empty before that."""
-        return self.recipient_phone or self.recipient_email.lower()
+        return self.recipient_phone or NORMAL["email"](self.recipient_email)
+
+    @classmethod
+    def sent_to(cls, *numbers: str, path: str = "") -> Q:
+        """Return the condition for texts to one of these numbers. path: to the message, as "digest_of__"."""
+        return with_one_of(cls, "recipient_phone_index", numbers, path=path)
 
     @property
     def is_moot(self) -> bool:
@@ -191,7 +199,11 @@ def outgoing_indexes(name: str) -> list[models.Index]:
     return [
         *work_indexes(name, lanes=True),
         models.Index(fields=["uncertain_since"], name=f"{name}_uncertain", condition=Q(uncertain_since__isnull=False)),
-        models.Index(fields=["recipient_phone", "-sent_at"], name=f"{name}_number", condition=~Q(recipient_phone="")),
+        models.Index(
+            fields=["recipient_phone_index", "-sent_at"],
+            name=f"{name}_number",
+            condition=Q(recipient_phone_index__isnull=False),
+        ),
         models.Index(fields=["digest_of"], name=f"{name}_digest", condition=Q(digest_of__isnull=False)),
         models.Index(fields=["external_id"], name=f"{name}_external", condition=~Q(external_id="")),
     ]

@@ -10,6 +10,7 @@ from django.db.models import Q
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 from backend.apps.core.roles import Role
+from backend.apps.core.sealed import BlindIndex, SealedTextField, with_one_of
 
 
 class ReplyIntent(models.TextChoices):
@@ -45,7 +46,8 @@ class InboundText(ClinicModel):
     )
 
     sid = models.CharField(max_length=64, unique=True, editable=False)
-    from_number = models.CharField(max_length=32, editable=False)
+    from_number = SealedTextField(max_length=32, editable=False)
+    from_number_index = BlindIndex("from_number", normal="phone")
     to_number = models.CharField(max_length=64, editable=False)
     body = models.TextField(blank=True, editable=False)
     intent = models.CharField(max_length=10, choices=ReplyIntent, default=ReplyIntent.OTHER, editable=False)
@@ -75,7 +77,12 @@ class InboundText(ClinicModel):
             models.Index(
                 fields=["-received_at"], name="reply_inbox", condition=Q(outcome="inbox", handled_at__isnull=True)
             ),
-            models.Index(fields=["from_number", "-received_at"], name="reply_number"),
+            models.Index(fields=["from_number_index", "-received_at"], name="reply_number"),
             models.Index(fields=["outcome", "-received_at"], name="reply_outcome"),
             models.Index(fields=["intent", "-received_at"], name="reply_intent"),
         ]
+
+    @classmethod
+    def sent_from(cls, *numbers: str) -> Q:
+        """Return the condition for texts from one of these numbers."""
+        return with_one_of(cls, "from_number_index", numbers)

@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from backend.apps.appointments import services as services_of_visits
+from backend.apps.core import resealing
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients import consents, contacts, services
 from backend.apps.patients.models import ContactConsent, ContactPoint, Patient
@@ -92,9 +93,11 @@ class TestTheLedger:
         patient, never = agreed(email="Ada@Example.org"), make_patient()
         begins = import_module("backend.apps.patients.migrations.0004_consents_stay").BEGINS
         with connection.cursor() as cursor:
+            cursor.execute("UPDATE patients_patient SET phone = %s, email = 'Ada@Example.org'", [NUMBER])  # as it was
             cursor.execute(begins)
+        assert resealing.seal_all(ContactConsent) == 2
         rows = ContactConsent.objects.filter(patient=patient)
-        assert set(rows.values_list("channel", "given", "method", "address")) == {
+        assert {(row.channel, row.given, row.method, row.address) for row in rows} == {
             ("sms", True, "import", NUMBER),
             ("email", True, "import", "ada@example.org"),
         }

@@ -23,8 +23,8 @@ COLUMNS = {
     "given": text("t.first_name"),
     "middle": text("t.middle_name"),
     "suffix": text("t.name_suffix"),
-    "phone": text("t.phone"),
-    "email": text("t.email"),
+    "phone": "t.phone",
+    "email": "t.email",
     "gender": "t.gender",
     "birth_date": "t.date_of_birth::text",
     "deceased": instant("t.deceased_at"),
@@ -38,7 +38,7 @@ COLUMNS = {
     "has_contact": text("t.emergency_contact_name || t.emergency_contact_phone"),
     "contact_name": text("t.emergency_contact_name"),
     "contact_relationship": text("t.emergency_contact_relationship"),
-    "contact_phone": text("t.emergency_contact_phone"),
+    "contact_phone": "t.emergency_contact_phone",
     "language": text("t.preferred_language"),
     "merged": """(SELECT jsonb_agg(jsonb_build_array(other.id) ORDER BY other.id)::text
         FROM patients_patient AS other WHERE other.merged_into_id = t.id)""",
@@ -55,6 +55,7 @@ PATIENTS = Source(
     permissions=permissions.PATIENT,
     tables="patients_patient AS t",
     columns=COLUMNS,
+    sealed={"phone": "phone", "email": "email", "contact_phone": "emergency_contact_phone"},
     patient="t.id",
     deleted="SELECT t.id::text, t.deleted_at FROM patients_patient AS t WHERE t.is_deleted AND t.deleted_at > %s",
     seen_by={

@@ -12,6 +12,7 @@ from backend.apps.interop.fhir.search.kinds import Date, Param, String
 from backend.apps.interop.fhir.search.references import OfPatient, Reference, Refers, key_of
 from backend.apps.interop.fhir.search.tokens import At, Cases, Coded, Codes, Fixed, Told, mrn_system
 from backend.apps.interop.fhir.sources.people import TAXONOMY
+from backend.apps.patients.models import Patient
 from integrations.fhir.resources.location import PLACE_OF_SERVICE
 from integrations.fhir.terms import CLIA, HL7, NAIC, NPI, NUCC, TERMINOLOGY, V3
 
@@ -53,6 +54,7 @@ def _addressed(*lines: str) -> Mapping[str, Param]:
     }
 
 
+PHONE, EMAIL = (At(name, sealed_in=Patient) for name in ("phone_index", "email_index"))
 PATIENT: Mapping[str, Param] = {
     "identifier": Coded((At("medical_record_number", mrn_system),), private=True),
     "name": _private("last_name", "first_name", "middle_name", "name_suffix"),
@@ -60,9 +62,9 @@ PATIENT: Mapping[str, Param] = {
     "given": _private("first_name", "middle_name"),
     "birthdate": Date("date_of_birth", day=True, private=True, column="birth_date"),
     "gender": Codes("gender", GENDERS, f"{HL7}administrative-gender"),
-    "phone": Coded((At("phone"),), private=True, sees="phone"),
-    "email": Coded((At("email"),), private=True, sees="email"),
-    "telecom": Coded((At("phone"), At("email")), private=True, sees="email"),
+    "phone": Coded((PHONE,), private=True, sees="phone"),
+    "email": Coded((EMAIL,), private=True, sees="email"),
+    "telecom": Coded((PHONE, EMAIL), private=True, sees="email"),
     "address-city": _private("city", sees="city"),
     "address-state": _private("state", sees="state"),
     "address-postalcode": _private("postal_code", sees="postal_code"),
