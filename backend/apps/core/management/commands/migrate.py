@@ -11,6 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 from django.db.models import Field
 
+from backend.apps.core import upgrades
+
 MONTHS_AHEAD = 3
 YOUNG = 200_000  # new objects between two small collections
 
@@ -38,11 +40,14 @@ class Command(migrate.Command):
 
 
 class SparingExecutor(MigrationExecutor):
-    """Runs forwards on a sparing state; backwards as Django does."""
+    """Runs forwards on a sparing state, and alone where it seals; backwards as Django does."""
 
-    def _migrate_all_forwards(self, state: ProjectState, *args: Any, **options: Any) -> ProjectState:
+    def _migrate_all_forwards(
+        self, state: ProjectState, plan: list[Any], full_plan: list[Any], *args: Any, **options: Any
+    ) -> ProjectState:
+        upgrades.insist_alone(self.connection, plan, full_plan)
         sparing = SparingState(state.models, state.real_apps)
-        return super()._migrate_all_forwards(sparing, *args, **options)  # type: ignore[misc]
+        return super()._migrate_all_forwards(sparing, plan, full_plan, *args, **options)  # type: ignore[misc]
 
 
 class SparingState(ProjectState):
