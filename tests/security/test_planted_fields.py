@@ -34,10 +34,10 @@ from backend.apps.prescriptions.models import Prescription
 from backend.apps.prescriptions.tests.factories import make_prescription
 from backend.config import redaction
 from tests.security.matrix import RESOURCES, Practice, make, make_practice, model_of, other_people
-from tests.security.test_phi_canary import PLACES, everything_in, marks_in, stored_text
 from tests.support.api_contract import client_for
 from tests.support.pages import signed_in
-from tests.support.planted import about_patients, everything, plant
+from tests.support.planted import about_patients, everything, marks_in, plant
+from tests.support.stores import everything_in, stored
 
 LINK = re.compile(r"""(?:href|action|src|hx-get|hx-post)=["']([^"']*)["']""")
 DIGEST, CODE, ORDER = "a digest of ours", "a code of a public list", "days a constraint keeps in order"
@@ -184,7 +184,7 @@ def test_no_field_about_a_patient_is_told_to_who_only_listens(
     assert marks_in(caplog.text + "".join(capfd.readouterr())) == []
     assert marks_in(everything_in(settings.REDIS_URL)) == []
     for table in LISTENING:
-        told = stored_text(table, PLACES[table])
+        told = stored(table, [f"{table}::text"])
         assert bool(told) == (table != "django_admin_log"), (
             "what is done in the admin is a row of the audit log instead"
         )

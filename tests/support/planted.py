@@ -16,6 +16,7 @@ from backend.apps.core.sealed import BlindIndex, SealedColumn, SealedJSONField
 from backend.apps.patients.models import Patient
 
 MARK, DAY, PHONE = "Zqxjk", date(1931, 7, 23), "+14155557391"
+MARKS = (MARK.lower(), DAY.isoformat(), f"{DAY:%Y%m%d}", PHONE[1:])
 KEPT_APART = {"core", "admin", "sessions"}  # apps whose tables are looked through for what others told them
 LEADS_TO_PATIENTS = {  # what holds patients' data though no column of it is a patient
     "insurance.InboundFile", "insurance.Interchange", "insurance.Remittance", "patients.ContactPoint",
@@ -30,6 +31,10 @@ SHORTEST, LONG = 8, 200  # characters a mark needs; of a column of sentences, wh
 NOT_WRITTEN = (DatabaseError, ValidationError, ValueError, TypeError)
 Values = dict[str, Any]
 numbers = count(1)
+
+
+def marks_in(text: str) -> list[str]:
+    return [mark for mark in MARKS if mark in text.lower()]
 
 
 def about_patients() -> list[type[models.Model]]:

@@ -15,7 +15,7 @@ from backend.apps.users import services
 from tests.security.attacks.attack import Attack, leaked
 from tests.security.attacks.stack import METRICS_TOKEN
 from tests.security.matrix import Practice
-from tests.security.test_phi_canary import everything_in
+from tests.support.stores import everything_in
 
 API, FHIR = "/api/v1", "/fhir/R4"
 PAGES = ("/console/", "/console/audit/", "/admin/", "/admin/patients/patient/", "/console/reminders/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable
@@ -10,21 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-import redis
 import requests
-from django.apps import apps
 from django.contrib.sessions.models import Session
-from django.db import connection
 
-from backend.apps.core.models import Alert, AuditLog, Heartbeat, IdempotentRequest
 from backend.apps.users.models import User
 from tests.security.canary.person import SEARCHED
 from tests.security.canary.stack import CanaryStack
+from tests.support.stores import about_rows, everything_in, files_in, stored
 
 LINK = re.compile(r"""(?:href|action|src|hx-get|hx-post)=["']([^"']*)["']""")
 DIALS = ("tel:", "mailto:")  # no addresses of ours: nobody is asked for them
-ABOUT_ROWS = {"last_error", "status_reason", "dedupe_key", "findings", "file_name"}  # of what waits for a worker
-OWN = (AuditLog, Alert, Heartbeat, IdempotentRequest)
 FLOWER = ("/api/tasks?limit=10000", "/api/workers", "/api/task/types", "/api/queues/length", "/metrics", "/tasks", "/")
 
 
@@ -106,48 +100,3 @@ def messages(stack: CanaryStack) -> dict[str, list[dict[str, Any]]]:
     told = [{"to": one.pop("to"), "text": " ".join(map(str, one.values())), "plain": one["text"]} for one in mails]
     texts = [{"to": one.to, "text": one.body, "plain": one.body} for one in stack.twilio.sent]
     return {"email": told, "sms": texts}
-
-
-def files_in(folder: Any) -> str:
-    """Return the names and bytes of all files below a folder; those that go meanwhile are left out."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        try:
-            found.append(f"{path.name} {path.read_bytes().decode('latin-1') if path.is_file() else ''}")
-        except FileNotFoundError:
-            continue
-    return "\n".join(found)
-
-
-def everything_in(url: str) -> str:
-    """Return all keys and values of a Redis as one text, with the bodies of Celery's messages as they read unpacked."""
-    reads: dict[bytes, Callable[[Any, bytes], Any]] = {
-        b"string": lambda r, key: r.get(key),
-        b"list": lambda r, key: r.lrange(key, 0, -1),
-        b"set": lambda r, key: r.smembers(key),
-        b"zset": lambda r, key: r.zrange(key, 0, -1),
-        b"hash": lambda r, key: r.hgetall(key),
-        b"stream": lambda r, key: r.xrange(key),
-    }
-    with redis.Redis.from_url(url) as server:
-        kinds = [(key, server.type(key)) for key in server.scan_iter()]
-        there = [(key, kind) for key, kind in kinds if kind != b"none"]  # others' keys may go while we look
-        text = "\n".join(f"{key!r} {reads[kind](server, key)}" for key, kind in there)
-    bodies = re.findall(r'"body": "([A-Za-z0-9+/=]+)"', text)
-    return text + " ".join(base64.b64decode(body).decode(errors="replace") for body in bodies)
-
-
-def stored(table: str, columns: list[str]) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT concat_ws(' ', {', '.join(columns)}) FROM {table}")  # noqa: S608  # our own names
-        return "\n".join(row[0] for row in cursor.fetchall())
-
-
-def about_rows() -> dict[str, list[str]]:
-    """Return {table: columns} of what history and queues keep about rows: all columns of the tables made for that."""
-    found = {model._meta.db_table: [f"{model._meta.db_table}::text"] for model in OWN}
-    for model in apps.get_models():
-        names = {one.name for one in model._meta.fields} & ABOUT_ROWS
-        if names and model not in OWN and model._meta.managed and not model._meta.proxy:
-            found[model._meta.db_table] = [f'"{name}"' for name in sorted(names)]
-    return found
