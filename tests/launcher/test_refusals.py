@@ -118,7 +118,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path, words: tuple[str, .
 def test_an_unknown_command_and_help_speak_of_all_commands(tmp_path: Path) -> None:
     unknown, help_ = carerelay(tmp_path, "upp"), carerelay(tmp_path, "--help")
     assert (unknown.returncode, help_.returncode) == (2, 0)
-    for command in ("up", "test", "demo", "bench", "send", "ingest", "manage"):
+    for command in ("up", "test", "demo", "bench", "fuzz", "send", "ingest", "manage"):
         assert f"  {command} " in help_.stdout
         assert command in unknown.stderr
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "test": ("workers.cli.testing", "lint, type check and run the whole test suite on servers of its own"),
     "demo": ("workers.cli.playing", "drive one clinic day end to end; the exit code is the verdict"),
     "bench": ("workers.cli.benching", "run the benchmarks, or one by NAME"),
+    "fuzz": ("workers.cli.fuzzing", "throw hostile HL7 and X12 at every reader, for as many seconds as asked"),
     "send": ("workers.cli.send", "send an HL7 file to an MLLP listener and print the acknowledgement"),
     "ingest": ("workers.cli.ingesting", "take in HL7 files and folders without the network"),
     "export": ("workers.cli.exporting", "write the clinic's data as FHIR R4 into a folder"),

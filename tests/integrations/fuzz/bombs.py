@@ -1,6 +1,6 @@
 """Megabytes that want all memory or time of who reads them; without it a reader could be slow in a way nobody met.
 
-`python -m tests.integrations.fuzz.bombs READER BYTES` prints a line of JSON for each: its name, the seconds of
+`python -m tests.integrations.fuzz.bombs READER BYTES [NAME]` prints a line of JSON for each: its name, the seconds of
 processor time and the megabytes that reading it took. Each is read in a process of its own.
 """
 
@@ -61,7 +61,13 @@ STREAM: Mapping[str, Bomb] = {
     "begun again": lambda size: filled(size, b"", b"\x0bMSH|"),
     "noise": lambda size: filled(size, b"", b"noise"),
 }
+SECONDS_EACH, MEGABYTES_EACH = 5.0, 40.0  # of a megabyte: five times what the slowest and the hungriest take
 BOMBS = {"x12": X12, "hl7": HL7, "explained": HL7, "stream": STREAM}
+
+
+def is_over(told: dict[str, float], megabytes: float) -> bool:
+    """Return whether what reading took is no more explained by the size of what was read."""
+    return told["seconds"] > 2 + SECONDS_EACH * megabytes or told["megabytes"] > 50 + MEGABYTES_EACH * megabytes
 
 
 def measured(read: Callable[[bytes], None], raw: bytes) -> dict[str, float]:
@@ -71,15 +77,15 @@ def measured(read: Callable[[bytes], None], raw: bytes) -> dict[str, float]:
     return {"seconds": time.process_time() - began, "megabytes": (most - before) / 1024}
 
 
-def main(reader: str, size: int) -> None:
-    for name, make in BOMBS[reader].items():
+def main(reader: str, size: int, *names: str) -> None:
+    for name in names or BOMBS[reader]:
         pid = os.fork()
         if not pid:
-            print(json.dumps({"name": name, **measured(READERS[reader], make(size))}), flush=True)
+            print(json.dumps({"name": name, **measured(READERS[reader], BOMBS[reader][name](size))}), flush=True)
             os._exit(0)
         if os.waitpid(pid, 0)[1]:
             print(json.dumps({"name": name, "failed": True}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -37,6 +37,16 @@ def x12(raw: bytes) -> None:
         return
 
 
+def kinds_of(raw: bytes) -> set[Kind]:
+    """Return the kinds of the transactions of a file, as far as it can be read."""
+    found = set[Kind]()
+    try:
+        found.update(sniff.of_transaction(transaction) for transaction in segments.read(raw))
+    except NotX12:
+        return found
+    return found
+
+
 def _walked(told: Any) -> None:
     """Look at every part of what was read, lazy ones too."""
     if isinstance(told, Iterator):
