@@ -9,7 +9,6 @@ import os
 import re
 import time
 import zipfile
-from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
