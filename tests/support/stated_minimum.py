@@ -23,6 +23,7 @@ class Stated:
 
 HEAD = ("| to | what it holds | why | of a planted patient |", "|---|---|---|---|")
 WHO = frozenset({"first_name", "last_name", "date_of_birth", "medical_record_number"})
+IN_FULL = WHO | {"middle_name", "name_suffix"}
 WHERE = frozenset({"address_line1", "address_line2", "city", "postal_code"})
 REACHED = frozenset({"phone", "email"})
 OF_KIN = frozenset({"emergency_contact_name", "emergency_contact_phone", "emergency_contact_relationship"})
@@ -63,13 +64,13 @@ STATED = {
         "a client of the FHIR API or of an export",
         "what its scopes and its user allow, each read written down",
         "it was granted that",
-        WHO | WHERE | REACHED | OF_KIN | COVERAGE | CHART | {"policy_number"},
+        IN_FULL | WHERE | REACHED | OF_KIN | COVERAGE | CHART | {"policy_number"},
     ),
     "person": Stated(
         "a person signed in",
         "what the role may see, each read written down",
         "it is their work",
-        WHO | WHERE | REACHED | OF_KIN | COVERAGE | CHART | {"policy_number", "insurance_info", "said"},
+        IN_FULL | WHERE | REACHED | OF_KIN | COVERAGE | CHART | {"policy_number", "insurance_info", "said"},
     ),
 }
 
