@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from backend.apps.core import audit_checking, audit_verifying
-from backend.apps.core.models import Alert, AuditCheck, AuditLog, AuditSeal, Heartbeat
+from backend.apps.core import audit_anchored, audit_anchors, audit_checking, audit_verifying
+from backend.apps.core.models import Alert, AuditAnchor, AuditCheck, AuditLog, AuditSeal, Heartbeat
 from backend.apps.core.tests.audit_rows import run, sealed, settled, unwatched, written
 from workers import audit
 
@@ -134,3 +135,52 @@ def test_what_only_a_command_looks_at_is_cleared_by_no_look_of_the_beat(tmp_path
     other.write_text((tmp_path / "anchors.log").read_text())
     call_command("audit", "verify", "--anchor", str(other), stdout=io.StringIO())
     assert not Alert.objects.filter(resolved_at=None).exists()
+
+
+def test_an_hourly_look_reads_the_anchors_that_are_new_and_a_daily_one_all_of_them(anchors: Path) -> None:
+    sealed(4)
+    audit_anchors.anchor()
+    assert audit_checking.check().wrong == 0
+    place = AuditAnchor.objects.get()
+    assert (place.read_to, place.read_n) == (anchors.stat().st_size, 2)
+    whole = anchors.read_bytes()
+    anchors.write_bytes(re.sub(rb"hash=(.)", lambda at: b"hash=1" if at[1] == b"0" else b"hash=0", whole, count=1))
+    sealed(2)
+    audit_anchors.anchor()
+    looked = audit_checking.check()
+    assert (looked.begun_with, looked.wrong, looked.ended) == (3, 0, True)
+    assert AuditAnchor.objects.get().read_n == 3
+    AuditCheck.objects.update(ended_at=looked.ended_at - timedelta(days=1))
+    assert audit_checking.check().findings == ["The anchor of seal 1 is not signed by a key of ours."]
+    anchors.write_bytes(whole)
+    assert audit_checking.check().findings == ["The file of anchors ends at seal 2, and was written up to seal 3."]
+
+
+def test_a_file_of_anchors_that_was_cut_since_the_last_look_is_told_of(anchors: Path) -> None:
+    sealed(2)
+    audit_anchors.anchor()
+    assert audit_checking.check().wrong == 0
+    anchors.write_bytes(anchors.read_bytes()[:-1])
+    (told,) = audit_checking.check().findings
+    assert re.fullmatch(r"The file of anchors was cut: \d+ bytes of it were read before\.", told)
+
+
+def test_a_long_file_of_anchors_is_read_in_several_runs_of_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_anchored, "AT_ONCE", 1)
+    sealed(6)
+    audit_anchors.anchor()
+    looks = [audit_checking.check(budget_s=0) for _ in range(3)]
+    assert [(one.begun_with, one.ended, one.wrong) for one in looks] == [(1, False, 0), (1, False, 0), (1, True, 0)]
+    assert looks[-1].verified_until is not None
+    assert AuditAnchor.objects.get().read_n == 3
+
+
+def test_a_fault_that_each_run_of_a_look_meets_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_verifying, "ROWS", 1)
+    sealed(3, at_once=1)
+    run("ALTER TABLE core_auditseal DISABLE TRIGGER core_auditseal_no_truncate")
+    try:
+        assert [audit_checking.check(budget_s=0).wrong for _ in range(6)] == [0, 0, 1, 0, 0, 1]
+    finally:
+        run("ALTER TABLE core_auditseal ENABLE TRIGGER core_auditseal_no_truncate")
+    assert Alert.objects.get(resolved_at=None).times == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,32 @@ AT_ONCE = 1_000  # lines
 Tell = Callable[[str], None]
 
 
-def compare(anchors: Path | None, keys: merkle.Keys, *, find: Tell, remark: Tell) -> None:
-    """Hold the database to a file of anchors; without one, to that which we write ourselves, where we do."""
+@dataclass(slots=True)
+class Reading:
+    """How far a file of anchors was read. end: up to which byte; newest: the last seal it tells of by there."""
+
+    keys: merkle.Keys
+    find: Tell
+    remark: Tell
+    end: int = 0
+    newest: int = 0
+    archives: list[Line] = field(default_factory=list)
+
+
+def compare(
+    anchors: Path | None,
+    keys: merkle.Keys,
+    *,
+    find: Tell,
+    remark: Tell,
+    goes_on: bool = False,
+    deadline: float = float("inf"),
+) -> bool:
+    """Hold the database to a file of anchors; without one, to that which we write ourselves, where we do.
+
+    goes_on: begin where the look before ended, and keep where this one does; that every archive we told of has its line
+    is looked at from the beginning alone. deadline: of `time.monotonic`. Returns whether the end was reached.
+    """
     path = anchors or audit_anchors.own_file()
     told = AuditAnchor.objects.filter(target=audit_anchors.target()).first()  # read first: lines are added meanwhile
     if path is None or not path.exists():
@@ -24,28 +50,50 @@ def compare(anchors: Path | None, keys: merkle.Keys, *, find: Tell, remark: Tell
             find(f"The file of anchors {path} is not there.")
         else:
             remark("No anchors were compared: --anchor names a file of them.")
-        return
-    newest, archives = 0, list[Line]()
-    lines = audit_lines.standing(path, _losses(path, keys, find, remark))
+        return True
+    begin = told.read_to if told is not None and goes_on else 0
+    if path.stat().st_size < begin:
+        find(f"The file of anchors was cut: {begin:,} bytes of it were read before.")
+        return True
+    read = Reading(keys, find, remark, begin, told.read_n if told is not None and begin else 0)
+    whole = _read(path, read, deadline)
+    if goes_on and told is not None:
+        AuditAnchor.objects.filter(target=told.target).update(read_to=read.end, read_n=read.newest)
+    if whole and anchors is None and told is not None and read.newest < told.n:
+        find(f"The file of anchors ends at seal {read.newest}, and was written up to seal {told.n}.")
+    own = told if anchors is None and whole and not begin else None
+    _compare_archives(read.archives, own, keys, find, remark)
+    return whole
+
+
+def from_the_beginning() -> None:
+    """Let the next look that goes on read every file of anchors anew."""
+    AuditAnchor.objects.exclude(read_to=0).update(read_to=0, read_n=0)
+
+
+def _read(path: Path, read: Reading, deadline: float) -> bool:
+    """Hold seals to the lines from `read.end` on; return whether the last one was reached in time."""
+    lines = audit_lines.standing(path, _losses(path, read), begin=read.end)
     while batch := list(islice(lines, AT_ONCE)):
         seals = [line for line in batch if line.kind == audit_lines.SEAL]
-        archives += [line for line in batch if line.kind == audit_lines.ARCHIVE]
-        newest = max((newest, *(line.n for line in seals)))
+        read.archives += [line for line in batch if line.kind == audit_lines.ARCHIVE]
+        read.newest, read.end = max((read.newest, *(line.n for line in seals))), batch[-1].end
         for line, fault in faults_of(seals):
-            find(fault if line.is_signed(keys) else f"The anchor of seal {line.n} is not signed by a key of ours.")
-    if anchors is None and told is not None and newest < told.n:
-        find(f"The file of anchors ends at seal {newest}, and was written up to seal {told.n}.")
-    _compare_archives(archives, told if anchors is None else None, keys, find, remark)
+            unsigned = f"The anchor of seal {line.n} is not signed by a key of ours."
+            read.find(fault if line.is_signed(read.keys) else unsigned)
+        if time.monotonic() > deadline:
+            return next(lines, None) is None
+    return True
 
 
-def _losses(path: Path, keys: merkle.Keys, find: Tell, remark: Tell) -> list[Line]:
+def _losses(path: Path, read: Reading) -> list[Line]:
     signed = list[Line]()
-    for line in audit_lines.settled(path):
-        if line.is_signed(keys):
+    for line in audit_lines.settled(path, begin=read.end):
+        if line.is_signed(read.keys):
             signed.append(line)
-            remark(f"Seals {line.n + 1} to {line.lost} were lost, or made anew; a person settled that.")
+            read.remark(f"Seals {line.n + 1} to {line.lost} were lost, or made anew; a person settled that.")
         else:
-            find(
+            read.find(
                 f"The line of the anchors that the loss of seal {line.lost} is settled is not signed by a key of ours."
             )
     return signed

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from backend.apps.core import alerts, audit_verifying, audit_waiting, statements
+from backend.apps.core import alerts, audit_anchored, audit_verifying, audit_waiting, statements
 from backend.apps.core.audit_verifying import Result
 from backend.apps.core.models import Alert, AuditCheck
 
@@ -46,7 +46,9 @@ def check(*, budget_s: float = BUDGET_S) -> AuditCheck:
     everything, and the alert stays until one that began after the last finding found all to be right.
     """
     run = _next()
-    result = audit_verifying.verify(begin=run.first, deadline=time.monotonic() + budget_s)
+    if run.first <= 1:
+        audit_anchored.from_the_beginning()
+    result = audit_verifying.verify(begin=run.first, deadline=time.monotonic() + budget_s, goes_on=True)
     return note(result, run)
 
 

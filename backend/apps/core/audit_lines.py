@@ -27,12 +27,14 @@ FILE = re.compile(r"\bfile=(\S+)")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of an anchor. at: which line of its file. n: of a seal its number, of a loss the last seal before it.
+    """One line of an anchor. at, end: bytes of its file before it, and up to its end.
 
-    lost: the last seal that was lost. file: of an archive, its name.
+    n: of a seal its number, of a loss the last seal before it. lost: the last seal that was lost. file: of an archive,
+    its name.
     """
 
     at: int
+    end: int
     kind: str
     what: str
     hash: bytes
@@ -80,33 +82,39 @@ def _sum(what: str) -> bytes:
     return sha256(f"carerelay audit loss 1\n{what}".encode()).digest()
 
 
-def read(path: Path, *, only: str = "") -> Iterator[Line]:
-    """Yield what a file of anchors tells, in its order; a log of other things too is fine. only: this kind of line."""
-    mark = f"carerelay-audit {only}"
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for at, text in enumerate(file):
-            if mark in text and (found := LINE.search(text)):
-                yield _read(at, found)
+def read(path: Path, *, only: str = "", begin: int = 0) -> Iterator[Line]:
+    """Yield what a file of anchors tells, in its order; a log of other things too is fine.
+
+    only: this kind of line. begin: after so many bytes, where a line ended.
+    """
+    mark = f"carerelay-audit {only}".encode()
+    with path.open("rb") as file:
+        at = end = file.seek(begin)
+        for data in file:
+            at, end = end, end + len(data)
+            if mark in data and (found := LINE.search(data.decode(errors="replace"))):
+                yield _read(at, end, found)
 
 
-def _read(at: int, found: re.Match[str]) -> Line:
+def _read(at: int, end: int, found: re.Match[str]) -> Line:
     numbers, file = dict(NUMBERS.findall(found["what"])), FILE.search(found["what"])
     return Line(
-        at, found["kind"], found["what"], bytes.fromhex(found["hash"]), found["key"], bytes.fromhex(found["signature"]),
-        n=int(numbers.get("n", 0)), lost=int(numbers.get("lost", 0)), file=file[1] if file else "",
+        at, end, found["kind"], found["what"], bytes.fromhex(found["hash"]), found["key"],
+        bytes.fromhex(found["signature"]), n=int(numbers.get("n", 0)), lost=int(numbers.get("lost", 0)),
+        file=file[1] if file else "",
     )  # fmt: skip
 
 
-def settled(path: Path) -> list[Line]:
+def settled(path: Path, *, begin: int = 0) -> list[Line]:
     """Return the lines about losses, each only where it comes first: one sent again makes nothing void."""
     first = dict[bytes, Line]()
-    for line in read(path, only=SETTLED):
+    for line in read(path, only=SETTLED, begin=begin):
         first.setdefault(line.hash, line)
     return list(first.values())
 
 
-def standing(path: Path, losses: Sequence[Line]) -> Iterator[Line]:
+def standing(path: Path, losses: Sequence[Line], *, begin: int = 0) -> Iterator[Line]:
     """Yield the lines about seals and archives that none of these losses makes void."""
-    for line in read(path):
+    for line in read(path, begin=begin):
         if line.kind != SETTLED and not any(loss.voids(line) for loss in losses):
             yield line

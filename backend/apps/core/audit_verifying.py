@@ -25,6 +25,8 @@ from backend.apps.core.models import AuditSeal
 
 LAST_XID = 2**62
 ROWS, SEALS = 25_000, 1_000  # looked at in one statement, about
+SECOND = "%Y-%m-%d %H:%M:%S"
+TAIL_ROWS = 500_000  # that wait to be sealed and are looked at; the others are once they are sealed
 TOLD = 100  # findings that are told; all are counted
 Progress = Callable[[int, int], None]  # seals looked at so far, of how many
 
@@ -39,8 +41,8 @@ FROM (SELECT id, xid, digest, {AGAIN} AS again FROM core_auditlog WHERE xid >= %
 TAIL = f"""
 SELECT count(*), min("timestamp"), count(*) FILTER (WHERE altered),
        (array_agg(id ORDER BY id) FILTER (WHERE altered))[:{TOLD}]
-FROM (SELECT id, "timestamp", digest IS DISTINCT FROM {AGAIN} AS altered FROM core_auditlog WHERE xid >= %s OFFSET 0)
-     AS rows"""  # noqa: S608  # our own names only
+FROM (SELECT id, "timestamp", digest IS DISTINCT FROM {AGAIN} AS altered FROM core_auditlog WHERE xid >= %s
+      ORDER BY xid LIMIT {TAIL_ROWS}) AS rows"""  # noqa: S608  # our own names only
 THERE = f"SELECT uuid_send(id) || {AGAIN} FROM core_auditlog WHERE id = ANY(%s)"  # noqa: S608  # our own names only
 WHERE_NOW = "SELECT xid FROM core_auditlog WHERE id = %s"
 
@@ -105,20 +107,24 @@ def verify(
     deadline: float = float("inf"),
     anchors: Path | None = None,
     progress: Progress | None = None,
+    goes_on: bool = False,
 ) -> Result:
     """Verify the log from seal `begin`, or from the seals made since a moment, and what is not sealed yet.
 
     deadline: of `time.monotonic`; what is left then is left. anchors: a file of lines that were anchored; by default
-    the file we write to, where it is one. Reads in pieces, so its memory does not grow with the log.
+    the file we write to, where it is one. goes_on: read that from where the last such look left it. Reads in pieces, so
+    its memory does not grow with the log.
     """
     look = at_seals(max(begin, _first_since(since) if since else 1), deadline=deadline, progress=progress)
     if look.result.whole:
         _look_at_tail(look)
-    for fault in audit_triggers.faults():
-        look.result.find(fault)
     result = look.result
-    audit_anchored.compare(anchors, look.keys, find=result.find, remark=result.remarks.append)
-    result.until = result.until if result.good else None
+    told = {"find": result.find, "remark": result.remarks.append}
+    if not audit_anchored.compare(anchors, look.keys, **told, goes_on=goes_on, deadline=deadline):
+        result.whole = False
+    for fault in audit_triggers.faults() if result.whole else ():  # once in a look, however many runs it takes
+        result.find(fault)
+    result.until = result.until if result.good and result.whole else None
     return result
 
 
@@ -135,7 +141,8 @@ def at_seals(
     """
     last = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
     result = Result(first=first, last=last)
-    look = Look(result, audit_keys.known(), audit_files.taken(result.find), late or partial(_name_late, result))
+    find = result.find if first <= 1 else lambda _: None  # once in a look, too
+    look = Look(result, audit_keys.known(), audit_files.taken(find), late or partial(_name_late, result))
     for n, leaves in AuditSeal.objects.filter(kind=AuditSeal.Kind.ADOPTED).values_list("n", "leaves").iterator():
         look.adopted.update(merkle.split(look.taken.rest(n, bytes(leaves))))
     _compare_all(look, first, last, deadline, progress)
@@ -319,6 +326,7 @@ def _look_at_tail(look: Look) -> None:
         many, oldest, altered, keys = cursor.fetchone()
     look.result.find_all("Row {}, which is not sealed yet, was altered.", altered, keys or ())
     if many:
-        look.result.remarks.append(f"{many:,} rows are not sealed yet, the oldest of {oldest:%Y-%m-%d %H:%M:%S} UTC.")
+        least = "At least " if many == TAIL_ROWS else ""
+        look.result.remarks.append(f"{least}{many:,} rows are not sealed yet, the oldest of {oldest:{SECOND}} UTC.")
     if look.result.good:
         look.result.until = oldest if many else now

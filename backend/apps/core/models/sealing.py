@@ -55,13 +55,16 @@ class AuditAnchor(models.Model):
     """Up to which seal a place outside was told, and of which archives. target: as CARERELAY_AUDIT_ANCHOR names it.
 
     hash: of the seal n as it was told, so that another one in its place is noticed; empty before the first.
-    archives: the ids of the archives it was told of.
+    archives: the ids of the archives it was told of. read_to, read_n: up to which byte of a file the looks of the beat
+    have compared it, and the last seal they met there.
     """
 
     target = models.CharField(max_length=300, primary_key=True)
     n = models.BigIntegerField(default=0)
     hash = models.BinaryField(max_length=32, default=bytes, db_default=b"")
     archives = models.JSONField(default=list, db_default=[], blank=True)
+    read_to = models.BigIntegerField(default=0, db_default=0)
+    read_n = models.BigIntegerField(default=0, db_default=0)
     anchored_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
