@@ -18,6 +18,7 @@ from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditAnchor, AuditSeal
 
 LONGEST = 300  # characters of a reason
+NONE = 2**62  # a seal that never is
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def settle(reason: str, *, anchors: Path | None = None, by: Any = None) -> Settl
         audit_anchors.write(settings.AUDIT_ANCHOR, [audit_lines.of_loss(found.last, found.lost, now)])
         common = AuditSeal.objects.filter(n=found.last).values_list("hash", flat=True).first()
         place.n, place.hash, place.archives, place.anchored_at = found.last, bytes(common or b""), [], now
+        place.read_to, place.read_n = 0, 0
         place.save()
     elif not Alert.objects.filter(cause=audit_anchors.GONE, resolved_at=None).exists():
         raise DomainError("No seal that was anchored is gone; there is nothing to settle.")
@@ -63,17 +65,19 @@ def _lost(place: AuditAnchor, path: Path | None) -> Settled:
     """Return the last seal before the first one that is not as it was anchored, and the last that was anchored."""
     if path is None:
         raise DomainError("The anchors are sent away. Give the lines the collector kept with --anchor FILE.")
-    wrong, told = {place.n} if audit_anchors.is_lost(place) else set[int](), place.n
-    if path.exists():
-        keys = audit_keys.known()
-        losses = [line for line in audit_lines.settled(path) if line.is_signed(keys)]
-        lines = (line for line in audit_lines.standing(path, losses) if line.kind == audit_lines.SEAL)
-        while batch := list(islice(lines, audit_anchored.AT_ONCE)):
-            told = max(told, *(line.n for line in batch))
-            faults = (line for line, _ in audit_anchored.faults_of(batch) if line.is_signed(keys))
-            wrong = {min((line.n for line in faults), default=0), *wrong} - {0}
-            wrong = {min(wrong)} if wrong else wrong
-    elif not wrong:
-        raise DomainError(f"There is no file {path} to compare with.")
+    is_lost = audit_anchors.is_lost(place)
+    if not path.exists():
+        if path != audit_anchors.own_file() or not is_lost:
+            raise DomainError(f"There is no file {path} to compare with.")
+        return Settled(0, place.n)  # our own file is gone, too: all is told again
+    first, told = place.n if is_lost else NONE, place.n
+    keys = audit_keys.known()
+    losses = [line for line in audit_lines.settled(path) if line.is_signed(keys)]
+    lines = (line for line in audit_lines.standing(path, losses) if line.kind == audit_lines.SEAL)
+    while batch := list(islice(lines, audit_anchored.AT_ONCE)):
+        faults = [line for line, _ in audit_anchored.faults_of(batch)]
+        wrong = [line for line in faults if line.is_signed(keys)]  # another is somebody else's
+        told = max(told, *(line.n for line in batch if line not in faults or line in wrong))
+        first = min((first, *(line.n for line in wrong)))
     newest = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
-    return Settled(min(min(wrong) - 1, newest), told) if wrong else Settled(told, told)
+    return Settled(told, told) if first == NONE else Settled(min(first - 1, newest), told)

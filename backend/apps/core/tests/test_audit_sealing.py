@@ -253,18 +253,22 @@ def test_who_cuts_seals_off_is_told_of_until_a_person_says_why_and_then_all_is_t
     assert "Seal 2 is not the one that was anchored outside: it was rewritten." in audit_verifying.verify().findings
     with pytest.raises(DomainError, match="Say why"):
         audit_settling.settle(" ")
+    with pytest.raises(DomainError, match="There is no file"):  # a slip, which must not stand for no lines
+        audit_settling.settle("restored", anchors=anchors.with_name("anchor.log"))
+    nobodys = AuditSeal(n=99, rows=1, hash=bytes(32), key_id="0" * 16, signature=bytes(64), sealed_at=timezone.now())
+    with anchors.open("a") as file:
+        file.write(audit_lines.of_seal(nobodys) + "\n")
     assert audit_settling.settle("restored from last night's copy") == audit_settling.Settled(1, 3)
     assert not Alert.objects.filter(resolved_at=None).exists()
     said = AuditLog.objects.get(action="settle").detail
     assert said == {"reason": "restored from last night's copy", "last": 1, "lost": 3}
     assert audit_anchors.anchor() == 3
     assert [(line.kind, line.n) for line in audit_lines.read(anchors)] == [
-        ("seal", 1), ("seal", 2), ("seal", 3), ("settled", 1), ("seal", 2), ("seal", 3), ("seal", 4)
+        ("seal", 1), ("seal", 2), ("seal", 3), ("seal", 99), ("settled", 1), ("seal", 2), ("seal", 3), ("seal", 4)
     ]  # fmt: skip
     result = audit_verifying.verify()
-    assert (result.findings, result.remarks[-1]) == (
-        [], "Seals 2 to 3 were lost, or made anew; a person settled that."
-    )  # fmt: skip
+    assert result.findings == ["The anchor of seal 99 is not signed by a key of ours."]
+    assert result.remarks[-1] == "Seals 2 to 3 were lost, or made anew; a person settled that."
     with pytest.raises(DomainError, match="nothing to settle"):
         audit_settling.settle("again")
     with anchors.open("a") as file:  # said once more, it makes void nothing that came since
