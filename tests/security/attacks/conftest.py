@@ -75,8 +75,11 @@ def mine(stack: AttackedStack) -> Practice:
 def theirs(stack: AttackedStack) -> Practice:
     """Another doctor and the victim, whose every field is a mark."""
     practice = make_practice()
-    Patient.objects.filter(pk=practice.patient.pk).update(**VICTIM)
-    practice = replace(practice, patient=Patient.objects.get(pk=practice.patient.pk))
+    victim = Patient.objects.get(pk=practice.patient.pk)
+    for name, value in VICTIM.items():
+        setattr(victim, name, value)
+    victim.save()
+    practice = replace(practice, patient=Patient.objects.get(pk=victim.pk))
     make_appointment(patient=practice.patient, doctor=practice.doctor, reason="Qvxwzreason")
     return practice
 
