@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,21 @@ def test_a_fault_that_each_run_of_a_look_meets_is_one_finding(monkeypatch: pytes
     finally:
         run("ALTER TABLE core_auditseal ENABLE TRIGGER core_auditseal_no_truncate")
     assert Alert.objects.get(resolved_at=None).times == 1
+
+
+def test_what_was_looked_at_and_anchored_before_an_upgrade_is_known_after_it() -> None:
+    sealed(4)
+    bad = AuditCheck.objects.create(first=1, last=2, good=False, findings=["one", "two"])
+    left = AuditCheck.objects.create(first=1, last=1, good=True)  # it ran out of time
+    AuditAnchor.objects.create(target="syslog://collector", n=2)
+    AuditAnchor.objects.create(target="syslog://emptied", n=9)  # its seal is gone
+    run(import_module("backend.apps.core.migrations.0011_audit_looks").CARRIED)
+    bad.refresh_from_db()
+    left.refresh_from_db()
+    assert [(one.wrong, one.ended, one.began_at == one.ended_at) for one in (bad, left)] == [
+        (2, True, True), (0, False, True)
+    ]  # fmt: skip
+    assert audit_checking.standing().tone == "bad"
+    hashes = {place.target: bytes(place.hash) for place in AuditAnchor.objects.all()}
+    assert hashes == {"syslog://collector": bytes(AuditSeal.objects.get(n=2).hash), "syslog://emptied": b""}
+    assert audit_checking.check().first == 2
