@@ -261,19 +261,27 @@ CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER trap BEFORE UPDATE ON patients_patient FOR EACH ROW WHEN (NEW.city = '{person.BUG}')
     EXECUTE FUNCTION trap()
 """
+GONE = "ALTER TABLE patients_patient RENAME TO patients_gone"  # so that errors quote the statement, values and all
 NO_TRAPS = "DROP FUNCTION trap CASCADE; ALTER TABLE patients_patient DROP CONSTRAINT trap"
 
 
 def broken(story: Story) -> None:
-    """Run into what PostgreSQL refuses in words that quote the whole row, as it does by a rule and by a bug."""
-    url = f"/api/v1/patients/{story.patient.pk}/"
+    """Run into what PostgreSQL refuses in words that quote the row or the statement, over the API and in pages."""
+    url, by = f"/api/v1/patients/{story.patient.pk}/", dict[str, Any](by=story.admin)
+    stranger = InboundMessage.objects.get(control_id="CANARY02").pk
     with connection.cursor() as cursor:
         cursor.execute(TRAPS)
-    for value, status in ((person.TRAP, 409), (person.BUG, 500)):
-        answer = story.visitor.ask("patch", url, by=story.desk, json={"city": value})
-        assert answer.status_code == status, answer.text
-    with connection.cursor() as cursor:
+        for value, status in ((person.TRAP, 409), (person.BUG, 500)):
+            answer = story.visitor.ask("patch", url, by=story.desk, json={"city": value})
+            assert answer.status_code == status, answer.text
         cursor.execute(NO_TRAPS)
+        cursor.execute(GONE)
+        sought = {"data": {"text": "zqxjklast 1931-07-23"}, "pages": True}
+        page = story.visitor.ask("post", f"/console/labs/{stranger}/find/", **sought, **by)
+        found = story.visitor.ask("post", "/api/v1/patients/search/", json={"text": "zqxjklast 1931-07-23"}, **by)
+        cursor.execute("ALTER TABLE patients_gone RENAME TO patients_patient")
+    assert (page.status_code, found.status_code) == (500, 500)
+    assert "html" in page.headers["Content-Type"]
 
 
 def tended(story: Story) -> None:
