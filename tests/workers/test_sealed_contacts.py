@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib import admin
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
@@ -81,6 +82,10 @@ def ways_to(patient: Patient, text: InboundText, sent: AppointmentReminder, wait
         "ids": outgoing.ids_at(sent) == {"SM1"},
         "wish": provider_events._is_overtaken(ProviderEvent.objects.earliest("occurred_at"), MAILBOX.lower()),
     }
+    for model, count in ((Patient, 1), (ContactPoint, 1), (InboundText, 2)):
+        asked: Any = SimpleNamespace(user=make_user("admin"))
+        listed, _ = admin.site._registry[model].get_search_results(asked, model._base_manager.all(), NUMBER)
+        found[f"admin, {model.__name__}"] = listed.count() == count
     with transaction.atomic():
         together = digests.waiting_for(AppointmentReminder, {NUMBER: later}, but=[], with_=("appointment__patient",))
         found["family"] = together == [waits]
