@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -86,6 +88,22 @@ def test_a_method_that_we_do_not_know_is_refused_at_the_door_and_no_other_origin
             assert answer.get("Access-Control-Allow-Origin", "*") == "*"
             assert not [name for name in answer.headers if name.startswith("Access-Control") and path not in PUBLIC]
         assert answer["Strict-Transport-Security"].startswith("max-age=63072000")
+
+
+@pytest.mark.django_db
+def test_a_packed_body_is_refused_before_it_is_read_wherever_it_is_sent() -> None:
+    bomb, browser = gzip.compress(b"[" + b" " * 20_000_000 + b"]"), signed_in("admin")
+    for path in ADDRESSES:
+        for packing in ("gzip", "deflate", "br, gzip", "GZIP"):
+            body = BytesIO(bomb)
+            told = {"CONTENT_LENGTH": len(bomb), "CONTENT_TYPE": "application/json", "HTTP_CONTENT_ENCODING": packing}
+            answer = browser.generic("POST", path, **told, **{"wsgi.input": body})
+            assert (answer.status_code, answer.json()["status"], body.tell()) == (415, 415, 0), (path, packing)
+            assert answer["X-Content-Type-Options"] == "nosniff"
+    fine = Client().post(
+        "/api/v1/auth/token/", b"{}", content_type="application/json", headers={"Content-Encoding": "identity"}
+    )
+    assert fine.status_code == 400
 
 
 def test_the_policies_allow_no_script_of_a_page_and_nothing_from_elsewhere() -> None:

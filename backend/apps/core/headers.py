@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
 from backend.apps.core.middleware import METHODS, Answered, Around
 
@@ -52,11 +52,26 @@ ALWAYS: Mapping[str, str] = MappingProxyType(
 )
 
 
+PROBLEM = "application/problem+json"
+PACKED = {
+    "type": "urn:carerelay:problem:packed_body",
+    "title": "Unsupported Media Type",
+    "status": 415,
+    "detail": "Send the body as it is, without a Content-Encoding.",
+}
+
+
 class Guarded(Around):
-    """Give every answer the headers of its address, and a method that no address of ours knows no answer at all."""
+    """Give every answer the headers of its address; refuse a method that none of ours knows, and a packed body.
+
+    Nothing here unpacks one, and a few kilobytes may hold gigabytes: whoever sends it is told, before it is read.
+    """
 
     def early(self, request: HttpRequest) -> HttpResponse | None:
-        return None if request.method in METHODS else HttpResponseNotAllowed(sorted(METHODS))
+        if request.method not in METHODS:
+            return HttpResponseNotAllowed(sorted(METHODS))
+        is_packed = request.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}
+        return JsonResponse(PACKED, status=415, content_type=PROBLEM) if is_packed else None
 
     @contextmanager
     def around(self, request: HttpRequest) -> Iterator[Answered]:
