@@ -12,7 +12,9 @@ from backend.apps.insurance.models.billing import TaxId
 
 
 class BillingEntitySerializer(ClinicSerializer):
-    tax_id_ends = serializers.SerializerMethodField(help_text="Four digits of an employer's number, to who may see it; else nothing.")
+    tax_id_ends = serializers.SerializerMethodField(
+        help_text="Of an employer's number, to whom its rule lets; else nothing."
+    )
 
     class Meta:
         model = BillingEntity
