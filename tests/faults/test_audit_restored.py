@@ -49,7 +49,7 @@ def connected_to(url: str) -> Iterator[None]:
 
 
 def restore(to: str) -> None:
-    """Copy our database as `docs/operations.md` says: all of it, in one transaction."""
+    """Copy our database as `docs/audit.md` says: all of it, in one transaction."""
     dump = subprocess.run([TOOLS / "pg_dump", "-Fc", database_url()], capture_output=True, check=True, timeout=120)
     load = [TOOLS / "pg_restore", "--no-owner", "--no-privileges", "--single-transaction", "-d", to]
     subprocess.run(load, input=dump.stdout, capture_output=True, check=True, timeout=120)
