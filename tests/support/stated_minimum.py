@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NOBODY = "nothing of a patient"
-
 
 @dataclass(frozen=True)
 class Stated:
