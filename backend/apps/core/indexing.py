@@ -79,7 +79,7 @@ def _outdated(model: type[models.Model], keys: list[Any], *, locked: bool = Fals
     """
     indexes = sealed.indexes(model)
     names = [name for index in indexes for name in (sealed.column(model, index.of).bound_to, index.of, index.name)]
-    rows = model._base_manager.filter(pk__in=keys)
+    rows = model._base_manager.filter(pk__in=keys).order_by("pk")  # the order of the model may join other tables
     if locked:
         rows = rows.select_for_update(no_key=True, skip_locked=True)
     found, closed = Digests(), set[Any]()

@@ -270,4 +270,8 @@ def _mark_of(column: SealedColumn, name: str) -> str:
         head = f"substring({name} FROM 1 FOR {len(keyring.MAGIC)}) = '\\x{keyring.MAGIC.hex()}'"
         key = f"encode(substring({name} FROM {len(keyring.MAGIC) + 1} FOR {keyring.ID_BYTES}), 'escape')"
         return f"CASE WHEN {head} AND length({name}) > {keyring.OVERHEAD} THEN replace({key}, '\\000', '') END"
-    return f"substring(left({name}, {sealed.SHOWN}) FROM '{sealed.SHAPE}')"
+    head = f"left({name}, {sealed.SHOWN})"
+    key, rest = f"split_part({head}, ':', 2)", f"split_part({head}, ':', 3)"
+    return f"""CASE WHEN starts_with({name}, '{sealed.TEXT_MARK}') AND length({key}) BETWEEN 1 AND {keyring.ID_BYTES}
+        AND length({rest}) > 37 AND length({head}) = length({key}) + length({rest}) + {len(sealed.TEXT_MARK) + 1}
+        AND {key} COLLATE "C" !~ '[^a-z0-9]' AND {rest} COLLATE "C" !~ '[^A-Za-z0-9+/=]' THEN {key} END"""

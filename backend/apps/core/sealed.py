@@ -45,8 +45,8 @@ __all__ = (
 )  # fmt: skip
 
 TEXT_MARK = "v1:"
-# How sealed text begins, for Python and PostgreSQL; what somebody typed does not look so. Its first group is the key.
-SHOWN, SHAPE = 64, f"^{TEXT_MARK}([a-z0-9]{{1,8}}):[A-Za-z0-9+/]{{38}}"
+# How the first 64 characters of sealed text look, and of nothing somebody typed; `resealing` asks the same in SQL.
+SHOWN, SHAPE = 64, re.compile(f"{TEXT_MARK}([a-z0-9]{{1,8}}):[A-Za-z0-9+/=]{{38,}}")
 SHORT = 255  # characters up to which a form shows one line
 LOOKUPS = frozenset({"exact", "in", "isnull"})  # of these only with empty values
 
@@ -243,7 +243,7 @@ class SealedTextField(SealedColumn, models.TextField):  # type: ignore[type-arg]
         return [*super().validators, *longest]
 
     def key_id(self, stored: Any) -> str:
-        found = re.match(SHAPE, stored[:SHOWN])
+        found = SHAPE.fullmatch(stored[:SHOWN])
         return found[1] if found else ""
 
     def to_bytes(self, plain: Any) -> bytes:

@@ -338,6 +338,23 @@ def test_only_sealing_anew_may_touch_a_signed_note_and_nothing_else_of_it(first:
             cursor.execute(sql, [note.pk])
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("text", "is_sealed"),
+    [
+        (f"v1:old:{'A' * 38}==", True), (f"v1:old:{'A' * 37}", False), (f"v1:old: {'A' * 60}", False),
+        (f"v1:Old:{'A' * 60}", False), (f"v1:old:{'A' * 40}:{'A' * 40}", False), (f"v1::{'A' * 60}", False),
+        (f"v1:old4567890:{'A' * 60}", False), ("v1:old:she said no", False), (f"v1:old:{'A' * 80}\u00e9", True),
+        (f"v1:old:{'A' * 30}\u00e9{'A' * 30}", False),
+    ],
+)  # fmt: skip
+def test_python_and_the_database_agree_on_what_looks_sealed(text: str, is_sealed: bool) -> None:
+    row, tax_id = billing_entity(tax_id="123456789"), sealed.column(BillingEntity, "tax_id")
+    behind("UPDATE insurance_billingentity SET tax_id = %s WHERE id = %s", text, row.pk)
+    (found,) = [seal.key_id for seal in resealing.status(BillingEntity)]
+    assert (found, tax_id.key_id(text)) == (("old", "old") if is_sealed else ("", ""))
+
+
 def test_numbers_are_told_alike_however_they_are_written() -> None:
     normal = sealed.NORMAL
     assert normal["phone"]("(518) 234-5678") == normal["phone"]("+1 518 234 5678") == "15182345678"
