@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rest_framework.serializers import ManyRelatedField, PrimaryKeyRelatedField
 from rest_framework.test import APIClient
 
 from backend.apps.core.roles import Role
+from backend.apps.patients.models import Patient
 from tests.security.matrix import (
     RESOURCES,
     Practice,
@@ -27,6 +29,7 @@ OF_PATIENTS = sorted(name for name in RESOURCES if getattr(model_of(name).access
 BREAKS_GLASS = "break_glass"  # looks beyond own patients, told at once and reviewed
 KEPT_FOR_EVER = {"contact-consents", "lab-results"}  # a trigger refuses
 OF_MODEL = {model_of(name): name for name in RESOURCES}
+BULK = {"insurance-claims": {"scrub_each", "submit_each"}}  # calls that take ids of rows
 OWN_ROWS_ONLY = (Role.PATIENT, Role.DOCTOR)
 DELETABLE = sorted(name for name in RESOURCES if hasattr(model_of(name), "is_deleted") and name not in KEPT_FOR_EVER)
 
@@ -122,6 +125,66 @@ def test_a_deleted_row_cannot_be_pointed_to(resource: str) -> None:
                 other.delete()
                 refused = refusal_of(getattr(api, method)(url, {name: as_value(serializer, name, other)}))
                 assert "does not exist" in refused.get(name, ""), (action, name, refused)
+
+
+def pointing(api: APIClient, login: Any, resource: str) -> dict[str, str]:
+    """Return {field: address} of what a new row of `resource`, and the calls beside it, say of a patient."""
+    found = {}
+    for call in calls(resource):
+        may = Role.ADMIN in RESOURCES[resource].permissions.get(call.action, ())
+        form = call.form() if isinstance(call.form, type) else None
+        if call.action == "create":
+            form = view_of(resource, login, "create").get_serializer()
+        for name, field in form.fields.items() if may and form is not None and not call.detail else ():
+            inner = getattr(field, "child_relation", field)
+            queryset = None if field.read_only else getattr(inner, "queryset", None)
+            if queryset is not None and inner.get_queryset().model is Patient:
+                found[name] = call.url(resource, None)
+    return found
+
+
+def test_a_patient_who_was_merged_or_deleted_is_found_by_no_list_and_named_in_no_body() -> None:
+    stays, merged, gone = make_practice(), make_practice(), make_practice()
+    api, login = client_for(stays.logins[Role.ADMIN]), stays.logins[Role.ADMIN]
+    Patient.all_objects.filter(pk=merged.patient.pk).update(
+        merged_into=stays.patient, is_deleted=True, deleted_at=merged.patient.created_at
+    )
+    gone.patient.delete()
+    named, listed = 0, 0
+    for patient in (merged.patient, gone.patient):
+        for resource in sorted(RESOURCES):
+            for name, url in pointing(api, login, resource).items():
+                with undone():
+                    stored = contents(model_of(resource))
+                    answer = api.post(url, {name: str(patient.pk)}, format="json")
+                    assert "does not exist" in refusal_of(answer).get(name, ""), (resource, name, answer.data)
+                    assert contents(model_of(resource)) == stored
+                    named += 1
+            with undone():
+                answer = api.get(f"/api/v1/{resource}/", {"patient": str(patient.pk)})
+                assert answer.status_code in {200, 400}, resource
+                assert answer.status_code == 400 or answer.data["results"] == [], resource
+                listed += answer.status_code == 200
+        assert str(patient.pk) not in ids(api.get("/api/v1/patients/"))
+    assert (named >= 10, listed >= 4) == (True, True), (named, listed)
+
+
+def test_many_rows_in_one_call_are_all_there_or_nothing_is_done() -> None:
+    practice = make_practice()
+    api, tried = client_for(practice.logins[Role.ADMIN]), 0
+    for resource, names in BULK.items():
+        own, gone = make(resource, practice), make(resource, make_practice())
+        gone.delete()
+        for call in calls(resource):
+            if call.action not in names:
+                continue
+            for ids_of in ([own.pk, gone.pk], [own.pk, uuid.uuid4()], [own.pk, "x"], [gone.pk]):
+                stored = contents(model_of(resource))
+                answer = api.post(call.url(resource, None), {"ids": list(map(str, ids_of))}, format="json")
+                assert answer.status_code in {400, 404, 422}, (call.action, answer.data)
+                assert contents(model_of(resource)) == stored, call.action
+                tried += 1
+    assert tried == 4 * sum(map(len, BULK.values()))
 
 
 def make_the_doctor_know(practice: Practice) -> None:

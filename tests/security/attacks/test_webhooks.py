@@ -185,7 +185,7 @@ def test_attack_24_huge_deep_and_packed_bodies_are_refused_at_once(attack: Attac
     packed = gzip.compress(b"[" + b" " * 10_000_000 + b"]")
     for body in (many, b"[" + b" " * 10_000_000 + b"]", b"[" * 100_000 + b"]" * 100_000):
         report(attack, body, status={204, 403, 413})
-    report(attack, packed, status={403, 415}, **{"Content-Encoding": "gzip"})
+    report(attack, packed, status=415, **{"Content-Encoding": "gzip"})
     for form in ({**TEXT, "Body": "x" * 10_000_000}, {**TEXT, **{f"x{n}": "" for n in range(5000)}}):
         post(attack, INBOUND, form, status={403, 413})
     for kind in ("chunked", "pieces"):
@@ -193,7 +193,7 @@ def test_attack_24_huge_deep_and_packed_bodies_are_refused_at_once(attack: Attac
         attack.call("post", INBOUND, data=pieces, headers=FORM, status={403, 413})
     assert time.monotonic() - began < 30
     attack.turned_away("twilio", "too large", "unreadable (ValueError)")
-    attack.turned_away("sendgrid", "too large", UNSIGNED["sendgrid"])
+    attack.turned_away("sendgrid", "too large")
     attack.may_change("messaging_providerevent")
     of_it = same(ProviderEvent, "mailbox_index", event(0)["email"])
     assert not ProviderEvent.objects.filter(of_it, created_at__gte=attack.began).exists()
