@@ -15,7 +15,7 @@ GAVE = ("export", "console.create", "export.download")  # what began an export o
 
 
 def keys_of(patient: UUID) -> list[UUID]:
-    """Return the keys a person was seen under: those of the records merged into theirs too, its own first."""
+    """Return the keys a person was seen under, those of merged records too; the one that stayed comes first."""
     rows = _rows(PATIENT)
     into = rows.filter(pk=patient).values_list("merged_into", flat=True).first() or patient
     return [into, *rows.filter(merged_into=into).order_by("pk").values_list("pk", flat=True)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
+from uuid import UUID
 
 import django_filters
 from django.db import transaction
@@ -29,6 +30,7 @@ from backend.apps.core.serializers import (
 )
 
 Service = Callable[..., Any]
+Whom = dict[str, list[str]]
 
 
 def etag(row: Any) -> str:
@@ -103,10 +105,14 @@ class ReadOnlyClinicViewSet(Audited):
         self.note(
             count=len(rows),
             ids=[str(row.pk) for row in rows],
-            **audit.patients_of(rows),
+            **self.whom(rows),
             filters=sorted(request.query_params),
         )
         return self.get_paginated_response(self.get_serializer(rows, many=True).data)
+
+    def whom(self, rows: Sequence[Any]) -> Whom:
+        """Return for the audit row of a list whom it shows."""
+        return audit.patients_of(rows)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         row = self.get_object()
@@ -251,6 +257,14 @@ class AuditLogViewSet(ReadOnlyClinicViewSet):
     filterset_class = AuditLogFilter
     ordering_fields = ("timestamp",)
     ordering = ("-timestamp",)
+
+    def whom(self, rows: Sequence[Any]) -> Whom:
+        """Tell of the patient that was asked for too: of one who stood in lists alone no row carries the id."""
+        asked = {
+            str(UUID(key.strip())) for name in ("showed", "patient_id") if (key := self.request.query_params.get(name))
+        }
+        found = asked.union(super().whom(rows).get("patients", ()))
+        return {"patients": sorted(found)} if found else {}
 
 
 class AlertFilter(django_filters.FilterSet):

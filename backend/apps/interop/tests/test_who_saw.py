@@ -63,6 +63,9 @@ def test_a_list_and_a_search_tell_whom_they_showed() -> None:
     ]  # fmt: skip
     found = api.get("/api/v1/audit-logs/", {"showed": str(patient.pk), "outcome": "allowed"}).data["results"]
     assert len(found) == 4
+    alone = make_patient()
+    assert api.get("/api/v1/audit-logs/", {"showed": f" {str(alone.pk).upper()} "}).data["results"] == []
+    assert AuditLog.objects.filter(resource_type="auditlog", detail__patients=[str(alone.pk)]).count() == 1
     page = pages.get(reverse("console:audit"), {"patient": str(patient.pk), "outcome": "allowed"}).content.decode()
     assert page.count("<b>admin.list</b>") == 1
 
