@@ -42,6 +42,15 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     speak_to(f"redis://127.0.0.1:{state.free_port()}/0", monkeypatch)
 
 
+def test_a_web_process_has_read_how_to_ring_before_its_threads_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = Celery("backend", amqp=dispatch.Wire, set_as_current=False)
+    fresh.config_from_object("django.conf:settings", namespace="CELERY")
+    monkeypatch.setattr(dispatch, "_producer", fresh)
+    assert not fresh.configured
+    dispatch.prepare()
+    assert vars(fresh.amqp).keys() >= {"queues", "router"}
+
+
 def test_what_lies_in_redis_is_the_name_of_a_task_and_nothing_else(broker: Any) -> None:
     assert dispatch.send(TASK) is True
     (raw,) = broker.lrange("lab_results", 0, -1)

@@ -42,6 +42,11 @@ _producer = Celery("backend", amqp=Wire, set_as_current=False)
 _producer.config_from_object("django.conf:settings", namespace="CELERY")
 
 
+def prepare() -> None:
+    """Read the producer's settings before threads do: of two that ring first at once, one would find them half read."""
+    _producer.amqp.router.route({}, "", (), {})
+
+
 def queue_for(task_name: str) -> str:
     """Return the queue of a task: the part before the first dot ("claims.submit" -> "claims")."""
     return task_name.partition(".")[0]
