@@ -83,10 +83,11 @@ def access(request: HttpRequest, pk: UUID) -> HttpResponse:
 @console.page(PATIENT, "break_glass", methods=POST)
 def break_glass(request: HttpRequest) -> HttpResponse:
     """Open the record of whoever has this number and birthday."""
+    wait_s = tries_left(request)  # counted outside of `act`, for what is refused there is undone
 
     def act() -> tuple[str, str]:
         who, why = _form(request, FindForm), _form(request, BreakGlassForm)
-        if tries_left(request) is not None:
+        if wait_s is not None:
             raise DomainError("Too many tries. Wait ten minutes, or ask the administrator.")
         patient = emergencies.find(**who).first()
         if patient is None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from backend.apps.core.models import Alert, AuditLog
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.interop import alert_words
+from backend.apps.patients.emergency_views import MOST_FINDS
 from backend.apps.patients.models import EmergencyAccess
 from backend.apps.patients.tests.factories import make_emergency_access, make_patient
 from backend.apps.prescriptions.tests.factories import make_prescription
@@ -63,6 +64,17 @@ def test_a_form_that_names_nobody_or_gives_no_reason_opens_nothing_and_is_writte
     assert says in signed_in("doctor").post(f"{PAGE}open/", form, follow=True).content
     assert not EmergencyAccess.objects.exists()
     assert AuditLog.objects.filter(action="console.break_glass", outcome="refused").count() == 1
+
+
+def test_who_tries_numbers_and_birthdays_in_the_form_is_slowed_down_and_the_right_one_comes_too_late() -> None:
+    make_patient(medical_record_number="STRANGER-1")
+    pages, form = signed_in("doctor"), {"medical_record_number": "STRANGER-1", "reason": REASON}
+    for day in range(1, MOST_FINDS + 1):
+        answer = pages.post(f"{PAGE}open/", {**form, "date_of_birth": f"1981-05-{day:02}"}, follow=True)
+        assert b"Nobody is on file" in answer.content, day
+    answer = pages.post(f"{PAGE}open/", {**form, "date_of_birth": "1980-05-17"}, follow=True)
+    assert b"Too many tries" in answer.content
+    assert not EmergencyAccess.objects.exists()
 
 
 def test_others_find_no_page_and_a_doctor_none_of_another() -> None:
