@@ -150,6 +150,16 @@ def test_one_number_that_does_not_open_costs_nobody_else_their_text_and_can_be_w
     assert Patient.objects.get(contacts.living_at("sms", "+14155557394")).phone == "+14155557394"
 
 
+def test_an_opt_out_counts_though_the_address_it_was_noted_for_does_not_open() -> None:
+    patient, other = someone(), someone(phone="+14155557393", email="")
+    consents.mark_unusable("sms", "+14155557393", code="x"), consents.stop(NUMBER, evidence="SM1")
+    with connection.cursor() as cursor:  # as of another table
+        cursor.execute("UPDATE patients_contactpoint SET address = %s WHERE channel = 'sms'", [sealed_of(patient)])
+    points = contacts.points_of([patient, other])
+    found = [contacts.why_unreachable(one, "sms", points) for one in (patient, other)]
+    assert found == ["Somebody at this address asked for no more messages.", "This address cannot take messages."]
+
+
 def sealed_of(patient: Patient) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT phone FROM patients_patient WHERE id = %s", [patient.pk])
