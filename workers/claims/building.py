@@ -191,6 +191,7 @@ class ClaimFile:
         self.batched = self.withdrawn = self.transactions = 0
 
     def fill(self, keys: Sequence[str]) -> None:
+        closed = claim_facts.Closed()
         with _undisturbed(), connection.cursor() as cursor, ThreadPoolExecutor(1, "claims-rows") as rows:
             raw = cursor.cursor  # psycopg's own: another thread may use it
             sections, texts = _sections(keys), [SimpleQueue[str | None]() for _ in range(2)]
@@ -200,12 +201,13 @@ class ClaimFile:
                     rows.submit(_read, raw, section, texts[(number + 1) % 2])
                     for section in sections[number + 1 : number + 2]
                 ]
-                for claims in claim_facts.decode(iter(texts[number % 2].get, None)):
+                for claims in claim_facts.decode(iter(texts[number % 2].get, None), closed):
                     if any(claim.is_secondary for claim in claims):
-                        claims[:] = rows.submit(claim_facts.with_priors, raw, claims).result()
+                        claims[:] = rows.submit(claim_facts.with_priors, raw, claims, closed).result()
                     tasks.append(rows.submit(self._note, raw, *self._add(claims)))
             for done in tasks:
                 done.result()
+        claim_facts.tell(closed)
 
     def _add(self, claims: list[Claim]) -> tuple[list[Placed], dict[str, str]]:
         """Render the claims that nothing speaks against; return where they stand, and why others are not in."""

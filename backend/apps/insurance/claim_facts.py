@@ -10,12 +10,14 @@ from typing import Any
 
 from django.db import connection
 
-from backend.apps.core.sealed import column
+from backend.apps.core import closed_values
+from backend.apps.core.sealed import CannotOpen, column
 from backend.apps.insurance import fact_parts
 from backend.apps.insurance.edits.forms import medicare_number
-from backend.apps.insurance.facts import Adjustment, Claim, Line, LineAdjudication, OtherPayer, Parts
+from backend.apps.insurance.facts import UNREADABLE, Adjustment, Claim, Line, LineAdjudication, OtherPayer, Parts
 from backend.apps.insurance.models import InsuranceClaim, PatientInsurance
 
+Closed = dict[str, CannotOpen]  # why the member's number of a coverage does not open, by its id
 MEMBER_ID = column(PatientInsurance, "member_id")
 UUID_TEXT = 36  # characters
 PRIOR_MEMBER_AT = OtherPayer._fields.index("member_id")
@@ -222,13 +224,20 @@ def of(claim: InsuranceClaim) -> tuple[Claim, Parts]:
 
 def of_many(keys: Iterable[Any]) -> list[Claim]:
     """Return what claims say, in the order of their keys; those that are not there are left out."""
-    every, found = [str(key) for key in keys], list[Claim]()
+    every, found, closed = [str(key) for key in keys], list[Claim](), Closed()
     with connection.cursor() as cursor:
         for start in range(0, len(every), SECTION):
             some = every[start : start + SECTION]
-            claims = [claim for chunk in decode(read(cursor.cursor, some, SECTION)) for claim in chunk]
-            found += with_priors(cursor.cursor, claims)
+            claims = [claim for chunk in decode(read(cursor.cursor, some, SECTION), closed) for claim in chunk]
+            found += with_priors(cursor.cursor, claims, closed)
+    tell(closed)
     return found
+
+
+def tell(closed: Closed) -> None:
+    """Open the alert of numbers that do not open; the connection must be free."""
+    for one in closed.values():
+        closed_values.tell(one)
 
 
 def read(cursor: Any, keys: Sequence[str], size: int) -> Iterator[str]:
@@ -245,27 +254,34 @@ def read(cursor: Any, keys: Sequence[str], size: int) -> Iterator[str]:
             yield text
 
 
-def decode(texts: Iterator[str]) -> Iterator[list[Claim]]:
-    """Yield the claims of what `read` yields, chunk by chunk, without decisions of earlier payers."""
+def decode(texts: Iterator[str], closed: Closed) -> Iterator[list[Claim]]:
+    """Yield the claims of what `read` yields, chunk by chunk, without decisions of earlier payers.
+
+    A number that does not open is UNREADABLE, which an edit finds, and noted in `closed`: it costs no other claim.
+    """
     lines = _lines(next(texts, ""))
     shared, new = _Shared(), tuple.__new__
     for text in texts:
         yield [
-            new(Claim, (*_opened(own), *shared[common], tuple(lines.pop(place, ())), ()))
+            new(Claim, (*_opened(own, closed), *shared[common], tuple(lines.pop(place, ())), ()))
             for place, *own, common in _rows(text, 1 + OWN_TO_A_CLAIM)
         ]
 
 
-def _opened(own: list[str]) -> list[str]:
-    own[MEMBER_AT] = _member(own[COVERAGE_AT], own[MEMBER_AT])
+def _opened(own: list[str], closed: Closed) -> list[str]:
+    own[MEMBER_AT] = _member(own[COVERAGE_AT], own[MEMBER_AT], closed)
     return own
 
 
-def _member(coverage: str, told: str) -> str:
+def _member(coverage: str, told: str, closed: Closed) -> str:
     """Return a member's number as claims send it, of what `MEMBER` gives. coverage: whose it is."""
-    if told.startswith(OF_CARD):
-        return medicare_number(MEMBER_ID.open(coverage, told.removeprefix(OF_CARD)))
-    return str(MEMBER_ID.open(coverage, told))
+    try:
+        if told.startswith(OF_CARD):
+            return medicare_number(MEMBER_ID.open(coverage, told.removeprefix(OF_CARD)))
+        return str(MEMBER_ID.open(coverage, told))
+    except CannotOpen as error:
+        closed[coverage] = error
+        return UNREADABLE
 
 
 def _lines(text: str) -> dict[str, list[Line]]:
@@ -286,7 +302,7 @@ class _Shared(dict[str, tuple[str, ...]]):
         return found
 
 
-def with_priors(cursor: Any, claims: list[Claim]) -> list[Claim]:
+def with_priors(cursor: Any, claims: list[Claim], closed: Closed) -> list[Claim]:
     """Return the claims with what earlier payers decided; asks nothing where no claim goes to a second payer."""
     keys = [claim.id for claim in claims if claim.is_secondary]
     if not keys:
@@ -301,7 +317,9 @@ def with_priors(cursor: Any, claims: list[Claim]) -> list[Claim]:
         on_lines = decided.get(prior, {})
         values[20] = "" if on_lines else values[20]  # DTP*573 stands at the lines, or here
         values[-1] = _adjustments(values[-1])
-        values[PRIOR_MEMBER_AT] = _member(values[PRIOR_MEMBER_AT][:UUID_TEXT], values[PRIOR_MEMBER_AT][UUID_TEXT:])
+        values[PRIOR_MEMBER_AT] = _member(
+            values[PRIOR_MEMBER_AT][:UUID_TEXT], values[PRIOR_MEMBER_AT][UUID_TEXT:], closed
+        )
         others[claim].append(OtherPayer._make(values))
         for number, decision in on_lines.items():
             lines[claim, number].append(decision)

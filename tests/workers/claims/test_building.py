@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from backend.apps.core import closed_values
 from backend.apps.core.models import Alert
-from backend.apps.insurance import claim_facts, fact_parts, submitting
+from backend.apps.insurance import claim_facts, fact_parts, scrubbing, submitting
 from backend.apps.insurance.models import (
     BillingEntity,
     ClaimLineAdjudication,
@@ -24,6 +25,7 @@ from backend.apps.insurance.models import (
 )
 from backend.apps.insurance.tests import factories
 from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
 from tests.support.queued_claims import queue, queued_claim
 from tests.support.x12valid import x12valid
 from workers.claims import building
@@ -139,6 +141,31 @@ def test_a_claim_that_has_become_wrong_goes_back_to_the_desk_and_its_neighbours_
     assert back.status == "withdrawn"
     assert back.status_reason == "place_of_service: Choose the place of service from the list of CMS."
     assert InsuranceClaim.objects.get(pk=bad.pk).status == "draft"
+
+
+def test_a_members_number_that_does_not_open_sends_its_own_claims_back_and_opens_an_alert(
+    partner: Any, coverage: Any, rung: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(closed_values, "_told", {})  # of this process, told of within the minute
+    good = queued_claim(partner, patient_insurance=coverage)
+    prior = factories.make_prior_adjudication(make_patient())
+    plan = InsuranceClaim.objects.get(pk=prior.claim_id).patient_insurance.insurance_plan
+    plan.provider.routes.update(partner=partner)
+    own, second = queued_claim(partner), queue(prior.claim, partner)
+    closed = [own.patient_insurance_id, prior.coverage_id]
+    with connection.cursor() as cursor:  # as of another row
+        cursor.execute(
+            "UPDATE insurance_patientinsurance SET member_id = (SELECT member_id FROM insurance_patientinsurance "
+            "WHERE id = %s) WHERE id = ANY(%s)",
+            [coverage.pk, closed],
+        )
+    assert building.build_due() == "1 batched, 1 files, 2 withdrawn"
+    assert Submission.objects.get(claim=good).status == "batched"
+    told = [Submission.objects.get(claim=one).status_reason for one in (own, second)]
+    assert told[0].startswith("subscriber.member_id: The member's number does not open")
+    assert told[1].startswith("other_payers[P].subscriber.member_id: The other policy's number does not open")
+    assert Alert.objects.get(kind="sealed_value_closed").cause.endswith("insurance.PatientInsurance.member_id")
+    assert [one.rule for one in scrubbing.scrub(own)] == ["member-id-unreadable"]
 
 
 def test_a_claim_that_fits_no_element_of_this_partner_goes_back_too(partner: Any, coverage: Any, rung: Any) -> None:

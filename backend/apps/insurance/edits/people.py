@@ -8,6 +8,7 @@ from typing import Any
 from backend.apps.insurance import member_patterns
 from backend.apps.insurance.edits import forms
 from backend.apps.insurance.edits.rules import SELF, Batch, Claim, On, Severity, edit, is_day
+from backend.apps.insurance.facts import UNREADABLE
 
 ERROR = Severity.ERROR
 SEXES = frozenset("MFU")
@@ -27,9 +28,26 @@ def member_id_missing(batch: Batch) -> Iterable[Claim]:
     return batch.claims_without("member_id")
 
 
+@edit(
+    "member-id-unreadable",
+    ERROR,
+    On.CLAIM,
+    "subscriber.member_id",
+    "The member's number does not open; whoever runs this was told. Enter it anew, or wait.",
+)
+def member_id_unreadable(batch: Batch) -> Iterable[Claim]:
+    return batch.claims_with("member_id", lambda one: one == UNREADABLE)
+
+
+def _is_told(text: str) -> bool:
+    return text not in ("", UNREADABLE)
+
+
 @edit("member-id-length", ERROR, On.CLAIM, "subscriber.member_id", "A member's number has 2 to 80 characters.")
 def member_id_length(batch: Batch) -> Iterable[Claim]:
-    return batch.claims_with("member_id", lambda one: one and not SHORTEST_MEMBER_ID <= len(one) <= MOST_MEMBER_ID)
+    return batch.claims_with(
+        "member_id", lambda one: _is_told(one) and not SHORTEST_MEMBER_ID <= len(one) <= MOST_MEMBER_ID
+    )
 
 
 @edit(
@@ -40,7 +58,7 @@ def member_id_length(batch: Batch) -> Iterable[Claim]:
     f"The member's number {NOT_WRITABLE}; compare the card.",
 )
 def member_id_not_writable(batch: Batch) -> Iterable[Claim]:
-    return () if _are_writable(batch, "member_id") else batch.claims_with("member_id", _is_not_writable)
+    return () if _are_writable(batch, "member_id") else batch.claims_with("member_id", _is_not_writable_number)
 
 
 def _are_writable(batch: Batch, *names: str) -> bool:
@@ -50,6 +68,10 @@ def _are_writable(batch: Batch, *names: str) -> bool:
 
 def _is_not_writable(text: str) -> bool:
     return not forms.is_writable(text)
+
+
+def _is_not_writable_number(text: str) -> bool:
+    return _is_told(text) and _is_not_writable(text)
 
 
 @edit(
@@ -66,7 +88,7 @@ def member_id_form(batch: Batch) -> Iterable[Claim]:
     return [
         claim
         for claim in batch.claims
-        if claim.payer in patterns and claim.member_id and not _fits(patterns[claim.payer], claim.member_id)
+        if claim.payer in patterns and _is_told(claim.member_id) and not _fits(patterns[claim.payer], claim.member_id)
     ]
 
 
@@ -77,7 +99,7 @@ def medicare_number(batch: Batch) -> Iterable[Claim]:
         claim
         for claim in claims
         if claim.filing_code == "MB"
-        and claim.member_id
+        and _is_told(claim.member_id)
         and not forms.MBI.fullmatch(forms.medicare_number(claim.member_id))
     ]
 

@@ -17,7 +17,7 @@ from backend.apps.insurance.edits.rules import (
     sum_of,
     total,
 )
-from backend.apps.insurance.facts import Adjustment
+from backend.apps.insurance.facts import UNREADABLE, Adjustment
 
 ERROR = Severity.ERROR
 ORDER = "PST"
@@ -60,6 +60,17 @@ def earlier_payer_name(batch: Batch) -> Iterable[OtherPayer]:
 
 
 @edit(
+    "earlier-member-id-unreadable",
+    ERROR,
+    On.OTHER,
+    "subscriber.member_id",
+    "The other policy's number does not open; whoever runs this was told. Enter it anew, or wait.",
+)
+def earlier_member_id_unreadable(batch: Batch) -> Iterable[OtherPayer]:
+    return [other for other in batch.others if other.member_id == UNREADABLE]
+
+
+@edit(
     "earlier-text-not-writable",
     ERROR,
     On.OTHER,
@@ -67,7 +78,10 @@ def earlier_payer_name(batch: Batch) -> Iterable[OtherPayer]:
     "A number of the other policy, its payer or its claim holds a sign that no file can carry.",
 )
 def earlier_text_not_writable(batch: Batch) -> Iterable[OtherPayer]:
-    numbers = [(other.member_id, other.group_number, other.payer_identifier, other.reference) for other in batch.others]
+    numbers = [
+        (other.member_id.strip(UNREADABLE), other.group_number, other.payer_identifier, other.reference)
+        for other in batch.others
+    ]
     if forms.is_writable("".join(map("".join, numbers))):
         return ()
     return [other for other, own in zip(batch.others, numbers, strict=True) if not all(map(forms.is_writable, own))]

@@ -68,6 +68,7 @@ EXAMPLES: Mapping[str, Example] = {
     "clia-form": Example({"claim.clia": "45-0123456"}, {"claim.clia": "45D0123456"}),
     # the patient and the holder
     "member-id-missing": Example({"claim.member_id": ""}, {}),
+    "member-id-unreadable": Example({"claim.member_id": "\0"}, {"claim.member_id": "00"}),
     "member-id-length": Example({"claim.member_id": "W"}, {"claim.member_id": "W1"}),
     "member-id-form": Example({"payer.member_id_pattern": "M[0-9]{9}"}, {"payer.member_id_pattern": "W[0-9]{9}"}),
     "medicare-number": Example(

@@ -151,6 +151,7 @@ EXAMPLES: Mapping[str, Example] = {
     "earlier-text-not-writable": Example(
         {**SECOND, "other.reference": "ICN*1"}, {**SECOND, "other.reference": "ICN-1"}
     ),
+    "earlier-member-id-unreadable": Example({**SECOND, "other.member_id": "\0"}, SECOND),
     "earlier-holder": Example({**SECOND, "other.member_id": ""}, SECOND),
     "adjustment-unknown": Example(
         {**SECOND, "other.adjustments": (("XX", "45", "0.00", ""),)},
