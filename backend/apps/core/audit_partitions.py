@@ -28,6 +28,7 @@ AT_ONCE = 2_000  # rows that are read in one go
 STRAY = "audit stray rows"
 STRAYED = "Rows of the audit log lie outside all of its months ({:,}): move them with `manage audit months`."
 TRIES, WAIT = 5, "SET LOCAL lock_timeout = '2s'"
+MOST_DAYS = 36_525  # a hundred years
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def detach(label: str, folder: Path, *, keep_days: int | None = None, by: Any = 
     part, since = _part(label), audit_sealing.where_we_are()[1]
     newest = _check_age(part, settings.AUDIT_LEAST_DAYS if keep_days is None else keep_days)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"audit-{label}.jsonl.gz"
+    path = folder / _file_name(label)
     statement = {**_taken_of(part), "label": label, "file_name": path.name}
     content = audit_files.write(path, label, _texts(part))
     _sync(path)
@@ -86,8 +87,7 @@ def detach(label: str, folder: Path, *, keep_days: int | None = None, by: Any = 
         "rows": content.rows, "root": content.root.hex(), "file_sha256": content.file_sha256.hex(),
         "newest": newest.isoformat() if newest else None,
     }  # fmt: skip
-    told = json.dumps(statement, sort_keys=True)
-    return tried(lambda: _take_off(part, content, told, since, by))
+    return tried(lambda: _take_off(part, statement, since, by))
 
 
 def _part(label: str) -> Part:
@@ -97,9 +97,17 @@ def _part(label: str) -> Part:
     return found
 
 
+def _file_name(label: str) -> str:
+    """Return a name that no file has; where a clock was wrong a month comes anew after it was taken off."""
+    before = AuditArchive.objects.filter(label=label).count()
+    return f"audit-{label}-{before + 1}.jsonl.gz" if before else f"audit-{label}.jsonl.gz"
+
+
 def _check_age(part: Part, keep_days: int) -> datetime | None:
     if keep_days < settings.AUDIT_LEAST_DAYS:
         raise DomainError(f"The audit log is kept for {settings.AUDIT_LEAST_DAYS:,} days at least.")
+    if keep_days > MOST_DAYS:
+        raise DomainError(f"Ask for {MOST_DAYS / 365.25:.0f} years at most.")
     cutoff = statements.database_now() - timedelta(days=keep_days)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = %s::regclass", [part.table])
@@ -215,7 +223,7 @@ def tried(change: Callable[[], Result]) -> Result:
 
 
 @transaction.atomic
-def _take_off(part: Part, content: audit_files.Content, statement: str, since: int, by: Any) -> AuditArchive:
+def _take_off(part: Part, said: dict[str, Any], since: int, by: Any) -> AuditArchive:
     with connection.cursor() as cursor:
         cursor.execute(WAIT)
         cursor.execute("SELECT pg_advisory_xact_lock(%s::bigint)", [audit_files.LOCK])  # of who verifies
@@ -224,10 +232,11 @@ def _take_off(part: Part, content: audit_files.Content, statement: str, since: i
         if cursor.fetchone() != (False,):
             raise DomainError("Somebody wrote to this month meanwhile; nothing was taken off. Begin again.")
         cursor.execute(f"DROP TABLE {part.table}")
+    statement = json.dumps(said, sort_keys=True)
     made = AuditArchive.objects.create(
-        label=content.label, rows=content.rows, file_name=f"audit-{content.label}.jsonl.gz", statement=statement,
+        label=part.label, rows=said["rows"], file_name=said["file_name"], statement=statement,
         key_id=audit_keys.name(), signature=audit_keys.sign(audit_files.to_sign(statement)),
     )  # fmt: skip
-    detail = {"rows": content.rows, "file": made.file_name}
-    audit.record(None, "detach", "auditlog", content.label, detail=detail, user=by)
+    detail = {"rows": made.rows, "file": made.file_name}
+    audit.record(None, "detach", "auditlog", part.label, detail=detail, user=by)
     return made

@@ -157,6 +157,7 @@ def test_an_old_month_goes_into_a_signed_file_and_the_log_stays_provable(
     for label, days, told in (
         (old_month, 7300, "is kept until"),
         (old_month, 2191, "for 2,192 days at least"),
+        (old_month, 10**12, "100 years at most"),
         ("2017-13", SIX_YEARS, "no such month"),
         ("default", SIX_YEARS, "no"),
     ):

@@ -65,6 +65,22 @@ def test_rows_outside_all_months_are_moved_into_theirs_byte_for_byte(
             run(sql)
 
 
+def test_a_month_that_comes_anew_after_it_was_taken_off_gets_a_file_of_its_own(
+    far_months: None, settings: Any, tmp_path: Path
+) -> None:
+    settings.AUDIT_ANCHOR, settings.AUDIT_ARCHIVE = f"file:{tmp_path}/anchors.log", tmp_path
+    settings.AUDIT_LEAST_DAYS = -36_000  # the month lies ahead
+    for _ in range(2):
+        at(2090, 3, 5)
+        settled()
+        audit_sealing.seal()
+        call_command("audit", "months", stdout=io.StringIO())
+        call_command("audit", "detach", "2090-03", stdout=io.StringIO())
+    out = io.StringIO()
+    call_command("audit", "verify", "--all", stdout=out)
+    assert "audit-2090-03.jsonl.gz: 1 rows\naudit-2090-03-2.jsonl.gz: 1 rows\n" in out.getvalue()
+
+
 def test_who_moves_rows_waits_for_a_reader_of_the_log_no_longer_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_strays, "WAIT", "SET LOCAL lock_timeout = '50ms'")
     at(2095, 1, 1)
