@@ -77,7 +77,7 @@ def _lost(place: AuditAnchor, path: Path | None) -> Settled:
     while batch := list(islice(lines, audit_anchored.AT_ONCE)):
         faults = [line for line, _ in audit_anchored.faults_of(batch)]
         wrong = [line for line in faults if line.is_signed(keys)]  # another is somebody else's
-        told = max(told, *(line.n for line in batch if line not in faults or line in wrong))
+        told = max((told, *(line.n for line in batch if line not in faults or line in wrong)))
         first = min((first, *(line.n for line in wrong)))
     newest = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
     return Settled(told, told) if first == NONE else Settled(min(first - 1, newest), told)

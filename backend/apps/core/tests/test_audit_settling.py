@@ -16,6 +16,10 @@ from backend.apps.core.tests.audit_rows import run, sealed, settled, unwatched
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+NOBODYS = audit_lines.of_seal(
+    AuditSeal(n=99, rows=1, hash=bytes(32), key_id="0" * 16, signature=bytes(64), sealed_at=timezone.now())
+)
+
 
 @pytest.fixture(autouse=True)
 def anchors(settings: Any, tmp_path: Path) -> Path:
@@ -43,9 +47,8 @@ def test_who_cuts_seals_off_is_told_of_until_a_person_says_why_and_then_all_is_t
         audit_settling.settle(" ")
     with pytest.raises(DomainError, match="There is no file"):  # a slip, which must not stand for no lines
         audit_settling.settle("restored", anchors=anchors.with_name("anchor.log"))
-    nobodys = AuditSeal(n=99, rows=1, hash=bytes(32), key_id="0" * 16, signature=bytes(64), sealed_at=timezone.now())
     with anchors.open("a") as file:
-        file.write(audit_lines.of_seal(nobodys) + "\n")
+        file.write(NOBODYS + "\n")
     assert audit_settling.settle("restored from last night's copy") == audit_settling.Settled(1, 3)
     assert not Alert.objects.filter(resolved_at=None).exists()
     said = AuditLog.objects.get(action="settle").detail
@@ -95,6 +98,15 @@ def test_a_settled_loss_that_nobody_signed_makes_nothing_void(anchors: Path) -> 
         "The line of the anchors that the loss of seal 2 is settled is not signed by a key of ours.",
         "Seal 2 was anchored outside and is gone: seals were cut off.",
     ]
+
+
+def test_lines_none_of_which_we_signed_settle_no_more_than_what_we_know_to_be_gone(anchors: Path) -> None:
+    sealed(6)
+    audit_anchors.anchor()
+    with unwatched():
+        run("DELETE FROM core_auditseal WHERE n > 2")
+    anchors.write_text(NOBODYS + "\n")
+    assert audit_settling.settle("the lines are gone, too") == audit_settling.Settled(2, 3)
 
 
 def test_an_old_copy_that_was_restored_with_its_notes_is_settled_from_the_lines_outside(
