@@ -187,6 +187,25 @@ def test_a_fault_that_each_run_of_a_look_meets_is_one_finding(monkeypatch: pytes
     assert Alert.objects.get(resolved_at=None).times == 1
 
 
+@pytest.mark.parametrize("told", ["is not there", "ends at seal 0", "was cut"])
+def test_a_file_of_anchors_that_is_wrong_is_one_finding_of_a_look_of_several_runs(
+    anchors: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setattr(audit_verifying, "ROWS", 1)
+    sealed(3, at_once=1)
+    audit_anchors.anchor()
+    if told == "is not there":
+        anchors.unlink()
+    else:
+        anchors.write_text("\n")
+    first = audit_checking.check(budget_s=0)
+    if told == "was cut":
+        AuditAnchor.objects.update(read_to=2)
+    rest = [audit_checking.check(budget_s=0) for _ in range(2)]
+    assert [one.wrong for one in (first, *rest)] == [0, 0, 1]
+    assert told in rest[-1].findings[0]
+
+
 def test_what_was_looked_at_and_anchored_before_an_upgrade_is_known_after_it() -> None:
     sealed(4)
     bad = AuditCheck.objects.create(first=1, last=2, good=False, findings=["one", "two"])

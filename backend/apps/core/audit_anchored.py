@@ -34,6 +34,7 @@ def compare(
     keys: merkle.Keys,
     *,
     find: Tell,
+    find_once: Tell,
     remark: Tell,
     goes_on: bool = False,
     deadline: float = float("inf"),
@@ -41,26 +42,27 @@ def compare(
     """Hold the database to a file of anchors; without one, to that which we write ourselves, where we do.
 
     goes_on: begin where the look before ended, and keep where this one does; that every archive we told of has its line
-    is looked at from the beginning alone. deadline: of `time.monotonic`. Returns whether the end was reached.
+    is looked at from the beginning alone. find_once: told what each run of one look would meet again. deadline: of
+    `time.monotonic`. Returns whether the end was reached.
     """
     path = anchors or audit_anchors.own_file()
     told = AuditAnchor.objects.filter(target=audit_anchors.target()).first()  # read first: lines are added meanwhile
     if path is None or not path.exists():
         if anchors is not None or (path is not None and told is not None and told.n):
-            find(f"The file of anchors {path} is not there.")
+            find_once(f"The file of anchors {path} is not there.")
         else:
             remark("No anchors were compared: --anchor names a file of them.")
         return True
     begin = told.read_to if told is not None and goes_on else 0
     if path.stat().st_size < begin:
-        find(f"The file of anchors was cut: {begin:,} bytes of it were read before.")
+        find_once(f"The file of anchors was cut: {begin:,} bytes of it were read before.")
         return True
     read = Reading(keys, find, remark, begin, told.read_n if told is not None and begin else 0)
     whole = _read(path, read, deadline)
     if goes_on and told is not None:
         AuditAnchor.objects.filter(target=told.target).update(read_to=read.end, read_n=read.newest)
     if whole and anchors is None and told is not None and read.newest < told.n:
-        find(f"The file of anchors ends at seal {read.newest}, and was written up to seal {told.n}.")
+        find_once(f"The file of anchors ends at seal {read.newest}, and was written up to seal {told.n}.")
     own = told if anchors is None and whole and not begin else None
     _compare_archives(read.archives, own, keys, find, remark)
     return whole

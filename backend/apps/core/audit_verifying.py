@@ -119,7 +119,8 @@ def verify(
     if look.result.whole:
         _look_at_tail(look)
     result = look.result
-    told = {"find": result.find, "remark": result.remarks.append}
+    once = result.find if result.whole else _unheard  # a look of several runs finds it in its last one
+    told = {"find": result.find, "find_once": once, "remark": result.remarks.append}
     if not audit_anchored.compare(anchors, look.keys, **told, goes_on=goes_on, deadline=deadline):
         result.whole = False
     for fault in audit_triggers.faults() if result.whole else ():  # once in a look, however many runs it takes
@@ -141,12 +142,16 @@ def at_seals(
     """
     last = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
     result = Result(first=first, last=last)
-    find = result.find if first <= 1 else lambda _: None  # once in a look, too
+    find = result.find if first <= 1 else _unheard  # once in a look, too
     look = Look(result, audit_keys.known(), audit_files.taken(find), late or partial(_name_late, result))
     for n, leaves in AuditSeal.objects.filter(kind=AuditSeal.Kind.ADOPTED).values_list("n", "leaves").iterator():
         look.adopted.update(merkle.split(look.taken.rest(n, bytes(leaves))))
     _compare_all(look, first, last, deadline, progress)
     return look
+
+
+def _unheard(_finding: str) -> None:
+    """Is told what another run of the same look tells."""
 
 
 def _first_since(since: datetime) -> int:
