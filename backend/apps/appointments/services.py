@@ -18,6 +18,7 @@ from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
 from backend.apps.doctors import services as doctors
 from backend.apps.doctors.models import Doctor
+from backend.apps.patients import emergencies
 from backend.apps.patients.models import Patient
 
 __all__ = [
@@ -62,6 +63,8 @@ def change(appointment: Appointment, *, by: Any, **fields: Any) -> Appointment:
     if not new:
         return appointment
     _check_changeable(appointment, set(new))
+    if "doctor" in new and new["doctor"].user_id == getattr(by, "pk", None):
+        emergencies.refuse_taking_over(appointment.patient, by=by)
     before = copy.copy(appointment)
     with taking_a_slot(appointment, new.get("doctor")):
         appointment.change(**_checked_changes(appointment, new, by))
@@ -145,6 +148,7 @@ def reschedule(
     """Cancel this appointment and return a new one at another time, with its own reminders."""
     if not appointment.can_move_to(Appointment.Status.CANCELLED):
         raise DomainError(f"This appointment is {appointment.status} and cannot be rescheduled.")
+    emergencies.refuse_shut(appointment.patient, by=by)
     draft = Appointment(
         patient=appointment.patient,
         doctor=appointment.doctor,

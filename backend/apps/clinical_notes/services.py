@@ -10,6 +10,7 @@ from backend.apps.clinical_notes.models import ClinicalNote, ClinicalNoteTemplat
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.roles import Role
 from backend.apps.doctors.models import Doctor
+from backend.apps.patients import emergencies
 
 COPIED = (
     "patient", "doctor", "appointment", "note_type", "chief_complaint", "content", "diagnosis", "treatment_plan",
@@ -54,6 +55,7 @@ def amend(note: ClinicalNote, *, by: Any) -> ClinicalNote:
     """Begin a new note that corrects this signed one: a copy of it with its parts, to be changed and signed."""
     if not note.is_signed:
         raise DomainError("This note is a draft; change it instead.")
+    emergencies.refuse_shut(note.patient, by=by)
     draft = ClinicalNote(amends=note, **{name: getattr(note, name) for name in COPIED})
     if getattr(by, "role", None) == Role.DOCTOR:
         draft.doctor = _writer(by, None)

@@ -117,6 +117,29 @@ def may_need(user: Any) -> bool:
     return emergency.may_have(user)
 
 
+def refuse_shut(patient: Patient, *, by: Any) -> None:
+    """Refuse a doctor to go on with what they began under a look that was not justified: it would link them anew.
+
+    Raises:
+        DomainError: it was `by` who looked, and nothing else makes the patient theirs.
+    """
+    shut = {"user": by, "patient": patient, "verdict": Verdict.NOT_JUSTIFIED}
+    if not may_need(by) or not EmergencyAccess.objects.filter(**shut).exists():
+        return
+    if not Patient.objects.visible_to(by).filter(pk=patient.pk).exists():
+        raise DomainError("This patient's record is not open to you any more. Open it with a reason first.")
+
+
+def refuse_taking_over(patient: Patient, *, by: Any) -> None:
+    """Refuse a doctor to take an older row over while their look waits for its review, which could not undo that.
+
+    Raises:
+        DomainError: nobody has reviewed yet that `by` opened the record.
+    """
+    if may_need(by) and EmergencyAccess.objects.filter(UNREVIEWED, user=by, patient=patient).exists():
+        raise DomainError("Nobody has reviewed yet that you opened this record: book a visit of your own instead.")
+
+
 def links_since(opened: EmergencyAccess) -> list[tuple[str, int]]:
     """Return [(kind of rows, how many)] that the doctor wrote of the patient since, which make it an own one."""
     written = {"patient": opened.patient_id, "doctor__user": opened.user_id, "created_at__gte": opened.started_at}

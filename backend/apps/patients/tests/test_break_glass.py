@@ -12,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from backend.apps.appointments.models import Appointment
 from backend.apps.appointments.tests.factories import free_time, make_appointment
 from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.exceptions import Conflict
@@ -148,6 +149,29 @@ def test_what_was_written_under_a_look_that_was_not_justified_links_nobody_and_w
     emergencies.end(EmergencyAccess.objects.get(user=doctor, verdict=""), by=admin)
     make_appointment(patient=patient, doctor=doctor.doctor)
     assert sees(doctor, patient)[0] == 200, "they care for the patient now"
+
+
+def test_what_was_not_justified_is_not_opened_anew_by_an_older_visit_a_moved_one_or_an_amended_note(
+    doctor: User, patient: Patient
+) -> None:
+    api, older = client_for(doctor), make_appointment(patient=patient)
+    Appointment.objects.filter(pk=older.pk).update(created_at=Now() - timedelta(days=2))
+    opened_by(doctor, patient)
+    theirs, note = (
+        make_appointment(patient=patient, doctor=doctor.doctor),
+        make_note(patient=patient, doctor=doctor.doctor),
+    )
+    note.sign(doctor)
+    mine = {"doctor": str(doctor.doctor.pk), "availability_override_reason": "Emergency"}
+    taken = api.patch(f"/api/v1/appointments/{older.pk}/", mine, format="json")
+    assert (taken.status_code, "nobody has reviewed" in taken.content.decode().lower()) == (422, True)
+    emergencies.review(EmergencyAccess.objects.get(), by=make_user("admin"), verdict="not_justified", note="No.")
+    later = {"appointment_datetime": free_time().isoformat(), "availability_override_reason": "Emergency"}
+    moved = api.post(f"/api/v1/appointments/{theirs.pk}/reschedule/", later, format="json")
+    amended = api.post(f"/api/v1/clinical-notes/{note.pk}/amend/", {}, format="json")
+    for answer in (moved, amended):
+        assert (answer.status_code, "not open to you" in answer.content.decode()) == (422, True)
+    assert sees(doctor, patient)[0] == 404
 
 
 def test_ending_it_shuts_the_record_at_once_and_only_who_opened_it_or_the_administrator_may(
