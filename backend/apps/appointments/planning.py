@@ -70,10 +70,10 @@ def expected(rows: QuerySet[Appointment]) -> list[Expected]:
 
 
 def _opened(visit: Expected) -> Expected:
-    return visit._replace(phone=_plain(visit.phone, visit.patient_id), email=_plain(visit.email, visit.patient_id))
+    return visit._replace(phone=plain(visit.phone, visit.patient_id), email=plain(visit.email, visit.patient_id))
 
 
-def _plain(value: Any, patient: Any) -> str:
+def plain(value: Any, patient: Any) -> str:
     """Return a number or mailbox, empty where it does not open: who has that one costs nobody else their reminders."""
     try:
         return str(sealed.opened(value, patient))

@@ -14,9 +14,8 @@ from django.utils import timezone
 
 from backend.apps.appointments import reminders
 from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder, ReminderStatus, ReminderType
-from backend.apps.appointments.planning import Expected, Planner, expected
+from backend.apps.appointments.planning import Expected, Planner, expected, plain
 from backend.apps.appointments.replanning import COLUMNS, Row
-from backend.apps.core.sealed import opened
 from backend.apps.messaging import caps
 from backend.apps.messaging.models import MessageStatus, PatientMessage
 from backend.apps.patients import contacts
@@ -185,7 +184,7 @@ def _others(numbers: Iterable[str], begin: datetime, end: datetime) -> dict[str,
     found = defaultdict[str, list[datetime]](list)
     counted = rows.exclude(wording__in=caps.UNCOUNTED)
     for patient, number, at in counted.values_list("patient_id", "patient__phone", "due_at"):
-        found[opened(number, patient)].append(at)
+        found[plain(number, patient)].append(at)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from backend.apps.appointments import preview, reminders, services, timing
@@ -18,6 +19,7 @@ from backend.apps.appointments.models import Appointment, AppointmentReminder, R
 from backend.apps.appointments.tests.factories import make_appointment, make_reachable_patient, make_reminder
 from backend.apps.messaging import caps
 from backend.apps.messaging.models import PatientMessage
+from backend.apps.messaging.tests.inbox_factories import make_patient_message
 from backend.apps.patients.tests.factories import reached_at
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +110,17 @@ def test_a_family_gets_one_text_and_a_number_no_more_than_the_caps() -> None:
     assert [one[2] for one in told()] == [False, False]
     assert "this week" in told()[0][3]
     assert second.patient_id != first.patient_id
+
+
+def test_a_number_that_does_not_open_keeps_nobody_from_seeing_the_day() -> None:
+    first, second = visit(NOON + 2 * DAY), visit(NOON + 2 * DAY + timedelta(hours=1), email_consent=False)
+    reached_at(first.patient, second.patient, phone="+14155550199")
+    message = make_patient_message(second.patient, wording="recall")
+    PatientMessage.objects.filter(pk=message.pk).update(due_at=NOON + DAY + HOUR)
+    with connection.cursor() as cursor:  # as of another row
+        cursor.execute("UPDATE patients_patient SET phone = (SELECT phone FROM patients_patient WHERE id = %s) "
+                       "WHERE id = %s", [first.patient_id, second.patient_id])  # fmt: skip
+    assert [one[2:] for one in told()] == [(True, ""), (False, "The patient has no address on this channel.")]
 
 
 def test_what_is_told_on_another_channel_instead_says_so() -> None:
