@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
-from backend.apps.core import database_role
+from backend.apps.core import database_role, indexing
 from backend.config import production
 
 OF_ALL = ("web",)
@@ -55,3 +55,14 @@ def is_role_small(**_: Any) -> list[CheckMessage]:
         return []
     mend = "Name its user in DATABASE_OWNER_URL, another one in DATABASE_URL, and run `manage migrate`, which makes it."
     return [Error(f"The role of DATABASE_URL could change the audit log: {found}.", mend, id="carerelay.role")]
+
+
+@register(Tags.security, deploy=True)
+def are_indexes_whole(**_: Any) -> list[CheckMessage]:
+    """Return an error for each blind index of which some rows are found by no key: opt-outs are found by one."""
+    try:
+        found = list(indexing.lost())
+    except DatabaseError as error:
+        sentence = f"The database could not be asked about blind indexes: {type(error).__name__}."
+        return [Warning(sentence, "Run this where DATABASE_URL is reached.", id="carerelay.indexes_unknown")]
+    return [Error(str(one), id="carerelay.index_keys") for one in found]

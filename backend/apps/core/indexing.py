@@ -5,19 +5,21 @@ While a key is turned values are found under all keys of the settings, so that n
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connections, models, router, transaction
 
-from backend.apps.core import sealed
+from backend.apps.core import keyring, resealing, sealed
 from backend.apps.core.bulk import write_each
 from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.sealed import BlindIndex, SealedColumn
 
 ROWS = 1000  # of one batch
 PAUSE_S, PASSES = 0.2, 50  # between two passes over rows that others hold, and how many
+LOOKED_AT = 200  # rows of one index, to tell whether its keys are all there
 
 Tell = Callable[[int], None]
 Digests = dict[Any, list[bytes | None]]  # by the key of the row, in the order of the model's indexes
@@ -37,6 +39,49 @@ class Reindexed(NamedTuple):
     clashing: tuple[Any, ...] = ()
     closed: tuple[Any, ...] = ()
     held: tuple[Any, ...] = ()
+
+
+class Lost(NamedTuple):
+    """An index of which no key of the settings finds some rows. name: "patients.Patient.phone_index".
+
+    rows: of those looked at, which are not found. looked_at: how many those were.
+    """
+
+    name: str
+    rows: int
+    looked_at: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.rows} of {self.looked_at} rows looked at are found by no key of CARERELAY_INDEX_KEYS, "
+            "so that opt-outs may be missed. Put the key that was taken out back, or stop sending; then "
+            "`keys rotate --indexes`."
+        )
+
+
+def lost() -> Iterator[Lost]:
+    """Yield the indexes of which some rows are not found, by a sample: digests are even, so neighbours are any rows."""
+    for model in resealing.sealed_models():
+        for index in sealed.indexes(model):
+            some = _some(model, index)
+            rows = sum(not _is_found(index, *row) for row in some)
+            if rows:
+                yield Lost(f"{model._meta.label}.{index.name}", rows, len(some))
+
+
+def _some(model: type[models.Model], index: BlindIndex) -> list[tuple[Any, Any, bytes]]:
+    """Return of some rows what their value is bound to, the value and what it is found by."""
+    at, named = os.urandom(keyring.INDEX_BYTES), (sealed.column(model, index.of).bound_to, index.of, index.name)
+    rows = model._base_manager.order_by(index.name).values_list(*named)
+    some = list(rows.filter(**{f"{index.name}__gte": at})[:LOOKED_AT])
+    return some + list(rows.filter(**{f"{index.name}__lt": at})[: LOOKED_AT - len(some)])
+
+
+def _is_found(index: BlindIndex, row: Any, value: Any, held: bytes) -> bool:
+    try:
+        return bytes(held) in index.digests(sealed.opened(value, row))
+    except CannotOpen:
+        return True  # `keys check` tells of it
 
 
 def fill(model: type[models.Model]) -> int:

@@ -18,7 +18,7 @@ from django.db import IntegrityError, connection, models, transaction
 
 from backend.apps.clinical_notes.models import ClinicalNote
 from backend.apps.clinical_notes.tests.factories import make_note
-from backend.apps.core import indexing, keyring, resealing, sealed, seals
+from backend.apps.core import deploy_checks, indexing, keyring, resealing, sealed, seals
 from backend.apps.core.keyring import CannotOpen
 from backend.apps.doctors.models import Doctor
 from backend.apps.doctors.tests.factories import make_doctor
@@ -199,6 +199,19 @@ def test_a_blind_index_is_kept_with_its_column_and_follows_its_key(settings: Any
     told("rotate", "--indexes")
     settings.INDEX_KEYS = (NEW,)
     assert Doctor.objects.get(pk=doctor.pk).dea_number_index != first
+    assert list(indexing.lost()) == deploy_checks.are_indexes_whole() == []
+    make_doctor(dea_number="AB1234564")
+    settings.INDEX_KEYS = (("third", bytes(32)),)
+    make_doctor(dea_number="AB1234565")
+    assert ("doctors.Doctor.dea_number_index", 2, 3) in indexing.lost()
+    with pytest.raises(CommandError, match="2 of 3 rows looked at are found by no key of CARERELAY_INDEX_KEYS"):
+        told("status")
+    assert {one.id for one in deploy_checks.are_indexes_whole()} == {"carerelay.index_keys"}
+    warned = io.StringIO()
+    call_command("migrate", verbosity=0, stderr=warned)
+    assert "doctors.Doctor.dea_number_index: 2 of 3" in warned.getvalue()
+    told("rotate", "--indexes")
+    assert list(indexing.lost()) == []
     assert list(Doctor.objects.filter(sealed.same(Doctor, "dea_number_index", "AB1234563"))) == [doctor]
     doctor.dea_number = ""
     doctor.save(update_fields=["dea_number"])

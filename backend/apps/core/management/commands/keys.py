@@ -57,7 +57,10 @@ class Command(BaseCommand):
             )
 
     def tell(self) -> None:
-        """Print how many values of each column are under which key; fail where a key is not in the settings."""
+        """Print how many values of each column are under which key; fail where a key is not in the settings.
+
+        Of blind indexes it looks at some rows.
+        """
         known = [name for name, _ in settings.FIELD_KEYS]
         self.stdout.write(f"CARERELAY_FIELD_KEYS: {', '.join(known)}; {known[0]} writes.")
         unknown = set[str]()
@@ -67,9 +70,11 @@ class Command(BaseCommand):
                 unknown.add(key)
             where, note = f"{seal.model._meta.label}.{seal.column}", "" if seal.key_id in known else "  cannot be read"
             self.stdout.write(f"{where:50} {key:10} {seal.values:>12,}{note}")
+        told = [str(lost) for lost in indexing.lost()]
         if unknown:
-            names = ", ".join(sorted(unknown))
-            raise CommandError(f"Some values cannot be read: {names}. {HELP}")
+            told.insert(0, f"Some values cannot be read: {', '.join(sorted(unknown))}. {HELP}")
+        if told:
+            raise CommandError("\n".join(told))
 
     def sealed(self, model: type[models.Model], work: Callable[..., Resealed], rows: int) -> Iterator[str]:
         """Seal a table; print what became of it and yield what a person has to do about it."""

@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 from django.db.models import Field
 
-from backend.apps.core import upgrades
+from backend.apps.core import indexing, upgrades
 
 MONTHS_AHEAD = 3
 YOUNG = 200_000  # new objects between two small collections
@@ -25,11 +25,18 @@ class Command(migrate.Command):
         try:
             super().handle(*args, **options)
             self.make_months(options["database"])
+            self.warn_of_lost(**options)
             if settings.DATABASE_OWNER_URL and not options["plan"] and not options["check_unapplied"]:
                 call_command("db_role", stdout=self.stdout)
         finally:
             migrate.MigrationExecutor = executor  # type: ignore[attr-defined]
             gc.set_threshold(*kept)
+
+    def warn_of_lost(self, *, app_label: str | None, plan: bool, fake: bool, **_: Any) -> None:
+        """Warn of blind indexes whose key is gone: this runs before all parts, which would miss opt-outs."""
+        if not (app_label or plan or fake):
+            for one in indexing.lost():
+                self.stderr.write(self.style.WARNING(str(one)))
 
     def make_months(self, alias: str) -> None:
         """Make the months to come of the audit log, where it has months already: the first beat may be a day away."""
