@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from backend.apps.core.sealed import Sealed, same
+from backend.apps.core import closed_values
+from backend.apps.core.sealed import CannotOpen, Sealed, opened, same
 from backend.apps.insurance.edits.forms import medicare_number
 from backend.apps.insurance.models import (
     BillingEntity,
@@ -118,7 +119,11 @@ def _agrees(one: Claim, billed: Decimal, day: date, coverage: UUID, member: Seal
 
 def _is(one: Claim, coverage: UUID, member: Sealed) -> bool:
     """Whether a claim is about a member of ours; payers write the number as it was sent, we keep it as on the card."""
-    return medicare_number(one.member_id) == medicare_number(member.open(coverage))
+    try:
+        return medicare_number(one.member_id) == medicare_number(opened(member, coverage))
+    except CannotOpen as closed:  # then a person says whose it is; the other payments of the file are posted
+        closed_values.tell(closed)
+        return False
 
 
 def _known_as(payer: Payer) -> set[UUID]:

@@ -6,7 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from backend.apps.core import closed_values
+from backend.apps.core.models import Alert
 from backend.apps.insurance import ledger, posting, remittance_matching
 from backend.apps.insurance.models import InsuranceClaim, Posting, Remittance, RemittanceClaim, TradingPartner
 from backend.apps.insurance.tests.factories import billing_entity, make_patient_insurance, make_provider
@@ -100,6 +103,24 @@ def test_a_number_of_medicare_is_the_same_with_and_without_the_hyphens_of_the_ca
     segments = [f"N1*PR*SOME*XV*{payer}" if one.startswith("N1*PR") else one for one in segments]
     receive(partner, content((kind, segments)))
     assert (RemittanceClaim.objects.get().state, state(claim)[0]) == ("posted", "paid")
+
+
+def test_a_members_number_that_does_not_open_leaves_its_payment_to_a_person_and_posts_the_others(
+    partner: TradingPartner, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(closed_values, "_told", {})  # of this process, told of within the minute
+    closed, other = known_by_payer(partner), single(partner)
+    with connection.cursor() as cursor:  # as of another row
+        cursor.execute(
+            "UPDATE insurance_patientinsurance SET member_id = (SELECT member_id FROM insurance_patientinsurance "
+            "WHERE id = %s) WHERE id = %s",
+            [other.patient_insurance_id, closed.patient_insurance_id],
+        )
+    given = told(closed, "150", number=closed.claim_number, more=["DTM*232*20261002"])
+    post(partner, given, told(other, "150"), paid="300")
+    assert (state(closed)[0], state(other)[0]) == ("accepted", "paid")
+    assert RemittanceClaim.objects.get(state="unmatched").paid == 150
+    assert Alert.objects.get(kind="sealed_value_closed").cause.endswith("insurance.PatientInsurance.member_id")
 
 
 @pytest.mark.parametrize("kept", MEDICARE)
