@@ -129,14 +129,15 @@ def _outdated(model: type[models.Model], keys: list[Any], *, locked: bool = Fals
         rows = rows.select_for_update(no_key=True, skip_locked=True)
     found, closed = Digests(), set[Any]()
     for key, *values in rows.values_list("pk", *names):
-        told = zip(indexes, values[::3], values[1::3], values[2::3], strict=True)
-        try:
-            digests = [(index.digest(sealed.opened(value, row)), held) for index, row, value, held in told]
-        except CannotOpen:
-            closed.add(key)
-            continue
-        if locked or any(digest != (held and bytes(held)) for digest, held in digests):
-            found[key] = [digest for digest, _ in digests]
+        kept, digests = [held and bytes(held) for held in values[2::3]], list[bytes | None]()
+        for index, row, value, held in zip(indexes, values[::3], values[1::3], kept, strict=True):
+            try:
+                digests.append(index.digest(sealed.opened(value, row)))
+            except CannotOpen:
+                closed.add(key)
+                digests.append(held)
+        if locked or digests != kept:
+            found[key] = digests
     return found, closed
 
 

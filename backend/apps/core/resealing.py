@@ -198,8 +198,10 @@ def _seal(model: type[models.Model], keys: Sequence[Any], opened: Opened) -> tup
             anew, has_closed = _anew(columns, rows, stored, opened)
             if has_closed:
                 closed.add(key)
+            # The index of what was sealed is turned by `indexing`, which bears that two rows have one value.
+            was_sealed = {column.name for column, value in zip(columns, stored, strict=False) if column.key_id(value)}
             digests = [
-                index.digest(anew[index.of][1]) if index.of in anew else kept
+                kept if index.of not in anew or (kept and index.of in was_sealed) else index.digest(anew[index.of][1])
                 for index, kept in zip(indexes, stored[len(columns) :], strict=True)
             ]
             texts = [anew.get(column.name, (kept,))[0] for column, kept in zip(columns, stored, strict=False)]

@@ -27,6 +27,8 @@ from backend.apps.insurance.tests.factories import billing_entity, make_patient_
 from backend.apps.insurance.tests.sent_claims import inbound_file
 from backend.apps.laboratory.models import InboundMessage
 from backend.apps.laboratory.tests.factories import make_inbound_message
+from backend.apps.patients.models import Patient
+from backend.apps.patients.tests.factories import make_patient
 from tests.support.stage import database_url, until
 
 KILLED, HOLD = "rotation-to-kill", "LOCK TABLE insurance_billingentity IN SHARE MODE"
@@ -266,6 +268,7 @@ def test_indexes_are_written_anew_beside_others_and_rows_that_clash_are_named_an
     settings.INDEX_KEYS = (NEW, OLD)
     twin = make_doctor(dea_number="")
     Doctor.objects.filter(pk=twin.pk).update(**sealed.written(Doctor, twin.pk, dea_number=rows[1].dea_number))
+    next_key(settings)  # turned together: sealing anew leaves indexes, and twins, to what comes after it
     monkeypatch.setattr(indexing, "ROWS", 2)
     monkeypatch.setattr(indexing, "PASSES", 1)
     with psycopg.connect(database_url()) as other:
@@ -280,6 +283,22 @@ def test_indexes_are_written_anew_beside_others_and_rows_that_clash_are_named_an
     assert [Doctor.objects.get(sealed.same(Doctor, "dea_number_index", row.dea_number)).pk for row in rows] == [
         row.pk for row in rows
     ]
+
+
+@pytest.mark.django_db
+def test_one_value_of_a_row_that_does_not_open_keeps_the_index_of_no_other_under_the_key_that_goes(
+    settings: Any,
+) -> None:
+    settings.INDEX_KEYS = (OLD,)
+    patient = make_patient(phone="+14155557391", email="a@example.org")
+    behind("UPDATE patients_patient SET email = phone WHERE id = %s", patient.pk)
+    settings.INDEX_KEYS = (NEW, OLD)
+    with pytest.raises(CommandError, match=f"1 rows hold a value that does not open \\({patient.pk}"):
+        told("rotate", "--indexes")
+    settings.INDEX_KEYS = (NEW,)
+    assert Patient.objects.filter(sealed.same(Patient, "phone_index", "+14155557391")).exists()
+    settings.INDEX_KEYS = (OLD,)
+    assert Patient.objects.filter(sealed.same(Patient, "email_index", "a@example.org")).exists()
 
 
 @pytest.mark.django_db
