@@ -16,7 +16,7 @@ from psycopg.errors import QueryCanceled
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from backend.apps.core import audit, closed_values, field_rules, on_call, scope
+from backend.apps.core import audit, closed_values, field_rules, on_call, scope, sealed
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.models import Alert, AuditLog, Clinic
@@ -114,6 +114,7 @@ class ClinicAdmin(ModelAdmin):
         if request.method != "GET" and not shown:
             return response  # what was done has rows of its own in the log
         rows = shown["cl"].result_list if "cl" in shown else shown.get("queryset", ())  # the question before deletion
+        closed_values.mark(rows, *(one.name for one in sealed.columns(self.model) if one.name in self.list_display))
         ids = [str(row.pk) for row in rows]
         self._note(
             request,

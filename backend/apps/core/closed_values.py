@@ -12,6 +12,7 @@ from backend.apps.core import alerts
 from backend.apps.core.keyring import CannotOpen
 
 KIND = "sealed_value_closed"
+SIGN = "(does not open)"  # in a list that people read
 EVERY_S = 60.0  # how often one process writes of one column into its alert, however many values do not open
 log = logging.getLogger(__name__)
 _told: dict[tuple[str, str], float] = {}
@@ -25,6 +26,17 @@ def tell(closed: CannotOpen) -> None:
         return
     alerts.open_once(cause(closed.column), kind=KIND, sentence=_sentence(closed))
     _told[of] = now
+
+
+def mark(rows: Iterable[models.Model | None], *names: str) -> None:
+    """Put SIGN into the fields that do not open, and tell of them: of rows that are shown as a list and never saved."""
+    for row in filter(None, rows):
+        for name in names:
+            try:
+                getattr(row, name)
+            except CannotOpen as closed:
+                tell(closed)
+                setattr(row, name, SIGN)
 
 
 def differs(row: models.Model, name: str, value: object) -> bool:

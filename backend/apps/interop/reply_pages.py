@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from backend.apps.appointments import answerable
 from backend.apps.appointments.models import AWAITED, Appointment
-from backend.apps.core import audit
+from backend.apps.core import audit, closed_values
 from backend.apps.core.permissions import may
 from backend.apps.interop import console, paging
 from backend.apps.messaging import inbound, permissions, tasks
@@ -38,6 +38,7 @@ def replies(request: HttpRequest) -> HttpResponse:
     page = paging.newest_first(rows if every else rows.filter(WAITING), request.GET, "received_at")
     visits = _visits_ahead(request, {row.patient_id for row in page.rows if row.patient_id})
     pictures = inbound.pictures(page.rows)
+    closed_values.mark(page.rows, "from_number")
     _note_list(request, "inboundtext", page.rows)
     context = {
         "title": "Replies",
@@ -86,6 +87,7 @@ def staff_tasks(request: HttpRequest) -> HttpResponse:
     page = paging.newest_first(asked.select_related("patient"), request.GET, "created_at")
     subjects = [row.subject_id for row in page.rows if row.subject_id]
     visits, texts = _visits(request, subjects), _texts(request, subjects)
+    closed_values.mark((row.patient for row in page.rows), "phone")
     _note_list(request, "stafftask", page.rows, texts.values())
     context = {
         "title": "Tasks",

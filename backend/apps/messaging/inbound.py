@@ -10,8 +10,9 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from backend.apps.core import closed_values
 from backend.apps.core.exceptions import Conflict
-from backend.apps.core.sealed import opened
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.messaging import replies, tasks
 from backend.apps.messaging.models import Channel, InboundText, MessageKind, PatientMessage, ProviderEvent, TaskKind
 from backend.apps.messaging.models.replies import ReplyIntent, ReplyOutcome
@@ -52,8 +53,12 @@ def take(event: ProviderEvent) -> InboundText | None:
 def pictures(texts: Collection[InboundText]) -> dict[str, int]:
     """Return by `sid` how many pictures or files came with a text; none of them is kept."""
     events = ProviderEvent.objects.filter(message_id__in=[text.sid for text in texts], kind="inbound")
-    told = {sid: opened(payload, pk) for pk, sid, payload in events.values_list("pk", "message_id", "payload")}
-    counts = {sid: int(payload.get("NumMedia") or 0) for sid, payload in told.items()}
+    counts = dict[str, int]()
+    for event in events.only("message_id", "payload"):
+        try:
+            counts[event.message_id] = int(event.payload.get("NumMedia") or 0)
+        except CannotOpen as closed:
+            closed_values.tell(closed)
     return {sid: count for sid, count in counts.items() if count}
 
 

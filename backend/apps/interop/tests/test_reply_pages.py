@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backend.apps.appointments.tests.factories import make_reachable_patient, make_reminder
+from backend.apps.core import closed_values
 from backend.apps.core.models import AuditLog
 from backend.apps.interop import reply_pages
 from backend.apps.interop.tests.test_reminder_pages import BOARD, visit_on
@@ -87,6 +88,33 @@ def test_a_picture_without_words_is_told_and_not_shown() -> None:
     told = client.get("/console/replies/").content.decode()
     assert "2 pictures or files" in told
     assert "“”" not in told
+
+
+def test_a_value_that_does_not_open_hides_neither_its_own_row_nor_another_from_the_desk() -> None:
+    patient, other = make_reachable_patient(phone="+14155550100"), make_reachable_patient(phone="+14155550101")
+    row, fine = text_from(patient), text_from(other, from_number="+14155550101", body="Zqfine")
+    event = make_provider_event(message_id=row.sid, kind="inbound", payload={"NumMedia": "1"})
+    for number, one in enumerate((patient, other)):
+        tasks.open_once("ask_who", f"ask_who:{number}", "Ask which one.", patient=one)
+    with connection.cursor() as cursor:  # as of other rows
+        for table, name, pk, of in (
+            ("messaging_inboundtext", "from_number", row.pk, fine.pk),
+            ("patients_patient", "phone", patient.pk, other.pk),
+        ):
+            cursor.execute(
+                f"UPDATE {table} SET {name} = (SELECT {name} FROM {table} WHERE id = %s) WHERE id = %s",  # noqa: S608
+                [of, pk],
+            )
+        cursor.execute("UPDATE messaging_providerevent SET payload = 'plain' WHERE id = %s", [event.pk])
+    desk, admin = signed_in("receptionist"), signed_in("admin")
+    for client, page, number in (
+        (desk, "/console/replies/", fine.from_number),
+        (desk, "/console/tasks/", other.phone),
+        (admin, "/admin/messaging/inboundtext/", fine.from_number),
+    ):
+        told = client.get(page)
+        assert (told.status_code, closed_values.SIGN in told.content.decode()) == (200, True), page
+        assert number in told.content.decode()
 
 
 def test_a_long_series_of_one_patient_hides_no_visit_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
