@@ -1,4 +1,4 @@
-"""Holds the triggers that guard the audit log to what the migrations made; else one emptied function would open it."""
+"""Holds what guards the audit log to what the migrations made; else one emptied function would open it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGESTS = {  # SHA-256 of language, rights and body
 COUNTS_FROM = re.compile(r"SELECT -?\d+::bigint")  # `manage audit adopt` writes another number
 TABLES = """
 WITH tables AS (
-    SELECT oid, relname, relnamespace FROM pg_class WHERE oid = ANY(%s::regclass[])
+    SELECT oid, relname, relnamespace, relkind, relrowsecurity FROM pg_class WHERE oid = ANY(%s::regclass[])
        OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'core_auditlog'::regclass))
 """
 THERE = f"""{TABLES}
@@ -26,6 +26,9 @@ SELECT t.relname, coalesce(g.tgname, ''), coalesce(g.tgtype, 0), g.tgenabled IN 
        p.pronamespace = t.relnamespace AND g.tgqual IS NULL AND g.tgnargs = 0 AND g.tgattr = ''::int2vector
 FROM tables t LEFT JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal LEFT JOIN pg_proc p ON p.oid = g.tgfoid
 ORDER BY 1, 2"""  # noqa: S608  # our own names only
+SHAPES = f"""{TABLES}
+SELECT relname, relkind = (CASE relname WHEN '{LOG}' THEN 'p' ELSE 'r' END)::"char", relrowsecurity FROM tables
+ORDER BY 1"""  # noqa: S608  # too
 RULES = f"""{TABLES}
 SELECT t.relname, r.rulename FROM tables t JOIN pg_rewrite r ON r.ev_class = t.oid ORDER BY 1, 2"""  # noqa: S608  # too
 FUNCTIONS = """
@@ -44,15 +47,28 @@ class Trigger:
     runs: str
 
 
-def faults() -> Iterator[str]:
-    """Yield a sentence for each trigger, function and rule on the log, its seals and its archives that is not ours."""
+def of_path() -> Iterator[str]:
+    """Yield a sentence where another schema comes before PostgreSQL's own: then not even SHA-256 is what it says."""
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_catalog.current_schemas(true)")
+        path = [name for name in cursor.fetchone()[0] if not name.startswith("pg_temp_")]  # has no functions
+    if path[0] != "pg_catalog":
+        yield f"The search path {', '.join(path)} puts functions of others before those of PostgreSQL."
+
+
+def faults() -> Iterator[str]:
+    """Yield a sentence for all that guards the log, its seals and its archives and is not as we made it."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHAPES, [[LOG, *BESIDE]])
+        shapes = cursor.fetchall()
         cursor.execute(THERE, [[LOG, *BESIDE]])
         there = cursor.fetchall()
         cursor.execute(RULES, [[LOG, *BESIDE]])
         rules = cursor.fetchall()
         cursor.execute(FUNCTIONS, [[*DIGESTS, OFFSET]])
         functions = cursor.fetchall()
+    yield from (f"{table} is no table of ours." for table, is_table, _ in shapes if not is_table)
+    yield from (f"Rows of {table} are hidden by a policy." for table, _, hides in shapes if hides)
     yield from _of_triggers(there)
     yield from (f"The rule {rule} of {table} is none of ours." for table, rule in rules)
     yield from _of_functions(functions)

@@ -142,6 +142,8 @@ def at_seals(
     """
     last = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
     result = Result(first=first, last=last)
+    for fault in audit_triggers.of_path():  # before anything is worked out, for what is could set it right again
+        result.find(fault)
     find = result.find if first <= 1 else _unheard  # once in a look, too
     look = Look(result, audit_keys.known(), audit_files.taken(find), late or partial(_name_late, result))
     for n, leaves in AuditSeal.objects.filter(kind=AuditSeal.Kind.ADOPTED).values_list("n", "leaves").iterator():

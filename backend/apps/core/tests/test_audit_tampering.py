@@ -11,7 +11,7 @@ import pytest
 from django.db import transaction
 
 from backend.apps.core import audit_anchors, audit_keys, audit_verifying, merkle
-from backend.apps.core.audit_verifying import AGAIN
+from backend.apps.core.audit_verifying import AGAIN, TEXT
 from backend.apps.core.models import AuditLog, AuditSeal
 from backend.apps.core.tests.audit_rows import run, sealed, unwatched, written
 
@@ -149,6 +149,31 @@ def swallow_rows_by_a_rule(rows: Rows) -> None:
     run("CREATE RULE swallow AS ON INSERT TO core_auditlog WHERE NEW.action = 'export' DO INSTEAD NOTHING")
 
 
+def put_ones_own_sha256_first(rows: Rows) -> None:
+    """Alter a row, and work its digest out of what stood there before."""
+    asked = f"SELECT {TEXT} FROM core_auditlog WHERE id = %s"  # noqa: S608
+    ((before,),) = run(asked, rows[2].pk)
+    alter(rows)
+    ((after,),) = run(asked, rows[2].pk)
+    run("CREATE SCHEMA liar")
+    run("CREATE TABLE liar.texts AS SELECT %s::text AS before, %s::text AS after", before, after)
+    run(
+        "CREATE FUNCTION liar.sha256(data bytea) RETURNS bytea LANGUAGE sql STABLE AS $$ SELECT pg_catalog.sha256("
+        "(SELECT convert_to(replace(convert_from(data, 'UTF8'), after, before), 'UTF8') FROM liar.texts)) $$"
+    )
+    run("SET LOCAL search_path = liar, pg_catalog, public")
+
+
+def hide_rows_by_a_policy(rows: Rows) -> None:
+    run("ALTER TABLE core_auditlog ENABLE ROW LEVEL SECURITY")
+    run("CREATE POLICY hides ON core_auditlog USING (current_query() LIKE '%%sha256%%')")
+
+
+def put_a_view_in_its_place(rows: Rows) -> None:
+    run("ALTER TABLE core_auditarchive RENAME TO core_auditarchive_own")
+    run("CREATE VIEW core_auditarchive AS SELECT * FROM core_auditarchive_own")
+
+
 WAYS: list[tuple[Callable[[Rows], None], str]] = [
     (alter, r"Row {2} of seal 2 was altered\."),
     (alter_with_its_digest, r"Row {2} of seal 2 was altered\."),
@@ -174,6 +199,9 @@ WAYS: list[tuple[Callable[[Rows], None], str]] = [
     (let_a_trigger_run_another_function, r"The trigger core_auditseal_no_rewrite of core_auditseal was altered\."),
     (swallow_rows_as_they_come, r"The trigger a_swallow of core_auditlog is none of ours\."),
     (swallow_rows_by_a_rule, r"The rule swallow of core_auditlog is none of ours\."),
+    (put_ones_own_sha256_first, r"The search path liar, pg_catalog, public puts functions of others before .*"),
+    (hide_rows_by_a_policy, r"Rows of core_auditlog are hidden by a policy\."),
+    (put_a_view_in_its_place, r"core_auditarchive is no table of ours\."),
 ]
 
 
