@@ -240,7 +240,7 @@ def test_elsewhere_than_in_production_nothing_is_asked(settings: Any) -> None:
     settings.IN_PRODUCTION, settings.SECRET_KEY = False, "x"
     production.insist("web", {})
     assert deploy_checks.is_production_safe() == []
-    assert deploy_checks.is_production_safe in registry.deployment_checks
+    assert {deploy_checks.is_production_safe, deploy_checks.are_indexes_whole} <= registry.deployment_checks
 
 
 def test_nothing_starts_with_rules_of_where_to_connect_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
