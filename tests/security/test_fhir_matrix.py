@@ -51,7 +51,9 @@ def people() -> tuple[Practice, Practice]:
     """Return a practice and strangers to its doctor and patient, with something of each type for both."""
     practice = make_practice()
     strangers = other_people(practice)
-    type(strangers.patient).objects.filter(pk=strangers.patient.pk).update(**CANARY)
+    for name, value in CANARY.items():
+        setattr(strangers.patient, name, value)
+    strangers.patient.save()
     for of in (practice, strangers):
         for resource in MADE:
             make(resource, of)
