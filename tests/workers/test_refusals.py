@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import RequestFactory
 from django.utils import timezone
 
@@ -58,6 +58,20 @@ def test_the_first_call_of_a_minute_is_a_row_at_once_and_all_others_one_more_onc
     assert sum(calls for _, _, calls in told()) == 40 + 1 + 2 + 3
     assert len(told()) == 7
     assert Heartbeat.objects.get(entry="calls refused").runs == 4
+
+
+@pytest.mark.django_db
+def test_what_could_not_be_added_as_a_whole_is_added_by_the_next_look_and_no_minute_twice() -> None:
+    for door, times in (("twilio", 5), ("broker", 8), ("sendgrid", 5)):
+        knock(times, door=door)
+    with a_minute_later(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE core_auditlog ADD CONSTRAINT no_7 CHECK (detail->'calls' <> '7'::jsonb) NOT VALID")
+        with pytest.raises(IntegrityError):
+            refusals.close()
+        cursor.execute("ALTER TABLE core_auditlog DROP CONSTRAINT no_7")
+        assert refusals.close() == 3
+        assert sum(calls for _, _, calls in told()) == 5 + 8 + 5
+        assert refusals.close() == 0, "whoever added it fell over before the count was forgotten"
 
 
 @pytest.mark.django_db

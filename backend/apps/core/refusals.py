@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from backend.apps.core import audit
 from backend.apps.core.models import AuditLog
 
-ACTION, DOOR = "refuse_call", "door"
+ACTION, DOOR, REST = "refuse_call", "door", "rest"
 LOOK_BACK = timedelta(hours=1)  # for minutes whose further calls were not added yet
 ALONE = "calls refused"
 _rows_of_a_minute: dict[tuple[str, str], str] = {}  # by door and reason, for while nobody counts
@@ -49,23 +49,27 @@ def close() -> int:
     Raises:
         redis.RedisError: nobody counts; the next look adds them.
     """
-    now, added = _minute(time.time()), 0
+    now = _minute(time.time())
+    added: list[str] = []
     with transaction.atomic():
         if not _alone():
             return 0
-        firsts = AuditLog.objects.filter(action=ACTION, outcome=AuditLog.Outcome.REFUSED, detail__calls=1)
-        for door, detail in firsts.filter(timestamp__gt=Now() - LOOK_BACK).values_list("resource_id", "detail"):
-            reason, minute = detail["reason"], detail["minute"]
+        rows = AuditLog.objects.filter(action=ACTION, outcome=AuditLog.Outcome.REFUSED, timestamp__gt=Now() - LOOK_BACK)
+        firsts: set[tuple[str, str, str]] = set()
+        closed: set[tuple[str, str, str]] = set()
+        for door, detail in rows.values_list("resource_id", "detail"):
+            (closed if REST in detail else firsts).add((door, detail["reason"], detail["minute"]))
+        for door, reason, minute in firsts - closed:
             key = _key(door, reason, minute)
             if minute != now and (further := int(cache.get(key) or 0) - 1) > 0:
-                _write(None, door, reason, minute, calls=further)
-                cache.delete(key)
-                added += 1
-    return added
+                _write(None, door, reason, minute, calls=further, **{REST: True})
+                added.append(key)
+        transaction.on_commit(lambda: cache.delete_many(added))
+    return len(added)
 
 
-def _write(request: Any, door: str, reason: str, minute: str, *, calls: int) -> None:
-    detail = {"reason": reason, "minute": minute, "calls": calls}
+def _write(request: Any, door: str, reason: str, minute: str, *, calls: int, **more: Any) -> None:
+    detail = {"reason": reason, "minute": minute, "calls": calls, **more}
     audit.record(request, ACTION, DOOR, door, outcome=AuditLog.Outcome.REFUSED, detail=detail)
 
 
