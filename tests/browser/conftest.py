@@ -31,5 +31,7 @@ def one_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def chromium(one_chromium: Browser) -> Browser:
     """Give the browser without what the pages of other tests left in its log."""
+    one_chromium.open("about:blank")  # what it has still to say of the last page comes before this one is there
+    one_chromium.send("Log.clear")
     one_chromium.errors.clear()
     return one_chromium
