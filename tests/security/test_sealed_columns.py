@@ -30,7 +30,7 @@ def planted(column: SealedColumn) -> Any:
 
 def stored(row: models.Model, column: SealedColumn) -> Any:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {column.column} FROM {row._meta.db_table} WHERE id = %s", [row.pk])  # noqa: S608
+        cursor.execute(f"SELECT {column.column} FROM {row._meta.db_table} WHERE id = %s", [row.pk])  # noqa: S608  # ours
         return cursor.fetchone()[0]
 
 
@@ -64,7 +64,7 @@ def test_what_a_clinic_had_before_is_carried_over_by_the_upgrade_and_by_nobody_t
         if model is InboundMessage:  # the upgrade takes it away while it seals
             cursor.execute("ALTER TABLE laboratory_inboundmessage DROP CONSTRAINT laboratory_inboundmessage_size_true")
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(f"UPDATE {model._meta.db_table} SET {sets} WHERE id = %s", [*map(before, columns), row.pk])  # noqa: S608
+        cursor.execute(f"UPDATE {model._meta.db_table} SET {sets} WHERE id = %s", [*map(before, columns), row.pk])  # noqa: S608  # ours
         cursor.execute("SET LOCAL session_replication_role = origin")
     plain_of = seals.unseal if model is BillingEntity else None
     unchanged = model._base_manager.values().get(pk=row.pk)

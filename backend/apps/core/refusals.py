@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 from django.core.cache import cache
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models.functions import Now
 
 from backend.apps.core import audit
@@ -38,7 +38,7 @@ def note(request: Any, door: str, reason: str) -> None:
     try:
         with transaction.atomic():
             _write(request, door, reason, minute, calls=1)
-    except DatabaseError as error:
+    except Error as error:
         log.error("a refusal was not written down: %s", type(error).__name__)
         _begin_anew(door, reason, minute)
 

@@ -65,11 +65,12 @@ def set_up(request: HttpRequest) -> HttpResponse:
     session = _at(request, Stage.ENROL)
     if session is None:
         return go_on(request, "sign-in")
-    if not second_step.is_fresh(session) and second_step.waiting(session) is None:
+    begins = request.method == "POST" and request.POST.get("act") == "anew"
+    if not second_step.is_fresh(session) and (begins or second_step.waiting(session) is None):
         return show(request, "sign_in", SIGN_IN, wrong=AGAIN)
     if request.method != "POST":
         return _device(request, session)
-    if request.POST.get("act") == "anew":
+    if begins:
         note(request, "mfa.enrol", session.user)
         services.enrol(session)
         return go_on(request, "second-step")

@@ -62,7 +62,7 @@ def test_the_rows_of_before_come_along_with_their_digests() -> None:
     filled.fill(None, type("Editor", (), {"connection": connection}))
     run(last.BEFORE + last.ATTACH + last.AHEAD)
     assert run("SELECT id, detail FROM core_auditlog ORDER BY id") == before
-    assert run(f"SELECT count(*) FROM core_auditlog WHERE digest <> {audit_verifying.AGAIN}") == [(0,)]  # noqa: S608
+    assert run(f"SELECT count(*) FROM core_auditlog WHERE digest <> {audit_verifying.AGAIN}") == [(0,)]  # noqa: S608  # ours
     for sql in ("UPDATE core_auditlog SET xid = 1", "DELETE FROM core_auditlog_before", "TRUNCATE core_auditlog_before",
                 "TRUNCATE core_auditlog"):  # fmt: skip
         with pytest.raises(IntegrityError, match="insert-only"), transaction.atomic():
@@ -208,7 +208,7 @@ def test_who_has_the_key_takes_no_row_off_unnoticed(settings: Any, tmp_path: Pat
     settings.AUDIT_ARCHIVE, settings.AUDIT_ANCHOR = tmp_path, f"file:{anchors}"
     rows = sealed(6)
     audit_anchors.anchor()
-    texts = [text for (text,) in run(f"SELECT {audit_verifying.TEXT} FROM core_auditlog ORDER BY xid, id")]  # noqa: S608
+    texts = [text for (text,) in run(f"SELECT {audit_verifying.TEXT} FROM core_auditlog ORDER BY xid, id")]  # noqa: S608  # ours
     with unwatched():
         run("DELETE FROM core_auditlog WHERE id = ANY(%s)", [rows[2].pk, rows[3].pk])
     made = forged(path, [[2, 2]], [texts[2], texts[3].replace("retrieve", "list")])

@@ -116,7 +116,7 @@ def test_of_two_who_seal_at_once_one_does() -> None:
 def test_seals_are_insert_only_too() -> None:
     sealed(1)
     ((part,),) = run("SELECT tableoid::regclass FROM core_auditlog")
-    for sql in ("UPDATE core_auditseal SET rows = 2", "DELETE FROM core_auditseal", f"DELETE FROM {part}",  # noqa: S608
+    for sql in ("UPDATE core_auditseal SET rows = 2", "DELETE FROM core_auditseal", f"DELETE FROM {part}",  # noqa: S608  # ours
                 f"UPDATE {part} SET xid = 1"):  # noqa: S608  # fmt: skip
         with pytest.raises(IntegrityError, match="insert-only"), transaction.atomic():
             run(sql)

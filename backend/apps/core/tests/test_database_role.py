@@ -120,7 +120,7 @@ def test_the_role_rewrites_nothing_that_stays_also_where_it_says_that_it_seals_a
         "CREATE TEMP TABLE clinical_notes_clinicalnote (id uuid, is_signed boolean)",
     )
     for model, name, key, text in forged:
-        sql_of_ours = f"UPDATE public.{model._meta.db_table} SET {name} = %s WHERE id = %s"  # noqa: S608
+        sql_of_ours = f"UPDATE public.{model._meta.db_table} SET {name} = %s WHERE id = %s"  # noqa: S608  # ours
         for before in ((), shadow):
             with psycopg.connect(url, autocommit=True) as found:
                 for statement in before:

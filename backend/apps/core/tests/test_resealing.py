@@ -241,7 +241,7 @@ def test_what_was_plain_before_an_upgrade_is_carried_over_also_when_the_upgrade_
         "follow_up_instructions": "",
     }
     sets = ", ".join(f"{name} = %s" for name in texts)
-    behind(f"UPDATE clinical_notes_clinicalnote SET {sets} WHERE id = %s", *texts.values(), note.pk)  # noqa: S608
+    behind(f"UPDATE clinical_notes_clinicalnote SET {sets} WHERE id = %s", *texts.values(), note.pk)  # noqa: S608  # ours
     behind("UPDATE doctors_doctor SET dea_number = 'AB1234563', dea_number_index = NULL WHERE id = %s", doctor.pk)
     behind("UPDATE insurance_billingentity SET tax_id = %s WHERE id = %s", seals.seal("123456789"), biller.pk)
     behind("UPDATE insurance_inboundfile SET content = 'ISA*00*'::bytea WHERE id = %s", file.pk)
@@ -363,7 +363,7 @@ def test_an_upgrade_that_lacks_a_key_stops_and_seals_nothing_twice(settings: Any
 )
 def test_only_sealing_anew_may_touch_a_signed_note_and_nothing_else_of_it(first: str, change: str) -> None:
     note = make_note(signed=True)
-    sql = f"UPDATE clinical_notes_clinicalnote SET {change} WHERE id = %s"  # noqa: S608
+    sql = f"UPDATE clinical_notes_clinicalnote SET {change} WHERE id = %s"  # noqa: S608  # ours
     with connection.cursor() as cursor:
         cursor.execute(first)
         with pytest.raises(IntegrityError, match="signed note stays"), transaction.atomic():

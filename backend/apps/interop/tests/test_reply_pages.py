@@ -102,7 +102,7 @@ def test_a_value_that_does_not_open_hides_neither_its_own_row_nor_another_from_t
             ("patients_patient", "phone", patient.pk, other.pk),
         ):
             cursor.execute(
-                f"UPDATE {table} SET {name} = (SELECT {name} FROM {table} WHERE id = %s) WHERE id = %s",  # noqa: S608
+                f"UPDATE {table} SET {name} = (SELECT {name} FROM {table} WHERE id = %s) WHERE id = %s",  # noqa: S608  # ours
                 [of, pk],
             )
         cursor.execute("UPDATE messaging_providerevent SET payload = 'plain' WHERE id = %s", [event.pk])
