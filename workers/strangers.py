@@ -1,21 +1,32 @@
-"""Turns away messages that are no bells of ours; without it a worker would open them, or write them into its log."""
+"""Turns away messages that are no bells of ours; without it a worker would open them, or write them into its log.
+
+Who reaches the broker, Flower too, may ask a worker for what it does, and neither for its settings nor to do less.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.app.control import Control
 from celery.worker.consumer import Consumer
+from celery.worker.control import Panel
 from kombu.transport import redis
 from kombu.transport.virtual import Message
 from kombu.utils import json
 
 from backend.apps.core import dispatch, opaque
 
-TELL = "sweep.tell_stranger"
+TELL, TELL_EVERY_S = "sweep.tell_stranger", 5.0
+ASKED = frozenset(  # of a worker, by probes and by Flower
+    {
+        "active", "active_queues", "enable_events", "heartbeat", "ping", "registered", "reserved", "revoked",
+        "scheduled", "stats",
+    }
+)  # fmt: skip
 UNOPENED = "application/x-unopened"  # our own word for what was not even looked into
 LONGEST, MOST = 16_000, 100_000  # characters of a body as it travels, and of a message with all around it
 KNOWN = {  # by what a message calls itself; anything else may be free text
@@ -83,6 +94,8 @@ class Gatekeeper(Consumer):  # type: ignore[misc]  # Celery has no types
     def __init__(self, *how: Any, **more: Any) -> None:
         redis.Channel.Message = Unopened  # of this process, which reads no long answers of others
         redis.loads = read  # type: ignore[assignment]  # by which messages are read, and with no other words
+        Panel.data = Commands()
+        self._told_at_s = float("-inf")
         super().__init__(*how, **more)
 
     def create_task_handler(self, *how: Any, **more: Any) -> Callable[[Any], Any]:
@@ -98,9 +111,14 @@ class Gatekeeper(Consumer):  # type: ignore[misc]  # Celery has no types
                 return log.info("a bell of an earlier version was let go; its rows wait for the sweep")
             kind = KNOWN.get(message.content_type, "another kind")
             log.critical("a message that is no bell was turned away: %s; %s", kind, wrong or "of another type")
-            return dispatch.send(TELL)
+            return self.tell()
 
         return received
+
+    def tell(self) -> None:
+        """Ring for the alert, which is one however many there were; a flood of them is no flood of bells."""
+        if time.monotonic() - self._told_at_s >= TELL_EVERY_S and dispatch.send(TELL):
+            self._told_at_s = time.monotonic()
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._unfit(message, exc)
@@ -118,6 +136,26 @@ class Gatekeeper(Consumer):  # type: ignore[misc]  # Celery has no types
         """Let go of a bell that no task of this worker takes: Celery's own words would quote it."""
         log.error("a bell that nobody here takes was let go: %s", type(exc).__name__)
         message.ack()
+
+
+class Commands(dict[str, Callable[..., Any]]):
+    """What a worker does at a word from outside its queues: it tells of what it is at, and nothing else.
+
+    Celery's own would end it, let it leave its queues, or tell all settings, with the passwords among them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({name: do for name, do in Panel.data.items() if name in ASKED})
+        self["conf"] = lambda _state, **_: {}  # Flower asks for it
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        return _turned_away
+
+
+def _turned_away(state: Any, **_: Any) -> dict[str, str]:
+    log.critical("a command that is none of ours was turned away")
+    state.consumer.tell()
+    return {"error": "not taken"}
 
 
 class RemoteControl(Control):  # type: ignore[misc]  # Celery has no types

@@ -48,7 +48,10 @@ def catch_up() -> str:
 
 @app.task(name="sweep.tell_stranger")  # type: ignore[untyped-decorator]  # Celery has no types
 def tell_stranger() -> str:
-    """Tell whoever is on call that the broker took a message from somebody else; told once while it is open."""
+    """Tell whoever is on call that the broker took a message from somebody else; told once while it is open.
+
+    Each worker rings for it once in a few seconds, however many came: only its log has them all.
+    """
     refusals.note(None, "broker", "no bell of ours")
     alerts.open_once(STRANGER, kind=STRANGER, severity=Alert.Severity.CRITICAL, sentence=SENTENCE)
     return "told"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.beat import Scheduler
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from backend.apps.core.models import Alert
 from tests.support.stage import Stage, until
 from tests.workers.rows import CANARY, COMMITS
 from workers.celery_app import app
+from workers.queues import QUEUES
 
 TASK = "lab_results.file"
 FORBIDDEN: Mapping[str, dict[str, Any]] = {
@@ -137,17 +140,28 @@ def test_a_worker_turns_strangers_away_without_opening_or_quoting_them(stage: St
         ):
             client.lpush("lab_results", broken)
     put(stage.redis.url, opaque.EARLIER, fine, "utf-8")
+    stage.extra["CARERELAY_DEADMAN"] = json.dumps({"catch up": f"http://127.0.0.1:1/{CANARY}"})
     worker = stage.worker(concurrency=1)
     until(lambda: b"its rows wait for the sweep" in stage.log("worker"))
     told = until(lambda: Alert.objects.filter(kind="broker_stranger").first())
     assert (told.severity, Alert.objects.filter(kind="broker_stranger").count()) == ("critical", 1)
     words = ("-m", "celery", "-A", "workers.celery_app", "inspect", "ping", "-d", "worker@test", "-t", "20")
     assert stage.start("inspect", *words).wait(30) == 0, "whoever asks a worker gets an answer"
+    with Celery(broker=stage.redis.url, set_as_current=False) as outside:
+        asked = outside.control.inspect(destination=["worker@test"], timeout=20)
+        assert asked.conf() == {"worker@test": {}}, "passwords are among the settings"
+        for queue in QUEUES:
+            outside.control.cancel_consumer(queue, destination=["worker@test"])
+        outside.control.broadcast(CANARY, destination=["worker@test"])
+        outside.control.shutdown(destination=["worker@test"])
+        assert len(asked.active_queues()["worker@test"]) == len(QUEUES), "nobody makes it deaf, or ends it"
     put(stage.redis.url, opaque.CONTENT_TYPE, fine, "utf-8", task="sweep.hold_lost")
     assert until(lambda: b"succeeded in" in stage.log("worker")), "who rings as we do is heard"
     log = stage.log("worker").decode()
     assert log.count("is no bell was turned away") == 15
+    assert log.count("a command that is none of ours was turned away") == len(QUEUES) + 2
     assert log.count("turned away: packed, too long or broken;") == 8
+    assert 1 <= len(re.findall(r"Task sweep\.tell_stranger\[\S+\] received", log)) <= 3, "a flood is no flood of bells"
     most = Path(f"/proc/{worker.pid}/status").read_text().split("VmHWM:")[1].split()[0]
     assert int(most) < 250_000, "kB: what would unpack to 200 MB was not unpacked"
     for kind in ("pickle", "YAML", "JSON", "another kind", "a bell"):
