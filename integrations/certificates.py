@@ -13,18 +13,20 @@ WAIT_S = 5.0
 PLEASE = (8).to_bytes(4) + (80877103).to_bytes(4)  # SSLRequest: PostgreSQL's protocol 3.0, message formats
 
 
-def end_of_file(path: str | Path, *, is_authority: bool = False) -> datetime:
-    """Return when the certificate in a PEM file ends: the first of them, which is the server's own.
+def ends_of_file(path: str | Path) -> list[datetime]:
+    """Return when the certificates in a PEM file end, one for each name in their order: the server's own is the first.
 
-    is_authority: when the last of them ends, for an old authority stays beside the new one for a while.
+    Of several of one name the latest counts, for an old authority stays beside the new one for a while.
 
     Raises:
         OSError: it cannot be read.
         ValueError: there is no certificate in it.
     """
-    found = x509.load_pem_x509_certificates(Path(path).read_bytes())
-    ends = [certificate.not_valid_after_utc for certificate in found]
-    return max(ends) if is_authority else ends[0]
+    found = dict[bytes, datetime]()
+    for one in x509.load_pem_x509_certificates(Path(path).read_bytes()):
+        name, end = one.subject.public_bytes(), one.not_valid_after_utc
+        found[name] = max(end, found.get(name, end))
+    return [*found.values()]
 
 
 def end_of_peer(host: str, port: int, *, is_postgres: bool = False) -> datetime | None:

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.django_db
 OURS = certificates.authority("ours")
 
 
-def ending(days: int) -> str:
-    return certificates.issued(OURS, ["mllp"], days=days)[0]
+def ending(days: int, name: str = "mllp") -> str:
+    return certificates.issued(OURS, [name], days=days)[0]
 
 
 def told() -> dict[str, tuple[str, int]]:
@@ -50,6 +50,12 @@ def test_its_end_is_told_at_each_tier_and_settled_when_it_was_renewed(
     mine.write_text(ending(400))
     certificate_watch.look()
     assert told() == {}
+    old.write_text(ending(400, "one laboratory") + ending(10, "another"))
+    certificate_watch.look()
+    assert told() == {"of the authority of laboratories at MLLP": ("warning", 1)}, "the others go on"
+    monkeypatch.delenv("CARERELAY_MLLP_CLIENT_CA")
+    certificate_watch.look()
+    assert told() == {}, "what is used no more is nobody's trouble"
 
 
 def test_servers_are_asked_for_theirs_by_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
@@ -64,8 +70,12 @@ def test_servers_are_asked_for_theirs_by_tls(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setitem(database, "HOST", "127.0.0.1")
         monkeypatch.setitem(database, "PORT", str(postgres.port))
         settings.REDIS_URL = f"rediss://127.0.0.1:{redis.port}/0?ssl_ca_certs={tmp_path / 'front.crt'}"
+        settings.CELERY_BROKER_URL = settings.REDIS_URL
+        assert "of the broker" not in dict(certificate_watch.watched()), "it is the same"
+        settings.CELERY_BROKER_URL = f"redis://127.0.0.1:1;{settings.REDIS_URL.replace('/0?', '/1?')}"
         looks = dict(certificate_watch.watched())
-        ends = [looks[called]() for called in ("of PostgreSQL", "of Redis", "of the authority of Redis")]
+        wanted = ("of PostgreSQL", "of Redis", "of the authority of Redis", "of the broker, the 2. address")
+        ends = [looks[called]() for called in wanted]
     days = timedelta(days=2)
     assert all(end and abs(end - datetime.now(UTC) - days) < timedelta(hours=1) for end in ends)
     assert timezone.is_aware(ends[0])
