@@ -176,9 +176,17 @@ def test_a_role_that_owns_the_tables_is_an_error_before_a_clinic_goes_on_line(sa
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE small_part; GRANT USAGE ON SCHEMA public TO small_part; SET ROLE small_part")
         assert deploy_checks.is_role_small() == []
-        cursor.execute("RESET ROLE; ALTER ROLE small_part CREATEROLE; SET ROLE small_part")
-        assert "makes roles" in deploy_checks.is_role_small()[0].msg
-        cursor.execute("RESET ROLE")
+        for too_much, words in (
+            ("ALTER ROLE small_part CREATEROLE", "makes roles"),
+            ("GRANT UPDATE ON core_auditseal TO small_part", "may change what only grows"),
+            ("GRANT pg_write_all_data TO small_part", "may change what only grows"),
+            (f"ALTER DATABASE {connection.settings_dict['NAME']} OWNER TO small_part", "owns the schema"),
+        ):
+            cursor.execute(f"RESET ROLE; SAVEPOINT small; {too_much}; SET ROLE small_part")
+            assert words in deploy_checks.is_role_small()[0].msg
+            if "OWNER" in too_much:
+                cursor.execute("DROP TABLE core_auditseal CASCADE")
+            cursor.execute("RESET ROLE; ROLLBACK TO small")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,14 @@ from psycopg import sql
 # What only grows has this trigger, by which the database refuses its owner too.
 INSERT_ONLY = "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%%\\_no\\_truncate'"
 LOGIN = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD"
-OWNS = """
+# Of whose schema they are may drop all tables in it: of "public" that is the owner of the database.
+EXCESS = """
     SELECT rolsuper, rolcreaterole OR rolbypassrls, EXISTS (
         SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-        AND pg_has_role(current_user, relowner, 'MEMBER'))
+        AND pg_has_role(current_user, relowner, 'MEMBER')),
+        pg_has_role(current_user, (SELECT nspowner FROM pg_namespace WHERE nspname = 'public'), 'MEMBER'), EXISTS (
+        SELECT 1 FROM pg_trigger WHERE tgname LIKE '%\\_no\\_truncate'
+        AND has_table_privilege(tgrelid, 'UPDATE, DELETE, TRUNCATE'))
     FROM pg_roles WHERE rolname = current_user
 """
 GRANTS = """
@@ -66,9 +70,12 @@ def grant(connection: psycopg.Connection[Any], account: Account) -> list[str]:
 
 def excess(connection: psycopg.Connection[Any]) -> str:
     """Return what the role of a connection has that no part needs, as "it owns tables"; "" where there is nothing."""
-    found = connection.execute(OWNS).fetchone() or (False, False, False)
-    told = ("it is a superuser", "it makes roles or sees past their limits", "it owns tables")
-    return next((words for words, is_so in zip(told, found, strict=True) if is_so), "")
+    found = connection.execute(EXCESS).fetchone() or ()
+    told = (
+        "it is a superuser", "it makes roles or sees past their limits", "it owns tables",
+        "it owns the schema or the database, so that it may drop tables", "it may change what only grows",
+    )  # fmt: skip
+    return next((words for words, is_so in zip(told, found, strict=False) if is_so), "")
 
 
 def insert_only(connection: psycopg.Connection[Any]) -> list[str]:
