@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from workers.cli import certificate_files, secret_files
 from workers.cli.parts import PARTS
 from workers.cli.state import ROOT
 from workers.mllp_listener import CHOSEN
@@ -221,6 +222,27 @@ def test_the_secrets_command_makes_every_file_compose_asks_for(project: dict[str
         changed = {name for name in again if anew[name] != again[name]}
         assert changed == {"secret_key", "jwt_key", "secret_keys_old"}, "what can be guessed is made anew"
         assert anew["secret_keys_old"] == "of earlier secret_key\nof earlier secret_keys_old"
+
+
+def test_what_is_broken_off_while_secrets_are_made_loses_none_and_is_gone_on_with(tmp_path: Path) -> None:
+    secret_files.write_missing(tmp_path)
+    (tmp_path / "secret_key").chmod(0o600)
+    (tmp_path / "secret_key").write_text("of earlier")
+    (tmp_path / "secret_keys_old").chmod(0o600)
+    (tmp_path / "secret_keys_old").write_text("older still")
+    blocked = tmp_path / "secret_keys_old.new"  # where it is written before it takes the place of the old one
+    blocked.mkdir()
+    with pytest.raises(OSError):  # noqa: PT011  # by system one or another of them
+        secret_files.write_missing(tmp_path)
+    assert (tmp_path / "secret_keys_old").read_text() == "older still"
+    blocked.rmdir()
+    secret_files.write_missing(tmp_path)
+    assert (tmp_path / "secret_keys_old").read_text() == "of earlier\nolder still"
+    (blocked := tmp_path / "tls_authority_key.new").mkdir()
+    with pytest.raises(OSError):  # noqa: PT011  # as above
+        certificate_files.authority(tmp_path)
+    blocked.rmdir()
+    assert certificate_files.authority(tmp_path)[0] == (tmp_path / "tls_authority").read_text()
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:

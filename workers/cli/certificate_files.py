@@ -63,8 +63,8 @@ def authority(folder: Path) -> Pair:
     certificate, key = folder / AUTHORITY, folder / f"{AUTHORITY}_key"
     if not certificate.exists():
         pair = certificates.authority("CareRelay, this installation")
-        _put(certificate, pair[0], READABLE)
-        _put(key, pair[1], PRIVATE)
+        put(key, pair[1], PRIVATE)  # first: without it the certificate could not be used, and would be kept
+        put(certificate, pair[0], READABLE)
     if not key.exists():
         raise Refused(f"{key} is missing. Restore it, or remove {AUTHORITY} and all *_certificate files to begin anew.")
     return certificate.read_text(), key.read_text()
@@ -73,12 +73,12 @@ def authority(folder: Path) -> Pair:
 def _write(folder: Path, name: str, pair: Pair, mode: int = READABLE) -> list[str]:
     names = [f"{name}_certificate", f"{name}_key"]
     for file, text in zip(reversed(names), reversed(pair), strict=True):  # the key first: a certificate alone is kept
-        _put(folder / file, text, mode)
+        put(folder / file, text, mode)
     return names
 
 
-def _put(path: Path, text: str, mode: int) -> None:
-    """Write a file that nobody else can read while it is written."""
+def put(path: Path, text: str, mode: int) -> None:
+    """Write a file that nobody else can read while it is written, whole or not at all."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=PRIVATE)

@@ -11,7 +11,6 @@ from workers.cli.errors import Refused
 TLS = "/run/secrets/tls_authority"  # as containers see it
 DATABASE = f"@postgres:5432/carerelay?sslmode=verify-full&sslrootcert={TLS}"
 REDIS = f"@redis:6379/0?ssl_cert_reqs=required&ssl_ca_certs={TLS}"
-READABLE = 0o444  # a container's user must read it; the folder around it (0700) keeps everybody else out
 
 
 def run(words: list[str]) -> int:
@@ -76,9 +75,7 @@ def write_missing(folder: Path) -> list[str]:
     if "secret_key" in poor:
         missing["secret_keys_old"] = with_old(folder)
     for name in sorted(missing, key=lambda name: name in poor):  # the old key is in its list before it is replaced
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).write_text(missing[name])
-        (folder / name).chmod(READABLE)
+        certificate_files.put(folder / name, missing[name], certificate_files.READABLE)
     return sorted(missing)
 
 
