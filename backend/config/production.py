@@ -221,8 +221,8 @@ def _mllp(given: Given) -> Iterator[Fault]:
 
 
 def _flower(given: Given) -> Iterator[Fault]:
-    password = given.get("FLOWER_BASIC_AUTH", "").partition(":")[2]
-    if len(password) < SHORTEST_PASSWORD:
+    logins = given.get("FLOWER_BASIC_AUTH", "").split(",")  # of several each opens it
+    if min(len(login.partition(":")[2]) for login in logins) < SHORTEST_PASSWORD:
         sentence = f"Flower has no password of {SHORTEST_PASSWORD} characters, so that anybody sees the work."
         yield Fault("flower_login", sentence, "Set FLOWER_BASIC_AUTH as name:password.")
     if not _is_here(given, _published(given)) and "flower" not in _let_open(given):

@@ -140,6 +140,7 @@ def test_one_unsafe_setting_is_one_fault_that_says_how_to_mend_it(
         ("mllp", {**MLLP, "CARERELAY_MLLP_CLIENT_CA": ""}, "mllp_plain"),
         ("flower", {}, "flower_login"),
         ("flower", {"FLOWER_BASIC_AUTH": "carerelay:short"}, "flower_login"),
+        ("flower", {"FLOWER_BASIC_AUTH": "carerelay:short,other:" + "x" * 12}, "flower_login"),
         ("flower", {**LOGIN, **OPEN}, "flower_open"),
     ],
 )
