@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from datetime import timedelta
 from importlib import import_module
@@ -13,8 +14,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from backend.apps.core import audit_anchored, audit_anchors, audit_checking, audit_verifying
-from backend.apps.core.models import Alert, AuditAnchor, AuditCheck, AuditLog, AuditSeal, Heartbeat
+from backend.apps.core import audit_anchored, audit_anchors, audit_checking, audit_files, audit_keys, audit_verifying
+from backend.apps.core.models import Alert, AuditAnchor, AuditArchive, AuditCheck, AuditLog, AuditSeal, Heartbeat
 from backend.apps.core.tests.audit_rows import run, sealed, settled, unwatched, written
 from workers import audit
 
@@ -152,9 +153,10 @@ def test_an_hourly_look_reads_the_anchors_that_are_new_and_a_daily_one_all_of_th
     assert (looked.begun_with, looked.wrong, looked.ended) == (3, 0, True)
     assert AuditAnchor.objects.get().read_n == 3
     AuditCheck.objects.update(ended_at=looked.ended_at - timedelta(days=1))
-    assert audit_checking.check().findings == ["The anchor of seal 1 is not signed by a key of ours."]
+    assert audit_checking.check().findings[0].startswith("The anchor of seal 1 is not signed by a key of ours: ")
     anchors.write_bytes(whole)
-    assert audit_checking.check().findings == ["The file of anchors ends at seal 2, and was written up to seal 3."]
+    (told,) = audit_checking.check().findings
+    assert told.startswith(f"The file of anchors {anchors} ends at seal 2, and was written up to seal 3. Put the lines")
 
 
 def test_a_file_of_anchors_that_was_cut_since_the_last_look_is_told_of(anchors: Path) -> None:
@@ -163,7 +165,7 @@ def test_a_file_of_anchors_that_was_cut_since_the_last_look_is_told_of(anchors: 
     assert audit_checking.check().wrong == 0
     anchors.write_bytes(anchors.read_bytes()[:-1])
     (told,) = audit_checking.check().findings
-    assert re.fullmatch(r"The file of anchors was cut: \d+ bytes of it were read before\.", told)
+    assert re.fullmatch(r"The file of anchors .* was cut or is another one: \d+ bytes of it were read before\.", told)
 
 
 def test_a_long_file_of_anchors_is_read_in_several_runs_of_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +202,7 @@ def test_a_file_of_anchors_that_is_wrong_is_one_finding_of_a_look_of_several_run
         anchors.write_text("\n")
     first = audit_checking.check(budget_s=0)
     if told == "was cut":
-        AuditAnchor.objects.update(read_to=2)
+        AuditAnchor.objects.update(read_to=2, read_archives={"until": 2, "met": {}})
     rest = [audit_checking.check(budget_s=0) for _ in range(2)]
     assert [one.wrong for one in (first, *rest)] == [0, 0, 1]
     assert told in rest[-1].findings[0]
@@ -222,3 +224,36 @@ def test_what_was_looked_at_and_anchored_before_an_upgrade_is_known_after_it() -
     hashes = {place.target: bytes(place.hash) for place in AuditAnchor.objects.all()}
     assert hashes == {"syslog://collector": bytes(AuditSeal.objects.get(n=2).hash), "syslog://emptied": b""}
     assert audit_checking.check().first == 2
+
+
+def test_each_look_of_the_beat_holds_what_is_said_of_files_of_months_to_the_anchors(anchors: Path) -> None:
+    sealed(2)
+    text = json.dumps({"whole": [], "parts": {}})
+    signature = audit_keys.sign(audit_files.to_sign(text))
+    AuditArchive.objects.create(
+        label="2017-03", rows=0, file_name="a.gz", statement=text, key_id=audit_keys.name(), signature=signature
+    )
+    audit_anchors.anchor()
+    assert [audit_checking.check().findings for _ in range(2)] == [[], []]
+    with unwatched():
+        AuditArchive.objects.update(statement=text.replace(" ", ""))
+    gone, said = audit_checking.check().findings[-2:]  # hourly, of a line that was read before
+    assert gone == "The file a.gz was anchored outside, and what was said of it is gone or was rewritten."
+    assert said == "What is said of the file a.gz is not what was anchored outside."
+    with unwatched():
+        AuditArchive.objects.update(statement=text)
+    assert audit_checking.check().findings == []
+    AuditAnchor.objects.update(read_archives={})  # as a look of the version before leaves it
+    assert audit_checking.check().findings == []
+
+
+def test_a_file_of_anchors_that_cannot_be_read_is_a_finding_and_the_log_is_looked_at(anchors: Path) -> None:
+    rows = sealed(2)
+    audit_anchors.anchor()
+    anchors.unlink()
+    anchors.mkdir()
+    rewritten(rows[0], "nothing")
+    assert [one.split(" (")[0] for one in audit_checking.check().findings[1:]] == [
+        f"Row {rows[0].pk} of seal 1 was altered.",
+        f"The file of anchors {anchors} cannot be read",
+    ]

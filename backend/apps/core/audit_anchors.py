@@ -8,29 +8,39 @@ so what was lost is told again. A line that comes twice says the same twice.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from backend.apps.core import alerts, audit_lines
+from backend.apps.core import alerts, audit_lines, statements
 from backend.apps.core.models import Alert, AuditAnchor, AuditArchive, AuditSeal
 
 AT_ONCE = 500  # seals in one write
 TIMEOUT_S = 5.0
 PRIORITY = 13 * 8 + 5  # facility "log audit", severity "notice"
-FAILED, GONE = "audit anchor failed", "audit seals gone"
-CANNOT = "Seals of the audit log cannot be anchored outside ({}); they wait, from seal {} on."
+LOCK = 4_171_926_005  # of who gives a file of anchors its id
+ID = re.compile(r"[0-9a-f]{32}")
+FAILED, GONE, NEW = "audit anchor failed", "audit seals gone", "audit anchor new"  # each with its host or place
+LEFT = timedelta(hours=1)  # a host that fails is heard of again sooner, unless it is there no more
+CANNOT = "Host {} cannot anchor seals of the audit log at {} ({}): they wait{}. Mend the place, and they are told then."
 LOST = (
-    "Seal {} of the audit log was anchored outside and is gone, or was made anew: seals were cut off, or an old copy "
-    "was restored. Nothing more is anchored until a person looked and ran `manage audit settle`."
+    "Seal {} of the audit log was anchored at {} of host {} and is gone, or was made anew: seals were cut off, or an "
+    "old copy was restored. Nothing more goes there until a person looked and ran `manage audit settle` there."
+)
+BEGUN = (
+    "Host {} began a new file of anchors at {}. Unless the host is new, the one before was taken away with its .id: "
+    "look for them and put both back, else what they proved is lost. Then resolve this."
 )
 
 
@@ -48,24 +58,62 @@ def anchor() -> int:
     """
     place, told = AuditAnchor(), 0
     try:
-        if path := own_file():
-            _name_file(path)
-        place = AuditAnchor.objects.get_or_create(target=target())[0]
+        place = _place()
         if is_lost(place):
-            sentence = LOST.format(place.n)
-            alerts.open_once(GONE, kind="audit_seals_gone", sentence=sentence, severity=Alert.Severity.CRITICAL)
+            _tell(causes_gone(place)[0], "audit_seals_gone", LOST.format(place.n, _shown(), host()))
             return 0
         while any(waiting := _waiting(place)):
             seals, archives = waiting
-            write(settings.AUDIT_ANCHOR, [*map(audit_lines.of_archive, archives), *map(audit_lines.of_seal, seals)])
+            now = statements.database_now()
+            lines = [audit_lines.of_archive(row, now) for row in archives]
+            write(settings.AUDIT_ANCHOR, lines + [audit_lines.of_seal(seal, now) for seal in seals])
             _note(place, seals, archives)
             told += len(seals) + len(archives)
     except (OSError, BadAnchor) as error:
-        sentence = CANNOT.format(type(error).__name__, place.n + 1)
-        alerts.open_once(FAILED, kind="audit_anchor_failed", sentence=sentence, severity=Alert.Severity.CRITICAL)
+        begin = f", from seal {place.n + 1} on" if place.target else ""
+        sentence = CANNOT.format(host(), _shown(), type(error).__name__, begin)
+        _tell(f"{FAILED}: {host()}", "audit_anchor_failed", sentence)
         raise
-    alerts.clear(FAILED)
+    _clear_failed()
     return told
+
+
+def host() -> str:
+    return socket.gethostname()[:60]
+
+
+def causes_gone(place: AuditAnchor) -> tuple[str, str]:
+    """Return the cause of the alert that seals this place was told of are gone, and what it was before."""
+    return f"{GONE}: {place.target[-100:]}", GONE
+
+
+def _shown() -> str:
+    return settings.AUDIT_ANCHOR[:60]
+
+
+def _tell(cause: str, kind: str, sentence: str, severity: str = Alert.Severity.CRITICAL) -> None:
+    alerts.open_once(cause, kind=kind, sentence=sentence[:300], severity=severity)
+
+
+def _clear_failed() -> None:
+    """Clear what was told of this host, and of those that are there no more; another one still fails."""
+    silent = Alert.objects.filter(kind="audit_anchor_failed", last_seen_at__lt=timezone.now() - LEFT)
+    alerts.clear(f"{FAILED}: {host()}", *silent.filter(resolved_at=None).values_list("cause", flat=True))
+
+
+@transaction.atomic
+def _place() -> AuditAnchor:
+    """Return the place we tell; one that is new is told of where others at this path were told before."""
+    path = own_file()
+    if path is not None:
+        _name_file(path)
+    place, is_new = AuditAnchor.objects.get_or_create(target=target())
+    if path is not None and is_new:
+        others = AuditAnchor.objects.filter(target__startswith=_named(path), n__gt=0)
+        if others.exclude(target=place.target).exists():
+            cause = f"{NEW}: {place.target[-100:]}"
+            _tell(cause, "audit_anchor_new", BEGUN.format(host(), path), Alert.Severity.WARNING)
+    return place
 
 
 def is_lost(place: AuditAnchor) -> bool:
@@ -123,11 +171,7 @@ def _append(path: Path, lines: Sequence[str]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _sync_folder(path)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -184,27 +228,50 @@ def own_file() -> Path | None:
 def target() -> str:
     """Return the name of the place we anchor to; of a file by its own id, for each host has another at this path."""
     path = own_file()
-    return settings.AUDIT_ANCHOR[:300] if path is None else f"file:{path}"[:260] + f" {_id_of(path)}"
+    return settings.AUDIT_ANCHOR[:300] if path is None else f"{_named(path)}{_id_of(path)}"
+
+
+def _named(path: Path) -> str:
+    return f"file:{path}"[:260] + " "
 
 
 def _id_of(path: Path) -> str:
-    """Return the id that lies beside a file of anchors, "" before the first one is written."""
+    """Return the id that lies beside a file of anchors, "" before the first one is written whole."""
     try:
-        return _beside(path).read_text().strip()[:32]
-    except FileNotFoundError:
+        found = _beside(path).read_text(errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
         return ""
+    return found if ID.fullmatch(found) else ""
 
 
 def _name_file(path: Path) -> None:
-    """Give a file of anchors its id; of two who do at once both find the same."""
-    if _beside(path).exists():
+    """Give a file of anchors its id; of two who do at once both find the same, and one that is there outlasts a crash.
+
+    The database keeps them apart, for not every volume knows hard links or locks.
+    """
+    if _id_of(path):
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{uuid4().hex}")
-    fresh.write_text(uuid4().hex)
-    with suppress(FileExistsError):
-        os.link(fresh, _beside(path))
-    fresh.unlink()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s::bigint)", [LOCK])
+        if _id_of(path):
+            return
+        fresh = path.with_name(f"{path.name}.id.new")
+        with fresh.open("w") as file:
+            file.write(uuid4().hex)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(_beside(path))
+        _sync_folder(path)
+
+
+def _sync_folder(path: Path) -> None:
+    """Let names in the folder of this file outlast a crash."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _beside(path: Path) -> Path:

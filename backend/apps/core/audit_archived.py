@@ -66,7 +66,9 @@ def verify(folder: Path, find: Tell) -> Iterator[str]:
                 find(f"{path} is not the file that was written when its month was taken off.")
             _compare(path, said, before, find)
             yield f"{path.name}: {content.rows:,} rows"
-        except (OSError, audit_files.BadFile) as error:
+        except OSError as error:
+            find(f"{path} cannot be read ({error.strerror}): put it back from where it is kept.")
+        except audit_files.BadFile as error:
             find(f"{path}: {error}")
         before.add(said)
 

@@ -17,7 +17,10 @@ BUDGET_S = 150.0  # of one run of the beat, below the limit of a task; the next 
 WHOLE_AFTER = timedelta(hours=20)  # then all is looked at anew, and till then what is new
 LATE_AFTER = timedelta(hours=3)
 BROKEN = "audit broken"
-NOT_AS_SEALED = "The audit log is not as it was sealed ({:,} findings). The first: {}"
+NOT_AS_SEALED = (
+    "The audit log, or what proves it, is not as it was sealed ({:,} findings; docs/audit.md says what to do). "
+    "The first: {}"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,33 +51,40 @@ def settle(reason: str, *, anchors: Path | None = None, by: Any = None) -> Settl
         audit_anchors.write(settings.AUDIT_ANCHOR, [audit_lines.of_loss(found.last, found.lost, now)])
         common = AuditSeal.objects.filter(n=found.last).values_list("hash", flat=True).first()
         place.n, place.hash, place.archives, place.anchored_at = found.last, bytes(common or b""), [], now
-        place.read_to, place.read_n = 0, 0
+        place.read_to, place.read_n, place.read_archives = 0, 0, {}
         place.save()
-    elif not Alert.objects.filter(cause=audit_anchors.GONE, resolved_at=None).exists():
+    elif not Alert.objects.filter(cause__in=audit_anchors.causes_gone(place), resolved_at=None).exists():
         raise DomainError("No seal that was anchored is gone; there is nothing to settle.")
     detail = {"reason": reason.strip()[:LONGEST], "last": found.last, "lost": found.lost}
     audit.record(None, "settle", "auditlog", detail=detail, user=by)
-    alerts.clear(audit_anchors.GONE)
+    alerts.clear(*audit_anchors.causes_gone(place))
     return found
 
 
 def _lost(place: AuditAnchor, path: Path | None) -> Settled:
-    """Return the last seal before the first one that is not as it was anchored, and the last that was anchored."""
+    """Return the last seal before the first one that is not as it was anchored, and the last that was anchored.
+
+    Of our own file a line that is not there is lost, too: it was told of all.
+    """
     if path is None:
         raise DomainError("The anchors are sent away. Give the lines the collector kept with --anchor FILE.")
-    is_lost = audit_anchors.is_lost(place)
+    is_own = path == audit_anchors.own_file()
     if not path.exists():
-        if path != audit_anchors.own_file() or not is_lost:
+        if not is_own:
             raise DomainError(f"There is no file {path} to compare with.")
-        return Settled(0, place.n)  # our own file is gone, too: all is told again
-    first, told = place.n if is_lost else NONE, place.n
+        return Settled(0, place.n)  # all is told again
+    first, told, there = place.n if audit_anchors.is_lost(place) else NONE, place.n, 0
     keys = audit_keys.known()
     losses = [line for line in audit_lines.settled(path) if line.is_signed(keys)]
     lines = (line for line in audit_lines.standing(path, losses) if line.kind == audit_lines.SEAL)
     while batch := list(islice(lines, audit_anchored.AT_ONCE)):
-        faults = [line for line, _ in audit_anchored.faults_of(batch)]
-        wrong = [line for line in faults if line.is_signed(keys)]  # another is somebody else's
-        told = max((told, *(line.n for line in batch if line not in faults or line in wrong)))
-        first = min((first, *(line.n for line in wrong)))
+        faults = {fault.line: fault for fault in audit_anchored.faults_of(path, batch, keys)}
+        ours = [line for line in batch if line not in faults or faults[line].is_ours]
+        told = max((told, *(line.n for line in ours)))
+        first = min((first, *(line.n for line in ours if line in faults)))
+        for line in ours:
+            first = min(first, there + 1) if is_own and line.n > there + 1 else first
+            there = max(there, line.n)
+    first = min(first, there + 1) if is_own and there < place.n else first
     newest = AuditSeal.objects.order_by("-n").values_list("n", flat=True).first() or 0
     return Settled(told, told) if first == NONE else Settled(min(first - 1, newest), told)

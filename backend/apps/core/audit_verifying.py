@@ -174,7 +174,7 @@ def _compare_all(look: Look, first: int, last: int, deadline: float, progress: P
             look.result.last, look.result.whole = before.n, False
             return
     if (before.n if before else 0) < last:  # it was removed while we looked
-        look.result.find(f"Seal {last} is gone.")
+        look.result.find(f"Seal {last} is gone: it was removed during this look.")
 
 
 def _batches(first: int, last: int) -> Iterator[list[AuditSeal]]:

@@ -56,7 +56,8 @@ class AuditAnchor(models.Model):
 
     hash: of the seal n as it was told, so that another one in its place is noticed; empty before the first.
     archives: the ids of the archives it was told of. read_to, read_n: up to which byte of a file the looks of the beat
-    have compared it, and the last seal they met there.
+    have compared it, and the last seal they met there. read_archives: {"until": read_to, "met": of each archive they
+    met a line of, what was signed of it as hexadecimal digits and the name of its file}.
     """
 
     target = models.CharField(max_length=300, primary_key=True)
@@ -65,6 +66,7 @@ class AuditAnchor(models.Model):
     archives = models.JSONField(default=list, db_default=[], blank=True)
     read_to = models.BigIntegerField(default=0, db_default=0)
     read_n = models.BigIntegerField(default=0, db_default=0)
+    read_archives = models.JSONField(default=dict, db_default={}, blank=True)
     anchored_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:

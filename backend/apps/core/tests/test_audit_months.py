@@ -171,6 +171,15 @@ def test_an_old_month_goes_into_a_signed_file_and_the_log_stays_provable(
     assert [row[11]["n"] for row in audit_files.rows_of(path)] == list(range(5))
     assert audit_verifying.verify().findings == []
     call_command("audit", "verify", "--all")
+    out = io.StringIO()
+    call_command("audit", "verify", stdout=out)
+    settings.AUDIT_ARCHIVE = tmp_path / "elsewhere"
+    call_command("audit", "verify", "--since", "2020-01-01", stdout=out)
+    settings.AUDIT_ARCHIVE = tmp_path
+    unread = "Files of months taken off that were not read: 1, with 5 rows. `manage audit verify --all` reads them."
+    assert out.getvalue().count(unread) == 2
+    assert f"Of these 1 are not in {tmp_path}/elsewhere.\n" in out.getvalue()
+    assert "\nverified from seal 1 on, up to " in out.getvalue()
     call_command("audit", "verify", "--file", str(path))
     with unwatched(), transaction.atomic():
         AuditArchive.objects.update(statement=AuditArchive.objects.get().statement.replace('"rows": 5', '"rows": 4'))

@@ -32,13 +32,19 @@ from backend.apps.core import (
 )
 from backend.apps.core.audit_verifying import Progress, Result
 from backend.apps.core.exceptions import DomainError
-from backend.apps.core.models import Clinic
+from backend.apps.core.models import AuditArchive, Clinic
 from backend.apps.core.statements import database_now
 from backend.apps.interop import disclosures, who_saw
 from backend.apps.interop.retention_classes import SIX_YEARS
 from backend.apps.patients.models import Patient
 
-STILL_SO = "verified up to {}: {:,} rows in {:,} seals"
+STILL_SO = "verified{} up to {}: {:,} rows in {:,} seals"
+NOT_AS_SEALED = (
+    "The audit log, or what proves it, is not as it was sealed: {:,} findings. Stop nothing, keep the database and the "
+    "anchors as they are now, and look each finding up in docs/audit.md."
+)
+UNREAD = "Files of months taken off that were not read: {:,}, with {:,} rows. `manage audit verify --all` reads them."
+ELSEWHERE = "Of these {:,} are not in {}."
 
 
 class Command(BaseCommand):
@@ -106,9 +112,18 @@ class Command(BaseCommand):
             audit_checking.note(result, audit_checking.Run(result.first, began_at, result.first))
         if all:
             self.verify_files(result)
-        self.tell(result)
+        else:
+            self.tell_unread()
+        self.tell(result, is_part=since is not None)
 
-    def tell(self, result: Result) -> None:
+    def tell_unread(self) -> None:
+        files = AuditArchive.objects.values_list("file_name", "rows")
+        if files:
+            self.stdout.write(UNREAD.format(len(files), sum(rows for _, rows in files)))
+            if gone := sum(not (settings.AUDIT_ARCHIVE / name).exists() for name, _ in files):
+                self.stdout.write(ELSEWHERE.format(gone, settings.AUDIT_ARCHIVE))
+
+    def tell(self, result: Result, *, is_part: bool) -> None:
         for remark in result.remarks:
             self.stdout.write(remark)
         if not result.good:
@@ -117,9 +132,10 @@ class Command(BaseCommand):
             more = result.wrong - len(result.findings)
             if more:
                 self.stderr.write(f"and {more:,} more")
-            raise CommandError(f"The audit log is not as it was sealed: {result.wrong:,} findings.")
+            raise CommandError(NOT_AS_SEALED.format(result.wrong))
         until = f"{result.until:%Y-%m-%d %H:%M:%S} UTC" if result.until else "the seal before"
-        self.stdout.write(STILL_SO.format(until, result.rows, result.seals))
+        begin = f" from seal {result.first} on," if is_part else ""
+        self.stdout.write(STILL_SO.format(begin, until, result.rows, result.seals))
 
     def verify_file(self, path: Path) -> None:
         content = audit_files.read(path)
