@@ -97,7 +97,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
         codes = services.new_recovery_codes(
             person(request), request.POST.get("code", "")[:40], session=session_of(request)
         )
-    except DomainError as refusal:
+    except (ValidationError, DomainError) as refusal:
         return _refused(request, "new_codes", CODES, "mfa.recovery_codes", refusal)
     forgive(request)
     note(request, "mfa.recovery_codes", person(request))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from rest_framework import status
@@ -13,11 +15,22 @@ from rest_framework.views import APIView
 
 from backend.apps.core import audit
 from backend.apps.core.addresses import client_of
+from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.core.serializers import Form
 from backend.apps.users import throttle
 from backend.apps.users.authentication import SessionBoundJwt, caller, session_of
 from backend.apps.users.models import LoginSession, User
+
+
+class Slowed(Throttled):
+    """Too many failures from one address; `whose` login it wanted is for the audit log."""
+
+    reason = "throttled"
+
+    def __init__(self, wait_s: int, whose: User | None) -> None:
+        super().__init__(wait_s)
+        self.whose = whose
 
 
 class AuthView(APIView):
@@ -37,11 +50,18 @@ class AuthView(APIView):
         taken.is_valid(raise_exception=True)
         return taken.validated_data
 
-    def slow_down(self) -> None:
-        """Refuse an address that failed too often, whatever it asks; it says nothing about any login."""
-        wait = throttle.try_to_sign_in(client_of(self.request._request))
-        if wait:
-            raise Throttled(wait)
+    def slow_down(self, wanted: Callable[[], User | None] = lambda: None) -> None:
+        """Refuse an address that failed too often, whatever it asks; it says nothing about any login.
+
+        wanted: finds whose login it asked for, by the same statement whether there is one.
+        """
+        wait_s = throttle.try_to_sign_in(client_of(self.request._request))
+        if wait_s is None:
+            return
+        whose = None
+        with suppress(DomainError):
+            whose = wanted()
+        raise Slowed(wait_s, whose)
 
     def forgive(self) -> None:
         throttle.forgive_sign_in(client_of(self.request._request))

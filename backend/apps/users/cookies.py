@@ -13,7 +13,6 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
-from django.utils.crypto import constant_time_compare
 from django.utils.functional import SimpleLazyObject
 
 from backend.apps.users import authentication, timeouts
@@ -100,7 +99,7 @@ def _asked(request: HttpRequest) -> User | None:
     if session is None:
         _gone(request, key)
         return None
-    if session.stage != Stage.OPEN or not _is_of_this_password(request, session.user):
+    if session.stage != Stage.OPEN or not session.user.ties(request.session.get(HASH_SESSION_KEY, "")):
         return None
     authentication.see(session, request)
     request.login_session = session  # type: ignore[attr-defined]  # ours
@@ -112,12 +111,6 @@ def _gone(request: HttpRequest, key: UUID) -> None:
     why = timeouts.end(key)
     if why:
         messages.info(request, GONE[Ended(why)], fail_silently=True)
-
-
-def _is_of_this_password(request: HttpRequest, user: User) -> bool:
-    hashed = request.session.get(HASH_SESSION_KEY, "")
-    known = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    return any(constant_time_compare(hashed, one) for one in known)
 
 
 def _key(request: HttpRequest) -> UUID | None:

@@ -49,7 +49,7 @@ class CodeRefused(DomainError):
     """One sentence whatever was wrong with the code: wrong, used, too late, or locked."""
 
     status = 401
-    code = "code_refused"
+    code = reason = "code_refused"  # the second for the audit log
 
     def __init__(self) -> None:
         super().__init__("The code is not right, was used before or came too late. Wait for the next one.")

@@ -37,6 +37,10 @@ class SignInRefused(DomainError):
         self.reason, self.whose = reason, whose  # for the audit log
 
 
+class NotGiven(ValidationError):
+    """A field of the proof is empty, which is no guess."""
+
+
 class SessionEnded(DomainError):
     """The refresh token is not, or no longer, good."""
 
@@ -48,6 +52,11 @@ class SessionEnded(DomainError):
         self.reason, self.subject = reason, subject  # for the audit log
 
 
+def login_of(email: str) -> User | None:
+    """Return the login of an address as somebody typed it, closed ones too."""
+    return User.objects.filter(email=email.strip().lower()).first()
+
+
 def prove(email: str, password: str) -> User:
     """Return the active user these credentials belong to. Every try is counted; too many lock the login for a while.
 
@@ -57,7 +66,7 @@ def prove(email: str, password: str) -> User:
     Raises:
         SignInRefused: unknown, wrong, without a password, deactivated, deleted, or locked, even when it is right.
     """
-    user = User.objects.filter(email=email.strip().lower()).first()
+    user = login_of(email)
     right, is_stale = _judged(user, password)
     is_in = right and user is not None and user.is_active
     was_locked = guards.count(email, guards.PASSWORD, user, is_wrong=not is_in)
@@ -73,10 +82,11 @@ def prove_again(user: User, password: str) -> User:
     """Let somebody who is signed in prove that it is still them, counted as a sign-in is; return them as proved.
 
     Raises:
-        ValidationError: the password is missing or wrong, or its login is locked.
+        NotGiven: the password is missing.
+        ValidationError: it is wrong, or its login is locked.
     """
     if not password:
-        raise ValidationError({"current_password": ["Give the current password."]})
+        raise NotGiven({"current_password": ["Give the current password."]})
     try:
         return prove(user.email, password)
     except SignInRefused as error:
@@ -179,7 +189,7 @@ def enrol(session: LoginSession, *, password: str | None = None, code: str | Non
     """
     is_set_up = second_step.is_set_up(session.user)
     if is_set_up and not code:
-        raise ValidationError({"code": ["Give a code of the device that counts now."]})
+        raise NotGiven({"code": ["Give a code of the device that counts now."]})
     with _guessing_ends(session):
         if session.stage != Stage.ENROL or not second_step.is_fresh(session):
             prove_again(session.user, password or "")
@@ -192,9 +202,12 @@ def new_recovery_codes(user: User, code: str, *, session: LoginSession | None) -
     """Return new recovery codes for the one who has a fresh code.
 
     Raises:
+        NotGiven: the code is missing.
         CodeRefused: the code is not right.
         SessionEnded: that was one wrong code too many.
     """
+    if not code:
+        raise NotGiven({"code": ["Give a code."]})
     with _guessing_ends(session):
         second_step.check(user, code)
     return second_step.new_codes(user)
@@ -206,6 +219,8 @@ def _guessing_ends(session: LoginSession | None) -> Iterator[None]:
     rows = LoginSession.objects.filter(pk=session.pk) if session else LoginSession.objects.none()
     try:
         yield
+    except NotGiven:
+        raise
     except (ValidationError, second_step.CodeRefused):
         rows.update(wrong_codes=F("wrong_codes") + 1)
         if session and rows.filter(wrong_codes__gte=MOST_CODES).revoke(Ended.GUESSED):
@@ -358,9 +373,10 @@ def _judged(user: User | None, password: str) -> tuple[bool, bool]:
 
 def _hash_anew(user: User, password: str) -> None:
     """Write the hash of a right password by the parameters of now, unless the password was changed meanwhile."""
-    read, user.password = user.password, make_password(password)
-    if not User.objects.filter(pk=user.pk, password=read).update(password=user.password):
-        user.refresh_from_db(fields=["password"])
+    read = user.password
+    user.rehash(make_password(password))
+    if not User.objects.filter(pk=user.pk, password=read).update(password=user.password, rehashed=user.rehashed):
+        user.refresh_from_db(fields=["password", "rehashed"])
 
 
 def _set_password(user: User, password: str | None) -> None:

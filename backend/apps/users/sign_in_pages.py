@@ -23,10 +23,10 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return show(request, "sign_in", SIGN_IN)
     email, password = request.POST.get("username", "")[:254], request.POST.get("password", "")
     if len(password) > LONGEST:
-        note(request, "admin.login", None, "form")
+        note(request, "admin.login", None, "form", whose=services.login_of(email))
         return show(request, "sign_in", SIGN_IN, wrong=TOO_LONG, status=400, email=email)
     if wait_s := too_many(request):
-        note(request, "admin.login", None, "throttled")
+        note(request, "admin.login", None, "throttled", whose=services.login_of(email))
         return _slowed(request, "sign_in", SIGN_IN, wait_s)
     try:
         session = _begun(request, email, password)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.auth import update_session_auth_hash
 from django.http import Http404
@@ -40,7 +41,7 @@ class TokenView(PublicAuthView):
     def post(self, request: Request) -> Response:
         """Sign in by e-mail address and password: tokens, or a challenge that a code answers within five minutes."""
         given = self.read(SignInForm)
-        self.slow_down()
+        self.slow_down(lambda: services.login_of(given["email"]))
         session = services.sign_in(**given)
         self.subject = session.user
         self.forgive()
@@ -57,9 +58,9 @@ class CodeView(PublicAuthView):
     def post(self, request: Request) -> Response:
         """Answer the challenge with a code of the device, or with a recovery code: each counts once."""
         given = self.read(CodeForm)
-        self.slow_down()
+        self.slow_down(lambda: _challenged(challenges.read(given["challenge"])))
         session_id = challenges.read(given["challenge"])
-        self.subject = User.objects.filter(login_sessions=session_id).first()
+        self.subject = _challenged(session_id)
         session = services.pass_code(session_id, given["code"])
         self.forgive()
         return _tokens(tokens.issue(session))
@@ -162,6 +163,10 @@ class UserViewSet(ClinicViewSet):
 
     def get_serializer_class(self) -> type[UserSerializer]:
         return NewUserSerializer if self.action == "create" else UserSerializer
+
+
+def _challenged(session_id: UUID) -> User | None:
+    return User.objects.filter(login_sessions=session_id).first()
 
 
 def _tokens(issued: Tokens, *, must_enrol: bool = False) -> Response:

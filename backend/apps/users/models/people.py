@@ -8,6 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from backend.apps.core import scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, AllObjectsManager, ClinicModel, SoftDeleteQuerySet
@@ -54,6 +55,7 @@ class User(ClinicModel, AbstractBaseUser):
     deactivated_at = models.DateTimeField(null=True, blank=True, editable=False)
     deactivated_because = models.CharField(max_length=200, blank=True, editable=False)
     token_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # grows when sign-ins end
+    rehashed = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)  # see `rehash`
 
     objects: ClassVar[UserManager] = UserManager()
     all_objects: ClassVar[AllObjectsManager] = AllObjectsManager()
@@ -113,6 +115,22 @@ class User(ClinicModel, AbstractBaseUser):
     def is_superuser(self) -> bool:
         """Django's word for the administrator; nothing can be granted beside the role."""
         return self.is_admin
+
+    def rehash(self, encoded: str) -> None:
+        """Take another hash of the same password; cookies tied to the hash before hold on."""
+        tied = self.get_session_auth_hash()
+        self.password = encoded
+        self.rehashed = self._tie(tied)
+
+    def ties(self, digest: str) -> bool:
+        """Return whether a cookie that was tied to a hash of the password by `digest` is of the password of now."""
+        known = (self.get_session_auth_hash(), *self.get_session_auth_fallback_hash())
+        return any(constant_time_compare(digest, one) for one in known) or (
+            bool(self.rehashed) and constant_time_compare(self._tie(digest), self.rehashed)
+        )
+
+    def _tie(self, digest: str) -> str:
+        return salted_hmac("users.rehashed", f"{digest} {self.password}", algorithm="sha256").hexdigest()
 
     def clean(self) -> None:
         super().clean()

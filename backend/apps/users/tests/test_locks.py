@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import statistics
-import threading
 import time
 from datetime import timedelta
 from io import StringIO
@@ -14,7 +13,7 @@ from unittest import mock
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError
 from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
@@ -23,11 +22,11 @@ from backend.apps.core.models import AuditLog
 from backend.apps.users import guards, services, throttle
 from backend.apps.users.hashers import Argon2id
 from backend.apps.users.models import LoginGuard, LoginNotice, LoginSession, User
-from backend.apps.users.tests.doors import API, PASSWORD, api, browser, enter, tokens_of, with_device
+from backend.apps.users.tests.doors import API, CODE, PASSWORD, api, browser, enter, tokens_of, with_device
 from backend.apps.users.tests.factories import make_user
 from tests.support.clocks import held_minute
 from tests.support.pages import signed_in
-from tests.support.races import at_once, wait_until_waited_for
+from tests.support.races import at_once
 
 pytestmark = pytest.mark.django_db
 LEAST = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
@@ -186,6 +185,22 @@ def test_who_guesses_in_an_open_sign_in_loses_it_before_the_login_is_locked(user
 
 
 @pytest.mark.usefixtures("quick")
+def test_an_empty_field_of_a_proof_is_told_of_and_is_no_guess(user: User) -> None:
+    web, page = api(services.open_session(user).access), signed_in(user)
+    new = {"new": "another-fine-passphrase", "again": "another-fine-passphrase"}
+    for body in ({}, {"current_password": ""}):
+        answer = web.post(f"{API}/mfa/enrol/", body)
+        assert (answer.status_code, [each["field"] for each in answer.data["errors"]]) == (400, ["current_password"])
+    assert page.post("/account/device/", {"act": "begin", "password": ""}).status_code == 400
+    assert page.post("/admin/password_change/", {"current": "", **new}).status_code == 400
+    assert page.post("/account/recovery-codes/", {"code": ""}).status_code == 400
+    assert not LoginGuard.objects.exists()
+    assert not LoginSession.objects.filter(wrong_codes__gt=0).exists()
+    assert page.get("/account/").status_code == 200
+    assert web.post(f"{API}/mfa/enrol/", {"current_password": PASSWORD}).status_code == 200
+
+
+@pytest.mark.usefixtures("quick")
 def test_guesses_in_open_sign_ins_count_for_the_login_too(user: User) -> None:
     given = {"current_password": "wrong", "new_password": "another-fine-passphrase"}
     for _ in range(2):
@@ -210,6 +225,35 @@ def test_one_address_that_tries_many_logins_is_slowed_down_at_every_door() -> No
         assert all(1 <= int(answer["Retry-After"]) <= 60 for answer in slowed)
         assert tokens_of(api(), user).status_code == 200
     assert not LoginGuard.objects.filter(failures__gt=1).exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_who_is_slowed_down_is_written_down_with_the_login_that_was_tried_by_the_same_statements(
+    user: User, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_device(user)
+    challenge, page = tokens_of(api(), user).data["challenge"], browser()
+    enter(page, user)
+    last = AuditLog.objects.count()
+    monkeypatch.setattr(throttle, "attempt", lambda *_, **__: 30)
+    for who in (user, nobody()):
+        with django_assert_num_queries(2):  # the login, and the audit row
+            tokens_of(api(), who)
+        with django_assert_num_queries(2):
+            enter(browser(), who)
+    for text in (challenge, "no challenge"):
+        assert api().post(f"{API}/token/mfa/", {"challenge": text, "code": "123456"}).status_code == 429
+    page.post(CODE, {"code": "123456"})
+    rows = AuditLog.objects.order_by("timestamp")[last:]
+    assert [(row.action, row.resource_id, row.detail["reason"]) for row in rows] == [
+        ("login", str(user.pk), "throttled"),
+        ("admin.login", str(user.pk), "throttled"),
+        ("login", "", "throttled"),
+        ("admin.login", "", "throttled"),
+        ("login.code", str(user.pk), "throttled"),
+        ("login.code", "", "throttled"),
+        ("admin.login.code", str(user.pk), "throttled"),
+    ]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -270,41 +314,6 @@ def test_a_refused_sign_in_names_the_login_by_its_id_and_an_unknown_one_by_nothi
         ("admin.login", str(patient.pk), None),
     ]
     assert "nobody.at.all" not in str(list(rows.values()))
-
-
-def test_passwords_hashed_by_older_parameters_are_hashed_anew_at_the_sign_in(user: User) -> None:
-    assert f"m={Argon2id.memory_cost},t={Argon2id.time_cost},p={Argon2id.parallelism}" in user.password
-    with mock.patch.multiple(Argon2id, **LEAST):
-        user.set_password(PASSWORD)
-    User.objects.filter(pk=user.pk).update(password=user.password)
-    assert tokens_of(api(), user).status_code == 200
-    user.refresh_from_db()
-    assert f"argon2$argon2id$v=19$m={Argon2id.memory_cost}" in user.password
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_hash_that_is_written_anew_never_undoes_another_password() -> None:
-    user, proven = make_user(password=PASSWORD), list[User]()
-    with mock.patch.multiple(Argon2id, **LEAST):
-        user.set_password(PASSWORD)
-    User.objects.filter(pk=user.pk).update(password=user.password)
-
-    def second() -> None:
-        try:
-            proven.append(services.prove(user.email, PASSWORD))
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=second)
-    with transaction.atomic():
-        services.set_password(user, new="another-fine-passphrase")
-        thread.start()
-        wait_until_waited_for()
-    thread.join(30)
-    user.refresh_from_db()
-    assert user.check_password("another-fine-passphrase")
-    with pytest.raises(services.SignInRefused):
-        services.begin(proven[0])
 
 
 @pytest.mark.usefixtures("quick")
