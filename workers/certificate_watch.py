@@ -1,4 +1,7 @@
-"""Tells of certificates that end soon; without it the day one ends a laboratory or the database would be away."""
+"""Tells of certificates that end soon; without it the day one ends a laboratory or the database would be away.
+
+Of a laboratory's own it is known when it ends from its last messages: the listener notes that at its feed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
@@ -15,6 +18,7 @@ from django.utils import timezone
 
 from backend.apps.core import alerts
 from backend.apps.core.models import Alert
+from backend.apps.laboratory.models import LabFeed
 from integrations.certificates import end_of_peer, ends_of_file
 from workers.beats import beating
 from workers.celery_app import app
@@ -32,7 +36,25 @@ SENTENCE = (
     "The certificate {} {} on {:%Y-%m-%d}{}; then nothing connects by it any more. Renew it (those of Compose by "
     "`./carerelay secrets`), or take it out of its file if nobody needs it, and start anew."
 )
+OF_A_FEED = (
+    "{} shows MLLP a certificate that {} on {:%Y-%m-%d}{}; then nothing comes from it any more. Give it a new one "
+    "(`./carerelay secrets --laboratory NAME`), or let it renew its own."
+)
 Look = Callable[[], datetime | None]
+
+
+class Seen(NamedTuple):
+    """A certificate, and when it ends if that could be learned now. sentence: how that is told; feed: whose it is."""
+
+    called: str
+    ends_at: datetime | None
+    sentence: str = SENTENCE
+    feed: LabFeed | None = None
+
+    @property
+    def cause(self) -> str:
+        return f"certificate ends:{f'feed {self.feed.pk}' if self.feed else self.called}"
+
 
 log = logging.getLogger(__name__)
 
@@ -41,20 +63,10 @@ log = logging.getLogger(__name__)
 def look() -> str:
     """Look at each certificate we know of; safe to run twice, for an alert stands once."""
     with beating("certificates that end"):
-        now, soon, looked, known = timezone.now(), 0, 0, set[str]()
-        for called, end_of in watched():
-            known.add(_cause(called))
-            end = _end(called, end_of)
-            if end is None:
-                continue
-            looked += 1
-            if (tier := _tier(end, now)) is not None:
-                soon += 1
-                _tell(called, end, tier, now)
-            else:
-                alerts.clear(_cause(called))
-        alerts.clear(*alerts.open_causes(KIND) - known)  # of what is used no more
-    return f"{soon} of {looked} end soon"
+        seen = [*(Seen(called, _end(called, end_of)) for called, end_of in watched()), *_of_laboratories()]
+        soon = [_is_told(one, one.ends_at, timezone.now()) for one in seen if one.ends_at]
+        alerts.clear(*alerts.open_causes(KIND) - {one.cause for one in seen})  # of what is used no more
+    return f"{sum(soon)} of {len(soon)} end soon"
 
 
 def watched() -> Iterator[tuple[str, Look]]:
@@ -106,6 +118,12 @@ def _last(path: str) -> datetime:
     return max(ends_of_file(path))
 
 
+def _of_laboratories() -> Iterator[Seen]:
+    """Yield what feeds showed with their last messages, as the listener notes it."""
+    for feed in LabFeed.objects.filter(is_active=True, certificate_ends_at__isnull=False):
+        yield Seen(feed.name[:100], feed.certificate_ends_at, OF_A_FEED, feed)
+
+
 def _end(called: str, end_of: Look) -> datetime | None:
     """Return when a certificate ends; None where that cannot be learned now, which others tell of."""
     try:
@@ -115,19 +133,18 @@ def _end(called: str, end_of: Look) -> datetime | None:
         return None
 
 
-def _tell(called: str, end: datetime, tier: int, now: datetime) -> None:
+def _is_told(seen: Seen, end: datetime, now: datetime) -> bool:
+    """Tell of a certificate if it ends soon, and again as that comes near, else of it no more."""
+    tier = min((days for days in TIERS if (end - now).total_seconds() <= days * 86_400), default=None)
+    if tier is None:
+        alerts.clear(seen.cause)
+        return False
     near = ("ended", "") if end < now else ("ends", f", in {tier} days at most")
-    sentence = SENTENCE.format(called, near[0], end, near[1])
-    standing = Alert.objects.filter(cause=_cause(called), resolved_at=None).first()
+    sentence = seen.sentence.format(seen.called, near[0], end, near[1])
+    standing = Alert.objects.filter(cause=seen.cause, resolved_at=None).first()
     severity = Alert.Severity.CRITICAL if tier == TIERS[-1] else Alert.Severity.WARNING
     is_nearer = standing is not None and standing.sentence != sentence
-    alerts.open_once(_cause(called), kind=KIND, severity=severity, sentence=sentence, has_grown=is_nearer)
-
-
-def _cause(called: str) -> str:
-    return f"certificate ends:{called}"
-
-
-def _tier(end: datetime, now: datetime) -> int | None:
-    left = (end - now).total_seconds() / 86_400
-    return min((days for days in TIERS if left <= days), default=None)
+    alerts.open_once(
+        seen.cause, kind=KIND, severity=severity, sentence=sentence, subject=seen.feed, has_grown=is_nearer
+    )
+    return True

@@ -11,6 +11,8 @@ import pytest
 from django.utils import timezone
 
 from backend.apps.core.models import Alert
+from backend.apps.laboratory.models import LabFeed
+from backend.apps.laboratory.tests.factories import make_lab_feed
 from tests.support.stage import database_url
 from tests.support.tls_front import TlsFront
 from workers import certificate_watch
@@ -56,6 +58,20 @@ def test_its_end_is_told_at_each_tier_and_settled_when_it_was_renewed(
     monkeypatch.delenv("CARERELAY_MLLP_CLIENT_CA")
     certificate_watch.look()
     assert told() == {}, "what is used no more is nobody's trouble"
+
+
+def test_a_laboratory_whose_certificate_ends_is_told_of_by_its_feed_until_it_shows_another() -> None:
+    feed = make_lab_feed(name="N" * 120, certificate_ends_at=timezone.now() + timedelta(days=13))
+    off = make_lab_feed(sending_facility="OFF", is_active=False, certificate_ends_at=timezone.now())
+    for _ in range(2):
+        certificate_watch.look()
+    (alert,) = Alert.objects.filter(kind="certificate_ends", cause__contains="feed", resolved_at=None)
+    assert (alert.subject_id, alert.severity, alert.times) == (str(feed.pk), "warning", 1)
+    assert "in 14 days at most; then nothing comes from it any more" in alert.sentence
+    assert str(off.pk) not in alert.cause
+    LabFeed.objects.filter(pk=feed.pk).update(certificate_ends_at=timezone.now() + timedelta(days=400))
+    certificate_watch.look()
+    assert f"feed {feed.pk}" not in told()
 
 
 def test_servers_are_asked_for_theirs_by_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:

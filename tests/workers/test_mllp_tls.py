@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from backend.apps.laboratory.models import InboundMessage, LabFeed
+from integrations.certificates import ends_of_file
 from tests.support.stage import Stage
 from tests.workers.rows import KEEPS
 from tests.workers.wire import framed, listening, oru, wire
@@ -106,6 +107,18 @@ def test_nobody_else_is_heard_and_nothing_of_theirs_is_kept(door: Door, name: st
     except OSError:
         pass  # the handshake may fail first
     assert not InboundMessage.objects.exists()
+
+
+def test_when_the_certificate_of_a_laboratory_ends_is_noted_at_its_feed(door: Door, any_feed: LabFeed) -> None:
+    _, port, listener = listening(door.stage, "noting")
+    with wire(port, trust(door, NAMED)) as peer:
+        peer.say(framed(oru("shown")))
+        assert peer.heard(1) == [("AA", "shown")]
+    listener.terminate()  # what the minute has not noted yet is noted then
+    assert listener.wait(20) == 0
+    ends = ends_of_file(door.secrets / "laboratories" / f"{NAMED}_certificate")
+    any_feed.refresh_from_db()
+    assert [any_feed.certificate_ends_at] == ends
 
 
 def test_plain_text_is_not_heard_on_the_port_with_tls_and_there_is_no_other(door: Door) -> None:

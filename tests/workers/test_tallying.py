@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from backend.apps.appointments.models import AppointmentReminder
 from backend.apps.core import tallies
 from backend.apps.core.models import WorkTally
 from backend.apps.laboratory.models import InboundMessage
+from backend.apps.laboratory.tests.factories import make_lab_feed
 from integrations.errors import BadAddress, Permanent, Transient, Unknown
 from tests.workers.rows import CANARY, COMMITS, HOUR, messages, reminders, stored
 from tests.workers.test_side_by_side import sends
@@ -25,6 +26,9 @@ from workers.runner import HandlerBug, NotNeeded, drain, drain_together
 from workers.side_by_side import drain_side_by_side
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rung")]
+
+
+SHOWN = counters.SHOWN
 
 
 def told(task: str) -> dict[str, int]:
@@ -129,6 +133,28 @@ def test_what_the_door_takes_in_and_refuses_is_added_and_a_failure_is_told_by_it
     assert "the tally of mllp.receive was not noted: UndefinedTable" in caplog.text
     assert told(counters.NAME) == {"done": 3, "refused": 1}
     WorkTally.objects.filter(task=counters.NAME).delete()
+
+
+@pytest.mark.django_db(**COMMITS)
+def test_the_end_of_a_certificate_is_noted_when_the_database_takes_it_and_forgotten_where_none_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed, ends_at = make_lab_feed(), timezone.now() + HOUR
+
+    async def noted(*shown: datetime | None, away: int = 0) -> None:
+        database = Database()
+        counted = counters.Counters(database)
+        for one in shown:
+            counted.show(feed.pk.bytes, one)
+        for number in range(away + 1):
+            monkeypatch.setattr(counters, "SHOWN", "SELECT 1/0" if number < away else SHOWN)
+            await counted.note()
+        await database.close()
+
+    for shown, end in (((None, ends_at), ends_at), ((ends_at, None), None)):
+        asyncio.run(noted(*shown, away=1))
+        feed.refresh_from_db()
+        assert feed.certificate_ends_at == end
 
 
 async def minute(*, accepted: int, refused: int) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import ssl
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from integrations.hl7 import mllp
@@ -37,8 +38,8 @@ class Connection(asyncio.Protocol):
     `heard` when the last whole one came. admitted: names one of which the peer's certificate must bear; empty: any."""
 
     __slots__ = (
-        "address", "admitted", "began", "blocked", "certificate", "clock", "deframer", "door", "heard", "held",
-        "paused", "pending", "said_all", "transport",
+        "address", "admitted", "began", "blocked", "certificate", "clock", "deframer", "door", "ends_at", "heard",
+        "held", "paused", "pending", "said_all", "transport",
     )  # fmt: skip
 
     def __init__(self, door: Door, admitted: frozenset[str] = frozenset()) -> None:
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
         tls = transport.get_extra_info("ssl_object")
-        self.certificate = fingerprint(tls)
+        self.certificate, self.ends_at = fingerprint(tls), end_of(tls)
         self.heard = self.door.now()
         if self.admitted and not self.admitted & names(tls):
             return self.drop("unknown_certificate")
@@ -199,8 +200,20 @@ def fingerprint(tls: ssl.SSLObject | None) -> str:
     return hashlib.sha256(certificate).hexdigest() if certificate else ""
 
 
+def end_of(tls: ssl.SSLObject | None) -> datetime | None:
+    """Return when the peer's certificate ends; None without one that the handshake has verified."""
+    told = _told(tls).get("notAfter")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(told), UTC) if told else None
+
+
 def names(tls: ssl.SSLObject | None) -> set[str]:
     """Return the common name and the host names of the peer's certificate, which the handshake has verified."""
-    told: Mapping[str, Any] = (tls.getpeercert() or {}) if tls is not None else {}
+    told = _told(tls)
     common = {value for part in told.get("subject", ()) for kind, value in part if kind == "commonName"}
     return common | {value for kind, value in told.get("subjectAltName", ()) if kind == "DNS"}
+
+
+def _told(tls: ssl.SSLObject | None) -> Mapping[str, Any]:
+    with contextlib.suppress(ValueError):  # the handshake is not done
+        return (tls.getpeercert() or {}) if tls is not None else {}
+    return {}

@@ -108,6 +108,8 @@ class Door:
         self.counters.bytes += exchange.size
         if taken.reason is None:
             self.counters.accepted += 1
+            if taken.feed is not None:
+                self.counters.show(taken.feed.key, connection.ends_at)
         else:
             self.counters.refused[taken.reason.name.lower()] += 1
         self._handed_in += 1

@@ -103,11 +103,12 @@ class LabFeedAdmin(ClinicAdmin):
     list_display = ("name", "sending_application", "sending_facility", "ack_mode", "match_policy", "is_active")
     list_filter = ("is_active", "ack_mode")
     search_fields = ("name__istartswith", "sending_facility__exact")
+    readonly_fields = ("certificate_ends_at",)
     fieldsets = (
         (None, {"fields": ("name", "clia_number", "is_active")}),
         ("Who sends", {"fields": (
-            "sending_application", "sending_facility", "allowed_networks", "allowed_certificates", "processing_ids",
-            "versions",
+            "sending_application", "sending_facility", "allowed_networks", "allowed_certificates",
+            "certificate_ends_at", "processing_ids", "versions",
         )}),
         ("How it is read", {"fields": ("charset", "time_zone", "assigning_authority", "match_policy")}),
         ("What is answered and taken", {"fields": ("ack_mode", "adt_policy", "takes_unknown_types")}),

@@ -16,8 +16,8 @@ class LabFeedSerializer(ClinicSerializer):
         fields = [
             "id", "name", "is_active", "clia_number", "sending_application", "sending_facility", "versions",
             "processing_ids", "charset", "time_zone", "assigning_authority", "match_policy", "ack_mode", "adt_policy",
-            "takes_unknown_types", "allowed_networks", "allowed_certificates", "silence_minutes", "order_message",
-            "order_version", "order_host", "order_port", "order_tls", "created_at", "updated_at",
+            "takes_unknown_types", "allowed_networks", "allowed_certificates", "certificate_ends_at", "silence_minutes",
+            "order_message", "order_version", "order_host", "order_port", "order_tls", "created_at", "updated_at",
         ]  # fmt: skip
 
 

@@ -118,6 +118,9 @@ class LabFeed(ClinicModel):
     allowed_certificates = models.JSONField(
         default=list, blank=True, validators=[validate_fingerprints], help_text="Empty: none is asked for."
     )
+    certificate_ends_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Of the one its last messages came with."
+    )
     silence_minutes = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(5)], help_text="Empty: learned from its own rhythm."
     )
