@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -218,6 +219,7 @@ UNFOLD = {
     "SITE_TITLE": "CareRelay",
     "SITE_HEADER": "CareRelay",
     "SIDEBAR": {"show_all_applications": True},
+    "SCRIPTS": [lambda _: static("core/posted.js")],
     "ACCOUNT": {"navigation": [{"title": "Your sign-in", "link": "/account/"}]},
 }
 

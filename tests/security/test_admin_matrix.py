@@ -15,6 +15,7 @@ from backend.apps.core.roles import STAFF, Role
 from tests.security.matrix import make, make_practice, other_people, undone
 from tests.security.test_admin_pages import PAGES, make_row, page
 from tests.security.test_url_matrix import CANARY, clients, tells_nothing
+from tests.support.pages import search
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("without_tables")]
 KEPT = {"labresult", "contactconsent"}  # the database refuses to remove them
@@ -67,7 +68,7 @@ def test_a_doctor_finds_in_the_admin_no_row_of_a_stranger_and_changes_none() -> 
             answers.append(browser.post(page(model, "change", row.pk), {"_save": "x"}))
             assert {answer.status_code for answer in answers} <= {302, 403, 404}, model
             browser.cookies.pop("messages", None)  # what the last page had to tell, which repeats the address
-            listed = [asked(browser, model, "changelist", row), browser.get(f"{page(model, 'changelist')}?q={row.pk}")]
+            listed = [asked(browser, model, "changelist", row), search(browser, page(model, "changelist"), row.pk)]
             assert str(row.pk) not in listed[0].content.decode(), model
             for answer in (*answers, *listed):
                 assert tells_nothing(answer), model

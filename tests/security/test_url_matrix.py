@@ -60,14 +60,14 @@ LISTED: dict[str, tuple[str, dict[str, Who], Who]] = {
     "api/schema/": ("", {"GET": SIGNED_IN}, SIGN_IN_FIRST),
     "api/docs/": ("", {"GET": SIGNED_IN}, SIGN_IN_FIRST),
     "admin/": ("", {}, STAFF_PAGE),
-    "admin/search/": ("", {}, STAFF_PAGE),
+    "admin/search/": ("", {"POST": STAFF_PAGE}, (302, 302, 405)),
     "admin/login/": ("", {"GET": (200, 200, 302), "POST": (401, 401, 401)}, NEVER),
     "admin/login/code/": ("", {"GET": (302, 302, 302), "POST": (200, 200, 200)}, NEVER),
     "admin/login/second-step/": ("", {"GET": (302, 302, 302), "POST": (302, 302, 302)}, NEVER),
     "admin/logout/": ("", {"POST": (200, 200, 200)}, NEVER),
     "admin/password_change/": ("", {"GET": OWN_PAGE, "POST": (302, 400, 400)}, NEVER),
     "admin/password_change/done/": ("", {"GET": STAFF_PAGE}, (302, 302, 405)),
-    "admin/autocomplete/": ("", {"GET": (302, 302, 403)}, (302, 302, 405)),  # of no field
+    "admin/autocomplete/": ("", {"POST": (302, 302, 403)}, (302, 302, 405)),  # of no field
     "admin/jsi18n/": ("", {"GET": STAFF_PAGE}, (302, 302, 405)),
     "admin/r/<path:content_type_id>/<path:object_id>/": ("admin/r/1/x/", {}, (302, 302, 404)),
     "admin/(?P<url>.*)$": ("admin/nosuch/", {}, (302, 302, 404)),

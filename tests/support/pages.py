@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.test import Client
 
 from backend.apps.users.models import User
@@ -13,3 +15,8 @@ def signed_in(who: User | str = "lab_tech") -> Client:
     client = Client()
     client.force_login(make_user(who) if isinstance(who, str) else who)
     return client
+
+
+def search(client: Client, url: str, words: str) -> Any:
+    """Return the list of the admin at `url` after these words were typed into its search."""
+    return client.post(url, {"q": words}, follow=True)

@@ -16,7 +16,7 @@ from psycopg.errors import QueryCanceled
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from backend.apps.core import audit, closed_values, field_rules, on_call, scope, sealed
+from backend.apps.core import admin_search, audit, closed_values, field_rules, on_call, scope, sealed
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.models import Alert, AuditLog, Clinic
@@ -43,6 +43,7 @@ class ClinicAdmin(ModelAdmin):
     permissions: ClassVar[Table] = {}
     creates: ClassVar[Callable[..., Any] | None] = None
     updates: ClassVar[Callable[..., Any] | None] = None
+    change_list_template = "core/list.html"
     paginator = InfinitePaginator
     show_full_result_count = False
     list_per_page = 50
@@ -79,6 +80,9 @@ class ClinicAdmin(ModelAdmin):
     def get_list_display(self, request: HttpRequest) -> Any:
         return self._unless_oracle(request, super().get_list_display(request))
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return admin_search.SearchedList
+
     def get_list_filter(self, request: HttpRequest) -> Any:
         return self._unless_oracle(request, super().get_list_filter(request))
 
@@ -108,8 +112,13 @@ class ClinicAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, or do what was chosen for several rows: to all of them or, with a sentence why, to none."""
+        if admin_search.is_typed(request) and self.has_view_or_change_permission(request):
+            return admin_search.begin(request, self.model)
         act = partial(super().changelist_view, request, extra_context)
-        response = act() if request.method == "GET" else self._refused(request, "admin.action", "", act)
+        try:
+            response = act() if request.method == "GET" else self._refused(request, "admin.action", "", act)
+        except admin_search.Over:
+            return admin_search.end(request)
         shown = getattr(response, "context_data", None) or {}
         if request.method != "GET" and not shown:
             return response  # what was done has rows of its own in the log

@@ -21,6 +21,7 @@ from tests.support.stage import until
 MARKS = ("qvxwz", "1932-08-24", "19320824", "4155558462")  # in the victim's fields and nowhere else
 CRASH = re.compile(r"^[ |]*([A-Za-z_][\w.]*(?:Error|Exception|Warning|Exit|Timeout|NotOpaque)\b.*)", re.MULTILINE)
 Answer = requests.Response
+FORM: dict[str, Any] = {"headers": {"X-CSRFToken": "c" * 32}, "cookies": {"csrftoken": "c" * 32}}  # of our own pages
 
 
 class Attack:

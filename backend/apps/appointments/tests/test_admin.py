@@ -18,6 +18,7 @@ from backend.apps.appointments.tests.factories import (
 )
 from backend.apps.doctors.tests.factories import make_always_available, make_doctor
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import search
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +50,7 @@ def test_the_desk_lists_and_searches(url: str) -> None:
     reminder = make_reminder()
     make_reminder()
     number = reminder.appointment.patient.medical_record_number
-    answer = signed_in("receptionist").get(url, {"q": number})
+    answer = search(signed_in("receptionist"), url, number)
     assert answer.status_code == 200
     assert len(answer.context["cl"].result_list) == 1
     assert signed_in("pharmacist").get(url).status_code == 403

@@ -12,6 +12,7 @@ from backend.apps.clinical_notes.tests.factories import make_note, make_progress
 from backend.apps.doctors.tests.factories import make_doctor
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import search
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +41,7 @@ def note_form(**over: Any) -> dict[str, Any]:
 def test_nurses_list_search_and_open_what_the_desk_does_not_see(page: str, make: Any) -> None:
     row = make()
     nurse = signed_in("nurse")
-    assert nurse.get(f"{ADMIN}/{page}/", {"q": "no such"}).status_code == 200
+    assert search(nurse, f"{ADMIN}/{page}/", "no such").status_code == 200
     assert nurse.get(f"{ADMIN}/{page}/{row.pk}/change/").status_code == 200
     assert signed_in("receptionist").get(f"{ADMIN}/{page}/").status_code == 403
 

@@ -20,6 +20,7 @@ from backend.apps.doctors.tests.factories import (
     make_specialization,
 )
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import search
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,8 @@ def test_lists_cost_the_same_for_five_rows_and_for_twenty(name: str, make: Calla
 @pytest.mark.parametrize(("name", "make"), PAGES)
 def test_search_add_and_change_pages_open(name: str, make: Callable[[], Any]) -> None:
     client, row = signed_in("admin"), make()
-    for page in ("?q=sto", "add/", f"{row.pk}/change/"):
+    assert search(client, f"/admin/doctors/{name}/", "sto").status_code == 200
+    for page in ("add/", f"{row.pk}/change/"):
         assert client.get(f"/admin/doctors/{name}/{page}").status_code == 200
 
 

@@ -26,6 +26,7 @@ from backend.apps.doctors.tests.factories import (
 )
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import ApiContract, client_for
+from tests.support.pages import search
 
 DOCTORS, CREDENTIALS, HOURS = "/api/v1/doctors/", "/api/v1/doctor-credentials/", "/api/v1/doctor-availabilities/"
 LICENSE = {
@@ -299,5 +300,5 @@ def test_a_credential_is_found_by_its_whole_number_only_and_once_by_who_sees_num
     assert (refused.status_code, refused.data["errors"][0]["message"]) == (400, "This credential is already on file.")
     site = Client()
     site.force_login(boss)
-    listed = site.get("/admin/doctors/doctorcredential/?q=AB1234563").content.decode()
+    listed = search(site, "/admin/doctors/doctorcredential/", "AB1234563").content.decode()
     assert (str(row.pk) in listed, str(other.pk) in listed) == (True, False)

@@ -16,6 +16,7 @@ from backend.apps.laboratory.tests.factories import (
     make_lab_test,
 )
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import search
 
 pytestmark = pytest.mark.django_db
 PAGES = [
@@ -35,7 +36,8 @@ def browser(client: Client) -> Client:
 @pytest.mark.parametrize(("name", "make"), PAGES)
 def test_the_pages_open_and_search(browser: Client, name: str, make: Any) -> None:
     row = make()
-    for path in ("", "?q=LO0000001", f"{row.pk}/change/"):
+    assert search(browser, f"/admin/laboratory/{name}/", "LO0000001").status_code == 200
+    for path in ("", f"{row.pk}/change/"):
         assert browser.get(f"/admin/laboratory/{name}/{path}").status_code == 200
 
 

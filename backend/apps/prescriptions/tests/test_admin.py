@@ -14,6 +14,7 @@ from backend.apps.patients.tests.factories import make_patient
 from backend.apps.prescriptions.models import Prescription
 from backend.apps.prescriptions.tests.factories import make_medication, make_prescription, make_refill
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import search
 
 pytestmark = pytest.mark.django_db
 PAGES = [("medication", make_medication), ("prescription", make_prescription), ("prescriptionrefill", make_refill)]
@@ -28,7 +29,8 @@ def browser(client: Client) -> Client:
 @pytest.mark.parametrize(("name", "make"), PAGES)
 def test_the_pages_open_and_search(browser: Client, name: str, make: Any) -> None:
     row = make()
-    for path in ("", "?q=RX0000001", f"{row.pk}/change/", "add/"):
+    assert search(browser, f"/admin/prescriptions/{name}/", "RX0000001").status_code == 200
+    for path in ("", f"{row.pk}/change/", "add/"):
         assert browser.get(f"/admin/prescriptions/{name}/{path}").status_code == 200
 
 

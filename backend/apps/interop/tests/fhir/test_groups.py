@@ -14,6 +14,7 @@ from backend.apps.interop.tests.fhir.makers_of_people import make_group
 from backend.apps.patients import merging
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.users.tests.factories import make_user
+from tests.support.pages import search
 
 URL = "/admin/interop/patientgroup/"
 
@@ -67,7 +68,7 @@ def test_a_number_nobody_has_changes_nothing_and_is_told_by_its_place(client: Cl
 def test_a_record_number_finds_what_was_disclosed_of_the_patient(client: Client) -> None:
     patient = make_patient()
     told, _other = make_disclosure(patient), make_disclosure(make_patient())
-    found = client.get("/admin/interop/disclosure/", {"q": patient.medical_record_number})
+    found = search(client, "/admin/interop/disclosure/", patient.medical_record_number)
     assert list(found.context["cl"].result_list) == [told]
 
 
