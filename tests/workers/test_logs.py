@@ -205,6 +205,9 @@ TOLD = {
     "call +14155557391, (415) 555-7391, 415-555-7391 or 4155557391": ("5557391", "555-7391"),
     "mail zq.x+1@example.org": ("zq", "example"),
     "SSN 078-05-1120 born 1931-07-23, 19310723, 7/23/1931 or 1931-07-23T00:00:00": ("078", "1931"),
+    "call 4155557391. Or phone:4155557391: both": ("5557391",),
+    "born 19310723. {'born': datetime.date(1931, 7, 23)} DTM 193107231200": ("1931",),
+    "born July 23, 1931, 23 Jul 1931, 07-23-1931, 23.07.1931 or 1931/07/23": ("1931",),
     "record MRN0000017": ("0000017",),
     "bad PID|1||ZQ^^^C||DOE^JANE\rOBX|1|NM|ZQ": ("DOE", "ZQ"),
     "bad NM1*IL*1*DOE*JANE~DMG*D8*19310723": ("DOE", "1931"),
@@ -218,6 +221,7 @@ TOLD = {
 KEPT = (
     "Task sweep.overdue[0b0d1a1e-1111-4222-8333-444455556666] succeeded in 0.01234567s: '3 done'",
     "listening on 127.0.0.1:8000, pid 123456, since 2026-11-26T12:30:00Z and 2026-11-26 12:30",
+    "Thu, 26 Nov 2026 12:30:00 GMT, 2026/11/26 12:30:01, [26/Nov/2026:12:30:00] to 10.12.20.15 in 1764230400.123",
     "CriticalPage 1234567: TimeoutError in its handler", "HTTP 503 from twilio:http-503 for SM0123456789abcdef",
 )  # fmt: skip
 
