@@ -47,10 +47,11 @@ def marks(user: Any) -> Callable[[UUID | None], dict[str, Any]]:
 
 def undone(user: Any) -> QuerySet[Any]:
     """Return the looks at the patient of an outer row, which links `user` to them, that were not justified and as part
-    of which the row was made: from the opening to the verdict.
+    of which the row was made: from the opening to the verdict, and by nobody else.
     """
     judged = _of(user).filter(verdict="not_justified", patient_id=OuterRef("patient_id"))
-    return judged.filter(started_at__lte=OuterRef("created_at") + GRACE, reviewed_at__gte=OuterRef("created_at"))
+    made = judged.filter(started_at__lte=OuterRef("created_at") + GRACE, reviewed_at__gte=OuterRef("created_at"))
+    return made.exclude(kept_links__contains=[OuterRef("pk")])
 
 
 def _of(user: Any) -> QuerySet[Any]:

@@ -2,21 +2,22 @@
 
 Only doctors need it: all other roles that may read charts see every patient. While it is open the doctor reads and
 writes as for an own patient; what they write then links the patient to them for good, as it does anywhere else, unless
-the review finds that it was not justified: then nothing counts that they wrote up to the verdict.
+the review finds that it was not justified: then nothing counts that they wrote up to the verdict. What somebody else
+wrote counts, such as a visit that the desk booked.
 """
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
-from django.apps import apps
 from django.db import connection, transaction
 from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Least, Now
 from django.utils import timezone
 
-from backend.apps.core import alerts, emergency, scope
+from backend.apps.core import alerts, emergency
 from backend.apps.core.exceptions import Conflict, DomainError
 from backend.apps.core.models import Alert, AuditLog
 from backend.apps.core.statements import database_now
@@ -27,6 +28,7 @@ from backend.apps.patients.services import formerly
 OPENED, OVERDUE = "break_glass_opened", "break_glass_overdue"
 OPEN = Q(ends_at__gt=Now())
 UNREVIEWED = Q(verdict="")
+MADE = ("create", "admin.create")  # what the audit log calls it, of the API and of FHIR, and of the admin
 SEEN = "This patient's record is open to you already."
 
 
@@ -93,6 +95,8 @@ def review(opened: EmergencyAccess, *, by: Any, verdict: str, note: str = "") ->
     if verdict == Verdict.JUSTIFIED and row.ends_at > database_now():
         raise DomainError("It is open still: end it first, or wait until it has ended.")
     told = {"verdict": verdict, "review_note": note.strip(), "reviewed_by": by, "reviewed_at": Now()}
+    if verdict == Verdict.NOT_JUSTIFIED:
+        told["kept_links"] = [*row.kept_links, *_of_others(row)]
     EmergencyAccess.objects.filter(pk=row.pk).update(**told, ends_at=Least("ends_at", Now()), updated_at=timezone.now())
     alerts.clear(cause_of(row))
     watch()
@@ -142,10 +146,23 @@ def refuse_taking_over(patient: Patient, *, by: Any) -> None:
 
 def links_since(opened: EmergencyAccess) -> list[tuple[str, int]]:
     """Return [(kind of rows, how many)] that the doctor wrote of the patient since, which make it an own one."""
-    written = {"patient": opened.patient_id, "doctor__user": opened.user_id, "created_at__gte": opened.started_at}
-    models = [apps.get_model(label) for label in scope.CARE_LINKS]
-    found = [(str(model._meta.verbose_name_plural), model.objects.filter(**written).count()) for model in models]
+    others = {*opened.kept_links, *_of_others(opened)}
+    mine = [rows.filter(is_deleted=False).exclude(pk__in=others) for rows in opened.links()]
+    found = [(str(rows.model._meta.verbose_name_plural), rows.count()) for rows in mine]
     return [(name, many) for name, many in found if many]
+
+
+def _of_others(opened: EmergencyAccess) -> list[UUID]:
+    """Return the rows since the opening that link the patient to the doctor and that somebody else made.
+
+    Who did is asked of the audit log; where it does not tell, the row counts as the doctor's.
+    """
+    keys = {str(key): key for rows in opened.links() for key in rows.values_list("pk", flat=True)}
+    whose = Patient.all_objects.filter(Q(pk=opened.patient_id) | Q(merged_into=opened.patient_id)).values("pk")
+    made = AuditLog.objects.filter(patient_id__in=whose, timestamp__gte=opened.started_at - emergency.GRACE)
+    made = made.filter(action__in=MADE, outcome=AuditLog.Outcome.ALLOWED, resource_id__in=keys)
+    others = made.filter(user__isnull=False).exclude(user=opened.user_id)
+    return [keys[key] for key in sorted(set(others.values_list("resource_id", flat=True)))]
 
 
 def cause_of(opened: EmergencyAccess) -> str:

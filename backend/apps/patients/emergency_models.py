@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length, Now, Trim
 from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
-from backend.apps.core import scope
+from backend.apps.core import emergency, scope
 from backend.apps.core.bases import SOFT_DELETE_CHECK, ClinicModel
 
 OPEN_FOR = timedelta(minutes=60)
@@ -28,6 +30,7 @@ class EmergencyAccess(ClinicModel):
     """One opening of one patient's record by one doctor, from `started_at` until `ends_at` by the database's clock.
 
     While it is open the patient counts as the doctor's own (`core.scope`). `verdict` is what the review said of it.
+    kept_links: rows that link the patient to the doctor whatever the verdict, for they are no part of the look.
     """
 
     Verdict = Verdict
@@ -48,6 +51,7 @@ class EmergencyAccess(ClinicModel):
         "users.User", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
     reviewed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    kept_links = ArrayField(models.UUIDField(), default=list, db_default=[], editable=False)
 
     class Meta(ClinicModel.Meta):
         verbose_name_plural = "emergency accesses"
@@ -76,6 +80,21 @@ class EmergencyAccess(ClinicModel):
             models.Index(fields=["-started_at", "id"], name="emergency_newest"),
             models.Index(fields=["ends_at"], name="emergency_unreviewed", condition=Q(verdict="")),
         ]
+
+    def links(self, patient: Any = None) -> list[models.QuerySet[Any]]:
+        """Return the rows of each kind since the opening that link the doctor to the patient, or to another one."""
+        since = self.started_at - emergency.GRACE
+        written = {"patient": patient or self.patient_id, "doctor__user": self.user_id, "created_at__gte": since}
+        return [apps.get_model(label)._base_manager.filter(**written) for label in scope.CARE_LINKS]
+
+    @classmethod
+    def keep_links(cls, patient: Any, into: Any) -> None:
+        """Before two records become one: note what links the doctor to that of the two which was not looked at."""
+        looks = cls.objects.filter(patient__in=[patient, into]).exclude(verdict=Verdict.JUSTIFIED).order_by("pk")
+        for look in looks.select_for_update(no_key=True):
+            other = into if look.patient_id == patient.pk else patient
+            look.kept_links += [key for rows in look.links(other) for key in rows.values_list("pk", flat=True)]
+            look.save(update_fields=["kept_links", "updated_at"])
 
     @classmethod
     def make_room(cls, patient: Any, into: Any) -> None:

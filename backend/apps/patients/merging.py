@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from backend.apps.core import audit
 from backend.apps.core.exceptions import DomainError
 from backend.apps.patients import changes, consents
-from backend.apps.patients.models import ConsentMethod, Patient
+from backend.apps.patients.models import ConsentMethod, EmergencyAccess, Patient
 
 CHANNELS = ("sms", "email")
 
@@ -39,6 +39,7 @@ def merge(patient: Patient, *, by: Any, into: Patient) -> Patient:
     patient, into = _locked(patient, survivor(into))
     _refuse(patient, into)
     _take_over(patient, into, by)
+    EmergencyAccess.keep_links(patient, into)
     patient.merged_into, patient.is_deleted, patient.deleted_at = into, True, timezone.now()
     patient.save(update_fields=["user", "merged_into", "is_deleted", "deleted_at", "updated_at"])
     into.save(update_fields=["user", "updated_at"])

@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from backend.apps.appointments.models import Appointment
 from backend.apps.appointments.tests.factories import free_time, make_appointment
+from backend.apps.appointments.tests.waitlist_factories import make_freed_slot, make_waitlist_entry, make_waitlist_offer
 from backend.apps.clinical_notes.tests.factories import make_note
 from backend.apps.core.exceptions import Conflict
 from backend.apps.core.models import Alert, AuditLog
-from backend.apps.doctors.tests.factories import make_doctor
+from backend.apps.doctors.tests.factories import make_always_available, make_doctor
 from backend.apps.laboratory.tests.factories import make_lab_order
 from backend.apps.patients import emergencies, services
 from backend.apps.patients.models import EmergencyAccess, Patient
@@ -172,6 +173,67 @@ def test_what_was_not_justified_is_not_opened_anew_by_an_older_visit_a_moved_one
     for answer in (moved, amended):
         assert (answer.status_code, "not open to you" in answer.content.decode()) == (422, True)
     assert sees(doctor, patient)[0] == 404
+
+
+def test_what_somebody_else_booked_meanwhile_counts_whatever_the_verdict_and_is_not_called_the_doctors(
+    doctor: User, patient: Patient
+) -> None:
+    opened_by(doctor, patient)
+    make_note(patient=patient, doctor=doctor.doctor)
+    body = {
+        "patient": str(patient.pk),
+        "doctor": str(doctor.doctor.pk),
+        "appointment_datetime": free_time().isoformat(),
+        "availability_override_reason": "Called in",
+    }
+    booked = client_for(make_user("receptionist")).post("/api/v1/appointments/", body, format="json")
+    assert booked.status_code == 201, booked.data
+    opened, admin = EmergencyAccess.objects.get(), make_user("admin")
+    assert emergencies.links_since(opened) == [("clinical notes", 1)]
+    emergencies.review(opened, by=admin, verdict="not_justified", note="No.")
+    opened.refresh_from_db()
+    assert emergencies.links_since(opened) == [("clinical notes", 1)]
+    assert sees(doctor, patient)[0] == 200
+    Appointment.objects.get(pk=booked.data["id"]).delete()
+    assert sees(doctor, patient)[0] == 404, "what they wrote themselves does not"
+
+
+@pytest.mark.parametrize("stays", ["the one that was opened", "the other"])
+@pytest.mark.parametrize("judged", ["before", "after"])
+def test_a_merge_leaves_what_links_the_other_record_and_not_what_was_written_under_the_look(
+    doctor: User, patient: Patient, stays: str, judged: str
+) -> None:
+    def judge() -> None:
+        emergencies.review(EmergencyAccess.objects.get(), by=make_user("admin"), verdict="not_justified", note="No.")
+
+    own = make_patient()
+    opened_by(doctor, patient)
+    written, note = (make_note(patient=each, doctor=doctor.doctor) for each in (patient, own))
+    if judged == "before":
+        judge()
+    gone, kept = (own, patient) if stays == "the one that was opened" else (patient, own)
+    services.merge(gone, by=None, into=kept)
+    if judged == "after":
+        judge()
+    assert sees(doctor, kept)[0] == 200
+    note.delete()
+    assert sees(doctor, kept)[0] == 404, written.pk
+
+
+def test_who_looked_without_cause_takes_no_offered_time_for_the_patient_and_the_desk_does(
+    doctor: User, patient: Patient
+) -> None:
+    opened_by(doctor, patient)
+    entry = make_waitlist_entry(patient=patient, doctor=doctor.doctor)
+    emergencies.review(EmergencyAccess.objects.get(), by=make_user("admin"), verdict="not_justified", note="No.")
+    make_always_available(doctor.doctor)
+    offer = make_waitlist_offer(entry=entry, slot=make_freed_slot(doctor=doctor.doctor))
+    url = f"/api/v1/waitlist-offers/{offer.pk}/accept/"
+    assert client_for(doctor).post(url).status_code == 404
+    assert sees(doctor, patient)[0] == 404
+    taken = client_for(make_user("receptionist")).post(url)
+    assert taken.status_code == 200, taken.data
+    assert sees(doctor, patient)[0] == 200, "they are to see the patient"
 
 
 def test_ending_it_shuts_the_record_at_once_and_only_who_opened_it_or_the_administrator_may(

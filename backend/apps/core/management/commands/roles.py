@@ -36,10 +36,12 @@ console, with a reason of at least 10 characters, for 60 minutes by the database
 `POST /api/v1/patients/find/` with the whole record number and the birthday, which tells an id and initials. While it is
 open the patient counts as an own one everywhere, for reading and for writing; what the doctor writes links the patient
 to them for good, and the review shows it. Of one that was not justified nothing counts that they wrote up to the
-verdict: the record is shut, until something new links them. It ends when the record is merged into another one. Every
-audit row made under it names it in `detail.break_glass`. It opens an alert at once, which is mailed to whoever is on
-call, and waits in the console for a review by somebody else; after 7 days without one an alert tells of it. Nurses and
-the other roles need none: they see every patient.
+verdict: the record is shut, until something new links them. What somebody else made counts whatever the verdict: a
+visit that the desk booked meanwhile, and one that the patient takes from the waitlist after it. It ends when the
+record is merged into another one, which takes a reason of its own; what linked the doctor to that one before stays.
+Every audit row made under it names it in `detail.break_glass`. It opens an alert at once, which is mailed to whoever is
+on call, and waits in the console for a review by somebody else; 7 days after its end without one an alert tells of it.
+Nurses and the other roles of the staff need none: they see every patient, or the fields of them that are theirs.
 Patients do not see who opened their record; the accounting of it is the administrator's.
 """
 
