@@ -74,6 +74,9 @@ def watched() -> Iterator[tuple[str, Look]]:
     for variable, called, are_authorities in FILES:
         if path := os.environ.get(variable):
             yield called, partial(_first if are_authorities else _own, path)
+    door = urlsplit(settings.PUBLIC_BASE_URL)
+    if door.scheme == "https" and door.hostname:  # of the proxy before web
+        yield "of the address patients and staff reach us at", partial(end_of_peer, door.hostname, door.port or 443)
     database = settings.DATABASES["default"]
     yield from _of_database(database, database.get("OPTIONS", {}))
     links = {settings.CELERY_BROKER_URL: "of the broker", settings.REDIS_URL: "of Redis"}  # mostly one

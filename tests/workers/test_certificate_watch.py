@@ -19,6 +19,7 @@ from workers import certificate_watch
 from workers.cli import certificates
 
 pytestmark = pytest.mark.django_db
+PUBLIC = "of the address patients and staff reach us at"
 OURS = certificates.authority("ours")
 
 
@@ -89,8 +90,9 @@ def test_servers_are_asked_for_theirs_by_tls(tmp_path: Path, monkeypatch: pytest
         settings.CELERY_BROKER_URL = settings.REDIS_URL
         assert "of the broker" not in dict(certificate_watch.watched()), "it is the same"
         settings.CELERY_BROKER_URL = f"redis://127.0.0.1:1;{settings.REDIS_URL.replace('/0?', '/1?')}"
+        settings.PUBLIC_BASE_URL = f"https://127.0.0.1:{redis.port}"
         looks = dict(certificate_watch.watched())
-        wanted = ("of PostgreSQL", "of Redis", "of the authority of Redis", "of the broker, the 2. address")
+        wanted = ("of PostgreSQL", "of Redis", "of the authority of Redis", "of the broker, the 2. address", PUBLIC)
         ends = [looks[called]() for called in wanted]
     days = timedelta(days=2)
     assert all(end and abs(end - datetime.now(UTC) - days) < timedelta(hours=1) for end in ends)
