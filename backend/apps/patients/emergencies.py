@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Least, Now
 from django.utils import timezone
@@ -30,6 +30,7 @@ OPEN = Q(ends_at__gt=Now())
 UNREVIEWED = Q(verdict="")
 MADE = ("create", "admin.create")  # what the audit log calls it, of the API and of FHIR, and of the admin
 SEEN = "This patient's record is open to you already."
+GONE = "This record was just merged with another one or removed. Find the patient anew."
 
 
 def find(medical_record_number: str, date_of_birth: date) -> QuerySet[Patient]:
@@ -44,14 +45,15 @@ def break_glass(patient: Patient, *, by: Any, reason: str) -> EmergencyAccess:
     """Open the record for an hour by the database's clock, and tell whoever is on call.
 
     Raises:
-        Conflict: the record is open to `by` already.
+        Conflict: the record is open to `by` already, or was merged or removed meanwhile.
         DomainError: the reason is too short.
     """
     reason = " ".join(reason.split())
     if len(reason) < SHORTEST_REASON:
         raise DomainError(f"Say why in at least {SHORTEST_REASON} characters.")
-    with connection.cursor() as cursor:  # of two tries at once the second finds it open
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"break glass {by.pk} {patient.pk}"])
+    # Of two tries at once the second finds it open, and a merge that has begun takes no open look to the other record.
+    if not Patient.objects.select_for_update(no_key=True).filter(pk=patient.pk).values_list("pk").first():
+        raise Conflict(GONE)
     if Patient.objects.visible_to(by).filter(pk=patient.pk).exists():
         raise Conflict(SEEN)
     opened: EmergencyAccess = EmergencyAccess.objects.create(

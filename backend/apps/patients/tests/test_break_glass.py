@@ -28,6 +28,7 @@ from backend.apps.users.models import LoginGuard, User
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import ApiContract, client_for
 from tests.support.pages import signed_in
+from tests.support.races import wait_until_waited_for
 
 URL, PATIENTS = "/api/v1/emergency-accesses/", "/api/v1/patients/"
 REASON = "Unconscious in the waiting room, nobody else is here"
@@ -270,6 +271,27 @@ def test_a_record_that_is_gone_opens_to_nobody_and_a_merged_one_ends_and_does_no
         assert opened_by(doctor, kept).status_code == 201, "it takes a reason of its own"
         services.merge(make_patient(), by=None, into=kept)
         assert sees(doctor, kept)[0] == 200, "the record that is kept stays as it was"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_record_that_is_being_merged_is_not_opened_for_the_look_would_go_on_in_the_other_one() -> None:
+    login, gone, kept, told = make_doctor().user, make_patient(), make_patient(), list[str]()
+
+    def second() -> None:
+        try:
+            emergencies.break_glass(gone, by=login, reason=REASON)
+        except Conflict as refusal:
+            told.append(str(refusal))
+        finally:
+            connection.close()
+
+    thread = Thread(target=second)
+    with transaction.atomic():
+        services.merge(gone, by=None, into=kept)
+        thread.start()
+        wait_until_waited_for()
+    thread.join(30)
+    assert (told, EmergencyAccess.objects.count()) == ([emergencies.GONE], 0)
 
 
 @pytest.mark.parametrize("reason", ["", "short", " " * 20, "  a   b   "])
