@@ -8,25 +8,29 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.csrf import csrf_protect
+from psycopg.errors import QueryCanceled
 
 from backend.apps.core import audit
 from backend.apps.core.addresses import client_of
 from backend.apps.core.models import AuditLog
+from backend.apps.core.problems import CROSSED
 from backend.apps.users import throttle
 from backend.apps.users.models import User
 
 View = Callable[..., HttpResponse]
 SLOW_DOWN = "There were too many tries from here. Wait a moment and try again."
+BUSY = "This took too long and was ended. Go back and try again."
 
 
 def page(view: View) -> View:
-    """Take forms of ours only, and let no cache keep the page."""
+    """Take forms of ours only, let no cache keep the page, and write down what took the database too long."""
 
     @wraps(view)
     def framed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -34,7 +38,13 @@ def page(view: View) -> View:
             return sealed(HttpResponseNotAllowed(["GET", "HEAD", "POST"]))
         if any("\x00" in text for form in (request.GET, request.POST) for _, texts in form.lists() for text in texts):
             return sealed(HttpResponse("A character is not allowed.", status=400, content_type="text/plain"))
-        return sealed(view(request, *args, **kwargs))
+        try:
+            return sealed(view(request, *args, **kwargs))
+        except OperationalError as error:
+            if not isinstance(error.__cause__, (*CROSSED, QueryCanceled)):
+                raise
+            note(request, getattr(request.resolver_match, "url_name", None) or "page", None, "busy")
+            return sealed(HttpResponse(BUSY, status=503, content_type="text/plain"))
 
     return csrf_protect(framed)
 
