@@ -38,6 +38,10 @@ FORBIDDEN: Mapping[str, dict[str, Any]] = {
     "a shadow": {"shadow": CANARY},
     "what stands for the arguments": {"argsrepr": CANARY},
     "a moment": {"countdown": 60},
+    "where to answer": {"reply_to": CANARY},
+    "a property": {"correlation_id": CANARY},
+    "a property of its own": {"patient": CANARY},
+    "a way to go": {"exchange": CANARY, "routing_key": CANARY},
     "another way to write": {"args": (CANARY,), "serializer": "json"},
 }
 

@@ -33,6 +33,7 @@ class Wire(AMQP):  # type: ignore[misc]  # Celery has no types
             message.headers.update(more, origin=logs.PROCESS)
             opaque.check_body(message.body)
             opaque.check_headers(message.headers, *message.body[:2])
+            opaque.check_properties(message.properties, how)
             return send_message(producer, name, message, **how)
 
         return checked

@@ -32,6 +32,10 @@ TASKS = frozenset(
 )  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 PART = re.compile(r"[a-z-]{1,20}|gen\d{1,10}@[A-Za-z0-9.-]{1,64}")  # one of our processes, or how Celery names one
+PUBLISHING = {  # how a message is published, of which nothing travels with it
+    "compression", "confirm_timeout", "declare", "delivery_mode", "event_dispatcher", "queue", "retry", "retry_policy",
+    "serializer", "timeout",
+}  # fmt: skip
 EMPTY = ("shadow", "eta", "expires", "group", "group_index", "stamped_headers", "stamps", "periodic_task_name")
 
 
@@ -67,6 +71,14 @@ def check_headers(headers: Mapping[str, Any], args: Any, kwargs: Any) -> None:
     wrong = sorted(name for name, is_fine in told.items() if not is_fine)
     if unknown or wrong:
         raise NotOpaque(f"headers that tell too much: {len(unknown)} unknown, wrong: {', '.join(wrong) or 'none'}")
+
+
+def check_properties(properties: Mapping[str, Any], how: Mapping[str, Any]) -> None:
+    """Raise NotOpaque unless what travels beside headers and body is ids, and the way it takes is that of its queue."""
+    told = {**properties, **{name: value for name, value in how.items() if name not in PUBLISHING}}
+    more = {name: value for name, value in told.items() if value not in (None, "")}
+    if any(name not in {"correlation_id", "reply_to"} or not _is_id(value) for name, value in more.items()):
+        raise NotOpaque("properties that tell too much")
 
 
 def check_body(body: Any) -> None:
