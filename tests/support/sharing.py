@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from xdist.scheduler import LoadGroupScheduling
+from xdist.workermanage import WorkerController
 
 TOGETHER = {
     "tests/architecture/test_sizes.py",  # one reading of all files
@@ -25,6 +26,15 @@ class ByFile(LoadGroupScheduling):
         folder = next(filter(nodeid.startswith, TOGETHER_FOLDERS), None)
         file = nodeid.partition("::")[0]
         return folder or (file if file in TOGETHER else nodeid)
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Forget a share that is done: xdist would count all of ten thousand anew after each test."""
+        nodeid = self.registered_collections[node][item_index]
+        shares, name = self.assigned_work[node], self._split_scope(nodeid)
+        shares[name][nodeid] = True
+        if all(shares[name].values()):
+            del shares[name]
+        self._reschedule(node)
 
 
 @pytest.hookimpl(optionalhook=True)
