@@ -72,7 +72,7 @@ def begin(request: HttpRequest, model: type[Model]) -> HttpResponseRedirect:
     """Send who typed a search to the list it leads to; who typed what is no text back, with the reason."""
     form = Typed(request.POST)
     if not form.is_valid():
-        messages.error(request, " ".join(form.errors[SEARCH_VAR]))
+        messages.error(request, " ".join(map(str, form.errors[SEARCH_VAR])))
         return HttpResponseRedirect(request.get_full_path(), status=303)
     words = form.cleaned_data[SEARCH_VAR]
     return _list(request, **({SEARCH_VAR: sealed(words, place_of(request, model))} if words else {}))
