@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from backend.apps.core import alerts
+from backend.apps.core import alerts, closed_values
+from backend.apps.core.keyring import CannotOpen
 from backend.apps.core.models import Clinic
 from backend.apps.insurance import eligibility, fact_parts, inquiries, interchanges, numbering, status_requests
 from backend.apps.insurance.facts import Billing
@@ -31,6 +32,7 @@ from workers.tallying import Tally
 MOST = 1000  # questions of a file
 ALERT = "questions_to_payers"
 ASKING = "asking payers"
+CLOSED = "the member's number does not open"
 NOBODY_ASKS = "questions to payers:nobody asks"
 
 
@@ -148,11 +150,16 @@ def build_file(kind: Kind, partner: TradingPartner) -> int:
 
 
 def _reachable(kind: Kind, keys: Sequence[UUID], payers: Any, partner: TradingPartner) -> dict[str, Any]:
-    """Return the rows by id; those whose payer is reached by another partner by now are put aside."""
+    """Return the rows by id; those without a number to ask by, or of a payer of another partner, are put aside."""
     rows = kind.model.objects.filter(pk__in=keys).select_related(*kind.related).prefetch_related(*kind.many)
     found = {}
     for row in rows.order_by("queued_at", "pk"):
-        payer = payers.get(kind.record(row, provider="").payer)
+        try:
+            payer = payers.get(kind.record(row, provider="").payer)
+        except CannotOpen as closed:
+            closed_values.tell(closed)
+            inquiries.refuse(row, CLOSED)
+            continue
         if payer is None or payer.partner != str(partner.pk):
             inquiries.refuse(row, "no way to this payer by this partner")
         else:
@@ -207,7 +214,9 @@ def _asks() -> Billing | None:
     alerts.clear(NOBODY_ASKS)
     if usual is not None:
         return fact_parts.parts().billing[str(usual)]
-    return Billing(id="clinic", name=clinic.name, npi=clinic.npi_number, tax_id=fact_parts.digits(clinic.tax_id))
+    return Billing(
+        id="clinic", name=clinic.name, npi=clinic.npi_number, tax_id=fact_parts.digits(fact_parts.tax_id(clinic))
+    )
 
 
 def _ask_for_cover(file: File, questions: Sequence[Any]) -> Inquiries:

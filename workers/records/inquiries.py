@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from backend.apps.insurance.edits.coverage import MEDICARE
 from backend.apps.insurance.edits.forms import medicare_number
-from backend.apps.insurance.facts import Billing
+from backend.apps.insurance.facts import UNREADABLE, Billing
 from backend.apps.insurance.models import EligibilityInquiry, InsurancePlan, PatientInsurance, StatusInquiry
 from integrations.x12.inquiry_records import EligibilityQuestion, StatusQuestion
 
@@ -70,7 +70,7 @@ def status(question: StatusInquiry, *, provider: str) -> StatusQuestion:
 
 def originator(biller: Billing) -> str:
     """Return TRN03, who asks in ten characters: the tax id of an organisation, never a social security number."""
-    if biller.tax_id and biller.tax_id_type == "EI":
+    if biller.tax_id not in ("", UNREADABLE) and biller.tax_id_type == "EI":
         return f"1{biller.tax_id}"
     return f"9{biller.npi[:9]}"
 

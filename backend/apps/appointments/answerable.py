@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
 
 from backend.apps.appointments.models import AWAITED, AppointmentReminder, ReminderStatus, ReminderType
+from backend.apps.core.sealed import digests
+from backend.apps.patients import contacts
 
 ARRIVED = (ReminderStatus.SENT, ReminderStatus.DELIVERED)
 
@@ -25,9 +28,10 @@ def reminded_at(numbers: Collection[str]) -> dict[str, list[AppointmentReminder]
     rows = texts.select_related("appointment__patient", "digest_of")
     own, led = rows.filter(AppointmentReminder.sent_to(*numbers), **ahead), rows.filter(told_with, **ahead)
     found: dict[str, list[AppointmentReminder]] = defaultdict(list)
+    asked = {digest: one for one in numbers for digest in digests(AppointmentReminder, "recipient_phone_index", one)}
     for row in {row.pk: row for row in (*led, *own)}.values():
-        number = row.recipient_phone or (row.digest_of.recipient_phone if row.digest_of else "")
-        if _still_stands(row, number):
+        number = asked.get(bytes(_index_of(row) or b""), "")
+        if number and _still_stands(row, number):
             found[number].append(row)
     return {
         number: sorted(each, key=lambda row: row.sent_at or row.created_at, reverse=True)
@@ -35,7 +39,12 @@ def reminded_at(numbers: Collection[str]) -> dict[str, list[AppointmentReminder]
     }
 
 
+def _index_of(row: AppointmentReminder) -> Any:
+    """Return what the number is known by; the number itself may not open, which must cost no other its answer."""
+    return row.recipient_phone_index or (row.digest_of.recipient_phone_index if row.digest_of else None)
+
+
 def _still_stands(reminder: AppointmentReminder, number: str) -> bool:
     visit = reminder.appointment
     same_time = reminder.visit_starts_at in (None, visit.appointment_datetime)
-    return not visit.is_deleted and same_time and visit.patient.phone == number
+    return not visit.is_deleted and same_time and contacts.address_of(visit.patient, "sms") == number

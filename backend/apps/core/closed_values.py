@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import models
 
@@ -32,11 +33,16 @@ def mark(rows: Iterable[models.Model | None], *names: str) -> None:
     """Put SIGN into the fields that do not open, and tell of them: of rows that are shown as a list and never saved."""
     for row in filter(None, rows):
         for name in names:
-            try:
-                getattr(row, name)
-            except CannotOpen as closed:
-                tell(closed)
-                setattr(row, name, SIGN)
+            setattr(row, name, read(row, name, SIGN))
+
+
+def read(row: models.Model, name: str, instead: Any = "") -> Any:
+    """Return a field of a row; `instead` where it does not open, which is told of."""
+    try:
+        return getattr(row, name)
+    except CannotOpen as closed:
+        tell(closed)
+        return instead
 
 
 def differs(row: models.Model, name: str, value: object) -> bool:

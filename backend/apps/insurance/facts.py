@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 Adjustment = tuple[str, str, str, str]  # group (CO, PR, OA, PI), reason, amount, quantity
-UNREADABLE = "\0"  # stands for a member's number that does not open; no column and no file can hold it
+UNREADABLE = "\0"  # stands for a number that does not open; no column and no file can hold it
 
 
 class Billing(NamedTuple):

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 
 from backend.apps.core import closed_values
 from backend.apps.core.sealed import CannotOpen, Sealed, opened, same
+from backend.apps.insurance import fact_parts
 from backend.apps.insurance.edits.forms import medicare_number
 from backend.apps.insurance.models import (
     BillingEntity,
@@ -55,7 +56,9 @@ def is_for_us(payer: Payer) -> bool:
     if not payer.payee_npi:
         return True
     ours = list(BillingEntity.all_objects.only("npi", "tax_id"))
-    return not ours or any(one.npi == payer.payee_npi or one.tax_id == payer.payee_tax_id for one in ours)
+    if not ours or any(one.npi == payer.payee_npi for one in ours):
+        return True
+    return any(fact_parts.tax_id(one) == payer.payee_tax_id for one in ours)
 
 
 def claims(told: Sequence[Claim], payer: Payer) -> dict[int, UUID]:

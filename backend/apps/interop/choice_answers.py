@@ -10,6 +10,7 @@ from django.http import HttpResponse
 
 from backend.apps.appointments import answerable, services, zones
 from backend.apps.appointments.models import Appointment, AppointmentStatus
+from backend.apps.core import closed_values
 from backend.apps.core.exceptions import DomainError
 from backend.apps.interop.answer_frame import Asked
 from backend.apps.interop.visit_answers import stamp
@@ -73,7 +74,7 @@ def shown(asked: Asked, visits: dict[Any, Appointment], *, wrong: str = "") -> H
 def _visits(asked: Asked) -> dict[Any, Appointment]:
     """Return the visits ahead that were reminded of at the number the link was sent to, and still is theirs."""
     message = outgoing.find(asked.link.message_id)
-    number = message.recipient_phone if message else ""
+    number = closed_values.read(message, "recipient_phone") if message else ""
     found = answerable.reminded_at([number]).get(number, []) if number else []
     return {row.appointment_id: row.appointment for row in found}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.http import HttpResponse
 
+from backend.apps.core import closed_values
 from backend.apps.interop.answer_frame import Asked
 from backend.apps.messaging import outgoing
 from backend.apps.patients import consents, contacts
@@ -45,9 +46,9 @@ def start(asked: Asked) -> HttpResponse:
 
 
 def mailbox(asked: Asked) -> Patient | str:
-    """Return the address the message went to; the patient's own where the message does not say."""
+    """Return the address the message went to; the patient's own where the message does not say, or it does not open."""
     message = outgoing.find(asked.link.message_id)
-    return (message.recipient_email if message else "") or asked.link.patient
+    return (closed_values.read(message, "recipient_email") if message else "") or asked.link.patient
 
 
 def is_stopped(asked: Asked) -> bool:

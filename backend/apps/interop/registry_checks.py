@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Prefetch, Q, QuerySet
 
-from backend.apps.core import roles
+from backend.apps.core import closed_values, roles
 from backend.apps.core.models import Clinic
 from backend.apps.credentials import registries
 from backend.apps.credentials.models import RegistrySource
@@ -95,7 +95,9 @@ def _person(user: User) -> Person:
         first_name=user.first_name,
         npi=doctor.npi_number if doctor else "",
         born_on=user.date_of_birth,
-        licences=tuple(Licence(licence.state, licence.number) for licence in licences),
+        licences=tuple(
+            Licence(licence.state, number) for licence in licences if (number := closed_values.read(licence, "number"))
+        ),
     )
 
 

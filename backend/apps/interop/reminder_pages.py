@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 
 from backend.apps.appointments import permissions
 from backend.apps.appointments.models import Appointment, AppointmentReminder
-from backend.apps.core import audit
+from backend.apps.core import audit, closed_values
 from backend.apps.core.models import Clinic
 from backend.apps.core.permissions import may
 from backend.apps.doctors.models import Doctor
@@ -67,6 +67,7 @@ def visit(request: HttpRequest, pk: UUID) -> HttpResponse:
     # nosemgrep: unscoped-rows  # of a visit that is theirs to see
     reminders = AppointmentReminder.objects.filter(appointment=row).order_by("scheduled_send_time", "created_at", "pk")
     chips = [Chip.of(each) for each in reminders[:MOST_ROWS]]
+    closed_values.mark((chip.row for chip in chips), "recipient_phone", "recipient_email")
     keys = [chip.row.pk for chip in chips]
     points = contacts.points_of([row.patient])
     # nosemgrep: unscoped-rows  # of a visit that is theirs to see

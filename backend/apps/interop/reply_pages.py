@@ -147,17 +147,23 @@ def _texts(request: HttpRequest, keys: Collection[Any]) -> dict[Any, Said]:
     asked = list(seen.filter(pk__in=keys))
     if not asked:
         return {}
-    numbers, since = {row.from_number for row in asked}, min(row.received_at for row in asked)
+    closed_values.mark(asked, "from_number")
+    numbers, since = {row.from_number for row in asked} - {closed_values.SIGN}, min(row.received_at for row in asked)
     of_them = InboundText.sent_from(*numbers)
     unclear = seen.filter(of_them, outcome=InboundText.Outcome.AMBIGUOUS, received_at__gte=since)
     later = list(unclear.order_by("received_at", "pk")[:MOST_TEXTS])
+    closed_values.mark(later, "from_number")
     reminded = answerable.reminded_at(numbers)
     return {
         row.pk: Said(
             row.from_number,
             [
                 row,
-                *(each for each in later if each.from_number == row.from_number and each.received_at > row.received_at),
+                *(
+                    each
+                    for each in later
+                    if each.from_number == row.from_number != closed_values.SIGN and each.received_at > row.received_at
+                ),
             ],
             sorted({each.appointment for each in reminded.get(row.from_number, [])}, key=_start),
         )

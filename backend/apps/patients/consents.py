@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from backend.apps.core import closed_values
 from backend.apps.core.sealed import same
 from backend.apps.patients import changes
 from backend.apps.patients.contacts import address_of, known_at, living_at, mailbox
@@ -150,7 +151,7 @@ def _reopen(channel: str, address: str, *, method: str, evidence: str) -> list[P
     point = _closed(channel, address).first()
     if point is None:
         return []
-    ended = [row for row in rows if _ended_by(point, _last_word(row, channel))]
+    ended = [row for row in rows if _ended_by(point, address, _last_word(row, channel))]
     _change(point, **OPEN)
     for row in ended:
         record(row, channel, True, by=None, method=method, evidence=evidence)
@@ -159,8 +160,8 @@ def _reopen(channel: str, address: str, *, method: str, evidence: str) -> list[P
     return ended
 
 
-def _ended_by(point: ContactPoint, last: ContactConsent | None) -> bool:
-    if last is None or last.given or last.method not in OPT_OUTS or last.address != point.address:
+def _ended_by(point: ContactPoint, address: str, last: ContactConsent | None) -> bool:
+    if last is None or last.given or last.method not in OPT_OUTS or closed_values.read(last, "address") != address:
         return False
     return point.opted_out_at is not None and last.created_at >= point.opted_out_at
 

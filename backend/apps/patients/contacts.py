@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import BinaryField, F, Q, QuerySet, Value
+from django.db.models import Q, QuerySet
 
 from backend.apps.core import closed_values, sealed
-from backend.apps.core.keyring import CannotOpen
-from backend.apps.core.scope import Among
+from backend.apps.core.arrays import among_digests
 from backend.apps.patients.models import ContactPoint, Patient
 
 OPENED_BY = {
@@ -24,11 +22,7 @@ def address_of(patient: Patient, channel: str) -> str:
     """Return the number or mailbox (in small letters) of that channel, empty if there is none or it does not open."""
     if channel not in COLUMNS:
         return ""
-    try:
-        told: str = getattr(patient, COLUMNS[channel])
-    except CannotOpen as closed:
-        closed_values.tell(closed)
-        return ""
+    told: str = closed_values.read(patient, COLUMNS[channel])
     return mailbox(told) if channel == "email" else told
 
 
@@ -60,8 +54,7 @@ def at_address(text: str) -> Q:
 def points_of(patients: Iterable[Patient]) -> Points:
     """Return what is known of the numbers and mailboxes of `patients`, in one query.
 
-    They are asked for as arrays: thousands of parameters cost more than the rows. No address is opened: an opt-out
-    whose own does not open still counts.
+    No address of theirs is opened: an opt-out whose own does not open still counts.
     """
     wanted = {(channel, address_of(patient, channel)) for patient in patients for channel in ("sms", "email")}
     asked, of = Q(), dict[tuple[str, bytes], str]()
@@ -69,8 +62,7 @@ def points_of(patients: Iterable[Patient]) -> Points:
         addresses = [address for kind, address in wanted if kind == channel and address]
         digests = {digest: one for one in addresses for digest in sealed.digests(ContactPoint, "address_index", one)}
         of |= {(channel, digest): one for digest, one in digests.items()}
-        among = Among(F("address_index"), Value([*digests], output_field=ArrayField(BinaryField())))
-        asked |= Q(among, channel=channel)
+        asked |= Q(among_digests("address_index", digests), channel=channel)
     found = ContactPoint.objects.filter(asked)
     return {(point.channel, of[point.channel, bytes(point.address_index)]): point for point in found}
 

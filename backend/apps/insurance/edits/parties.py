@@ -16,6 +16,7 @@ from backend.apps.insurance.edits.rules import (
     Severity,
     edit,
 )
+from backend.apps.insurance.facts import UNREADABLE
 from backend.apps.insurance.models.code_sets import CodeSetKind
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -56,7 +57,18 @@ def _is_taxonomy(batch: Batch, code: str) -> bool:
 
 @edit("billing-tax-id", ERROR, On.BILLING, "tax_id", "The number for taxes has nine digits; correct it.")
 def billing_tax_id(batch: Batch) -> Iterable[Billing]:
-    return [one for one in batch.billing if not forms.is_tax_id(one.tax_id)]
+    return [one for one in batch.billing if one.tax_id != UNREADABLE and not forms.is_tax_id(one.tax_id)]
+
+
+@edit(
+    "billing-tax-id-unreadable",
+    ERROR,
+    On.BILLING,
+    "tax_id",
+    "The number for taxes does not open; whoever runs this was told. Enter it anew, or wait.",
+)
+def billing_tax_id_unreadable(batch: Batch) -> Iterable[Billing]:
+    return [one for one in batch.billing if one.tax_id == UNREADABLE]
 
 
 @edit("billing-address", ERROR, On.BILLING, "address", "Enter street and city of who bills.")

@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, Example] = {
     "billing-npi": Example({"billing.npi": WRONG_NPI}, {"billing.npi": OTHER_NPI}),
     "billing-taxonomy": Example({"billing.taxonomy": "207Q00000"}, {"billing.taxonomy": ""}),
     "billing-tax-id": Example({"billing.tax_id": "74-123456"}, {"billing.tax_id": "012345678"}),
+    "billing-tax-id-unreadable": Example({"billing.tax_id": "\0"}, {"billing.tax_id": "012345678"}),
     "billing-address": Example({"billing.line1": ""}, {"billing.line2": "STE 2"}),
     "billing-po-box": Example({"billing.line1": "P.O. Box 12"}, {"billing.line1": "12 BOXWOOD POINT"}),
     "billing-state": Example({"billing.state": "XX"}, {"billing.state": "PR"}),
