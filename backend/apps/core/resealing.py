@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.conf import settings
-from django.db import connections, models, router, transaction
+from django.db import IntegrityError, connections, models, router, transaction
+from psycopg.errors import UniqueViolation
 
 from backend.apps.core import keyring, sealed
 from backend.apps.core.keyring import CannotOpen
@@ -35,11 +36,22 @@ def _untold(_rows: int) -> None:
 
 
 class Resealed(NamedTuple):
-    """rows: sealed anew. closed: keys of rows with a value that does not open. held: rows others held to the end."""
+    """rows: sealed anew. closed: keys of rows with a value that does not open. held: rows others held to the end.
+
+    clashing: keys of rows that stay as they are, for another row has the same value, and only one may.
+    """
 
     rows: int = 0
     closed: tuple[Any, ...] = ()
     held: int = 0
+    clashing: tuple[Any, ...] = ()
+
+
+class Left(NamedTuple):
+    """Keys of rows that stay as they are; see `Resealed`."""
+
+    closed: set[Any]
+    clashing: set[Any]
 
 
 class Seal(NamedTuple):
@@ -102,6 +114,7 @@ def seal_all(model: type[models.Model], plain_of: Callable[[Any], Any] | None = 
 
     Raises:
         CannotOpen: some values look sealed and do not open, or `plain_of` raised it; all others are sealed.
+        IntegrityError: some rows have a value that only one may have; all others are sealed.
     """
 
     def opened(column: SealedColumn, row: Any, stored: Any) -> Any:
@@ -109,13 +122,17 @@ def seal_all(model: type[models.Model], plain_of: Callable[[Any], Any] | None = 
             return None
         return plain_of(stored) if plain_of else column.unsealed(stored)
 
-    rows, closed = _pass(model, _plain(model), opened, tell, skip=False)
+    rows, (closed, clashing) = _pass(model, _plain(model), opened, tell, skip=False)
     known = {name for name, _ in settings.FIELD_KEYS}
     for seal in status(model):
         if seal.key_id and seal.key_id not in known:
             raise CannotOpen(f"{seal.values} values of {model._meta.label} are under the key {seal.key_id}, {NOT_SET}")
     if closed:
         raise CannotOpen(f"{len(closed)} rows of {model._meta.label} hold a value that does not open: {min(closed)}")
+    if clashing:
+        raise IntegrityError(
+            f"{len(clashing)} rows of {model._meta.label} have a value another row has: {', '.join(map(str, clashing))}"
+        )
     return rows
 
 
@@ -143,27 +160,26 @@ def _as_it_stands(column: SealedColumn, _row: Any, stored: Any) -> Any:
 
 
 def _passes(model: type[models.Model], which: Callable[[Any], str], opened: Opened, tell: Tell) -> Resealed:
-    rows, closed, held = 0, set[Any](), 0
+    rows, held, left = 0, 0, Left(set(), set())
     for _ in range(PASSES):
-        done, failed = _pass(model, which(model), opened, tell, skip=True)
-        rows, closed = rows + done, closed | failed
-        held = _count(model, which(model)) - len(closed)
+        done, left = _pass(model, which(model), opened, tell, skip=True)
+        rows, held = rows + done, _count(model, which(model)) - len(left.closed | left.clashing)
         if held <= 0:
             break
         time.sleep(PAUSE_S)
-    return Resealed(rows, tuple(sorted(closed)), max(held, 0))
+    return Resealed(rows, tuple(sorted(left.closed)), max(held, 0), tuple(sorted(left.clashing)))
 
 
-def _pass(model: type[models.Model], where: str, opened: Opened, tell: Tell, *, skip: bool) -> tuple[int, set[Any]]:
-    """Seal the rows of which `where` holds once; return how many, and the keys of those that do not open."""
-    rows, closed, last = 0, set[Any](), None
+def _pass(model: type[models.Model], where: str, opened: Opened, tell: Tell, *, skip: bool) -> tuple[int, Left]:
+    """Seal the rows of which `where` holds once; return how many, and which stay as they are."""
+    rows, left, last = 0, Left(set(), set()), None
     while True:
         with transaction.atomic(using=router.db_for_write(model)):
             keys = _lock(model, where, last, skip=skip)
             if not keys:
-                return rows, closed
-            done, failed = _seal(model, keys, opened)
-        rows, closed, last = rows + done, closed | failed, keys[-1]
+                return rows, left
+            done, more = _seal(model, keys, opened)
+        rows, left, last = rows + done, Left(left.closed | more.closed, left.clashing | more.clashing), keys[-1]
         tell(done)
 
 
@@ -185,7 +201,7 @@ def _lock(model: type[models.Model], where: str, after: Any, *, skip: bool) -> l
     return keys
 
 
-def _seal(model: type[models.Model], keys: Sequence[Any], opened: Opened) -> tuple[int, set[Any]]:
+def _seal(model: type[models.Model], keys: Sequence[Any], opened: Opened) -> tuple[int, Left]:
     columns, indexes, table = sealed.columns(model), sealed.indexes(model), model._meta.db_table
     bound = ["id" if column.bound_to == "pk" else column.bound_to for column in columns]
     names = [*(column.column for column in columns), *(index.column for index in indexes)]
@@ -207,8 +223,8 @@ def _seal(model: type[models.Model], keys: Sequence[Any], opened: Opened) -> tup
             texts = [anew.get(column.name, (kept,))[0] for column, kept in zip(columns, stored, strict=False)]
             if anew:
                 made.append((key, *texts, *digests))
-        _write(cursor, model, made)
-    return len(made), closed
+        clashing = _write(cursor, model, made)
+    return len(made) - len(clashing), Left(closed, clashing)
 
 
 def _anew(
@@ -232,7 +248,8 @@ def _anew(
     return anew, has_closed
 
 
-def _write(cursor: Any, model: type[models.Model], made: Sequence[tuple[Any, ...]]) -> None:
+def _write(cursor: Any, model: type[models.Model], made: Sequence[tuple[Any, ...]]) -> set[Any]:
+    """Write the rows; return the keys of those whose value another row has, which cost no others theirs."""
     using, table = router.db_for_write(model), model._meta.db_table
     fields: list[models.Field[Any, Any]] = [*sealed.columns(model), *sealed.indexes(model)]
     types = [f"%s::{field.db_type(connections[using])}[]" for field in (model._meta.pk, *fields)]
@@ -240,8 +257,19 @@ def _write(cursor: Any, model: type[models.Model], made: Sequence[tuple[Any, ...
     sets = ", ".join(f"{field.column} = made.{name}" for field, name in zip(fields, names, strict=True))
     sql = f"""UPDATE {table} SET {sets} FROM unnest({", ".join(types)}) AS made (key, {", ".join(names)})
               WHERE {table}.id = made.key"""  # noqa: S608  # our own names only
-    if made:
-        cursor.execute(sql, [list(values) for values in zip(*made, strict=True)])
+    clashing, batches = set[Any](), [made] if made else []
+    while batches:
+        batch = batches.pop()
+        try:
+            with transaction.atomic(using=using):
+                cursor.execute(sql, [list(values) for values in zip(*batch, strict=True)])
+        except IntegrityError as refused:
+            if not isinstance(refused.__cause__, UniqueViolation):
+                raise
+            middle = len(batch) // 2
+            batches += [batch[middle:], batch[:middle]] if middle else []
+            clashing |= set() if middle else {batch[0][0]}
+    return clashing
 
 
 def _count(model: type[models.Model], where: str) -> int:

@@ -87,6 +87,8 @@ class Command(BaseCommand):
             yield closed(label, found.closed)
         if found.held:
             yield f"{label}: {found.held} rows were held by others all the time; run this again."
+        if found.clashing:
+            yield clash(label, found.clashing)
 
     def indexed(self, model: type[models.Model]) -> Iterator[str]:
         label = model._meta.label
@@ -96,7 +98,7 @@ class Command(BaseCommand):
             found = indexing.reindex(model, tell)
         self.stdout.write(f"{label}: blind indexes of {found.rows:,} rows written anew.")
         if found.clashing:
-            yield f"{label}: these rows have a value another row has: {ids(found.clashing)}. Correct one of each pair."
+            yield clash(label, found.clashing)
         if found.held:
             yield f"{label}: {len(found.held)} rows were held by others all the time; run this again."
         if found.closed:
@@ -117,6 +119,10 @@ def closed(label: str, keys: Sequence[Any]) -> str:
         f"{label}: {len(keys)} rows hold a value that does not open ({ids(keys)}): was a key taken out, the row "
         "changed, or a value never sealed (`keys seal`)?"
     )
+
+
+def clash(label: str, keys: Sequence[Any]) -> str:
+    return f"{label}: these rows have a value another row has: {ids(keys)}. Correct one of each pair, and run it again."
 
 
 def ids(keys: Sequence[Any]) -> str:
