@@ -34,8 +34,6 @@ def test_a_doctor_lists_finds_and_opens_own_patients_only(two_practices: tuple) 
     assert AuditLog.objects.filter(user_id=doctor.user_id, resource_id=str(theirs.pk), outcome="refused").exists()
     for found in (
         api.get(PATIENTS).data["results"],
-        api.get(PATIENTS, {"search": "okafor"}).data["results"],
-        api.get(PATIENTS, {"last_name": "oka"}).data["results"],
         api.post(f"{PATIENTS}search/", {"text": "okafor"}, format="json").data,
     ):
         assert [row["id"] for row in found] == [str(mine.pk)]
