@@ -39,6 +39,7 @@ from backend.apps.users.tests.factories import make_user
 from integrations.x12.fake import FakeClearinghouse
 from integrations.x12.sniff import Kind
 from tests.support.api_contract import client_for
+from tests.support.disguises import packed, uncovered
 from tests.support.pages import signed_in
 from tests.support.stores import about_rows, everything_in, stored
 from tests.workers.claims import answers
@@ -63,6 +64,7 @@ MARKS = (
     "zqcanary", "1931-07-23", "19310723", "1957-08-19", "19570819", "1929-06-21", "19290621", "4155557391",
     "219098374", "739173917", "73917-3917", "z63.79", "z6379",
 )  # fmt: skip
+PACKED = packed(*MARKS)
 WORDS = {
     "last_error", "status_reason", "dedupe_key", "findings", "problem", "reason", "codes", "details", "pause_reason",
     "remarks", "file_name", "batch_reference", "claim_control_number", "control_number", "claim_number", "kinds",
@@ -72,8 +74,9 @@ LINK = re.compile(r"""(?:href|action|src)=["']([^"']*)["']""")
 
 
 def marks_in(*texts: object) -> list[str]:
-    whole = " ".join(map(str, texts)).lower()
-    return [mark for mark in MARKS if mark in whole]
+    whole = uncovered(" ".join(map(str, texts)))
+    small = whole.lower()
+    return [mark for mark in MARKS if mark in small] + sorted(part for part in PACKED if part in whole)
 
 
 @pytest.fixture

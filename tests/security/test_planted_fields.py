@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
@@ -117,6 +118,9 @@ class Reader:
         kept = {name: value for name in form.fields if (value := form[name].value()) not in (None, False)}
         answer = self.pages.post(page, {**kept, "insurance_info": "{}", "city": "Zqxjktown"})
         assert answer.status_code == 302, answer.context["errors"]
+        told = [str(one) for one in get_messages(answer.wsgi_request)]
+        assert told, "it is told on the next page, and waits for that in a cookie"
+        assert marks_in(" ".join(told)) == []
 
     def break_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let a bug of ours raise with a patient's data in its words."""

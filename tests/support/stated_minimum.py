@@ -26,6 +26,7 @@ WHERE = frozenset({"address_line1", "address_line2", "city", "postal_code"})
 REACHED = frozenset({"phone", "email"})
 OF_KIN = frozenset({"emergency_contact_name", "emergency_contact_phone", "emergency_contact_relationship"})
 COVERAGE = frozenset({"member_id", "group_number"})
+BILLED = frozenset({"procedure_description", "procedure_note"})
 CHART = frozenset({"reason", "value", "drug", "diagnosis"})
 STATED = {
     "message": Stated(
@@ -54,21 +55,21 @@ STATED = {
     "payer": Stated(
         "a payer, by a clearinghouse",
         "the claim or question: who is covered and lives where, record, member and group number, diagnoses, "
-        "procedures, charges",
+        "procedures with what is written of each, charges",
         "it pays for a person it insures",
-        WHO | WHERE | COVERAGE | {"diagnosis"},
+        WHO | WHERE | COVERAGE | {"diagnosis"} | BILLED,
     ),
     "export": Stated(
         "a client of the FHIR API or of an export",
         "what its scopes and its user allow, each read written down",
         "it was granted that",
-        IN_FULL | WHERE | REACHED | OF_KIN | COVERAGE | CHART | {"policy_number"},
+        IN_FULL | WHERE | REACHED | OF_KIN | COVERAGE | CHART | {"policy_number", "procedure_description"},
     ),
     "person": Stated(
         "a person signed in",
         "what the role may see, each read written down",
         "it is their work",
-        IN_FULL | WHERE | REACHED | OF_KIN | COVERAGE | CHART | {"policy_number", "insurance_info", "said"},
+        IN_FULL | WHERE | REACHED | OF_KIN | COVERAGE | CHART | BILLED | {"policy_number", "insurance_info", "said"},
     ),
 }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import redis
+import requests
 from celery import Celery
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -25,14 +26,15 @@ from tests.security.canary.stack import CanaryStack
 
 
 class Leaky(HttpDouble):
-    """A web server that tells of the patient in an error and in an address."""
+    """A web server that tells of the patient in an error, in a header and in an address."""
 
-    def __init__(self, words: str, address: str) -> None:
+    def __init__(self, words: str, header: str, address: str) -> None:
         super().__init__()
-        self._words, self._address = words, address
+        self._words, self._header, self._address = words, header, address
 
     def take(self, request: Request) -> Answer:
-        return Answer(500, {"detail": self._words}, {"Location": f"/patients/?name={self._address}"})
+        told = {"detail": self._words, "next": f"/patients/?name={self._address}"}
+        return Answer(500, told, {"Content-Disposition": f'attachment; filename="{self._header}.pdf"'})
 
 
 def planters(stack: CanaryStack) -> dict[str, Callable[[str], object]]:
@@ -46,6 +48,7 @@ def planters(stack: CanaryStack) -> dict[str, Callable[[str], object]]:
         "metrics": lambda text: Heartbeat.objects.create(entry=text, task="sweep.overdue", runs=1),
         "log of the admin": admin_log,
         "sessions": session,
+        "traces": lambda text: requests.post(stack.collector.url, data=text, timeout=10),
         "temporary files": (stack.temporary / "upload").write_text,
         "names of files": lambda text: (stack.folder / f"{text}.pdf").touch(),
         "tables about rows": lambda text: alerts.open_once("canary", kind="claims_file", sentence=f"{text} is late."),
@@ -64,7 +67,7 @@ def executed(statement: str) -> None:
 
 def in_redis(stack: CanaryStack, text: str) -> None:
     """Leave a message to workers whose packed body tells; of all it is what is hardest to see."""
-    body = base64.b64encode(json.dumps([[text], {}, {}]).encode()).decode()
+    body = b64encode(json.dumps([[text], {}, {}]).encode()).decode()
     with redis.Redis.from_url(stack.stage.redis.url) as server:
         server.rpush("a queue of nobody", json.dumps({"body": body}))
 
@@ -95,9 +98,15 @@ def session(text: str) -> None:
     made.create()
 
 
-def mailed(stack: CanaryStack, text: str) -> None:
-    record: dict[str, Any] = {"to": "somebody@example.org", "subject": text, "text": "", "html": ""}
+def mailed(stack: CanaryStack, text: str, **more: Any) -> None:
+    record: dict[str, Any] = {"to": "somebody@example.org", "subject": text, "text": "", "html": "", **more}
     (stack.folder / "outbox" / "EBplanted.json").write_text(json.dumps(record))
+
+
+def attached(stack: CanaryStack, text: str) -> None:
+    """Mail a calendar entry that tells; its line is broken, and all of it packed."""
+    content = b64encode(f"BEGIN:VEVENT\r\nSUMMARY:See {text[:4]}\r\n {text[4:]}, {text}\r\n".encode()).decode()
+    mailed(stack, "Your visit", attachments=[{"name": "appointment.ics", "content_base64": content}])
 
 
 def texted(stack: CanaryStack, text: str) -> None:

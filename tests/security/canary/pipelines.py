@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import time
@@ -11,9 +12,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.appointments.models import Appointment, AppointmentReminder
 from backend.apps.appointments.tests.factories import free_time
 from backend.apps.core.models import Clinic, Heartbeat
 from backend.apps.doctors.tests.factories import make_doctor
@@ -24,13 +26,14 @@ from backend.apps.interop.models import ExportJob
 from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.laboratory.models import CriticalPage, InboundMessage, LabOrderMessage
 from backend.apps.laboratory.tests.factories import make_lab_feed, make_lab_order, make_lab_test, make_order_feed
-from backend.apps.messaging.models import InboundText
+from backend.apps.messaging.models import InboundText, PatientMessage, ProviderEvent
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.prescriptions.tests.factories import make_medication
 from beat_schedule import SCHEDULE
+from integrations.doubles import sendgrid
 from integrations.doubles.laboratory import LabDouble
-from integrations.doubles.twilio import inbound_form, sign
+from integrations.doubles.twilio import inbound_form, sign, status_form
 from integrations.hl7.mllp import frame
 from tests.security.canary import person
 from tests.security.canary.places import Visitor, messages
@@ -71,7 +74,7 @@ class Story:
 
 
 def reminded(story: Story) -> None:
-    """Book for her and for somebody else, who are reminded by mail and by text; she answers more than was asked."""
+    """Book for her and for somebody else, who are reminded by mail and text though a refusal names her."""
     other = make_patient(sms_consent=True, email_consent=True, phone="+14155550133", time_zone=zone_at())
     for patient, doctor in ((other, make_doctor()), (story.patient, story.practice.doctor)):
         body = {
@@ -84,18 +87,48 @@ def reminded(story: Story) -> None:
         made = story.visitor.done("post", "/api/v1/appointments/", 201, by=story.desk, json=body)
         due = AppointmentReminder.objects.filter(appointment_id=made["id"], offset_minutes__in=(10080, 1440))
         due.update(due_at=timezone.now(), scheduled_send_time=timezone.now())
-    story.stack.ring("reminders.dispatch")
-    story.wait(lambda: AppointmentReminder.objects.filter(status__in=DONE).count() == 4)
+    busy = {"code": 20429, "status": 429, "message": f"Too many texts to {person.PERSON['phone']} (Zqxjklast)"}
+    story.stack.twilio.fail_next(429, busy, headers={"Retry-After": "1"})
+
+    def sent() -> bool:
+        story.stack.ring("reminders.dispatch")
+        time.sleep(0.3)
+        return AppointmentReminder.objects.filter(status__in=DONE).count() == 4
+
+    story.wait(sent)
     (mail,) = (one["plain"] for one in messages(story.stack)["email"] if one["to"] == person.PERSON["email"])
     (link,) = set(LINK_OF_PATIENT.findall(mail)[:1])
-    story.opened = story.visitor.done("get", link).text
+    story.opened = "".join(story.visitor.done("get", f"{link}{page}").text for page in ("", "/calendar.ics"))
+
+
+def answered(story: Story) -> None:
+    """Let providers report in words that name her; she answers more than was asked, and both visits are cancelled."""
+    (text,) = (one for one in story.stack.twilio.sent if one.to == person.PERSON["phone"])
+    _posted(story, f"/webhooks/twilio/status?a={text.attempt_id}", status_form(text, "delivered"), 204)
     for number, words in enumerate((f"YES {person.SAID} 1931-07-23", "YES", "STOP please")):
         form = inbound_form(person.PERSON["phone"], PHONE_OF_CLINIC, words, sid=f"SM{number:032d}")
-        address = f"{story.stack.url}/webhooks/twilio/inbound"
-        signed = {"X-Twilio-Signature": sign(address, form, TOKEN), "Content-Type": "application/x-www-form-urlencoded"}
-        story.visitor.done("post", "/webhooks/twilio/inbound", data=urlencode(form), headers=signed)
+        _posted(story, "/webhooks/twilio/inbound", form)
         story.visitor.ask("post", "/webhooks/twilio/inbound", data=urlencode(form))  # as anybody may
-    story.wait(lambda: InboundText.objects.count() == 3)
+    told = {"email": person.PERSON["email"], "reason": f"550 <{person.PERSON['email']}>: no Zqxjklast here"}
+    events = [{**told, "event": kind, "sg_event_id": kind, "timestamp": 1} for kind in ("bounce", "deferred", "open")]
+    raw = json.dumps(events).encode()
+    headers = sendgrid.sign(raw, story.stack.sendgrid_key)
+    story.visitor.done("post", "/webhooks/sendgrid/events", 204, data=raw, headers=headers)
+    for visit in Appointment.objects.all():
+        url = f"/api/v1/appointments/{visit.pk}/cancel/"
+        story.visitor.done("post", url, by=story.desk, json={"reason": person.REASON})
+    unread = ProviderEvent.objects.exclude(work_state="done").filter(due_at__lte=Now())  # the others are of no mail
+    story.wait(lambda: InboundText.objects.count() == 3 and not unread.exists())
+    PatientMessage.objects.update(due_at=timezone.now(), scheduled_send_time=timezone.now())
+    story.stack.ring("reminders.deliver_messages")
+    story.wait(lambda: PatientMessage.objects.filter(status__in=DONE).count() == 2)
+
+
+def _posted(story: Story, path: str, form: dict[str, str], status: int = 200) -> None:
+    """Post a form as Twilio does."""
+    signature = sign(f"{story.stack.url}{path}", form, TOKEN)
+    headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
+    story.visitor.done("post", path, status, data=urlencode(form), headers=headers)
 
 
 def examined(story: Story) -> None:
@@ -115,7 +148,9 @@ def examined(story: Story) -> None:
             message(sent, "CANARY05").replace(b"|N|||F", b"|HH|||F"),
         ):
             peer.sendall(frame(raw))
-            assert b"MSA|" in peer.recv(65536)
+            answer = peer.recv(65536)
+            assert b"MSA|" in answer
+            story.visitor.refusals.append(answer.decode())
     order = make_lab_order(
         patient=story.patient,
         doctor=story.practice.doctor,
@@ -157,7 +192,7 @@ def treated(story: Story) -> None:
 def billed(story: Story) -> None:
     """Ask the payer, claim, send, and read what comes back, refused and paid."""
     partner = _partner(story)
-    line = factories.line(description="Zqxjk drug", note="Zqxjk note")
+    line = factories.line(description=person.ITEM, note=person.NOTE)
     body = {
         "patient_insurance": str(story.coverage.pk),
         "service_date": str(Clinic.today() - timedelta(days=8)),
@@ -207,9 +242,14 @@ def _collect(story: Story, files: int) -> None:
 
 
 def exported(story: Story) -> str:
-    """Let a system fetch all there is; return what it got."""
+    """Let a system search, and fetch all there is; return what it got."""
     system = make_system().row
     token = tokens.issue(system.pk, ["system/*.read"], now=timezone.now())
+    sought = {"family": "Zqxjklast", "birthdate": "1931-07-23", "identifier": "ZQXJKMRN7"}
+    form = {"data": urlencode(sought), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
+    assert story.visitor.done("post", "/fhir/R4/Patient/_search", token=token, **form)["entry"]
+    for wrong in ("birthdate=Zqxjkborn", "family:Zqxjk=Zqxjklast"):
+        story.visitor.done("get", f"/fhir/R4/Patient?{wrong}", 400, token=token)
     asked = story.visitor.ask(
         "get", "/fhir/R4/$export", token=token, headers={"Prefer": "respond-async", "Accept": "application/fhir+json"}
     )
@@ -239,7 +279,7 @@ def looked_around(story: Story) -> None:
     ask("post", "/api/v1/auth/token/", json={"email": "zqxjkmail@example.org", "password": "Zqxjkpassword-1931"})
     stranger = InboundMessage.objects.get(control_id="CANARY02").pk
     for page in (
-        f"/admin/patients/patient/{story.patient.pk}/change/", "/admin/patients/patient/?q=zqxjklast",
+        f"/admin/patients/patient/{story.patient.pk}/change/", _searched(story),
         f"/admin/patients/patient/{story.patient.pk}/history/", "/console/", "/console/labs/",
         f"/console/labs/{stranger}/", "/console/claims/", "/console/reminders/", "/console/audit/", "/console/alerts/",
     ):  # fmt: skip
@@ -252,6 +292,13 @@ def looked_around(story: Story) -> None:
     }
     for path, form in forms.items():
         assert ask("post", path, pages=True, data=form, **by).status_code in (200, 302), path
+
+
+def _searched(story: Story) -> str:
+    """Search in the admin; return where its list leads."""
+    form = {"pages": True, "data": {"q": "zqxjklast"}, "by": story.admin}
+    answer = story.visitor.ask("post", "/admin/patients/patient/", **form)
+    return answer.headers["Location"]
 
 
 TRAPS = f"""

@@ -7,28 +7,31 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 import requests
 from django.contrib.sessions.models import Session
+from django.db import connection
 
 from backend.apps.users.models import User
-from tests.security.canary.person import SEARCHED
 from tests.security.canary.stack import CanaryStack
+from tests.support.planted import about_patients
 from tests.support.stores import about_rows, everything_in, files_in, stored
 
-LINK = re.compile(r"""(?:href|action|src|hx-get|hx-post)=["']([^"']*)["']""")
+LINK = re.compile(  # in a page, and in JSON
+    r"""(?:href|action|src|srcset|hx-[a-z-]+|data-[a-z-]*(?:url|href|src))=["']([^"']*)["']|"(https?://[^"]*|/[^"\s]+)\""""
+)
 DIALS = ("tel:", "mailto:")  # no addresses of ours: nobody is asked for them
 FLOWER = ("/api/tasks?limit=10000", "/api/workers", "/api/task/types", "/api/queues/length", "/metrics", "/tasks", "/")
 
 
 @dataclass
 class Visitor:
-    """Somebody who uses the stack over HTTP; keeps each refusal, and each address that was asked for or shown."""
+    """Somebody who uses the stack over HTTP; keeps each refusal, each header, and each address that was shown."""
 
     stack: CanaryStack
     refusals: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
 
     def ask(
@@ -43,7 +46,9 @@ class Visitor:
             headers["Authorization"] = f"Bearer {token or self.stack.token(by)}"  # type: ignore[arg-type]  # one of both
         given = {"headers": headers, "cookies": cookies, "allow_redirects": False, **more}
         answer = requests.request(method, f"{self.stack.url}{path}", timeout=60, **given)
-        self.addresses += [answer.headers.get("Location", ""), *LINK.findall(answer.text)]
+        self.headers += [f"{name}: {value}" for name, value in answer.headers.items()]
+        links = map("".join, LINK.findall(answer.text))
+        self.addresses += [link for link in links if not link.startswith(DIALS)]
         (self.refusals if answer.status_code >= 400 else self.shown).append(answer.text)
         return answer
 
@@ -77,21 +82,22 @@ class Places:
             "log of the admin": lambda: stored("django_admin_log", ["django_admin_log::text"]),
             "sessions": lambda: repr([(one.session_key, one.get_decoded()) for one in Session.objects.all()]),
             "refusals and errors": lambda: "\n".join(self.visitor.refusals),
-            "addresses": lambda: "\n".join(map(_asked_for, self.visitor.addresses)),
+            "headers": lambda: "\n".join(self.visitor.headers),
+            "addresses": lambda: "\n".join([*self.visitor.addresses, *stack.asked_of_others()]),
+            "traces": stack.spans,
             "temporary files": lambda: files_in(stack.temporary),
             "names of files": lambda: "\n".join(str(path) for path in stack.folder.rglob("*")),
-            "tables about rows": lambda: "\n".join(stored(*one) for one in about_rows().items()),
+            "tables about rows": lambda: "\n".join(stored(*one) for one in (about_rows() | of_no_patient()).items()),
         }
 
     def _redis_on_disk(self) -> str:
         return files_in(self.stack.folder / "valkey")
 
 
-def _asked_for(address: str) -> str:
-    """Return what of an address is not what its reader typed into the search of the same page."""
-    if address.startswith(DIALS):
-        return ""
-    return unquote(address).replace(SEARCHED, "")
+def of_no_patient() -> dict[str, list[str]]:
+    """Return {table: all of a row} of each table whose rows are about no patient, however many steps away."""
+    about = {model._meta.db_table for model in about_patients()}
+    return {name: [f"{name}::text"] for name in connection.introspection.table_names() if name not in about}
 
 
 def messages(stack: CanaryStack) -> dict[str, list[dict[str, Any]]]:

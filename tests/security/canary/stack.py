@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from django.db import connection
 
+from integrations.doubles.server import Answer, HttpDouble, Request
 from integrations.x12.fake import FakeClearinghouse
 from tests.security.attacks.stack import METRICS_TOKEN, AttackedStack
 from tests.support.stage import until
@@ -30,8 +31,15 @@ POSTGRES_LOG = {
 }
 
 
+class Collector(HttpDouble):
+    """Takes spans."""
+
+    def take(self, request: Request) -> Answer:
+        return Answer(200, b"", {"Content-Type": "application/x-protobuf"})
+
+
 class CanaryStack(AttackedStack):
-    """Also with Flower, a clearinghouse, JSON logs as in production, and temporary files in a folder of its own."""
+    """Also with Flower, a clearinghouse, traces, JSON logs as in production, and a folder for what is brief."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -39,8 +47,9 @@ class CanaryStack(AttackedStack):
         self.secrets = folder / "partner-secrets"
         for place in (self.temporary, self.secrets):
             place.mkdir()
-        self.house = FakeClearinghouse(folder / "house")
-        self.house.__enter__()
+        self.house, self.collector = FakeClearinghouse(folder / "house"), Collector()
+        for double in (self.house, self.collector):
+            double.__enter__()
         self.flower = state.free_port()
         self.stage.extra.update(
             {
@@ -49,6 +58,8 @@ class CanaryStack(AttackedStack):
                 "CARERELAY_PARTNER_SECRETS": str(self.secrets),
                 "CARERELAY_EGRESS_ALLOW": "127.0.0.1",
                 "CARERELAY_LOG_FORMAT": "json",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url,
+                "OTEL_BSP_SCHEDULE_DELAY": "500",  # ms
                 "TMPDIR": str(self.temporary),
             }
         )
@@ -63,7 +74,8 @@ class CanaryStack(AttackedStack):
 
     def close(self) -> None:
         super().close()
-        self.house.__exit__()
+        for double in (self.house, self.collector):
+            double.__exit__(None, None, None)
 
     def postgres_log(self) -> str:
         """Return what PostgreSQL wrote since this stack is there."""
@@ -75,6 +87,15 @@ class CanaryStack(AttackedStack):
         answer = requests.get(f"http://127.0.0.1:{self.flower}{path}", auth=FLOWER_LOGIN, timeout=30)
         assert answer.status_code == 200, (path, answer.status_code)
         return answer.text
+
+    def spans(self) -> str:
+        """Return what was sent to the collector of traces."""
+        return "\n".join(request.body.decode("latin-1") for request in self.collector.requests)
+
+    def asked_of_others(self) -> list[str]:
+        """Return the addresses that the stack asked for at others, and those it told them to answer at."""
+        asked = [request.path for double in (self.twilio, self.outside) for request in double.requests]
+        return asked + [sms.status_callback for sms in self.twilio.sent]
 
     def numbers(self) -> str:
         given = {"Authorization": f"Bearer {METRICS_TOKEN}"}
