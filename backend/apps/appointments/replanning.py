@@ -9,18 +9,17 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet, UUIDField, Value
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from backend.apps.appointments.models import Appointment, AppointmentReminder, ReminderStatus, ReplanRequest
 from backend.apps.appointments.planning import Expected, Planner, expected
 from backend.apps.appointments.timing import PAST, Plan, Planned
 from backend.apps.core import dispatch
+from backend.apps.core.arrays import among_ids, array_of
 from backend.apps.core.bases import uuid7_text
 from backend.apps.core.bulk import write_each
-from backend.apps.core.scope import Among
 from backend.apps.core.work import WorkState
 from backend.apps.patients import contacts
 
@@ -120,7 +119,7 @@ def bring_in_line(
 
 
 def _visits(keys: Collection[Any]) -> QuerySet[Appointment]:
-    return Appointment.all_objects.filter(_one_of("pk", keys)).order_by("pk")
+    return Appointment.all_objects.filter(among_ids("pk", keys)).order_by("pk")
 
 
 def _locked(keys: Collection[Any], skip_locked: bool) -> QuerySet[Appointment]:
@@ -128,7 +127,7 @@ def _locked(keys: Collection[Any], skip_locked: bool) -> QuerySet[Appointment]:
     held = rows.values_list("pk", "patient_id")
     visits, patients = zip(*held, strict=True) if held else ((), ())
     with connection.cursor() as cursor:
-        cursor.execute(HOLD_PATIENTS, [list(set(patients))])
+        cursor.execute(HOLD_PATIENTS, [array_of(set(patients))])
     return _visits(visits)
 
 
@@ -217,21 +216,16 @@ def _standing(visits: Iterable[Expected], now: datetime, locked: bool) -> dict[A
     """
     found: dict[Any, list[Row]] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(STANDING, [list({key for visit in visits for key in (visit.pk, *visit.moved_from)}), now])
+        cursor.execute(STANDING, [array_of({key for visit in visits for key in (visit.pk, *visit.moved_from)}), now])
         keys = [key for (key,) in cursor.fetchall()]
     if not keys:
         return found
     matters = Q(status=ReminderStatus.PENDING) | Q(visit_starts_at__gt=now) | Q(visit_starts_at__isnull=True)
-    rows = AppointmentReminder.all_objects.filter(matters, _one_of("pk", keys)).order_by("pk")
+    rows = AppointmentReminder.all_objects.filter(matters, among_ids("pk", keys)).order_by("pk")
     for values in (rows.select_for_update(of=("self",)) if locked else rows).values_list(*COLUMNS):
         row = Row(*values)
         found[row.appointment_id].append(row)
     return found
-
-
-def _one_of(column: str, keys: Iterable[Any]) -> Among:
-    """Ask for many keys as one array: thousands of parameters cost more than the rows."""
-    return Among(F(column), Value(list(keys), output_field=ArrayField(UUIDField())))
 
 
 def _apply(changes: Changes, now: datetime) -> None:
