@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from celery import Celery
 
 from backend.apps.appointments.models import AppointmentReminder
+from backend.apps.core import dispatch
 from tests.benchmarks import plain_reminders
 from tests.benchmarks.bars import Bar, tell
 from tests.support import reminder_load
@@ -117,9 +117,9 @@ def timed(send: Callable[[], None], count: int) -> Measured:
 
 
 def send_ours(stage: Stage) -> None:
-    with Celery(broker=stage.redis.url, set_as_current=False) as app:
+    with dispatch.ringing_at(stage.redis.url) as ring:
         for _ in range(2):  # one bell for each worker, as sweep and booking ring
-            app.send_task("reminders.deliver", queue="reminders", ignore_result=True)
+            ring("reminders.deliver")
 
 
 def send_plain() -> None:

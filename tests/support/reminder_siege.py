@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery import Celery
 from kombu.exceptions import OperationalError
 
+from backend.apps.core import dispatch
 from tests.support import reminder_load
 from tests.support.stage import Process, Stage, until
 
@@ -135,10 +135,9 @@ class ReminderSiege:
 
     def tick(self) -> None:
         """Ring as beat does, only more often; a broker that is away hears it the next time."""
-        with contextlib.suppress(OperationalError), Celery(broker=self.stage.redis.url, set_as_current=False) as app:
-            app.conf.update(broker_connection_retry=False, broker_transport_options={"socket_connect_timeout": 1})
+        with contextlib.suppress(OperationalError), dispatch.ringing_at(self.stage.redis.url) as ring:
             for name in TICKS:
-                app.send_task(name, queue=name.partition(".")[0], ignore_result=True, retry=False)
+                ring(name)
 
     def verdict(self, numbers: Sequence[str]) -> Verdict:
         taken = Counter(json.loads(line)["to"] for line in self.log.read_text().splitlines())

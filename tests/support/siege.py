@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from celery import Celery
 
+from backend.apps.core import dispatch
 from tests.support.lab_load import CODES, Load, Saying, Story, digest_of
 from tests.support.stage import Process, Stage, until
 from workers.cli.embedded import package_folder
@@ -136,8 +136,8 @@ class Siege:
 
     def sweep(self) -> None:
         """Have a worker look for overdue rows, as beat does every 15 s."""
-        with Celery(broker=self.stage.redis.url, set_as_current=False) as app:
-            app.send_task("sweep.overdue", queue="sweep", ignore_result=True)
+        with dispatch.ringing_at(self.stage.redis.url) as ring:
+            ring("sweep.overdue")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.stage.database_url(), autocommit=True) as connection:

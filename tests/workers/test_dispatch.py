@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import redis
 from celery import Celery
 from django.db import transaction
 
-from backend.apps.core import dispatch
+from backend.apps.core import dispatch, opaque
 from tests.support.stage import Stage
 from tests.workers.rows import CANARY, COMMITS
 from workers.cli import state
@@ -51,8 +51,14 @@ def test_a_web_process_has_read_how_to_ring_before_its_threads_do(monkeypatch: p
     assert vars(fresh.amqp).keys() >= {"queues", "router"}
 
 
-def test_what_lies_in_redis_is_the_name_of_a_task_and_nothing_else(broker: Any) -> None:
-    assert dispatch.send(TASK) is True
+def ring_from_outside(task: str) -> None:
+    with dispatch.ringing_at(dispatch._producer.conf.broker_url) as ring:
+        ring(task)
+
+
+@pytest.mark.parametrize("door", [dispatch.send, ring_from_outside])
+def test_what_lies_in_redis_is_the_name_of_a_task_and_nothing_else(broker: Any, door: Callable[[str], Any]) -> None:
+    door(TASK)
     (raw,) = broker.lrange("lab_results", 0, -1)
     message = json.loads(raw)
     assert message["content-type"] == "application/x-carerelay-bell"
@@ -62,6 +68,7 @@ def test_what_lies_in_redis_is_the_name_of_a_task_and_nothing_else(broker: Any) 
     headers = message["headers"]
     assert headers["task"] == TASK
     assert (headers["argsrepr"], headers["kwargsrepr"]) == ("()", "{}")
+    assert not opaque.fault(headers, base64.b64decode(message["body"])), "else the worker takes it for a stranger's"
 
 
 @pytest.mark.django_db(**COMMITS)
@@ -113,3 +120,14 @@ def test_a_commit_stands_when_the_broker_is_away(no_broker: None) -> None:
         dispatch.ring(TASK)
         transaction.on_commit(lambda: reached.append(CANARY))
     assert reached == [CANARY]  # the bell that failed took nothing after it along
+
+
+def test_a_bell_leaves_by_one_module_and_any_other_message_is_a_strangers() -> None:
+    senders = {path for folder in ("backend", "workers", "tests") for path in (state.ROOT / folder).rglob("*.py")}
+    found = {str(path.relative_to(state.ROOT)) for path in senders if ".send_task(" in path.read_text()}
+    strangers = {
+        "tests/security/attacks/test_broker.py",
+        "tests/workers/test_strangers.py",
+        "tests/workers/test_dispatch.py",
+    }
+    assert found - strangers == {"backend/apps/core/dispatch.py"}, "what others send is let go; see dispatch.ringing_at"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from celery import Celery
 from kombu.exceptions import OperationalError
 
+from backend.apps.core import dispatch
 from workers.cli.demo_counts import Database
 from workers.cli.state import Running
 
@@ -22,9 +22,8 @@ def heard_of_all(running: Running, database: Database, names: list[str]) -> bool
         return True
     database.execute(AGE, [SILENT_S, names, SILENT_S])
     try:
-        with Celery(broker=running.env["REDIS_URL"], set_as_current=False) as app:
-            app.conf.update(broker_transport_options={"socket_connect_timeout": 1})
-            app.send_task(POLL, queue=POLL.partition(".")[0], ignore_result=True, retry=False)
+        with dispatch.ringing_at(running.env["REDIS_URL"]) as ring:
+            ring(POLL)
     except OperationalError:  # the broker starts again at this moment; asked next time
         return False
     return False

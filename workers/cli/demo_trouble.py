@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
-from celery import Celery
 from kombu.exceptions import OperationalError
 
+from backend.apps.core import dispatch
 from workers.cli import console, demo_counts, state, stopping
 from workers.cli.demo_counts import Database
 from workers.cli.state import Running
@@ -65,10 +65,9 @@ def end_dead_leases(running: Running, database: Database) -> None:
 def ring(running: Running) -> None:
     """Ring as the beat does, only more often."""
     try:
-        with Celery(broker=running.env["REDIS_URL"], set_as_current=False) as app:
-            app.conf.update(broker_transport_options={"socket_connect_timeout": 1})
+        with dispatch.ringing_at(running.env["REDIS_URL"]) as ring_now:
             for name in TICKS:
-                app.send_task(name, queue=name.partition(".")[0], ignore_result=True, retry=False)
+                ring_now(name)
     except OperationalError:  # it starts again at this moment
         return
 

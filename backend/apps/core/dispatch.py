@@ -5,7 +5,8 @@ harmless: `workers.sweep` rings again for every queue that has overdue rows.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
@@ -46,6 +47,19 @@ _producer.config_from_object("django.conf:settings", namespace="CELERY")
 def prepare() -> None:
     """Read the producer's settings before threads do: of two that ring first at once, one would find them half read."""
     _producer.amqp.router.route({}, "", (), {})
+
+
+@contextmanager
+def ringing_at(broker_url: str) -> Iterator[Callable[[str], Any]]:
+    """Give what rings in the broker of a stack from outside of it, as a launcher does: workers hear no other bells.
+
+    Raises:
+        OperationalError: when it rings and the broker does not answer within a second.
+    """
+    with Celery("outside", amqp=Wire, set_as_current=False) as app:
+        app.conf.update(broker_url=broker_url, broker_transport_options={"socket_connect_timeout": 1})
+        app.conf.update(broker_connection_retry=False)
+        yield lambda name: app.send_task(name, queue=queue_for(name), ignore_result=True, retry=False)
 
 
 def queue_for(task_name: str) -> str:

@@ -18,7 +18,6 @@ from typing import Any
 
 import psycopg
 import redis
-from celery import Celery
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
@@ -123,10 +122,8 @@ class AttackedStack:
 
     def ring(self, task: str) -> None:
         """Ring a bell as a part of ours does."""
-        with Celery("attacks", amqp=dispatch.Wire, set_as_current=False) as app:
-            app.config_from_object("django.conf:settings", namespace="CELERY")
-            app.conf.broker_url = self.stage.redis.url
-            app.send_task(task, queue=dispatch.queue_for(task), ignore_result=True)
+        with dispatch.ringing_at(self.stage.redis.url) as ring:
+            ring(task)
 
     def forget_refusals(self) -> None:
         """Let the next call that is refused at a door be the first of its minute, which is the one that has a row."""
