@@ -13,7 +13,7 @@ from typing import Any
 NAME, CONTENT_TYPE = "bell", "application/x-carerelay-bell"
 EARLIER = "application/json"  # what bells of versions before this one were written in
 LONGEST = 2_000  # characters of a body
-SMALL = 100_000  # what counts things; a date, a phone number or a record number is larger
+SMALL = 1_000  # what counts things; a year, a postal code, a date or a phone number is larger
 TASKS = frozenset(
     {
         "alerts.notify", "alerts.remind", "alerts.tell_owner", "audit.count_refused", "audit.partitions", "audit.seal",
@@ -59,7 +59,8 @@ def check_headers(headers: Mapping[str, Any], args: Any, kwargs: Any) -> None:
         "parent_id": headers.get("parent_id") is None or _is_id(headers["parent_id"]),
         "retries": _is_small(headers.get("retries", 0)),
         "replaced_task_nesting": _is_small(headers.get("replaced_task_nesting", 0)),
-        "timelimit": all(part is None or _is_small(part) for part in headers.get("timelimit") or ()),
+        "timelimit": isinstance(limits := headers.get("timelimit") or (), list | tuple)
+        and all(part is None or _is_small(part) for part in limits),
         "ignore_result": headers.get("ignore_result") in (None, True, False),
         "celery_beat_task": headers.get("celery_beat_task", True) is True,  # the beat's own mark
         "origin": isinstance(origin := headers.get("origin"), str) and bool(PART.fullmatch(origin)),
