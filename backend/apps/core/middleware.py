@@ -12,7 +12,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from backend.config import logs, tracing
+from backend.config import logs, redaction, tracing
 
 Answered = Callable[[HttpResponse], HttpResponse]
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -55,7 +55,8 @@ class RequestId(Around):
     @contextmanager
     def around(self, request: HttpRequest) -> Iterator[Answered]:
         sent = request.headers.get("X-Request-Id", "")
-        known = sent if SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
+        is_harmless = SAFE_ID.fullmatch(sent) and redaction.cleaned(sent) == sent  # no number or day of a patient
+        known = sent if is_harmless else uuid.uuid4().hex
         request.request_id = known  # type: ignore[attr-defined]  # ours
         with logs.bound(request_id=known):
             yield partial(_answered, known)
