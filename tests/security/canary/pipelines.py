@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
+from PIL import Image
 
 from backend.apps.appointments.models import Appointment, AppointmentReminder
 from backend.apps.appointments.tests.factories import free_time
@@ -176,11 +178,20 @@ def _until_known(peer: socket.socket) -> None:
 
 
 def treated(story: Story) -> None:
-    """Prescribe, write a note, and let a doctor who does not treat her open her record."""
+    """Prescribe, refuse more of it, write a note, keep her card, and let a doctor who does not treat her look."""
     drug = make_medication()
     body = {"patient": str(story.patient.pk), "medication": str(drug.pk), "dosage": person.DRUG,
-            "frequency": person.DRUG, "quantity": "30", "doctor": str(story.practice.doctor.pk)}  # fmt: skip
-    story.visitor.done("post", "/api/v1/prescriptions/", 201, by=story.doctor, json=body)
+            "frequency": person.DRUG, "quantity": "30", "refills_allowed": 1,
+            "doctor": str(story.practice.doctor.pk)}  # fmt: skip
+    made = story.visitor.done("post", "/api/v1/prescriptions/", 201, by=story.doctor, json=body)
+    more = {"prescription": made["id"], "pharmacy_name": person.SAID, "notes": person.SAID}
+    refill = story.visitor.done("post", "/api/v1/prescription-refills/", 201, by=story.doctor, json=more)
+    url = f"/api/v1/prescription-refills/{refill['id']}/deny/"
+    story.visitor.done("post", url, by=story.doctor, json={"reason": person.REASON})
+    picture, url = io.BytesIO(), f"/api/v1/patient-insurances/{story.coverage.pk}/"
+    Image.new("RGB", (8, 8)).save(picture, "PNG")
+    for name, raw, status in (("Zqxjklast.png", picture.getvalue(), 200), ("Zqxjkfirst.png", b"%PDF Zqxjkcard", 400)):
+        story.visitor.done("patch", url, status, by=story.desk, files={"front_card_image": (name, raw)})
     note = {"patient": str(story.patient.pk), "doctor": str(story.practice.doctor.pk), "note_type": "progress",
             "chief_complaint": person.REASON, "content": person.SAID}  # fmt: skip
     story.visitor.ask("post", "/api/v1/clinical-notes/", by=story.doctor, json=note)
@@ -248,6 +259,7 @@ def exported(story: Story) -> str:
     sought = {"family": "Zqxjklast", "birthdate": "1931-07-23", "identifier": "ZQXJKMRN7"}
     form = {"data": urlencode(sought), "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
     assert story.visitor.done("post", "/fhir/R4/Patient/_search", token=token, **form)["entry"]
+    story.visitor.done("get", f"/fhir/R4/Patient/{story.patient.pk}/$everything", token=token)
     for wrong in ("birthdate=Zqxjkborn", "family:Zqxjk=Zqxjklast"):
         story.visitor.done("get", f"/fhir/R4/Patient?{wrong}", 400, token=token)
     asked = story.visitor.ask(
