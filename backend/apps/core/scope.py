@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.apps import apps
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, Exists, F, Func, Model, Q, QuerySet
+from django.db.models import BooleanField, F, Func, Model, Q, QuerySet
 
 from backend.apps.core import emergency
 from backend.apps.core.roles import Role
@@ -88,8 +88,8 @@ def own_patient_ids(user: Any) -> list[QuerySet[Any]]:
 
     What they wrote while a record was open to them, and that was not justified, does not (`core.emergency`).
     """
-    models, undone = [apps.get_model(label) for label in CARE_LINKS], ~Exists(emergency.undone(user))
-    mine = [model._base_manager.filter(undone, doctor__user=user, is_deleted=False) for model in models]
+    models, counts = [apps.get_model(label) for label in CARE_LINKS], emergency.Counts(user.pk)
+    mine = [model._base_manager.filter(counts, doctor__user=user, is_deleted=False) for model in models]
     return [rows.values("patient_id") for rows in mine]
 
 
