@@ -80,7 +80,7 @@ def of_part(part: str, given: Given) -> list[Fault]:
 def _debug() -> Iterator[Fault]:
     if settings.DEBUG:
         yield Fault("debug", "DEBUG is on, so that error pages show code and data.", "Turn it off.")
-    if settings.LOGGING["root"]["level"] in ("DEBUG", "NOTSET"):
+    if settings.LOG_LEVEL in ("DEBUG", "NOTSET"):
         sentence = (
             "CARERELAY_LOG_LEVEL is so low that libraries write into the log what they read, pictures' texts too."
         )

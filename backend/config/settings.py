@@ -354,6 +354,7 @@ EMAIL_TRANSPORT = os.environ.get(
 
 if logs.wanted() not in logs.FORMATS:
     raise ImproperlyConfigured("CARERELAY_LOG_FORMAT is one of json, line.")
+LOG_LEVEL = os.environ.get("CARERELAY_LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -361,7 +362,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "chosen"}},
     "root": {
         "handlers": ["console"],
-        "level": os.environ.get("CARERELAY_LOG_LEVEL", "INFO"),
+        "level": LOG_LEVEL,
     },
     "loggers": {
         "twilio.http_client": {"level": "WARNING"},  # at INFO it logs phone numbers in URLs

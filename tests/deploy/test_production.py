@@ -77,7 +77,7 @@ def test_safe_settings_have_no_fault_and_every_part_starts(safe: Safe) -> None:
     ("code", "changes"),
     [
         ("debug", {"DEBUG": True}),
-        ("log_level", {"LOGGING": {"root": {"level": "DEBUG"}}}),
+        ("log_level", {"LOG_LEVEL": "DEBUG"}),
         ("key", {"SECRET_KEY": "development-only-" + secrets.token_urlsafe(48)}),
         ("key", {"SECRET_KEY": secrets.token_urlsafe(24)}),
         ("key", {"JWT_SIGNING_KEY": "ab" * 40}),
