@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ ABOUT_ROWS = {"last_error", "status_reason", "dedupe_key", "findings", "file_nam
 OWN = (AuditLog, Alert, Heartbeat, IdempotentRequest)
 
 
-def files_in(folder: Path) -> str:
-    """Return the names and bytes of all files below a folder; those that go meanwhile are left out."""
+def files_in(folder: Path, *, but: Collection[str] = ()) -> str:
+    """Return the names and bytes of all files below a folder, but for those in `but` and those that go meanwhile."""
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(one for one in folder.rglob("*") if one.relative_to(folder).parts[0] not in but):
         try:
             found.append(f"{path.name} {path.read_bytes().decode('latin-1') if path.is_file() else ''}")
         except FileNotFoundError:

@@ -50,6 +50,7 @@ def planters(stack: CanaryStack) -> dict[str, Callable[[str], object]]:
         "sessions": session,
         "traces": lambda text: requests.post(stack.collector.url, data=text, timeout=10),
         "temporary files": (stack.temporary / "upload").write_text,
+        "other files": (stack.folder / "beat-schedule.old").write_text,
         "names of files": lambda text: (stack.folder / f"{text}.pdf").touch(),
         "tables about rows": lambda text: alerts.open_once("canary", kind="claims_file", sentence=f"{text} is late."),
     }

@@ -21,6 +21,7 @@ LINK = re.compile(  # in a page, and in JSON
     r"""(?:href|action|src|srcset|hx-[a-z-]+|data-[a-z-]*(?:url|href|src))=["']([^"']*)["']|"(https?://[^"]*|/[^"\s]+)\""""
 )
 DIALS = ("tel:", "mailto:")  # no addresses of ours: nobody is asked for them
+KEPT_IN = {"exports", "house", "media", "outbox"}  # what goes out and what is uploaded, as docs/phi.md says
 FLOWER = ("/api/tasks?limit=10000", "/api/workers", "/api/task/types", "/api/queues/length", "/metrics", "/tasks", "/")
 
 
@@ -86,6 +87,7 @@ class Places:
             "addresses": lambda: "\n".join([*self.visitor.addresses, *stack.asked_of_others()]),
             "traces": stack.spans,
             "temporary files": lambda: files_in(stack.temporary),
+            "other files": lambda: files_in(stack.folder, but=KEPT_IN | {"logs", "tmp", "valkey"}),
             "names of files": lambda: "\n".join(str(path) for path in stack.folder.rglob("*")),
             "tables about rows": lambda: "\n".join(stored(*one) for one in (about_rows() | of_no_patient()).items()),
         }
