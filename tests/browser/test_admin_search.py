@@ -16,7 +16,6 @@ PATIENTS = "/admin/patients/patient/"
 ASKED = "performance.getEntriesByType('resource').map((one) => one.name).concat(location.href).join(' ')"
 MISSING = "performance.getEntriesByType('resource').filter((one) => one.responseStatus > 399).map((one) => one.name)"
 HISTORY = "document.referrer + ' ' + location.href"
-ROWS = "document.querySelectorAll('#result_list tbody a').length"
 
 
 def wrong(browser: Browser) -> list[str]:
