@@ -16,7 +16,9 @@ from backend.apps.core.sealed import BlindIndex, SealedColumn, SealedJSONField
 from backend.apps.patients.models import Patient
 
 MARK, DAY, PHONE = "Zqxjk", date(1931, 7, 23), "+14155557391"
-MARKS = (MARK.lower(), DAY.isoformat(), f"{DAY:%Y%m%d}", PHONE[1:])
+MARKS = (
+    MARK.lower(), DAY.isoformat(), f"{DAY:%Y%m%d}", f"{DAY:%m/%d/%Y}", f"{DAY:%B %d, %Y}".lower(), repr(DAY), PHONE[1:],
+)  # fmt: skip
 KEPT_APART = {"core", "admin", "sessions"}  # apps whose tables are looked through for what others told them
 LEADS_TO_PATIENTS = {  # what holds patients' data though no column of it is a patient
     "insurance.InboundFile", "insurance.Interchange", "insurance.Remittance", "patients.ContactPoint",
