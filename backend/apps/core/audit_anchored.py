@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -136,9 +137,10 @@ def _other_file(read: Reading) -> str:
 def _read(read: Reading, deadline: float) -> bool:
     """Hold seals to the lines from `read.end` on; return whether the last one was reached in time."""
     lines = audit_lines.standing(read.path, _losses(read), begin=read.end)
+    losses = cache(partial(signed_losses, read.path, read.keys))  # those before, too, where a line is wrong
     while batch := list(islice(lines, AT_ONCE)):
         seals = [line for line in batch if line.kind == audit_lines.SEAL]
-        faults = list(faults_of(read.path, seals, read.keys))
+        faults = list(faults_of(read.path, seals, read.keys, losses))
         strange = {fault.line.at for fault in faults if not fault.is_ours}
         for line in seals:
             if line.at not in strange:
@@ -198,21 +200,30 @@ class Fault:
     is_ours: bool
 
 
-def faults_of(path: Path, lines: Sequence[Line], keys: merkle.Keys) -> Iterator[Fault]:
-    """Yield what is wrong with those lines about seals of this file that the database does not agree with."""
+def signed_losses(path: Path, keys: merkle.Keys) -> list[Line]:
+    """Return the lines about losses in a file of anchors that we signed."""
+    return [line for line in audit_lines.settled(path) if line.is_signed(keys)]
+
+
+def faults_of(
+    path: Path, lines: Sequence[Line], keys: merkle.Keys, losses: Callable[[], Sequence[Line]]
+) -> Iterator[Fault]:
+    """Yield what is wrong with those lines about seals of this file that the database does not agree with.
+
+    losses: gives the file's signed lines about losses; asked only where one is wrong.
+    """
     hashes: dict[int, Any] = dict(AuditSeal.objects.filter(n__in=[line.n for line in lines]).values_list("n", "hash"))
     wrong = [line for line in lines if line.n not in hashes or bytes(hashes[line.n]) != line.hash]
     if not wrong:
         return
     proved = {line.at for line in wrong if line.version > 1 and line.is_signed(keys)}
     numbers = _numbers([line.hash for line in wrong if line.at not in proved])
-    losses = [loss for loss in audit_lines.settled(path) if loss.is_signed(keys)]
     for line in wrong:
         if line.hash in numbers:
             yield Fault(line, COPIED.format(line, path, numbers[line.hash]), is_ours=False)
         elif line.at not in proved and not line.is_signed(keys):
             yield Fault(line, UNSIGNED.format(line, path), is_ours=False)
-        elif any(line.repeats(loss) for loss in losses):
+        elif any(line.repeats(loss) for loss in losses()):
             yield Fault(line, GIVEN_UP.format(line, path), is_ours=False)
         else:
             yield Fault(line, (REWRITTEN if line.n in hashes else GONE).format(line), is_ours=True)

@@ -75,10 +75,10 @@ def _lost(place: AuditAnchor, path: Path | None) -> Settled:
         return Settled(0, place.n)  # all is told again
     first, told, there = place.n if audit_anchors.is_lost(place) else NONE, place.n, 0
     keys = audit_keys.known()
-    losses = [line for line in audit_lines.settled(path) if line.is_signed(keys)]
+    losses = audit_anchored.signed_losses(path, keys)
     lines = (line for line in audit_lines.standing(path, losses) if line.kind == audit_lines.SEAL)
     while batch := list(islice(lines, audit_anchored.AT_ONCE)):
-        faults = {fault.line: fault for fault in audit_anchored.faults_of(path, batch, keys)}
+        faults = {fault.line: fault for fault in audit_anchored.faults_of(path, batch, keys, lambda: losses)}
         ours = [line for line in batch if line not in faults or faults[line].is_ours]
         told = max((told, *(line.n for line in ours)))
         first = min((first, *(line.n for line in ours if line in faults)))

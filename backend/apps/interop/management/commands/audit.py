@@ -195,7 +195,8 @@ class Command(BaseCommand):
 
     def settle(self, *, reason: str, anchor: Path | None, **options: Any) -> None:
         found = audit_settling.settle(reason, anchors=anchor)
-        lost = f"Seals {found.last + 1} to {found.lost} are given up" if found.last < found.lost else "No seal is gone"
+        given_up = f"What was told of seals {found.last + 1} to {found.lost} is given up"
+        lost = given_up if found.last < found.lost else "No seal is gone"
         self.stdout.write(f"{lost}. Anchoring goes on from seal {found.last + 1}.")
 
     def months(self, **options: Any) -> None:
