@@ -6,6 +6,7 @@ from typing import Any
 
 import django
 from celery import Celery
+from celery.signals import beat_init
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
@@ -13,7 +14,7 @@ from kombu import Queue
 import beat_schedule
 from backend.apps.core.dispatch import Wire, queue_for
 from backend.config import production
-from workers import broker_guard, watchman
+from workers import broker_guard, strangers, watchman
 from workers.queues import QUEUES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
@@ -82,3 +83,4 @@ app.conf.update(
     task_routes=[route],
 )
 app.steps["consumer"].add(watchman.Watchman)
+beat_init.connect(strangers.open_little)  # it listens to whoever asks whether it goes

@@ -61,6 +61,12 @@ def read(text: str) -> Any:
         return {}
 
 
+def open_little(**_: Any) -> None:
+    """Let this process, a worker or beat, which read no long answers of others, unpack nothing that is no bell."""
+    redis.Channel.Message = Unopened
+    redis.loads = read  # type: ignore[assignment]  # by which messages are read, and with no other words
+
+
 def _may_be_opened(payload: Any) -> bool:
     """Tell whether a message is short, not packed, and whole enough to be told from others."""
     if not isinstance(payload, Mapping) or not isinstance(payload.get("properties"), Mapping):
@@ -92,8 +98,7 @@ class Gatekeeper(Consumer):  # type: ignore[misc]  # Celery has no types
     """
 
     def __init__(self, *how: Any, **more: Any) -> None:
-        redis.Channel.Message = Unopened  # of this process, which reads no long answers of others
-        redis.loads = read  # type: ignore[assignment]  # by which messages are read, and with no other words
+        open_little()
         Panel.data = Commands()
         self._told_at_s = float("-inf")
         super().__init__(*how, **more)

@@ -15,7 +15,7 @@ from celery import Celery
 from celery.beat import Scheduler
 from hypothesis import example, given
 from hypothesis import strategies as st
-from kombu import Connection, serialization
+from kombu import Connection, Exchange, serialization
 from redis import Redis
 
 import beat_schedule
@@ -175,3 +175,26 @@ def test_a_worker_turns_strangers_away_without_opening_or_quoting_them(stage: St
         assert f"turned away: {kind};" in log
     assert CANARY not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.django_db(**COMMITS)
+def test_beat_unpacks_nothing_of_a_stranger_either(stage: Stage) -> None:
+    words = ("-n", "beat@test", "--enable-remote-control", "--schedule", str(stage.folder / "beat"))
+    beat = stage.start("beat", "-m", "celery", "-A", "workers.celery_app", "beat", *words)
+    with Celery(broker=stage.redis.url, set_as_current=False) as outside, outside.connection_for_write() as wire:
+
+        def answers() -> bool:
+            return bool(outside.control.ping(destination=["beat@test"], timeout=1))
+
+        def most_kb() -> int:
+            return int(Path(f"/proc/{beat.pid}/status").read_text().split("VmHWM:")[1].split()[0])
+
+        until(answers)
+        before = most_kb()
+        box = Exchange("celery.pidbox", type="fanout", durable=False, delivery_mode="transient")
+        wire.Producer(exchange=box).publish(
+            "{}" + " " * 200_000_000, content_type="application/json", content_encoding="utf-8", compression="zlib"
+        )
+        until(lambda: b"Cannot decode message" in stage.log("beat"))
+        until(answers)
+    assert most_kb() - before < 50_000
