@@ -55,7 +55,7 @@ LISTED: dict[str, tuple[str, dict[str, Who], Who]] = {
        for name in ("enrol", "confirm", "recovery-codes")},
     "account/": ("", {"GET": OWN_PAGE, "POST": (302, 302, 302)}, NEVER),
     "account/device/": ("", {"GET": OWN_PAGE, "POST": (302, 400, 400)}, NEVER),
-    "account/recovery-codes/": ("", {"GET": OWN_PAGE, "POST": (302, 401, 401)}, NEVER),
+    "account/recovery-codes/": ("", {"GET": OWN_PAGE, "POST": (302, 400, 400)}, NEVER),
     "api/v1/auth/password/": ("", {"POST": (401, 400, 400)}, SIGN_IN_FIRST),
     "api/schema/": ("", {"GET": SIGNED_IN}, SIGN_IN_FIRST),
     "api/docs/": ("", {"GET": SIGNED_IN}, SIGN_IN_FIRST),
