@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from backend.apps.core import closed_values
-from backend.apps.core.models import Alert
+from backend.apps.core.models import Alert, Clinic
 from backend.apps.core.sealed import column, same
 from backend.apps.doctors.models import DoctorCredential
 from backend.apps.doctors.tests.factories import make_credential
@@ -20,6 +20,7 @@ from backend.apps.insurance.models import PatientInsurance
 from backend.apps.insurance.tests.factories import make_patient_insurance
 from backend.apps.users.tests.factories import make_user
 from tests.support.api_contract import client_for
+from tests.support.closed import close
 
 pytestmark = pytest.mark.django_db
 LIST, FHIR = "/api/v1/patient-insurances/", "/fhir/R4/Coverage"
@@ -83,6 +84,15 @@ def test_who_writes_such_a_row_loses_nothing_and_mends_it_by_writing_the_field_a
     assert list(PatientInsurance.objects.filter(same(PatientInsurance, "member_id_index", "W457"))) == [bad]
     call_command("keys", "check")
     assert not Alert.objects.filter(kind=closed_values.KIND, resolved_at=None).exists()
+
+
+def test_who_does_not_see_the_field_anyway_is_shown_the_rest_of_the_row() -> None:
+    clinic = Clinic.objects.create(name="Elm Street Clinic", tax_id="123456789")
+    close(clinic)
+    url = f"/api/v1/clinics/{clinic.pk}/"
+    told = client_for(make_user(role="nurse")).get(url)
+    assert (told.status_code, told.data["name"], told.data["unreadable"]) == (200, clinic.name, ["tax_id"])
+    assert client_for(make_user(role="admin")).get(url).status_code == 500
 
 
 def test_fhir_leaves_it_out_of_a_bundle_with_an_outcome_and_refuses_the_resource_itself(

@@ -58,8 +58,9 @@ class ClinicSerializer(RefuseUnknown, serializers.ModelSerializer):
     def to_representation(self, instance: Any) -> dict[str, Any]:
         try:
             shown: dict[str, Any] = super().to_representation(instance)
-        except CannotOpen:
-            if not isinstance(self.parent, serializers.ListSerializer):
+        except CannotOpen as closed:
+            hides = closed.field in self._ruled and not self._sees(closed.field, instance)
+            if not isinstance(self.parent, serializers.ListSerializer) and not hides:
                 raise
             shown = self._as_far_as_it_opens(instance)
         for name, (_, one) in self._ruled.items():
@@ -69,7 +70,7 @@ class ClinicSerializer(RefuseUnknown, serializers.ModelSerializer):
         return shown
 
     def _as_far_as_it_opens(self, instance: Any) -> dict[str, Any]:
-        """Return a row of a list without what does not open, which `unreadable` names."""
+        """Return a row without what does not open, which `unreadable` names."""
         shown: dict[str, Any] = {"unreadable": []}
         for name, field in self.fields.items():
             if field.write_only:
