@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -51,6 +50,15 @@ def sign_in(attack: Attack, email: str, password: str, *, at: str) -> int:
     return knock(attack, "POST", SIGN_IN, at=at, body=body, **{"Content-Type": "application/json"})[0]
 
 
+def page_sign_in(attack: Attack, email: str, *, at: str) -> tuple[int, str]:
+    """Send the form of the pages' sign-in as a browser does, with the right password."""
+    cookie = re.search(r"csrftoken=(\w+)", knock(attack, "GET", "/admin/login/", at=at)[1])
+    assert cookie
+    form = urlencode({"username": email, "password": PASSWORD, "csrfmiddlewaretoken": cookie[1]}).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"csrftoken={cookie[1]}"}
+    return knock(attack, "POST", "/admin/login/", at=at, body=form, **kind)
+
+
 def test_attack_57_guessing_passwords_is_slowed_by_login_and_by_address_at_each_door(attack: Attack) -> None:
     user = make_user("nurse", password=PASSWORD)
     told = [sign_in(attack, user.email, f"wrong {number}", at=f"127.0.1.{number + 1}") for number in range(12)]
@@ -66,21 +74,18 @@ def test_attack_57_guessing_passwords_is_slowed_by_login_and_by_address_at_each_
     assert 429 in tries
     told = [sign_in(attack, f"spray{number}@example.org", PASSWORD, at="127.0.2.1") for number in range(3)]
     assert set(told) == {429}, "one address tries one password of everybody"
-    form = urlencode({"username": user.email, "password": PASSWORD}).encode()
-    status, text = knock(
-        attack,
-        "POST",
-        "/admin/login/",
-        at="127.0.1.98",
-        body=form,
-        **{"Content-Type": "application/x-www-form-urlencoded"},
-    )
-    assert status in {200, 403, 429}
-    assert "sessionid" not in text
+    assert page_sign_in(attack, "spray@example.org", at="127.0.2.1")[0] == 429
+    status, text = page_sign_in(attack, user.email, at="127.0.1.98")
+    assert (status, "sessionid" in text) == (401, False), "the same lock at the pages"
+    attack.lawful(to_the_end=True)
+    free = make_user("nurse", password=PASSWORD)
+    status, text = page_sign_in(attack, free.email, at="127.0.1.97")
+    assert (status, "sessionid" in text) == (302, True), "whom nobody guessed comes in by such a form"
     attack.traced("login", at_least=12)
 
 
-SAME_WITHIN = 1.6  # of the slowest median to the fastest; a password that is not hashed differs by ten times and more
+SAME_WITHIN = 1.6  # of the slowest to the fastest; a password that is not hashed differs by six times and more
+ROUNDS, ROUNDS_OF_ONE = 21, 7  # at most, and of one login, which ten would lock
 CHANGES = re.compile(r"^(?:date|x-request-id|set-cookie): .*\n", re.IGNORECASE | re.MULTILINE)
 
 
@@ -95,33 +100,42 @@ def told(attack: Attack, email: str, *, at: str) -> tuple[float, str]:
 def test_attack_58_an_answer_is_alike_and_takes_as_long_for_a_known_an_unknown_and_a_locked_login(
     attack: Attack,
 ) -> None:
-    known, locked = make_user("nurse", password=PASSWORD), make_user("nurse", password=PASSWORD)
-    closed = make_user("nurse", password=PASSWORD, is_active=False)
+    locked = make_user("nurse", password=PASSWORD)
+    known, closed = (
+        [make_user("nurse", password=PASSWORD, is_active=is_open) for _ in range(ROUNDS // ROUNDS_OF_ONE)]
+        for is_open in (True, False)
+    )
     for number in range(11):
         for email in (locked.email, "locked@example.org"):
             sign_in(attack, email, "wrong", at=f"127.0.3.{number + 1}")
     assert sign_in(attack, locked.email, PASSWORD, at="127.0.3.99") == 401, "it is locked"
-    times: dict[str, list[float]] = {}
+    least: dict[str, float] = {}  # what else runs here only adds to it, and with more rounds less and less
     answers: dict[str, set[str]] = {}
-    for number in range(7):
+    for number in range(ROUNDS):
         for name, email in (
-            ("known", known.email),
+            ("known", known[number // ROUNDS_OF_ONE].email),
             ("unknown", f"nobody{number}@example.org"),
-            ("closed", closed.email),
+            ("closed", closed[number // ROUNDS_OF_ONE].email),
             ("locked", locked.email),
             ("locked and unknown", "locked@example.org"),
         ):
             took, answer = told(attack, email, at=f"127.0.4.{number + 1}")
-            times.setdefault(name, []).append(took)
+            least[name] = min(took, least.get(name, took))
             answers.setdefault(name, set()).add(answer)
+        is_same = max(least.values()) < SAME_WITHIN * min(least.values())
+        if is_same and number + 1 >= ROUNDS_OF_ONE:
+            break
     assert len(set().union(*answers.values())) == 1, answers
-    usual = {name: statistics.median(found) for name, found in times.items()}
-    assert max(usual.values()) < SAME_WITHIN * min(usual.values()), usual
+    assert is_same, least
     attack.traced("login", at_least=35)
+
+
+LONGEST_LIST = 200  # rows that a page of the admin shows, whatever is asked
 
 
 def test_attack_59_nobody_asks_for_more_than_we_bear(attack: Attack, mine: Practice) -> None:
     admin, began = mine.logins["admin"], time.monotonic()
+    AuditLog.objects.bulk_create([AuditLog(action="list", resource_type="patient") for _ in range(LONGEST_LIST + 50)])
     for query in (
         "limit=1000000000",
         "limit=-1",
@@ -131,15 +145,15 @@ def test_attack_59_nobody_asks_for_more_than_we_bear(attack: Attack, mine: Pract
         "page_size=1000000000",
     ):
         for resource in ("patients", "audit-logs"):
-            answer = attack.call("get", f"{API}/{resource}/?{query}", by=admin, status={200, 400}, shows=True)
-            assert answer.status_code == 400 or len(answer.json()["results"]) <= 500
-        attack.call("get", f"{FHIR}/Patient?_count=1000000000&{query}", by=admin, status={200, 400}, shows=True)
-        attack.call(
-            "get", f"/admin/patients/patient/?{query}&all=", by=admin, pages=True, status={200, 302, 400}, shows=True
-        )
+            attack.call("get", f"{API}/{resource}/?{query}", by=admin, status=400)
+        attack.call("get", f"/admin/patients/patient/?{query}&all=", by=admin, pages=True, status=302)
+    for count in ("1000000000", "-1", "99999999999999999999"):
+        attack.call("get", f"{FHIR}/Patient?_count={count}", by=admin, status=400)
+    whole = attack.call("get", "/admin/core/auditlog/?all=", by=admin, pages=True, status=200, shows=True)
+    assert 0 < whole.text.count("field-timestamp") <= LONGEST_LIST
     for text in ("%" * 3000, "_" * 3000, "a" * 200_000, "(a+)+" * 500, "." * 3000):
-        attack.call("post", f"{API}/patients/search/", json={"text": text}, by=admin, status={200, 400})
-        attack.call("get", f"{API}/patients/", params={"search": text[:6000]}, by=admin, status={200, 400, 414, 431})
+        attack.call("post", f"{API}/patients/search/", json={"text": text}, by=admin, status=400)
+        attack.call("get", f"{API}/patients/", params={"search": text[:6000]}, by=admin, status=400)
     for body in (
         b"[" * 200_000 + b"]" * 200_000,
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
@@ -263,7 +277,7 @@ def test_attack_61_no_foreign_host_hidden_request_trace_or_origin_gets_in(attack
     for method in ("TRACE", "TRACK", "CONNECT", "DEBUG", "PROPFIND", "x" * 100):
         head = f"{method} {API}/patients/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Secret: s3cr3t\r\n"
         told = attack.raw(f"{head}Connection: close\r\n\r\n".encode())
-        assert told == b"" or told.split()[1] in {b"400", b"401", b"403", b"404", b"405", b"501"}, (method, told[:100])
+        assert told == b"" or told.split()[1] in {b"400", b"405"}, (method, told[:100])  # at the door, whoever asks
         assert b"s3cr3t" not in told
     other_origins_are_let_in_nowhere(attack, mine)
     rows = AuditLog.objects.filter(timestamp__gte=attack.began, outcome="allowed")

@@ -10,9 +10,10 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings
+from django.utils import timezone
 
 from backend.apps.users import services
-from backend.apps.users.models import LoginSession
+from backend.apps.users.models import LoginSession, User
 from backend.apps.users.tests.doors import with_device
 from backend.apps.users.tests.factories import make_user
 from tests.security.attacks.attack import Attack
@@ -116,25 +117,36 @@ def test_attack_13_no_way_of_making_or_resetting_a_login_makes_an_administrator(
     )
     for path in ("/admin/password_reset/", "/admin/reset/x/y/", "/accounts/password/reset/", f"{API}/auth/register/"):
         attack.call("post", path, data={"email": body["email"]}, status={302, 403, 404})
+        shown = attack.call("get", path, status={302, 404})  # a form of it would be shown
+        assert "/admin/login/" in shown.headers.get("Location", "/admin/login/"), path
     attack.traced("create", at_least=6)
     attack.traced("deactivate")
+
+
+def is_dead(attack: Attack, tokens: Any, key: str) -> None:
+    """Nothing is done with these tokens and this cookie."""
+    attack.call("get", ME, token=tokens.access, status=401)
+    attack.call("get", f"{API}/patients/", token=tokens.access, status=401)
+    attack.call("post", REFRESH, json={"refresh": tokens.refresh}, status=401)
+    attack.call("get", "/fhir/R4/Patient", token=tokens.access, status=401)
+    for page in ("/admin/", "/console/", f"{API}/patients/"):
+        attack.call("get", page, cookies={"sessionid": key}, status={302, 401, 403})
 
 
 def test_attack_14_a_closed_login_acts_no_more_not_with_any_token_it_still_holds(
     attack: Attack, mine: Practice
 ) -> None:
-    user = make_user("nurse")
-    tokens, key = services.open_session(user), attack.stack.cookie(user)
-    attack.call("get", ME, token=tokens.access, status=200)
+    user, left = make_user("nurse"), make_user("nurse")
+    held, still = ((services.open_session(one), attack.stack.cookie(one)) for one in (user, left))
+    attack.call("get", ME, token=held[0].access, status=200)
     attack.lawful()
     services.deactivate(user, by=None)
-    for _ in range(2):
-        attack.call("get", ME, token=tokens.access, status=401)
-        attack.call("get", f"{API}/patients/", token=tokens.access, status=401)
-        attack.call("post", REFRESH, json={"refresh": tokens.refresh}, status=401)
-        attack.call("get", "/fhir/R4/Patient", token=tokens.access, status=401)
-        for page in ("/admin/", "/console/", f"{API}/patients/"):
-            attack.call("get", page, cookies={"sessionid": key}, status={302, 401, 403})
+    User.objects.filter(pk=left.pk).update(is_active=False, deactivated_at=timezone.now())  # and no session is ended
+    is_dead(attack, *held)
+    is_dead(attack, *still)
+    attack.lawful()
+    services.reactivate(user, by=None)
+    is_dead(attack, *held)
     attack.traced("refresh")
     attack.traced("list", at_least=1)
 
@@ -177,6 +189,8 @@ def test_attack_16_no_way_in_is_weaker_than_the_one_with_a_second_step(attack: A
     token = page.cookies["csrftoken"]
     form = {"username": user.email, "password": PASSWORD, "csrfmiddlewaretoken": token}
     entered = attack.call("post", "/admin/login/", data=form, cookies={"csrftoken": token}, status={200, 302})
+    [held_by] = [one.lower() for one in entered.raw.headers.getlist("Set-Cookie") if one.startswith("sessionid=")]
+    assert {"httponly", "samesite=lax"} <= set(held_by.split("; ")), "no script and no other site gets at it"
     held = {**entered.cookies.get_dict(), "csrftoken": token}
     for path in (
         "/admin/",
