@@ -16,6 +16,9 @@ from backend.apps.core.models import AuditLog
 LONGEST_S = 100  # of a test beside ours
 OPEN = """SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + core_auditlog_offset() <= max(xid)
           FROM core_auditlog"""
+# Checks on months: one is read anew for each row that is written.
+CHECKS = """SELECT conrelid::regclass FROM pg_constraint JOIN pg_inherits ON inhrelid = conrelid
+            WHERE inhparent = 'core_auditlog'::regclass AND contype = 'c'"""
 
 
 def written(many: int, **more: Any) -> list[AuditLog]:

@@ -27,7 +27,7 @@ from backend.apps.core import (
 )
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import Alert, AuditAnchor, AuditArchive, AuditLog
-from backend.apps.core.tests.audit_rows import run, sealed, settled, unwatched, written
+from backend.apps.core.tests.audit_rows import CHECKS, run, sealed, settled, unwatched, written
 
 SIX_YEARS = 2192
 OLD = datetime(2017, 3, 5, tzinfo=UTC)
@@ -49,18 +49,25 @@ INSERT INTO core_auditlog (id, "timestamp", action, resource_type, resource_id, 
 
 @pytest.mark.django_db
 def test_the_rows_of_before_come_along_with_their_digests() -> None:
-    first, filled, last = (
+    first, filled, last, unchecked = (
         import_module(f"backend.apps.core.migrations.{name}")
-        for name in ("0007_audit_digests", "0008_audit_digests_filled", "0009_audit_partitions")
-    )
+        for name in (
+            "0007_audit_digests", "0008_audit_digests_filled", "0009_audit_partitions", "0014_audit_months_unchecked",
+        )
+    )  # fmt: skip
+    editor = type("Editor", (), {"connection": connection})
     run(OF_BEFORE)
     run(import_module("backend.apps.core.migrations.0002_audit_insert_only").FORWARDS)
     before = run("SELECT id, detail FROM core_auditlog ORDER BY id")
     run(first.DIGESTS)
     with pytest.raises(IntegrityError, match="insert-only"), transaction.atomic():
         run("UPDATE core_auditlog SET detail = '{\"n\": 1}'")  # only the digests may be written
-    filled.fill(None, type("Editor", (), {"connection": connection}))
+    filled.fill(None, editor)
     run(last.BEFORE + last.ATTACH + last.AHEAD)
+    assert len(run(unchecked.CHECKED)) == 3
+    run(unchecked.AHEAD)
+    unchecked.take_off(None, editor)
+    assert run(CHECKS) == []
     assert run("SELECT id, detail FROM core_auditlog ORDER BY id") == before
     assert run(f"SELECT count(*) FROM core_auditlog WHERE digest <> {audit_verifying.AGAIN}") == [(0,)]  # noqa: S608  # ours
     for sql in ("UPDATE core_auditlog SET xid = 1", "DELETE FROM core_auditlog_before", "TRUNCATE core_auditlog_before",
@@ -74,6 +81,7 @@ def test_the_rows_of_before_come_along_with_their_digests() -> None:
 def test_the_coming_months_are_made_once_and_rows_that_fit_in_none_are_told_of() -> None:
     run("DROP TABLE core_auditlog_" + run("SELECT to_char(now() AT TIME ZONE 'UTC' + '2 months', 'YYYY_MM')")[0][0])
     assert [audit_partitions.ahead() for _ in range(2)] == [1, 0]
+    assert run(CHECKS) == []
     AuditLog.objects.create(action="list", resource_type="x", timestamp=datetime(2090, 1, 1, tzinfo=UTC))
     assert audit_partitions.ahead() == 0
     assert Alert.objects.get(resolved_at=None).kind == "audit_stray_rows"

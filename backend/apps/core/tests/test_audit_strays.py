@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from backend.apps.core import audit_partitions, audit_sealing, audit_strays, audit_verifying
 from backend.apps.core.models import Alert, AuditLog
-from backend.apps.core.tests.audit_rows import other_connection, run, settled, written
+from backend.apps.core.tests.audit_rows import CHECKS, other_connection, run, settled, written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 COLUMNS = "SELECT *, digest, xid FROM core_auditlog WHERE id = ANY(%s) ORDER BY id"
@@ -53,6 +53,7 @@ def test_rows_outside_all_months_are_moved_into_theirs_byte_for_byte(
     assert not Alert.objects.filter(resolved_at=None).exists()
     counts = [run(f"SELECT count(*) FROM core_auditlog_{part}") for part in ("2090_01", "2090_12", "default")]  # noqa: S608  # ours
     assert counts == [[(2,)], [(1,)], [(0,)]]
+    assert run(CHECKS) == []
     assert run(COLUMNS, keys) == before
     assert AuditLog.objects.get(action="sort").detail == {"rows": 3, "months": ["2090_01", "2090_12"]}
     settled()
