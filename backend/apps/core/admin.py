@@ -43,7 +43,7 @@ class ClinicAdmin(ModelAdmin):
     permissions: ClassVar[Table] = {}
     creates: ClassVar[Callable[..., Any] | None] = None
     updates: ClassVar[Callable[..., Any] | None] = None
-    change_list_template = "core/list.html"
+    change_list_template: Any = "core/list.html"
     paginator = InfinitePaginator
     show_full_result_count = False
     list_per_page = 50
