@@ -14,7 +14,7 @@ from backend.apps.users.models import User
 from backend.apps.users.tests.factories import make_user
 from tests.support.pages import search, signed_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_to_hash")]
 PASSWORD = "correct-horse-battery-staple"
 USERS = "/admin/users/user/"
 

@@ -16,7 +16,6 @@ from rest_framework.test import APIClient
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.users import second_step, services
-from backend.apps.users.hashers import Argon2id
 from backend.apps.users.models import Authenticator, LoginGuard, LoginNotice, LoginSession, RecoveryCode, User
 from backend.apps.users.tests.doors import (
     API,
@@ -32,14 +31,8 @@ from backend.apps.users.tests.doors import (
 )
 from backend.apps.users.tests.factories import make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_to_hash")]
 REQUIRED = override_settings(STAFF_MFA="required")
-
-
-@pytest.fixture(autouse=True)
-def quick_to_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cost, least in {"time_cost": 1, "memory_cost": 64, "parallelism": 1}.items():
-        monkeypatch.setattr(Argon2id, cost, least)
 
 
 @pytest.fixture

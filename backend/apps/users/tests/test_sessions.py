@@ -17,21 +17,14 @@ from django.utils import timezone
 from backend.apps.core.exceptions import DomainError
 from backend.apps.core.models import AuditLog
 from backend.apps.users import second_step, services, tokens
-from backend.apps.users.hashers import Argon2id
 from backend.apps.users.models import LoginNotice, LoginSession, Stage, User
 from backend.apps.users.tests.doors import API, LOGIN, LOGOUT, PASSWORD, api, browser, enter, tokens_of, with_device
 from backend.apps.users.tests.factories import make_user
 from tests.support.pages import signed_in
 from tests.support.races import wait_until_waited_for
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_to_hash")]
 ME = f"{API}/me/"
-
-
-@pytest.fixture(autouse=True)
-def quick_to_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cost, least in {"time_cost": 1, "memory_cost": 64, "parallelism": 1}.items():
-        monkeypatch.setattr(Argon2id, cost, least)
 
 
 @pytest.fixture

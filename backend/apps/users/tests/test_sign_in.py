@@ -23,18 +23,11 @@ from backend.apps.users.models import LoginSession, User
 from backend.apps.users.tests.factories import make_user
 from tests.support.clocks import held_minute
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_to_hash")]
 PASSWORD = "correct-horse-battery-staple"
 TOKEN, REFRESH, LOGOUT, ME, CHANGE = (
     f"/api/v1/auth/{name}/" for name in ("token", "token/refresh", "logout", "me", "password")
 )
-
-
-@pytest.fixture(autouse=True)
-def quick_to_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash as always, with the least work: how hard a password is to guess from its hash is nothing held here."""
-    for cost, least in {"time_cost": 1, "memory_cost": 64, "parallelism": 1}.items():
-        monkeypatch.setattr(Argon2id, cost, least)
 
 
 @pytest.fixture
