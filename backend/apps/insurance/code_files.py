@@ -38,7 +38,7 @@ HEADINGS = {
 DAYS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y")
 FEW = 10  # one line in so many may have a form nobody knows; more of them are another file
 MOST_LINES_ABOVE = 10  # of a CSV: CMS begins its own with words on copyright
-
+LARGEST_CELL = 128 * 1024  # characters: what is longer is a quote that nobody closed
 
 Numbered = Iterator[tuple[int, str]]
 LeaveOut = Callable[[int], None]
@@ -162,6 +162,7 @@ def _table(lines: Numbered, _: LeaveOut) -> Iterator[CodeRow]:
 
 
 def _cells(rows: CsvReader) -> Iterator[list[str]]:
+    csv.field_size_limit(LARGEST_CELL)  # it is one for the whole process, and who reads other files widens it
     try:
         yield from rows
     except csv.Error as error:
