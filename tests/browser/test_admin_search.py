@@ -14,7 +14,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "Zqxjkwood"
 PATIENTS = "/admin/patients/patient/"
 ASKED = "performance.getEntriesByType('resource').map((one) => one.name).concat(location.href).join(' ')"
-MISSING = "performance.getEntriesByType('resource').filter((one) => one.responseStatus > 399).map((one) => one.name)"
+MISSING = (
+    "performance.getEntriesByType('resource').filter((one) => one.responseStatus > 399).map((one) => one.name)"
+    ".filter((name) => !name.endsWith('/favicon.ico'))"
+)
 HISTORY = "document.referrer + ' ' + location.href"
 
 
