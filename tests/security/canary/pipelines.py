@@ -17,10 +17,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from PIL import Image
 
-from backend.apps.appointments.models import Appointment, AppointmentReminder
-from backend.apps.appointments.tests.factories import free_time
+from backend.apps.appointments.models import AWAITED, Appointment, AppointmentReminder, WaitlistEntry
+from backend.apps.appointments.tests.factories import free_time, make_appointment
 from backend.apps.core.models import Clinic, Heartbeat
-from backend.apps.doctors.tests.factories import make_doctor
+from backend.apps.doctors.tests.factories import make_always_available, make_doctor
 from backend.apps.insurance.models import EligibilityInquiry, InboundFile, InsuranceClaim, Interchange
 from backend.apps.insurance.tests import factories
 from backend.apps.interop.fhir.smart import tokens
@@ -28,7 +28,7 @@ from backend.apps.interop.models import ExportJob
 from backend.apps.interop.tests.fhir.systems import make_system
 from backend.apps.laboratory.models import CriticalPage, InboundMessage, LabOrderMessage
 from backend.apps.laboratory.tests.factories import make_lab_feed, make_lab_order, make_lab_test, make_order_feed
-from backend.apps.messaging.models import InboundText, PatientMessage, ProviderEvent
+from backend.apps.messaging.models import ContactRules, InboundText, PatientMessage, ProviderEvent
 from backend.apps.patients.models import Patient
 from backend.apps.patients.tests.factories import make_patient
 from backend.apps.prescriptions.tests.factories import make_medication
@@ -66,6 +66,7 @@ class Story:
         self.desk, self.biller = self.practice.logins["receptionist"], self.practice.logins["receptionist"]
         consents = {"sms_consent": True, "email_consent": True, "time_zone": zone_at()}
         self.patient: Patient = make_patient(**person.PERSON, **consents)
+        self.other: Patient = make_patient(phone="+14155550133", **consents)
         self.plan = factories.make_plan()
         self.coverage = factories.make_patient_insurance(
             patient=self.patient, insurance_plan=self.plan, **person.COVERED
@@ -75,10 +76,39 @@ class Story:
         return until(look, within_s=60)
 
 
+def asked_to_come(story: Story) -> None:
+    """Tell her and somebody else that a visit is due, that they missed one, and that a time became free."""
+    api, by, doctor = story.visitor.done, dict[str, Any](by=story.desk), make_always_available(make_doctor())
+    ContactRules.objects.create(texts_a_day=20, texts_a_week=99)
+    today = Clinic.today()
+    wish = {"from_on": str(today), "until_on": str(today + timedelta(days=200)), "note": person.SAID}
+    for patient in (story.other, story.patient):
+        whose = {"patient": str(patient.pk), "appointment_type": "consultation"}
+        api("post", "/api/v1/recalls/", 201, json={**whose, "due_on": str(today), "reason": person.REASON}, **by)
+        missed = make_appointment(patient=patient, appointment_datetime=timezone.now() - timedelta(hours=2))
+        api("post", f"/api/v1/appointments/{missed.pk}/mark_no_show/", json={}, **by)
+        api("post", "/api/v1/waitlist-entries/", 201, json={**whose, **wish}, **by)
+        freed = make_appointment(doctor=doctor)
+        api("post", f"/api/v1/appointments/{freed.pk}/cancel/", json={"reason": person.REASON}, **by)
+    left = PatientMessage.objects.filter(status__in=DONE)
+
+    def told() -> bool:
+        PatientMessage.objects.filter(status="pending").update(due_at=Now(), scheduled_send_time=Now())
+        for task in ("recalls.remind", "waitlist.offer", "reminders.deliver_messages"):
+            story.stack.ring(task)
+        time.sleep(0.3)
+        return left.count() >= 6
+
+    story.wait(told)
+    assert set(left.values_list("wording", flat=True)) == {"recall", "no_show", "waitlist_offer"}
+    for entry in WaitlistEntry.objects.all():
+        api("post", f"/api/v1/waitlist-entries/{entry.pk}/withdraw/", json={}, **by)
+
+
 def reminded(story: Story) -> None:
     """Book for her and for somebody else, who are reminded by mail and text though a refusal names her."""
-    other = make_patient(sms_consent=True, email_consent=True, phone="+14155550133", time_zone=zone_at())
-    for patient, doctor in ((other, make_doctor()), (story.patient, story.practice.doctor)):
+    before = _mails(story)
+    for patient, doctor in ((story.other, make_doctor()), (story.patient, story.practice.doctor)):
         body = {
             "patient": str(patient.pk),
             "doctor": str(doctor.pk),
@@ -98,14 +128,19 @@ def reminded(story: Story) -> None:
         return AppointmentReminder.objects.filter(status__in=DONE).count() == 4
 
     story.wait(sent)
-    (mail,) = (one["plain"] for one in messages(story.stack)["email"] if one["to"] == person.PERSON["email"])
+    (mail,) = _mails(story) - before
     (link,) = set(LINK_OF_PATIENT.findall(mail)[:1])
     story.opened = "".join(story.visitor.done("get", f"{link}{page}").text for page in ("", "/calendar.ics"))
 
 
+def _mails(story: Story) -> set[str]:
+    """Return what the mails to her say."""
+    return {one["plain"] for one in messages(story.stack)["email"] if one["to"] == person.PERSON["email"]}
+
+
 def answered(story: Story) -> None:
     """Let providers report in words that name her; she answers more than was asked, and both visits are cancelled."""
-    (text,) = (one for one in story.stack.twilio.sent if one.to == person.PERSON["phone"])
+    text = [one for one in story.stack.twilio.sent if one.to == person.PERSON["phone"]][-1]
     _posted(story, f"/webhooks/twilio/status?a={text.attempt_id}", status_form(text, "delivered"), 204)
     for number, words in enumerate((f"YES {person.SAID} 1931-07-23", "YES", "STOP please")):
         form = inbound_form(person.PERSON["phone"], PHONE_OF_CLINIC, words, sid=f"SM{number:032d}")
@@ -116,14 +151,15 @@ def answered(story: Story) -> None:
     raw = json.dumps(events).encode()
     headers = sendgrid.sign(raw, story.stack.sendgrid_key)
     story.visitor.done("post", "/webhooks/sendgrid/events", 204, data=raw, headers=headers)
-    for visit in Appointment.objects.all():
+    for visit in Appointment.objects.filter(status__in=AWAITED):
         url = f"/api/v1/appointments/{visit.pk}/cancel/"
         story.visitor.done("post", url, by=story.desk, json={"reason": person.REASON})
     unread = ProviderEvent.objects.exclude(work_state="done").filter(due_at__lte=Now())  # the others are of no mail
     story.wait(lambda: InboundText.objects.count() == 3 and not unread.exists())
-    PatientMessage.objects.update(due_at=timezone.now(), scheduled_send_time=timezone.now())
+    cancelled = PatientMessage.objects.filter(wording="cancelled")
+    cancelled.update(due_at=timezone.now(), scheduled_send_time=timezone.now())
     story.stack.ring("reminders.deliver_messages")
-    story.wait(lambda: PatientMessage.objects.filter(status__in=DONE).count() == 2)
+    story.wait(lambda: cancelled.filter(status__in=DONE).count() == 2)
 
 
 def _posted(story: Story, path: str, form: dict[str, str], status: int = 200) -> None:
@@ -288,6 +324,8 @@ def looked_around(story: Story) -> None:
         ask("patch", url, json=change, by=story.desk)
     again = {name: value for name, value in person.PERSON.items() if name != "insurance_info"}
     ask("post", "/api/v1/patients/", json={**again, "date_of_birth": "1931-07-23"}, by=story.desk)
+    twin = make_patient(first_name="Zqxjkfirst", last_name="Zqxjklast", medical_record_number="ZQXJKMRN6")
+    story.visitor.done("post", f"/api/v1/patients/{twin.pk}/merge/", json={"into": str(story.patient.pk)}, **by)
     ask("post", "/api/v1/auth/token/", json={"email": "zqxjkmail@example.org", "password": "Zqxjkpassword-1931"})
     stranger = InboundMessage.objects.get(control_id="CANARY02").pk
     for page in (

@@ -46,7 +46,10 @@ def test_a_patient_who_went_through_every_pipeline_stands_nowhere_but_where_it_i
     running: CanaryStack, refusing_lab: LabDouble
 ) -> None:
     story = pipelines.Story(running, refusing_lab, Visitor(running))
-    for step in (pipelines.reminded, pipelines.answered, pipelines.examined, pipelines.treated, pipelines.billed):
+    for step in (
+        pipelines.asked_to_come, pipelines.reminded, pipelines.answered, pipelines.examined, pipelines.treated,
+        pipelines.billed,
+    ):  # fmt: skip
         step(story)
     fetched = pipelines.exported(story)
     for step in (pipelines.looked_around, pipelines.broken, pipelines.tended):
