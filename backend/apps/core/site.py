@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
-from django.apps import apps
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
-from django.urls import get_script_prefix, reverse
-from django.utils.text import capfirst
 from unfold.sites import UnfoldAdminSite
 
 from backend.apps.core import audit
@@ -71,46 +67,6 @@ class ClinicAdminSite(UnfoldAdminSite):
 
         return guarded
 
-    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        """Return what Django does, the tables this person may see, by app, without looking an address up a second time.
-
-        Each page shows the list; to look its 163 addresses up took half of the time to make it.
-        """
-        found: dict[str, dict[str, Any]] = {}
-        for model, of in self._registry.items():
-            label = model._meta.app_label
-            if app_label not in {None, label} or not of.has_module_permission(request):
-                continue
-            perms = of.get_model_perms(request)
-            if any(perms.values()):
-                app = found.setdefault(label, self._app(label))
-                app["models"].append(self._table(model, perms))
-        for app in found.values():
-            app["models"].sort(key=lambda table: table["name"])
-        return sorted(found.values(), key=lambda app: app["name"].lower())
-
-    def _app(self, label: str) -> dict[str, Any]:
-        return {
-            "name": apps.get_app_config(label).verbose_name,
-            "app_label": label,
-            "app_url": _address("app_list", get_script_prefix(), label),
-            "has_module_perms": True,
-            "models": [],
-        }
-
-    def _table(self, model: type[Model], perms: dict[str, bool]) -> dict[str, Any]:
-        name, prefix = f"{model._meta.app_label}_{model._meta.model_name}", get_script_prefix()
-        is_seen = perms["change"] or perms["view"]
-        return {
-            "model": model,
-            "name": capfirst(model._meta.verbose_name_plural),
-            "object_name": model._meta.object_name,
-            "perms": perms,
-            "admin_url": _address(f"{name}_changelist", prefix) if is_seen else None,
-            "add_url": _address(f"{name}_add", prefix) if perms["add"] else None,
-            "view_only": is_seen and not perms["change"],
-        }
-
     def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
         return Labelled.as_view(admin_site=self)(request)
 
@@ -132,12 +88,6 @@ class ClinicAdminSite(UnfoldAdminSite):
             {**context, "execution_time": time.perf_counter() - began},
             headers={"HX-Trigger": "search"},
         )
-
-
-@cache
-def _address(name: str, prefix: str, *args: str) -> str:
-    """Return the address of a page of the admin. prefix: what all addresses begin with, which a process may change."""
-    return reverse(f"admin:{name}", args=args)
 
 
 def _refused(request: HttpRequest) -> None:
